@@ -1,0 +1,219 @@
+"""What the data says about a spec that leaves something out; each answer comes with its reason."""
+
+import re
+from typing import Any
+
+import polars as pl
+from msgspec import structs
+
+from millrace.errors import InputError, nearest
+from millrace.spec.system import Data, Goal, Kind, Split, Task
+
+METRICS: dict[Task, tuple[str, ...]] = {
+    "binary": ("roc_auc", "average_precision", "log_loss", "brier", "accuracy", "f1"),
+    "multiclass": ("log_loss", "accuracy", "macro_f1"),
+    "regression": ("rmse", "mae", "r2"),
+}
+"""The metrics of each task; the first is the default."""
+
+MAX_CLASSES = 100
+_YES = {"1", "1.0", "true", "t", "yes", "y", "positive", "pos"}
+_FEW_INTEGERS = 10
+
+
+def infer_kind(column: pl.Series) -> tuple[Kind, str]:
+    """How a column enters the model, judged from its (training) values, and why.
+
+    >>> infer_kind(pl.Series(["red", "blue", "red"]))
+    ('categorical', 'text with 2 different values')
+    >>> infer_kind(pl.Series([3.5, 3.5, None]))
+    ('ignored', 'constant but for missing values of no count')
+    """
+    present = column.drop_nulls()
+    distinct = present.n_unique() if not column.dtype.is_nested() else len(present)
+    if column.dtype.is_nested():
+        return "ignored", f"nested ({column.dtype})"
+    if distinct == 0:
+        return "ignored", "no value in any training row"
+    if distinct == 1 and len(present) == len(column):
+        return "ignored", "constant"
+    if column.dtype == pl.Boolean:
+        return "boolean", "true and false"
+    if column.dtype.is_temporal():
+        return "datetime", "dates or times"
+    if column.dtype.is_numeric():
+        return _numeric_kind(column, present, distinct)
+    if distinct > 100 and distinct > len(present) / 2:
+        return "ignored", f"nearly every value differs ({distinct} in {len(present)}): an id or free text"
+    return "categorical", f"text with {distinct} different values"
+
+
+def _numeric_kind(column: pl.Series, present: pl.Series, distinct: int) -> tuple[Kind, str]:
+    if distinct == 1 and column.null_count() <= 1:
+        return "ignored", "constant but for missing values of no count"
+    if is_row_number(column):
+        return "ignored", "a row number"
+    if distinct == 2:
+        return "numeric", "numbers, two different"
+    return "numeric", f"numbers, {distinct} different"
+
+
+def is_row_number(column: pl.Series) -> bool:
+    """Whether integers count the rows: all different, without a hole, and more than a handful."""
+    if not column.dtype.is_integer() or column.null_count() or len(column) < 100:
+        return False
+    low, high = column.min(), column.max()
+    assert isinstance(low, int) and isinstance(high, int)
+    return high - low + 1 == len(column) and column.n_unique() == len(column)
+
+
+def infer_goal(goal: Goal, target: pl.Series) -> tuple[Goal, dict[str, str]]:
+    """Fills task, positive class and metric in from the target's values.
+
+    Returns the completed goal and, by path, the reason for each filled-in field. Raises `InputError` where
+    the target is constant, all missing, or of the wrong type for a stated task.
+
+    >>> goal, why = infer_goal(Goal(target="y"), pl.Series("y", ["no", "yes", "no"]))
+    >>> goal.task, goal.positive, goal.metric
+    ('binary', 'yes', 'roc_auc')
+    """
+    where = f"goal.target {goal.target!r}"
+    values = target.drop_nulls()
+    if target.dtype.is_nested():
+        raise InputError(where, f"a nested column ({target.dtype})", "numbers or class names")
+    if len(values) == 0:
+        raise InputError(where, "no value in any row", "a value to learn from", "check `data.missing` and the column")
+    counts = values.value_counts(sort=True)
+    if len(counts) == 1:
+        raise InputError(where, f"the same value in every row ({values[0]!r})", "at least two different values")
+    why: dict[str, str] = {}
+    task = goal.task
+    if task is None:
+        task, why["goal.task"] = _infer_task(values, len(counts), where)
+    _check_task(task, values, len(counts), where)
+    positive = goal.positive
+    if task == "binary":
+        positive, reason = _infer_positive(goal.positive, counts, goal.target)
+        if goal.positive is None:
+            why["goal.positive"] = reason
+    elif positive is not None:
+        raise InputError("goal.positive", f"{positive!r} with task {task}", "null", "only a binary task has one")
+    metric = goal.metric
+    if metric is None:
+        metric, why["goal.metric"] = _infer_metric(task, values, positive)
+    elif metric not in METRICS[task]:
+        raise InputError("goal.metric", f"{metric!r} with task {task}", "one of: " + ", ".join(METRICS[task]))
+    return structs.replace(goal, task=task, positive=positive, metric=metric), why
+
+
+def _infer_task(values: pl.Series, distinct: int, where: str) -> tuple[Task, str]:
+    if distinct == 2:
+        return "binary", "the target has two different values"
+    if values.dtype.is_numeric():
+        if values.dtype.is_integer() and distinct <= _FEW_INTEGERS:
+            return "multiclass", f"the target has {distinct} different whole numbers"
+        return "regression", f"the target has {distinct} different numbers"
+    return "multiclass", f"the target has {distinct} different values"
+
+
+def _check_task(task: Task, values: pl.Series, distinct: int, where: str) -> None:
+    if values.dtype.is_temporal():
+        raise InputError(where, "dates or times", "numbers or class names")
+    if task == "regression" and (not values.dtype.is_numeric()):
+        raise InputError(where, f"values such as {values[0]!r}", "numbers for task regression")
+    if task == "regression" and not values.cast(pl.Float64).is_finite().all():
+        raise InputError(where, "infinite values or NaN", "finite numbers for task regression")
+    if task == "binary" and distinct != 2:
+        raise InputError(where, f"{distinct} different values", "two for task binary", "or set goal.task: multiclass")
+    if task == "multiclass" and values.dtype.is_float() and not (values == values.round()).all():
+        raise InputError(where, "numbers with fractions", "class names or whole numbers for task multiclass")
+    if task == "multiclass" and distinct > MAX_CLASSES:
+        raise InputError(where, f"{distinct} different values", f"at most {MAX_CLASSES} classes")
+
+
+def _infer_positive(stated: Any, counts: pl.DataFrame, target: str) -> tuple[Any, str]:
+    labels = counts[:, 0].to_list()
+    if stated is not None:
+        for label in labels:
+            if label == stated or label_text(label) == label_text(stated):
+                return label, ""
+        names = [label_text(label) for label in labels]
+        hint = nearest(str(stated), names)
+        raise InputError("goal.positive", f"{stated!r} is not a value of {target!r}", "one of: " + ", ".join(names), hint)
+    yes = [label for label in labels if str(label).strip().lower() in _YES]
+    if len(yes) == 1:
+        return yes[0], "the value that says yes"
+    if counts[0, 1] == counts[1, 1]:
+        return max(labels), "both values are equally frequent; the greater one"
+    return labels[1], f"the rarer value ({counts[1, 1]} of {counts[0, 1] + counts[1, 1]} rows)"
+
+
+def _infer_metric(task: Task, values: pl.Series, positive: Any) -> tuple[Any, str]:
+    if task == "binary":
+        rate = (values == positive).sum() / len(values)
+        if rate < 0.05:
+            return "average_precision", f"only {rate:.2%} of the rows are positive, so the ranking's head counts"
+        return "roc_auc", f"{rate:.1%} of the rows are positive: neither class is rare"
+    if task == "multiclass":
+        return "log_loss", "judges the probability of every class, not the label alone"
+    return "rmse", "the usual loss of a mean, in the target's own unit"
+
+
+def label_text(label: Any) -> str:
+    """A class as text: `1.0` and `1` are one class, `True` is `true`."""
+    if isinstance(label, bool):
+        return str(label).lower()
+    if isinstance(label, float) and label.is_integer():
+        return str(int(label))
+    return str(label)
+
+
+def infer_split(split: Split, data: Data, task: Task) -> tuple[Split, dict[str, str]]:
+    """Chooses how to split: by time where rows have one, else by group, else stratified or random."""
+    if split.by is not None:
+        return split, {}
+    if data.time is not None:
+        by, reason = "time", f"rows have a time ({data.time}): the model is judged on its future"
+    elif data.group is not None:
+        by, reason = "group", f"rows belong to groups ({data.group}) that must not be seen before"
+    elif task != "regression":
+        by, reason = "stratified", "no time or group: every class keeps its share"
+    else:
+        by, reason = "random", "no time or group"
+    return structs.replace(split, by=by), {"split.by": reason}
+
+
+_ID_NAME = re.compile(r"^(id|uuid|guid|key|index|instant|row(_?(id|number|no))?|.*[_ ]?(id|uuid|guid))$", re.IGNORECASE)
+_GROUP_NAME = re.compile(
+    r"^(user|customer|patient|session|account|member|household|client|device|visitor|person|subject|query)([_ ]?id)?$",
+    re.IGNORECASE,
+)
+_TIME_NAME = re.compile(r"(^|_)(time|timestamp|date|datetime|at|ts|when|created|pickup|start)($|_)", re.IGNORECASE)
+
+
+def infer_id(frame: pl.DataFrame) -> tuple[str | None, str]:
+    """The column that names each row: all different, and called like an id or counting the rows."""
+    for name in frame.columns:
+        column = frame[name]
+        if column.dtype != pl.String and not column.dtype.is_integer():
+            continue
+        if column.null_count() == 0 and (is_row_number(column) or _ID_NAME.match(name)) and column.n_unique() == len(column):
+            return name, "different in every row"
+    return None, "no column names each row"
+
+
+def infer_group(frame: pl.DataFrame) -> tuple[str | None, str]:
+    """The column of an entity that owns several rows, by its name and its repeats."""
+    for name in frame.columns:
+        if _GROUP_NAME.match(name) and not frame[name].dtype.is_float() and frame[name].n_unique() < 0.9 * len(frame):
+            return name, f"{frame[name].n_unique()} owners of {len(frame)} rows; one owner stays on one side of the split"
+    return None, "no column names an owner of several rows"
+
+
+def infer_time(frame: pl.DataFrame) -> tuple[str | None, str]:
+    """The column that says when a row was: a datetime without missing values, called like one where there are several."""
+    times = [name for name in frame.columns if frame[name].dtype.is_temporal() and frame[name].null_count() == 0]
+    named = [name for name in times if _TIME_NAME.search(name)] or times
+    if named:
+        return named[0], "dates or times in every row" + (f" (also: {', '.join(times[1:])})" if len(times) > 1 else "")
+    return None, "no column holds a date or time in every row"

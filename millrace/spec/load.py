@@ -1,0 +1,64 @@
+"""Reading and writing specs, their hash and their JSON schema."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from millrace.errors import InputError, SpecError
+from millrace.spec.decode import decode
+from millrace.spec.system import System
+
+
+def load(folder: str | Path = ".") -> System:
+    """Reads `system.yaml` of a folder (or a spec file itself); relative paths in it start from its folder.
+
+    Raises `InputError` where there is no spec and `SpecError` where it is not a valid one.
+    """
+    path = Path(folder)
+    path = path / "system.yaml" if path.is_dir() else path
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(str(path), "no such spec", "a system.yaml", "write one with `millrace init DATA --target COL`") from None
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read ({error.strerror})") from None
+    try:
+        data = msgspec.yaml.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SpecError(str(path), f"is not YAML ({' '.join(str(error).split())})") from None
+    return rooted(decode(data, str(path)), path.resolve().parent)
+
+
+def rooted(system: System, root: Path) -> System:
+    """The same system with its relative paths starting from `root`."""
+    system.__dict__["root"] = root
+    return system
+
+
+def with_changes(system: System, **changes: Any) -> System:
+    """A copy with some branches replaced; keeps the root."""
+    return rooted(msgspec.structs.replace(system, **changes), system.root)
+
+
+def dump(system: System) -> bytes:
+    """The spec as YAML that `load` reads back to an equal `System`."""
+    return msgspec.yaml.encode(system)
+
+
+def spec_hash(system: System) -> str:
+    """Names the experiment: sha256 (12 hex digits) over the canonical JSON of every field, defaults included.
+
+    >>> from millrace.spec import Data, Goal, System
+    >>> a = System(name="a", goal=Goal(target="y"), data=Data(source="a.csv"))
+    >>> spec_hash(a) == spec_hash(with_changes(a, seed=7)) != spec_hash(with_changes(a, seed=8))
+    True
+    """
+    return hashlib.sha256(msgspec.json.encode(system, order="deterministic")).hexdigest()[:12]
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of `system.yaml`, for editors and other tools."""
+    document = msgspec.json.schema(System)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Millrace system.yaml", **document}

@@ -1,0 +1,23 @@
+"""Rows in and out: reading, types, schema, fingerprint, writing. Everything goes through Polars."""
+
+from millrace.tables.scan import FORMATS, Scan, scan
+from millrace.tables.schema import Column, Dtype, Schema, conform, dtype_of
+from millrace.tables.table import Table, load
+from millrace.tables.write import atomic_file, atomic_folder, settle, sink
+
+__all__ = [
+    "FORMATS",
+    "Column",
+    "Dtype",
+    "Scan",
+    "Schema",
+    "Table",
+    "atomic_file",
+    "atomic_folder",
+    "conform",
+    "dtype_of",
+    "load",
+    "scan",
+    "settle",
+    "sink",
+]

@@ -1,0 +1,92 @@
+"""Nothing half-written is ever seen: write beside, fsync, rename."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+
+from millrace.errors import WorkError
+from millrace.tables.scan import format_of
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yields a path beside `path` to write to; it takes `path`'s place when the block ends well, else it is removed.
+
+    Raises `WorkError` where the disk refuses.
+    """
+    path = path.absolute()
+    beside = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        beside = Path(name)
+        yield beside
+        _fsync(beside)
+        beside.chmod(0o644)
+        beside.replace(path)
+        _fsync(path.parent)
+    except OSError as error:
+        raise WorkError(str(path), f"cannot be written ({error.strerror or error})", "a folder with room") from error
+    finally:
+        if beside is not None:
+            beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(parent: Path) -> Iterator[Path]:
+    """Yields a new hidden folder in `parent` to fill and then `settle`; what is not settled is removed."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=".writing-", dir=parent))
+    except OSError as error:
+        raise WorkError(str(parent), f"cannot be written ({error.strerror or error})", "a folder with room") from error
+    try:
+        yield beside
+    except OSError as error:
+        raise WorkError(str(parent), f"cannot be written ({error.strerror or error})", "a folder with room") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def settle(beside: Path, final: Path) -> bool:
+    """Gives a filled folder its name in one step; false, and nothing done, where the name is taken."""
+    for file in beside.iterdir():
+        _fsync(file)
+    _fsync(beside)
+    beside.chmod(0o755)
+    try:
+        beside.rename(final)  # refused by the system where `final` is a folder that holds files
+    except OSError:
+        if final.exists():
+            return False
+        raise
+    _fsync(final.parent)
+    return True
+
+
+def sink(frame: pl.LazyFrame, path: Path) -> None:
+    """Writes a lazy frame to a file, in batches and atomically; the format is told by the name's end."""
+    kind = format_of(path)
+    with atomic_file(path) as beside:
+        if kind == "parquet":
+            frame.sink_parquet(beside)
+        elif kind == "arrow":
+            frame.sink_ipc(beside)
+        elif kind == "ndjson":
+            frame.sink_ndjson(beside)
+        else:
+            frame.sink_csv(beside, separator="\t" if ".tsv" in path.name.lower() else ",")
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
