@@ -1,6 +1,7 @@
 """What is wanted: the `System` tree, its strict decoding, and what can be inferred from the data."""
 
-from millrace.spec.infer import infer_goal, infer_kind, infer_split
+from millrace.spec.duration import duration_us
+from millrace.spec.infer import METRICS, infer_goal, infer_kind, infer_split, label_text
 from millrace.spec.interview import Answers, draft
 from millrace.spec.load import dump, load, rooted, schema, spec_hash, with_changes
 from millrace.spec.system import (
@@ -20,6 +21,7 @@ from millrace.spec.system import (
 )
 
 __all__ = [
+    "METRICS",
     "Answers",
     "ColumnSpec",
     "Data",
@@ -36,9 +38,11 @@ __all__ = [
     "Window",
     "draft",
     "dump",
+    "duration_us",
     "infer_goal",
     "infer_kind",
     "infer_split",
+    "label_text",
     "load",
     "rooted",
     "schema",

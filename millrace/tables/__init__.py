@@ -1,6 +1,6 @@
 """Rows in and out: reading, types, schema, fingerprint, writing. Everything goes through Polars."""
 
-from millrace.tables.scan import FORMATS, Scan, scan
+from millrace.tables.scan import FORMATS, Scan, scan, unreadable
 from millrace.tables.schema import Column, Dtype, Schema, conform, dtype_of
 from millrace.tables.table import Table, load
 from millrace.tables.write import atomic_file, atomic_folder, settle, sink
@@ -20,4 +20,5 @@ __all__ = [
     "scan",
     "settle",
     "sink",
+    "unreadable",
 ]

@@ -68,7 +68,7 @@ def dtype_of(dtype: pl.DataType) -> Dtype:
     return "nested"
 
 
-def normalise(frame: pl.DataFrame, missing: list[str]) -> pl.DataFrame:
+def normalise(frame: pl.DataFrame, missing: list[str], from_text: bool = False) -> pl.DataFrame:
     """One type for each plain name: Int64, Float64, Boolean, String, Datetime in microseconds; the rest as it is.
 
     Whole numbers beyond 64 bits become floats, and NaN is a missing number.
@@ -87,13 +87,15 @@ def normalise(frame: pl.DataFrame, missing: list[str]) -> pl.DataFrame:
             columns.append(column.cast(pl.Float64).fill_nan(None))
         else:
             columns.append(column.cast(POLARS[plain]))
-    return clean(pl.DataFrame(columns), missing)
+    return clean(pl.DataFrame(columns), missing, from_text)
 
 
-def conform(frame: pl.DataFrame, columns: list[Column], missing: list[str], where: str, first_row: int = 0) -> pl.DataFrame:
+def conform(
+    frame: pl.DataFrame, columns: list[Column], missing: list[str], where: str, first_row: int = 0, from_text: bool = False
+) -> pl.DataFrame:
     """Brings rows to a schema: the columns of `columns` in their order, each in its type.
 
-    `first_row` is the number of the frame's first row in the whole input, for messages. Raises `InputError` that
+    `from_text` says that a text table's fields are still as they stood there; `first_row` is the number of the frame's first row in the whole input, for messages. Raises `InputError` that
     names the column, the row, the value and what was expected; a missing value is fine, a missing column is not.
     """
     absent = [column.name for column in columns if column.name not in frame.columns]
@@ -106,7 +108,7 @@ def conform(frame: pl.DataFrame, columns: list[Column], missing: list[str], wher
             "every column of the model",
             "a window feature's column must be in the rows" if window else hint,
         )
-    frame = normalise(frame.select([column.name for column in columns]), missing)
+    frame = normalise(frame.select([column.name for column in columns]), missing, from_text)
     return pl.DataFrame([_to_dtype(frame[column.name], column, where, first_row) for column in columns])
 
 
@@ -124,7 +126,9 @@ def _to_dtype(values: pl.Series, column: Column, where: str, first_row: int) -> 
         same = whole.cast(pl.Float64) == values
         cast = pl.select(pl.when(same).then(whole.cast(pl.String)).otherwise(values.cast(pl.String))).to_series().alias(values.name)
     elif column.dtype in ("integer", "number") and not values.dtype.is_nested() and not values.dtype.is_temporal():
-        cast = values.cast(pl.Float64, strict=False)  # a fraction in a column of whole numbers is a number all the same
+        cast = values.cast(target, strict=False)
+        if column.dtype == "integer" and (values.dtype.is_float() or cast.null_count() > values.null_count()):
+            cast = values.cast(pl.Float64, strict=False)  # a fraction among whole numbers is a number all the same
     elif values.dtype.is_nested() or (values.dtype.is_temporal() != (column.dtype == "datetime")):
         cast = values.clear(len(values))
     else:

@@ -35,7 +35,7 @@ def load(path: Path, read: Read | None = None, missing: list[str] | None = None)
     if frame.is_empty():
         raise InputError(str(path), "a header but no rows" if frame.width else "no columns", "at least one row")
     words = missing if missing is not None else [""]
-    frame, findings = infer_types(clean(frame, words) if source.text else normalise(frame, words), source.text)
+    frame, findings = infer_types(clean(frame, words, True) if source.text else normalise(frame, words), source.text)
     findings = source.findings + findings + _nested(frame)
     return Table(frame, fingerprint(frame), findings)
 

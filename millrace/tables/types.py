@@ -11,9 +11,9 @@ _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}|$)")
 _MOSTLY = 0.9
 
 
-def clean(frame: pl.DataFrame, missing: list[str]) -> pl.DataFrame:
-    """Strips padding from text and turns the words that mean missing into nulls."""
-    text = pl.col(pl.String).str.strip_chars()
+def clean(frame: pl.DataFrame, missing: list[str], from_text: bool) -> pl.DataFrame:
+    """Turns the words that mean missing into nulls; text formats lose the padding of their fields first."""
+    text = pl.col(pl.String).str.strip_chars() if from_text else pl.col(pl.String)
     return frame.with_columns(pl.when(text.is_in(["", *missing])).then(None).otherwise(text).name.keep())
 
 

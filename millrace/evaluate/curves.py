@@ -1,0 +1,57 @@
+"""What a metric hides: curves as plain lists, short enough for a page."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from millrace.spec import Task
+
+Vector = npt.NDArray[np.float64]
+_POINTS = 120
+_BINS = 10
+
+
+def curves(task: Task, y: Vector, scores: Vector, classes: list[Any]) -> dict[str, Any]:
+    """The curves of a task on some rows.
+
+    Binary: `roc` and `precision_recall` as points, `calibration` in ten equally filled bins, `confusion` at 0.5.
+    Multiclass: `confusion` and `calibration` of the chosen class. Regression: `scatter` of up to 500 rows and the
+    `quantiles` of the error.
+    """
+    if task == "regression":
+        picked = np.linspace(0, len(y) - 1, min(len(y), 500)).astype(np.int64)
+        errors = scores - y
+        shares = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
+        return {
+            "scatter": [[float(y[row]), float(scores[row])] for row in picked],
+            "quantiles": [[share, float(np.quantile(errors, share))] for share in shares],
+        }
+    chosen = scores.argmax(axis=1) if task == "multiclass" else (scores >= 0.5).astype(np.int64)
+    table = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(table, (y.astype(np.int64), chosen), 1)
+    found: dict[str, Any] = {"confusion": table.tolist()}
+    if task == "multiclass":
+        return found | {"calibration": _calibration((chosen == y).astype(np.float64), scores.max(axis=1))}
+    from sklearn import metrics as sk
+
+    found["calibration"] = _calibration(y, scores)
+    if 0 < y.sum() < len(y):
+        false_rate, true_rate, _ = sk.roc_curve(y, scores)
+        precision, recall, _ = sk.precision_recall_curve(y, scores)
+        found["roc"] = _thin(false_rate, true_rate)
+        found["precision_recall"] = _thin(recall[::-1], precision[::-1])
+    return found
+
+
+def _calibration(y: Vector, scores: Vector) -> list[list[float]]:
+    """Mean prediction, share of events and rows of each bin."""
+    bins = np.array_split(np.argsort(scores, kind="stable"), min(_BINS, len(y)))
+    return [[float(scores[rows].mean()), float(y[rows].mean()), len(rows)] for rows in bins]
+
+
+def _thin(x: Vector, y: Vector) -> list[list[float]]:
+    """At most `_POINTS` points, spread evenly along the curve's own length."""
+    length = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
+    picked = np.unique(np.searchsorted(length, np.linspace(0, length[-1], _POINTS)).clip(0, len(x) - 1))
+    return [[round(float(x[i]), 5), round(float(y[i]), 5)] for i in picked]

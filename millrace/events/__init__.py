@@ -1,0 +1,5 @@
+"""Features over time: what happened before a row, and nothing that happened after."""
+
+from millrace.events.windows import add_windows, window_columns
+
+__all__ = ["add_windows", "window_columns"]

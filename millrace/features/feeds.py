@@ -1,0 +1,47 @@
+"""From typed columns to the arrays that the graph takes."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from millrace.features.calendar import MISSING_TIME
+from millrace.spec import label_text
+
+GROUPS = ("numbers", "doubles", "strings", "times")
+"""The inputs of a graph, grouped by type; a group without columns is absent."""
+
+Feeds = dict[str, npt.NDArray[Any]]
+
+
+def feeds_from_frame(frame: pl.DataFrame, groups: dict[str, list[str]]) -> Feeds:
+    """Arrays `[N, columns]` for each group; `frame` must hold the columns in the types of its schema.
+
+    Missing is NaN for numbers, the empty string for text and the smallest int64 for times.
+    """
+    feeds: Feeds = {}
+    for group, names in groups.items():
+        part = frame.select(names)
+        if group == "strings":
+            texts = np.empty((frame.height, len(names)), dtype=object)
+            for position, name in enumerate(names):
+                texts[:, position] = as_text(part[name]).fill_null("").to_numpy()
+            feeds[group] = texts
+        elif group == "times":
+            ticks = part.select(pl.all().to_physical().fill_null(MISSING_TIME)).to_numpy()
+            feeds[group] = np.ascontiguousarray(ticks, dtype=np.int64)
+        else:
+            wide = part.select(pl.all().cast(pl.Float64).fill_null(np.nan))
+            if group == "numbers":
+                wide = wide.cast(pl.Float32)
+            feeds[group] = np.ascontiguousarray(wide.to_numpy())
+    return feeds
+
+
+def as_text(column: pl.Series) -> pl.Series:
+    """A categorical column as text: `5` and `5.0` are one value, true and false are lower case."""
+    if column.dtype.is_float():
+        values = [None if value is None else label_text(value) for value in column.to_list()]
+        return pl.Series(column.name, values, pl.String)
+    return column.cast(pl.String)

@@ -1,0 +1,119 @@
+"""A model in this process: rows in, predictions out, in one shape everywhere."""
+
+from pathlib import Path
+from typing import Any, overload
+
+import polars as pl
+
+from millrace.bundle import Bundle, find_bundle, open_bundle
+from millrace.errors import InputError
+from millrace.features import Session, feeds_from_frame, open_session
+from millrace.features.session import CHUNK_ROWS
+from millrace.predict.rows import RowReader
+from millrace.spec import label_text
+from millrace.tables import Column, conform
+
+
+class Predictor:
+    """Predicts with one bundle. Threads may share it.
+
+    `predict` takes a list of dicts (and returns one), a Polars, pandas or Arrow table (and returns a Polars DataFrame)
+    or a path (and returns a LazyFrame). A prediction holds the row's id where the spec names one, `prediction`
+    (binary: the positive class's probability; regression: the value; multiclass: the label) and, for multiclass,
+    `probabilities` by label (in tables one column `probability_<class>` each).
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+        self.bundle = bundle
+        self.name, self.version = bundle.manifest.name, bundle.manifest.version
+        self.schema = bundle.schema
+        self.session: Session = open_session(bundle.read("model.onnx"), threads)
+        self.groups = self.session.groups
+        names = [name for group in self.groups.values() for name in group]
+        self.columns: list[Column] = [column for column in self.schema.columns if column.name in names]
+        self.classes = [label_text(label) for label in self.session.metadata["classes"]]
+        self.is_multiclass = self.session.metadata["task"] == "multiclass"
+        self._outputs = ["prediction", "probabilities"] if self.is_multiclass else ["prediction"]
+        self._reader = RowReader(self.groups, self.schema)
+        self._run = self.session.inference.run
+
+    @overload
+    def predict(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]: ...
+    @overload
+    def predict(self, rows: pl.DataFrame) -> pl.DataFrame: ...
+    @overload
+    def predict(self, rows: str | Path) -> pl.LazyFrame: ...
+    @overload
+    def predict(self, rows: Any) -> Any: ...
+
+    def predict(self, rows: Any) -> Any:
+        """Predicts rows; raises `InputError` naming the row, the column and the value that cannot be used."""
+        if isinstance(rows, list):
+            return self.predict_dicts(rows)
+        if isinstance(rows, dict):
+            raise InputError("predict", "one dict", "a list of dicts", "write [row]")
+        if isinstance(rows, str | Path):
+            from millrace.predict.batch import predict_lazily
+
+            return predict_lazily(self, Path(rows))
+        return self.predict_frame(_frame(rows))
+
+    def predict_dicts(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Predictions of dicts, one for each, in their order."""
+        if not rows:
+            return []
+        feeds = self._reader.one(rows[0]) if len(rows) == 1 else self._reader.many(rows)
+        results = self._run(self._outputs, feeds)
+        predictions = [{"prediction": value} for value in results[0].ravel().tolist()]
+        if self.is_multiclass:
+            for prediction, probabilities in zip(predictions, results[1].tolist(), strict=True):
+                prediction["probabilities"] = dict(zip(self.classes, probabilities, strict=True))
+        name = self.schema.id
+        if name is None:
+            return predictions
+        return [{name: row[name], **one} if name in row else one for row, one in zip(rows, predictions, strict=True)]
+
+    def predict_frame(self, frame: pl.DataFrame, where: str = "rows", first_row: int = 0, from_text: bool = False) -> pl.DataFrame:
+        """Predictions of a table, row by row in its order; see `tables.conform` for the other parameters."""
+        typed = conform(frame, self.columns, self.schema.missing, where, first_row, from_text)
+        parts = [self._predict_typed(typed[start : start + CHUNK_ROWS]) for start in range(0, max(typed.height, 1), CHUNK_ROWS)]
+        predictions: pl.DataFrame = pl.concat(parts)
+        if self.schema.id is not None and self.schema.id in frame.columns:
+            predictions.insert_column(0, frame[self.schema.id])
+        return predictions
+
+    def _predict_typed(self, typed: pl.DataFrame) -> pl.DataFrame:
+        results = self.session.run(self._outputs, feeds_from_frame(typed, self.groups))
+        columns: dict[str, Any] = {"prediction": results[0][:, 0]}
+        if results[0].dtype == object:
+            columns["prediction"] = pl.Series(results[0][:, 0].tolist(), dtype=pl.String)
+        if self.is_multiclass:
+            columns |= {f"probability_{label}": results[1][:, at] for at, label in enumerate(self.classes)}
+        return pl.DataFrame(columns)
+
+
+def _frame(rows: Any) -> pl.DataFrame:
+    """A table of any library as a Polars one."""
+    if isinstance(rows, pl.DataFrame):
+        return rows
+    if isinstance(rows, pl.LazyFrame):
+        return rows.collect()
+    try:
+        if type(rows).__module__.split(".")[0] == "pandas":
+            return pl.from_pandas(rows)
+        if hasattr(rows, "__arrow_c_stream__") or hasattr(rows, "__arrow_c_array__"):
+            return pl.DataFrame(rows)
+    except ModuleNotFoundError as error:
+        raise InputError("predict", f"a pandas table, but {error.name} is missing", "pip install pyarrow") from None
+    raise InputError(
+        "predict", f"rows of type {type(rows).__name__}", "a list of dicts, a Polars, pandas or Arrow table, or a path"
+    )
+
+
+def open(model: str | Path, folder: str | Path = ".") -> Predictor:  # noqa: A001 - millrace.open is the public name
+    """Opens MODEL (a bundle's folder, or `name@3` in the workspace of `folder`) for predicting.
+
+    No code of the bundle runs: it holds none. Raises `BundleError` where a byte was changed and `InputError` where
+    there is no such bundle.
+    """
+    return Predictor(open_bundle(find_bundle(model, Path(folder))))

@@ -1,0 +1,6 @@
+"""Which rows train, which choose and which judge; nothing shared ever crosses."""
+
+from millrace.split.divide import Parts, divide
+from millrace.split.folds import Fold, folds
+
+__all__ = ["Fold", "Parts", "divide", "folds"]

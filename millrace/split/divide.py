@@ -1,0 +1,151 @@
+"""Cutting the rows into train, validation and test."""
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from msgspec import Struct
+
+from millrace.errors import Finding, InputError
+from millrace.spec import Data, Split, duration_us
+from millrace.split.keys import Indices, purge, row_keys, units
+
+MIN_ROWS = 10
+
+
+class Parts(Struct, frozen=True):
+    """Row numbers of each part, ascending; `borders` are the first times of validation and test under a time split.
+
+    `keys` tie rows that must not cross (see `row_keys`), `order` are the times as numbers, for folds to respect.
+    """
+
+    train: Indices
+    validation: Indices
+    test: Indices
+    keys: list[Indices]
+    group: Indices | None
+    order: Indices | None
+    purged: int
+    borders: list[str]
+    findings: list[Finding]
+
+
+def divide(
+    frame: pl.DataFrame, split: Split, data: Data, strata: npt.NDArray[np.int64] | None, holdout_rows: int, seed: int
+) -> Parts:
+    """Divides rows as `split` says (its `by` resolved).
+
+    Parameters: `frame`, all rows, those of `data.holdout` last; `strata (N,)`, the class of each row for a stratified
+    split; `holdout_rows`, how many rows at the end are the holdout (0: the test part is cut from the source).
+    Duplicates and shared ids never cross: random, stratified and group splits keep them together, and rows of train
+    (then of validation) that are tied to a later part are purged under a time split or with a holdout.
+    Raises `InputError` for a part that would be empty and for times that cannot be ordered.
+    """
+    total = frame.height
+    source = np.arange(total - holdout_rows)
+    held = np.arange(total - holdout_rows, total)
+    if len(source) < MIN_ROWS:
+        raise InputError("data.source", f"{len(source)} rows with a target", f"at least {MIN_ROWS} rows")
+    test_share = 0.0 if holdout_rows else split.test
+    if not holdout_rows and test_share == 0:
+        raise InputError("split.test", "0 without data.holdout", "a fraction above 0", "every model is judged on test rows")
+    if test_share + split.validation >= 0.9:
+        raise InputError("split", f"validation + test = {test_share + split.validation:.2f}", "less than 0.9")
+    keys = row_keys(frame, data.id)
+    group = _group(frame, data) if split.by == "group" else None
+    order = _order(frame, data, split) if split.by == "time" else None
+    borders: list[str] = []
+    if order is not None:
+        train, validation, test, borders = _by_time(order[source], split, test_share, frame, data)
+    else:
+        tied = units([key[source] for key in ([*keys, group] if group is not None else keys)])
+        classes = strata[source] if split.by == "stratified" and strata is not None else np.zeros(len(source), np.int64)
+        dealt = deal(tied, classes, [test_share, split.validation], np.random.default_rng(seed))
+        test, validation, train = (source[dealt == part] for part in range(3))
+    if holdout_rows:
+        test = held
+    before = len(train) + len(validation)
+    validation = purge(validation, test, keys)
+    train = purge(purge(train, test, keys), validation, keys)
+    purged = before - len(train) - len(validation)
+    for name, rows in (("train", train), ("validation", validation), ("test", test)):
+        if len(rows) == 0 and (name != "validation" or split.validation > 0):
+            raise InputError(
+                f"split.{name}", f"no row of {total} (by {split.by}, {purged} duplicates purged)", "at least one row",
+                "give more rows, another split.by or other fractions",
+            )
+    findings = _crossing(purged, before)
+    return Parts(train, validation, test, keys, group, order, purged, borders, findings)
+
+
+def deal(tied: Indices, classes: Indices, shares: list[float], rng: np.random.Generator) -> Indices:
+    """Deals units out so that each part gets its share of the rows of every class.
+
+    Returns `(N,)`: the number of the part of each row; rows of one unit (equal `tied`) get the same part, that of the
+    unit's first row's class. The last part, numbered `len(shares)`, gets what the others leave.
+    """
+    _, first, unit, sizes = np.unique(tied, return_index=True, return_inverse=True, return_counts=True)
+    part = np.zeros(len(first), dtype=np.int64)
+    for label in np.unique(classes[first]):
+        members = rng.permutation(np.flatnonzero(classes[first] == label))
+        middles = (np.cumsum(sizes[members]) - sizes[members] / 2) / sizes[members].sum()
+        part[members] = np.searchsorted(np.cumsum(shares), middles, side="right")
+    return part[unit]
+
+
+def _by_time(
+    order: Indices, split: Split, test_share: float, frame: pl.DataFrame, data: Data
+) -> tuple[Indices, Indices, Indices, list[str]]:
+    """Borders lie between different times, so rows of one moment never cross."""
+    assert data.time is not None
+    ranked = np.sort(order)
+    gap = _gap(split, frame, data)
+    rows = len(order)
+    test_from = ranked[int(rows * (1 - test_share))] if test_share else ranked[-1] + 1 + gap
+    validation_from = ranked[int(rows * (1 - test_share - split.validation))] if split.validation else test_from
+    train = np.flatnonzero(order < validation_from - gap)
+    validation = np.flatnonzero((order >= validation_from) & (order < test_from - gap))
+    test = np.flatnonzero(order >= test_from)
+    starts = [int(part[np.argmin(order[part])]) for part in (validation, test) if len(part)]
+    return train, validation, test, [str(frame[data.time][start]) for start in starts]
+
+
+def _gap(split: Split, frame: pl.DataFrame, data: Data) -> int:
+    gap = duration_us(split.gap)
+    if gap and not frame[data.time or ""].dtype.is_temporal():
+        raise InputError("split.gap", f"{split.gap} with whole numbers in {data.time!r}", "0s, or a column of times")
+    return gap
+
+
+def _order(frame: pl.DataFrame, data: Data, split: Split) -> Indices:
+    if data.time is None:
+        raise InputError("split.by", "time, but data.time is not set", "a column of times", "set data.time")
+    times = frame[data.time]
+    if not times.dtype.is_temporal() and not times.dtype.is_integer():
+        raise InputError(
+            f"data.time {data.time!r}", f"values such as {times.drop_nulls().head(1).to_list()}",
+            "ISO 8601 times, all with a zone or all without, or whole numbers",
+        )
+    if times.null_count():
+        row = int(times.is_null().arg_max() or 0)
+        raise InputError(f"data.time {data.time!r}, row {row + 1}", "no time", "a time in every row")
+    return times.to_physical().cast(pl.Int64).to_numpy()
+
+
+def _group(frame: pl.DataFrame, data: Data) -> Indices:
+    if data.group is None:
+        raise InputError("split.by", "group, but data.group is not set", "a column of owners", "set data.group")
+    return frame[data.group].rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
+
+
+def _crossing(purged: int, before: int) -> list[Finding]:
+    if not purged:
+        return []
+    share = purged / before
+    return [
+        Finding(
+            "split.duplicates", [], "warning" if share > 0.1 else "info",
+            f"{purged} of {before} training rows repeat a row of a later part (or its id) and were left out of training",
+            {"purged": purged, "share": share},
+        )
+    ]
+

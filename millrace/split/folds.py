@@ -1,0 +1,36 @@
+"""Folds for out-of-fold predictions, in the manner of the split they stand in for."""
+
+import numpy as np
+from msgspec import Struct
+
+from millrace.split.divide import Parts, deal
+from millrace.split.keys import Indices, purge, units
+
+
+class Fold(Struct, frozen=True):
+    """Rows to fit on and rows to predict; no row, duplicate or id is in both."""
+
+    fit: Indices
+    predict: Indices
+
+
+def folds(parts: Parts, strata: Indices | None, count: int, seed: int) -> list[Fold]:
+    """Folds over train and validation rows.
+
+    Under a time split each fold predicts a block from all blocks before it, so the first block is never predicted;
+    else every row is predicted once, and units (groups, duplicates, shared ids) stay together.
+    """
+    rows = np.sort(np.concatenate([parts.train, parts.validation]))
+    if parts.order is not None:
+        times = parts.order[rows]
+        borders = np.sort(times)[[len(rows) * block // (count + 1) for block in range(1, count + 1)]]
+        block = np.searchsorted(borders, times, side="right")
+        return [
+            Fold(purge(rows[block < number], rows[block == number], parts.keys), rows[block == number])
+            for number in range(1, count + 1)
+            if (block == number).any() and (block < number).any()
+        ]
+    keys = parts.keys if parts.group is None else [*parts.keys, parts.group]
+    classes = strata[rows] if strata is not None and parts.group is None else np.zeros(len(rows), np.int64)
+    dealt = deal(units([key[rows] for key in keys]), classes, [1 / count] * (count - 1), np.random.default_rng(seed))
+    return [Fold(rows[dealt != number], rows[dealt == number]) for number in range(count) if (dealt == number).any()]
