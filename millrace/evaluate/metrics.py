@@ -1,5 +1,6 @@
 """The usual metrics of each task, by scikit-learn."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,11 @@ def higher_is_better(metric: str) -> bool:
 def better(metric: str, a: float, b: float) -> bool:
     """Whether `a` beats `b`; nothing beats where either is NaN."""
     return a > b if higher_is_better(metric) else a < b
+
+
+def judge(task: Task, metric: str) -> Callable[[Vector, Vector], float]:
+    """The one metric that decides, as a function of targets and scores."""
+    return lambda y, scores: metrics(task, y, scores)[metric]
 
 
 def metrics(task: Task, y: Vector, scores: Vector) -> dict[str, float]:

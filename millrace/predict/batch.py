@@ -35,7 +35,7 @@ def predict_file(predictor: Predictor, source: Path, target: Path, watch: Callab
             failed.append(error)
             raise
 
-    scanned = scan(source, predictor.bundle.system.data.read)
+    scanned = scan(source, predictor.schema.read)
     try:
         sink(_lazy(predictor, scanned, predictions), target)
     except (pl.exceptions.PolarsError, MillraceError) as error:
@@ -45,7 +45,7 @@ def predict_file(predictor: Predictor, source: Path, target: Path, watch: Callab
 
 def predict_lazily(predictor: Predictor, source: Path) -> pl.LazyFrame:
     """The predictions of a file as a lazy frame, computed when it is collected."""
-    scanned = scan(source, predictor.bundle.system.data.read)
+    scanned = scan(source, predictor.schema.read)
     return _lazy(predictor, scanned, lambda: predict_batches(predictor, scanned, str(source)))
 
 

@@ -3,15 +3,17 @@
 from pathlib import Path
 from typing import Any, overload
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from millrace.bundle import Bundle, find_bundle, open_bundle
+from millrace.bundle import find_bundle, open_bundle
 from millrace.errors import InputError
 from millrace.features import Session, feeds_from_frame, open_session
 from millrace.features.session import CHUNK_ROWS
 from millrace.predict.rows import RowReader
 from millrace.spec import label_text
-from millrace.tables import Column, conform
+from millrace.tables import Column, Schema, conform
 
 
 class Predictor:
@@ -23,11 +25,9 @@ class Predictor:
     `probabilities` by label (in tables one column `probability_<class>` each).
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
-        self.bundle = bundle
-        self.name, self.version = bundle.manifest.name, bundle.manifest.version
-        self.schema = bundle.schema
-        self.session: Session = open_session(bundle.read("model.onnx"), threads)
+    def __init__(self, model: bytes, schema: Schema, name: str, version: int) -> None:
+        self.name, self.version, self.schema = name, version, schema
+        self.session: Session = open_session(model)
         self.groups = self.session.groups
         names = [name for group in self.groups.values() for name in group]
         self.columns: list[Column] = [column for column in self.schema.columns if column.name in names]
@@ -82,6 +82,12 @@ class Predictor:
             predictions.insert_column(0, frame[self.schema.id])
         return predictions
 
+    def scores(self, predictions: pl.DataFrame) -> npt.NDArray[np.float64]:
+        """The numbers in a table of predictions: `(N,)`, or `(N, K)` probabilities in a multiclass task."""
+        if self.is_multiclass:
+            return predictions.select(f"probability_{label}" for label in self.classes).to_numpy().astype(np.float64)
+        return predictions["prediction"].to_numpy().astype(np.float64)
+
     def _predict_typed(self, typed: pl.DataFrame) -> pl.DataFrame:
         results = self.session.run(self._outputs, feeds_from_frame(typed, self.groups))
         columns: dict[str, Any] = {"prediction": results[0][:, 0]}
@@ -116,4 +122,5 @@ def open(model: str | Path, folder: str | Path = ".") -> Predictor:  # noqa: A00
     No code of the bundle runs: it holds none. Raises `BundleError` where a byte was changed and `InputError` where
     there is no such bundle.
     """
-    return Predictor(open_bundle(find_bundle(model, Path(folder))))
+    bundle = open_bundle(find_bundle(model, Path(folder)))
+    return Predictor(bundle.read("model.onnx"), bundle.schema, bundle.manifest.name, bundle.manifest.version)

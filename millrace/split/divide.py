@@ -34,8 +34,7 @@ def divide(
 ) -> Parts:
     """Divides rows as `split` says (its `by` resolved).
 
-    Parameters: `frame`, all rows, those of `data.holdout` last; `strata (N,)`, the class of each row for a stratified
-    split; `holdout_rows`, how many rows at the end are the holdout (0: the test part is cut from the source).
+    Parameters: `frame`, all rows, those of `data.holdout` last; `strata (N,)`, the class of each row (none in regression); `holdout_rows`, how many rows at the end are the holdout (0: the test part is cut from the source).
     Duplicates and shared ids never cross: random, stratified and group splits keep them together, and rows of train
     (then of validation) that are tied to a later part are purged under a time split or with a holdout.
     Raises `InputError` for a part that would be empty and for times that cannot be ordered.
@@ -73,8 +72,26 @@ def divide(
                 f"split.{name}", f"no row of {total} (by {split.by}, {purged} duplicates purged)", "at least one row",
                 "give more rows, another split.by or other fractions",
             )
-    findings = _crossing(purged, before)
+    findings = _crossing(purged, before) + _classes(strata, train, test)
     return Parts(train, validation, test, keys, group, order, purged, borders, findings)
+
+
+def _classes(strata: Indices | None, train: Indices, test: Indices) -> list[Finding]:
+    """Refuses a part with one class, where nothing can be learned or judged; tells of classes that only the test has."""
+    if strata is None:
+        return []
+    for name, rows in (("train", train), ("test", test)):
+        if len(np.unique(strata[rows])) < 2:
+            raise InputError(
+                f"split.{name}", f"one class only in its {len(rows)} rows", "at least two",
+                "give more rows, a larger fraction or another split.by",
+            )
+    unseen = np.setdiff1d(strata[test], strata[train])
+    if not len(unseen):
+        return []
+    rows = int(np.isin(strata[test], unseen).sum())
+    message = f"{len(unseen)} classes are in the test rows but in no training row; {rows} test rows cannot be right"
+    return [Finding("split.unseen_class", [], "warning", message, {"classes": len(unseen), "rows": rows})]
 
 
 def deal(tied: Indices, classes: Indices, shares: list[float], rng: np.random.Generator) -> Indices:

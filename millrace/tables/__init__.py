@@ -2,6 +2,7 @@
 
 from millrace.tables.scan import FORMATS, Scan, scan, unreadable
 from millrace.tables.schema import Column, Dtype, Schema, conform, dtype_of
+from millrace.tables.sources import Sources, read_sources
 from millrace.tables.table import Table, load
 from millrace.tables.write import atomic_file, atomic_folder, settle, sink
 
@@ -11,12 +12,14 @@ __all__ = [
     "Dtype",
     "Scan",
     "Schema",
+    "Sources",
     "Table",
     "atomic_file",
     "atomic_folder",
     "conform",
     "dtype_of",
     "load",
+    "read_sources",
     "scan",
     "settle",
     "sink",

@@ -6,7 +6,7 @@ import polars as pl
 from msgspec import Struct
 
 from millrace.errors import InputError, nearest
-from millrace.spec import Kind
+from millrace.spec import Kind, Read
 from millrace.tables.types import clean, naive_utc, parse_times
 
 Dtype = Literal["integer", "number", "boolean", "string", "datetime", "nested"]
@@ -47,6 +47,7 @@ class Schema(Struct, frozen=True, kw_only=True):
     target_dtype: Dtype
     id: str | None = None
     missing: list[str] = []
+    read: Read = Read()
 
 
 def dtype_of(dtype: pl.DataType) -> Dtype:

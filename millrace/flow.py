@@ -1,0 +1,246 @@
+"""The spine: from a spec to a bundle, one call per room, top to bottom."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+from msgspec import Struct
+
+import millrace
+from millrace import bundle, evaluate, events, features, predict, report, spec, split, tables, train
+from millrace.errors import Finding, InputError
+from millrace.report import Steps, Watch, quiet
+from millrace.spec import Answers, System
+
+GOLDEN_ROWS = 5
+
+
+class Run(Struct, frozen=True):
+    """What a run made: where its bundle and its report are, and its document (the content of `run.json`)."""
+
+    model: str
+    bundle: Path
+    report: Path
+    document: dict[str, Any]
+
+
+def run(system: System, watch: Watch = quiet) -> Run:
+    """Takes a system's tables to a tested bundle and a report.
+
+    `watch(stage, detail)` hears how far it is. Raises `SpecError`, `InputError` or `WorkError`; nothing half-written
+    is left behind then.
+    """
+    step = Steps(watch)
+    sources = step("tables", tables.read_sources, system)
+    frame = step("events", _add_windows, system, sources)
+    system, why = step("spec", _resolve, system, frame)
+    target = features.target_of(system.goal, frame[system.goal.target])
+    y = features.encode_target(target, frame[target.name])
+    strata = y.astype(int) if target.classes else None
+    parts = step("split", split.divide, frame, system.split, system.data, strata, sources.holdout_rows, system.seed)
+    columns = step("features", features.plan_columns, frame[parts.train], system.features, *_special(system))
+    rows = train.Rows(frame, columns, target, y, system)
+    judge = evaluate.judge(target.task, system.goal.metric)
+    choice = step("train", train.choose, rows, parts, judge, evaluate.higher_is_better(system.goal.metric), step.detail)
+    refitted = step("refit", train.refit, rows, parts, choice.winner)
+    resolved = train.resolved_spec(rows, refitted.features, choice.winner)
+    schema = _schema(system, columns, refitted.features)
+    predictor = predict.Predictor(refitted.model, schema, system.name, 0)
+    tested = step("evaluate", predictor.predict_frame, frame[parts.test])
+    scores = predictor.scores(tested)
+    judged = step("evaluate", _evaluate, rows, parts, choice, scores)
+    findings = sources.findings + parts.findings + _not_better(judged["metric"])
+    document = _document(system, resolved, why, sources, parts, columns, choice, refitted, target) | judged
+    document |= {"findings": msgspec.to_builtins(findings), "model": system.name, "seconds": step.seconds}
+    document["flow"] = _stages(document)
+    folder = step("bundle", _write, document, resolved, schema, refitted.model, predictor, rows, parts, tested, scores)
+    document |= {"model": f"{system.name}@{int(folder.name[-6:])}", "bundle": str(folder), "flow": _stages(document)}
+    page = step("report", _report, system, document)
+    return Run(document["model"], folder, page, document)
+
+
+def init(
+    data: Path, answers: Answers, folder: Path | None = None, overwrite: bool = False
+) -> tuple[Path, str]:
+    """Writes a first `system.yaml` for a table into `folder` (left out: the table's own) and returns its path and text.
+
+    Raises `InputError` where the table cannot be read, lacks a named column, or a spec stands there already.
+    """
+    missing = spec.Data(source="").missing
+    table = tables.load(data, None, missing)
+    home = (folder or data.parent).absolute()
+    path = home / "system.yaml"
+    if path.exists() and not overwrite:
+        raise InputError(str(path), "a spec stands there already", "a folder without one", "choose another --dir")
+
+    def seen_from_home(file: Path) -> str:
+        file = file.absolute()
+        return file.relative_to(home).as_posix() if file.is_relative_to(home) else file.as_posix()
+
+    if answers.holdout is not None:
+        answers = msgspec.structs.replace(answers, holdout=seen_from_home(Path(answers.holdout)))
+    text = spec.draft(table.frame, seen_from_home(data), answers)
+    with tables.atomic_file(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+    spec.load(path)  # what was written is valid, or we say so now
+    return path, text
+
+
+def _add_windows(system: System, sources: tables.Sources) -> pl.DataFrame:
+    times = {name: table.time for name, table in system.data.events.items()}
+    return events.add_windows(sources.frame, system.features.windows, sources.events, system.data.time, times)
+
+
+def _resolve(system: System, frame: pl.DataFrame) -> tuple[System, dict[str, str]]:
+    goal, why = spec.infer_goal(system.goal, frame[system.goal.target])
+    assert goal.task is not None
+    by, split_why = spec.infer_split(system.split, system.data, goal.task)
+    return spec.with_changes(system, goal=goal, split=by), why | split_why
+
+
+def _special(system: System) -> tuple[dict[str, str], list[str]]:
+    """Columns that are no features, each with the reason; and the columns of the windows."""
+    data = system.data
+    roles = {system.goal.target: "the target", data.id: "the id", data.group: "the group"}
+    windows = [name for window in system.features.windows for name in events.window_columns(window)]
+    return {name: role for name, role in roles.items() if name is not None}, windows
+
+
+def _schema(system: System, columns: list[tables.Column], fitted: features.Features) -> tables.Schema:
+    used = {one.column for one in fitted.encoded}
+    data = system.data
+    return tables.Schema(
+        columns=[column for column in columns if column.name in used],
+        target=system.goal.target,
+        target_dtype=next(column.dtype for column in columns if column.name == system.goal.target),
+        id=data.id,
+        missing=data.missing,
+        read=data.read,
+    )
+
+
+def _evaluate(rows: train.Rows, parts: split.Parts, choice: train.Choice, scores: Any) -> dict[str, Any]:
+    task, metric = rows.target.task, rows.system.goal.metric
+    assert metric is not None
+    y = rows.y[parts.test]
+    found = {
+        "validation": evaluate.metrics(task, rows.y[choice.rows], choice.winner.scores),
+        "test": evaluate.metrics(task, y, scores),
+        "baseline": evaluate.metrics(task, y, train.baseline_scores(rows, parts)),
+    }
+    judged = {"name": metric, "higher_is_better": evaluate.higher_is_better(metric)}
+    judged |= {name: values[metric] for name, values in found.items()}
+    return {"metric": judged, "metrics": found, "curves": evaluate.curves(task, y, scores, rows.target.classes)}
+
+
+def _not_better(metric: dict[str, Any]) -> list[Finding]:
+    if evaluate.better(metric["name"], metric["test"], metric["baseline"]):
+        return []
+    message = f"the model's test {metric['name']} is not better than the baseline's"
+    return [Finding("evaluate.baseline", [], "warning", message, {"model": metric["test"], "baseline": metric["baseline"]})]
+
+
+def _document(
+    system: System, resolved: System, why: dict[str, str], sources: tables.Sources, parts: split.Parts,
+    columns: list[tables.Column], choice: train.Choice, refitted: train.Refitted, target: features.Target,
+) -> dict[str, Any]:
+    """Everything that the pages and `run.json` tell, as plain values."""
+    stated = {"goal.task": system.goal.task, "goal.positive": system.goal.positive, "goal.metric": system.goal.metric}
+    stated |= {"split.by": system.split.by}
+    decisions = [
+        {"field": field, "value": str(value), "why": why.get(field, "as stated")}
+        for field, value in stated.items()
+        if value is not None
+    ]
+    chosen = f"the best {system.goal.metric} of {len(choice.candidates) - 1} on {choice.method}"
+    decisions.append({"field": "models", "value": choice.winner.family, "why": chosen})
+    candidates = [
+        {"family": one.family, "value": one.value, "seconds": one.seconds, "params": msgspec.to_builtins(one.params)}
+        for one in choice.candidates
+    ]
+    return {
+        "name": system.name,
+        "created": datetime.now(UTC).isoformat(sep=" ", timespec="seconds"),
+        "task": target.task,
+        "target": target.name,
+        "classes": target.classes,
+        "source": system.data.source,
+        "fingerprints": sources.fingerprints,
+        "spec_hash": spec.spec_hash(system),
+        "code_version": millrace.__version__,
+        "decisions": decisions,
+        "split": system.split.by,
+        "borders": parts.borders,
+        "method": choice.method,
+        "candidates": candidates,
+        "winner": {"family": choice.winner.family, "params": msgspec.to_builtins(refitted.fitted.params)},
+        "parity": refitted.parity,
+        "rows": {
+            "train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test),
+            "purged": parts.purged, "fitted": refitted.rows,
+        },
+        "columns": msgspec.to_builtins(columns),
+        "features": refitted.features.names,
+        "resolved": spec.dump(resolved).decode(),
+    }  # fmt: skip
+
+
+def _stages(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The flow as it is drawn: what each stage did, and its seconds."""
+    rows, seconds = document["rows"], document["seconds"]
+    used = sum(column["kind"] != "ignored" for column in document["columns"])
+    judged = document["metric"]
+    told = {
+        "tables": f"{rows['train'] + rows['validation'] + rows['test'] + rows['purged']:,} rows × {len(document['columns'])} columns",
+        "split": f"by {document['split']}: {rows['train']:,} / {rows['validation']:,} / {rows['test']:,}",
+        "features": f"{used} columns are inputs",
+        "train": f"{len(document['candidates'])} candidates",
+        "refit": f"{document['winner']['family']} on {rows['fitted']:,} rows, {len(document['features'])} features",
+        "evaluate": f"test {judged['name']} {report.number(judged['test'])}",
+        "bundle": "checked: the graph equals its trainer",
+    }
+    if any(column["window"] for column in document["columns"]):
+        told = {"tables": told["tables"], "events": "window features joined", **told}
+    return [{"name": name, "what": what, "seconds": seconds.get(name, 0.0)} for name, what in told.items()]
+
+
+def _write(
+    document: dict[str, Any], resolved: System, schema: tables.Schema, model: bytes, predictor: predict.Predictor,
+    rows: train.Rows, parts: split.Parts, tested: pl.DataFrame, scores: Any,
+) -> Path:
+    system = rows.system
+    held = rows.frame[parts.test]
+    plain = held.select(name for name, dtype in held.schema.items() if tables.dtype_of(dtype) != "nested")
+    answers = tested.select(pl.exclude(system.data.id)) if system.data.id else tested
+    inputs = [column.name for column in schema.columns] + ([system.data.id] if system.data.id else [])
+    requests = msgspec.json.decode(msgspec.json.encode(plain.head(GOLDEN_ROWS).select(inputs).to_dicts()))
+    examples = [{"request": row, "reply": reply} for row, reply in zip(requests, predictor.predict(requests), strict=True)]
+    keys = ("task", "metric", "metrics", "curves", "candidates", "winner", "parity", "rows", "features", "findings")
+    files = bundle.contents(
+        resolved,
+        schema,
+        model,
+        bundle.profile(rows.frame[parts.train], schema.columns, scores),
+        examples,
+        {key: document[key] for key in keys},
+        report.card_page(document),
+    )
+    holdout = plain.hstack(answers.get_columns())
+    fingerprints = document["fingerprints"]
+    home = system.workspace / "bundles"
+    return bundle.write_bundle(home, system.name, files, holdout, document["spec_hash"], fingerprints, document["code_version"])
+
+
+def _report(system: System, document: dict[str, Any]) -> Path:
+    """Writes `run.json` and `report.html` and returns the page's path."""
+    name = document["created"].replace("-", "").replace(":", "").replace(" ", "-")[:15]
+    with tables.atomic_folder(system.workspace / "runs") as beside:
+        document["run"] = f"{Path(document['bundle']).name}-{name}"
+        final = system.workspace / "runs" / document["run"]
+        document["report"] = str(final / "report.html")
+        (beside / "report.html").write_text(report.report_page(document), encoding="utf-8")
+        (beside / "run.json").write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))
+        tables.settle(beside, final)
+    return final / "report.html"

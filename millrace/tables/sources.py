@@ -1,0 +1,67 @@
+"""Every table that a system names, read and brought together."""
+
+import polars as pl
+from msgspec import Struct
+
+from millrace.errors import Finding, InputError, nearest
+from millrace.spec import System
+from millrace.tables.schema import Column, conform, dtype_of
+from millrace.tables.table import load
+
+_RESERVED = "prediction"
+
+
+class Sources(Struct, frozen=True):
+    """All rows that have a target (those of the holdout last, `holdout_rows` of them), the event tables by name, and
+    the fingerprint of each table."""
+
+    frame: pl.DataFrame
+    holdout_rows: int
+    events: dict[str, pl.DataFrame]
+    fingerprints: dict[str, str]
+    findings: list[Finding]
+
+
+def read_sources(system: System) -> Sources:
+    """Reads source, holdout and events; raises `InputError` for a special column that the table does not have."""
+    data, target = system.data, system.goal.target
+    table = load(system.root / data.source, data.read, data.missing)
+    frame = table.frame
+    named = {"goal.target": target, "data.id": data.id, "data.time": data.time, "data.group": data.group}
+    for field, column in named.items():
+        if column is not None and column not in frame.columns:
+            raise InputError(
+                f"{field}", f"no column {column!r} in {data.source}", "one of: " + ", ".join(frame.columns), nearest(column, frame.columns)
+            )
+    for column in frame.columns:
+        if column == _RESERVED or column.startswith("probability_"):
+            raise InputError(f"data.source {data.source}", f"a column {column!r}", "another name", "predictions are named so")
+    findings, fingerprints = list(table.findings), {"source": table.fingerprint}
+    frame = _with_target(frame, target, data.source, findings)
+    held = 0
+    if data.holdout is not None:
+        holdout = load(system.root / data.holdout, data.read, data.missing)
+        fingerprints["holdout"] = holdout.fingerprint
+        columns = [Column(name=name, dtype=dtype_of(dtype), kind="ignored") for name, dtype in frame.schema.items()]
+        flat = [column for column in columns if column.dtype != "nested"]
+        typed = conform(holdout.frame, flat, data.missing, f"data.holdout {data.holdout}")
+        typed = _with_target(typed, target, data.holdout, findings)
+        held = typed.height
+        frame = pl.concat([frame.select(column.name for column in flat), typed], how="vertical_relaxed")
+    events = {}
+    for name, spec in data.events.items():
+        loaded = load(system.root / spec.source, data.read, data.missing)
+        events[name], fingerprints[f"events.{name}"] = loaded.frame, loaded.fingerprint
+        findings += loaded.findings
+    return Sources(frame, held, events, fingerprints, findings)
+
+
+def _with_target(frame: pl.DataFrame, target: str, source: str, findings: list[Finding]) -> pl.DataFrame:
+    absent = frame[target].null_count()
+    if absent == frame.height:
+        raise InputError(f"goal.target {target!r}", f"no value in any row of {source}", "a value to learn from")
+    if absent:
+        share = absent / frame.height
+        message = f"{absent} rows of {source} have no {target!r} and were left out"
+        findings.append(Finding("value.missing_target", [target], "warning", message, {"rows": absent, "share": share}))
+    return frame.filter(pl.col(target).is_not_null())
