@@ -1,0 +1,223 @@
+"""The command line: parse, call one public function, print."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from millrace.errors import Finding, InputError, MillraceError
+
+app = typer.Typer(
+    help="Millrace: one spec takes a table to a tested model that predicts the same everywhere.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
+DirArgument = Annotated[Path, typer.Argument(help="The folder with system.yaml.")]
+ModelArgument = Annotated[str, typer.Argument(help="A bundle's folder, or NAME@VERSION.")]
+DirOption = Annotated[Path, typer.Option("--dir", help="The folder whose workspace NAME@VERSION is looked up in.")]
+_STAGES = ("tables", "events", "spec", "split", "features", "train", "refit", "evaluate", "bundle", "report")
+
+
+@app.command()
+def init(
+    data: Annotated[Path, typer.Argument(help="A table: csv, tsv, parquet, ndjson, arrow.")],
+    target: Annotated[str, typer.Option(help="The column to predict.")],
+    time: Annotated[str | None, typer.Option(help="The column with the time of each row.")] = None,
+    id: Annotated[str | None, typer.Option(help="The column that names each row.")] = None,
+    group: Annotated[str | None, typer.Option(help="The column whose rows stay on one side of a split.")] = None,
+    holdout: Annotated[Path | None, typer.Option(help="A table of its own that serves as the test split.")] = None,
+    name: Annotated[str | None, typer.Option(help="The system's name; from the file's name if left out.")] = None,
+    dir: Annotated[Path | None, typer.Option(help="Where system.yaml goes; beside the table if left out.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Take what the data suggests, without questions.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Look at a table and write a first, commented system.yaml."""
+    import millrace
+    from millrace.spec import Answers
+
+    answers = Answers(target=target, time=time, id=id, group=group, holdout=str(holdout) if holdout else None, name=name)
+    path, text = millrace.init(data, answers, dir)
+    _print({"spec": str(path)}, as_json, f"{text}\nWrote {path}\nNext: millrace run {path.parent}")
+
+
+@app.command()
+def run(dir: DirArgument = Path("."), as_json: JsonFlag = False) -> None:
+    """Run the whole flow: bundle and report."""
+    import millrace
+
+    _run(millrace.load(dir), as_json)
+
+
+@app.command()
+def predict(
+    model: ModelArgument,
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A table file.")],
+    target: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Where the predictions go.")],
+    dir: DirOption = Path("."),
+    as_json: JsonFlag = False,
+) -> None:
+    """Predict a table file into another."""
+    import millrace
+    from millrace.predict import predict_file
+
+    predictor = millrace.open(model, dir)
+    with _progress() as progress:
+        bar = progress.add_task(f"predicting {source.name}", total=None)
+        rows = predict_file(predictor, source, target, lambda done: progress.update(bar, description=f"{done:,} rows"))
+    document = {"model": f"{predictor.name}@{predictor.version}", "rows": rows, "output": str(target.absolute())}
+    _print(document, as_json, f"{rows:,} predictions of {document['model']} in {target}")
+
+
+@app.command()
+def verify(
+    model: ModelArgument,
+    url: Annotated[str | None, typer.Option(help="Ask this live service instead of the bundle's own graph.")] = None,
+    dir: DirOption = Path("."),
+    as_json: JsonFlag = False,
+) -> None:
+    """Re-assess a bundle: checksums, parity, metrics, latency."""
+    import millrace
+
+    with _progress() as progress:
+        progress.add_task(f"verifying {model}", total=None)
+        result = millrace.verify(model, dir, url)
+    lines = [f"{'ok    ' if one.severity != 'error' else 'FAILED'}  {one.check:<16} {one.message}" for one in result.findings]
+    document = {"bundle": result.bundle, "passed": result.passed, "findings": [_plain(one) for one in result.findings]}
+    _print(document, as_json, "\n".join(lines))
+    if not result.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def serve(
+    model: ModelArgument,
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8080,
+    host: Annotated[str, typer.Option(help="The address to bind to.")] = "127.0.0.1",
+    dir: DirOption = Path("."),
+) -> None:
+    """Serve POST /predict."""
+    import millrace
+    from millrace.serve import serve as serve_forever
+
+    predictor = millrace.open(model, dir)
+    print(f"{predictor.name}@{predictor.version} on http://{host}:{port}/predict", file=sys.stderr)
+    serve_forever(predictor, host, port)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of system.yaml."""
+    from millrace.spec import schema as spec_schema
+
+    print(json.dumps(spec_schema(), indent=2))
+
+
+@app.command()
+def demo(
+    name: Annotated[str, typer.Argument(help="Which story: income.")] = "income",
+    dir: Annotated[Path | None, typer.Option(help="Where to put it; ./millrace-NAME if left out.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run a whole story on real data."""
+    import millrace
+
+    stories = _stories()
+    if name not in stories:
+        raise InputError("demo", f"no story {name!r}", "one of: " + ", ".join(sorted(stories)))
+    folder = (dir or Path(f"millrace-{name}")).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in stories[name].iterdir():
+        if file.is_file() and not (folder / file.name).exists():
+            (folder / file.name).write_bytes(file.read_bytes())
+    _run(millrace.load(folder), as_json)
+
+
+def _stories() -> dict[str, Path]:
+    """The examples that came with the package, or stand in the source tree."""
+    here = Path(__file__).parent
+    home = next((place for place in (here / "examples", here.parent / "examples") if place.is_dir()), None)
+    return {path.parent.name: path.parent for path in home.glob("*/system.yaml")} if home else {}
+
+
+def _run(system: Any, as_json: bool) -> None:
+    import millrace
+
+    with _progress() as progress:
+        bar = progress.add_task(f"running {system.name}", total=len(_STAGES))
+
+        def watch(stage: str, detail: str) -> None:
+            progress.update(bar, description=f"{stage} {detail}".strip(), completed=_STAGES.index(stage))
+
+        result = millrace.run(system, watch)
+    document = result.document
+    public = {name: document[name] for name in ("run", "model", "bundle", "report", "metric", "metrics", "findings", "seconds")}
+    public |= {"gates": [], "promoted": False, "alias": None}
+    _print(public, as_json, _told(document))
+
+
+def _told(run: dict[str, Any]) -> str:
+    """What a run did, for a terminal."""
+    from millrace.report import number
+
+    metric, rows = run["metric"], run["rows"]
+    lines = [f"{stage['name']:<9} {stage['seconds']:6.2f} s  {stage['what']}" for stage in run["flow"]]
+    lines += [f"{one['severity']}: {one['message']}" for one in run["findings"]]
+    lines += [
+        "",
+        f"{run['model']}: {run['winner']['family']} predicts {run['target']}",
+        f"  {metric['name']}  validation {number(metric['validation'])}  test {number(metric['test'])}"
+        f"  (baseline {number(metric['baseline'])}; {rows['test']:,} test rows)",
+        "",
+        f"  bundle  {run['bundle']}",
+        f"  report  {run['report']}",
+        f"  next    millrace verify {os.path.relpath(run['bundle'])}",
+    ]
+    return "\n".join(lines)
+
+
+def _plain(finding: Finding) -> dict[str, Any]:
+    import msgspec
+
+    built: dict[str, Any] = msgspec.to_builtins(finding)
+    return built
+
+
+def _print(document: dict[str, Any], as_json: bool, text: str) -> None:
+    import msgspec
+
+    print(msgspec.json.encode(document).decode() if as_json else text)
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """A progress bar on stderr, gone when the work is done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = SpinnerColumn(), BarColumn(bar_width=24), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield progress
+
+
+def main() -> None:
+    """The entry point: a `MillraceError` becomes one line on stderr and its exit code."""
+    try:
+        app()
+    except MillraceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""Re-assessing a bundle anywhere: is it whole, does it still predict the same, is it as good and as fast as it says?"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+from msgspec import Struct
+
+from millrace import evaluate, features, predict
+from millrace.bundle import Bundle, find_bundle, open_bundle
+from millrace.errors import BundleError, Finding, InputError
+
+TOLERANCE = 1e-5
+_LATENCY_CALLS = 2_000
+_REMOTE_BATCH = 500
+Rows = list[dict[str, Any]]
+
+
+class Verification(Struct, frozen=True):
+    """The outcome: a finding for each check, of severity `error` where it failed."""
+
+    bundle: str
+    passed: bool
+    findings: list[Finding]
+
+
+def verify(model: str | Path, folder: str | Path = ".", url: str | None = None) -> Verification:
+    """Checks a bundle: checksums, golden replies, parity with the stored predictions, metrics and, where the spec
+    states one, latency.
+
+    `url` names a live service that shall give the bundle's answers. Raises `InputError` where there is no such bundle;
+    what is wrong with one becomes a finding.
+    """
+    path = find_bundle(model, Path(folder))
+    try:
+        bundle = open_bundle(path)
+    except BundleError as error:
+        return Verification(str(path), False, [Finding("verify.sums", [], "error", str(error))])
+    findings = [_said("verify.sums", True, f"{len(bundle.manifest.files)} files are as they were written", {})]
+    predictor = predict.Predictor(bundle.read("model.onnx"), bundle.schema, bundle.manifest.name, bundle.manifest.version)
+    ask = predictor.predict_dicts if url is None else _service(url)
+    holdout = bundle.holdout()
+    findings.append(_golden(bundle, ask))
+    tested = predictor.predict_frame(holdout) if url is None else _by_dicts(predictor, holdout, ask)
+    findings.append(_parity(predictor, holdout, tested))
+    findings.append(_metrics(bundle, predictor, holdout, tested))
+    if bundle.system.requirements.latency_p99_ms is not None:
+        findings.append(_latency(bundle.system.requirements.latency_p99_ms, holdout, predictor, ask))
+    return Verification(str(path), all(finding.severity != "error" for finding in findings), findings)
+
+
+def _said(check: str, passed: bool, message: str, evidence: dict[str, Any]) -> Finding:
+    return Finding(check, [], "info" if passed else "error", message, evidence)
+
+
+def _golden(bundle: Bundle, ask: Callable[[Rows], Rows]) -> Finding:
+    replies = [ask([example["request"]])[0] for example in bundle.examples]
+    wrong = sum(not _same(reply, example["reply"]) for reply, example in zip(replies, bundle.examples, strict=True))
+    message = f"{len(replies) - wrong} of {len(replies)} golden requests get their reply"
+    return _said("verify.examples", wrong == 0, message, {"wrong": wrong})
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Equal but for numbers within the tolerance; an id of the reply itself does not count."""
+    if isinstance(b, dict):
+        return isinstance(a, dict) and all(name in a and _same(a[name], value) for name, value in b.items())
+    if isinstance(b, float) and isinstance(a, int | float):
+        return bool(abs(a - b) <= TOLERANCE * max(1.0, abs(b)))
+    return bool(a == b)
+
+
+def _parity(predictor: predict.Predictor, holdout: pl.DataFrame, tested: pl.DataFrame) -> Finding:
+    then, now = predictor.scores(holdout), predictor.scores(tested)
+    worst = float(np.max(np.abs(now - then) / np.maximum(1.0, np.abs(then)))) if len(then) else 0.0
+    passed = worst <= TOLERANCE and bool((holdout["prediction"] == tested["prediction"]).all() or not predictor.is_multiclass)
+    message = f"{len(then)} holdout rows: largest difference to the stored predictions {worst:.2g} (allowed {TOLERANCE})"
+    return _said("verify.parity", passed, message, {"largest": worst})
+
+
+def _metrics(bundle: Bundle, predictor: predict.Predictor, holdout: pl.DataFrame, tested: pl.DataFrame) -> Finding:
+    meta = predictor.session.metadata
+    target = features.Target(meta["target"], meta["task"], meta["classes"])
+    now = evaluate.metrics(target.task, features.encode_target(target, holdout[target.name]), predictor.scores(tested))
+    then = bundle.evaluation["metrics"]["test"]
+    wrong = {
+        name: {"stored": then[name], "now": value}
+        for name, value in now.items()
+        if not (then[name] is None and value != value) and not _same(value, then[name])
+    }
+    name = bundle.evaluation["metric"]["name"]
+    message = f"test {name} {now[name]:.6g}; " + (f"differs in {', '.join(wrong)}" if wrong else "every metric as stored")
+    return _said("verify.metrics", not wrong, message, {"metrics": now, "wrong": wrong})
+
+
+def _latency(bound_ms: float, holdout: pl.DataFrame, predictor: predict.Predictor, ask: Callable[[Rows], Rows]) -> Finding:
+    """The 99th percentile of single rows, rows varying, after a warm-up."""
+    rows = _requests(predictor, holdout.head(500))
+    times = []
+    for number in range(_LATENCY_CALLS + 100):
+        begin = time.perf_counter()
+        ask([rows[number % len(rows)]])
+        times.append(time.perf_counter() - begin)
+    p99 = float(np.quantile(times[100:], 0.99)) * 1e3
+    message = f"p99 of single rows {p99:.3g} ms (required {bound_ms:g} ms)"
+    return _said("verify.latency", p99 <= bound_ms, message, {"p99_ms": p99, "bound_ms": bound_ms})
+
+
+def _requests(predictor: predict.Predictor, holdout: pl.DataFrame) -> Rows:
+    """Holdout rows as a client would send them."""
+    names = [column.name for column in predictor.columns]
+    rows: Rows = msgspec.json.decode(msgspec.json.encode(holdout.select(names).to_dicts()))
+    return rows
+
+
+def _by_dicts(predictor: predict.Predictor, holdout: pl.DataFrame, ask: Callable[[Rows], Rows]) -> pl.DataFrame:
+    rows = _requests(predictor, holdout)
+    replies = [reply for start in range(0, len(rows), _REMOTE_BATCH) for reply in ask(rows[start : start + _REMOTE_BATCH])]
+    columns = {"prediction": [reply["prediction"] for reply in replies]}
+    for label in predictor.classes if predictor.is_multiclass else []:
+        columns[f"probability_{label}"] = [reply["probabilities"][label] for reply in replies]
+    return pl.DataFrame(columns)
+
+
+def _service(url: str) -> Callable[[Rows], Rows]:
+    """Asks a live service; raises `InputError` where it does not answer as one."""
+    from urllib.error import HTTPError, URLError
+    from urllib.request import Request, urlopen
+
+    target = url.rstrip("/") + "/predict"
+    if not target.startswith(("http://", "https://")):
+        raise InputError("--url", repr(url), "an address such as http://127.0.0.1:8080")
+
+    def ask(rows: Rows) -> Rows:
+        request = Request(target, msgspec.json.encode({"rows": rows}), {"content-type": "application/json"})
+        try:
+            with urlopen(request, timeout=30) as answer:
+                predictions: Rows = msgspec.json.decode(answer.read())["predictions"]
+        except HTTPError as error:
+            with error:
+                raise InputError(target, f"status {error.code}: {error.read()[:300].decode(errors='replace')}", "predictions") from None
+        except (URLError, OSError, msgspec.DecodeError, KeyError, TypeError) as error:
+            raise InputError(target, f"no prediction ({error})", "a running Millrace service") from None
+        return predictions
+
+    return ask
