@@ -43,13 +43,15 @@ def init(
     import millrace
     from millrace.spec import Answers
 
-    answers = Answers(target=target, time=time, id=id, group=group, holdout=str(holdout) if holdout else None, name=name)
+    answers = Answers(
+        target=target, time=time, id=id, group=group, holdout=str(holdout) if holdout else None, name=name
+    )
     path, text = millrace.init(data, answers, dir)
     _print({"spec": str(path)}, as_json, f"{text}\nWrote {path}\nNext: millrace run {path.parent}")
 
 
 @app.command()
-def run(dir: DirArgument = Path("."), as_json: JsonFlag = False) -> None:
+def run(dir: DirArgument = Path(), as_json: JsonFlag = False) -> None:
     """Run the whole flow: bundle and report."""
     import millrace
 
@@ -61,7 +63,7 @@ def predict(
     model: ModelArgument,
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A table file.")],
     target: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Where the predictions go.")],
-    dir: DirOption = Path("."),
+    dir: DirOption = Path(),
     as_json: JsonFlag = False,
 ) -> None:
     """Predict a table file into another."""
@@ -80,7 +82,7 @@ def predict(
 def verify(
     model: ModelArgument,
     url: Annotated[str | None, typer.Option(help="Ask this live service instead of the bundle's own graph.")] = None,
-    dir: DirOption = Path("."),
+    dir: DirOption = Path(),
     as_json: JsonFlag = False,
 ) -> None:
     """Re-assess a bundle: checksums, parity, metrics, latency."""
@@ -89,7 +91,9 @@ def verify(
     with _progress() as progress:
         progress.add_task(f"verifying {model}", total=None)
         result = millrace.verify(model, dir, url)
-    lines = [f"{'ok    ' if one.severity != 'error' else 'FAILED'}  {one.check:<16} {one.message}" for one in result.findings]
+    lines = [
+        f"{'ok    ' if one.severity != 'error' else 'FAILED'}  {one.check:<16} {one.message}" for one in result.findings
+    ]
     document = {"bundle": result.bundle, "passed": result.passed, "findings": [_plain(one) for one in result.findings]}
     _print(document, as_json, "\n".join(lines))
     if not result.passed:
@@ -101,7 +105,7 @@ def serve(
     model: ModelArgument,
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8080,
     host: Annotated[str, typer.Option(help="The address to bind to.")] = "127.0.0.1",
-    dir: DirOption = Path("."),
+    dir: DirOption = Path(),
 ) -> None:
     """Serve POST /predict."""
     import millrace
@@ -158,7 +162,10 @@ def _run(system: Any, as_json: bool) -> None:
 
         result = millrace.run(system, watch)
     document = result.document
-    public = {name: document[name] for name in ("run", "model", "bundle", "report", "metric", "metrics", "findings", "seconds")}
+    public = {
+        name: document[name]
+        for name in ("run", "model", "bundle", "report", "metric", "metrics", "findings", "seconds")
+    }
     public |= {"gates": [], "promoted": False, "alias": None}
     _print(public, as_json, _told(document))
 

@@ -8,8 +8,7 @@ import msgspec
 import polars as pl
 from msgspec import Struct
 
-import millrace
-from millrace import bundle, evaluate, events, features, predict, report, spec, split, tables, train
+from millrace import __version__, bundle, evaluate, events, features, predict, report, spec, split, tables, train
 from millrace.errors import Finding, InputError
 from millrace.report import Steps, Watch, quiet
 from millrace.spec import Answers, System
@@ -42,8 +41,8 @@ def run(system: System, watch: Watch = quiet) -> Run:
     parts = step("split", split.divide, frame, system.split, system.data, strata, sources.holdout_rows, system.seed)
     columns = step("features", features.plan_columns, frame[parts.train], system.features, *_special(system))
     rows = train.Rows(frame, columns, target, y, system)
-    judge = evaluate.judge(target.task, system.goal.metric)
-    choice = step("train", train.choose, rows, parts, judge, evaluate.higher_is_better(system.goal.metric), step.detail)
+    judge = evaluate.judge_of(system.goal)
+    choice = step("train", train.choose, rows, parts, judge, evaluate.higher_is_better(judge.metric), step.detail)
     refitted = step("refit", train.refit, rows, parts, choice.winner)
     resolved = train.resolved_spec(rows, refitted.features, choice.winner)
     schema = _schema(system, columns, refitted.features)
@@ -61,9 +60,7 @@ def run(system: System, watch: Watch = quiet) -> Run:
     return Run(document["model"], folder, page, document)
 
 
-def init(
-    data: Path, answers: Answers, folder: Path | None = None, overwrite: bool = False
-) -> tuple[Path, str]:
+def init(data: Path, answers: Answers, folder: Path | None = None, overwrite: bool = False) -> tuple[Path, str]:
     """Writes a first `system.yaml` for a table into `folder` (left out: the table's own) and returns its path and text.
 
     Raises `InputError` where the table cannot be read, lacks a named column, or a spec stands there already.
@@ -130,7 +127,7 @@ def _evaluate(rows: train.Rows, parts: split.Parts, choice: train.Choice, scores
         "test": evaluate.metrics(task, y, scores),
         "baseline": evaluate.metrics(task, y, train.baseline_scores(rows, parts)),
     }
-    judged = {"name": metric, "higher_is_better": evaluate.higher_is_better(metric)}
+    judged: dict[str, Any] = {"name": metric, "higher_is_better": evaluate.higher_is_better(metric)}
     judged |= {name: values[metric] for name, values in found.items()}
     return {"metric": judged, "metrics": found, "curves": evaluate.curves(task, y, scores, rows.target.classes)}
 
@@ -139,12 +136,21 @@ def _not_better(metric: dict[str, Any]) -> list[Finding]:
     if evaluate.better(metric["name"], metric["test"], metric["baseline"]):
         return []
     message = f"the model's test {metric['name']} is not better than the baseline's"
-    return [Finding("evaluate.baseline", [], "warning", message, {"model": metric["test"], "baseline": metric["baseline"]})]
+    return [
+        Finding("evaluate.baseline", [], "warning", message, {"model": metric["test"], "baseline": metric["baseline"]})
+    ]
 
 
 def _document(
-    system: System, resolved: System, why: dict[str, str], sources: tables.Sources, parts: split.Parts,
-    columns: list[tables.Column], choice: train.Choice, refitted: train.Refitted, target: features.Target,
+    system: System,
+    resolved: System,
+    why: dict[str, str],
+    sources: tables.Sources,
+    parts: split.Parts,
+    columns: list[tables.Column],
+    choice: train.Choice,
+    refitted: train.Refitted,
+    target: features.Target,
 ) -> dict[str, Any]:
     """Everything that the pages and `run.json` tell, as plain values."""
     stated = {"goal.task": system.goal.task, "goal.positive": system.goal.positive, "goal.metric": system.goal.metric}
@@ -169,7 +175,7 @@ def _document(
         "source": system.data.source,
         "fingerprints": sources.fingerprints,
         "spec_hash": spec.spec_hash(system),
-        "code_version": millrace.__version__,
+        "code_version": __version__,
         "decisions": decisions,
         "split": system.split.by,
         "borders": parts.borders,
@@ -191,9 +197,10 @@ def _stages(document: dict[str, Any]) -> list[dict[str, Any]]:
     """The flow as it is drawn: what each stage did, and its seconds."""
     rows, seconds = document["rows"], document["seconds"]
     used = sum(column["kind"] != "ignored" for column in document["columns"])
+    total = sum(rows[part] for part in ("train", "validation", "test", "purged"))
     judged = document["metric"]
     told = {
-        "tables": f"{rows['train'] + rows['validation'] + rows['test'] + rows['purged']:,} rows × {len(document['columns'])} columns",
+        "tables": f"{total:,} rows × {len(document['columns'])} columns",
         "split": f"by {document['split']}: {rows['train']:,} / {rows['validation']:,} / {rows['test']:,}",
         "features": f"{used} columns are inputs",
         "train": f"{len(document['candidates'])} candidates",
@@ -207,8 +214,15 @@ def _stages(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _write(
-    document: dict[str, Any], resolved: System, schema: tables.Schema, model: bytes, predictor: predict.Predictor,
-    rows: train.Rows, parts: split.Parts, tested: pl.DataFrame, scores: Any,
+    document: dict[str, Any],
+    resolved: System,
+    schema: tables.Schema,
+    model: bytes,
+    predictor: predict.Predictor,
+    rows: train.Rows,
+    parts: split.Parts,
+    tested: pl.DataFrame,
+    scores: Any,
 ) -> Path:
     system = rows.system
     held = rows.frame[parts.test]
@@ -216,7 +230,9 @@ def _write(
     answers = tested.select(pl.exclude(system.data.id)) if system.data.id else tested
     inputs = [column.name for column in schema.columns] + ([system.data.id] if system.data.id else [])
     requests = msgspec.json.decode(msgspec.json.encode(plain.head(GOLDEN_ROWS).select(inputs).to_dicts()))
-    examples = [{"request": row, "reply": reply} for row, reply in zip(requests, predictor.predict(requests), strict=True)]
+    examples = [
+        {"request": row, "reply": reply} for row, reply in zip(requests, predictor.predict(requests), strict=True)
+    ]
     keys = ("task", "metric", "metrics", "curves", "candidates", "winner", "parity", "rows", "features", "findings")
     files = bundle.contents(
         resolved,
@@ -230,7 +246,9 @@ def _write(
     holdout = plain.hstack(answers.get_columns())
     fingerprints = document["fingerprints"]
     home = system.workspace / "bundles"
-    return bundle.write_bundle(home, system.name, files, holdout, document["spec_hash"], fingerprints, document["code_version"])
+    return bundle.write_bundle(
+        home, system.name, files, holdout, document["spec_hash"], fingerprints, document["code_version"]
+    )
 
 
 def _report(system: System, document: dict[str, Any]) -> Path:
@@ -238,7 +256,7 @@ def _report(system: System, document: dict[str, Any]) -> Path:
     name = document["created"].replace("-", "").replace(":", "").replace(" ", "-")[:15]
     with tables.atomic_folder(system.workspace / "runs") as beside:
         document["run"] = f"{Path(document['bundle']).name}-{name}"
-        final = system.workspace / "runs" / document["run"]
+        final: Path = system.workspace / "runs" / document["run"]
         document["report"] = str(final / "report.html")
         (beside / "report.html").write_text(report.report_page(document), encoding="utf-8")
         (beside / "run.json").write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))

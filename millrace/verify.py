@@ -1,5 +1,6 @@
 """Re-assessing a bundle anywhere: is it whole, does it still predict the same, is it as good and as fast as it says?"""
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +42,9 @@ def verify(model: str | Path, folder: str | Path = ".", url: str | None = None) 
     except BundleError as error:
         return Verification(str(path), False, [Finding("verify.sums", [], "error", str(error))])
     findings = [_said("verify.sums", True, f"{len(bundle.manifest.files)} files are as they were written", {})]
-    predictor = predict.Predictor(bundle.read("model.onnx"), bundle.schema, bundle.manifest.name, bundle.manifest.version)
+    predictor = predict.Predictor(
+        bundle.read("model.onnx"), bundle.schema, bundle.manifest.name, bundle.manifest.version
+    )
     ask = predictor.predict_dicts if url is None else _service(url)
     holdout = bundle.holdout()
     findings.append(_golden(bundle, ask))
@@ -76,8 +79,12 @@ def _same(a: Any, b: Any) -> bool:
 def _parity(predictor: predict.Predictor, holdout: pl.DataFrame, tested: pl.DataFrame) -> Finding:
     then, now = predictor.scores(holdout), predictor.scores(tested)
     worst = float(np.max(np.abs(now - then) / np.maximum(1.0, np.abs(then)))) if len(then) else 0.0
-    passed = worst <= TOLERANCE and bool((holdout["prediction"] == tested["prediction"]).all() or not predictor.is_multiclass)
-    message = f"{len(then)} holdout rows: largest difference to the stored predictions {worst:.2g} (allowed {TOLERANCE})"
+    passed = worst <= TOLERANCE and bool(
+        (holdout["prediction"] == tested["prediction"]).all() or not predictor.is_multiclass
+    )
+    message = (
+        f"{len(then)} holdout rows: largest difference to the stored predictions {worst:.2g} (allowed {TOLERANCE})"
+    )
     return _said("verify.parity", passed, message, {"largest": worst})
 
 
@@ -89,14 +96,18 @@ def _metrics(bundle: Bundle, predictor: predict.Predictor, holdout: pl.DataFrame
     wrong = {
         name: {"stored": then[name], "now": value}
         for name, value in now.items()
-        if not (then[name] is None and value != value) and not _same(value, then[name])
+        if not (then[name] is None and math.isnan(value)) and not _same(value, then[name])
     }
     name = bundle.evaluation["metric"]["name"]
-    message = f"test {name} {now[name]:.6g}; " + (f"differs in {', '.join(wrong)}" if wrong else "every metric as stored")
+    message = f"test {name} {now[name]:.6g}; " + (
+        f"differs in {', '.join(wrong)}" if wrong else "every metric as stored"
+    )
     return _said("verify.metrics", not wrong, message, {"metrics": now, "wrong": wrong})
 
 
-def _latency(bound_ms: float, holdout: pl.DataFrame, predictor: predict.Predictor, ask: Callable[[Rows], Rows]) -> Finding:
+def _latency(
+    bound_ms: float, holdout: pl.DataFrame, predictor: predict.Predictor, ask: Callable[[Rows], Rows]
+) -> Finding:
     """The 99th percentile of single rows, rows varying, after a warm-up."""
     rows = _requests(predictor, holdout.head(500))
     times = []
@@ -118,7 +129,9 @@ def _requests(predictor: predict.Predictor, holdout: pl.DataFrame) -> Rows:
 
 def _by_dicts(predictor: predict.Predictor, holdout: pl.DataFrame, ask: Callable[[Rows], Rows]) -> pl.DataFrame:
     rows = _requests(predictor, holdout)
-    replies = [reply for start in range(0, len(rows), _REMOTE_BATCH) for reply in ask(rows[start : start + _REMOTE_BATCH])]
+    replies = [
+        reply for start in range(0, len(rows), _REMOTE_BATCH) for reply in ask(rows[start : start + _REMOTE_BATCH])
+    ]
     columns = {"prediction": [reply["prediction"] for reply in replies]}
     for label in predictor.classes if predictor.is_multiclass else []:
         columns[f"probability_{label}"] = [reply["probabilities"][label] for reply in replies]
@@ -141,7 +154,9 @@ def _service(url: str) -> Callable[[Rows], Rows]:
                 predictions: Rows = msgspec.json.decode(answer.read())["predictions"]
         except HTTPError as error:
             with error:
-                raise InputError(target, f"status {error.code}: {error.read()[:300].decode(errors='replace')}", "predictions") from None
+                raise InputError(
+                    target, f"status {error.code}: {error.read()[:300].decode(errors='replace')}", "predictions"
+                ) from None
         except (URLError, OSError, msgspec.DecodeError, KeyError, TypeError) as error:
             raise InputError(target, f"no prediction ({error})", "a running Millrace service") from None
         return predictions

@@ -57,9 +57,13 @@ def check_sums(path: Path, manifest: Manifest) -> None:
     for file, expected in manifest.files.items():
         part = path / file
         if part.is_symlink() or not part.is_file():
-            raise BundleError(str(part), "is missing" if not part.exists() else "is no plain file", "the file as it was written")
+            raise BundleError(
+                str(part), "is missing" if not part.exists() else "is no plain file", "the file as it was written"
+            )
         if sha256(part) != expected:
-            raise BundleError(str(part), "has been changed since it was written", "the file as it was written", "get the bundle again")
+            raise BundleError(
+                str(part), "has been changed since it was written", "the file as it was written", "get the bundle again"
+            )
 
 
 def open_bundle(path: Path) -> Bundle:
@@ -78,7 +82,9 @@ def find_bundle(model: str | Path, folder: Path) -> Path:
     if Path(text).is_dir():
         if (Path(text) / "system.yaml").exists() and not (Path(text) / "manifest.json").exists():
             known = _known(Path(text) / ".millrace" / "bundles")
-            raise InputError(text, "a system's folder, not a bundle", f"a bundle such as {known[-1]}" if known else "run it first")
+            raise InputError(
+                text, "a system's folder, not a bundle", f"a bundle such as {known[-1]}" if known else "run it first"
+            )
         return Path(text)
     bundles = folder / ".millrace" / "bundles"
     named = re.fullmatch(r"([A-Za-z][A-Za-z0-9_-]*)@(\w+)", text)
@@ -90,7 +96,9 @@ def find_bundle(model: str | Path, folder: Path) -> Path:
         have = versions(bundles, named[1])
         hint = f"versions {', '.join(map(str, have))}" if have else f"one of: {', '.join(known) or 'none yet'}"
         raise InputError(text, f"no such version in {bundles}", hint, nearest(named[1], known))
-    raise InputError(text, "no such bundle", "a bundle's folder or NAME@VERSION", f"{bundles} has {', '.join(known) or 'none'}")
+    raise InputError(
+        text, "no such bundle", "a bundle's folder or NAME@VERSION", f"{bundles} has {', '.join(known) or 'none'}"
+    )
 
 
 def _known(bundles: Path) -> list[str]:

@@ -35,7 +35,13 @@ def versions(parent: Path, name: str) -> list[int]:
 
 
 def write_bundle(
-    parent: Path, name: str, files: dict[str, bytes], holdout: pl.DataFrame, spec_hash: str, data: dict[str, str], code_version: str
+    parent: Path,
+    name: str,
+    files: dict[str, bytes],
+    holdout: pl.DataFrame,
+    spec_hash: str,
+    data: dict[str, str],
+    code_version: str,
 ) -> Path:
     """Writes a new version and returns its folder.
 

@@ -1,12 +1,12 @@
 """The usual metrics of each task, by scikit-learn."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
-from millrace.spec import Task
+from millrace.spec import Goal, Task
 
 Vector = npt.NDArray[np.float64]
 
@@ -27,9 +27,21 @@ def better(metric: str, a: float, b: float) -> bool:
     return a > b if higher_is_better(metric) else a < b
 
 
-def judge(task: Task, metric: str) -> Callable[[Vector, Vector], float]:
-    """The one metric that decides, as a function of targets and scores."""
-    return lambda y, scores: metrics(task, y, scores)[metric]
+class Judge(Struct, frozen=True):
+    """The one metric that decides: called with targets and scores, it gives their value."""
+
+    task: Task
+    metric: str
+
+    def __call__(self, y: Vector, scores: Vector) -> float:
+        """The metric's value."""
+        return metrics(self.task, y, scores)[self.metric]
+
+
+def judge_of(goal: Goal) -> Judge:
+    """The judge of a (resolved) goal."""
+    assert goal.task is not None and goal.metric is not None
+    return Judge(goal.task, goal.metric)
 
 
 def metrics(task: Task, y: Vector, scores: Vector) -> dict[str, float]:

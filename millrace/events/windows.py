@@ -24,7 +24,11 @@ def window_columns(window: Window) -> list[str]:
 
 
 def add_windows(
-    frame: pl.DataFrame, windows: list[Window], events: dict[str, pl.DataFrame], time: str | None, event_time: dict[str, str]
+    frame: pl.DataFrame,
+    windows: list[Window],
+    events: dict[str, pl.DataFrame],
+    time: str | None,
+    event_time: dict[str, str],
 ) -> pl.DataFrame:
     """Appends the columns of every window to the rows.
 
@@ -35,7 +39,12 @@ def add_windows(
         where = f"features.windows {window.name!r}"
         if window.events not in events:
             known = list(events)
-            raise InputError(where, f"no events {window.events!r}", f"one of data.events: {', '.join(known)}", nearest(window.events, known))
+            raise InputError(
+                where,
+                f"no events {window.events!r}",
+                f"one of data.events: {', '.join(known)}",
+                nearest(window.events, known),
+            )
         table, at = events[window.events], event_time[window.events]
         if time is None:
             raise InputError(where, "data.time is not set", "the column with the time of each row")
@@ -45,7 +54,12 @@ def add_windows(
             (f"events {window.events!r}", table, at),
         ):
             if column not in rows.columns:
-                raise InputError(where, f"no column {column!r} in {label}", "one of: " + ", ".join(rows.columns), nearest(column, rows.columns))
+                raise InputError(
+                    where,
+                    f"no column {column!r} in {label}",
+                    "one of: " + ", ".join(rows.columns),
+                    nearest(column, rows.columns),
+                )
         row_codes, event_codes = _key_codes(frame[window.key], table[window.key])
         row_times = _times(frame[time], where, "the rows")
         event_times = _times(table[at], where, f"events {window.events!r}")
@@ -63,7 +77,9 @@ def add_windows(
 Times = npt.NDArray[np.int64]
 
 
-def count_before(row_codes: Times, row_times: Times, event_codes: Times, event_times: Times, over: str, hop: str | None) -> Times:
+def count_before(
+    row_codes: Times, row_times: Times, event_codes: Times, event_times: Times, over: str, hop: str | None
+) -> Times:
     """Counts, for each row, the events of its code in the window before it.
 
     Parameters: codes name keys (negative: no key), times are microseconds; `(N,)` for rows, `(M,)` for events.

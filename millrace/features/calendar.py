@@ -77,7 +77,9 @@ def lookup(graph: Graph, times: str, width: int, day_table: Floats, minute_table
     absent = graph.node("Equal", times, graph.constant(MISSING_TIME, np.int64))
     present = graph.node("Where", absent, graph.constant(0, np.int64), times)
     day_length = graph.constant(DAY_US, np.int64)
-    time_of_day = graph.node("Mod", present, day_length)  # Mod follows the divisor's sign, so this floors before 1970 too
+    time_of_day = graph.node(
+        "Mod", present, day_length
+    )  # Mod follows the divisor's sign, so this floors before 1970 too
     day = graph.node("Div", graph.node("Sub", present, time_of_day), day_length)
     blocks = []
     if day_table.shape[1]:

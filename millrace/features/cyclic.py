@@ -55,7 +55,9 @@ def nodes(graph: Graph, source: str, columns: list[int], states: list[Span], wid
         if state.missing and _has(state):
             flat.append(waves + at)
     flags = graph.node("Cast", absent, to=1)
-    zeroed = graph.node("Where", _spread(graph, absent, per_column, len(columns)), graph.constant(0.0, np.float32), entries)
+    zeroed = graph.node(
+        "Where", _spread(graph, absent, per_column, len(columns)), graph.constant(0.0, np.float32), entries
+    )
     return graph.columns(graph.node("Concat", zeroed, flags, axis=1), flat, waves + len(columns))
 
 

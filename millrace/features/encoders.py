@@ -18,7 +18,7 @@ ENCODERS: dict[str, ModuleType] = {
     "parts": parts,
     "cyclic": cyclic,
 }
-"""Each module has `fit(column) -> state`, `merge(state, state) -> state`, `names(column, state)` and `nodes(graph, …)`."""
+"""Each module has `fit(column) -> state`, `merge(a, b) -> state`, `names(column, state)` and `nodes(graph, …)`."""
 
 SUITABLE: dict[Kind, tuple[str, ...]] = {
     "numeric": ("raw", "standardize"),

@@ -83,7 +83,8 @@ def plan_columns(frame: pl.DataFrame, spec: FeaturesSpec, special: dict[str, str
             kind, why = infer_kind(values)
         if override.encode is not None and kind != "ignored" and override.encode not in SUITABLE[kind]:
             raise InputError(
-                f"features.columns.{values.name}.encode", f"{override.encode!r} for a {kind} column",
+                f"features.columns.{values.name}.encode",
+                f"{override.encode!r} for a {kind} column",
                 "one of: " + ", ".join(SUITABLE[kind]),
             )
         columns.append(describe(values, kind, why, values.name in windows))
@@ -102,7 +103,8 @@ def _check_kind(values: pl.Series, kind: Kind) -> None:
     if not fits[kind]:
         example = values.drop_nulls().head(1).to_list()
         raise InputError(
-            f"features.columns.{values.name}.kind", f"{kind!r} for a column of {dtype} values such as {example}",
+            f"features.columns.{values.name}.kind",
+            f"{kind!r} for a column of {dtype} values such as {example}",
             "one of: " + ", ".join(name for name, ok in fits.items() if ok),
         )
 
@@ -137,7 +139,11 @@ def describe(values: pl.Series, kind: Kind, why: str, window: bool = False) -> C
 
 
 def fit_features(
-    frame: pl.DataFrame, columns: list[Column], overrides: dict[str, ColumnSpec], representation: Representation, missing: list[str]
+    frame: pl.DataFrame,
+    columns: list[Column],
+    overrides: dict[str, ColumnSpec],
+    representation: Representation,
+    missing: list[str],
 ) -> Features:
     """Fits an encoder for every column that is not ignored.
 

@@ -55,7 +55,9 @@ class Graph:
         from onnx import helper
 
         name = f"t{len(self._nodes)}"
-        self._nodes.append(helper.make_node(operator, inputs, [name], name=f"{operator}_{name}", domain=domain, **attributes))
+        self._nodes.append(
+            helper.make_node(operator, inputs, [name], name=f"{operator}_{name}", domain=domain, **attributes)
+        )
         return name
 
     def columns(self, source: str, columns: list[int], width: int) -> str:
@@ -65,13 +67,19 @@ class Graph:
         return self.node("Gather", source, self.constant(columns, np.int64), axis=1)
 
     def build(self, outputs: dict[str, tuple[str, Any, int]], metadata: dict[str, Any]) -> Any:
-        """The checked model. `outputs` maps tensors to (public name, type, width); `metadata` is kept as JSON entries."""
+        """The checked model.
+
+        `outputs` maps tensors to (public name, type, width); `metadata` is kept as JSON entries.
+        """
         import onnx
         from onnx import helper
 
         for tensor, (name, _, _) in outputs.items():
             self._name_output(tensor, name)
-        infos = [helper.make_tensor_value_info(name, _element(dtype), ["N", width]) for name, dtype, width in outputs.values()]
+        infos = [
+            helper.make_tensor_value_info(name, _element(dtype), ["N", width])
+            for name, dtype, width in outputs.values()
+        ]
         graph = helper.make_graph(self._nodes, "millrace", self._inputs, infos, initializer=self._initializers)
         opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="millrace")

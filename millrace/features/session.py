@@ -50,4 +50,6 @@ def open_session(model: bytes, threads: int = 1) -> Session:
         inference = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         return Session(inference)
     except Exception as error:  # ONNX Runtime raises a dozen types without a common parent
-        raise BundleError("model.onnx", f"cannot be loaded ({str(error).splitlines()[0][:200]})", "a Millrace graph") from None
+        raise BundleError(
+            "model.onnx", f"cannot be loaded ({str(error).splitlines()[0][:200]})", "a Millrace graph"
+        ) from None

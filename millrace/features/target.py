@@ -11,7 +11,7 @@ from millrace.spec import Goal, Task
 
 
 class Target(Struct, frozen=True):
-    """What is predicted. `classes` are in the order of their numbers (binary: negative, positive); none in regression."""
+    """What is predicted; `classes` in the order of their numbers (binary: negative, positive), none in regression."""
 
     name: str
     task: Task

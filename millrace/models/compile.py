@@ -1,5 +1,7 @@
 """The whole graph: raw columns, features, model, and the prediction in the one shape that it has everywhere."""
 
+from typing import Any
+
 import numpy as np
 
 from millrace.features import Features, Graph, Target, add_features
@@ -30,7 +32,7 @@ def compile_model(features: Features, fitted: Fitted, target: Target) -> bytes:
         labels = graph.constant(target.classes, object if texts else np.int64)
         best = graph.node("ArgMax", scores, axis=1, keepdims=1)
         label = graph.node("Gather", labels, best)
-        outputs = {
+        outputs: dict[str, tuple[str, Any, int]] = {
             label: ("prediction", str if texts else np.int64, 1),
             scores: ("probabilities", np.float32, len(target.classes)),
         }

@@ -1,4 +1,4 @@
-"""Gradient-boosted trees by LightGBM, written to ONNX node by node from its own dump, with its own double thresholds."""
+"""Gradient-boosted trees by LightGBM, written to ONNX from its own dump with its own double thresholds."""
 
 import os
 from typing import Any
@@ -27,7 +27,9 @@ class Trees(Struct, frozen=True):
     offset: float
 
 
-def fit(X: Matrix, y: Vector, target: Target, params: GbdtParams, seed: int, watch: tuple[Matrix, Vector] | None) -> Fitted:
+def fit(
+    X: Matrix, y: Vector, target: Target, params: GbdtParams, seed: int, watch: tuple[Matrix, Vector] | None
+) -> Fitted:
     """Fits `params.rounds` rounds, or as many as are best on the rows of `watch`; the result's params name them."""
     import lightgbm
 
@@ -91,7 +93,18 @@ def _tree_attributes(dump: dict[str, Any], outputs: int) -> dict[str, Any]:
 
     flat: dict[str, list[Any]] = {
         name: []
-        for name in ("roots", "splits", "features", "nan_true", "true", "true_leaf", "false", "false_leaf", "target", "weight")
+        for name in (
+            "roots",
+            "splits",
+            "features",
+            "nan_true",
+            "true",
+            "true_leaf",
+            "false",
+            "false_leaf",
+            "target",
+            "weight",
+        )
     }
 
     def add_leaf(value: float, target: int) -> int:
@@ -121,7 +134,13 @@ def _tree_attributes(dump: dict[str, Any], outputs: int) -> dict[str, Any]:
         root = tree["tree_structure"]
         if "split_feature" not in root:  # a tree of one leaf becomes a question with one answer
             leaf = {"leaf_value": root["leaf_value"]}
-            root = {"threshold": 0.0, "split_feature": 0, "missing_type": "None", "left_child": leaf, "right_child": leaf}
+            root = {
+                "threshold": 0.0,
+                "split_feature": 0,
+                "missing_type": "None",
+                "left_child": leaf,
+                "right_child": leaf,
+            }
         flat["roots"].append(add_node(root, number % outputs))
     return {
         "tree_roots": flat["roots"],

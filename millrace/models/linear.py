@@ -13,7 +13,9 @@ REPRESENTATION: Representation = "linear"
 _MOST_ITERATIONS = 500
 
 
-def fit(X: Matrix, y: Vector, target: Target, params: LinearParams, seed: int, watch: tuple[Matrix, Vector] | None) -> Fitted:
+def fit(
+    X: Matrix, y: Vector, target: Target, params: LinearParams, seed: int, watch: tuple[Matrix, Vector] | None
+) -> Fitted:
     """Minimises the mean loss plus `l2 / 2` times the squared weights (the intercept is free)."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression, Ridge

@@ -15,7 +15,9 @@ from millrace.predict.predictor import Predictor
 from millrace.tables import Scan, scan, sink, unreadable
 
 
-def predict_file(predictor: Predictor, source: Path, target: Path, watch: Callable[[int], None] = lambda rows: None) -> int:
+def predict_file(
+    predictor: Predictor, source: Path, target: Path, watch: Callable[[int], None] = lambda rows: None
+) -> int:
     """Predicts a table file into another; the formats are told by the names.
 
     `watch` hears the number of rows done. Returns how many there were. The target appears whole or not at all. Raises
@@ -39,7 +41,9 @@ def predict_file(predictor: Predictor, source: Path, target: Path, watch: Callab
     try:
         sink(_lazy(predictor, scanned, predictions), target)
     except (pl.exceptions.PolarsError, MillraceError) as error:
-        raise failed[0] if failed else error if isinstance(error, MillraceError) else unreadable(source, error) from None
+        raise (
+            failed[0] if failed else error if isinstance(error, MillraceError) else unreadable(source, error)
+        ) from None
     return done
 
 

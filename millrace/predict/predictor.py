@@ -73,13 +73,18 @@ class Predictor:
             return predictions
         return [{name: row[name], **one} if name in row else one for row, one in zip(rows, predictions, strict=True)]
 
-    def predict_frame(self, frame: pl.DataFrame, where: str = "rows", first_row: int = 0, from_text: bool = False) -> pl.DataFrame:
+    def predict_frame(
+        self, frame: pl.DataFrame, where: str = "rows", first_row: int = 0, from_text: bool = False
+    ) -> pl.DataFrame:
         """Predictions of a table, row by row in its order; see `tables.conform` for the other parameters."""
         typed = conform(frame, self.columns, self.schema.missing, where, first_row, from_text)
-        parts = [self._predict_typed(typed[start : start + CHUNK_ROWS]) for start in range(0, max(typed.height, 1), CHUNK_ROWS)]
+        parts = [
+            self._predict_typed(typed[start : start + CHUNK_ROWS])
+            for start in range(0, max(typed.height, 1), CHUNK_ROWS)
+        ]
         predictions: pl.DataFrame = pl.concat(parts)
         if self.schema.id is not None and self.schema.id in frame.columns:
-            predictions.insert_column(0, frame[self.schema.id])
+            predictions = predictions.insert_column(0, frame[self.schema.id])
         return predictions
 
     def scores(self, predictions: pl.DataFrame) -> npt.NDArray[np.float64]:
@@ -106,7 +111,8 @@ def _frame(rows: Any) -> pl.DataFrame:
         return rows.collect()
     try:
         if type(rows).__module__.split(".")[0] == "pandas":
-            return pl.from_pandas(rows)
+            table: pl.DataFrame = pl.from_pandas(rows)
+            return table
         if hasattr(rows, "__arrow_c_stream__") or hasattr(rows, "__arrow_c_array__"):
             return pl.DataFrame(rows)
     except ModuleNotFoundError as error:
@@ -116,7 +122,7 @@ def _frame(rows: Any) -> pl.DataFrame:
     )
 
 
-def open(model: str | Path, folder: str | Path = ".") -> Predictor:  # noqa: A001 - millrace.open is the public name
+def open(model: str | Path, folder: str | Path = ".") -> Predictor:
     """Opens MODEL (a bundle's folder, or `name@3` in the workspace of `folder`) for predicting.
 
     No code of the bundle runs: it holds none. Raises `BundleError` where a byte was changed and `InputError` where

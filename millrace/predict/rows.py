@@ -1,9 +1,10 @@
 """From dicts to the arrays that the graph takes, fast where values are clean and precise where they are not."""
 
+import math
 import struct
 import threading
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -77,7 +78,7 @@ class RowReader:
             if group in self._groups:
                 feeds[group] = np.empty((1, len(self._groups[group])), dtype)
                 pack = struct.Struct(f"{len(self._groups[group])}{letter}").pack_into
-                packers.append((memoryview(feeds[group]).cast("B"), pack, self._getters[group]))
+                packers.append((feeds[group].data.cast("B"), pack, self._getters[group]))
         texts = None
         if "strings" in self._groups:
             texts = feeds["strings"] = np.empty((1, len(self._groups["strings"])), dtype=object)
@@ -102,19 +103,27 @@ class RowReader:
     def _value(self, row: Row, number: int, name: str, read: "Reader", column: Column) -> Any:
         where = f"row {number}, column {name!r}"
         if not isinstance(row, dict):
-            raise InputError(f"row {number}", f"{type(row).__name__} {str(row)[:40]!r}", "an object of columns and values")
+            raise InputError(
+                f"row {number}", f"{type(row).__name__} {str(row)[:40]!r}", "an object of columns and values"
+            )
         if name not in row:
             hint = "a window feature's column must be in the rows" if column.window else nearest(name, list(row))
             raise InputError(where, "no such column in the row", "every column of the model (null where missing)", hint)
         value = row[name]
         if isinstance(value, np.generic):
             value = value.item()
-        if value is None or value != value or (isinstance(value, str) and value in self._missing):
+        if (
+            value is None
+            or (isinstance(value, float) and math.isnan(value))
+            or (isinstance(value, str) and value in self._missing)
+        ):
             return _MISSING[read]
         try:
             return read(value, column)
         except (ValueError, TypeError, OverflowError):
-            raise InputError(where, f"the value {str(value)[:60]!r} ({type(value).__name__})", _EXPECTED[read]) from None
+            raise InputError(
+                where, f"the value {str(value)[:60]!r} ({type(value).__name__})", _EXPECTED[read]
+            ) from None
 
 
 Reader = Callable[[Any, Column], Any]
@@ -156,7 +165,7 @@ def _time(value: Any, column: Column) -> int:
         value = datetime(value.year, value.month, value.day)
     if value.tzinfo is not None:
         value = value.astimezone(UTC).replace(tzinfo=None)
-    past = value - _EPOCH
+    past: timedelta = value - _EPOCH
     return (past.days * 86_400 + past.seconds) * 10**6 + past.microseconds
 
 

@@ -10,8 +10,14 @@ _CONFIG: dict[str, Any] = {
     "background": None,
     "font": "system-ui, sans-serif",
     "axis": {
-        "labelColor": _INK, "titleColor": _INK, "domainColor": "#8888", "tickColor": "#8888", "gridColor": "#8883",
-        "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal",
+        "labelColor": _INK,
+        "titleColor": _INK,
+        "domainColor": "#8888",
+        "tickColor": "#8888",
+        "gridColor": "#8883",
+        "labelFontSize": 11,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
     },
     "legend": {"labelColor": _INK, "titleColor": _INK, "labelFontSize": 11, "orient": "top", "title": None},
     "view": {"stroke": None},
@@ -62,12 +68,17 @@ def bars(rows: list[tuple[str, float, bool]], title: str) -> dict[str, Any]:
     """Named values side by side; the marked ones stand out."""
     values = [{"name": name, "value": value, "marked": marked} for name, value, marked in rows]
     colour = {
-        "field": "marked", "type": "nominal", "legend": None,
+        "field": "marked",
+        "type": "nominal",
+        "legend": None,
         "scale": {"domain": [True, False], "range": [COLOURS["model"], COLOURS["reference"]]},
     }
     names = {"field": "name", "type": "nominal", "sort": None, "title": None}
     numbers = {"field": "value", "type": "quantitative", "title": title}
-    text = {"mark": {"type": "text", "align": "left", "dx": 4, "color": _INK}, "encoding": {"text": {"field": "value", "format": ".4~g"}}}
+    text = {
+        "mark": {"type": "text", "align": "left", "dx": 4, "color": _INK},
+        "encoding": {"text": {"field": "value", "format": ".4~g"}},
+    }
     return {
         "height": {"step": 30},
         "data": {"values": values},
@@ -84,6 +95,12 @@ def _line(values: list[dict[str, float]], colour: str, width: float) -> dict[str
 
 def _axes(x: str, y: str, domain: list[float]) -> dict[str, Any]:
     def axis(field: str, title: str) -> dict[str, Any]:
-        return {"field": field, "type": "quantitative", "title": title, "scale": {"domain": domain}, "axis": {"tickCount": 5}}
+        return {
+            "field": field,
+            "type": "quantitative",
+            "title": title,
+            "scale": {"domain": domain},
+            "axis": {"tickCount": 5},
+        }
 
     return {"x": axis("x", x), "y": axis("y", y)}

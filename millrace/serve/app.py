@@ -22,7 +22,7 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     rows: list[dict[str, Any]]
 
 
-class _TooLarge(Exception):
+class _BodyTooLargeError(Exception):
     """A body beyond the limit."""
 
 
@@ -42,7 +42,7 @@ def app(predictor: Predictor) -> Callable[[Scope, Receive, Send], Awaitable[None
         path, method = scope["path"], scope["method"]
         try:
             body = await _body(receive)
-        except _TooLarge:
+        except _BodyTooLargeError:
             return await problem(send, 413, "body too large", f"at most {MOST_BODY_BYTES} bytes")
         if path in ("/health/live", "/health/ready") and method == "GET":
             return await reply(send, 200, {"status": "ok"}, headers)
@@ -69,7 +69,9 @@ def app(predictor: Predictor) -> Callable[[Scope, Receive, Send], Awaitable[None
         await send({"type": "http.response.body", "body": data})
 
     async def problem(send: Send, status: int, title: str, detail: str) -> None:
-        await reply(send, status, {"type": "about:blank", "title": title, "status": status, "detail": detail}, problem_headers)
+        await reply(
+            send, status, {"type": "about:blank", "title": title, "status": status, "detail": detail}, problem_headers
+        )
 
     return answer
 
@@ -81,7 +83,7 @@ async def _body(receive: Receive) -> bytes:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > MOST_BODY_BYTES:
-            raise _TooLarge
+            raise _BodyTooLargeError
         more = message.get("more_body", False)
     return b"".join(parts)
 

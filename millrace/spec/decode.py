@@ -49,7 +49,9 @@ def _walk(value: Any, annotation: Any, path: str, problems: list[str]) -> None:
 
 def _walk_struct(value: Any, struct: type[msgspec.Struct], path: str, problems: list[str]) -> None:
     if not isinstance(value, dict):
-        problems.append(f"{path or 'the document'}: found {_show(value)}; expected fields ({', '.join(_names(struct))})")
+        problems.append(
+            f"{path or 'the document'}: found {_show(value)}; expected fields ({', '.join(_names(struct))})"
+        )
         return
     hints = get_type_hints(struct, include_extras=True)
     names = _names(struct)
@@ -75,9 +77,7 @@ def _check(value: Any, annotation: Any, path: str, problems: list[str]) -> None:
     except msgspec.ValidationError:
         allowed = get_args(annotation) if get_origin(annotation) is Literal else ()
         hint = nearest(str(value), [str(option) for option in allowed]) if allowed else ""
-        problems.append(
-            f"{path}: found {_show(value)}; expected {_allowed(annotation)}{'; ' + hint if hint else ''}"
-        )
+        problems.append(f"{path}: found {_show(value)}; expected {_allowed(annotation)}{'; ' + hint if hint else ''}")
 
 
 def _names(struct: type[msgspec.Struct]) -> list[str]:

@@ -139,7 +139,9 @@ def _infer_positive(stated: Any, counts: pl.DataFrame, target: str) -> tuple[Any
                 return label, ""
         names = [label_text(label) for label in labels]
         hint = nearest(str(stated), names)
-        raise InputError("goal.positive", f"{stated!r} is not a value of {target!r}", "one of: " + ", ".join(names), hint)
+        raise InputError(
+            "goal.positive", f"{stated!r} is not a value of {target!r}", "one of: " + ", ".join(names), hint
+        )
     yes = [label for label in labels if str(label).strip().lower() in _YES]
     if len(yes) == 1:
         return yes[0], "the value that says yes"
@@ -197,7 +199,11 @@ def infer_id(frame: pl.DataFrame) -> tuple[str | None, str]:
         column = frame[name]
         if column.dtype != pl.String and not column.dtype.is_integer():
             continue
-        if column.null_count() == 0 and (is_row_number(column) or _ID_NAME.match(name)) and column.n_unique() == len(column):
+        if (
+            column.null_count() == 0
+            and (is_row_number(column) or _ID_NAME.match(name))
+            and column.n_unique() == len(column)
+        ):
             return name, "different in every row"
     return None, "no column names each row"
 
@@ -206,12 +212,15 @@ def infer_group(frame: pl.DataFrame) -> tuple[str | None, str]:
     """The column of an entity that owns several rows, by its name and its repeats."""
     for name in frame.columns:
         if _GROUP_NAME.match(name) and not frame[name].dtype.is_float() and frame[name].n_unique() < 0.9 * len(frame):
-            return name, f"{frame[name].n_unique()} owners of {len(frame)} rows; one owner stays on one side of the split"
+            return (
+                name,
+                f"{frame[name].n_unique()} owners of {len(frame)} rows; one owner stays on one side of the split",
+            )
     return None, "no column names an owner of several rows"
 
 
 def infer_time(frame: pl.DataFrame) -> tuple[str | None, str]:
-    """The column that says when a row was: a datetime without missing values, called like one where there are several."""
+    """The column that says when a row was: dates without a hole, called like one where there are several."""
     times = [name for name in frame.columns if frame[name].dtype.is_temporal() and frame[name].null_count() == 0]
     named = [name for name in times if _TIME_NAME.search(name)] or times
     if named:

@@ -31,9 +31,19 @@ def draft(frame: pl.DataFrame, source: str, answers: Answers) -> str:
     known. Returns YAML text in which every inferred field has its reason beside it. Raises `InputError` for
     a column that the table does not have.
     """
-    for role, column in (("target", answers.target), ("id", answers.id), ("time", answers.time), ("group", answers.group)):
+    for role, column in (
+        ("target", answers.target),
+        ("id", answers.id),
+        ("time", answers.time),
+        ("group", answers.group),
+    ):
         if column is not None and column not in frame.columns:
-            raise InputError(f"--{role}", f"no column {column!r}", "one of: " + ", ".join(frame.columns), nearest(column, frame.columns))
+            raise InputError(
+                f"--{role}",
+                f"no column {column!r}",
+                "one of: " + ", ".join(frame.columns),
+                nearest(column, frame.columns),
+            )
     goal, why = infer_goal(Goal(target=answers.target), frame[answers.target])
     assert goal.task is not None
     rest = frame.drop(answers.target)
@@ -57,7 +67,10 @@ def draft(frame: pl.DataFrame, source: str, answers: Answers) -> str:
     if answers.holdout:
         lines.append(_line("  holdout", answers.holdout, "a table of its own that serves as the test split"))
     lines += [_line(f"  {role}", column, reason) for role, (column, reason) in roles.items()]
-    lines += ["features:", "  columns:  # how each column enters the model; delete a line to have it inferred at each run"]
+    lines += [
+        "features:",
+        "  columns:  # how each column enters the model; delete a line to have it inferred at each run",
+    ]
     named = {answers.target, data.id, data.time, data.group}
     for column in frame.columns:
         if column not in named:

@@ -21,7 +21,9 @@ def load(folder: str | Path = ".") -> System:
     try:
         text = path.read_bytes()
     except FileNotFoundError:
-        raise InputError(str(path), "no such spec", "a system.yaml", "write one with `millrace init DATA --target COL`") from None
+        raise InputError(
+            str(path), "no such spec", "a system.yaml", "write one with `millrace init DATA --target COL`"
+        ) from None
     except OSError as error:
         raise InputError(str(path), f"cannot be read ({error.strerror})") from None
     try:

@@ -14,9 +14,7 @@ Task = Literal["binary", "multiclass", "regression"]
 Kind = Literal["numeric", "boolean", "categorical", "datetime", "ignored"]
 Encode = Literal["raw", "standardize", "ordinal", "onehot", "frequency", "parts", "cyclic"]
 Family = Literal["baseline", "linear", "gbdt"]
-Metric = Literal[
-    "roc_auc", "average_precision", "log_loss", "brier", "accuracy", "f1", "macro_f1", "rmse", "mae", "r2"
-]
+Metric = Literal["roc_auc", "average_precision", "log_loss", "brier", "accuracy", "f1", "macro_f1", "rmse", "mae", "r2"]
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64)]
 Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
@@ -31,7 +29,7 @@ class _Node(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A branch of the tree: immutable, and strict about names."""
 
 
-class Goal(_Node):
+class Goal(_Node, frozen=True):
     """What is predicted, and the one number that decides between candidates."""
 
     target: str
@@ -40,13 +38,13 @@ class Goal(_Node):
     metric: Metric | None = None
 
 
-class Requirements(_Node):
+class Requirements(_Node, frozen=True):
     """What the system must hold beside its quality; `verify` measures it."""
 
     latency_p99_ms: Positive | None = None
 
 
-class Read(_Node):
+class Read(_Node, frozen=True):
     """How a text table is written, where that cannot be told from the file."""
 
     separator: Annotated[str, Meta(min_length=1, max_length=1)] | None = None
@@ -54,14 +52,14 @@ class Read(_Node):
     quote: Annotated[str, Meta(min_length=1, max_length=1)] | None = None
 
 
-class EventTable(_Node):
+class EventTable(_Node, frozen=True):
     """A table of things that happened; each row has a time."""
 
     source: str
     time: str
 
 
-class Data(_Node):
+class Data(_Node, frozen=True):
     """Where rows come from and what their special columns are."""
 
     source: str
@@ -74,14 +72,14 @@ class Data(_Node):
     events: dict[Identifier, EventTable] = {}
 
 
-class ColumnSpec(_Node):
+class ColumnSpec(_Node, frozen=True):
     """An override for one column; what is left out is inferred from the training rows."""
 
     kind: Kind | None = None
     encode: Encode | None = None
 
 
-class Window(_Node):
+class Window(_Node, frozen=True):
     """Counts the events of one key in the time before a row: a column `NAME_OVER` for each span in `over`."""
 
     name: Identifier
@@ -92,7 +90,7 @@ class Window(_Node):
     hop: Duration | None = None
 
 
-class Features(_Node):
+class Features(_Node, frozen=True):
     """Which columns the model sees, and how."""
 
     exclude: list[str] = []
@@ -100,7 +98,7 @@ class Features(_Node):
     windows: list[Window] = []
 
 
-class Split(_Node):
+class Split(_Node, frozen=True):
     """How rows are kept apart: fractions of all rows; `gap` is left out before each border of a time split."""
 
     by: Literal["time", "group", "stratified", "random"] | None = None
@@ -109,13 +107,13 @@ class Split(_Node):
     gap: Duration = "0s"
 
 
-class LinearParams(_Node):
+class LinearParams(_Node, frozen=True):
     """Logistic, multinomial or ridge regression. `l2` is the penalty per row on standardized columns."""
 
     l2: Positive = 1e-4
 
 
-class GbdtParams(_Node):
+class GbdtParams(_Node, frozen=True):
     """LightGBM trees. With `rounds` left out, early stopping chooses it; `early_stopping` is in rounds."""
 
     learning_rate: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.05
@@ -128,7 +126,7 @@ class GbdtParams(_Node):
     rounds: Count | None = None
 
 
-class Models(_Node):
+class Models(_Node, frozen=True):
     """Which families compete, and their settings. The baseline always runs beside them."""
 
     candidates: Annotated[list[Family], Meta(min_length=1)] = field(default_factory=lambda: ["linear", "gbdt"])
@@ -136,7 +134,7 @@ class Models(_Node):
     gbdt: GbdtParams = GbdtParams()
 
 
-class System(_Node, dict=True):
+class System(_Node, frozen=True, dict=True):
     """The whole spec of a system.
 
     >>> System(name="ads", goal=Goal(target="clicked"), data=Data(source="ads.parquet")).split.test

@@ -34,7 +34,8 @@ def divide(
 ) -> Parts:
     """Divides rows as `split` says (its `by` resolved).
 
-    Parameters: `frame`, all rows, those of `data.holdout` last; `strata (N,)`, the class of each row (none in regression); `holdout_rows`, how many rows at the end are the holdout (0: the test part is cut from the source).
+    Parameters: `frame`, all rows, those of `data.holdout` last; `strata (N,)`, the class of each row (none in
+    regression); `holdout_rows`, how many rows at the end are the holdout (0: the test part is cut from the source).
     Duplicates and shared ids never cross: random, stratified and group splits keep them together, and rows of train
     (then of validation) that are tied to a later part are purged under a time split or with a holdout.
     Raises `InputError` for a part that would be empty and for times that cannot be ordered.
@@ -46,7 +47,9 @@ def divide(
         raise InputError("data.source", f"{len(source)} rows with a target", f"at least {MIN_ROWS} rows")
     test_share = 0.0 if holdout_rows else split.test
     if not holdout_rows and test_share == 0:
-        raise InputError("split.test", "0 without data.holdout", "a fraction above 0", "every model is judged on test rows")
+        raise InputError(
+            "split.test", "0 without data.holdout", "a fraction above 0", "every model is judged on test rows"
+        )
     if test_share + split.validation >= 0.9:
         raise InputError("split", f"validation + test = {test_share + split.validation:.2f}", "less than 0.9")
     keys = row_keys(frame, data.id)
@@ -69,7 +72,9 @@ def divide(
     for name, rows in (("train", train), ("validation", validation), ("test", test)):
         if len(rows) == 0 and (name != "validation" or split.validation > 0):
             raise InputError(
-                f"split.{name}", f"no row of {total} (by {split.by}, {purged} duplicates purged)", "at least one row",
+                f"split.{name}",
+                f"no row of {total} (by {split.by}, {purged} duplicates purged)",
+                "at least one row",
                 "give more rows, another split.by or other fractions",
             )
     findings = _crossing(purged, before) + _classes(strata, train, test)
@@ -77,13 +82,15 @@ def divide(
 
 
 def _classes(strata: Indices | None, train: Indices, test: Indices) -> list[Finding]:
-    """Refuses a part with one class, where nothing can be learned or judged; tells of classes that only the test has."""
+    """Refuses a part with one class, where nothing can be learned or judged; tells of classes new in the test."""
     if strata is None:
         return []
-    for name, rows in (("train", train), ("test", test)):
-        if len(np.unique(strata[rows])) < 2:
+    for name, part in (("train", train), ("test", test)):
+        if len(np.unique(strata[part])) < 2:
             raise InputError(
-                f"split.{name}", f"one class only in its {len(rows)} rows", "at least two",
+                f"split.{name}",
+                f"one class only in its {len(part)} rows",
+                "at least two",
                 "give more rows, a larger fraction or another split.by",
             )
     unseen = np.setdiff1d(strata[test], strata[train])
@@ -139,7 +146,8 @@ def _order(frame: pl.DataFrame, data: Data, split: Split) -> Indices:
     times = frame[data.time]
     if not times.dtype.is_temporal() and not times.dtype.is_integer():
         raise InputError(
-            f"data.time {data.time!r}", f"values such as {times.drop_nulls().head(1).to_list()}",
+            f"data.time {data.time!r}",
+            f"values such as {times.drop_nulls().head(1).to_list()}",
             "ISO 8601 times, all with a zone or all without, or whole numbers",
         )
     if times.null_count():
@@ -160,9 +168,10 @@ def _crossing(purged: int, before: int) -> list[Finding]:
     share = purged / before
     return [
         Finding(
-            "split.duplicates", [], "warning" if share > 0.1 else "info",
-            f"{purged} of {before} training rows repeat a row of a later part (or its id) and were left out of training",
+            "split.duplicates",
+            [],
+            "warning" if share > 0.1 else "info",
+            f"{purged} of {before} training rows repeat a row of a later part (or its id) and were left out",
             {"purged": purged, "share": share},
         )
     ]
-

@@ -38,8 +38,8 @@ def format_of(path: Path) -> str:
     for kind, ends in FORMATS.items():
         if name.endswith(ends):
             return kind
-    ends = ", ".join(end for group in FORMATS.values() for end in group)
-    raise InputError(str(path), "unknown format", f"a name that ends in {ends}")
+    known = ", ".join(end for group in FORMATS.values() for end in group)
+    raise InputError(str(path), "unknown format", f"a name that ends in {known}")
 
 
 def scan(path: Path, read: Read | None = None) -> Scan:

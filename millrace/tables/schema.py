@@ -92,12 +92,18 @@ def normalise(frame: pl.DataFrame, missing: list[str], from_text: bool = False) 
 
 
 def conform(
-    frame: pl.DataFrame, columns: list[Column], missing: list[str], where: str, first_row: int = 0, from_text: bool = False
+    frame: pl.DataFrame,
+    columns: list[Column],
+    missing: list[str],
+    where: str,
+    first_row: int = 0,
+    from_text: bool = False,
 ) -> pl.DataFrame:
     """Brings rows to a schema: the columns of `columns` in their order, each in its type.
 
-    `from_text` says that a text table's fields are still as they stood there; `first_row` is the number of the frame's first row in the whole input, for messages. Raises `InputError` that
-    names the column, the row, the value and what was expected; a missing value is fine, a missing column is not.
+    `from_text` says that a text table's fields are still as they stood there; `first_row` is
+    the number of the frame's first row in the whole input, for messages. Raises `InputError` that names the column,
+    the row, the value and what was expected; a missing value is fine, a missing column is not.
     """
     absent = [column.name for column in columns if column.name not in frame.columns]
     if absent:
@@ -120,12 +126,18 @@ def _to_dtype(values: pl.Series, column: Column, where: str, first_row: int) -> 
     if column.dtype == "datetime" and values.dtype == pl.String:
         cast = parse_times(values)
     elif column.dtype == "boolean" and values.dtype == pl.String:
-        cast = values.str.to_lowercase().replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
+        cast = values.str.to_lowercase().replace_strict(
+            {"true": True, "false": False}, default=None, return_dtype=pl.Boolean
+        )
     elif column.dtype == "string" and values.dtype.is_float():
         # Text that looked like whole numbers elsewhere: 5.0 is "5" again.
         whole = values.cast(pl.Int64, strict=False)
         same = whole.cast(pl.Float64) == values
-        cast = pl.select(pl.when(same).then(whole.cast(pl.String)).otherwise(values.cast(pl.String))).to_series().alias(values.name)
+        cast = (
+            pl.select(pl.when(same).then(whole.cast(pl.String)).otherwise(values.cast(pl.String)))
+            .to_series()
+            .alias(values.name)
+        )
     elif column.dtype in ("integer", "number") and not values.dtype.is_nested() and not values.dtype.is_temporal():
         cast = values.cast(target, strict=False)
         if column.dtype == "integer" and (values.dtype.is_float() or cast.null_count() > values.null_count()):
@@ -139,9 +151,12 @@ def _to_dtype(values: pl.Series, column: Column, where: str, first_row: int) -> 
         raise InputError(
             f"{where}, row {first_row + row + 1}, column {column.name!r}",
             f"the value {values[row]!r}",
-            {"integer": "a number", "number": "a number", "boolean": "true or false", "datetime": "an ISO 8601 time"}.get(
-                column.dtype, "text"
-            ),
+            {
+                "integer": "a number",
+                "number": "a number",
+                "boolean": "true or false",
+                "datetime": "an ISO 8601 time",
+            }.get(column.dtype, "text"),
             "a word that means missing belongs into data.missing" if values.dtype == pl.String else "",
         )
     return cast

@@ -31,11 +31,16 @@ def read_sources(system: System) -> Sources:
     for field, column in named.items():
         if column is not None and column not in frame.columns:
             raise InputError(
-                f"{field}", f"no column {column!r} in {data.source}", "one of: " + ", ".join(frame.columns), nearest(column, frame.columns)
+                f"{field}",
+                f"no column {column!r} in {data.source}",
+                "one of: " + ", ".join(frame.columns),
+                nearest(column, frame.columns),
             )
     for column in frame.columns:
         if column == _RESERVED or column.startswith("probability_"):
-            raise InputError(f"data.source {data.source}", f"a column {column!r}", "another name", "predictions are named so")
+            raise InputError(
+                f"data.source {data.source}", f"a column {column!r}", "another name", "predictions are named so"
+            )
     findings, fingerprints = list(table.findings), {"source": table.fingerprint}
     frame = _with_target(frame, target, data.source, findings)
     held = 0

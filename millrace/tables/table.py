@@ -63,8 +63,9 @@ def fingerprint(frame: pl.DataFrame) -> str:
             digest.update(column.str.len_bytes().fill_null(0).cast(pl.UInt32).to_numpy().tobytes())
             digest.update((column.str.join("").item() or "").encode())
         elif dtype_of(column.dtype) == "nested":
-            digest.update(column.to_frame().write_json().encode() if column.dtype.is_nested() else str(column.to_list()).encode())
+            digest.update(
+                column.to_frame().write_json().encode() if column.dtype.is_nested() else str(column.to_list()).encode()
+            )
         else:
             digest.update(column.to_physical().fill_null(0).to_numpy().tobytes())
     return digest.hexdigest()
-

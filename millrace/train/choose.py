@@ -46,7 +46,7 @@ def choose(rows: Rows, parts: Parts, judge: Judge, higher: bool, watch: Callable
     Raises `InputError` where the rows to fit or to judge hold a single class.
     """
     plan, method = _plan(rows, parts)
-    families = list(dict.fromkeys(["baseline", *rows.system.models.candidates]))
+    families: list[str] = list(dict.fromkeys(["baseline", *rows.system.models.candidates]))
     trials: dict[str, list[tuple[Any, npt.NDArray[np.float64], float]]] = {family: [] for family in families}
     for number, fold in enumerate(plan, 1):
         matrices: dict[str, Any] = {}
@@ -59,7 +59,9 @@ def choose(rows: Rows, parts: Parts, judge: Judge, higher: bool, watch: Callable
     for family, results in trials.items():
         scores = np.concatenate([scores for _, scores, _ in results])
         params = _together([params for params, _, _ in results])
-        candidates.append(Candidate(family, params, scores, judge(y, scores), sum(seconds for _, _, seconds in results)))
+        candidates.append(
+            Candidate(family, params, scores, judge(y, scores), sum(seconds for _, _, seconds in results))
+        )
     stated = [candidate for candidate in candidates if candidate.family in rows.system.models.candidates]
     winner = (max if higher else min)(stated, key=lambda candidate: candidate.value)
     return Choice(candidates, winner, judged, method)
@@ -86,7 +88,10 @@ def _refuse_one_class(rows: Rows, some: npt.NDArray[np.int64], label: str) -> No
     if len(found) < 2:
         name = rows.target.classes[int(found[0])] if len(found) else None
         raise InputError(
-            "split", f"only the class {name!r} among {label} ({len(some)})", "at least two classes", "give more rows or another split"
+            "split",
+            f"only the class {name!r} among {label} ({len(some)})",
+            "at least two classes",
+            "give more rows or another split",
         )
 
 

@@ -40,7 +40,9 @@ def refit(rows: Rows, parts: Parts, winner: Candidate) -> Refitted:
     scores = scores if rows.target.task == "multiclass" else scores[:, 0]
     parity = float(np.max(np.abs(scores - expected) / np.maximum(1.0, np.abs(expected))))
     if not parity <= TOLERANCE:
-        raise WorkError(f"the {winner.family} graph", f"differs from its trainer by {parity:.2g}", f"at most {TOLERANCE}")
+        raise WorkError(
+            f"the {winner.family} graph", f"differs from its trainer by {parity:.2g}", f"at most {TOLERANCE}"
+        )
     return Refitted(features, fitted, model, len(fit_on), parity)
 
 

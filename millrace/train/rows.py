@@ -26,7 +26,9 @@ class Rows(Struct, frozen=True):
     def features(self, fit_on: Indices, representation: Representation) -> tuple[Features, Session]:
         """Encoders fitted on some rows, and the compiled graph that makes every matrix from then on."""
         spec = self.system
-        features = fit_features(self.frame[fit_on], self.columns, spec.features.columns, representation, spec.data.missing)
+        features = fit_features(
+            self.frame[fit_on], self.columns, spec.features.columns, representation, spec.data.missing
+        )
         if not features.encoded:
             ignored = "; ".join(f"{column.name}: {column.why}" for column in self.columns)
             raise InputError("features", "no column to learn from", "at least one", f"all are ignored ({ignored})")
