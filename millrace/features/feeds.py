@@ -32,10 +32,10 @@ def feeds_from_frame(frame: pl.DataFrame, groups: dict[str, list[str]]) -> Feeds
             ticks = part.select(pl.all().to_physical().fill_null(MISSING_TIME)).to_numpy()
             feeds[group] = np.ascontiguousarray(ticks, dtype=np.int64)
         else:
-            wide = part.select(pl.all().cast(pl.Float64).fill_null(np.nan))
-            if group == "numbers":
-                wide = wide.cast(pl.Float32)
-            feeds[group] = np.ascontiguousarray(wide.to_numpy())
+            wide = pl.selectors.integer().cast(pl.Float64)  # as Python rounds a whole number: by way of float64
+            dtype = pl.Float32 if group == "numbers" else pl.Float64
+            values = part.with_columns(wide).select(pl.all().cast(dtype).fill_null(np.nan))
+            feeds[group] = np.ascontiguousarray(values.to_numpy(order="c"))
     return feeds
 
 

@@ -1,5 +1,6 @@
 """A model in this process: rows in, predictions out, in one shape everywhere."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
@@ -9,11 +10,13 @@ import polars as pl
 
 from millrace.bundle import find_bundle, open_bundle
 from millrace.errors import InputError
-from millrace.features import Session, feeds_from_frame, open_session
+from millrace.features import Session, coded_feeds, feeds_from_frame, open_session, without_front
 from millrace.features.session import CHUNK_ROWS
 from millrace.predict.rows import RowReader
 from millrace.spec import label_text
 from millrace.tables import Column, Schema, conform
+
+_BATCH_ROWS = 5_000
 
 
 class Predictor:
@@ -28,6 +31,7 @@ class Predictor:
     def __init__(self, model: bytes, schema: Schema, name: str, version: int) -> None:
         self.name, self.version, self.schema = name, version, schema
         self.session: Session = open_session(model)
+        self._model = model
         self.groups = self.session.groups
         names = [name for group in self.groups.values() for name in group]
         self.columns: list[Column] = [column for column in self.schema.columns if column.name in names]
@@ -35,7 +39,6 @@ class Predictor:
         self.is_multiclass = self.session.metadata["task"] == "multiclass"
         self._outputs = ["prediction", "probabilities"] if self.is_multiclass else ["prediction"]
         self._reader = RowReader(self.groups, self.schema)
-        self._run = self.session.inference.run
 
     @overload
     def predict(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]: ...
@@ -63,7 +66,7 @@ class Predictor:
         if not rows:
             return []
         feeds = self._reader.one(rows[0]) if len(rows) == 1 else self._reader.many(rows)
-        results = self._run(self._outputs, feeds)
+        results = self.session.run(self._outputs, feeds)
         predictions = [{"prediction": value} for value in results[0].ravel().tolist()]
         if self.is_multiclass:
             for prediction, probabilities in zip(predictions, results[1].tolist(), strict=True):
@@ -93,8 +96,18 @@ class Predictor:
             return predictions.select(f"probability_{label}" for label in self.classes).to_numpy().astype(np.float64)
         return predictions["prediction"].to_numpy().astype(np.float64)
 
+    @cached_property
+    def _batch(self) -> tuple[Session, list[dict[str, float]]]:
+        """The graph with its text front outside, for tables large enough to be worth the loading."""
+        model, vocabularies = without_front(self._model)
+        return open_session(model), vocabularies
+
     def _predict_typed(self, typed: pl.DataFrame) -> pl.DataFrame:
-        results = self.session.run(self._outputs, feeds_from_frame(typed, self.groups))
+        if "strings" in self.groups and typed.height >= _BATCH_ROWS:
+            session, vocabularies = self._batch
+            results = session.run(self._outputs, coded_feeds(typed, self.groups, vocabularies))
+        else:
+            results = self.session.run(self._outputs, feeds_from_frame(typed, self.groups))
         columns: dict[str, Any] = {"prediction": results[0][:, 0]}
         if results[0].dtype == object:
             columns["prediction"] = pl.Series(results[0][:, 0].tolist(), dtype=pl.String)

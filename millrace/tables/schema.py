@@ -115,7 +115,10 @@ def conform(
             "every column of the model",
             "a window feature's column must be in the rows" if window else hint,
         )
-    frame = normalise(frame.select([column.name for column in columns]), missing, from_text)
+    frame = frame.select([column.name for column in columns])
+    # Text that is text already stays: the graph itself knows the words that mean missing.
+    odd = [column.name for column in columns if from_text or frame.schema[column.name] != POLARS.get(column.dtype)]
+    frame = frame.with_columns(normalise(frame.select(odd), missing, from_text).get_columns())
     return pl.DataFrame([_to_dtype(frame[column.name], column, where, first_row) for column in columns])
 
 
