@@ -52,7 +52,9 @@ def mlflow_model(fitted: Any, folder: Path) -> Any:
         import mlflow
     except ImportError:
         return None
-    mlflow.sklearn.save_model(fitted, str(folder / "mlflow"), serialization_format="cloudpickle", pyfunc_predict_fn="predict_proba")
+    mlflow.sklearn.save_model(
+        fitted, str(folder / "mlflow"), serialization_format="cloudpickle", pyfunc_predict_fn="predict_proba"
+    )
     return mlflow.pyfunc.load_model(str(folder / "mlflow"))
 
 
@@ -86,7 +88,10 @@ def single(ours: Predictor, fitted: Any, loaded: Any) -> dict[str, Any]:
         for name, (call, given) in calls.items():
             found[name].append(p50_us(call, given))
     return {
-        name: {"p50_us": round(statistics.median(a for a, _ in times), 1), "p99_us": round(statistics.median(b for _, b in times), 1)}
+        name: {
+            "p50_us": round(statistics.median(a for a, _ in times), 1),
+            "p99_us": round(statistics.median(b for _, b in times), 1),
+        }
         for name, times in found.items()
     }
 
@@ -133,7 +138,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         loaded = mlflow_model(fitted, folder)
-        results = {"one row": single(ours, fitted, loaded), "batch, 1M rows, Parquet to Parquet": batch(ours, fitted, loaded, folder)}
+        results = {
+            "one row": single(ours, fitted, loaded),
+            "batch, 1M rows, Parquet to Parquet": batch(ours, fitted, loaded, folder),
+        }
     if loaded is None:
         results["mlflow"] = {"not run": "not installed (pip install mlflow)"}
     print(json.dumps(results, indent=2))

@@ -1,0 +1,170 @@
+"""The contract of every family in every task: the graph predicts what the trainer predicts, one row or many."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millrace.features import Encoded, Features, Target, open_session
+from millrace.features import raw as raw_encoder
+from millrace.models import FAMILIES, Fitted, compile_model
+from millrace.spec import Models
+from millrace.spec.system import GbdtParams
+
+TARGETS = {
+    "binary": Target("y", "binary", ["no", "yes"]),
+    "multiclass": Target("y", "multiclass", [3, 5, 8]),
+    "regression": Target("y", "regression", []),
+}
+MODELS = Models(gbdt=GbdtParams(rounds=30, min_rows_per_leaf=5))
+WIDTH = 4
+
+
+def data(task: str, rows: int, seed: int, missing: bool) -> tuple[np.ndarray, np.ndarray]:
+    chance = np.random.default_rng(seed)
+    X = chance.normal(size=(rows, WIDTH)).astype(np.float32)
+    X[:, 1] = chance.integers(0, 4, rows)
+    signal = X[:, 0] + (X[:, 1] == 2) + chance.normal(size=rows) * 0.5
+    if missing:
+        X[chance.random((rows, WIDTH)) < 0.1] = np.nan
+    y = {
+        "binary": (signal > 0.3).astype(np.float64),
+        "multiclass": np.digitize(signal, [-0.3, 0.8]).astype(np.float64),
+        "regression": signal.astype(np.float64) * 10 + 1e8,
+    }[task]
+    return X, y
+
+
+def fit(family: str, task: str, missing: bool = False, rows: int = 400) -> Fitted:
+    X, y = data(task, rows, 1, missing)
+    return FAMILIES[family].fit(X, y, TARGETS[task], getattr(MODELS, family, None), 7, None)
+
+
+def graph_scores(fitted: Fitted, task: str, X: np.ndarray) -> np.ndarray:
+    state = raw_encoder.fit(pl.Series([0.0, 1.0]))
+    features = Features([Encoded(f"f{at}", "raw", "numbers", state) for at in range(WIDTH)], [])
+    session = open_session(compile_model(features, fitted, TARGETS[task]))
+    output = "probabilities" if task == "multiclass" else "prediction"
+    scores, label = session.run([output, "prediction"], {"numbers": X})
+    if task == "multiclass":
+        assert label[:, 0].tolist() == [TARGETS[task].classes[at] for at in scores.argmax(axis=1)]
+    for row in range(min(len(X), 5)):
+        assert np.array_equal(session.run([output], {"numbers": X[row : row + 1]})[0], scores[row : row + 1])
+    return scores if task == "multiclass" else scores[:, 0]
+
+
+def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
+    assert found.shape == expected.shape
+    assert np.all(np.abs(found - expected) <= 1e-5 * np.maximum(1.0, np.abs(expected)))
+
+
+@pytest.mark.parametrize("task", list(TARGETS))
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_the_graph_equals_the_trainer(family: str, task: str) -> None:
+    fitted = fit(family, task)
+    X, _ = data(task, 3000, 2, missing=False)
+    assert_close(graph_scores(fitted, task, X), FAMILIES[family].predict(fitted, X))
+    assert graph_scores(fitted, task, X[:0]).shape[0] == 0
+
+
+values = st.one_of(
+    st.floats(width=32, allow_nan=True, allow_infinity=True),
+    st.sampled_from([0.0, -0.0, 1e8, -1e8, 1e-36, -1e-36, 0.5, 1.5, 2.5, float("nan")]),
+)
+
+
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("task", list(TARGETS))
+@given(rows=st.lists(st.lists(values, min_size=WIDTH, max_size=WIDTH), min_size=1, max_size=20))
+def test_trees_equal_lightgbm_on_any_number(task: str, missing: bool, rows: list[list[float]]) -> None:
+    fitted = _trees(task, missing)
+    X = np.array(rows, dtype=np.float32)
+    assert_close(graph_scores(fitted, task, X), FAMILIES["gbdt"].predict(fitted, X))
+
+
+_made: dict[Any, Fitted] = {}
+
+
+def _trees(task: str, missing: bool) -> Fitted:
+    if (task, missing) not in _made:
+        _made[task, missing] = fit("gbdt", task, missing)
+    return _made[task, missing]
+
+
+@pytest.mark.parametrize("task", list(TARGETS))
+def test_trees_are_exact_on_both_sides_of_every_threshold(task: str) -> None:
+    fitted = fit("gbdt", task, missing=True)
+    thresholds: dict[int, set[float]] = {}
+
+    def collect(node: dict[str, Any]) -> None:
+        if "split_feature" in node:
+            thresholds.setdefault(node["split_feature"], set()).add(node["threshold"])
+            collect(node["left_child"])
+            collect(node["right_child"])
+
+    for tree in fitted.state.booster.dump_model()["tree_info"]:
+        collect(tree["tree_structure"])
+    rows = []
+    base = np.zeros(WIDTH, np.float32)
+    for feature, found in thresholds.items():
+        for threshold in found:
+            at = np.float32(threshold)
+            for value in (at, np.nextafter(at, np.float32(np.inf)), np.nextafter(at, np.float32(-np.inf))):
+                row = base.copy()
+                row[feature] = value
+                rows.append(row)
+    X = np.array(rows)
+    assert len(X) > 100
+    found_scores, expected = graph_scores(fitted, task, X), FAMILIES["gbdt"].predict(fitted, X)
+    assert_close(found_scores, expected)
+    if task == "regression":
+        assert np.array_equal(found_scores, expected)
+
+
+def test_adjacent_float32_levels_do_not_blur() -> None:
+    """Converters that round thresholds to float32 get over a third of such rows wrong."""
+    level = np.float32(1.0)
+    levels = [level := np.nextafter(level, np.float32(2)) for _ in range(64)]
+    chance = np.random.default_rng(0)
+    X = np.array(levels, np.float32)[chance.integers(0, 64, (2000, WIDTH))]
+    y = (chance.random(2000) < (X[:, 0] > levels[30]) * 0.6 + (X[:, 1] > levels[11]) * 0.3).astype(np.float64)
+    fitted = FAMILIES["gbdt"].fit(X, y, TARGETS["binary"], MODELS.gbdt, 7, None)
+    assert_close(graph_scores(fitted, "binary", X), FAMILIES["gbdt"].predict(fitted, X))
+
+
+def test_trees_without_a_split() -> None:
+    X, y = data("binary", 8, 1, False)
+    fitted = FAMILIES["gbdt"].fit(X, y, TARGETS["binary"], GbdtParams(rounds=3, min_rows_per_leaf=100), 7, None)
+    assert_close(graph_scores(fitted, "binary", X), FAMILIES["gbdt"].predict(fitted, X))
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_linear_equals_scikit_learn(task: str) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    X, y = data(task, 500, 1, False)
+    fitted = FAMILIES["linear"].fit(X, y, TARGETS[task], MODELS.linear, 7, None)
+    reference = LogisticRegression(C=1 / (MODELS.linear.l2 * 500), max_iter=500).fit(X.astype(np.float64), y)
+    expected = reference.predict_proba(X.astype(np.float64))
+    assert_close(graph_scores(fitted, task, X), expected if task == "multiclass" else expected[:, 1])
+
+
+def test_a_class_that_no_row_had_gets_no_probability() -> None:
+    X, y = data("multiclass", 300, 1, False)
+    kept = y != 1
+    for family in ("linear", "gbdt"):
+        fitted = FAMILIES[family].fit(X[kept], y[kept], TARGETS["multiclass"], getattr(MODELS, family), 7, None)
+        scores = graph_scores(fitted, "multiclass", X)
+        assert_close(scores, FAMILIES[family].predict(fitted, X))
+        assert scores[:, 1].max() < 0.05
+
+
+def test_early_stopping_names_its_rounds() -> None:
+    X, y = data("binary", 600, 1, False)
+    params = GbdtParams(max_rounds=500, early_stopping=10)
+    fitted = FAMILIES["gbdt"].fit(X[:400], y[:400], TARGETS["binary"], params, 7, (X[400:], y[400:]))
+    assert 1 <= fitted.params.rounds < 500
+    assert len(fitted.state.booster.dump_model(num_iteration=fitted.params.rounds)["tree_info"]) == fitted.params.rounds

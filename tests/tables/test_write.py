@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from millrace.errors import WorkError
+from millrace.tables import atomic_file, atomic_folder, load, settle, sink
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.parquet", "t.ndjson", "t.arrow"])
+def test_what_is_written_can_be_read(tmp_path: Path, name: str) -> None:
+    frame = pl.DataFrame({"a": [1, 2], "b": ["x", "y"]})
+    sink(frame.lazy(), tmp_path / name)
+    assert load(tmp_path / name).frame.equals(frame)
+
+
+def test_a_failure_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("old")
+    with pytest.raises(ValueError, match="stop"), atomic_file(tmp_path / "t.txt") as beside:
+        beside.write_text("half")
+        raise ValueError("stop")
+    assert [path.name for path in tmp_path.iterdir()] == ["t.txt"]
+    assert (tmp_path / "t.txt").read_text() == "old"
+
+
+def test_a_folder_is_settled_once(tmp_path: Path) -> None:
+    for expected in (True, False):
+        with atomic_folder(tmp_path) as beside:
+            (beside / "file").write_text("content")
+            assert settle(beside, tmp_path / "final") is expected
+    assert [path.name for path in tmp_path.iterdir()] == ["final"]
+
+
+def test_a_full_disk_is_one_clear_error() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    with pytest.raises(WorkError, match="cannot be written"), atomic_file(Path("/proc/nowhere/t.txt")):
+        pass
