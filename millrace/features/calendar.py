@@ -4,6 +4,8 @@ The Gregorian calendar repeats after 400 years, weekdays included (146,097 days 
 that length serves every date before and after 1970, and no arithmetic on years is needed.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -65,6 +67,11 @@ def day_numbers() -> dict[str, npt.NDArray[np.int64]]:
         "weekday": (np.arange(CYCLE_DAYS) + 3) % 7,  # 1970-01-01 was a Thursday
         "day_of_year": (dates - dates.astype("datetime64[Y]")).astype(np.int64) + 1,
     }
+
+
+def table(columns: list[npt.NDArray[Any]], length: int) -> Floats:
+    """Columns side by side as a look-up table `[length, len(columns)]`; no column is fine."""
+    return np.ascontiguousarray(np.array(columns, np.float32).reshape(len(columns), length).T)
 
 
 def lookup(graph: Graph, times: str, width: int, day_table: Floats, minute_table: Floats) -> tuple[str, str]:

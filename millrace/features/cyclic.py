@@ -4,8 +4,9 @@ Missing is the circle's centre (0, 0), with a flag where training rows had missi
 """
 
 import numpy as np
+import numpy.typing as npt
 
-from millrace.features.calendar import Span, day_numbers, fit, lookup, merge
+from millrace.features.calendar import CYCLE_DAYS, Span, day_numbers, fit, lookup, merge, table
 from millrace.features.graph import Graph
 
 _CYCLES = ("year", "month", "week", "day")
@@ -22,7 +23,7 @@ def names(column: str, state: Span) -> list[str]:
     return [*circles, f"{column}_missing"] if circles and state.missing else circles
 
 
-def angles() -> dict[str, np.ndarray]:
+def angles() -> dict[str, npt.NDArray[np.float64]]:
     """The angle of each day of 400 years in the year, month and week, and of each minute in the day (radians)."""
     numbers = day_numbers()
     turns = {
@@ -39,13 +40,12 @@ def nodes(graph: Graph, source: str, columns: list[int], states: list[Span], wid
     used = [cycle for cycle in _CYCLES if any(cycle in _has(state) for state in states)]
     angle = angles()
 
-    def table(cycles: list[str], length: int) -> np.ndarray:
-        waves = [wave(angle[cycle]) for cycle in cycles for wave in (np.sin, np.cos)]
-        return np.ascontiguousarray(np.array(waves, np.float32).reshape(len(waves), length).T)
+    def waves_of(cycles: list[str]) -> list[npt.NDArray[np.float64]]:
+        return [wave(angle[cycle]) for cycle in cycles for wave in (np.sin, np.cos)]
 
     by_day = [cycle for cycle in used if cycle != "day"]
     by_minute = [cycle for cycle in used if cycle == "day"]
-    days, minutes = table(by_day, len(angle["year"])), table(by_minute, 1440)
+    days, minutes = table(waves_of(by_day), CYCLE_DAYS), table(waves_of(by_minute), 1440)
     entries, absent = lookup(graph, graph.columns(source, columns, width), len(columns), days, minutes)
     per_column, waves = 2 * len(used), len(columns) * 2 * len(used)
     flat: list[int] = []

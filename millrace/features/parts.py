@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from millrace.features.calendar import Span, day_numbers, fit, lookup, merge
+from millrace.features.calendar import CYCLE_DAYS, Span, day_numbers, fit, lookup, merge, table
 from millrace.features.graph import Graph
 
 _DAY_PARTS = {"month": "year", "day_of_year": "year", "day": "month", "weekday": "week"}
@@ -27,14 +27,10 @@ def nodes(graph: Graph, source: str, columns: list[int], states: list[Span], wid
     numbers = day_numbers()
     minutes = np.arange(1440)
     minute_numbers = {"hour": minutes // 60, "minute_of_day": minutes}
-    day_table = np.array([numbers[part] for part in day_parts], np.float32).reshape(len(day_parts), -1).T
-    minute_table = (
-        np.array([minute_numbers[part] for part in minute_parts], np.float32).reshape(len(minute_parts), -1).T
-    )
+    day_table = table([numbers[part] for part in day_parts], CYCLE_DAYS)
+    minute_table = table([minute_numbers[part] for part in minute_parts], 1440)
     times = graph.columns(source, columns, width)
-    entries, absent = lookup(
-        graph, times, len(columns), np.ascontiguousarray(day_table), np.ascontiguousarray(minute_table)
-    )
+    entries, absent = lookup(graph, times, len(columns), day_table, minute_table)
     order = [*day_parts, *minute_parts]
     wanted = [(at, order.index(part)) for at, state in enumerate(states) for part in _parts(state)]
     picked = graph.columns(entries, [at * len(order) + part for at, part in wanted], len(columns) * len(order))

@@ -36,8 +36,8 @@ def divide(
 
     Parameters: `frame`, all rows, those of `data.holdout` last; `strata (N,)`, the class of each row (none in
     regression); `holdout_rows`, how many rows at the end are the holdout (0: the test part is cut from the source).
-    Duplicates and shared ids never cross: random, stratified and group splits keep them together, and rows of train
-    (then of validation) that are tied to a later part are purged under a time split or with a holdout.
+    Duplicates and shared ids never cross: random and stratified splits keep them together; under a time or group split
+    or with a holdout, rows of train (then of validation) that are tied to a later part are purged.
     Raises `InputError` for a part that would be empty and for times that cannot be ordered.
     """
     total = frame.height
@@ -59,7 +59,8 @@ def divide(
     if order is not None:
         train, validation, test, borders = _by_time(order[source], split, test_share, frame, data)
     else:
-        tied = units([key[source] for key in ([*keys, group] if group is not None else keys)])
+        # A group's rows stay together; joining groups through shared ids as well could tie all of them into one.
+        tied = group[source] if group is not None else units([key[source] for key in keys])
         classes = strata[source] if split.by == "stratified" and strata is not None else np.zeros(len(source), np.int64)
         dealt = deal(tied, classes, [test_share, split.validation], np.random.default_rng(seed))
         test, validation, train = (source[dealt == part] for part in range(3))

@@ -18,7 +18,7 @@ def folds(parts: Parts, strata: Indices | None, count: int, seed: int) -> list[F
     """Folds over train and validation rows.
 
     Under a time split each fold predicts a block from all blocks before it, so the first block is never predicted;
-    else every row is predicted once, and units (groups, duplicates, shared ids) stay together.
+    else every row is predicted once. What is tied to a predicted row is not fitted on.
     """
     rows = np.sort(np.concatenate([parts.train, parts.validation]))
     if parts.order is not None:
@@ -30,7 +30,11 @@ def folds(parts: Parts, strata: Indices | None, count: int, seed: int) -> list[F
             for number in range(1, count + 1)
             if (block == number).any() and (block < number).any()
         ]
-    keys = parts.keys if parts.group is None else [*parts.keys, parts.group]
     classes = strata[rows] if strata is not None and parts.group is None else np.zeros(len(rows), np.int64)
-    dealt = deal(units([key[rows] for key in keys]), classes, [1 / count] * (count - 1), np.random.default_rng(seed))
-    return [Fold(rows[dealt != number], rows[dealt == number]) for number in range(count) if (dealt == number).any()]
+    tied = parts.group[rows] if parts.group is not None else units([key[rows] for key in parts.keys])
+    dealt = deal(tied, classes, [1 / count] * (count - 1), np.random.default_rng(seed))
+    return [
+        Fold(purge(rows[dealt != number], rows[dealt == number], parts.keys), rows[dealt == number])
+        for number in range(count)
+        if (dealt == number).any()
+    ]

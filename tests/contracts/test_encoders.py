@@ -1,4 +1,4 @@
-"""The contract of every encoder: the states of two partitions merge into the state of the whole, and names match nodes."""
+"""The contract of every encoder: states of partitions merge into that of the whole, and names match nodes."""
 
 from datetime import datetime, timedelta
 from typing import Any

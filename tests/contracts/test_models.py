@@ -111,7 +111,8 @@ def test_trees_are_exact_on_both_sides_of_every_threshold(task: str) -> None:
     base = np.zeros(WIDTH, np.float32)
     for feature, found in thresholds.items():
         for threshold in found:
-            at = np.float32(threshold)
+            with np.errstate(over="ignore"):  # where only missing values go right, the threshold is huge
+                at = np.float32(threshold)
             for value in (at, np.nextafter(at, np.float32(np.inf)), np.nextafter(at, np.float32(-np.inf))):
                 row = base.copy()
                 row[feature] = value

@@ -54,7 +54,7 @@ def test_parts_never_share_a_row_a_duplicate_or_an_id(seed: int, rows: int, by: 
             assert not set(frame[a]["owner"]) & set(frame[b]["owner"])
     kept = len(parts.train) + len(parts.validation) + len(parts.test)
     assert kept + parts.purged == frame.height
-    if by in ("random", "stratified", "group"):
+    if by in ("random", "stratified"):
         assert parts.purged == 0
 
 
