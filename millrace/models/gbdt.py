@@ -11,6 +11,8 @@ from millrace.models.fitted import Fitted, Matrix, Vector
 from millrace.spec import Task
 from millrace.spec.system import GbdtParams
 
+_ZERO = float(np.float32(1e-35))
+_INFINITE = 1e300
 REPRESENTATION: Representation = "tree"
 _OBJECTIVES: dict[Task, str] = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}
 
@@ -87,6 +89,18 @@ def nodes(graph: Graph, matrix: str, fitted: Fitted) -> str:
     return graph.node("Sigmoid", score) if trees.task == "binary" else graph.node("Softmax", score, axis=1)
 
 
+def _as_predicted(threshold: float) -> float:
+    """The threshold that gives LightGBM's answer for every float32.
+
+    Its predictor reads numbers within 1e-35 of zero as zero, and its dump writes an infinite threshold as 1e300.
+    """
+    if threshold >= _INFINITE:
+        return float("inf")
+    if -_ZERO <= threshold < 0:
+        return float(np.nextafter(np.float32(-_ZERO), np.float32(-1)))
+    return _ZERO if 0 <= threshold < _ZERO else threshold
+
+
 def _tree_attributes(dump: dict[str, Any], outputs: int) -> dict[str, Any]:
     """Trees as the flat arrays of the operator. Children are named by their position among the nodes or the leaves."""
     from onnx import numpy_helper
@@ -121,7 +135,7 @@ def _tree_attributes(dump: dict[str, Any], outputs: int) -> dict[str, Any]:
         at = len(flat["splits"])
         # Where training rows had no missing value, LightGBM reads NaN as 0.
         goes_left = node["default_left"] if node["missing_type"] == "NaN" else node["threshold"] >= 0
-        flat["splits"].append(node["threshold"])
+        flat["splits"].append(_as_predicted(node["threshold"]))
         flat["features"].append(node["split_feature"])
         flat["nan_true"].append(int(goes_left))
         for name in ("true", "true_leaf", "false", "false_leaf"):
