@@ -1,0 +1,24 @@
+"""What is loaded when: asked of a fresh interpreter."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"polars", "numpy", "onnx", "onnxruntime", "sklearn", "lightgbm", "scipy", "uvicorn", "jinja2", "vl_convert"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "allowed"),
+    [
+        ("import millrace", set()),
+        ("import millrace.cli", set()),
+        ("import millrace.predict", {"polars", "numpy"}),
+        ("import millrace.serve", {"polars", "numpy"}),
+        ("import millrace.flow", {"polars", "numpy", "scipy"}),
+    ],
+)
+def test_heavy_libraries_wait_until_they_are_needed(statement: str, allowed: set[str]) -> None:
+    code = f"import sys; {statement}; print(*[name for name in {sorted(HEAVY)} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) <= allowed
