@@ -108,11 +108,13 @@ def _special(system: System) -> tuple[dict[str, str], list[str]]:
 def _schema(system: System, columns: list[tables.Column], fitted: features.Features) -> tables.Schema:
     used = {one.column for one in fitted.encoded}
     data = system.data
+    dtypes = {column.name: column.dtype for column in columns}
     return tables.Schema(
         columns=[column for column in columns if column.name in used],
         target=system.goal.target,
-        target_dtype=next(column.dtype for column in columns if column.name == system.goal.target),
+        target_dtype=dtypes[system.goal.target],
         id=data.id,
+        id_dtype=dtypes[data.id] if data.id else "string",
         missing=data.missing,
         read=data.read,
     )

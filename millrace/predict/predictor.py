@@ -87,7 +87,8 @@ class Predictor:
         ]
         predictions: pl.DataFrame = pl.concat(parts)
         if self.schema.id is not None and self.schema.id in frame.columns:
-            predictions = predictions.insert_column(0, frame[self.schema.id])
+            named = Column(name=self.schema.id, dtype=self.schema.id_dtype, kind="ignored")
+            predictions.insert_column(0, conform(frame, [named], [], where, first_row, from_text)[named.name])
         return predictions
 
     def scores(self, predictions: pl.DataFrame) -> npt.NDArray[np.float64]:

@@ -46,6 +46,7 @@ class Schema(Struct, frozen=True, kw_only=True):
     target: str
     target_dtype: Dtype
     id: str | None = None
+    id_dtype: Dtype = "string"
     missing: list[str] = []
     read: Read = Read()
 

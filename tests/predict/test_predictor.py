@@ -71,7 +71,9 @@ def test_plain_onnx_runtime_reproduces_the_holdout(runs: Runs, task: str) -> Non
         sys.path.pop(0)
     bundle = runs(task, "gbdt").bundle
     holdout = pl.read_parquet(bundle / "holdout.parquet")
-    assert embed.predict(bundle, holdout).tolist() == holdout["prediction"].to_list()
+    found, stored = embed.predict(bundle, holdout).tolist(), holdout["prediction"].to_list()
+    # With as many threads as cores ONNX Runtime may add trees up in another order: the last bit may differ.
+    assert found == (stored if task == "multiclass" else pytest.approx(stored, rel=1e-6))
 
 
 scalars = st.one_of(st.none(), st.floats(), st.integers(-(2**60), 2**60), st.booleans())
