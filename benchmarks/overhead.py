@@ -1,0 +1,84 @@
+"""What Millrace adds to the library calls that a run cannot avoid, and what starting it costs.
+
+    python benchmarks/overhead.py
+
+The run is timed as a whole on an already imported package (a service or notebook runs many); the calls it cannot avoid
+are the families' `fit` (scikit-learn, LightGBM), timed inside that same run. Imports are timed in fresh interpreters.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from msgspec import structs
+from table import system
+
+import millrace
+import millrace.spec
+from millrace.models import FAMILIES
+
+REPEATS = 3
+
+
+def timed_fits(seconds: list[float]) -> None:
+    """Wraps each family's `fit` so that its seconds are added up."""
+    for family in FAMILIES.values():
+        inner = family.fit
+
+        def fit(*given: Any, inner: Any = inner) -> Any:
+            begin = time.perf_counter()
+            try:
+                return inner(*given)
+            finally:
+                seconds.append(time.perf_counter() - begin)
+
+        family.fit = fit  # type: ignore[method-assign]
+
+
+def overhead(rows: int) -> dict[str, Any]:
+    """A run on the common table with every family, early stopping included."""
+    shares, totals = [], []
+    for _ in range(REPEATS):
+        with tempfile.TemporaryDirectory() as name:
+            spec = system(Path(name), rows, rounds=None)
+            spec = millrace.spec.with_changes(spec, models=structs.replace(spec.models, candidates=["linear", "gbdt"]))
+            seconds.clear()
+            begin = time.perf_counter()
+            run = millrace.run(spec)
+            totals.append(time.perf_counter() - begin)
+            shares.append((totals[-1] - sum(seconds)) / sum(seconds))
+            stages = run.document["seconds"]
+    return {
+        "run_s": round(statistics.median(totals), 2),
+        "above_the_fits": f"{statistics.median(shares):.1%}",
+        "stages_s": {name: round(value, 2) for name, value in stages.items()},
+    }
+
+
+def starts() -> dict[str, str]:
+    """Fresh interpreters, minus a bare one."""
+    commands = {
+        "python": [sys.executable, "-c", "pass"],
+        "import millrace": [sys.executable, "-c", "import millrace"],
+        "millrace --help": [str(Path(sys.executable).with_name("millrace")), "--help"],
+    }
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(11):
+        for name, command in commands.items():
+            begin = time.perf_counter()
+            subprocess.run(command, capture_output=True, check=True)
+            times[name].append((time.perf_counter() - begin) * 1e3)
+    return {name: f"{statistics.median(found):.0f} ms" for name, found in times.items()}
+
+
+seconds: list[float] = []
+
+if __name__ == "__main__":
+    timed_fits(seconds)
+    overhead(20_000)  # imports and caches
+    print(json.dumps({"100,000 rows x 20": overhead(100_000), "starting": starts()}, indent=2))

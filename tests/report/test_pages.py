@@ -1,0 +1,48 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from millrace.report import number
+from tests.conftest import Runs
+
+
+class _Links(HTMLParser):
+    """Collects whatever a browser would fetch, and the tags that were opened and closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name in ("src", "href") and value and not value.startswith("data:"):
+                self.fetched.append(value)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_the_report_is_one_self_contained_page(runs: Runs, task: str) -> None:
+    run = runs(task, "gbdt")
+    page = run.report.read_text()
+    links = _Links()
+    links.feed(page)
+    assert links.fetched == [] and "@import" not in page and "script" not in links.tags
+    assert len(page) < 1_000_000
+    assert links.tags.count("svg") >= 2
+    assert run.document["model"] in page and "gbdt" in page
+    for name, value in run.document["metrics"]["test"].items():
+        assert number(value) in page, name
+    assert not re.search(r"\{\{|\{%", page)
+    card = (run.bundle / "card.html").read_text()
+    assert "Model card" in card and "http" not in card.replace("http-equiv", "")
+
+
+def test_a_hostile_column_name_is_only_text(tmp_path: object) -> None:
+    from millrace.report.page import _template
+
+    column = {"name": "<script>alert(1)</script>", "kind": "numeric", "why": "", "missing": 0.0, "distinct": 1}
+    column |= {"low": None, "high": None, "categories": None}
+    module = _template("parts.html").make_module({})
+    assert "<script>" not in module.column_table([column], number)

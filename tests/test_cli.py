@@ -1,0 +1,232 @@
+"""The command line as a person and a script meet it: output, exit status, and one clear error for each bad input."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.conftest import Runs, make_table
+
+ROWS = "\n".join(f"{number},{number % 7},{'ab'[number % 2]},{number % 3 == 0}" for number in range(200))
+TABLE = "id,x,c,y\n" + ROWS + "\n"
+SPEC = "name: a\ngoal: {target: y}\ndata: {source: t.csv, id: id}\n"
+
+
+def millrace(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "millrace.cli", *map(str, arguments)]
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=120, check=False)
+
+
+def write(folder: Path, table: str | bytes = TABLE, spec: str = SPEC, **files: str) -> None:
+    (folder / "t.csv").write_bytes(table.encode() if isinstance(table, str) else table)
+    (folder / "system.yaml").write_text(spec)
+    for name, content in files.items():
+        (folder / f"{name}.csv").write_text(content)
+
+
+def goal(**fields: str) -> str:
+    inner = ", ".join(f"{name}: {value}" for name, value in ({"target": "y"} | fields).items())
+    return f"name: a\ngoal: {{{inner}}}\ndata: {{source: t.csv, id: id}}\n"
+
+
+BAD: dict[str, tuple[Callable[[Path], None], str]] = {
+    "no spec": (lambda folder: None, "no such spec"),
+    "not yaml": (lambda folder: write(folder, spec="a: [b"), "is not YAML"),
+    "an empty spec": (lambda folder: write(folder, spec=""), "expected fields"),
+    "an unknown field": (lambda folder: write(folder, spec=SPEC + "modles: {}\n"), "did you mean 'models'?"),
+    "no table": (lambda folder: write(folder, spec=SPEC.replace("t.csv", "no.csv")), "no such file"),
+    "an empty table": (lambda folder: write(folder, ""), "is empty"),
+    "a header alone": (lambda folder: write(folder, "id,x,c,y\n"), "no rows"),
+    "one row": (lambda folder: write(folder, "id,x,c,y\n1,2,a,0\n"), "the same value in every row"),
+    "two rows": (lambda folder: write(folder, "id,x,c,y\n1,2,a,0\n2,3,b,1\n"), "2 rows with a target"),
+    "ragged lines": (lambda folder: write(folder, TABLE + "1,2\n"), "line 202: 2 fields; expected 4"),
+    "no target column": (lambda folder: write(folder, spec=goal(target="yy")), "no column 'yy'"),
+    "a constant target": (lambda folder: write(folder, "id,x,y\n" + "1,2,3\n" * 50), "the same value in every row"),
+    "an empty target": (lambda folder: write(folder, "id,x,y\n" + "1,2,\n" * 50), "no value in any row"),
+    "a target of the wrong type": (
+        lambda folder: write(folder, spec=goal(target="c", task="regression")),
+        "numbers for",
+    ),
+    "too many classes": (lambda folder: write(folder, spec=goal(target="x", task="binary")), "7 different values"),
+    "no positive class": (lambda folder: write(folder, spec=goal(positive="maybe")), "'maybe' is not a value"),
+    "a metric of another task": (lambda folder: write(folder, spec=goal(metric="rmse")), "'rmse' with task binary"),
+    "a missing id column": (lambda folder: write(folder, spec=SPEC.replace("id: id", "id: idd")), "did you mean 'id'?"),
+    "a group that is not there": (
+        lambda folder: write(folder, spec=SPEC + "split: {by: group}\n"),
+        "data.group is not set",
+    ),
+    "one class in a split": (
+        lambda folder: write(
+            folder,
+            "id,x,c,y\n" + "\n".join(f"{n},{n},a,{int(n < 100)}" for n in range(200)) + "\n",
+            "name: a\ngoal: {target: y}\ndata: {source: t.csv, time: id}\nsplit: {by: time}\n",
+        ),
+        "one class only",
+    ),
+    "times that do not parse": (
+        lambda folder: write(folder, spec=SPEC.replace("id: id", "time: c")),
+        "ISO 8601",
+    ),
+    "times of mixed zones": (
+        lambda folder: write(
+            folder,
+            "at,x,y\n" + "2024-01-01T00:00:00Z,1,0\n2024-01-02 00:00:00,2,1\n" * 50,
+            "name: a\ngoal: {target: y}\ndata: {source: t.csv, time: at}\n",
+        ),
+        "all with a zone or all without",
+    ),
+    "an override of no column": (
+        lambda folder: write(folder, spec=SPEC + "features: {columns: {xx: {kind: numeric}}}\n"),
+        "did you mean 'x'?",
+    ),
+    "an override that does not fit": (
+        lambda folder: write(folder, spec=SPEC + "features: {columns: {c: {kind: numeric}}}\n"),
+        "'numeric' for a column of string values",
+    ),
+    "an encoder that does not fit": (
+        lambda folder: write(folder, spec=SPEC + "features: {columns: {x: {encode: onehot}}}\n"),
+        "'onehot' for a numeric column",
+    ),
+    "nothing to learn from": (
+        lambda folder: write(folder, spec=SPEC + "features: {exclude: [x, c]}\n"),
+        "no column to learn from",
+    ),
+    "a holdout without a column": (
+        lambda folder: write(folder, spec=SPEC.replace("id: id", "holdout: h.csv"), h="id,x,y\n1,2,True\n"),
+        "no column 'c'",
+    ),
+    "a holdout of another type": (
+        lambda folder: write(folder, spec=SPEC.replace("id: id", "holdout: h.csv"), h="id,x,c,y\n1,abc,a,True\n"),
+        "column 'x': the value 'abc'",
+    ),
+    "a window of no events": (
+        lambda folder: write(folder, spec=SPEC + "features: {windows: [{name: w, events: e, key: c}]}\n"),
+        "no events 'e'",
+    ),
+    "a reserved name": (lambda folder: write(folder, TABLE.replace("x,c", "prediction,c", 1)), "a column 'prediction'"),
+    "a latin-1 file called utf-8": (
+        lambda folder: write(
+            folder,
+            TABLE.encode() + "1,2,caf\xe9,0\n".encode("latin-1"),
+            SPEC.replace("id: id", "read: {encoding: utf-8}"),
+        ),
+        "cannot be decoded",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", list(BAD))
+def test_bad_input_gets_one_clear_error(tmp_path: Path, case: str) -> None:
+    prepare, words = BAD[case]
+    prepare(tmp_path)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    done = millrace("run", tmp_path, "--json")
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == "" and "Traceback" not in done.stderr
+    assert words in done.stderr and done.stderr.startswith("error: ") and done.stderr.count("error:") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == before, "nothing half-written"
+
+
+FINE = {
+    "a byte-order mark": b"\xef\xbb\xbf" + TABLE.encode(),
+    "semicolons": TABLE.replace(",", ";").encode(),
+    "quoted newlines": TABLE.replace(",a,", ',"a\nz",').encode(),
+    "latin-1 bytes": TABLE.replace(",a,", ",caf\xe9,").encode("latin-1"),
+    "a duplicate column": TABLE.replace("id,x,c,y", "id,x,x,y").encode(),
+    "an empty column": TABLE.replace(",a,", ",,").replace(",b,", ",,").encode(),
+    "infinities": TABLE.replace(",6,", ",inf,").encode(),
+    "a mixed column": TABLE.replace(",6,a", ",six,a", 1).encode(),
+}
+
+
+@pytest.mark.parametrize("case", list(FINE))
+def test_odd_input_is_fine(tmp_path: Path, case: str) -> None:
+    write(tmp_path, FINE[case])
+    done = millrace("run", tmp_path, "--json")
+    assert done.returncode == 0, done.stderr
+    checks = {finding["check"] for finding in json.loads(done.stdout)["findings"]}
+    expected = {"a duplicate column": "schema.duplicate_column", "a mixed column": "schema.mixed_type"}
+    assert case not in expected or expected[case] in checks
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--nope"], "No such option"),
+        (["nope"], "No such command"),
+        (["predict", "nowhere", "in.csv", "out.csv"], "no such bundle"),
+        (["verify", "name@1"], "no such version"),
+        (["init", "no.csv", "--target", "y", "--yes"], "no such file"),
+        (["init", "t.csv", "--target", "yy", "--yes"], "--target: no column 'yy'"),
+        (["demo", "nope"], "one of: income"),
+    ],
+)
+def test_wrong_usage(tmp_path: Path, arguments: list[str], words: str) -> None:
+    (tmp_path / "t.csv").write_text(TABLE)
+    done = millrace(*arguments, cwd=tmp_path)
+    assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+def test_from_a_table_to_predictions(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(TABLE)
+    done = millrace("init", "t.csv", "--target", "y", "--yes", cwd=tmp_path)
+    assert done.returncode == 0 and "Next: millrace run" in done.stdout
+    assert millrace("init", "t.csv", "--target", "y", "--yes", cwd=tmp_path).returncode == 2
+    done = millrace("run", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["model"] == "t@1" and Path(document["bundle"]).is_absolute()
+    assert set(document["metric"]) >= {"name", "validation", "test"}
+    assert set(document["metrics"]) == {"validation", "test", "baseline"}
+    assert (document["gates"], document["promoted"], document["alias"]) == ([], False, None)
+    assert set(document["seconds"]) >= {"tables", "split", "train", "bundle"}
+    saved = json.loads((Path(document["report"]).parent / "run.json").read_text())
+    assert saved["findings"] == document["findings"] and saved["run"] == document["run"]
+    done = millrace("predict", "t@1", "t.csv", "out.ndjson", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout) == {"model": "t@1", "rows": 200, "output": str(tmp_path / "out.ndjson")}
+    assert pl.read_ndjson(tmp_path / "out.ndjson").columns == ["id", "prediction"]
+    done = millrace("verify", "t@1", "--json", cwd=tmp_path)
+    assert done.returncode == 0 and json.loads(done.stdout)["passed"] is True
+
+
+def test_a_changed_bundle_is_refused(runs: Runs, tmp_path: Path) -> None:
+    import shutil
+
+    bundle = Path(shutil.copytree(runs("binary", "gbdt").bundle, tmp_path / "bundle"))
+    make_table(10, 1).write_parquet(tmp_path / "rows.parquet")
+    data = bytearray((bundle / "model.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (bundle / "model.onnx").write_bytes(data)
+    done = millrace("predict", bundle, tmp_path / "rows.parquet", tmp_path / "out.csv")
+    assert done.returncode == 2 and "has been changed since it was written" in done.stderr
+    assert not (tmp_path / "out.csv").exists()
+    done = millrace("verify", bundle)
+    assert done.returncode == 1 and "FAILED  verify.sums" in done.stdout
+
+
+def test_a_required_latency_is_measured(runs: Runs, tmp_path: Path) -> None:
+    for bound, status in ((1000, 0), (0.0001, 1)):
+        folder = tmp_path / str(status)
+        folder.mkdir()
+        write(folder, spec=SPEC + f"requirements: {{latency_p99_ms: {bound}}}\n")
+        assert millrace("run", folder).returncode == 0
+        done = millrace("verify", "a@1", "--dir", folder)
+        assert done.returncode == status and "verify.latency" in done.stdout
+
+
+def test_the_schema_is_json() -> None:
+    assert json.loads(millrace("schema").stdout)["$defs"]["System"]
+
+
+def test_a_folder_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / ".millrace").write_text("a file where a folder should be")
+    done = millrace("run", tmp_path)
+    assert done.returncode == 1 and "cannot be written" in done.stderr and "Traceback" not in done.stderr
