@@ -3,7 +3,8 @@
     python benchmarks/overhead.py
 
 The run is timed as a whole on an already imported package (a service or notebook runs many); the calls it cannot avoid
-are the families' `fit` (scikit-learn, LightGBM), timed inside that same run. Imports are timed in fresh interpreters.
+are the families' `fit` and `predict` (scikit-learn, LightGBM), timed inside that same run. Imports are timed in fresh
+interpreters.
 """
 
 import json
@@ -25,19 +26,22 @@ from millrace.models import FAMILIES
 REPEATS = 3
 
 
-def timed_fits(seconds: list[float]) -> None:
-    """Wraps each family's `fit` so that its seconds are added up."""
-    for family in FAMILIES.values():
-        inner = family.fit
+def timed_calls(seconds: list[float]) -> None:
+    """Wraps what each family asks of its library, so that the seconds are added up."""
 
-        def fit(*given: Any, inner: Any = inner) -> Any:
+    def timed(inner: Any) -> Any:
+        def call(*given: Any) -> Any:
             begin = time.perf_counter()
             try:
                 return inner(*given)
             finally:
                 seconds.append(time.perf_counter() - begin)
 
-        family.fit = fit  # type: ignore[method-assign]
+        return call
+
+    for family in FAMILIES.values():
+        for name in ("fit", "predict"):
+            setattr(family, name, timed(getattr(family, name)))
 
 
 def overhead(rows: int) -> dict[str, Any]:
@@ -55,7 +59,7 @@ def overhead(rows: int) -> dict[str, Any]:
             stages = run.document["seconds"]
     return {
         "run_s": round(statistics.median(totals), 2),
-        "above_the_fits": f"{statistics.median(shares):.1%}",
+        "above_the_library": f"{statistics.median(shares):.1%}",
         "stages_s": {name: round(value, 2) for name, value in stages.items()},
     }
 
@@ -79,6 +83,6 @@ def starts() -> dict[str, str]:
 seconds: list[float] = []
 
 if __name__ == "__main__":
-    timed_fits(seconds)
+    timed_calls(seconds)
     overhead(20_000)  # imports and caches
     print(json.dumps({"100,000 rows x 20": overhead(100_000), "starting": starts()}, indent=2))

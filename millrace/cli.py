@@ -205,12 +205,13 @@ def _print(document: dict[str, Any], as_json: bool, text: str) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Any]:
-    """A progress bar on stderr, gone when the work is done."""
+    """A progress bar on a terminal's stderr, gone when the work is done."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = SpinnerColumn(), BarColumn(bar_width=24), TextColumn("{task.description}"), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield progress
 
 

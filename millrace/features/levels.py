@@ -35,7 +35,8 @@ class Levels(Struct, frozen=True):
 
     def known(self, most: int | None = None) -> list[str]:
         """The values with a code of their own: the first has code 1."""
-        often = [(-count, value) for value, count in self.counts.items() if count >= self.least]
+        least = self.least
+        often = [(-count, value) for value, count in self.counts.items() if count >= least]
         return [value for _, value in sorted(often)[:most]]
 
     def rare_rows(self, most: int | None = None) -> int:

@@ -1,5 +1,5 @@
 """One model behind `POST /predict`."""
 
-from millrace.serve.app import app, serve
+from millrace.serve.service import app, serve
 
 __all__ = ["app", "serve"]

@@ -32,7 +32,7 @@ class Rows(Struct, frozen=True):
         if not features.encoded:
             ignored = "; ".join(f"{column.name}: {column.why}" for column in self.columns)
             raise InputError("features", "no column to learn from", "at least one", f"all are ignored ({ignored})")
-        return features, open_session(compile_features(features), threads=2)
+        return features, open_session(compile_features(features))
 
     def matrix(self, session: Session, rows: Indices) -> npt.NDArray[np.float32]:
         """The graph's own `features` output for some rows `(len(rows), F)`."""

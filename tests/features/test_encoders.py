@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from millrace.features import Features, fit_features, open_session, plan_columns
+from millrace.features import REPRESENTATIONS, Features, fit_features, open_session, plan_columns
 from millrace.features.levels import Levels
 from millrace.models import compile_features
 from millrace.spec import ColumnSpec
@@ -237,11 +237,11 @@ def test_two_columns_of_every_kind_do_not_mix() -> None:
         }
     )
     columns = plan_columns(frame, FeaturesSpec(), {}, [])
-    for representation in ("tree", "linear"):
-        whole = fit_features(frame, columns, {}, representation, [])  # type: ignore[arg-type]
+    for representation in REPRESENTATIONS:
+        whole = fit_features(frame, columns, {}, representation, [])
         found = open_session(compile_features(whole)).column("features", frame)
         for column in columns:
-            alone = fit_features(frame, [column], {}, representation, [])  # type: ignore[arg-type]
+            alone = fit_features(frame, [column], {}, representation, [])
             if not alone.encoded:
                 continue
             expected = open_session(compile_features(alone)).column("features", frame)

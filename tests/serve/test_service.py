@@ -75,7 +75,7 @@ def test_a_bad_value_is_named_by_row_and_column(runs: Runs) -> None:
 def test_no_rows_and_a_body_beyond_the_limit(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = runs("binary", "gbdt").bundle
     assert ask(bundle, "POST", "/predict", b'{"rows": []}').json()["predictions"] == []
-    monkeypatch.setattr("millrace.serve.app.MOST_BODY_BYTES", 100)
+    monkeypatch.setattr("millrace.serve.service.MOST_BODY_BYTES", 100)
     assert ask(bundle, "POST", "/predict", b" " * 101).status_code == 413
 
 
