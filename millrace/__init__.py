@@ -7,6 +7,8 @@ Importing this package loads nothing heavy: public names arrive when they are fi
 ('spec', 'serve')
 """
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,10 +42,20 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'millrace' has no attribute {name!r}")
     from importlib import import_module
 
-    # Every lazy name is bound at once: importing the module `millrace.verify` would otherwise shadow the function.
     value = getattr(import_module(f"millrace.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
+
+
+class _Package(ModuleType):
+    """Keeps `millrace.verify` the public function: importing a submodule would bind its module to that name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:
