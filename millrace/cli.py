@@ -35,8 +35,10 @@ def init(
     group: Annotated[str | None, typer.Option(help="The column whose rows stay on one side of a split.")] = None,
     holdout: Annotated[Path | None, typer.Option(help="A table of its own that serves as the test split.")] = None,
     name: Annotated[str | None, typer.Option(help="The system's name; from the file's name if left out.")] = None,
-    dir: Annotated[Path | None, typer.Option(help="Where system.yaml goes; beside the table if left out.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Take what the data suggests, without questions.")] = False,
+    dir: Annotated[Path, typer.Option(help="Where system.yaml goes.")] = Path(),
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Take what the data suggests (no questions are asked yet either way).")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Look at a table and write a first, commented system.yaml."""
@@ -47,7 +49,7 @@ def init(
         target=target, time=time, id=id, group=group, holdout=str(holdout) if holdout else None, name=name
     )
     path, text = millrace.init(data, answers, dir)
-    _print({"spec": str(path)}, as_json, f"{text}\nWrote {path}\nNext: millrace run {path.parent}")
+    _print({"spec": str(path)}, as_json, f"{text}\nWrote {path}\nNext: millrace run {os.path.relpath(path.parent)}")
 
 
 @app.command()

@@ -60,16 +60,16 @@ def run(system: System, watch: Watch = quiet) -> Run:
     return Run(document["model"], folder, page, document)
 
 
-def init(data: Path, answers: Answers, folder: Path | None = None, overwrite: bool = False) -> tuple[Path, str]:
-    """Writes a first `system.yaml` for a table into `folder` (left out: the table's own) and returns its path and text.
+def init(data: Path, answers: Answers, folder: Path = Path()) -> tuple[Path, str]:
+    """Writes a first `system.yaml` for a table into `folder` and returns its path and text.
 
     Raises `InputError` where the table cannot be read, lacks a named column, or a spec stands there already.
     """
     missing = spec.Data(source="").missing
     table = tables.load(data, None, missing)
-    home = (folder or data.parent).absolute()
+    home = folder.absolute()
     path = home / "system.yaml"
-    if path.exists() and not overwrite:
+    if path.exists():
         raise InputError(str(path), "a spec stands there already", "a folder without one", "choose another --dir")
 
     def seen_from_home(file: Path) -> str:

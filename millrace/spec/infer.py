@@ -26,8 +26,8 @@ def infer_kind(column: pl.Series) -> tuple[Kind, str]:
 
     >>> infer_kind(pl.Series(["red", "blue", "red"]))
     ('categorical', 'text with 2 different values')
-    >>> infer_kind(pl.Series([3.5, 3.5, None]))
-    ('ignored', 'constant but for missing values of no count')
+    >>> infer_kind(pl.Series([3.5, 3.5]))
+    ('ignored', 'constant')
     """
     present = column.drop_nulls()
     distinct = present.n_unique() if not column.dtype.is_nested() else len(present)
@@ -42,19 +42,15 @@ def infer_kind(column: pl.Series) -> tuple[Kind, str]:
     if column.dtype.is_temporal():
         return "datetime", "dates or times"
     if column.dtype.is_numeric():
-        return _numeric_kind(column, present, distinct)
+        return _numeric_kind(column, distinct)
     if distinct > 100 and distinct > len(present) / 2:
         return "ignored", f"nearly every value differs ({distinct} in {len(present)}): an id or free text"
     return "categorical", f"text with {distinct} different values"
 
 
-def _numeric_kind(column: pl.Series, present: pl.Series, distinct: int) -> tuple[Kind, str]:
-    if distinct == 1 and column.null_count() <= 1:
-        return "ignored", "constant but for missing values of no count"
+def _numeric_kind(column: pl.Series, distinct: int) -> tuple[Kind, str]:
     if is_row_number(column):
         return "ignored", "a row number"
-    if distinct == 2:
-        return "numeric", "numbers, two different"
     return "numeric", f"numbers, {distinct} different"
 
 
@@ -89,7 +85,7 @@ def infer_goal(goal: Goal, target: pl.Series) -> tuple[Goal, dict[str, str]]:
     why: dict[str, str] = {}
     task = goal.task
     if task is None:
-        task, why["goal.task"] = _infer_task(values, len(counts), where)
+        task, why["goal.task"] = _infer_task(values, len(counts))
     _check_task(task, values, len(counts), where)
     positive = goal.positive
     if task == "binary":
@@ -106,7 +102,7 @@ def infer_goal(goal: Goal, target: pl.Series) -> tuple[Goal, dict[str, str]]:
     return structs.replace(goal, task=task, positive=positive, metric=metric), why
 
 
-def _infer_task(values: pl.Series, distinct: int, where: str) -> tuple[Task, str]:
+def _infer_task(values: pl.Series, distinct: int) -> tuple[Task, str]:
     if distinct == 2:
         return "binary", "the target has two different values"
     if values.dtype.is_numeric():
