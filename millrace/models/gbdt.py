@@ -1,4 +1,4 @@
-"""Gradient-boosted trees by LightGBM, written to ONNX from its own dump with its own double thresholds."""
+"""Gradient-boosted trees by LightGBM, written to ONNX from its own text form with its own double thresholds."""
 
 import os
 from typing import Any
@@ -13,6 +13,7 @@ from millrace.spec.system import GbdtParams
 
 _ZERO = float(np.float32(1e-35))
 _INFINITE = 1e300
+_NAN_IS_MISSING = 2
 REPRESENTATION: Representation = "tree"
 _OBJECTIVES: dict[Task, str] = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}
 
@@ -81,7 +82,7 @@ def nodes(graph: Graph, matrix: str, fitted: Fitted) -> str:
         n_targets=trees.outputs,
         aggregate_function=1,
         post_transform=0,
-        **_tree_attributes(trees.booster.dump_model(num_iteration=fitted.params.rounds), trees.outputs),
+        **_tree_attributes(trees.booster.model_to_string(num_iteration=fitted.params.rounds), trees.outputs),
     )
     if trees.task == "regression":
         return graph.node("Add", raw, graph.constant(trees.offset, np.float64))
@@ -89,83 +90,69 @@ def nodes(graph: Graph, matrix: str, fitted: Fitted) -> str:
     return graph.node("Sigmoid", score) if trees.task == "binary" else graph.node("Softmax", score, axis=1)
 
 
-def _as_predicted(threshold: float) -> float:
-    """The threshold that gives LightGBM's answer for every float32.
+def _as_predicted(thresholds: Vector) -> Vector:
+    """The thresholds that give LightGBM's answer for every float32.
 
     Its predictor reads numbers within 1e-35 of zero as zero, and its dump writes an infinite threshold as 1e300.
     """
-    if threshold >= _INFINITE:
-        return float("inf")
-    if -_ZERO <= threshold < 0:
-        return float(np.nextafter(np.float32(-_ZERO), np.float32(-1)))
-    return _ZERO if 0 <= threshold < _ZERO else threshold
+    below_zero = float(np.nextafter(np.float32(-_ZERO), np.float32(-1)))
+    found = np.where(thresholds >= _INFINITE, np.inf, thresholds)
+    found = np.where((found >= -_ZERO) & (found < 0), below_zero, found)
+    return np.where((found >= 0) & (found < _ZERO), _ZERO, found)
 
 
-def _tree_attributes(dump: dict[str, Any], outputs: int) -> dict[str, Any]:
-    """Trees as the flat arrays of the operator. Children are named by their position among the nodes or the leaves."""
+def _tree_attributes(text: str, outputs: int) -> dict[str, Any]:
+    """LightGBM's own text form as the flat arrays of the operator.
+
+    There a child that is not negative is a node of its tree, and `-1 - child` a leaf; bit 1 of `decision_type` says
+    that missing goes left, bits 2 and 3 whether NaN means missing (2) or is read as 0 (0).
+    """
     from onnx import numpy_helper
 
     flat: dict[str, list[Any]] = {
         name: []
-        for name in (
-            "roots",
-            "splits",
-            "features",
-            "nan_true",
-            "true",
-            "true_leaf",
-            "false",
-            "false_leaf",
-            "target",
-            "weight",
-        )
+        for name in ("splits", "features", "nan_true", "true", "true_leaf", "false", "false_leaf", "target", "weight")
     }
-
-    def add_leaf(value: float, target: int) -> int:
-        flat["target"].append(target)
-        flat["weight"].append(value)
-        return len(flat["weight"]) - 1
-
-    def add_child(node: dict[str, Any], at: int, side: str, target: int) -> None:
-        is_leaf = "split_feature" not in node
-        position = add_leaf(node["leaf_value"], target) if is_leaf else add_node(node, target)
-        flat[side][at], flat[f"{side}_leaf"][at] = position, int(is_leaf)
-
-    def add_node(node: dict[str, Any], target: int) -> int:
-        at = len(flat["splits"])
-        # Where training rows had no missing value, LightGBM reads NaN as 0.
-        goes_left = node["default_left"] if node["missing_type"] == "NaN" else node["threshold"] >= 0
-        flat["splits"].append(_as_predicted(node["threshold"]))
-        flat["features"].append(node["split_feature"])
-        flat["nan_true"].append(int(goes_left))
-        for name in ("true", "true_leaf", "false", "false_leaf"):
-            flat[name].append(0)
-        add_child(node["left_child"], at, "true", target)
-        add_child(node["right_child"], at, "false", target)
-        return at
-
-    for number, tree in enumerate(dump["tree_info"]):
-        root = tree["tree_structure"]
-        if "split_feature" not in root:  # a tree of one leaf becomes a question with one answer
-            leaf = {"leaf_value": root["leaf_value"]}
-            root = {
-                "threshold": 0.0,
-                "split_feature": 0,
-                "missing_type": "None",
-                "left_child": leaf,
-                "right_child": leaf,
+    roots, nodes_before, leaves_before = [], 0, 0
+    for number, block in enumerate(text.split("\nTree=")[1:]):
+        lines = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        weights = np.array(lines["leaf_value"].split(), np.float64)
+        if len(weights) == 1:  # a tree of one leaf becomes a question with one answer
+            lines |= {
+                "split_feature": "0",
+                "threshold": "0",
+                "decision_type": "0",
+                "left_child": "-1",
+                "right_child": "-1",
             }
-        flat["roots"].append(add_node(root, number % outputs))
+        thresholds = np.array(lines["threshold"].split(), np.float64)
+        decision = np.array(lines["decision_type"].split(), np.int64)
+        goes_left = np.where((decision >> 2) & 3 == _NAN_IS_MISSING, (decision >> 1) & 1, thresholds >= 0)
+        roots.append(nodes_before)
+        flat["splits"].append(_as_predicted(thresholds))
+        flat["features"].append(np.array(lines["split_feature"].split(), np.int64))
+        flat["nan_true"].append(goes_left)
+        for side, name in (("true", "left_child"), ("false", "right_child")):
+            child = np.array(lines[name].split(), np.int64)
+            flat[side].append(np.where(child >= 0, child + nodes_before, -1 - child + leaves_before))
+            flat[f"{side}_leaf"].append(child < 0)
+        flat["target"].append(np.full(len(weights), number % outputs))
+        flat["weight"].append(weights)
+        nodes_before, leaves_before = nodes_before + len(thresholds), leaves_before + len(weights)
+    whole = {name: np.concatenate(parts) for name, parts in flat.items()}
+    listed = {
+        name: values.astype(np.int64).tolist() for name, values in whole.items() if name not in ("splits", "weight")
+    }
     return {
-        "tree_roots": flat["roots"],
-        "nodes_splits": numpy_helper.from_array(np.array(flat["splits"], np.float64), "splits"),
-        "nodes_featureids": flat["features"],
-        "nodes_modes": numpy_helper.from_array(np.zeros(len(flat["splits"]), np.uint8), "modes"),
-        "nodes_missing_value_tracks_true": flat["nan_true"],
-        "nodes_truenodeids": flat["true"],
-        "nodes_trueleafs": flat["true_leaf"],
-        "nodes_falsenodeids": flat["false"],
-        "nodes_falseleafs": flat["false_leaf"],
-        "leaf_targetids": flat["target"],
-        "leaf_weights": numpy_helper.from_array(np.array(flat["weight"], np.float64), "weights"),
+        "tree_roots": roots,
+        "nodes_splits": numpy_helper.from_array(whole["splits"], "splits"),
+        "nodes_featureids": listed["features"],
+        "nodes_modes": numpy_helper.from_array(np.zeros(nodes_before, np.uint8), "modes"),
+        "nodes_missing_value_tracks_true": listed["nan_true"],
+        "nodes_truenodeids": listed["true"],
+        "nodes_trueleafs": listed["true_leaf"],
+        "nodes_falsenodeids": listed["false"],
+        "nodes_falseleafs": listed["false_leaf"],
+        "leaf_targetids": listed["target"],
+        "leaf_weights": numpy_helper.from_array(whole["weight"], "weights"),
     }
