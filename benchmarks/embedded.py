@@ -8,7 +8,6 @@ not installed. Every figure is the median of repeats that take turns, so that a 
 """
 
 import json
-import resource
 import statistics
 import tempfile
 import time
@@ -118,18 +117,6 @@ def batch(ours: Predictor, fitted: Any, loaded: Any, folder: Path) -> dict[str, 
             job()
             speeds[name].append(BATCH_ROWS / (time.perf_counter() - begin))
     return {name: f"{statistics.median(found):,.0f} rows/s" for name, found in speeds.items()}
-
-
-def memory(ours: Predictor, folder: Path) -> dict[str, Any]:
-    """Peak memory of the process after files of growing size; run before anything else that is large."""
-    peaks = {}
-    for rows in (250_000, 1_000_000, 4_000_000):
-        table(rows, seed=5).lazy().drop("target").sink_parquet(folder / f"{rows}.parquet", row_group_size=100_000)
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for rows in (250_000, 1_000_000, 4_000_000):
-        predict_file(ours, folder / f"{rows}.parquet", folder / "scores.parquet")
-        peaks[f"{rows:,} rows"] = f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB"
-    return {"before": f"{base / 1024:,.0f} MiB", **peaks}
 
 
 def main() -> None:

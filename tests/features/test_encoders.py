@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from datetime import datetime, timedelta
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -165,10 +164,6 @@ def test_onehot_keeps_the_most_frequent_hundred() -> None:
 YEARS = pl.Series([datetime(2015, 1, 1, 1, 30) + timedelta(days=13 * step, hours=step) for step in range(200)])
 
 
-def utc_micros(instant: datetime) -> datetime:
-    return instant.replace(tzinfo=None)
-
-
 @given(values=st.lists(instants, min_size=1, max_size=20))
 def test_parts_equal_datetime(values: list[datetime | None]) -> None:
     features = fitted(YEARS, "datetime", "parts")
@@ -254,8 +249,7 @@ def test_rare_levels_grow_with_the_table() -> None:
     assert Levels({"a": 10**6}, 0).least == 10
 
 
-def test_as_any(tmp_path: Any) -> None:
-    """Integers and floats as categories are one value, whatever way they come."""
+def test_whole_numbers_and_floats_are_one_category() -> None:
     features = fitted(pl.Series([1, 1, 2, 2, 2]), "categorical", "ordinal")
     as_ints = matrix(features, pl.Series([1, 2, 3]))
     assert as_ints[:, 0].tolist() == [2, 1, 0]

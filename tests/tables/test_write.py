@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 
 import polars as pl
@@ -31,8 +33,7 @@ def test_a_folder_is_settled_once(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["final"]
 
 
-def test_a_full_disk_is_one_clear_error() -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("no /dev/full here")
-    with pytest.raises(WorkError, match="cannot be written"), atomic_file(Path("/proc/nowhere/t.txt")):
-        pass
+def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(WorkError, match="No space left on device"), atomic_file(tmp_path / "t.txt"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert list(tmp_path.iterdir()) == []
