@@ -12,20 +12,25 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from millrace.flow import Run, init, run
+    from millrace.flow import Exploration, Run, explore, init, run
     from millrace.predict import Predictor, open
     from millrace.spec import System, load
     from millrace.verify import Verification, verify
 
 __version__ = "0.1.0"
 
-ROOMS = ("spec", "tables", "split", "events", "features", "models", "train", "evaluate", "bundle", "predict", "serve")
+ROOMS = (
+    "spec", "tables", "explore", "split", "events", "features", "models", "train", "evaluate", "bundle", "predict",
+    "serve",
+)  # fmt: skip
 """The rooms in the order in which data flows; a room imports only rooms before it (and `errors`, `report`)."""
 
 _HOMES = {
     "System": "spec",
     "load": "spec",
+    "Exploration": "flow",
     "Run": "flow",
+    "explore": "flow",
     "init": "flow",
     "run": "flow",
     "Predictor": "predict",
@@ -34,7 +39,20 @@ _HOMES = {
     "verify": "verify",
 }
 
-__all__ = ["ROOMS", "Predictor", "Run", "System", "Verification", "init", "load", "open", "run", "verify"]
+__all__ = [
+    "ROOMS",
+    "Exploration",
+    "Predictor",
+    "Run",
+    "System",
+    "Verification",
+    "explore",
+    "init",
+    "load",
+    "open",
+    "run",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -48,7 +66,8 @@ def __getattr__(name: str) -> Any:
 
 
 class _Package(ModuleType):
-    """Keeps `millrace.verify` the public function: importing a submodule would bind its module to that name."""
+    """Keeps `millrace.verify` and `millrace.explore` the public functions: importing a submodule would bind its module
+    to that name."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _HOMES and isinstance(value, ModuleType)):

@@ -23,7 +23,7 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document 
 DirArgument = Annotated[Path, typer.Argument(help="The folder with system.yaml.")]
 ModelArgument = Annotated[str, typer.Argument(help="A bundle's folder, or NAME@VERSION.")]
 DirOption = Annotated[Path, typer.Option("--dir", help="The folder whose workspace NAME@VERSION is looked up in.")]
-_STAGES = ("tables", "events", "spec", "split", "features", "train", "refit", "evaluate", "bundle", "report")
+_STAGES = ("tables", "events", "spec", "split", "features", "explore", "train", "refit", "evaluate", "bundle", "report")
 
 
 @app.command()
@@ -58,6 +58,47 @@ def run(dir: DirArgument = Path(), as_json: JsonFlag = False) -> None:
     import millrace
 
     _run(millrace.load(dir), as_json)
+
+
+@app.command()
+def explore(dir: DirArgument = Path(), as_json: JsonFlag = False) -> None:
+    """Look at the data: columns, their relation to the target, leaks, the split."""
+    import millrace
+
+    with _progress() as progress:
+        progress.add_task("exploring", total=None)
+        result = millrace.explore(millrace.load(dir))
+    document = result.document | {"path": str(result.path)}
+    _print(document, as_json, _explored(document))
+
+
+def _explored(document: dict[str, Any]) -> str:
+    """What the data is like, for a terminal; columns by what they say of the target."""
+    from millrace.report import number
+
+    relations, rows = document["relations"], document["rows"]
+    width = max(len(column["name"]) for column in document["columns"])
+    shares = list(document["balance"].items())
+    text = ", ".join(
+        f"{name} {share:.1%}" if document["goal"]["task"] != "regression" else f"{name} {number(share)}"
+        for name, share in shares[:8]
+    )
+    more = f" and {len(shares) - 8} more" if len(shares) > 8 else ""
+    lines = [
+        f"{document['goal']['target']}: {document['goal']['task']}, {text}{more}",
+        f"rows: {rows['train']:,} train, {rows['validation']:,} validation, {rows['test']:,} test",
+        "",
+        f"{'column':<{width}}  {'kind':<11}  missing  different  explains  why",
+    ]
+    for column in sorted(document["columns"], key=lambda column: -relations.get(column["name"], -1.0)):
+        share = relations.get(column["name"])
+        told = "" if share is None else f"{share:.1%}"
+        lines.append(
+            f"{column['name']:<{width}}  {column['kind']:<11}  {column['missing']:>7.1%}  {column['distinct']:>9,}  "
+            f"{told:>8}  {column['why']}"
+        )
+    lines += ["", *(f"{one['severity']}: {one['check']}: {one['message']}" for one in document["findings"])]
+    return "\n".join([*lines, f"\nWrote {document['path']}"])
 
 
 @app.command()
@@ -177,13 +218,14 @@ def _told(run: dict[str, Any]) -> str:
     from millrace.report import number
 
     metric, rows = run["metric"], run["rows"]
+    low, high = run["intervals"][metric["name"]]
     lines = [f"{stage['name']:<9} {stage['seconds']:6.2f} s  {stage['what']}" for stage in run["flow"]]
     lines += [f"{one['severity']}: {one['message']}" for one in run["findings"]]
     lines += [
         "",
         f"{run['model']}: {run['winner']['family']} predicts {run['target']}",
         f"  {metric['name']}  validation {number(metric['validation'])}  test {number(metric['test'])}"
-        f"  (baseline {number(metric['baseline'])}; {rows['test']:,} test rows)",
+        f" ({number(low)} to {number(high)})  baseline {number(metric['baseline'])}  {rows['test']:,} test rows",
         "",
         f"  bundle  {run['bundle']}",
         f"  report  {run['report']}",

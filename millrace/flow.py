@@ -8,8 +8,21 @@ import msgspec
 import polars as pl
 from msgspec import Struct
 
-from millrace import __version__, bundle, evaluate, events, features, predict, report, spec, split, tables, train
+from millrace import (
+    __version__,
+    bundle,
+    evaluate,
+    events,
+    features,
+    predict,
+    report,
+    spec,
+    split,
+    tables,
+    train,
+)
 from millrace.errors import Finding, InputError
+from millrace.explore import leaks, relations, split_checks
 from millrace.report import Steps, Watch, quiet
 from millrace.spec import Answers, System
 
@@ -22,6 +35,13 @@ class Run(Struct, frozen=True):
     model: str
     bundle: Path
     report: Path
+    document: dict[str, Any]
+
+
+class Exploration(Struct, frozen=True):
+    """What a look at the data found: the document, and the `explore.json` that holds it."""
+
+    path: Path
     document: dict[str, Any]
 
 
@@ -39,25 +59,69 @@ def run(system: System, watch: Watch = quiet) -> Run:
     y = features.encode_target(target, frame[target.name])
     strata = y.astype(int) if target.classes else None
     parts = step("split", split.divide, frame, system.split, system.data, strata, sources.holdout_rows, system.seed)
-    columns = step("features", features.plan_columns, frame[parts.train], system.features, *_special(system))
-    rows = train.Rows(frame, columns, target, y, system)
-    judge = evaluate.judge_of(system.goal)
-    choice = step("train", train.choose, rows, parts, judge, evaluate.higher_is_better(judge.metric), step.detail)
-    refitted = step("refit", train.refit, rows, parts, choice.winner)
-    resolved = train.resolved_spec(rows, refitted.features, choice.winner)
-    schema = _schema(system, columns, refitted.features)
+    columns = step(
+        "features", features.plan_columns, frame[parts.train], system.features, *_special(system), sources.written
+    )
+    noticed = step("explore", _explore, system, frame, y, parts, columns)
+    rows = train.Rows(frame, columns, target, y, system, parts, _weights(system, frame))
+    choice = step("train", train.choose, rows, evaluate.judge_of(system.goal), step.detail)
+    threshold = _threshold(rows, choice)
+    refitted = step("refit", train.refit, rows, choice, threshold)
+    resolved = train.resolved_spec(rows, refitted, choice, threshold)
+    schema = _schema(system, columns, refitted.columns)
     predictor = predict.Predictor(refitted.model, schema, system.name, 0)
     tested = step("evaluate", predictor.predict_frame, frame[parts.test])
     scores = predictor.scores(tested)
-    judged = step("evaluate", _evaluate, rows, parts, choice, scores)
-    findings = sources.findings + parts.findings + _not_better(judged["metric"])
+    judged = step("evaluate", _evaluate, rows, choice, scores, threshold)
+    findings = sources.findings + parts.findings + noticed + choice.findings + _not_better(judged["metric"])
     document = _document(system, resolved, why, sources, parts, columns, choice, refitted, target) | judged
     document |= {"findings": msgspec.to_builtins(findings), "model": system.name, "seconds": step.seconds}
     document["flow"] = _stages(document)
-    folder = step("bundle", _write, document, resolved, schema, refitted.model, predictor, rows, parts, tested, scores)
+    folder = step("bundle", _write, document, resolved, schema, refitted.model, predictor, rows, tested, scores)
     document |= {"model": f"{system.name}@{int(folder.name[-6:])}", "bundle": str(folder), "flow": _stages(document)}
     page = step("report", _report, system, document)
     return Run(document["model"], folder, page, document)
+
+
+def explore(system: System) -> Exploration:
+    """Looks at a system's tables without learning: columns, their relation to the target, leaks, the split.
+
+    Writes `explore.json` into the workspace. Raises as `run` does for tables and specs that cannot be used.
+    """
+    sources = tables.read_sources(system)
+    frame = _add_windows(system, sources)
+    system, why = _resolve(system, frame)
+    target = features.target_of(system.goal, frame[system.goal.target])
+    y = features.encode_target(target, frame[target.name])
+    strata = y.astype(int) if target.classes else None
+    parts = split.divide(frame, system.split, system.data, strata, sources.holdout_rows, system.seed)
+    special = _special(system)
+    columns = features.plan_columns(frame[parts.train], system.features, *special, sources.written)
+    noticed = _explore(system, frame, y, parts, columns)
+    used = [column.name for column in columns if _may_leak(column)]
+    document = {
+        "name": system.name,
+        "goal": msgspec.to_builtins(system.goal),
+        "why": why,
+        "rows": {"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test)},
+        "balance": _balance(target, y),
+        "columns": msgspec.to_builtins(columns),
+        "relations": relations(frame[parts.train].select(used), y[parts.train], target.task),
+        "findings": msgspec.to_builtins(sources.findings + parts.findings + noticed),
+    }
+    path = system.workspace / "explore.json"
+    with tables.atomic_file(path) as beside:
+        beside.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))
+    return Exploration(path, document)
+
+
+def _balance(target: features.Target, y: Any) -> dict[str, float]:
+    """The share of each class, or the quantiles of a value."""
+    if target.classes:
+        shares = {spec.label_text(label): float((y == at).mean()) for at, label in enumerate(target.classes)}
+        return dict(sorted(shares.items(), key=lambda item: -item[1]))
+    quantiles = pl.Series(y)
+    return {f"{level:.0%}": float(quantiles.quantile(level) or 0.0) for level in (0.0, 0.25, 0.5, 0.75, 1.0)}
 
 
 def init(data: Path, answers: Answers, folder: Path = Path()) -> tuple[Path, str]:
@@ -100,13 +164,56 @@ def _resolve(system: System, frame: pl.DataFrame) -> tuple[System, dict[str, str
 def _special(system: System) -> tuple[dict[str, str], list[str]]:
     """Columns that are no features, each with the reason; and the columns of the windows."""
     data = system.data
-    roles = {system.goal.target: "the target", data.id: "the id", data.group: "the group"}
+    roles = {
+        system.goal.target: "the target",
+        data.id: "the id",
+        data.group: "the group",
+        data.weight: "the weight of rows",
+    }
     windows = [name for window in system.features.windows for name in events.window_columns(window)]
     return {name: role for name, role in roles.items() if name is not None}, windows
 
 
-def _schema(system: System, columns: list[tables.Column], fitted: features.Features) -> tables.Schema:
-    used = {one.column for one in fitted.encoded}
+def _weights(system: System, frame: pl.DataFrame) -> Any:
+    """The weights of rows; raises `InputError` for one that is missing, negative or no number."""
+    name = system.data.weight
+    if name is None:
+        return None
+    if not frame[name].dtype.is_numeric():
+        raise InputError("data.weight", f"{name!r} holds {frame[name].dtype} values", "a column of numbers")
+    odd = frame[name].is_null() | ~frame[name].cast(pl.Float64).is_finite() | (frame[name] < 0)
+    if odd.fill_null(True).any():
+        row = int(odd.fill_null(True).arg_max() or 0)
+        raise InputError(f"data.weight {name!r}, row {row + 1}", f"{frame[name][row]}", "a number of at least 0")
+    return frame[name].cast(pl.Float64).to_numpy()
+
+
+def _explore(
+    system: System, frame: pl.DataFrame, y: Any, parts: split.Parts, columns: list[tables.Column]
+) -> list[Finding]:
+    """Leaks among the training rows' columns, and whether the split is one that service will look like."""
+    used = [column.name for column in columns if _may_leak(column)]
+    assert system.goal.task is not None
+    found = leaks(frame[parts.train].select(used), y[parts.train], system.goal.task, system.goal.target)
+    return found + split_checks(frame, used, parts.train, parts.test, system.data.time, system.split.by)
+
+
+def _may_leak(column: tables.Column) -> bool:
+    """Columns that enter the model, and those that were left out only for what their values look like."""
+    return column.kind != "ignored" and column.dtype not in ("nested", "vector")
+
+
+def _threshold(rows: train.Rows, choice: train.Choice) -> float | None:
+    """Where a binary decision is made, by the goal's objective on rows that nothing was fitted on."""
+    decision = rows.system.goal.decision
+    if decision is None:
+        return None
+    if rows.target.task != "binary":
+        raise InputError("goal.decision", f"stated with task {rows.target.task}", "null", "only a binary task has one")
+    return evaluate.pick_threshold(rows.y[choice.rows], choice.scores, decision, rows.weight_of(choice.rows))
+
+
+def _schema(system: System, columns: list[tables.Column], used: set[str]) -> tables.Schema:
     data = system.data
     dtypes = {column.name: column.dtype for column in columns}
     return tables.Schema(
@@ -120,18 +227,33 @@ def _schema(system: System, columns: list[tables.Column], fitted: features.Featu
     )
 
 
-def _evaluate(rows: train.Rows, parts: split.Parts, choice: train.Choice, scores: Any) -> dict[str, Any]:
-    task, metric = rows.target.task, rows.system.goal.metric
-    assert metric is not None
-    y = rows.y[parts.test]
+def _evaluate(rows: train.Rows, choice: train.Choice, scores: Any, threshold: float | None) -> dict[str, Any]:
+    goal, task = rows.system.goal, rows.target.task
+    assert goal.metric is not None
+    y, weight, cut = rows.y[rows.parts.test], rows.weight_of(rows.parts.test), 0.5 if threshold is None else threshold
+    judged_y, judged_weight = rows.y[choice.rows], rows.weight_of(choice.rows)
     found = {
-        "validation": evaluate.metrics(task, rows.y[choice.rows], choice.winner.scores),
-        "test": evaluate.metrics(task, y, scores),
-        "baseline": evaluate.metrics(task, y, train.baseline_scores(rows, parts)),
+        "validation": evaluate.metrics(task, judged_y, choice.scores, judged_weight, cut),
+        "test": evaluate.metrics(task, y, scores, weight, cut),
+        "baseline": evaluate.metrics(task, y, train.baseline_scores(rows), weight, cut),
     }
-    judged: dict[str, Any] = {"name": metric, "higher_is_better": evaluate.higher_is_better(metric)}
-    judged |= {name: values[metric] for name, values in found.items()}
-    return {"metric": judged, "metrics": found, "curves": evaluate.curves(task, y, scores, rows.target.classes)}
+    order = list(dict.fromkeys([goal.metric, *goal.secondary, *found["test"]]))
+    found = {name: {metric: values[metric] for metric in order} for name, values in found.items()}
+    owner = None if rows.parts.group is None else rows.parts.group[rows.parts.test]
+    measured = evaluate.Measured(task, y, scores, None, cut)
+    judged: dict[str, Any] = {"name": goal.metric, "higher_is_better": evaluate.higher_is_better(goal.metric)}
+    judged |= {name: values[goal.metric] for name, values in found.items()}
+    document: dict[str, Any] = {
+        "metric": judged,
+        "metrics": found,
+        "intervals": evaluate.intervals(measured, weight, owner, rows.system.seed),
+        "curves": evaluate.curves(task, y, scores, rows.target.classes, cut),
+        "threshold": threshold,
+    }
+    if task == "binary":
+        decision = goal.decision or spec.Decision()
+        document["thresholds"] = evaluate.trade_off(judged_y, choice.scores, decision, judged_weight)
+    return document
 
 
 def _not_better(metric: dict[str, Any]) -> list[Finding]:
@@ -162,10 +284,28 @@ def _document(
         for field, value in stated.items()
         if value is not None
     ]
-    chosen = f"the best {system.goal.metric} of {len(choice.candidates) - 1} on {choice.method}"
-    decisions.append({"field": "models", "value": choice.winner.family, "why": chosen})
+    shipped = " + ".join(f"{member.weight:.2g} {member.family}" for member in refitted.members)
+    shipped = refitted.members[0].family if len(refitted.members) == 1 else shipped
+    decisions.append({"field": "models", "value": shipped, "why": f"{choice.why['models']} on {choice.method}"})
+    if "models.calibration" in choice.why:
+        method = choice.calibration.method if choice.calibration else "none"
+        decisions.append({"field": "models.calibration", "value": method, "why": choice.why["models.calibration"]})
+    if system.goal.decision is not None and resolved.goal.decision is not None:
+        stated_by = system.goal.decision.by or "f1"
+        by = "as stated" if system.goal.decision.threshold is not None else f"best by {stated_by} on {choice.method}"
+        decisions.append(
+            {"field": "goal.decision.threshold", "value": f"{resolved.goal.decision.threshold:.4g}", "why": by}
+        )
     candidates = [
-        {"family": one.family, "value": one.value, "seconds": one.seconds, "params": msgspec.to_builtins(one.params)}
+        {
+            "family": one.member.family,
+            "value": one.value,
+            "seconds": one.seconds,
+            "origin": one.origin,
+            "weight": choice.weight_of(one),
+            "params": msgspec.to_builtins(one.member.params),
+            "encode": msgspec.to_builtins(one.member.encode),
+        }
         for one in choice.candidates
     ]
     return {
@@ -183,7 +323,7 @@ def _document(
         "borders": parts.borders,
         "method": choice.method,
         "candidates": candidates,
-        "winner": {"family": choice.winner.family, "params": msgspec.to_builtins(refitted.fitted.params)},
+        "winner": {"family": shipped, "members": msgspec.to_builtins(refitted.members)},
         "parity": refitted.parity,
         "rows": {
             "train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test),
@@ -205,8 +345,9 @@ def _stages(document: dict[str, Any]) -> list[dict[str, Any]]:
         "tables": f"{total:,} rows × {len(document['columns'])} columns",
         "split": f"by {document['split']}: {rows['train']:,} / {rows['validation']:,} / {rows['test']:,}",
         "features": f"{used} columns are inputs",
+        "explore": f"{sum(one['check'].startswith(('leak.', 'split.')) for one in document['findings'])} findings",
         "train": f"{len(document['candidates'])} candidates",
-        "refit": f"{document['winner']['family']} on {rows['fitted']:,} rows, {len(document['features'])} features",
+        "refit": f"{document['winner']['family']} on {rows['fitted']:,} rows",
         "evaluate": f"test {judged['name']} {report.number(judged['test'])}",
         "bundle": "checked: the graph equals its trainer",
     }
@@ -222,11 +363,10 @@ def _write(
     model: bytes,
     predictor: predict.Predictor,
     rows: train.Rows,
-    parts: split.Parts,
     tested: pl.DataFrame,
     scores: Any,
 ) -> Path:
-    system = rows.system
+    system, parts = rows.system, rows.parts
     held = rows.frame[parts.test]
     plain = held.select(name for name, dtype in held.schema.items() if tables.dtype_of(dtype) != "nested")
     answers = tested.select(pl.exclude(system.data.id)) if system.data.id else tested
@@ -235,7 +375,10 @@ def _write(
     examples = [
         {"request": row, "reply": reply} for row, reply in zip(requests, predictor.predict(requests), strict=True)
     ]
-    keys = ("task", "metric", "metrics", "curves", "candidates", "winner", "parity", "rows", "features", "findings")
+    keys = (
+        "task", "metric", "metrics", "intervals", "curves", "threshold", "candidates", "winner", "parity", "rows",
+        "features", "findings",
+    )  # fmt: skip
     files = bundle.contents(
         resolved,
         schema,

@@ -91,7 +91,10 @@ def _parity(predictor: predict.Predictor, holdout: pl.DataFrame, tested: pl.Data
 def _metrics(bundle: Bundle, predictor: predict.Predictor, holdout: pl.DataFrame, tested: pl.DataFrame) -> Finding:
     meta = predictor.session.metadata
     target = features.Target(meta["target"], meta["task"], meta["classes"])
-    now = evaluate.metrics(target.task, features.encode_target(target, holdout[target.name]), predictor.scores(tested))
+    y, threshold = features.encode_target(target, holdout[target.name]), bundle.evaluation["threshold"]
+    weighed = bundle.system.data.weight
+    weight = holdout[weighed].cast(pl.Float64).to_numpy() if weighed else None
+    now = evaluate.metrics(target.task, y, predictor.scores(tested), weight, 0.5 if threshold is None else threshold)
     then = bundle.evaluation["metrics"]["test"]
     wrong = {
         name: {"stored": then[name], "now": value}
@@ -133,6 +136,8 @@ def _by_dicts(predictor: predict.Predictor, holdout: pl.DataFrame, ask: Callable
         reply for start in range(0, len(rows), _REMOTE_BATCH) for reply in ask(rows[start : start + _REMOTE_BATCH])
     ]
     columns = {"prediction": [reply["prediction"] for reply in replies]}
+    if replies and "decision" in replies[0]:
+        columns["decision"] = [reply["decision"] for reply in replies]
     for label in predictor.classes if predictor.is_multiclass else []:
         columns[f"probability_{label}"] = [reply["probabilities"][label] for reply in replies]
     return pl.DataFrame(columns)

@@ -1,5 +1,6 @@
 """What many tests need: small systems of every task, run once."""
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,8 @@ hypothesis.settings.register_profile("millrace", deadline=None, max_examples=40,
 hypothesis.settings.load_profile("millrace")
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+DATA = Path(os.environ.get("MILLRACE_DATA", EXAMPLES.parent.parent / "shared" / "data"))
+"""Real tables that may stand beside the repository; a test that needs one skips where it is absent."""
 
 
 def make_table(rows: int, seed: int) -> pl.DataFrame:
@@ -55,6 +58,7 @@ features:
 split: {{by: {by}}}
 models:
   candidates: [{family}]
+  search: {{trials: 0}}
   gbdt: {{max_rounds: 40}}
 """
 

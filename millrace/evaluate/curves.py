@@ -12,12 +12,12 @@ _POINTS = 120
 _BINS = 10
 
 
-def curves(task: Task, y: Vector, scores: Vector, classes: list[Any]) -> dict[str, Any]:
+def curves(task: Task, y: Vector, scores: Vector, classes: list[Any], threshold: float = 0.5) -> dict[str, Any]:
     """The curves of a task on some rows.
 
-    Binary: `roc` and `precision_recall` as points, `calibration` in ten equally filled bins, `confusion` at 0.5.
-    Multiclass: `confusion` and `calibration` of the chosen class. Regression: `scatter` of up to 500 rows and the
-    `quantiles` of the error.
+    Binary: `roc` and `precision_recall` as points, `calibration` in ten equally filled bins, `confusion` at the
+    threshold. Multiclass: `confusion` and `calibration` of the chosen class. Regression: `scatter` of up to 500 rows
+    and the `quantiles` of the error.
     """
     if task == "regression":
         picked = np.linspace(0, len(y) - 1, min(len(y), 500)).astype(np.int64)
@@ -27,7 +27,7 @@ def curves(task: Task, y: Vector, scores: Vector, classes: list[Any]) -> dict[st
             "scatter": [[float(y[row]), float(scores[row])] for row in picked],
             "quantiles": [[share, float(np.quantile(errors, share))] for share in shares],
         }
-    chosen = scores.argmax(axis=1) if task == "multiclass" else (scores >= 0.5).astype(np.int64)
+    chosen = scores.argmax(axis=1) if task == "multiclass" else (scores >= threshold).astype(np.int64)
     table = np.zeros((len(classes), len(classes)), dtype=np.int64)
     np.add.at(table, (y.astype(np.int64), chosen), 1)
     found: dict[str, Any] = {"confusion": table.tolist()}

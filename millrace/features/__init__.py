@@ -1,33 +1,45 @@
 """One graph from raw columns to the matrix: encoders fitted on training rows, compiled to ONNX, applied everywhere."""
 
-from millrace.features.compile import add_features
-from millrace.features.encoders import DEFAULTS, ENCODERS, REPRESENTATIONS, Representation
+from millrace.features.bag import Bag, product
+from millrace.features.compile import Inputs, add_encoders, add_features, add_sources, groups_of
+from millrace.features.encoders import ALTERNATIVES, DEFAULTS, ENCODERS, REPRESENTATIONS, Representation
 from millrace.features.feeds import GROUPS, Feeds, feeds_from_frame
-from millrace.features.fit import Encoded, Features, fit_features, plan_columns
+from millrace.features.fit import Encoded, Features, fit_features, plan_columns, refit_means
 from millrace.features.front import coded_feeds, without_front
 from millrace.features.graph import Graph
 from millrace.features.session import Session, open_session
+from millrace.features.sparse import described, outputs_of
 from millrace.features.target import Target, encode_target, target_of
 
 __all__ = [
+    "ALTERNATIVES",
     "DEFAULTS",
     "ENCODERS",
     "GROUPS",
     "REPRESENTATIONS",
+    "Bag",
     "Encoded",
     "Features",
     "Feeds",
     "Graph",
+    "Inputs",
     "Representation",
     "Session",
     "Target",
+    "add_encoders",
     "add_features",
+    "add_sources",
     "coded_feeds",
+    "described",
     "encode_target",
     "feeds_from_frame",
     "fit_features",
+    "groups_of",
     "open_session",
+    "outputs_of",
     "plan_columns",
+    "product",
+    "refit_means",
     "target_of",
     "without_front",
 ]

@@ -10,7 +10,8 @@ from millrace.features.calendar import MISSING_TIME
 from millrace.spec import label_text
 
 GROUPS = ("numbers", "doubles", "strings", "times")
-"""The inputs of a graph, grouped by type; a group without columns is absent."""
+"""The inputs of a graph, grouped by type; a group without columns is absent. A vector column is an input of its own,
+`vector_COLUMN`."""
 
 Feeds = dict[str, npt.NDArray[Any]]
 
@@ -28,6 +29,8 @@ def feeds_from_frame(frame: pl.DataFrame, groups: dict[str, list[str]]) -> Feeds
             for position, name in enumerate(names):
                 texts[:, position] = as_text(part[name]).fill_null("").to_numpy()
             feeds[group] = texts
+        elif group.startswith("vector_"):
+            feeds[group] = vectors(part.to_series())
         elif group == "times":
             ticks = part.select(pl.all().to_physical().fill_null(MISSING_TIME)).to_numpy()
             feeds[group] = np.ascontiguousarray(ticks, dtype=np.int64)
@@ -37,6 +40,18 @@ def feeds_from_frame(frame: pl.DataFrame, groups: dict[str, list[str]]) -> Feeds
             values = part.with_columns(wide).select(pl.all().cast(dtype).fill_null(np.nan))
             feeds[group] = np.ascontiguousarray(values.to_numpy(order="c"))
     return feeds
+
+
+def vectors(column: pl.Series) -> npt.NDArray[np.float32]:
+    """A column of arrays as a matrix; a row without one is all NaN."""
+    assert isinstance(column.dtype, pl.Array)
+    flat = column.cast(pl.Array(pl.Float32, column.dtype.shape))
+    filled = (
+        flat.fill_null(pl.lit([float("nan")] * column.dtype.shape[0], dtype=flat.dtype))
+        if column.null_count()
+        else flat
+    )
+    return np.ascontiguousarray(filled.to_numpy().astype(np.float32).reshape(len(column), column.dtype.shape[0]))
 
 
 def as_text(column: pl.Series) -> pl.Series:

@@ -2,73 +2,114 @@
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from millrace.errors import InputError, nearest
-from millrace.features.encoders import DEFAULTS, ENCODERS, SUITABLE, Representation
+from millrace.features import levels, moments, onehot, target_mean
+from millrace.features.cross import combined, name_of
+from millrace.features.encoders import DEFAULTS, ENCODERS, ONLY_WIDE, SUITABLE, Representation
 from millrace.features.feeds import GROUPS, as_text
-from millrace.spec import ColumnSpec, Kind, infer_kind
+from millrace.features.levels import Levels
+from millrace.features.vector import width_of
+from millrace.spec import ColumnSpec, Encode, Kind, infer_kind
 from millrace.spec import Features as FeaturesSpec
 from millrace.tables import Column, dtype_of
 
 _MOST_CATEGORIES = 1000
+Outputs = npt.NDArray[np.float64]
 
 
 class Encoded(Struct, frozen=True):
-    """One column with its fitted encoder; `group` is the graph input that it is part of."""
+    """One column (or cross of `parts`) with one fitted encoder; `group` is the graph input that it is part of.
+
+    A `wide` one makes a bag of entries and no column of the matrix.
+    """
 
     column: str
     encode: str
     group: str
     state: Any
+    wide: bool = False
+    parts: list[str] = []
 
     @property
     def names(self) -> list[str]:
         """The matrix columns that it makes."""
-        names: list[str] = ENCODERS[self.encode].names(self.column, self.state)
+        names: list[str] = [] if self.wide else ENCODERS[self.encode].names(self.column, self.state)
         return names
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether it works on the codes of text, not on the text itself."""
+        return self.group == "strings" and hasattr(ENCODERS[self.encode], "known")
 
 
 class Features(Struct, frozen=True):
-    """Fitted encoders in the order of their columns, and the words that mean missing."""
+    """Fitted encoders in the order of their columns, the words that mean missing, and the levels of crosses' parts."""
 
     encoded: list[Encoded]
     missing: list[str]
+    parts: dict[str, Levels] = {}
 
     @property
     def groups(self) -> dict[str, list[str]]:
         """The raw columns of each graph input, in order; absent groups are absent."""
-        found = {group: [one.column for one in self.encoded if one.group == group] for group in GROUPS}
-        return {group: columns for group, columns in found.items() if columns}
+        found: dict[str, dict[str, None]] = {group: {} for group in GROUPS}
+        for one in self.encoded:
+            found.setdefault(one.group, {}).update(dict.fromkeys(one.parts or [one.column]))
+        return {group: list(columns) for group, columns in found.items() if columns}
+
+    @property
+    def columns(self) -> list[str]:
+        """The raw columns that the graph takes, each once."""
+        return list(dict.fromkeys(column for columns in self.groups.values() for column in columns))
 
     def blocks(self) -> list[list[Encoded]]:
-        """The columns that share an input and an encoder, in the order of the matrix."""
+        """The columns that share an input and an encoder, in the order of the matrix; wide ones have none."""
         found = [
-            [one for one in self.encoded if (one.group, one.encode) == (group, encode)]
-            for group in GROUPS
+            [one for one in self.encoded if (one.group, one.encode, one.wide) == (group, encode, False)]
+            for group in self.groups
             for encode in ENCODERS
         ]
         return [block for block in found if block]
+
+    @property
+    def wide(self) -> list[Encoded]:
+        """Those that make bags, in order."""
+        return [one for one in self.encoded if one.wide]
 
     @property
     def names(self) -> list[str]:
         """The columns of the matrix, in order."""
         return [name for block in self.blocks() for one in block for name in one.names]
 
+    def only(self, encode: str) -> "Features":
+        """The part that one encoder makes."""
+        return Features([one for one in self.encoded if one.encode == encode], self.missing, self.parts)
 
-def plan_columns(frame: pl.DataFrame, spec: FeaturesSpec, special: dict[str, str], windows: list[str]) -> list[Column]:
+
+def plan_columns(
+    frame: pl.DataFrame,
+    spec: FeaturesSpec,
+    special: dict[str, str],
+    windows: list[str],
+    formats: dict[str, str] | None = None,
+) -> list[Column]:
     """Decides the kind of every column from training rows.
 
     Parameters: `frame`, the training rows; `special`, the columns that are no features, each with the reason;
-    `windows`, the columns that window features made. Returns all columns in their order, the ignored ones with their
-    reason in `why`. Raises `InputError` for an override that names no column or does not suit its values.
+    `windows`, the columns that window features made; `formats`, how text was read as numbers or times. Returns all
+    columns in their order, the ignored ones with their reason in `why`. Raises `InputError` for an override that names
+    no column or does not suit its values.
     """
     for name in [*spec.exclude, *spec.columns]:
         if name not in frame.columns:
             place = "features.exclude" if name in spec.exclude else "features.columns"
             raise InputError(place, f"no column {name!r}", "a column of the table", nearest(name, frame.columns))
-    columns = []
+    columns, formats = [], formats or {}
     for values in frame:
         override = spec.columns.get(values.name, ColumnSpec())
         kind: Kind
@@ -81,14 +122,32 @@ def plan_columns(frame: pl.DataFrame, spec: FeaturesSpec, special: dict[str, str
             _check_kind(values, kind)
         else:
             kind, why = infer_kind(values)
-        if override.encode is not None and kind != "ignored" and override.encode not in SUITABLE[kind]:
+        odd = [encode for encode in override.encodes if kind != "ignored" and encode not in SUITABLE[kind]]
+        if odd:
             raise InputError(
                 f"features.columns.{values.name}.encode",
-                f"{override.encode!r} for a {kind} column",
+                f"{odd[0]!r} for a {kind} column",
                 "one of: " + ", ".join(SUITABLE[kind]),
             )
-        columns.append(describe(values, kind, why, values.name in windows))
+        columns.append(describe(values, kind, why, values.name in windows, formats.get(values.name)))
+    _check_crosses(spec.crosses, columns)
     return columns
+
+
+def _check_crosses(crosses: list[list[str]], columns: list[Column]) -> None:
+    kinds = {column.name: column.kind for column in columns}
+    for at, cross in enumerate(crosses):
+        for name in cross:
+            where = f"features.crosses[{at}]"
+            if name not in kinds:
+                raise InputError(where, f"no column {name!r}", "columns of the table", nearest(name, list(kinds)))
+            if kinds[name] != "categorical":
+                raise InputError(
+                    where,
+                    f"{name!r} is {kinds[name]}",
+                    "categorical columns",
+                    f"set features.columns.{name}.kind: categorical if its values are names",
+                )
 
 
 def _check_kind(values: pl.Series, kind: Kind) -> None:
@@ -98,6 +157,8 @@ def _check_kind(values: pl.Series, kind: Kind) -> None:
         "boolean": dtype == "boolean",
         "categorical": dtype in ("string", "integer", "number", "boolean"),
         "datetime": dtype == "datetime",
+        "text": dtype == "string",
+        "vector": dtype == "vector",
         "ignored": True,
     }
     if not fits[kind]:
@@ -109,7 +170,7 @@ def _check_kind(values: pl.Series, kind: Kind) -> None:
         )
 
 
-def describe(values: pl.Series, kind: Kind, why: str, window: bool = False) -> Column:
+def describe(values: pl.Series, kind: Kind, why: str, window: bool = False, written: str | None = None) -> Column:
     """The schema entry of a column: its type, range or categories, and how much is missing."""
     dtype = dtype_of(values.dtype)
     low: Any = None
@@ -130,40 +191,85 @@ def describe(values: pl.Series, kind: Kind, why: str, window: bool = False) -> C
         kind=kind,
         why=why,
         missing=values.null_count() / max(len(values), 1),
-        distinct=0 if dtype == "nested" else values.drop_nulls().n_unique(),
+        distinct=0 if dtype in ("nested", "vector") else values.drop_nulls().n_unique(),
         low=low,
         high=high,
         categories=categories,
         window=window,
+        written=written,
+        width=width_of(values) if dtype == "vector" else None,
     )
 
 
 def fit_features(
     frame: pl.DataFrame,
     columns: list[Column],
-    overrides: dict[str, ColumnSpec],
+    spec: FeaturesSpec,
     representation: Representation,
     missing: list[str],
+    encode: dict[Kind, list[Encode]] | None = None,
+    y: Outputs | None = None,
 ) -> Features:
-    """Fits an encoder for every column that is not ignored.
+    """Fits the encoders of every column that is not ignored, and of every cross.
 
-    Parameters: `frame`, the rows to fit on; `columns` as `plan_columns` gives them; `overrides`, the stated encoders;
-    `representation`, what the family of models wants. A column whose encoder makes nothing of it is left out.
+    Parameters: `frame`, the rows to fit on; `columns` as `plan_columns` gives them; `spec`, the stated encoders and
+    crosses; `representation`, what the family of models wants; `encode`, other encoders by kind than its defaults; `y
+    (N, outputs)`, what target means are means of. A column whose encoder makes nothing of it is left out.
     """
+    chosen = DEFAULTS[representation] | (encode or {})
+
+    def encodes(kind: Kind, stated: list[Encode]) -> list[Encode]:
+        wanted = [one for one in stated or chosen[kind] if representation == "linear" or one not in ONLY_WIDE]
+        wanted = [one for one in wanted if one != "target" or y is not None]
+        return wanted or DEFAULTS[representation][kind]
+
     encoded = []
     for column in columns:
         if column.kind == "ignored":
             continue
-        encode = overrides.get(column.name, ColumnSpec()).encode or DEFAULTS[representation][column.kind]
-        values = as_text(frame[column.name]) if column.kind == "categorical" else frame[column.name]
-        state = ENCODERS[encode].fit(values)
-        if column.kind == "categorical":
-            group = "strings"
-        elif column.kind == "datetime":
-            group = "times"
+        values = as_text(frame[column.name]) if column.kind in ("categorical", "text") else frame[column.name]
+        for name in encodes(column.kind, spec.columns.get(column.name, ColumnSpec()).encodes):
+            encoded.append(_encoded(column, values, name, representation, y))
+    parts = {name: levels.fit(as_text(frame[name])) for cross in spec.crosses for name in cross}
+    for cross in spec.crosses:
+        values = combined([as_text(frame[name]) for name in cross], [parts[name] for name in cross])
+        for name in encodes("categorical", []):
+            if hasattr(ENCODERS[name], "known"):
+                state = _fit(name, values, y)
+                wide = representation == "linear" and name == "onehot" and onehot.is_wide(state)
+                encoded.append(Encoded(name_of(cross), name, "strings", state, wide, cross))
+    return Features([one for one in encoded if one.wide or one.names], missing, parts)
+
+
+def _encoded(
+    column: Column, values: pl.Series, encode: Encode, representation: Representation, y: Outputs | None
+) -> Encoded:
+    state = _fit(encode, values, y)
+    if column.kind in ("categorical", "text"):
+        group = "strings"
+    elif column.kind == "datetime":
+        group = "times"
+    elif column.kind == "vector":
+        group = f"vector_{column.name}"
+    else:
+        group = "doubles" if moments.fit(values).needs_doubles else "numbers"
+    wide = encode in ONLY_WIDE or (
+        representation == "linear" and (encode == "hash" or (encode == "onehot" and onehot.is_wide(state)))
+    )
+    return Encoded(column.name, encode, group, state, wide)
+
+
+def _fit(encode: str, values: pl.Series, y: Outputs | None) -> Any:
+    return target_mean.fit(values, y) if encode == "target" and y is not None else ENCODERS[encode].fit(values)
+
+
+def refit_means(means: Features, frame: pl.DataFrame, y: Outputs) -> Features:
+    """The same target means fitted on other rows `frame` with other targets `y (N, outputs)`."""
+    encoded = []
+    for one in means.encoded:
+        if one.parts:
+            values = combined([as_text(frame[name]) for name in one.parts], [means.parts[name] for name in one.parts])
         else:
-            group = "doubles" if state.needs_doubles else "numbers"
-        one = Encoded(column.name, encode, group, state)
-        if one.names:
-            encoded.append(one)
-    return Features(encoded, missing)
+            values = as_text(frame[one.column])
+        encoded.append(structs.replace(one, state=target_mean.fit(values, y)))
+    return Features(encoded, means.missing, means.parts)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-OPSETS = {"": 21, "ai.onnx.ml": 5}
+OPSETS = {"": 21, "ai.onnx.ml": 5, "com.microsoft": 1}
 IR_VERSION = 10
 
 
@@ -25,14 +25,19 @@ class Graph:
 
     def __init__(self) -> None:
         self._nodes: list[Any] = []
+        self._made: dict[tuple[Any, ...], str] = {}
         self._constants: dict[tuple[Any, ...], str] = {}
         self._initializers: list[Any] = []
         self._inputs: list[Any] = []
+        self.numbers_per_entry = 0
+        """The most numbers that one entry of a text becomes on the way: what bounds the rows of a batch."""
 
     def input(self, name: str, dtype: Any, width: int) -> str:
-        """Declares an input `[N, width]`."""
+        """Declares an input `[N, width]`, once however often it is asked for."""
         from onnx import helper
 
+        if any(known.name == name for known in self._inputs):
+            return name
         self._inputs.append(helper.make_tensor_value_info(name, _element(dtype), ["N", width]))
         return name
 
@@ -51,14 +56,21 @@ class Graph:
         return self._constants[key]
 
     def node(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """Adds a node with one output and returns that output's name."""
+        """Adds a node with one output and returns that output's name; an equal node is added once.
+
+        So the members of an average share what they have in common.
+        """
         from onnx import helper
 
-        name = f"t{len(self._nodes)}"
-        self._nodes.append(
-            helper.make_node(operator, inputs, [name], name=f"{operator}_{name}", domain=domain, **attributes)
-        )
-        return name
+        plain = not any(hasattr(value, "DESCRIPTOR") for value in attributes.values())
+        key = (operator, inputs, domain, str(attributes) if plain else len(self._nodes))
+        if key not in self._made:
+            name = f"t{len(self._nodes)}"
+            self._nodes.append(
+                helper.make_node(operator, inputs, [name], name=f"{operator}_{name}", domain=domain, **attributes)
+            )
+            self._made[key] = name
+        return self._made[key]
 
     def columns(self, source: str, columns: list[int], width: int) -> str:
         """The tensor `source` `[N, width]` cut to some columns; itself where all are asked for in order."""
@@ -66,10 +78,25 @@ class Graph:
             return source
         return self.node("Gather", source, self.constant(columns, np.int64), axis=1)
 
-    def build(self, outputs: dict[str, tuple[str, Any, int]], metadata: dict[str, Any]) -> Any:
+    def flagged(self, values: str, absent: str, flag: list[bool]) -> str:
+        """The columns `values` `[N, C]`, beside each that `flag` marks its column of `absent` as a number."""
+        marked = [index for index, wanted in enumerate(flag) if wanted]
+        if not marked:
+            return values
+        flags = self.columns(self.node("Cast", absent, to=1), marked, len(flag))
+        order, next_flag = [], len(flag)
+        for index, wanted in enumerate(flag):
+            order.append(index)
+            if wanted:
+                order.append(next_flag)
+                next_flag += 1
+        return self.columns(self.node("Concat", values, flags, axis=1), order, next_flag)
+
+    def build(self, outputs: dict[str, tuple[str, Any, int | None]], metadata: dict[str, Any]) -> Any:
         """The checked model.
 
-        `outputs` maps tensors to (public name, type, width); `metadata` is kept as JSON entries.
+        `outputs` maps tensors to (public name, type, width or None where it varies); `metadata` is kept as JSON
+        entries.
         """
         import onnx
         from onnx import helper
@@ -77,11 +104,12 @@ class Graph:
         for tensor, (name, _, _) in outputs.items():
             self._name_output(tensor, name)
         infos = [
-            helper.make_tensor_value_info(name, _element(dtype), ["N", width])
+            helper.make_tensor_value_info(name, _element(dtype), ["N", f"{name}_length" if width is None else width])
             for name, dtype, width in outputs.values()
         ]
         graph = helper.make_graph(self._nodes, "millrace", self._inputs, infos, initializer=self._initializers)
-        opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
+        used = {node.domain for node in self._nodes} | {""}
+        opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items() if domain in used]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="millrace")
         helper.set_model_props(model, {key: json.dumps(value, ensure_ascii=False) for key, value in metadata.items()})
         onnx.checker.check_model(model)

@@ -1,40 +1,67 @@
 """A category as one column per frequent value: what linear models want.
 
-Rare and unseen values share a column, and so do missing ones, where the training rows had any.
+Rare and unseen values share a column, and so do missing ones, where the training rows had any. With more than a
+hundred values a linear model gets them as a bag, and trees the hundred most frequent ones.
 """
 
 import numpy as np
 
+from millrace.features.bag import Bag
 from millrace.features.graph import Graph
 from millrace.features.levels import MISSING, RARE, Levels, fit, merge
 
 MOST = 100
-"""Values with a column of their own; the block is dense, so it must stay narrow."""
+"""Values with a column of their own where the block is dense."""
+
+
+def is_wide(state: Levels) -> bool:
+    """Whether there are too many values for a dense block."""
+    return len(state.known(MOST + 1)) > MOST
 
 
 def known(state: Levels) -> list[str]:
-    """The most frequent values."""
-    return state.known(MOST)
+    """Every value that is frequent enough."""
+    return state.known()
 
 
 def names(column: str, state: Levels) -> list[str]:
-    """`COLUMN=value` for each known value, then `COLUMN=<rare>` and `COLUMN=<missing>` where training rows had some."""
-    words = [*known(state), *(["<rare>"] if state.rare_rows(MOST) else []), *(["<missing>"] if state.missing else [])]
+    """`COLUMN=value` for each value, then `COLUMN=<rare>` and `COLUMN=<missing>` where training rows had some."""
+    return _names(column, state, MOST)
+
+
+def wide_names(column: str, state: Levels) -> list[str]:
+    """The names of a bag's entries."""
+    return [f"{column}={word}" for word in ["<missing>", "<rare>", *known(state)]]
+
+
+def _names(column: str, state: Levels, most: int) -> list[str]:
+    rare = ["<rare>"] if state.rare_rows(most) else []
+    words = [*state.known(most), *rare, *(["<missing>"] if state.missing else [])]
     return [f"{column}={word}" for word in words]
 
 
 def nodes(graph: Graph, source: str, columns: list[int], states: list[Levels], width: int) -> str:
-    """Each wanted code compared with its column's code, all columns at once."""
+    """Each wanted code compared with its column's code, all columns at once; codes beyond the dense ones are rare."""
     wanted = [_codes(state) for state in states]
     positions = [column for column, codes in zip(columns, wanted, strict=True) for _ in codes]
+    if any(is_wide(state) for state in states):
+        beyond = graph.node("Greater", source, graph.constant(MOST, np.float32))
+        source = graph.node("Where", beyond, graph.constant(RARE, np.float32), source)
     repeated = graph.node("Gather", source, graph.constant(positions, np.int64), axis=1)
     flat = [float(code) for codes in wanted for code in codes]
     return graph.node("Cast", graph.node("Equal", repeated, graph.constant([flat], np.float32)), to=1)
 
 
+def bags(graph: Graph, codes: str, state: Levels) -> list[Bag]:
+    """A bag with one entry, the code `[N, 1]` counted from 1 (missing) on."""
+    number = graph.node("Cast", codes, to=7)
+    ids = graph.node("Add", number, graph.constant(1 - MISSING, np.int64))
+    return [Bag(ids, None, np.concatenate([[0.0], np.ones(len(known(state)) + 2)]).astype(np.float32))]
+
+
 def _codes(state: Levels) -> list[int]:
-    codes = list(range(1, len(known(state)) + 1))
+    codes = list(range(1, len(state.known(MOST)) + 1))
     return codes + ([RARE] if state.rare_rows(MOST) else []) + ([MISSING] if state.missing else [])
 
 
-__all__ = ["fit", "known", "merge", "names", "nodes"]
+__all__ = ["bags", "fit", "is_wide", "known", "merge", "names", "nodes", "wide_names"]

@@ -15,6 +15,9 @@ from millrace.features.feeds import Feeds, feeds_from_frame
 CHUNK_ROWS = 20_000
 """Rows a call: large enough to forget the cost of the call, small enough to stay in the cache."""
 _CACHED_CELLS = 1_000_000
+_CHUNK_NUMBERS = 10_000_000
+_ENTRIES_PER_CHARACTER, _MOST_CHARACTERS = 5, 2_000
+"""Runs of four lengths and some words; see `vocabulary`, which reads the beginning of a longer text."""
 
 
 class Session:
@@ -38,7 +41,7 @@ class Session:
     def column(self, output: str, frame: pl.DataFrame) -> npt.NDArray[Any]:
         """One output for typed rows, in chunks on every core, so that memory beyond the result stays small."""
         width = next(one.shape[1] for one in self.inference.get_outputs() if one.name == output)
-        rows = min(CHUNK_ROWS, max(_CACHED_CELLS // width, 500))
+        rows = min(self.chunk_rows(frame), max(_CACHED_CELLS // max(width, 1), 500))
         first = self.run([output], feeds_from_frame(frame[:rows], self.groups))[0]
         if frame.height <= rows:
             return first
@@ -52,6 +55,47 @@ class Session:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(fill, range(rows, frame.height, rows)))
         return whole
+
+    def chunk_rows(self, frame: pl.DataFrame) -> int:
+        """How many rows may go through the graph in one call.
+
+        Each entry of a text (a word, a pair of words, a run of characters) becomes numbers on the way, so long texts
+        go in short chunks.
+        """
+        numbers = self.metadata.get("numbers_per_entry", 0)
+        texts = self.groups.get("strings", [])
+        if not numbers or not texts or not frame.height:
+            return CHUNK_ROWS
+        lengths = frame.select(pl.col(texts).cast(pl.String).str.len_chars().max()).row(0)
+        entries = sum(_ENTRIES_PER_CHARACTER * min(length or 0, _MOST_CHARACTERS) for length in lengths)
+        return int(np.clip(_CHUNK_NUMBERS // max(numbers * entries, 1), 1, CHUNK_ROWS))
+
+    def rows(self, frame: pl.DataFrame) -> Any:
+        """What a model sees of typed rows: the matrix `(N, F)`, or, where there are bags, CSR with their columns
+        behind.
+
+        The graph is one that `models.compile_features` made.
+        """
+        bags = self.metadata["bags"]
+        if not bags:
+            return self.column("features", frame)
+        from scipy.sparse import csr_matrix, hstack, vstack
+
+        from millrace.features.sparse import csr_of, outputs_of_bags
+
+        size = self.chunk_rows(frame)
+
+        weights = [np.array(bag["weights"], np.float32) for bag in bags]
+        outputs = ["features", *outputs_of_bags(bags)]
+
+        def part(start: int) -> Any:
+            feeds = feeds_from_frame(frame[start : start + size], self.groups)
+            found = dict(zip(outputs, self.run(outputs, feeds), strict=True))
+            sparse = [csr_of(found[f"ids_{at}"], found.get(f"scale_{at}"), one) for at, one in enumerate(weights)]
+            return hstack([csr_matrix(found["features"]), *sparse], format="csr")
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return vstack(list(pool.map(part, range(0, max(frame.height, 1), size))), format="csr")
 
 
 def open_session(model: bytes) -> Session:

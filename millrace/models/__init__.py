@@ -1,7 +1,19 @@
 """Things that fit and compile to ONNX: one short file per family."""
 
-from millrace.models.compile import compile_features, compile_model
+from millrace.models import calibrate
+from millrace.models.compile import Part, compile_features, compile_model
 from millrace.models.families import FAMILIES, Family
-from millrace.models.fitted import Fitted
+from millrace.models.fitted import Fitted, Pruned, Watched, probabilities
 
-__all__ = ["FAMILIES", "Family", "Fitted", "compile_features", "compile_model"]
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "Fitted",
+    "Part",
+    "Pruned",
+    "Watched",
+    "calibrate",
+    "compile_features",
+    "compile_model",
+    "probabilities",
+]

@@ -4,30 +4,32 @@ from typing import Any
 
 import numpy as np
 
-from millrace.features import Graph, Representation, Target
-from millrace.models.fitted import Fitted, Matrix, Vector
+from millrace.features import Graph, Inputs, Representation, Target
+from millrace.models.fitted import Fitted, Matrix, Vector, Watched
 
 REPRESENTATION: Representation = "tree"
+_LEAST_SHARE = 1e-12
 
 
-def fit(X: Matrix, y: Vector, target: Target, params: Any, seed: int, watch: tuple[Matrix, Vector] | None) -> Fitted:
-    """Takes the mean of the target, or the share of each class."""
-    if target.task == "multiclass":
-        constant = np.bincount(y.astype(np.int64), minlength=len(target.classes)) / len(y)
-    else:
-        constant = np.array([y.mean()])
-    return Fitted("baseline", None, (constant, target.task))
+def fit(
+    X: Matrix, y: Vector, target: Target, params: Any, seed: int, watched: Watched | None, weight: Vector | None
+) -> Fitted:
+    """Takes the mean of the target, or the logarithm of each class's share."""
+    if target.task == "regression":
+        return Fitted("baseline", None, np.array([np.average(y, weights=weight)]))
+    shares = np.bincount(y.astype(np.int64), weights=weight, minlength=len(target.classes))
+    logs = np.log(np.maximum(shares / shares.sum(), _LEAST_SHARE))
+    return Fitted("baseline", None, logs if target.task == "multiclass" else logs[1:] - logs[:1])
 
 
 def predict(fitted: Fitted, X: Matrix) -> Vector:
     """The constant for every row."""
-    constant: Vector = fitted.state[0]
-    return np.full(len(X), constant[0]) if len(constant) == 1 else np.tile(constant, (len(X), 1))
+    constant: Vector = fitted.state
+    return np.full(X.shape[0], constant[0]) if len(constant) == 1 else np.tile(constant, (X.shape[0], 1))
 
 
-def nodes(graph: Graph, matrix: str, fitted: Fitted) -> str:
+def nodes(graph: Graph, inputs: Inputs, fitted: Fitted) -> str:
     """The constant, repeated for as many rows as there are."""
-    rows = graph.node("Shape", matrix, start=0, end=1)
+    rows = graph.node("Shape", inputs.matrix, start=0, end=1)
     shape = graph.node("Concat", rows, graph.constant([1], np.int64), axis=0)
-    constant, task = fitted.state
-    return graph.node("Expand", graph.constant([constant], np.float64 if task == "regression" else np.float32), shape)
+    return graph.node("Expand", graph.constant([fitted.state], np.float64), shape)

@@ -2,17 +2,16 @@
 
 from typing import Any, Protocol
 
-from millrace.features import Graph, Representation, Target
+from millrace.features import Graph, Inputs, Representation, Target
 from millrace.models import baseline, gbdt, linear
-from millrace.models.fitted import Fitted, Matrix, Vector
+from millrace.models.fitted import Fitted, Matrix, Vector, Watched
 
 
 class Family(Protocol):
     """A module with these names.
 
-    Scores are probabilities of the positive class `(N,)` in binary tasks, of each class `(N, K)` in multiclass ones,
-    and values `(N,)` in regression; `nodes` makes the same as a tensor `[N, 1]` or `[N, K]`, float32 for probabilities
-    and float64 for values.
+    Raw scores are log odds `(N,)` in binary tasks, log probabilities up to a constant `(N, K)` in multiclass ones, and
+    values `(N,)` in regression; `nodes` makes the same as a float64 tensor `[N, 1]` or `[N, K]`.
     """
 
     @property
@@ -20,15 +19,22 @@ class Family(Protocol):
         """Which encoders the family wants by default."""
 
     def fit(
-        self, X: Matrix, y: Vector, target: Target, params: Any, seed: int, watch: tuple[Matrix, Vector] | None
+        self,
+        X: Matrix,
+        y: Vector,
+        target: Target,
+        params: Any,
+        seed: int,
+        watched: Watched | None,
+        weight: Vector | None,
     ) -> Fitted:
-        """Fits on `X (N, F)` and `y (N,)`; `watch` are rows on which a family may choose when to stop."""
+        """Fits on `X (N, F)`, `y (N,)` and the weights of rows `(N,)`, all 1 where there are none."""
 
     def predict(self, fitted: Fitted, X: Matrix) -> Vector:
-        """Scores by the trainer's own code: the reference that the graph is held against."""
+        """Raw scores by the trainer's own code, without the shift: the reference that the graph is held against."""
 
-    def nodes(self, graph: Graph, matrix: str, fitted: Fitted) -> str:
-        """The same scores as ONNX nodes on the matrix `[N, F]`."""
+    def nodes(self, graph: Graph, inputs: Inputs, fitted: Fitted) -> str:
+        """The same raw scores as ONNX nodes."""
 
 
 FAMILIES: dict[str, Family] = {"baseline": baseline, "linear": linear, "gbdt": gbdt}

@@ -1,18 +1,55 @@
-"""A fitted model of any family."""
+"""A fitted model of any family, and how raw scores become predictions."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-Matrix = npt.NDArray[np.float32]
+from millrace.spec import Task
+
+Matrix = Any
+"""float32 `(N, F)`, or CSR with the columns of bags behind the dense ones."""
 Vector = npt.NDArray[np.float64]
 
 
 class Fitted(Struct, frozen=True):
-    """`params` are the settings that were used, chosen rounds included; `state` is the family's own."""
+    """`params` are the settings that were used, chosen rounds included; `state` is the family's own.
+
+    `shift` (of one number, or one for each class) is added to raw scores: it undoes exactly what drawing or weighting
+    the classes of the training rows did to them.
+    """
 
     family: str
     params: Any
     state: Any
+    shift: list[float] = []
+
+
+class Pruned(Exception):  # noqa: N818 - no error: a trial that was given up
+    """A fit was stopped because others were better at the same point."""
+
+
+class Watched(Struct, frozen=True):
+    """Rows on which a family may choose when to stop. `weight (N,)` as in `fit`; `offset` is what `Fitted.shift` will
+    be.
+
+    `give_up(step, loss)` is asked now and then; `step` counts the work done in a unit that candidates share.
+    """
+
+    X: Matrix
+    y: Vector
+    weight: Vector | None = None
+    offset: list[float] = []
+    deadline: float = float("inf")
+    give_up: Callable[[int, float], bool] | None = None
+
+
+def probabilities(task: Task, raw: Vector) -> Vector:
+    """Raw scores as predictions: log odds `(N,)` and log probabilities `(N, K)` become probabilities, values stay."""
+    from scipy.special import expit, softmax
+
+    if task == "regression":
+        return raw
+    return np.asarray(expit(raw) if task == "binary" else softmax(raw, axis=1))

@@ -1,15 +1,15 @@
 """Gradient-boosted trees by LightGBM, written to ONNX from its own text form with its own double thresholds."""
 
 import os
+import time
 from typing import Any
 
 import numpy as np
 from msgspec import Struct, structs
 
-from millrace.features import Graph, Representation, Target
-from millrace.models.fitted import Fitted, Matrix, Vector
-from millrace.spec import Task
-from millrace.spec.system import GbdtParams
+from millrace.features import Graph, Inputs, Representation, Target
+from millrace.models.fitted import Fitted, Matrix, Pruned, Vector, Watched
+from millrace.spec import GbdtParams, Task
 
 _ZERO = float(np.float32(1e-35))
 _INFINITE = 1e300
@@ -19,75 +19,108 @@ _OBJECTIVES: dict[Task, str] = {"binary": "binary", "multiclass": "multiclass", 
 
 
 class Trees(Struct, frozen=True):
-    """LightGBM's booster with the task that its scores belong to.
+    """LightGBM's booster and its number of scores.
 
     `offset` is the mean of a regression target: LightGBM keeps targets as float32, so it is given differences.
     """
 
     booster: Any
-    task: Task
     outputs: int
     offset: float
 
 
 def fit(
-    X: Matrix, y: Vector, target: Target, params: GbdtParams, seed: int, watch: tuple[Matrix, Vector] | None
+    X: Matrix, y: Vector, target: Target, params: GbdtParams, seed: int, watched: Watched | None, weight: Vector | None
 ) -> Fitted:
-    """Fits `params.rounds` rounds, or as many as are best on the rows of `watch`; the result's params name them."""
+    """Fits `params.rounds` rounds, or as many as are best on the watched rows; the result's params name them.
+
+    Raises `Pruned` where `watched.give_up` says so.
+    """
     import lightgbm
 
     classes = len(target.classes) if target.task == "multiclass" else 1
+    objective = params.objective or _OBJECTIVES[target.task]
     settings = {
-        "objective": _OBJECTIVES[target.task],
+        "objective": objective,
         "num_class": classes,
         "learning_rate": params.learning_rate,
         "num_leaves": params.leaves,
         "min_data_in_leaf": params.min_rows_per_leaf,
         "lambda_l2": params.l2,
         "feature_fraction": params.column_fraction,
+        "bagging_fraction": params.row_fraction,
+        "bagging_freq": 1 if params.row_fraction < 1 else 0,
+        "extra_trees": params.extra_random,
         "seed": seed,
         "deterministic": True,
         "force_row_wise": True,
         "num_threads": os.cpu_count() or 1,
         "verbosity": -1,
     }
-    offset = float(y.mean()) if target.task == "regression" else 0.0
-    data = lightgbm.Dataset(X, y - offset, params=settings, free_raw_data=True)
-    rounds = params.rounds
-    if rounds is None and watch is not None:
-        stop = lightgbm.early_stopping(params.early_stopping, verbose=False)
-        watched = lightgbm.Dataset(watch[0], watch[1] - offset, reference=data)
-        booster = lightgbm.train(settings, data, params.max_rounds, valid_sets=[watched], callbacks=[stop])
-        rounds = max(booster.best_iteration, 1)
-    else:
-        rounds = rounds or params.max_rounds
+    if objective == "quantile":
+        settings["alpha"] = params.quantile
+    offset = float(np.average(y, weights=weight)) if target.task == "regression" and objective != "mape" else 0.0
+    data = lightgbm.Dataset(X, y - offset, weight=weight, params=settings, free_raw_data=True)
+    if params.rounds is not None or watched is None:
+        rounds = params.rounds or params.max_rounds
         booster = lightgbm.train(settings, data, rounds)
-    return Fitted("gbdt", structs.replace(params, rounds=rounds), Trees(booster, target.task, classes, offset))
+    else:
+        # What the shift will add belongs to the scores that early stopping judges.
+        shifts = np.repeat(np.array(watched.offset), len(watched.y)) if any(watched.offset) else None
+        judges = lightgbm.Dataset(
+            watched.X, watched.y - offset, weight=watched.weight, init_score=shifts, reference=data
+        )
+        stops = [lightgbm.early_stopping(params.early_stopping, verbose=False), _stop(watched, params)]
+        booster = lightgbm.train(settings, data, params.max_rounds, valid_sets=[judges], callbacks=stops)
+        rounds = max(booster.best_iteration, 1)
+    return Fitted("gbdt", structs.replace(params, rounds=rounds), Trees(booster, classes, offset))
+
+
+def _stop(watched: Watched, params: GbdtParams) -> Any:
+    """Ends a fit at its deadline, keeping its best round, and asks now and then whether to give it up.
+
+    Rounds times learning rate is the work that fits of different learning rates have done.
+    """
+    from lightgbm.callback import EarlyStopException
+
+    best: tuple[float, int, Any] = (float("inf"), 0, None)
+    every = max(1, round(1 / params.learning_rate))
+
+    def after_round(state: Any) -> None:
+        nonlocal best
+        loss = state.evaluation_result_list[0][2]
+        if loss < best[0]:
+            best = (loss, state.iteration, state.evaluation_result_list)
+        if time.perf_counter() > watched.deadline:
+            raise EarlyStopException(best[1], best[2])
+        done, rest = divmod(state.iteration + 1, every)
+        if watched.give_up is not None and rest == 0 and watched.give_up(done, best[0]):
+            raise Pruned
+
+    after_round.order = 40  # type: ignore[attr-defined]  # after early stopping, which comes at 30
+    return after_round
 
 
 def predict(fitted: Fitted, X: Matrix) -> Vector:
-    """LightGBM's own prediction."""
+    """LightGBM's own raw scores."""
     trees: Trees = fitted.state
-    raw = trees.booster.predict(X, num_iteration=fitted.params.rounds)
+    raw = trees.booster.predict(X, num_iteration=fitted.params.rounds, raw_score=True)
     return np.asarray(raw, dtype=np.float64) + trees.offset
 
 
-def nodes(graph: Graph, matrix: str, fitted: Fitted) -> str:
+def nodes(graph: Graph, inputs: Inputs, fitted: Fitted) -> str:
     """One `TreeEnsemble` over the matrix as float64: bit for bit LightGBM's raw score."""
     trees: Trees = fitted.state
     raw = graph.node(
         "TreeEnsemble",
-        graph.node("Cast", matrix, to=11),
+        graph.node("Cast", inputs.matrix, to=11),
         domain="ai.onnx.ml",
         n_targets=trees.outputs,
         aggregate_function=1,
         post_transform=0,
         **_tree_attributes(trees.booster.model_to_string(num_iteration=fitted.params.rounds), trees.outputs),
     )
-    if trees.task == "regression":
-        return graph.node("Add", raw, graph.constant(trees.offset, np.float64))
-    score = graph.node("Cast", raw, to=1)
-    return graph.node("Sigmoid", score) if trees.task == "binary" else graph.node("Softmax", score, axis=1)
+    return graph.node("Add", raw, graph.constant(trees.offset, np.float64)) if trees.offset else raw
 
 
 def _as_predicted(thresholds: Vector) -> Vector:

@@ -1,37 +1,56 @@
 """Linear models by scikit-learn: logistic (binary), multinomial (multiclass), ridge (regression)."""
 
+import time
 import warnings
 from typing import Any
 
 import numpy as np
 
-from millrace.features import Graph, Representation, Target
-from millrace.models.fitted import Fitted, Matrix, Vector
-from millrace.spec.system import LinearParams
+from millrace.features import Graph, Inputs, Representation, Target, product
+from millrace.models.fitted import Fitted, Matrix, Vector, Watched
+from millrace.spec import LinearParams
 
 REPRESENTATION: Representation = "linear"
-_MOST_ITERATIONS = 500
+_MOST_ITERATIONS, _FIRST_ITERATIONS = 500, 40
 
 
 def fit(
-    X: Matrix, y: Vector, target: Target, params: LinearParams, seed: int, watch: tuple[Matrix, Vector] | None
+    X: Matrix,
+    y: Vector,
+    target: Target,
+    params: LinearParams,
+    seed: int,
+    watched: Watched | None,
+    weight: Vector | None,
 ) -> Fitted:
     """Minimises the mean loss plus `l2 / 2` times the squared weights (the intercept is free)."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.linear_model import Ridge
 
-    wide = X.astype(np.float64)
-    estimator: Any
+    wide = X if hasattr(X, "tocsr") else X.astype(np.float64)
+    rows = float(len(y) if weight is None else weight.sum())
     if target.task == "regression":
-        estimator = Ridge(alpha=params.l2 * len(y))
-        estimator.fit(wide, y)
-        return Fitted("linear", params, (estimator.coef_[None, :], np.atleast_1d(estimator.intercept_), target.task))
-    estimator = LogisticRegression(C=1 / (params.l2 * len(y)), max_iter=_MOST_ITERATIONS, tol=1e-4)
+        ridge = Ridge(alpha=params.l2 * rows).fit(wide, y, weight)
+        return Fitted("linear", params, (ridge.coef_[None, :], np.atleast_1d(ridge.intercept_)))
+    estimator = _logistic(wide, y, 1 / (params.l2 * rows), weight, watched.deadline if watched else float("inf"))
+    return Fitted("linear", params, _all_classes(estimator, target))
+
+
+def _logistic(X: Matrix, y: Vector, C: float, weight: Vector | None, deadline: float) -> Any:
+    """Fits in one go, or, towards a deadline, in pieces that each start from the weights of the one before."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    pieces = [_MOST_ITERATIONS] if deadline == float("inf") else [_FIRST_ITERATIONS, 80, 160, 220]
+    estimator = LogisticRegression(C=C, tol=1e-4, warm_start=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the weights after the last iteration are good ones
-        estimator.fit(wide, y)
-    weights, bias = _all_classes(estimator, target)
-    return Fitted("linear", params, (weights, bias, target.task))
+        for iterations in pieces:
+            begin = time.perf_counter()
+            estimator.set_params(max_iter=iterations).fit(X, y, weight)
+            spent = time.perf_counter() - begin
+            if estimator.n_iter_[0] < iterations or begin + 3 * spent > deadline:
+                break
+    return estimator
 
 
 def _all_classes(estimator: Any, target: Target) -> tuple[Vector, Vector]:
@@ -50,21 +69,27 @@ def _all_classes(estimator: Any, target: Target) -> tuple[Vector, Vector]:
 
 def predict(fitted: Fitted, X: Matrix) -> Vector:
     """Scores in float64."""
-    from scipy.special import expit, softmax
-
-    weights, bias, task = fitted.state
-    raw: Vector = X.astype(np.float64) @ weights.T + bias
-    if task == "regression":
-        return raw[:, 0]
-    return np.asarray(expit(raw[:, 0]) if task == "binary" else softmax(raw, axis=1))
+    weights, bias = fitted.state
+    raw: Vector = np.asarray(X.astype(np.float64) @ weights.T) + bias
+    return raw[:, 0] if raw.shape[1] == 1 else raw
 
 
-def nodes(graph: Graph, matrix: str, fitted: Fitted) -> str:
-    """One `Gemm` in float64 (an intercept of 1e8 would eat the digits of float32)."""
-    weights, bias, task = fitted.state
-    wide = graph.node("Cast", matrix, to=11)
-    raw = graph.node("Gemm", wide, graph.constant(weights.T, np.float64), graph.constant(bias, np.float64))
-    if task == "regression":
-        return raw
-    raw = graph.node("Cast", raw, to=1)
-    return graph.node("Sigmoid", raw) if task == "binary" else graph.node("Softmax", raw, axis=1)
+def nodes(graph: Graph, inputs: Inputs, fitted: Fitted) -> str:
+    """One `Gemm` in float64 (an intercept of 1e8 would eat the digits of float32), and a sum of look-ups for each
+    bag."""
+    weights, bias = fitted.state
+    terms = []
+    if inputs.width:
+        wide = graph.node("Cast", inputs.matrix, to=11)
+        dense = weights[:, : inputs.width]
+        terms.append(graph.node("Gemm", wide, graph.constant(dense.T, np.float64), graph.constant(bias, np.float64)))
+    start = inputs.width
+    for bag in inputs.bags:
+        terms.append(product(graph, bag, weights[:, start : start + bag.width].T))
+        start += bag.width
+    if not inputs.width:
+        terms.append(graph.constant(bias[None, :], np.float64))
+    total = terms[0]
+    for term in terms[1:]:
+        total = graph.node("Add", total, term)
+    return total

@@ -11,7 +11,6 @@ import polars as pl
 from millrace.bundle import find_bundle, open_bundle
 from millrace.errors import InputError
 from millrace.features import Session, coded_feeds, feeds_from_frame, open_session, without_front
-from millrace.features.session import CHUNK_ROWS
 from millrace.predict.rows import RowReader
 from millrace.spec import label_text
 from millrace.tables import Column, Schema, conform
@@ -24,8 +23,9 @@ class Predictor:
 
     `predict` takes a list of dicts (and returns one), a Polars, pandas or Arrow table (and returns a Polars DataFrame)
     or a path (and returns a LazyFrame). A prediction holds the row's id where the spec names one, `prediction`
-    (binary: the positive class's probability; regression: the value; multiclass: the label) and, for multiclass,
-    `probabilities` by label (in tables one column `probability_<class>` each).
+    (binary: the positive class's probability; regression: the value; multiclass: the label), for multiclass
+    `probabilities` by label (in tables one column `probability_<class>` each), and where the spec states a
+    `goal.decision` the `decision`, a label.
     """
 
     def __init__(self, model: bytes, schema: Schema, name: str, version: int) -> None:
@@ -37,7 +37,10 @@ class Predictor:
         self.columns: list[Column] = [column for column in self.schema.columns if column.name in names]
         self.classes = [label_text(label) for label in self.session.metadata["classes"]]
         self.is_multiclass = self.session.metadata["task"] == "multiclass"
-        self._outputs = ["prediction", "probabilities"] if self.is_multiclass else ["prediction"]
+        self._reads_text = self.session.metadata["numbers_per_entry"] > 0
+        self._decides = bool(self.session.metadata["decision"])
+        more = ["probabilities"] if self.is_multiclass else ["decision"] if self._decides else []
+        self._outputs = ["prediction", *more]
         self._reader = RowReader(self.groups, self.schema)
 
     @overload
@@ -65,26 +68,37 @@ class Predictor:
         """Predictions of dicts, one for each, in their order."""
         if not rows:
             return []
+        if len(rows) > 1 and self._reads_text:
+            size = self._chunk_rows(rows)
+            if len(rows) > size:
+                return [one for at in range(0, len(rows), size) for one in self.predict_dicts(rows[at : at + size])]
         feeds = self._reader.one(rows[0]) if len(rows) == 1 else self._reader.many(rows)
         results = self.session.run(self._outputs, feeds)
         predictions = [{"prediction": value} for value in results[0].ravel().tolist()]
         if self.is_multiclass:
             for prediction, probabilities in zip(predictions, results[1].tolist(), strict=True):
                 prediction["probabilities"] = dict(zip(self.classes, probabilities, strict=True))
+        elif self._decides:
+            for prediction, decision in zip(predictions, results[1].ravel().tolist(), strict=True):
+                prediction["decision"] = decision
         name = self.schema.id
         if name is None:
             return predictions
         return [{name: row[name], **one} if name in row else one for row, one in zip(rows, predictions, strict=True)]
+
+    def _chunk_rows(self, rows: list[dict[str, Any]]) -> int:
+        """How many of these rows may go through the graph in one call."""
+        names = self.groups["strings"]
+        texts = {name: [str(row.get(name) or "") for row in rows if isinstance(row, dict)] for name in names}
+        return self.session.chunk_rows(pl.DataFrame(texts))
 
     def predict_frame(
         self, frame: pl.DataFrame, where: str = "rows", first_row: int = 0, from_text: bool = False
     ) -> pl.DataFrame:
         """Predictions of a table, row by row in its order; see `tables.conform` for the other parameters."""
         typed = conform(frame, self.columns, self.schema.missing, where, first_row, from_text)
-        parts = [
-            self._predict_typed(typed[start : start + CHUNK_ROWS])
-            for start in range(0, max(typed.height, 1), CHUNK_ROWS)
-        ]
+        size = self.session.chunk_rows(typed)
+        parts = [self._predict_typed(typed[start : start + size]) for start in range(0, max(typed.height, 1), size)]
         predictions: pl.DataFrame = pl.concat(parts)
         if self.schema.id is not None and self.schema.id in frame.columns:
             named = Column(name=self.schema.id, dtype=self.schema.id_dtype, kind="ignored")
@@ -109,12 +123,17 @@ class Predictor:
             results = session.run(self._outputs, coded_feeds(typed, self.groups, vocabularies))
         else:
             results = self.session.run(self._outputs, feeds_from_frame(typed, self.groups))
-        columns: dict[str, Any] = {"prediction": results[0][:, 0]}
-        if results[0].dtype == object:
-            columns["prediction"] = pl.Series(results[0][:, 0].tolist(), dtype=pl.String)
+        columns: dict[str, Any] = {"prediction": _column(results[0])}
         if self.is_multiclass:
             columns |= {f"probability_{label}": results[1][:, at] for at, label in enumerate(self.classes)}
+        elif self._decides:
+            columns["decision"] = _column(results[1])
         return pl.DataFrame(columns)
+
+
+def _column(output: npt.NDArray[Any]) -> Any:
+    """One output `[N, 1]` as a column; text comes as objects."""
+    return pl.Series(output[:, 0].tolist(), dtype=pl.String) if output.dtype == object else output[:, 0]
 
 
 def _frame(rows: Any) -> pl.DataFrame:

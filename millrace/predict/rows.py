@@ -16,10 +16,12 @@ from millrace.features import Feeds
 from millrace.features.calendar import MISSING_TIME
 from millrace.spec import label_text
 from millrace.tables import Column, Schema
+from millrace.tables.written import parse_number, parse_time
 
 Row = dict[str, Any]
 _EPOCH = datetime(1970, 1, 1)
 _NUMBER_TYPES = {"numbers": ("f", np.float32), "doubles": ("d", np.float64)}
+_FAST = ("numbers", "doubles", "strings")
 
 
 class RowReader:
@@ -31,6 +33,7 @@ class RowReader:
         self._missing = frozenset(["", *schema.missing])
         self._getters = {group: _getter(names) for group, names in groups.items()}
         self._plain_text = all(self._columns[name].dtype == "string" for name in groups.get("strings", []))
+        self._slow = not self._plain_text or any(group not in _FAST for group in groups)
         self._local = threading.local()
 
     def one(self, row: Row) -> Feeds:
@@ -52,7 +55,7 @@ class RowReader:
 
     def many(self, rows: list[Row]) -> Feeds:
         """Feeds of several rows."""
-        if not (self._plain_text and "times" not in self._groups):
+        if self._slow:
             return self._slowly(rows)
         feeds: Feeds = {}
         try:
@@ -82,7 +85,7 @@ class RowReader:
         texts = None
         if "strings" in self._groups:
             texts = feeds["strings"] = np.empty((1, len(self._groups["strings"])), dtype=object)
-        if "times" in self._groups or not self._plain_text:
+        if self._slow:
             packers.insert(0, (None, _refuse, lambda row: ()))
         return feeds, packers, texts
 
@@ -90,6 +93,9 @@ class RowReader:
         """Value by value: missing ones, times, numbers written as text; errors name the row and the column."""
         feeds: Feeds = {}
         for group, names in self._groups.items():
+            if group not in _READERS:
+                feeds[group] = self._vectors(rows, self._columns[names[0]])
+                continue
             readers = [(name, _READERS[group], self._columns[name]) for name in names]
             values = [
                 [self._value(row, number, name, read, column) for name, read, column in readers]
@@ -99,6 +105,11 @@ class RowReader:
             with np.errstate(over="ignore"):
                 feeds[group] = np.array(values, dtype=dtype).reshape(len(rows), len(names))
         return feeds
+
+    def _vectors(self, rows: list[Row], column: Column) -> Any:
+        vectors = [self._value(row, number, column.name, _vector, column) for number, row in enumerate(rows, 1)]
+        nothing = [math.nan] * (column.width or 0)
+        return np.array([nothing if vector is None else vector for vector in vectors], np.float32)
 
     def _value(self, row: Row, number: int, name: str, read: "Reader", column: Column) -> Any:
         where = f"row {number}, column {name!r}"
@@ -141,9 +152,17 @@ def _refuse(*_: Any) -> None:
     raise TypeError
 
 
+def _vector(value: Any, column: Column) -> list[float]:
+    if isinstance(value, str) or len(value) != column.width:
+        raise TypeError
+    return [float(number) for number in value]
+
+
 def _number(value: Any, column: Column) -> float:
     if isinstance(value, str) and column.dtype == "boolean":
         return {"true": 1.0, "false": 0.0}[value.lower()] if value.lower() in ("true", "false") else float("x")
+    if isinstance(value, str) and column.written is not None:
+        return parse_number(value, column.written)
     if isinstance(value, str | int | float):
         return float(value)
     raise TypeError
@@ -157,7 +176,9 @@ def _text(value: Any, column: Column) -> str:
 
 
 def _time(value: Any, column: Column) -> int:
-    if isinstance(value, str):
+    if column.written is not None and isinstance(value, str | int | float):
+        value = _written_time(value, column.written)
+    elif isinstance(value, str):
         value = datetime.fromisoformat(value)
     elif not isinstance(value, date):
         raise TypeError
@@ -169,6 +190,19 @@ def _time(value: Any, column: Column) -> int:
     return (past.days * 86_400 + past.seconds) * 10**6 + past.microseconds
 
 
+def _written_time(value: Any, written: str) -> datetime:
+    """As in the training table, or else ISO 8601, which is what a typed table turns times into."""
+    try:
+        return parse_time(value, written)
+    except ValueError:
+        return datetime.fromisoformat(value)
+
+
 _READERS: dict[str, Reader] = {"numbers": _number, "doubles": _number, "strings": _text, "times": _time}
-_MISSING: dict[Reader, Any] = {_number: float("nan"), _text: "", _time: MISSING_TIME}
-_EXPECTED: dict[Reader, str] = {_number: "a number", _text: "text", _time: "an ISO 8601 time"}
+_MISSING: dict[Reader, Any] = {_number: float("nan"), _text: "", _time: MISSING_TIME, _vector: None}
+_EXPECTED: dict[Reader, str] = {
+    _number: "a number",
+    _text: "text",
+    _time: "an ISO 8601 time",
+    _vector: "a list of numbers, as many as in training",
+}

@@ -23,6 +23,7 @@ _CONFIG: dict[str, Any] = {
     "view": {"stroke": None},
 }
 COLOURS = {"model": "#2f7ed8", "reference": "#8c8c8c"}
+_FAMILIES = ("#8c8c8c", "#2f7ed8", "#d97706")
 
 
 def svg(spec: dict[str, Any], title: str) -> str:
@@ -85,6 +86,46 @@ def bars(rows: list[tuple[str, float, bool]], title: str) -> dict[str, Any]:
         "encoding": {"y": names, "x": numbers},
         "layer": [{"mark": {"type": "bar", "cornerRadiusEnd": 3}, "encoding": {"color": colour}}, text],
     }
+
+
+def trials(rows: list[tuple[str, float, bool]], title: str) -> dict[str, Any]:
+    """Many candidates in the order of their trial, by family; those that ship are filled."""
+    values = [
+        {"trial": at, "name": name, "value": value, "ships": ships} for at, (name, value, ships) in enumerate(rows)
+    ]
+    axes = {
+        "x": {"field": "trial", "type": "quantitative", "title": "trial"},
+        "y": {"field": "value", "type": "quantitative", "title": title, "scale": {"zero": False}},
+        "color": {"field": "name", "type": "nominal", "scale": {"range": list(_FAMILIES)}},
+    }
+    tried = {"mark": {"type": "point", "size": 45}, "encoding": axes}
+    ships = {
+        "transform": [{"filter": "datum.ships"}],
+        "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
+        "encoding": axes,
+    }
+    return {"data": {"values": values}, "layer": [tried, ships]}
+
+
+def thresholds(rows: list[dict[str, float]], chosen: float | None) -> dict[str, Any]:
+    """Precision, recall and F1 over thresholds, and where the decision was put."""
+    values = [
+        {"threshold": row["threshold"], "what": name, "value": row[name]}
+        for row in rows
+        for name in ("precision", "recall", "f1")
+    ]
+    encoding = _axes("threshold", "", [0, 1]) | {
+        "color": {"field": "what", "type": "nominal", "scale": {"range": list(_FAMILIES)}}
+    }
+    encoding["x"]["field"], encoding["y"]["field"] = "threshold", "value"
+    layers: list[dict[str, Any]] = [
+        {"data": {"values": values}, "mark": {"type": "line", "strokeWidth": 2}, "encoding": encoding}
+    ]
+    if chosen is not None:
+        rule = {"x": {"field": "x", "type": "quantitative"}}
+        mark = {"type": "rule", "strokeDash": [4, 3], "color": _INK}
+        layers.append({"data": {"values": [{"x": chosen}]}, "mark": mark, "encoding": rule})
+    return {"layer": layers}
 
 
 def _line(values: list[dict[str, float]], colour: str, width: float) -> dict[str, Any]:

@@ -11,14 +11,25 @@ _LABELS = {
     "roc_auc": "ROC AUC",
     "average_precision": "average precision",
     "log_loss": "log loss",
+    "normalized_entropy": "normalized entropy",
     "brier": "Brier score",
+    "calibration_error": "calibration error",
+    "calibration_ratio": "calibration ratio",
     "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
+    "top_3_accuracy": "top-3 accuracy",
     "f1": "F1",
     "rmse": "RMSE",
     "mae": "MAE",
+    "mape": "MAPE",
     "r2": "R²",
+    "pinball_10": "pinball loss, 10 %",
+    "pinball_90": "pinball loss, 90 %",
 }
 _MOST_CLASSES_DRAWN = 12
+_MOST_BARS = 6
+_CANDIDATES_LISTED = 10
+_THRESHOLDS_LISTED = 12
 
 
 def report_page(run: dict[str, Any]) -> str:
@@ -35,7 +46,23 @@ def card_page(run: dict[str, Any]) -> str:
 
 def _words(run: dict[str, Any]) -> dict[str, Any]:
     metric = run["metric"]["name"]
-    return {"label": lambda name: _LABELS.get(name, name), "number": number, "metric": metric, "verdict": _verdict(run)}
+    table = run.get("thresholds") or []
+    return {
+        "label": lambda name: _LABELS.get(name, name),
+        "number": number,
+        "metric": metric,
+        "verdict": _verdict(run),
+        "best": _best(run),
+        "thresholds": table[:: max(1, len(table) // _THRESHOLDS_LISTED)],
+    }
+
+
+def _best(run: dict[str, Any]) -> list[dict[str, Any]]:
+    """The baseline, what ships and the best of the rest."""
+    sign = -1 if run["metric"]["higher_is_better"] else 1
+    baseline, *others = run["candidates"]
+    ranked = sorted(others, key=lambda one: (not one["weight"], sign * one["value"]))
+    return [*ranked[:_CANDIDATES_LISTED], baseline]
 
 
 def _verdict(run: dict[str, Any]) -> str:
@@ -43,7 +70,10 @@ def _verdict(run: dict[str, Any]) -> str:
     name, value, base = _LABELS.get(metric["name"], metric["name"]), metric["test"], metric["baseline"]
     better = value > base if metric["higher_is_better"] else value < base
     if better:
-        return f"A {family} model reaches a test {name} of {number(value)}; the baseline stands at {number(base)}."
+        model = f"A {family} model" if len(run["winner"]["members"]) == 1 else f"An average of {family}"
+        low, high = run["intervals"][metric["name"]]
+        certain = f" (95 % interval {number(low)} to {number(high)})"
+        return f"{model} reaches a test {name} of {number(value)}{certain}; the baseline stands at {number(base)}."
     short = f"the {family} model's test {name} of {number(value)} does not beat the baseline's {number(base)}"
     return f"Nothing learned: {short}."
 
@@ -64,9 +94,11 @@ def number(value: Any) -> str:
 def _charts(run: dict[str, Any]) -> dict[str, str]:
     drawn: dict[str, str] = {}
     found, metric = run["curves"], run["metric"]["name"]
-    trials = [(one["family"], one["value"], one["family"] == run["winner"]["family"]) for one in run["candidates"]]
+    trials = [(one["family"], one["value"], one["weight"] > 0) for one in run["candidates"]]
     if not any(math.isnan(value) for _, value, _ in trials):
-        drawn["candidates"] = charts.svg(charts.bars(trials, f"validation {_LABELS.get(metric, metric)}"), "candidates")
+        title = f"validation {_LABELS.get(metric, metric)}"
+        few = charts.bars(trials, title) if len(trials) <= _MOST_BARS else charts.trials(trials, title)
+        drawn["candidates"] = charts.svg(few, "candidates")
     if "roc" in found:
         drawn["ROC"] = charts.svg(
             charts.curve(found["roc"], "false positive rate", "true positive rate", True), "ROC curve"
@@ -74,6 +106,9 @@ def _charts(run: dict[str, Any]) -> dict[str, str]:
         drawn["Precision and recall"] = charts.svg(
             charts.curve(found["precision_recall"], "recall", "precision", False), "precision and recall"
         )
+    if run.get("thresholds"):
+        chart = charts.thresholds(run["thresholds"], run["threshold"])
+        drawn["Threshold"] = charts.svg(chart, "what a threshold gives")
     if "calibration" in found:
         drawn["Calibration"] = charts.svg(charts.calibration(found["calibration"]), "calibration")
     if "scatter" in found:

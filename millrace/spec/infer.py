@@ -10,15 +10,26 @@ from millrace.errors import InputError, nearest
 from millrace.spec.system import Data, Goal, Kind, Split, Task
 
 METRICS: dict[Task, tuple[str, ...]] = {
-    "binary": ("roc_auc", "average_precision", "log_loss", "brier", "accuracy", "f1"),
-    "multiclass": ("log_loss", "accuracy", "macro_f1"),
-    "regression": ("rmse", "mae", "r2"),
-}
+    "binary": (
+        "roc_auc", "average_precision", "log_loss", "normalized_entropy", "brier", "calibration_error",
+        "calibration_ratio", "precision", "recall", "f1", "accuracy",
+    ),
+    "multiclass": ("log_loss", "accuracy", "macro_f1", "weighted_f1", "top_3_accuracy"),
+    "regression": ("rmse", "mae", "mape", "r2", "pinball_10", "pinball_90"),
+}  # fmt: skip
 """The metrics of each task; the first is the default."""
 
 MAX_CLASSES = 100
 _YES = {"1", "1.0", "true", "t", "yes", "y", "positive", "pos"}
 _FEW_INTEGERS = 10
+_WORDS_OF_TEXT, _MANY = 3.0, 50
+_MOSTLY_ONCE = 0.8
+_CODE_NAME = re.compile(
+    r"(^|[_ .-])(id|ids|code|zip|zipcode|zip_code|postcode|postal|plz|sku|ean|isbn|icd|naics)$|[a-z](Id|ID|Code)$"
+    r"|^(ip|app|os|channel|device)$",
+    re.IGNORECASE,
+)
+"""Names of whole numbers that name something: neither their order nor their differences mean anything."""
 
 
 def infer_kind(column: pl.Series) -> tuple[Kind, str]:
@@ -30,6 +41,8 @@ def infer_kind(column: pl.Series) -> tuple[Kind, str]:
     ('ignored', 'constant')
     """
     present = column.drop_nulls()
+    if isinstance(column.dtype, pl.Array):
+        return ("vector", f"{column.dtype.shape[0]} numbers a row") if len(present) else ("ignored", "no value")
     distinct = present.n_unique() if not column.dtype.is_nested() else len(present)
     if column.dtype.is_nested():
         return "ignored", f"nested ({column.dtype})"
@@ -43,14 +56,28 @@ def infer_kind(column: pl.Series) -> tuple[Kind, str]:
         return "datetime", "dates or times"
     if column.dtype.is_numeric():
         return _numeric_kind(column, distinct)
-    if distinct > 100 and distinct > len(present) / 2:
-        return "ignored", f"nearly every value differs ({distinct} in {len(present)}): an id or free text"
+    words = _words_each(present)
+    if words >= _WORDS_OF_TEXT and distinct > max(_MANY, len(present) / 20):
+        return "text", f"{words:.0f} words each: free text"
+    once = present.is_unique().mean()
+    if distinct > 100 and once is not None and float(str(once)) > _MOSTLY_ONCE:
+        return "ignored", f"nearly every value differs ({distinct} in {len(present)}): an id"
     return "categorical", f"text with {distinct} different values"
+
+
+def _words_each(present: pl.Series) -> float:
+    """Words in a value, on average."""
+    sample = present.head(2000)
+    return float(str(sample.str.count_matches(r"[\pL\pN]+").mean()))
 
 
 def _numeric_kind(column: pl.Series, distinct: int) -> tuple[Kind, str]:
     if is_row_number(column):
         return "ignored", "a row number"
+    if column.dtype.is_integer() and distinct > 2 and _CODE_NAME.search(column.name):
+        if distinct > _MOSTLY_ONCE * len(column):
+            return "ignored", f"nearly every value differs ({distinct} in {len(column)}): an id"
+        return "categorical", f"{distinct} different codes, by its name"
     return "numeric", f"numbers, {distinct} different"
 
 
@@ -99,6 +126,9 @@ def infer_goal(goal: Goal, target: pl.Series) -> tuple[Goal, dict[str, str]]:
         metric, why["goal.metric"] = _infer_metric(task, values, positive)
     elif metric not in METRICS[task]:
         raise InputError("goal.metric", f"{metric!r} with task {task}", "one of: " + ", ".join(METRICS[task]))
+    for one in goal.secondary:
+        if one not in METRICS[task]:
+            raise InputError("goal.secondary", f"{one!r} with task {task}", "some of: " + ", ".join(METRICS[task]))
     return structs.replace(goal, task=task, positive=positive, metric=metric), why
 
 

@@ -86,6 +86,7 @@ def draft(frame: pl.DataFrame, source: str, answers: Answers) -> str:
         _line("  test", split.test, test),
         "models:",
         "  candidates: [linear, gbdt]  # beside the baseline, which always runs",
+        "  search: {trials: 20, seconds: 60}  # ends with the first of the two",
         "seed: 7",
     ]
     return "\n".join(lines) + "\n"

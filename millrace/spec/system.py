@@ -11,10 +11,21 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 Task = Literal["binary", "multiclass", "regression"]
-Kind = Literal["numeric", "boolean", "categorical", "datetime", "ignored"]
-Encode = Literal["raw", "standardize", "ordinal", "onehot", "frequency", "parts", "cyclic"]
+Kind = Literal["numeric", "boolean", "categorical", "datetime", "text", "vector", "ignored"]
+Encode = Literal[
+    "raw", "standardize", "quantile", "log",
+    "ordinal", "onehot", "frequency", "target", "hash",
+    "parts", "cyclic",
+    "tfidf", "topics",
+    "pass", "normalize", "pca",
+]  # fmt: skip
 Family = Literal["baseline", "linear", "gbdt"]
-Metric = Literal["roc_auc", "average_precision", "log_loss", "brier", "accuracy", "f1", "macro_f1", "rmse", "mae", "r2"]
+Metric = Literal[
+    "roc_auc", "average_precision", "log_loss", "normalized_entropy", "brier",
+    "calibration_error", "calibration_ratio", "precision", "recall", "f1", "accuracy",
+    "macro_f1", "weighted_f1", "top_3_accuracy",
+    "rmse", "mae", "mape", "r2", "pinball_10", "pinball_90",
+]  # fmt: skip
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64)]
 Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
@@ -29,17 +40,35 @@ class _Node(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A branch of the tree: immutable, and strict about names."""
 
 
+class Decision(_Node, frozen=True):
+    """When a binary prediction becomes a yes: above the threshold that is best by a stated objective.
+
+    `by`: `f1`, its maximum; `cost`, the least total cost (`false_positive` and `false_negative` for each mistake);
+    `recall`, the best precision among thresholds with at least this recall; `rate`, this share of the rows.
+    The resolved spec holds the `threshold`; one that is stated is kept.
+    """
+
+    by: Literal["f1", "cost", "recall", "rate"] | None = None
+    false_positive: Annotated[float, Meta(ge=0.0)] = 1.0
+    false_negative: Annotated[float, Meta(ge=0.0)] = 1.0
+    recall: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.8
+    rate: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.1
+    threshold: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
+
+
 class Goal(_Node, frozen=True):
-    """What is predicted, and the one number that decides between candidates."""
+    """What is predicted, and the one number that decides between candidates; `secondary` ones are reported first."""
 
     target: str
     task: Task | None = None
     positive: str | int | float | bool | None = None
     metric: Metric | None = None
+    secondary: list[Metric] = []
+    decision: Decision | None = None
 
 
 class Requirements(_Node, frozen=True):
-    """What the system must hold beside its quality; `verify` measures it."""
+    """What the system must hold beside its quality: no slower candidate is chosen, and `verify` measures it."""
 
     latency_p99_ms: Positive | None = None
 
@@ -66,6 +95,7 @@ class Data(_Node, frozen=True):
     id: str | None = None
     time: str | None = None
     group: str | None = None
+    weight: str | None = None
     missing: list[str] = field(default_factory=lambda: ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "?"])
     read: Read = Read()
     holdout: str | None = None
@@ -73,10 +103,18 @@ class Data(_Node, frozen=True):
 
 
 class ColumnSpec(_Node, frozen=True):
-    """An override for one column; what is left out is inferred from the training rows."""
+    """An override for one column; what is left out is inferred from the training rows.
+
+    `encode` names one encoder or several, whose columns stand side by side.
+    """
 
     kind: Kind | None = None
-    encode: Encode | None = None
+    encode: Encode | list[Encode] | None = None
+
+    @property
+    def encodes(self) -> list[Encode]:
+        """The stated encoders as a list; none where they are left to the family of models."""
+        return self.encode if isinstance(self.encode, list) else [self.encode] if self.encode else []
 
 
 class Window(_Node, frozen=True):
@@ -91,10 +129,11 @@ class Window(_Node, frozen=True):
 
 
 class Features(_Node, frozen=True):
-    """Which columns the model sees, and how."""
+    """Which columns the model sees, and how. Each list of `crosses` makes one category of several columns'."""
 
     exclude: list[str] = []
     columns: dict[str, ColumnSpec] = {}
+    crosses: list[Annotated[list[str], Meta(min_length=2, max_length=4)]] = []
     windows: list[Window] = []
 
 
@@ -114,24 +153,80 @@ class LinearParams(_Node, frozen=True):
 
 
 class GbdtParams(_Node, frozen=True):
-    """LightGBM trees. With `rounds` left out, early stopping chooses it; `early_stopping` is in rounds."""
+    """LightGBM trees. With `rounds` left out, early stopping chooses it; `early_stopping` is in rounds.
+
+    `row_fraction` of the rows are drawn anew for each tree; `extra_random` draws thresholds at random. The `objective`
+    follows from the goal's metric where it is left out; `quantile` is that of the objective of this name.
+    """
+
+    objective: Literal["binary", "multiclass", "regression", "regression_l1", "mape", "quantile"] | None = None
+    quantile: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.5
 
     learning_rate: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.05
     leaves: Annotated[int, Meta(ge=2, le=4096)] = 31
     min_rows_per_leaf: Count = 20
     l2: Annotated[float, Meta(ge=0.0)] = 1.0
     column_fraction: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.8
+    row_fraction: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
+    extra_random: bool = False
     max_rounds: Count = 2000
     early_stopping: Count = 50
     rounds: Count | None = None
 
 
+class Search(_Node, frozen=True):
+    """The budget for finding models: it ends with the first of the two. `trials: 0` tries what is stated alone."""
+
+    trials: Annotated[int, Meta(ge=0)] = 20
+    seconds: Positive = 60.0
+
+
+class Member(_Node, frozen=True):
+    """One model of the shipped average: its family, its settings, and its encoders by kind of column."""
+
+    family: Family
+    weight: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
+    encode: dict[Kind, list[Encode]] = {}
+    linear: LinearParams | None = None
+    gbdt: GbdtParams | None = None
+
+    @property
+    def params(self) -> LinearParams | GbdtParams | None:
+        """The settings of its family."""
+        return {"linear": self.linear, "gbdt": self.gbdt}.get(self.family)
+
+
+class Calibration(_Node, frozen=True):
+    """How scores become probabilities that come true.
+
+    `sigmoid`: the log odds (multiclass: the log probabilities) times `slope` plus `intercept` (multiclass: 0);
+    `isotonic`: straight lines through the points `x`, `y`.
+    """
+
+    method: Literal["sigmoid", "isotonic"]
+    slope: float = 1.0
+    intercept: float = 0.0
+    x: list[float] = []
+    y: list[float] = []
+
+
 class Models(_Node, frozen=True):
-    """Which families compete, and their settings. The baseline always runs beside them."""
+    """Which families compete within which budget, and their settings. The baseline always runs beside them.
+
+    `negatives` is the share of negative rows to train on; `class_weight: balanced` gives every class the same total
+    weight. Both shift probabilities, and the shipped graph shifts them back. The resolved spec holds the chosen
+    `members` and `calibration`; where `members` are stated, nothing is searched.
+    """
 
     candidates: Annotated[list[Family], Meta(min_length=1)] = field(default_factory=lambda: ["linear", "gbdt"])
+    search: Search = Search()
+    calibrate: bool = True
+    negatives: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
+    class_weight: Literal["balanced"] | dict[str, Positive] | None = None
     linear: LinearParams = LinearParams()
     gbdt: GbdtParams = GbdtParams()
+    members: list[Member] = []
+    calibration: Calibration | None = None
 
 
 class System(_Node, frozen=True, dict=True):

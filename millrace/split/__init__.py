@@ -1,6 +1,6 @@
 """Which rows train, which choose and which judge; nothing shared ever crosses."""
 
 from millrace.split.divide import Parts, divide
-from millrace.split.folds import Fold, folds
+from millrace.split.folds import Fold, folds, inner_folds
 
-__all__ = ["Fold", "Parts", "divide", "folds"]
+__all__ = ["Fold", "Parts", "divide", "folds", "inner_folds"]

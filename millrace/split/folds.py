@@ -1,4 +1,4 @@
-"""Folds for out-of-fold predictions, in the manner of the split they stand in for."""
+"""Folds for predictions of rows that were not fitted on, in the manner of the split they stand in for."""
 
 import numpy as np
 from msgspec import Struct
@@ -15,12 +15,16 @@ class Fold(Struct, frozen=True):
 
 
 def folds(parts: Parts, strata: Indices | None, count: int, seed: int) -> list[Fold]:
-    """Folds over train and validation rows.
+    """Folds over train and validation rows; see `inner_folds`."""
+    return inner_folds(parts, np.sort(np.concatenate([parts.train, parts.validation])), strata, count, seed)
+
+
+def inner_folds(parts: Parts, rows: Indices, strata: Indices | None, count: int, seed: int) -> list[Fold]:
+    """Folds over some rows (ascending).
 
     Under a time split each fold predicts a block from all blocks before it, so the first block is never predicted;
     else every row is predicted once. What is tied to a predicted row is not fitted on.
     """
-    rows = np.sort(np.concatenate([parts.train, parts.validation]))
     if parts.order is not None:
         times = parts.order[rows]
         borders = np.sort(times)[[len(rows) * block // (count + 1) for block in range(1, count + 1)]]

@@ -7,9 +7,10 @@ from msgspec import Struct
 
 from millrace.errors import InputError, nearest
 from millrace.spec import Kind, Read
+from millrace.tables import written
 from millrace.tables.types import clean, naive_utc, parse_times
 
-Dtype = Literal["integer", "number", "boolean", "string", "datetime", "nested"]
+Dtype = Literal["integer", "number", "boolean", "string", "datetime", "vector", "nested"]
 
 POLARS: dict[Dtype, Any] = {
     "integer": pl.Int64,
@@ -24,7 +25,8 @@ class Column(Struct, frozen=True, kw_only=True):
     """One column as it was in the training rows.
 
     `low` and `high` are the range of numbers and times (ISO text); `categories` the most frequent values of text,
-    at most 1,000 of `distinct`; `missing` the share of rows without a value.
+    at most 1,000 of `distinct`; `missing` the share of rows without a value; `written` how a number or time stood in
+    the table where that was not the plain way (see `tables.written`); `width` the length of a vector.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Column(Struct, frozen=True, kw_only=True):
     high: float | str | None = None
     categories: list[str] | None = None
     window: bool = False
+    written: str | None = None
+    width: int | None = None
 
 
 class Schema(Struct, frozen=True, kw_only=True):
@@ -67,6 +71,8 @@ def dtype_of(dtype: pl.DataType) -> Dtype:
         return "datetime"
     if dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null):
         return "string"
+    if isinstance(dtype, pl.Array) and len(dtype.shape) == 1 and dtype.inner.is_numeric():
+        return "vector"
     return "nested"
 
 
@@ -78,8 +84,8 @@ def normalise(frame: pl.DataFrame, missing: list[str], from_text: bool = False) 
     columns = []
     for column in frame:
         plain = dtype_of(column.dtype)
-        if plain == "nested":
-            columns.append(column)
+        if plain in ("nested", "vector"):
+            columns.append(_as_vector(column))
         elif plain == "datetime":
             columns.append(naive_utc(column))
         elif plain == "integer":
@@ -90,6 +96,17 @@ def normalise(frame: pl.DataFrame, missing: list[str], from_text: bool = False) 
         else:
             columns.append(column.cast(POLARS[plain]))
     return clean(pl.DataFrame(columns), missing, from_text)
+
+
+def _as_vector(column: pl.Series) -> pl.Series:
+    """Lists of numbers, all of one length, as arrays; anything else that is nested stays."""
+    dtype = column.dtype
+    if isinstance(dtype, pl.Array) and len(dtype.shape) == 1 and dtype.inner.is_numeric():
+        return column.cast(pl.Array(pl.Float32, dtype.shape))
+    if not (isinstance(dtype, pl.List) and dtype.inner.is_numeric()):
+        return column
+    lengths = column.list.len().drop_nulls().unique()
+    return column.cast(pl.Array(pl.Float32, lengths[0])) if len(lengths) == 1 and lengths[0] else column
 
 
 def conform(
@@ -124,9 +141,15 @@ def conform(
 
 
 def _to_dtype(values: pl.Series, column: Column, where: str, first_row: int) -> pl.Series:
+    if column.dtype == "vector":
+        return _to_vector(values, column, where, first_row)
     target = POLARS[column.dtype]
     if values.dtype == target:
         return values
+    if column.written is not None and (values.dtype == pl.String or values.dtype.is_integer()):
+        read = written.parse(values, column.written)
+        if read.null_count() == values.null_count():
+            return read
     if column.dtype == "datetime" and values.dtype == pl.String:
         cast = parse_times(values)
     elif column.dtype == "boolean" and values.dtype == pl.String:
@@ -164,3 +187,20 @@ def _to_dtype(values: pl.Series, column: Column, where: str, first_row: int) -> 
             "a word that means missing belongs into data.missing" if values.dtype == pl.String else "",
         )
     return cast
+
+
+def _to_vector(values: pl.Series, column: Column, where: str, first_row: int) -> pl.Series:
+    target = pl.Array(pl.Float32, column.width or 0)
+    if values.dtype == target:
+        return values
+    if values.null_count() == len(values):
+        return pl.Series(column.name, [None] * len(values), target)
+    wrong = pl.Series([True]).new_from_index(0, len(values))
+    if isinstance(values.dtype, pl.List | pl.Array) and values.dtype.inner.is_numeric():
+        listed = values.cast(pl.List(pl.Float32))
+        wrong = (listed.list.len() != column.width).fill_null(False)
+        if not wrong.any():
+            return listed.cast(target)
+    row = int(wrong.arg_max() or 0)
+    found = f"the value {str(values[row])[:60]!r}"
+    raise InputError(f"{where}, row {first_row + row + 1}, column {column.name!r}", found, f"{column.width} numbers")

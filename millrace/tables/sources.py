@@ -8,18 +8,19 @@ from millrace.spec import System
 from millrace.tables.schema import Column, conform, dtype_of
 from millrace.tables.table import load
 
-_RESERVED = "prediction"
+_RESERVED = ("prediction", "decision")
 
 
 class Sources(Struct, frozen=True):
-    """All rows that have a target (those of the holdout last, `holdout_rows` of them), the event tables by name, and
-    the fingerprint of each table."""
+    """All rows that have a target (those of the holdout last, `holdout_rows` of them), the event tables by name, the
+    fingerprint of each table, and how columns of the source were written."""
 
     frame: pl.DataFrame
     holdout_rows: int
     events: dict[str, pl.DataFrame]
     fingerprints: dict[str, str]
     findings: list[Finding]
+    written: dict[str, str] = {}
 
 
 def read_sources(system: System) -> Sources:
@@ -28,6 +29,7 @@ def read_sources(system: System) -> Sources:
     table = load(system.root / data.source, data.read, data.missing)
     frame = table.frame
     named = {"goal.target": target, "data.id": data.id, "data.time": data.time, "data.group": data.group}
+    named |= {"data.weight": data.weight}
     for field, column in named.items():
         if column is not None and column not in frame.columns:
             raise InputError(
@@ -37,7 +39,7 @@ def read_sources(system: System) -> Sources:
                 nearest(column, frame.columns),
             )
     for column in frame.columns:
-        if column == _RESERVED or column.startswith("probability_"):
+        if column in _RESERVED or column.startswith("probability_"):
             raise InputError(
                 f"data.source {data.source}", f"a column {column!r}", "another name", "predictions are named so"
             )
@@ -47,7 +49,16 @@ def read_sources(system: System) -> Sources:
     if data.holdout is not None:
         holdout = load(system.root / data.holdout, data.read, data.missing)
         fingerprints["holdout"] = holdout.fingerprint
-        columns = [Column(name=name, dtype=dtype_of(dtype), kind="ignored") for name, dtype in frame.schema.items()]
+        columns = [
+            Column(
+                name=name,
+                dtype=dtype_of(dtype),
+                kind="ignored",
+                written=table.written.get(name),
+                width=dtype.shape[0] if isinstance(dtype, pl.Array) else None,
+            )
+            for name, dtype in frame.schema.items()
+        ]
         flat = [column for column in columns if column.dtype != "nested"]
         typed = conform(holdout.frame, flat, data.missing, f"data.holdout {data.holdout}")
         typed = _with_target(typed, target, data.holdout, findings)
@@ -58,7 +69,7 @@ def read_sources(system: System) -> Sources:
         loaded = load(system.root / spec.source, data.read, data.missing)
         events[name], fingerprints[f"events.{name}"] = loaded.frame, loaded.fingerprint
         findings += loaded.findings
-    return Sources(frame, held, events, fingerprints, findings)
+    return Sources(frame, held, events, fingerprints, findings, table.written)
 
 
 def _with_target(frame: pl.DataFrame, target: str, source: str, findings: list[Finding]) -> pl.DataFrame:

@@ -15,11 +15,13 @@ from millrace.tables.types import clean, infer_types
 
 
 class Table(Struct, frozen=True):
-    """Rows with their types told, the fingerprint of their content and what was noticed while reading."""
+    """Rows with their types told, the fingerprint of their content, what was noticed while reading, and how numbers and
+    times that were not written plainly were written."""
 
     frame: pl.DataFrame
     fingerprint: str
     findings: list[Finding]
+    written: dict[str, str] = {}
 
 
 def load(path: Path, read: Read | None = None, missing: list[str] | None = None) -> Table:
@@ -35,9 +37,11 @@ def load(path: Path, read: Read | None = None, missing: list[str] | None = None)
     if frame.is_empty():
         raise InputError(str(path), "a header but no rows" if frame.width else "no columns", "at least one row")
     words = missing if missing is not None else [""]
-    frame, findings = infer_types(clean(frame, words, True) if source.text else normalise(frame, words), source.text)
+    frame, forms, findings = infer_types(
+        clean(frame, words, True) if source.text else normalise(frame, words), source.text
+    )
     findings = source.findings + findings + _nested(frame)
-    return Table(frame, fingerprint(frame), findings)
+    return Table(frame, fingerprint(frame), findings, forms)
 
 
 def _nested(frame: pl.DataFrame) -> list[Finding]:
@@ -62,7 +66,7 @@ def fingerprint(frame: pl.DataFrame) -> str:
         if column.dtype == pl.String:
             digest.update(column.str.len_bytes().fill_null(0).cast(pl.UInt32).to_numpy().tobytes())
             digest.update((column.str.join("").item() or "").encode())
-        elif dtype_of(column.dtype) == "nested":
+        elif dtype_of(column.dtype) in ("nested", "vector"):
             digest.update(
                 column.to_frame().write_json().encode() if column.dtype.is_nested() else str(column.to_list()).encode()
             )

@@ -5,6 +5,7 @@ import re
 import polars as pl
 
 from millrace.errors import Finding
+from millrace.tables import written
 
 _LEADING_ZERO = r"^[+-]?0\d"
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}|$)")
@@ -17,22 +18,23 @@ def clean(frame: pl.DataFrame, missing: list[str], from_text: bool) -> pl.DataFr
     return frame.with_columns(pl.when(text.is_in(["", *missing])).then(None).otherwise(text).name.keep())
 
 
-def infer_types(frame: pl.DataFrame, from_text: bool) -> tuple[pl.DataFrame, list[Finding]]:
-    """Gives text columns the type that all their values have.
+def infer_types(frame: pl.DataFrame, from_text: bool) -> tuple[pl.DataFrame, dict[str, str], list[Finding]]:
+    """Gives text columns the type that all their values have, and epochs theirs.
 
-    With `from_text` off (a format that has types of its own) only dates are looked for, which NDJSON cannot hold.
-    Returns the typed frame and a `schema.mixed_type` finding for each column that is nearly all numbers.
+    With `from_text` off (a format that has types of its own) plain numbers in text stay text: somebody meant it.
+    Returns the typed frame, how the columns that were not written plainly were written (see `written`), and a
+    `schema.mixed_type` finding for each column that is nearly all numbers.
     """
-    columns, findings = [], []
+    columns, forms, findings = [], {}, []
     for column in frame:
-        if column.dtype != pl.String:
-            columns.append(column)
-            continue
-        typed = _typed(column, from_text)
+        typed = _typed(column, from_text) if column.dtype == pl.String else column
+        typed, form = written.infer(typed)
+        if form is not None:
+            forms[column.name] = form
         columns.append(typed)
         if from_text and typed.dtype == pl.String:
             findings += _mixed(column)
-    return pl.DataFrame(columns), findings
+    return pl.DataFrame(columns), forms, findings
 
 
 def _typed(column: pl.Series, from_text: bool) -> pl.Series:

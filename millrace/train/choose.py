@@ -1,73 +1,120 @@
-"""Every candidate predicts rows that it was not fitted on; the best by the goal's metric wins."""
+"""Candidates predict rows that they were not fitted on; the best, or the average that pays, is chosen and
+calibrated."""
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, structs
 
-from millrace.errors import InputError
-from millrace.models import FAMILIES
-from millrace.split import Fold, Parts, folds
+from millrace.errors import Finding, InputError
+from millrace.models import calibrate
+from millrace.spec import Calibration, Member
+from millrace.split import Fold, folds
+from millrace.train.average import averaged, select
+from millrace.train.calibration import choose_calibration
+from millrace.train.latency import p99_ms
 from millrace.train.rows import Rows
+from millrace.train.search import search
+from millrace.train.trial import Candidate, Judge, Plan, Trials
 
 FOLDS = 5
 ENOUGH_VALIDATION_ROWS = 2_000
 """With fewer validation rows the choice is made on out-of-fold predictions of train and validation together."""
 
-Judge = Callable[[npt.NDArray[np.float64], npt.NDArray[np.float64]], float]
-
-
-class Candidate(Struct, frozen=True):
-    """One family with the settings that it would be refitted with, and its predictions of the judging rows."""
-
-    family: str
-    params: Any
-    scores: npt.NDArray[np.float64]
-    value: float
-    seconds: float
-
 
 class Choice(Struct, frozen=True):
-    """The candidates in the order of their trial (the baseline first), the winner, and the rows that judged."""
+    """All candidates in the order of their trial (the baseline first); the members of the model that ships with their
+    calibration; its predictions of the judging `rows`; and in words how it was chosen."""
 
     candidates: list[Candidate]
-    winner: Candidate
+    members: list[Member]
+    calibration: Calibration | None
+    scores: npt.NDArray[np.float64]
     rows: npt.NDArray[np.int64]
+    value: float
     method: str
+    why: dict[str, str]
+    findings: list[Finding]
+
+    def weight_of(self, candidate: Candidate) -> float:
+        """The share of a candidate in the model that ships; 0 where it has none."""
+        return sum(member.weight for member in self.members if _is_of(member, candidate))
 
 
-def choose(rows: Rows, parts: Parts, judge: Judge, higher: bool, watch: Callable[[str], None]) -> Choice:
-    """Tries the baseline and every family of the spec, and takes the best of the spec's families.
+def choose(rows: Rows, judge: Judge, watch: Callable[[str], None]) -> Choice:
+    """Chooses what ships.
 
-    Parameters: `judge(y, scores)` gives the goal's metric, `higher` its direction; `watch` hears what is being tried.
+    `watch` hears what is being tried. Where the spec states `models.members`, these are judged and nothing is searched.
     Raises `InputError` where the rows to fit or to judge hold a single class.
     """
-    plan, method = _plan(rows, parts)
-    families: list[str] = list(dict.fromkeys(["baseline", *rows.system.models.candidates]))
-    trials: dict[str, list[tuple[Any, npt.NDArray[np.float64], float]]] = {family: [] for family in families}
-    for number, fold in enumerate(plan, 1):
-        matrices: dict[str, Any] = {}
-        for family in families:
-            watch(family + (f", fold {number} of {len(plan)}" if len(plan) > 1 else ""))
-            trials[family].append(_trial(rows, fold, family, matrices))
-    judged = np.concatenate([fold.predict for fold in plan])
-    y = rows.y[judged]
-    candidates = []
-    for family, results in trials.items():
-        scores = np.concatenate([scores for _, scores, _ in results])
-        params = _together([params for params, _, _ in results])
-        candidates.append(
-            Candidate(family, params, scores, judge(y, scores), sum(seconds for _, _, seconds in results))
+    models = rows.system.models
+    deadline = time.perf_counter() + models.search.seconds
+    plan = _plan(rows)
+    y, weight = rows.y[plan.rows], rows.weight_of(plan.rows)
+    trials = Trials(rows, plan, judge, watch)
+    baseline = trials(Member(family="baseline"), "stated")
+    if models.members:
+        found = [structs.replace(trials(member, "stated"), member=member) for member in models.members]
+        members, why = models.members, {"models": "as stated"}
+        findings: list[Finding] = []
+    else:
+        found = [one for one in search(trials, rows, deadline, watch) if one.member.family != "baseline"] or [baseline]
+        members, why, findings = _pick(found, y, weight, judge, rows)
+    own = [next(one for one in found if _is_of(member, one)) for member in members]
+    scores = averaged([one.scores for one in own], [member.weight for member in members])
+    calibration, reason = models.calibration, "as stated"
+    if calibration is None and models.calibrate:
+        calibration, reason = choose_calibration(rows.target.task, y, scores, weight, rows.system.seed)
+    if rows.target.task != "regression":
+        why["models.calibration"] = reason
+    scores = calibrate.apply(calibration, rows.target.task, scores)
+    value = judge.value(y, scores, weight)
+    candidates = [baseline, *(one for one in found if one is not baseline)]
+    return Choice(candidates, members, calibration, scores, plan.rows, value, plan.method, why, findings)
+
+
+def _is_of(member: Member, candidate: Candidate) -> bool:
+    """Whether a member is this candidate with some weight."""
+    return structs.replace(member, weight=1.0) == structs.replace(candidate.member, weight=1.0)
+
+
+def _pick(
+    found: list[Candidate], y: npt.NDArray[np.float64], weight: npt.NDArray[np.float64] | None, judge: Judge, rows: Rows
+) -> tuple[list[Member], dict[str, str], list[Finding]]:
+    """The average that pays, else the best candidate; no slower one than the requirements allow."""
+    metric, bound = rows.system.goal.metric, rows.system.requirements.latency_p99_ms
+    fits, findings = found, []
+    if bound is not None:
+        slow = {id(one): p99_ms([one.part], rows) for one in found}
+        fits = [one for one in found if slow[id(one)] <= bound]
+        if not fits:
+            fits = [min(found, key=lambda one: slow[id(one)])]
+            least = slow[id(fits[0])]
+            message = f"no candidate answers in {bound:g} ms; the fastest, which was taken, has a p99 of {least:.3g} ms"
+            findings = [Finding("train.latency", [], "error", message, {"p99_ms": least, "bound_ms": bound})]
+    best = min(fits, key=lambda one: one.cost)
+    why = f"the best {metric} of {len(found)}" + (
+        "" if len(fits) == len(found) else f", {len(fits)} of them fast enough"
+    )
+    members = select(fits, y, weight, judge, rows.system.seed)
+    if members and bound is not None:
+        own = [next(one for one in fits if _is_of(member, one)) for member in members]
+        parts = [structs.replace(one.part, weight=member.weight) for one, member in zip(own, members, strict=True)]
+        if p99_ms(parts, rows) > bound:
+            return [best.member], {"models": why + "; an average would be better, but too slow"}, findings
+    if members:
+        return (
+            members,
+            {"models": f"an average of {len(members)} of {len(found)} is better than the best alone"},
+            findings,
         )
-    stated = [candidate for candidate in candidates if candidate.family in rows.system.models.candidates]
-    winner = (max if higher else min)(stated, key=lambda candidate: candidate.value)
-    return Choice(candidates, winner, judged, method)
+    return [best.member], {"models": why}, findings
 
 
-def _plan(rows: Rows, parts: Parts) -> tuple[list[Fold], str]:
+def _plan(rows: Rows) -> Plan:
+    parts = rows.parts
     if len(parts.validation) >= ENOUGH_VALIDATION_ROWS:
         plan = [Fold(parts.train, parts.validation)]
         method = f"{len(parts.validation)} validation rows"
@@ -80,7 +127,7 @@ def _plan(rows: Rows, parts: Parts) -> tuple[list[Fold], str]:
         for fold in plan:
             _refuse_one_class(rows, fold.fit, "the rows to fit on")
         _refuse_one_class(rows, np.concatenate([fold.predict for fold in plan]), "the rows that judge candidates")
-    return plan, method
+    return Plan(plan, np.concatenate([fold.predict for fold in plan]), method)
 
 
 def _refuse_one_class(rows: Rows, some: npt.NDArray[np.int64], label: str) -> None:
@@ -93,23 +140,3 @@ def _refuse_one_class(rows: Rows, some: npt.NDArray[np.int64], label: str) -> No
             "at least two classes",
             "give more rows or another split",
         )
-
-
-def _trial(rows: Rows, fold: Fold, family: str, matrices: dict[str, Any]) -> tuple[Any, npt.NDArray[np.float64], float]:
-    """Fits a family on a fold; families of one representation share the fold's matrices."""
-    begin = time.perf_counter()
-    member = FAMILIES[family]
-    if member.REPRESENTATION not in matrices:
-        _, session = rows.features(fold.fit, member.REPRESENTATION)
-        matrices[member.REPRESENTATION] = rows.matrix(session, fold.fit), rows.matrix(session, fold.predict)
-    X, held = matrices[member.REPRESENTATION]
-    params = getattr(rows.system.models, family, None)
-    fitted = member.fit(X, rows.y[fold.fit], rows.target, params, rows.system.seed, (held, rows.y[fold.predict]))
-    return fitted.params, member.predict(fitted, held), time.perf_counter() - begin
-
-
-def _together(params: list[Any]) -> Any:
-    """The settings of several folds: the same but for the rounds, which are averaged."""
-    if getattr(params[0], "rounds", None) is None:
-        return params[0]
-    return structs.replace(params[0], rounds=round(sum(each.rounds for each in params) / len(params)))

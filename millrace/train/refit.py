@@ -1,70 +1,110 @@
-"""The winner once more, with its chosen settings, on train and validation rows. Test rows never enter."""
+"""The chosen members once more, with their settings, on train and validation rows. Test rows never enter."""
 
 import numpy as np
+import numpy.typing as npt
 from msgspec import Struct, structs
 
 from millrace.errors import WorkError
 from millrace.features import Features, open_session
-from millrace.models import FAMILIES, Fitted, compile_model
-from millrace.spec import ColumnSpec, System, with_changes
-from millrace.split import Parts
-from millrace.train.choose import Candidate
+from millrace.models import FAMILIES, Part, calibrate, compile_model
+from millrace.spec import Calibration, ColumnSpec, Member, System, with_changes
+from millrace.train.average import averaged
+from millrace.train.choose import Choice
+from millrace.train.draw import draw
 from millrace.train.rows import Rows
+from millrace.train.trial import scores_of
 
 TOLERANCE = 1e-5
 _PARITY_ROWS = 2_000
 
 
 class Refitted(Struct, frozen=True):
-    """The shipped model; `parity` is the largest relative difference between the graph and the trainer's own scores."""
+    """The shipped model; `parity` is the largest relative difference between the graph and the trainers' own scores."""
 
-    features: Features
-    fitted: Fitted
+    parts: list[Part]
+    members: list[Member]
     model: bytes
     rows: int
     parity: float
 
+    @property
+    def features(self) -> Features:
+        """The encoders of the first member, whose matrix the graph can show."""
+        return self.parts[0].features
 
-def refit(rows: Rows, parts: Parts, winner: Candidate) -> Refitted:
-    """Fits encoders and model again and compiles them; raises `WorkError` where the graph does not predict the same."""
-    member = FAMILIES[winner.family]
-    fit_on = np.sort(np.concatenate([parts.train, parts.validation]))
-    features, session = rows.features(fit_on, member.REPRESENTATION)
-    X = rows.matrix(session, fit_on)
-    fitted = member.fit(X, rows.y[fit_on], rows.target, winner.params, rows.system.seed, None)
-    model = compile_model(features, fitted, rows.target)
+    @property
+    def columns(self) -> set[str]:
+        """The raw columns that the graph takes."""
+        return {column for part in self.parts for column in part.features.columns}
+
+
+def refit(rows: Rows, choice: Choice, threshold: float | None) -> Refitted:
+    """Fits encoders and models again and compiles them; raises `WorkError` where the graph does not predict the
+    same."""
+    fit_on = np.sort(np.concatenate([rows.parts.train, rows.parts.validation]))
+    ordered = sorted(choice.members, key=lambda member: -member.weight)
+    parts = [_fit(rows, fit_on, member) for member in ordered]
+    members = [_with_params(member, part) for member, part in zip(ordered, parts, strict=True)]
+    model = compile_model(parts, rows.target, choice.calibration, threshold)
     check = fit_on[:: max(1, len(fit_on) // _PARITY_ROWS)]
-    output = "probabilities" if rows.target.task == "multiclass" else "prediction"
-    scores = open_session(model).column(output, rows.frame[check])
-    expected = member.predict(fitted, rows.matrix(session, check))
-    scores = scores if rows.target.task == "multiclass" else scores[:, 0]
-    parity = float(np.max(np.abs(scores - expected) / np.maximum(1.0, np.abs(expected))))
+    parity = _parity(rows, check, parts, model, choice.calibration)
     if not parity <= TOLERANCE:
-        raise WorkError(
-            f"the {winner.family} graph", f"differs from its trainer by {parity:.2g}", f"at most {TOLERANCE}"
-        )
-    return Refitted(features, fitted, model, len(fit_on), parity)
+        families = " and ".join(sorted({member.family for member in members}))
+        raise WorkError(f"the {families} graph", f"differs from its trainer by {parity:.2g}", f"at most {TOLERANCE}")
+    return Refitted(parts, members, model, len(fit_on), parity)
 
 
-def baseline_scores(rows: Rows, parts: Parts) -> np.ndarray:
+def _fit(rows: Rows, fit_on: npt.NDArray[np.int64], member: Member) -> Part:
+    spec = rows.system
+    features = rows.encoders(fit_on, member)
+    X = rows.training_matrix(features, fit_on)
+    drawn = draw(rows.y[fit_on], rows.weight_of(fit_on), rows.target, spec.models, spec.seed)
+    y = rows.y[fit_on][drawn.kept]
+    family = FAMILIES[member.family]
+    fitted = family.fit(X[drawn.kept], y, rows.target, member.params, spec.seed, None, drawn.weight)
+    return Part(features, structs.replace(fitted, shift=drawn.shift), member.weight)
+
+
+def _with_params(member: Member, part: Part) -> Member:
+    return structs.replace(member, **{member.family: part.fitted.params}) if member.params is not None else member
+
+
+def _parity(
+    rows: Rows, check: npt.NDArray[np.int64], parts: list[Part], model: bytes, calibration: Calibration | None
+) -> float:
+    task = rows.target.task
+    found = open_session(model).column("probabilities" if task == "multiclass" else "prediction", rows.frame[check])
+    own = [scores_of(part.fitted, rows.matrix(part.features, check), rows) for part in parts]
+    expected = calibrate.apply(calibration, task, averaged(own, [part.weight for part in parts]))
+    scores = found if task == "multiclass" else found[:, 0]
+    return float(np.max(np.abs(scores - expected) / np.maximum(1.0, np.abs(expected))))
+
+
+def baseline_scores(rows: Rows) -> npt.NDArray[np.float64]:
     """What the baseline, fitted on the same rows as the shipped model, says of every test row."""
     member = FAMILIES["baseline"]
-    fit_on = np.concatenate([parts.train, parts.validation])
-    nothing = np.empty((len(fit_on), 0), np.float32)
-    fitted = member.fit(nothing, rows.y[fit_on], rows.target, None, rows.system.seed, None)
-    return member.predict(fitted, np.empty((len(parts.test), 0), np.float32))
+    fit_on = np.concatenate([rows.parts.train, rows.parts.validation])
+    nothing, seed = np.empty((len(fit_on), 0), np.float32), rows.system.seed
+    fitted = member.fit(nothing, rows.y[fit_on], rows.target, None, seed, None, rows.weight_of(fit_on))
+    return scores_of(fitted, np.empty((len(rows.parts.test), 0), np.float32), rows)
 
 
-def resolved_spec(rows: Rows, features: Features, winner: Candidate) -> System:
+def resolved_spec(rows: Rows, refitted: Refitted, choice: Choice, threshold: float | None) -> System:
     """The spec with everything that was inferred or chosen filled in: run again, it gives the same model."""
-    encodes = {one.column: one.encode for one in features.encoded}
-    special = {rows.target.name, rows.system.data.id, rows.system.data.group, *rows.system.features.exclude}
+    spec = rows.system
+    special = {rows.target.name, spec.data.id, spec.data.group, spec.data.weight, *spec.features.exclude}
     columns = {
-        column.name: ColumnSpec(kind=column.kind, encode=encodes.get(column.name))  # type: ignore[arg-type]
+        column.name: structs.replace(spec.features.columns.get(column.name, ColumnSpec()), kind=column.kind)
         for column in rows.columns
         if column.name not in special
     }
-    models = structs.replace(rows.system.models, candidates=[winner.family])
-    if winner.params is not None:
-        models = structs.replace(models, **{winner.family: winner.params})
-    return with_changes(rows.system, features=structs.replace(rows.system.features, columns=columns), models=models)
+    models = structs.replace(
+        spec.models,
+        members=refitted.members,
+        calibration=choice.calibration,
+        calibrate=choice.calibration is not None,
+    )
+    goal = spec.goal
+    if goal.decision is not None:
+        goal = structs.replace(goal, decision=structs.replace(goal.decision, threshold=threshold))
+    return with_changes(spec, goal=goal, features=structs.replace(spec.features, columns=columns), models=models)

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from millrace.features import Encoded, Features, Target, open_session
 from millrace.features import raw as raw_encoder
-from millrace.models import FAMILIES, Fitted, compile_model
-from millrace.spec import Models
-from millrace.spec.system import GbdtParams
+from millrace.models import FAMILIES, Fitted, Part, Watched, compile_model, probabilities
+from millrace.spec import GbdtParams, Models
 
 TARGETS = {
     "binary": Target("y", "binary", ["no", "yes"]),
@@ -40,13 +39,13 @@ def data(task: str, rows: int, seed: int, missing: bool) -> tuple[np.ndarray, np
 
 def fit(family: str, task: str, missing: bool = False, rows: int = 400) -> Fitted:
     X, y = data(task, rows, 1, missing)
-    return FAMILIES[family].fit(X, y, TARGETS[task], getattr(MODELS, family, None), 7, None)
+    return FAMILIES[family].fit(X, y, TARGETS[task], getattr(MODELS, family, None), 7, None, None)
 
 
 def graph_scores(fitted: Fitted, task: str, X: np.ndarray) -> np.ndarray:
     state = raw_encoder.fit(pl.Series([0.0, 1.0]))
     features = Features([Encoded(f"f{at}", "raw", "numbers", state) for at in range(WIDTH)], [])
-    session = open_session(compile_model(features, fitted, TARGETS[task]))
+    session = open_session(compile_model([Part(features, fitted)], TARGETS[task]))
     output = "probabilities" if task == "multiclass" else "prediction"
     scores, label = session.run([output, "prediction"], {"numbers": X})
     if task == "multiclass":
@@ -54,6 +53,10 @@ def graph_scores(fitted: Fitted, task: str, X: np.ndarray) -> np.ndarray:
     for row in range(min(len(X), 5)):
         assert np.array_equal(session.run([output], {"numbers": X[row : row + 1]})[0], scores[row : row + 1])
     return scores if task == "multiclass" else scores[:, 0]
+
+
+def trainer_scores(fitted: Fitted, task: str, X: np.ndarray) -> np.ndarray:
+    return probabilities(TARGETS[task].task, FAMILIES[fitted.family].predict(fitted, X))
 
 
 def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
@@ -66,7 +69,7 @@ def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
 def test_the_graph_equals_the_trainer(family: str, task: str) -> None:
     fitted = fit(family, task)
     X, _ = data(task, 3000, 2, missing=False)
-    assert_close(graph_scores(fitted, task, X), FAMILIES[family].predict(fitted, X))
+    assert_close(graph_scores(fitted, task, X), trainer_scores(fitted, task, X))
     assert graph_scores(fitted, task, X[:0]).shape[0] == 0
 
 
@@ -82,7 +85,7 @@ values = st.one_of(
 def test_trees_equal_lightgbm_on_any_number(task: str, missing: bool, rows: list[list[float]]) -> None:
     fitted = _trees(task, missing)
     X = np.array(rows, dtype=np.float32)
-    assert_close(graph_scores(fitted, task, X), FAMILIES["gbdt"].predict(fitted, X))
+    assert_close(graph_scores(fitted, task, X), trainer_scores(fitted, task, X))
 
 
 _made: dict[Any, Fitted] = {}
@@ -120,7 +123,7 @@ def test_trees_are_exact_on_both_sides_of_every_threshold(task: str) -> None:
                 rows.append(row)
     X = np.array(rows)
     assert len(X) > 100
-    found_scores, expected = graph_scores(fitted, task, X), FAMILIES["gbdt"].predict(fitted, X)
+    found_scores, expected = graph_scores(fitted, task, X), trainer_scores(fitted, task, X)
     assert_close(found_scores, expected)
     if task == "regression":
         assert np.max(np.abs(found_scores - expected)) <= 2 * np.spacing(1e8)  # the last bit of the sum
@@ -133,14 +136,14 @@ def test_adjacent_float32_levels_do_not_blur() -> None:
     chance = np.random.default_rng(0)
     X = np.array(levels, np.float32)[chance.integers(0, 64, (2000, WIDTH))]
     y = (chance.random(2000) < (X[:, 0] > levels[30]) * 0.6 + (X[:, 1] > levels[11]) * 0.3).astype(np.float64)
-    fitted = FAMILIES["gbdt"].fit(X, y, TARGETS["binary"], MODELS.gbdt, 7, None)
-    assert_close(graph_scores(fitted, "binary", X), FAMILIES["gbdt"].predict(fitted, X))
+    fitted = FAMILIES["gbdt"].fit(X, y, TARGETS["binary"], MODELS.gbdt, 7, None, None)
+    assert_close(graph_scores(fitted, "binary", X), trainer_scores(fitted, "binary", X))
 
 
 def test_trees_without_a_split() -> None:
     X, y = data("binary", 8, 1, False)
-    fitted = FAMILIES["gbdt"].fit(X, y, TARGETS["binary"], GbdtParams(rounds=3, min_rows_per_leaf=100), 7, None)
-    assert_close(graph_scores(fitted, "binary", X), FAMILIES["gbdt"].predict(fitted, X))
+    fitted = FAMILIES["gbdt"].fit(X, y, TARGETS["binary"], GbdtParams(rounds=3, min_rows_per_leaf=100), 7, None, None)
+    assert_close(graph_scores(fitted, "binary", X), trainer_scores(fitted, "binary", X))
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass"])
@@ -148,7 +151,7 @@ def test_linear_equals_scikit_learn(task: str) -> None:
     from sklearn.linear_model import LogisticRegression
 
     X, y = data(task, 500, 1, False)
-    fitted = FAMILIES["linear"].fit(X, y, TARGETS[task], MODELS.linear, 7, None)
+    fitted = FAMILIES["linear"].fit(X, y, TARGETS[task], MODELS.linear, 7, None, None)
     reference = LogisticRegression(C=1 / (MODELS.linear.l2 * 500), max_iter=500).fit(X.astype(np.float64), y)
     expected = reference.predict_proba(X.astype(np.float64))
     assert_close(graph_scores(fitted, task, X), expected if task == "multiclass" else expected[:, 1])
@@ -158,15 +161,15 @@ def test_a_class_that_no_row_had_gets_no_probability() -> None:
     X, y = data("multiclass", 300, 1, False)
     kept = y != 1
     for family in ("linear", "gbdt"):
-        fitted = FAMILIES[family].fit(X[kept], y[kept], TARGETS["multiclass"], getattr(MODELS, family), 7, None)
+        fitted = FAMILIES[family].fit(X[kept], y[kept], TARGETS["multiclass"], getattr(MODELS, family), 7, None, None)
         scores = graph_scores(fitted, "multiclass", X)
-        assert_close(scores, FAMILIES[family].predict(fitted, X))
+        assert_close(scores, trainer_scores(fitted, "multiclass", X))
         assert scores[:, 1].max() < 0.05
 
 
 def test_early_stopping_names_its_rounds() -> None:
     X, y = data("binary", 600, 1, False)
     params = GbdtParams(max_rounds=500, early_stopping=10)
-    fitted = FAMILIES["gbdt"].fit(X[:400], y[:400], TARGETS["binary"], params, 7, (X[400:], y[400:]))
+    fitted = FAMILIES["gbdt"].fit(X[:400], y[:400], TARGETS["binary"], params, 7, Watched(X[400:], y[400:]), None)
     assert 1 <= fitted.params.rounds < 500
     assert len(fitted.state.booster.dump_model(num_iteration=fitted.params.rounds)["tree_info"]) == fitted.params.rounds

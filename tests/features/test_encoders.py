@@ -49,7 +49,7 @@ def fitted(train: pl.Series, kind: str, encode: str) -> Features:
     frame = pl.DataFrame([train.alias("c")])
     spec = FeaturesSpec(columns={"c": ColumnSpec(kind=kind, encode=encode)})  # type: ignore[arg-type]
     columns = plan_columns(frame, spec, {}, [])
-    return fit_features(frame, columns, spec.columns, "tree", MISSING)
+    return fit_features(frame, columns, spec, "tree", MISSING)
 
 
 def matrix(features: Features, values: pl.Series) -> np.ndarray:
@@ -233,10 +233,10 @@ def test_two_columns_of_every_kind_do_not_mix() -> None:
     )
     columns = plan_columns(frame, FeaturesSpec(), {}, [])
     for representation in REPRESENTATIONS:
-        whole = fit_features(frame, columns, {}, representation, [])
+        whole = fit_features(frame, columns, FeaturesSpec(), representation, [])
         found = open_session(compile_features(whole)).column("features", frame)
         for column in columns:
-            alone = fit_features(frame, [column], {}, representation, [])
+            alone = fit_features(frame, [column], FeaturesSpec(), representation, [])
             if not alone.encoded:
                 continue
             expected = open_session(compile_features(alone)).column("features", frame)

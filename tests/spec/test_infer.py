@@ -90,3 +90,26 @@ def test_a_draft_is_a_valid_spec_with_reasons() -> None:
     assert (system.goal.task, system.goal.positive, system.split.by) == ("binary", True, "time")
     assert system.features.columns["size: odd # name"].kind == "categorical"
     assert "# " in text and "10.0% of the rows are positive" in text
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [
+        (pl.Series("zip", [10115, 10117, 80331] * 40), "categorical"),
+        (pl.Series("customer_id", [1, 2, 3, 4] * 30), "categorical"),
+        (pl.Series("customerId", list(range(500, 1000, 5))), "ignored"),
+        (pl.Series("amount", [1, 2, 3, 4] * 30), "numeric"),
+        (pl.Series("note", [f"my order number {n} has not arrived" for n in range(80)]), "text"),
+        (pl.Series("token", [f"a{n:x}" for n in range(400)]), "ignored"),
+        (
+            pl.Series("airport", ["Los Angeles International Airport", "San Francisco International Airport"] * 60),
+            "categorical",
+        ),
+        (pl.Series("city", [f"city {n % 60}" for n in range(400)]), "categorical"),
+        (pl.Series("v", [[1.0, 2.0]] * 5, dtype=pl.Array(pl.Float32, 2)), "vector"),
+        (pl.Series("same", [1.0] * 50), "ignored"),
+    ],
+)
+def test_kinds_by_name_and_words(column: pl.Series, kind: str) -> None:
+    found, why = infer_kind(column)
+    assert found == kind and why

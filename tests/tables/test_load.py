@@ -104,7 +104,7 @@ def test_findings_of_reading(tmp_path: Path) -> None:
     table = load(tmp_path / "t.csv")
     assert table.frame.columns == ["a", "b", "a_2"]
     assert {finding.check for finding in table.findings} == {"schema.duplicate_column", "schema.mixed_type"}
-    pl.DataFrame({"a": [[1], [2]]}).write_parquet(tmp_path / "t.parquet")
+    pl.DataFrame({"a": [[1], [2, 3]]}).write_parquet(tmp_path / "t.parquet")
     assert [finding.check for finding in load(tmp_path / "t.parquet").findings] == ["schema.nested"]
 
 

@@ -1,0 +1,146 @@
+"""One candidate: fitted on every fold of the plan, it predicts rows that it was not fitted on."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct, structs
+
+from millrace.models import FAMILIES, Part, Pruned, Watched, probabilities
+from millrace.spec import GbdtParams, LinearParams, Member
+from millrace.split import Fold
+from millrace.train.draw import draw
+from millrace.train.rows import Rows
+
+Vector = npt.NDArray[np.float64]
+_CACHED_BYTES = 1 << 31
+
+
+class Judge(Protocol):
+    """What decides between scores: `evaluate.Judge` is one."""
+
+    def value(self, y: Vector, scores: Vector, weight: Vector | None = None) -> float:
+        """The metric."""
+
+    def cost(self, y: Vector, scores: Vector, weight: Vector | None = None) -> float:
+        """Smaller is better."""
+
+    def gain(self, y: Vector, a: Vector, b: Vector, weight: Vector | None = None) -> list[float]:
+        """The interval of how much better `a` is than `b`."""
+
+
+class Candidate(Struct, frozen=True):
+    """A member with the settings that it would be refitted with, its predictions of the judging rows, what the judge
+    says of them, and its model of the last fold (for measuring how fast it is)."""
+
+    member: Member
+    scores: Vector
+    value: float
+    cost: float
+    seconds: float
+    part: Part
+    origin: str
+
+
+class Plan(Struct, frozen=True):
+    """The folds, the rows that they predict in this order, and how to call it."""
+
+    folds: list[Fold]
+    rows: npt.NDArray[np.int64]
+    method: str
+
+
+class Trials:
+    """Tries members on a plan; matrices that several of them see are made once."""
+
+    def __init__(self, rows: Rows, plan: Plan, judge: Judge, watch: Callable[[str], None]) -> None:
+        self.rows, self.plan, self.judge, self._watch = rows, plan, judge, watch
+        self._matrices: OrderedDict[Any, Any] = OrderedDict()
+
+    def __call__(
+        self,
+        member: Member,
+        origin: str,
+        deadline: float = float("inf"),
+        give_up: Callable[[int, float], bool] | None = None,
+    ) -> Candidate:
+        """Fits and judges a member.
+
+        With several folds `give_up(fold, cost)` is asked after each, with a single one the family asks it while it
+        fits; raises `Pruned` where it says yes. Each fold gets its share of the time to `deadline`.
+        """
+        begin = time.perf_counter()
+        parts, scores = [], []
+        count = len(self.plan.folds)
+        for number, fold in enumerate(self.plan.folds, 1):
+            self._watch(member.family + (f", fold {number} of {count}" if count > 1 else ""))
+            share = time.perf_counter() + (deadline - time.perf_counter()) / (count - number + 1)
+            part, raw = self._fold(member, fold, number, share, give_up if count == 1 else None)
+            parts.append(part)
+            scores.append(raw)
+            if give_up is not None and count > 1 and number < count:
+                seen = np.concatenate([each.predict for each in self.plan.folds[:number]])
+                if give_up(number, self._cost(seen, np.concatenate(scores))):
+                    raise Pruned
+        whole = np.concatenate(scores)
+        y, weight = self.rows.y[self.plan.rows], self.rows.weight_of(self.plan.rows)
+        settled = _together(member, [part.fitted.params for part in parts])
+        value, cost = self.judge.value(y, whole, weight), self.judge.cost(y, whole, weight)
+        return Candidate(settled, whole, value, cost, time.perf_counter() - begin, parts[-1], origin)
+
+    def _cost(self, seen: npt.NDArray[np.int64], scores: Vector) -> float:
+        return self.judge.cost(self.rows.y[seen], scores, self.rows.weight_of(seen))
+
+    def _fold(
+        self, member: Member, fold: Fold, number: int, deadline: float, give_up: Callable[[int, float], bool] | None
+    ) -> tuple[Part, Vector]:
+        rows, spec = self.rows, self.rows.system
+        family = FAMILIES[member.family]
+        features, X, held = self._seen(member, fold, number)
+        drawn = draw(rows.y[fold.fit], rows.weight_of(fold.fit), rows.target, spec.models, spec.seed)
+        watched = Watched(held, rows.y[fold.predict], rows.weight_of(fold.predict), drawn.shift, deadline, give_up)
+        X = X if len(drawn.kept) == len(fold.fit) else X[drawn.kept]
+        y = rows.y[fold.fit][drawn.kept]
+        fitted = family.fit(X, y, rows.target, member.params, spec.seed, watched, drawn.weight)
+        fitted = structs.replace(fitted, shift=drawn.shift)
+        return Part(features, fitted), scores_of(fitted, held, rows)
+
+    def _seen(self, member: Member, fold: Fold, number: int) -> Any:
+        """Features with the matrices of the fitted and of the predicted rows, kept while there is room."""
+        family = FAMILIES[member.family]
+        if member.family == "baseline":
+            features = self.rows.encoders(fold.fit[:100], member)
+            return features, np.empty((len(fold.fit), 0)), np.empty((len(fold.predict), 0))
+        key = (number, family.REPRESENTATION, str(sorted(member.encode.items())))
+        if key not in self._matrices:
+            features = self.rows.encoders(fold.fit, member)
+            fitted, held = self.rows.training_matrix(features, fold.fit), self.rows.matrix(features, fold.predict)
+            self._matrices[key] = features, fitted, held
+            while len(self._matrices) > 1 and sum(map(_bytes, self._matrices.values())) > _CACHED_BYTES:
+                self._matrices.popitem(last=False)
+        self._matrices.move_to_end(key)
+        return self._matrices[key]
+
+
+def scores_of(fitted: Any, X: Any, rows: Rows) -> Vector:
+    """Predictions by the trainer's own code, with the shift."""
+    raw = FAMILIES[fitted.family].predict(fitted, X)
+    if fitted.shift:
+        raw = raw + np.array(fitted.shift if rows.target.task == "multiclass" else fitted.shift[0])
+    return probabilities(rows.target.task, raw)
+
+
+def _bytes(kept: Any) -> int:
+    return sum(X.nbytes if isinstance(X, np.ndarray) else X.data.nbytes + X.indices.nbytes for X in kept[1:])
+
+
+def _together(member: Member, params: list[GbdtParams | LinearParams | None]) -> Member:
+    """The settings of several folds: the same but for the rounds, which are averaged."""
+    first = params[0]
+    if not isinstance(first, GbdtParams):
+        return member
+    rounds = [each.rounds or 1 for each in params if isinstance(each, GbdtParams)]
+    return structs.replace(member, gbdt=structs.replace(first, rounds=round(sum(rounds) / len(rounds))))

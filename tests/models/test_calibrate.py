@@ -1,0 +1,86 @@
+"""Calibration against scikit-learn, in the graph against itself, and only where it helps."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+
+from millrace.features import Graph, open_session
+from millrace.models import calibrate
+from millrace.spec import Calibration, Task
+from millrace.train.calibration import choose_calibration
+
+
+def distorted(rows: int, seed: int, slope: float) -> tuple[np.ndarray, np.ndarray]:
+    chance = np.random.default_rng(seed)
+    raw = chance.normal(size=rows) * 1.5
+    y = (chance.random(rows) < 1 / (1 + np.exp(-raw))).astype(np.float64)
+    return y, 1 / (1 + np.exp(-slope * raw - 0.3 * (slope != 1)))
+
+
+def test_sigmoid_is_logistic_regression_on_log_odds() -> None:
+    y, scores = distorted(4000, 1, 3.0)
+    found = calibrate.fit("sigmoid", "binary", y, scores)
+    reference = LogisticRegression(C=1e12).fit(calibrate.logits_of("binary", scores)[:, None], y)
+    assert (found.slope, found.intercept) == pytest.approx(
+        (reference.coef_[0, 0], reference.intercept_[0]), rel=0.01, abs=0.005
+    )
+
+
+def test_isotonic_follows_scikit_learn() -> None:
+    y, scores = distorted(5000, 2, 4.0)
+    found = calibrate.fit("isotonic", "binary", y, scores)
+    expected = IsotonicRegression(out_of_bounds="clip").fit(scores, y).predict(scores)
+    assert np.mean(np.abs(calibrate.apply(found, "binary", scores) - expected)) < 0.02
+    assert (np.diff(found.y) >= 0).all() and found.y[0] > 0 and found.y[-1] < 1
+
+
+def in_graph(calibration: Calibration, task: Task, scores: np.ndarray) -> np.ndarray:
+    graph = Graph()
+    made = graph.input("doubles", np.float64, scores.shape[1])
+    made = calibrate.nodes(graph, calibrate.logits(graph, made, task), calibration)
+    if calibration.method == "sigmoid":
+        made = graph.node("Sigmoid", made) if task == "binary" else graph.node("Softmax", made, axis=1)
+    metadata: dict[str, Any] = {"columns": {"doubles": ["a"]}}
+    model = graph.build({made: ("p", np.float64, scores.shape[1])}, metadata).SerializeToString()
+    return np.asarray(open_session(model).run(["p"], {"doubles": scores})[0])
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
+def test_the_graph_computes_the_same(method: str) -> None:
+    y, scores = distorted(3000, 3, 2.5)
+    found = calibrate.fit(method, "binary", y, scores)
+    edges = np.concatenate([scores, [0.0, 1.0, 1e-9, 1 - 1e-7, 0.5]])
+    expected = calibrate.apply(found, "binary", edges)
+    assert in_graph(found, "binary", edges[:, None])[:, 0] == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_temperature_for_several_classes() -> None:
+    chance = np.random.default_rng(4)
+    honest = chance.dirichlet(np.ones(4), 4000)
+    y = np.array([chance.choice(4, p=p) for p in honest]).astype(np.float64)
+    sharp = honest**3 / (honest**3).sum(axis=1, keepdims=True)
+    found = calibrate.fit("sigmoid", "multiclass", y, sharp)
+    assert found.slope == pytest.approx(1 / 3, abs=0.03) and found.intercept == 0
+    expected = calibrate.apply(found, "multiclass", sharp)
+    assert in_graph(found, "multiclass", sharp) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_scores_that_come_true_are_left_alone(task: Task) -> None:
+    y, scores = distorted(3000, 5, 1.0)
+    assert choose_calibration(task, y, scores, None, 7)[0] is None
+
+
+def test_distorted_scores_are_calibrated_and_few_rows_are_not_enough() -> None:
+    y, scores = distorted(3000, 6, 3.0)
+    found, why = choose_calibration("binary", y, scores, None, 7)
+    assert found is not None and "improves" in why
+    before, after = (
+        calibrate.losses(y, scores).mean(),
+        calibrate.losses(y, calibrate.apply(found, "binary", scores)).mean(),
+    )
+    assert after < before - 0.02
+    assert choose_calibration("binary", y[:100], scores[:100], None, 7)[0] is None
