@@ -15,9 +15,10 @@ def profile(frame: pl.DataFrame, columns: list[Column], scores: np.ndarray) -> d
     """The distribution of every column over training rows, and of the score over test rows.
 
     Numbers and times: the quantiles of `quantiles` (times as microseconds). Text and booleans: the shares of the most
-    frequent values. `missing` is the share of rows without a value.
+    frequent values. Vectors have none. `missing` is the share of rows without a value.
     """
-    described = {column.name: _distribution(frame[column.name]) for column in columns if column.kind != "ignored"}
+    plain = [column for column in columns if column.kind != "ignored" and column.dtype != "vector"]
+    described = {column.name: _distribution(frame[column.name]) for column in plain}
     score = pl.Series("score", scores.max(axis=1) if scores.ndim == 2 else scores)
     return {"rows": frame.height, "quantiles": _QUANTILES, "columns": described, "score": _distribution(score)}
 

@@ -113,18 +113,17 @@ def log_losses(y: Vector, scores: Vector) -> Vector:
     Probabilities are kept off 0 and 1 by float32's step: a single sure mistake must not make the loss infinite.
     """
     step = float(np.finfo(np.float32).eps)
-    inside = np.clip(scores.astype(np.float64), step, 1 - step)
+    inside: Vector = np.clip(scores.astype(np.float64), step, 1 - step)
     if scores.ndim == 1:
         return -np.where(y > 0, np.log(inside), np.log1p(-inside))
     inside = inside / inside.sum(axis=1, keepdims=True)
-    own = inside[np.arange(len(y)), y.astype(np.int64)]
-    losses: Vector = -np.log(own)
-    return losses
+    own: Vector = inside[np.arange(len(y)), y.astype(np.int64)]
+    return np.asarray(-np.log(own))
 
 
 def _in_top(y: Vector, s: Vector, k: int) -> Vector:
     own = s[np.arange(len(y)), y.astype(np.int64)]
-    return ((s > own[:, None]).sum(axis=1) < k).astype(np.float64)
+    return np.asarray((s > own[:, None]).sum(axis=1) < k, np.float64)
 
 
 _SUMS: dict[Task, dict[str, Sums]] = {

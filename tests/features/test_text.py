@@ -1,5 +1,6 @@
 """Text in the graph against scikit-learn, and against what a person would call the same word."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ def text_session(texts: list[str], encode: Any = "tfidf", representation: Any = 
     return features, open_session(compile_features(features))
 
 
-def bags_of(session: Any, texts: list[str | None]) -> np.ndarray:
+def bags_of(session: Any, texts: Sequence[str | None]) -> np.ndarray:
     made: np.ndarray = session.rows(pl.DataFrame({"t": pl.Series(texts, dtype=pl.String)})).toarray()
     return made
 
