@@ -3,8 +3,8 @@
     python benchmarks/overhead.py
 
 The run is timed as a whole on an already imported package (a service or notebook runs many); the calls it cannot avoid
-are the families' `fit` and `predict` (scikit-learn, LightGBM), timed inside that same run. Imports are timed in fresh
-interpreters.
+are the families' `fit` and `predict` (scikit-learn, LightGBM), timed inside that same run, which tries each family
+once. Imports are timed in fresh interpreters.
 """
 
 import json

@@ -8,9 +8,8 @@ import polars as pl
 
 import millrace
 from millrace.predict import Predictor
-from millrace.spec import Data, Goal, Models, System
+from millrace.spec import Data, GbdtParams, Goal, Models, Search, Split, System
 from millrace.spec.load import rooted
-from millrace.spec.system import GbdtParams, Split
 
 NUMERIC = [f"num_{position}" for position in range(12)]
 SIZES = [5, 10, 20, 50, 100, 300, 1000, 2000]
@@ -48,7 +47,12 @@ def system(folder: Path, rows: int, rounds: int | None = TREES) -> System:
             goal=Goal(target="target", task="binary", positive=1, metric="roc_auc"),
             data=Data(source="table.parquet"),
             split=Split(by="random"),
-            models=Models(candidates=["gbdt"], gbdt=GbdtParams(rounds=rounds, learning_rate=0.1)),
+            models=Models(
+                candidates=["gbdt"],
+                search=Search(trials=0),
+                calibrate=False,
+                gbdt=GbdtParams(rounds=rounds, learning_rate=0.1),
+            ),
         ),
         folder,
     )

@@ -8,6 +8,7 @@ The graph's inputs are grouped by type, and its metadata entry `columns` names t
     doubles  float64 [N, n]   missing is NaN
     strings  text    [N, s]   missing is the empty string
     times    int64   [N, t]   microseconds since 1970 in UTC; missing is the smallest int64
+    vector_NAME float32 [N, d]  a column of vectors; missing is all NaN
 
 Any language with ONNX Runtime can do the same.
 """
@@ -31,6 +32,8 @@ def feeds(rows: pl.DataFrame, groups: dict[str, list[str]]) -> dict[str, Any]:
         part = rows.select(columns)
         if group == "strings":
             made[group] = part.cast(pl.String).fill_null("").to_numpy().astype(object)
+        elif group.startswith("vector_"):
+            made[group] = np.array([[np.nan] if row is None else row for row in part.to_series()], np.float32)
         elif group == "times":
             made[group] = part.select(pl.all().to_physical().fill_null(SMALLEST)).to_numpy().astype(np.int64)
         else:

@@ -7,11 +7,13 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from millrace.features import Encoded, Features, Target, open_session
+from millrace.features import Encoded, Features, Target, fit_features, open_session, plan_columns, quantile
 from millrace.features import raw as raw_encoder
-from millrace.models import FAMILIES, Fitted, Part, Watched, compile_model, probabilities
-from millrace.spec import GbdtParams, Models
+from millrace.models import FAMILIES, Fitted, Part, Watched, calibrate, compile_features, compile_model, probabilities
+from millrace.spec import Calibration, GbdtParams, Models
+from millrace.spec import Features as FeaturesSpec
 
 TARGETS = {
     "binary": Target("y", "binary", ["no", "yes"]),
@@ -173,3 +175,73 @@ def test_early_stopping_names_its_rounds() -> None:
     fitted = FAMILIES["gbdt"].fit(X[:400], y[:400], TARGETS["binary"], params, 7, Watched(X[400:], y[400:]), None)
     assert 1 <= fitted.params.rounds < 500
     assert len(fitted.state.booster.dump_model(num_iteration=fitted.params.rounds)["tree_info"]) == fitted.params.rounds
+
+
+def graph_of(parts: list[Part], task: str, calibration: Calibration | None, X: np.ndarray) -> np.ndarray:
+    session = open_session(compile_model(parts, TARGETS[task], calibration))
+    output = "probabilities" if task == "multiclass" else "prediction"
+    scores: np.ndarray = session.run([output], {"numbers": X})[0]
+    return scores if task == "multiclass" else scores[:, 0]
+
+
+def parts_of(task: str) -> list[Part]:
+    """Two families with encoders of their own, shares and shifts."""
+    X, y = data(task, 400, 1, False)
+    frame = pl.DataFrame({f"f{at}": X[:, at].astype(np.float64) for at in range(WIDTH)})
+    parts = []
+    for family, encoder, weight in (("gbdt", raw_encoder, 0.7), ("linear", quantile, 0.3)):
+        name = "raw" if family == "gbdt" else "quantile"
+        features = Features([Encoded(c, name, "numbers", encoder.fit(frame[c])) for c in frame.columns], [])
+        seen = open_session(compile_features(features)).rows(frame)
+        fitted = FAMILIES[family].fit(seen, y, TARGETS[task], getattr(MODELS, family), 7, None, None)
+        shift = {"binary": [0.4], "multiclass": [0.1, -0.2, 0.3], "regression": []}[task]
+        parts.append(Part(features, structs.replace(fitted, shift=shift), weight))
+    return parts
+
+
+CALIBRATIONS = [
+    None,
+    Calibration(method="sigmoid", slope=0.7, intercept=0.0),
+    Calibration(method="isotonic", x=[-2.0, 0.0, 1.5], y=[0.05, 0.4, 0.9]),
+]
+
+
+CALIBRATED = {("binary", "sigmoid"), ("binary", "isotonic"), ("multiclass", "sigmoid")}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("calibration", CALIBRATIONS)
+@pytest.mark.parametrize("task", list(TARGETS))
+def test_averages_shifts_and_calibration_in_the_graph(task: str, calibration: Calibration | None, count: int) -> None:
+    if calibration is not None and (
+        task == "regression" or (task == "multiclass" and calibration.method == "isotonic")
+    ):
+        return
+    parts = parts_of(task)[:count]
+    X, _ = data(task, 500, 9, False)
+    frame = pl.DataFrame({f"f{at}": X[:, at].astype(np.float64) for at in range(WIDTH)})
+    own = []
+    for part in parts:
+        raw = FAMILIES[part.fitted.family].predict(
+            part.fitted, open_session(compile_features(part.features)).rows(frame)
+        )
+        own.append(probabilities(TARGETS[task].task, raw + np.array(part.fitted.shift) if part.fitted.shift else raw))
+    weights = np.array([part.weight for part in parts])
+    mean = np.tensordot(weights / weights.sum(), np.array(own), axes=1)
+    assert_close(graph_of(parts, task, calibration, X), calibrate.apply(calibration, TARGETS[task].task, mean))
+
+
+def test_a_linear_model_of_dense_and_wide_columns() -> None:
+    chance = np.random.default_rng(3)
+    words = [f"w{at}" for at in chance.integers(0, 150, 900)]
+    frame = pl.DataFrame({"x": chance.normal(size=900), "c": words})
+    y = np.array([float(int(word[1:]) % 3 == 0) for word in words])
+    spec = FeaturesSpec()
+    features = fit_features(frame, plan_columns(frame, spec, {}, []), spec, "linear", [])
+    session = open_session(compile_features(features))
+    seen = session.rows(frame)
+    assert hasattr(seen, "tocsr") and features.names == ["x"]
+    fitted = FAMILIES["linear"].fit(seen, y, TARGETS["binary"], MODELS.linear, 7, None, None)
+    found = open_session(compile_model([Part(features, fitted)], TARGETS["binary"])).column("prediction", frame)[:, 0]
+    assert_close(found, trainer_scores(fitted, "binary", seen))
+    assert np.mean((found > 0.5) == y) > 0.99
