@@ -22,7 +22,7 @@ from millrace import (
     train,
 )
 from millrace.errors import Finding, InputError
-from millrace.explore import leaks, relations, split_checks
+from millrace.explore import balance, leaks, relations, split_checks
 from millrace.report import Steps, Watch, quiet
 from millrace.spec import Answers, System
 
@@ -45,6 +45,16 @@ class Exploration(Struct, frozen=True):
     document: dict[str, Any]
 
 
+class _Prepared(Struct, frozen=True):
+    """What is known before anything is learned: the tables as read, the rows with their roles, kinds and split, why the
+    spec was resolved so, and what was noticed."""
+
+    sources: tables.Sources
+    rows: train.Rows
+    why: dict[str, str]
+    findings: list[Finding]
+
+
 def run(system: System, watch: Watch = quiet) -> Run:
     """Takes a system's tables to a tested bundle and a report.
 
@@ -52,33 +62,24 @@ def run(system: System, watch: Watch = quiet) -> Run:
     is left behind then.
     """
     step = Steps(watch)
-    sources = step("tables", tables.read_sources, system)
-    frame = step("events", _add_windows, system, sources)
-    system, why = step("spec", _resolve, system, frame)
-    target = features.target_of(system.goal, frame[system.goal.target])
-    y = features.encode_target(target, frame[target.name])
-    strata = y.astype(int) if target.classes else None
-    parts = step("split", split.divide, frame, system.split, system.data, strata, sources.holdout_rows, system.seed)
-    columns = step(
-        "features", features.plan_columns, frame[parts.train], system.features, *_special(system), sources.written
-    )
-    noticed = step("explore", _explore, system, frame, y, parts, columns)
-    rows = train.Rows(frame, columns, target, y, system, parts, _weights(system, frame))
+    known = _prepare(system, step)
+    rows, system = known.rows, known.rows.system
     choice = step("train", train.choose, rows, evaluate.judge_of(system.goal), step.detail)
     threshold = _threshold(rows, choice)
     refitted = step("refit", train.refit, rows, choice, threshold)
     resolved = train.resolved_spec(rows, refitted, choice, threshold)
-    schema = _schema(system, columns, refitted.columns)
+    schema = _schema(system, rows.columns, refitted.columns)
     predictor = predict.Predictor(refitted.model, schema, system.name, 0)
-    tested = step("evaluate", predictor.predict_frame, frame[parts.test])
+    tested = step("evaluate", predictor.predict_frame, rows.frame[rows.parts.test])
     scores = predictor.scores(tested)
     judged = step("evaluate", _evaluate, rows, choice, scores, threshold)
-    findings = sources.findings + parts.findings + noticed + choice.findings + _not_better(judged["metric"])
-    document = _document(system, resolved, why, sources, parts, columns, choice, refitted, target) | judged
+    findings = known.findings + choice.findings + _not_better(judged["metric"])
+    document = _document(known, resolved, choice, refitted) | judged
     document |= {"findings": msgspec.to_builtins(findings), "model": system.name, "seconds": step.seconds}
-    document["flow"] = _stages(document)
+    document["flow"] = report.stages(document)
     folder = step("bundle", _write, document, resolved, schema, refitted.model, predictor, rows, tested, scores)
-    document |= {"model": f"{system.name}@{int(folder.name[-6:])}", "bundle": str(folder), "flow": _stages(document)}
+    document |= {"model": f"{system.name}@{int(folder.name[-6:])}", "bundle": str(folder)}
+    document["flow"] = report.stages(document)
     page = step("report", _report, system, document)
     return Run(document["model"], folder, page, document)
 
@@ -88,26 +89,19 @@ def explore(system: System) -> Exploration:
 
     Writes `explore.json` into the workspace. Raises as `run` does for tables and specs that cannot be used.
     """
-    sources = tables.read_sources(system)
-    frame = _add_windows(system, sources)
-    system, why = _resolve(system, frame)
-    target = features.target_of(system.goal, frame[system.goal.target])
-    y = features.encode_target(target, frame[target.name])
-    strata = y.astype(int) if target.classes else None
-    parts = split.divide(frame, system.split, system.data, strata, sources.holdout_rows, system.seed)
-    special = _special(system)
-    columns = features.plan_columns(frame[parts.train], system.features, *special, sources.written)
-    noticed = _explore(system, frame, y, parts, columns)
-    used = [column.name for column in columns if _may_leak(column)]
+    known = _prepare(system, Steps(quiet))
+    rows, parts = known.rows, known.rows.parts
+    used = [column.name for column in rows.columns if _may_leak(column)]
+    labels = [spec.label_text(label) for label in rows.target.classes]
     document = {
         "name": system.name,
-        "goal": msgspec.to_builtins(system.goal),
-        "why": why,
+        "goal": msgspec.to_builtins(rows.system.goal),
+        "why": known.why,
         "rows": {"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test)},
-        "balance": _balance(target, y),
-        "columns": msgspec.to_builtins(columns),
-        "relations": relations(frame[parts.train].select(used), y[parts.train], target.task),
-        "findings": msgspec.to_builtins(sources.findings + parts.findings + noticed),
+        "balance": balance(rows.y, labels),
+        "columns": msgspec.to_builtins(rows.columns),
+        "relations": relations(rows.frame[parts.train].select(used), rows.y[parts.train], rows.target.task),
+        "findings": msgspec.to_builtins(known.findings),
     }
     path = system.workspace / "explore.json"
     with tables.atomic_file(path) as beside:
@@ -115,13 +109,21 @@ def explore(system: System) -> Exploration:
     return Exploration(path, document)
 
 
-def _balance(target: features.Target, y: Any) -> dict[str, float]:
-    """The share of each class, or the quantiles of a value."""
-    if target.classes:
-        shares = {spec.label_text(label): float((y == at).mean()) for at, label in enumerate(target.classes)}
-        return dict(sorted(shares.items(), key=lambda item: -item[1]))
-    quantiles = pl.Series(y)
-    return {f"{level:.0%}": float(quantiles.quantile(level) or 0.0) for level in (0.0, 0.25, 0.5, 0.75, 1.0)}
+def _prepare(system: System, step: Steps) -> _Prepared:
+    """The first half of every command: read, join the windows, resolve the goal, split, tell kinds, look for leaks."""
+    sources = step("tables", tables.read_sources, system)
+    frame = step("events", _add_windows, system, sources)
+    system, why = step("spec", _resolve, system, frame)
+    target = features.target_of(system.goal, frame[system.goal.target])
+    y = features.encode_target(target, frame[target.name])
+    strata = y.astype(int) if target.classes else None
+    parts = step("split", split.divide, frame, system.split, system.data, strata, sources.holdout_rows, system.seed)
+    roles, windows = _special(system)
+    trained = frame[parts.train]
+    columns = step("features", features.plan_columns, trained, system.features, roles, windows, sources.written)
+    rows = train.Rows(frame, columns, target, y, system, parts, tables.weights_of(frame, system.data.weight))
+    noticed = step("explore", _explore, rows)
+    return _Prepared(sources, rows, why, sources.findings + parts.findings + noticed)
 
 
 def init(data: Path, answers: Answers, folder: Path = Path()) -> tuple[Path, str]:
@@ -174,28 +176,13 @@ def _special(system: System) -> tuple[dict[str, str], list[str]]:
     return {name: role for name, role in roles.items() if name is not None}, windows
 
 
-def _weights(system: System, frame: pl.DataFrame) -> Any:
-    """The weights of rows; raises `InputError` for one that is missing, negative or no number."""
-    name = system.data.weight
-    if name is None:
-        return None
-    if not frame[name].dtype.is_numeric():
-        raise InputError("data.weight", f"{name!r} holds {frame[name].dtype} values", "a column of numbers")
-    odd = frame[name].is_null() | ~frame[name].cast(pl.Float64).is_finite() | (frame[name] < 0)
-    if odd.fill_null(True).any():
-        row = int(odd.fill_null(True).arg_max() or 0)
-        raise InputError(f"data.weight {name!r}, row {row + 1}", f"{frame[name][row]}", "a number of at least 0")
-    return frame[name].cast(pl.Float64).to_numpy()
-
-
-def _explore(
-    system: System, frame: pl.DataFrame, y: Any, parts: split.Parts, columns: list[tables.Column]
-) -> list[Finding]:
+def _explore(rows: train.Rows) -> list[Finding]:
     """Leaks among the training rows' columns, and whether the split is one that service will look like."""
-    used = [column.name for column in columns if _may_leak(column)]
-    assert system.goal.task is not None
-    found = leaks(frame[parts.train].select(used), y[parts.train], system.goal.task, system.goal.target)
-    return found + split_checks(frame, used, parts.train, parts.test, system.data.time, system.split.by)
+    used = [column.name for column in rows.columns if _may_leak(column)]
+    parts, system = rows.parts, rows.system
+    trained = rows.frame[parts.train].select(used)
+    found = leaks(trained, rows.y[parts.train], rows.target.task, rows.target.name)
+    return found + split_checks(rows.frame, used, parts.train, parts.test, system.data.time, system.split.by)
 
 
 def _may_leak(column: tables.Column) -> bool:
@@ -265,18 +252,10 @@ def _not_better(metric: dict[str, Any]) -> list[Finding]:
     ]
 
 
-def _document(
-    system: System,
-    resolved: System,
-    why: dict[str, str],
-    sources: tables.Sources,
-    parts: split.Parts,
-    columns: list[tables.Column],
-    choice: train.Choice,
-    refitted: train.Refitted,
-    target: features.Target,
-) -> dict[str, Any]:
+def _document(known: _Prepared, resolved: System, choice: train.Choice, refitted: train.Refitted) -> dict[str, Any]:
     """Everything that the pages and `run.json` tell, as plain values."""
+    rows, sources, why = known.rows, known.sources, known.why
+    system, target, parts = rows.system, rows.target, rows.parts
     stated = {"goal.task": system.goal.task, "goal.positive": system.goal.positive, "goal.metric": system.goal.metric}
     stated |= {"split.by": system.split.by}
     decisions = [
@@ -284,8 +263,9 @@ def _document(
         for field, value in stated.items()
         if value is not None
     ]
-    shipped = " + ".join(f"{member.weight:.2g} {member.family}" for member in refitted.members)
-    shipped = refitted.members[0].family if len(refitted.members) == 1 else shipped
+    families = sorted({member.family for member in refitted.members})
+    count = len(refitted.members)
+    shipped = families[0] if count == 1 else f"average of {count} ({', '.join(families)})"
     decisions.append({"field": "models", "value": shipped, "why": f"{choice.why['models']} on {choice.method}"})
     if "models.calibration" in choice.why:
         method = choice.calibration.method if choice.calibration else "none"
@@ -329,31 +309,10 @@ def _document(
             "train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test),
             "purged": parts.purged, "fitted": refitted.rows,
         },
-        "columns": msgspec.to_builtins(columns),
+        "columns": msgspec.to_builtins(rows.columns),
         "features": refitted.features.names,
         "resolved": spec.dump(resolved).decode(),
     }  # fmt: skip
-
-
-def _stages(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """The flow as it is drawn: what each stage did, and its seconds."""
-    rows, seconds = document["rows"], document["seconds"]
-    used = sum(column["kind"] != "ignored" for column in document["columns"])
-    total = sum(rows[part] for part in ("train", "validation", "test", "purged"))
-    judged = document["metric"]
-    told = {
-        "tables": f"{total:,} rows × {len(document['columns'])} columns",
-        "split": f"by {document['split']}: {rows['train']:,} / {rows['validation']:,} / {rows['test']:,}",
-        "features": f"{used} columns are inputs",
-        "explore": f"{sum(one['check'].startswith(('leak.', 'split.')) for one in document['findings'])} findings",
-        "train": f"{len(document['candidates'])} candidates",
-        "refit": f"{document['winner']['family']} on {rows['fitted']:,} rows",
-        "evaluate": f"test {judged['name']} {report.number(judged['test'])}",
-        "bundle": "checked: the graph equals its trainer",
-    }
-    if any(column["window"] for column in document["columns"]):
-        told = {"tables": told["tables"], "events": "window features joined", **told}
-    return [{"name": name, "what": what, "seconds": seconds.get(name, 0.0)} for name, what in told.items()]
 
 
 def _write(

@@ -87,3 +87,15 @@ def relations(frame: pl.DataFrame, y: Vector, task: Task) -> dict[str, float]:
     """
     some, targets = sampled(frame, y)
     return {values.name: explained_by(values, targets, task) for values in some}
+
+
+def balance(y: Vector, labels: list[str]) -> dict[str, float]:
+    """The share of each class by its label, the largest first; without labels, the quantiles of a value.
+
+    >>> balance(np.array([0.0, 1.0, 1.0, 1.0]), ["no", "yes"])
+    {'yes': 0.75, 'no': 0.25}
+    """
+    if not labels:
+        return {f"{level:.0%}": float(np.quantile(y, level)) for level in (0.0, 0.25, 0.5, 0.75, 1.0)}
+    shares = {label: float((y == at).mean()) for at, label in enumerate(labels)}
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))

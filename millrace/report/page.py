@@ -70,11 +70,11 @@ def _verdict(run: dict[str, Any]) -> str:
     name, value, base = _LABELS.get(metric["name"], metric["name"]), metric["test"], metric["baseline"]
     better = value > base if metric["higher_is_better"] else value < base
     if better:
-        model = f"A {family} model" if len(run["winner"]["members"]) == 1 else f"An average of {family}"
+        model = f"A {family} model" if len(run["winner"]["members"]) == 1 else f"An {family}"
         low, high = run["intervals"][metric["name"]]
         certain = f" (95 % interval {number(low)} to {number(high)})"
         return f"{model} reaches a test {name} of {number(value)}{certain}; the baseline stands at {number(base)}."
-    short = f"the {family} model's test {name} of {number(value)} does not beat the baseline's {number(base)}"
+    short = f"the model's test {name} of {number(value)} does not beat the baseline's {number(base)}"
     return f"Nothing learned: {short}."
 
 

@@ -4,6 +4,7 @@ from millrace.tables.scan import FORMATS, Scan, scan, unreadable
 from millrace.tables.schema import Column, Dtype, Schema, conform, dtype_of
 from millrace.tables.sources import Sources, read_sources
 from millrace.tables.table import Table, load
+from millrace.tables.weights import weights_of
 from millrace.tables.write import atomic_file, atomic_folder, settle, sink
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "settle",
     "sink",
     "unreadable",
+    "weights_of",
 ]

@@ -1,6 +1,6 @@
 """Which rows a model is fitted on and what each counts, where one class is rare; and how to undo it exactly."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,10 @@ class Drawn(NamedTuple):
     kept: npt.NDArray[np.int64]
     weight: Vector | None
     shift: list[float]
+
+    def of(self, X: Any) -> Any:
+        """The kept rows of a matrix."""
+        return X if len(self.kept) == X.shape[0] else X[self.kept]
 
 
 def draw(y: Vector, weight: Vector | None, target: Target, models: Models, seed: int) -> Drawn:

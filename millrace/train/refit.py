@@ -61,7 +61,7 @@ def _fit(rows: Rows, fit_on: npt.NDArray[np.int64], member: Member) -> Part:
     drawn = draw(rows.y[fit_on], rows.weight_of(fit_on), rows.target, spec.models, spec.seed)
     y = rows.y[fit_on][drawn.kept]
     family = FAMILIES[member.family]
-    fitted = family.fit(X[drawn.kept], y, rows.target, member.params, spec.seed, None, drawn.weight)
+    fitted = family.fit(drawn.of(X), y, rows.target, member.params, spec.seed, None, drawn.weight)
     return Part(features, structs.replace(fitted, shift=drawn.shift), member.weight)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, structs
 
+from millrace.features import Features
 from millrace.models import FAMILIES, Part, Pruned, Watched, probabilities
 from millrace.spec import GbdtParams, LinearParams, Member
 from millrace.split import Fold
@@ -102,9 +103,8 @@ class Trials:
         features, X, held = self._seen(member, fold, number)
         drawn = draw(rows.y[fold.fit], rows.weight_of(fold.fit), rows.target, spec.models, spec.seed)
         watched = Watched(held, rows.y[fold.predict], rows.weight_of(fold.predict), drawn.shift, deadline, give_up)
-        X = X if len(drawn.kept) == len(fold.fit) else X[drawn.kept]
         y = rows.y[fold.fit][drawn.kept]
-        fitted = family.fit(X, y, rows.target, member.params, spec.seed, watched, drawn.weight)
+        fitted = family.fit(drawn.of(X), y, rows.target, member.params, spec.seed, watched, drawn.weight)
         fitted = structs.replace(fitted, shift=drawn.shift)
         return Part(features, fitted), scores_of(fitted, held, rows)
 
@@ -112,8 +112,7 @@ class Trials:
         """Features with the matrices of the fitted and of the predicted rows, kept while there is room."""
         family = FAMILIES[member.family]
         if member.family == "baseline":
-            features = self.rows.encoders(fold.fit[:100], member)
-            return features, np.empty((len(fold.fit), 0)), np.empty((len(fold.predict), 0))
+            return Features([], []), np.empty((len(fold.fit), 0)), np.empty((len(fold.predict), 0))
         key = (number, family.REPRESENTATION, str(sorted(member.encode.items())))
         if key not in self._matrices:
             features = self.rows.encoders(fold.fit, member)

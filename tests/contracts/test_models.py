@@ -213,10 +213,8 @@ CALIBRATED = {("binary", "sigmoid"), ("binary", "isotonic"), ("multiclass", "sig
 @pytest.mark.parametrize("calibration", CALIBRATIONS)
 @pytest.mark.parametrize("task", list(TARGETS))
 def test_averages_shifts_and_calibration_in_the_graph(task: str, calibration: Calibration | None, count: int) -> None:
-    if calibration is not None and (
-        task == "regression" or (task == "multiclass" and calibration.method == "isotonic")
-    ):
-        return
+    if calibration is not None and (task, calibration.method) not in CALIBRATED:
+        pytest.skip("no such calibration for this task")
     parts = parts_of(task)[:count]
     X, _ = data(task, 500, 9, False)
     frame = pl.DataFrame({f"f{at}": X[:, at].astype(np.float64) for at in range(WIDTH)})
