@@ -8,20 +8,24 @@ from msgspec import structs
 
 from millrace.features import ALTERNATIVES
 from millrace.models import FAMILIES, Pruned
-from millrace.spec import Encode, GbdtParams, Kind, LinearParams, Member
+from millrace.spec import Encode, Family, GbdtParams, Kind, LinearParams, Member
 from millrace.train.rows import Rows
 from millrace.train.trial import Candidate, Trials
 
 _STARTUP_TRIALS = 6
+_OTHER_FAMILY_EVERY = 4
+"""Of so many searched trials one goes to a family that is not the best so far."""
+_KEPT_PERCENT, _SAFE_STEPS = 75.0, 5
+"""Only the worst are given up, and not early: deep trees learn faster at first than those that end better."""
 _OFTEN_GOOD: list[dict[str, Any]] = [
-    {"family": "gbdt", "gbdt.categorical": 2, "learning_rate": 0.03, "leaves": 63, "gbdt.l2": 1.0,
+    {"family": "gbdt", "categorical": 2, "learning_rate": 0.03, "leaves": 63, "l2": 1.0,
      "column_fraction": 0.6, "row_fraction": 0.8, "extra_random": False},
-    {"family": "linear", "linear.numeric": 1, "linear.categorical": 0, "linear.vector": 0, "l2": 1e-3},
-    {"family": "gbdt", "gbdt.categorical": 0, "learning_rate": 0.03, "leaves": 24, "gbdt.l2": 5.0,
+    {"family": "linear", "numeric": 1, "categorical": 0, "vector": 0, "l2": 1e-3},
+    {"family": "gbdt", "categorical": 0, "learning_rate": 0.03, "leaves": 24, "l2": 5.0,
      "column_fraction": 0.5, "row_fraction": 0.7, "extra_random": False},
-    {"family": "gbdt", "gbdt.categorical": 2, "learning_rate": 0.03, "leaves": 160, "gbdt.l2": 3.0,
+    {"family": "gbdt", "categorical": 2, "learning_rate": 0.03, "leaves": 160, "l2": 3.0,
      "column_fraction": 0.5, "row_fraction": 0.8, "extra_random": False},
-    {"family": "linear", "linear.numeric": 2, "linear.categorical": 2, "linear.vector": 0, "l2": 1e-5},
+    {"family": "linear", "numeric": 2, "categorical": 2, "vector": 0, "l2": 1e-5},
 ]  # fmt: skip
 """Points of the space that do well on many tables, in the order in which they are tried."""
 
@@ -49,15 +53,14 @@ def _with_objective(params: GbdtParams, rows: Rows) -> GbdtParams:
     return params
 
 
-def suggest(asked: Any, rows: Rows) -> Member:
-    """A member from a point of Optuna's."""
+def suggest(asked: Any, family: Family, rows: Rows) -> Member:
+    """A member of a family from a point of Optuna's."""
     models = rows.system.models
-    family = asked.suggest_categorical("family", _searched(rows))
     kinds = {column.kind for column in rows.columns}
     encode: dict[Kind, list[Encode]] = {}
     for kind, ways in ALTERNATIVES[FAMILIES[family].REPRESENTATION].items():
         if kind in kinds:
-            encode[kind] = ways[asked.suggest_categorical(f"{family}.{kind}", list(range(len(ways))))]
+            encode[kind] = ways[asked.suggest_categorical(kind, list(range(len(ways))))]
     if family == "linear":
         return Member(
             family=family, encode=encode, linear=LinearParams(l2=asked.suggest_float("l2", 1e-7, 0.1, log=True))
@@ -68,7 +71,7 @@ def suggest(asked: Any, rows: Rows) -> Member:
         learning_rate=asked.suggest_float("learning_rate", 0.015, 0.2, log=True),
         leaves=asked.suggest_int("leaves", 6, 255, log=True),
         min_rows_per_leaf=asked.suggest_int("min_rows_per_leaf", 2, most, log=True),
-        l2=asked.suggest_float("gbdt.l2", 1e-3, 30.0, log=True),
+        l2=asked.suggest_float("l2", 1e-3, 30.0, log=True),
         column_fraction=asked.suggest_float("column_fraction", 0.3, 1.0),
         row_fraction=asked.suggest_float("row_fraction", 0.5, 1.0),
         extra_random=asked.suggest_categorical("extra_random", [False, True]),
@@ -77,15 +80,15 @@ def suggest(asked: Any, rows: Rows) -> Member:
     return Member(family=family, encode=encode, gbdt=_with_objective(params, rows))
 
 
-def _searched(rows: Rows) -> list[str]:
+def _searched(rows: Rows) -> list[Family]:
     return [family for family in rows.system.models.candidates if family != "baseline"]
 
 
 def search(trials: Trials, rows: Rows, deadline: float, watch: Callable[[str], None]) -> list[Candidate]:
     """Tries members until the budget's trials are made or the time is up; the first always runs.
 
-    A trial whose family has never been fast enough for the time that is left is not begun, and one that is worse than
-    the median of the others at the same point is given up.
+    A trial whose family has never been fast enough for the time that is left is not begun, and one that is among the
+    worst quarter at the same point is given up.
     """
     budget = rows.system.models.search.trials
     found: list[Candidate] = []
@@ -103,35 +106,48 @@ def search(trials: Trials, rows: Rows, deadline: float, watch: Callable[[str], N
 
     for member in stated_members(rows):
         attempt(member, "stated")
-    if budget and _searched(rows):
-        study = _study(rows)
-        for _ in range(budget - len(found)):
-            if time.perf_counter() >= deadline or all(
-                time.perf_counter() + 0.7 * least > deadline for least in seconds.values()
-            ):
-                break
-            asked = study.ask()
-            member = suggest(asked, rows)
-            try:
-                tried = attempt(member, "searched", _pruner(asked))
-            except Pruned:
-                study.tell(asked, state=_state("PRUNED"))
-                continue
-            study.tell(asked, tried.cost if tried else None, None if tried else _state("FAIL"))
+    families = _searched(rows)
+    studies = {family: _study(family, rows) for family in families} if budget else {}
+    known = [family for point in _OFTEN_GOOD for family in families if family == point["family"]]
+    for number in range(budget - len(found) if families else 0):
+        now = time.perf_counter()
+        if now >= deadline or all(now + 0.7 * least > deadline for least in seconds.values()):
+            break
+        family = known[number] if number < len(known) else _next_family(families, found, number)
+        asked = studies[family].ask()
+        try:
+            tried = attempt(suggest(asked, family, rows), "searched", _pruner(asked))
+        except Pruned:
+            studies[family].tell(asked, state=_state("PRUNED"))
+            continue
+        studies[family].tell(asked, tried.cost if tried else None, None if tried else _state("FAIL"))
     return found
 
 
-def _study(rows: Rows) -> Any:
+def _next_family(families: list[Family], found: list[Candidate], number: int) -> Family:
+    """The family of the best candidate so far, and now and then another in turn."""
+    best = min(
+        families,
+        key=lambda family: min((one.cost for one in found if one.member.family == family), default=float("inf")),
+    )
+    others = [family for family in families if family != best]
+    turn, rest = divmod(number, _OTHER_FAMILY_EVERY)
+    return others[turn % len(others)] if others and rest == 0 else best
+
+
+def _study(family: Family, rows: Rows) -> Any:
+    """One study for each family: given up trials of one family must not speak against it beside another."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = optuna.samplers.TPESampler(seed=rows.system.seed, n_startup_trials=_STARTUP_TRIALS)
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=1)
+    pruner = optuna.pruners.PercentilePruner(_KEPT_PERCENT, n_startup_trials=4, n_warmup_steps=_SAFE_STEPS)
     study = optuna.create_study(sampler=sampler, pruner=pruner)
     leaf = max(2, min(20, len(rows.parts.train) // 100))
     for point in _OFTEN_GOOD:
-        if point["family"] in rows.system.models.candidates:
-            study.enqueue_trial(point | ({"min_rows_per_leaf": leaf} if point["family"] == "gbdt" else {}))
+        if point["family"] == family:
+            settings = {name: value for name, value in point.items() if name != "family"}
+            study.enqueue_trial(settings | ({"min_rows_per_leaf": leaf} if family == "gbdt" else {}))
     return study
 
 
