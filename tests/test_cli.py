@@ -14,7 +14,7 @@ from tests.conftest import Runs, make_table
 
 ROWS = "\n".join(f"{number},{number % 7},{'ab'[number % 2]},{number % 3 == 0}" for number in range(200))
 TABLE = "id,x,c,y\n" + ROWS + "\n"
-SPEC = "name: a\ngoal: {target: y}\ndata: {source: t.csv, id: id}\n"
+SPEC = "name: a\ngoal: {target: y}\ndata: {source: t.csv, id: id}\nmodels: {search: {trials: 0}}\n"
 
 
 def millrace(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -108,6 +108,34 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "a window of no events": (
         lambda folder: write(folder, spec=SPEC + "features: {windows: [{name: w, events: e, key: c}]}\n"),
         "no events 'e'",
+    ),
+    "a class without rows": (
+        lambda folder: write(folder, spec=SPEC.replace("trials: 0}", "trials: 0}, class_weight: {maybe: 2}")),
+        "no class 'maybe'",
+    ),
+    "a decision about a number": (
+        lambda folder: write(folder, spec=goal(target="x", task="regression", decision="{by: f1}")),
+        "only a binary task has one",
+    ),
+    "a secondary metric of another task": (
+        lambda folder: write(folder, spec=goal(secondary="[rmse]")),
+        "goal.secondary: 'rmse' with task binary",
+    ),
+    "a weight that is text": (
+        lambda folder: write(folder, spec=SPEC.replace("id: id", "weight: c")),
+        "data.weight: 'c' holds String values",
+    ),
+    "a weight that is not there": (
+        lambda folder: write(folder, spec=SPEC.replace("id: id", "weight: w")),
+        "data.weight: no column 'w'",
+    ),
+    "a cross of numbers": (
+        lambda folder: write(folder, spec=SPEC + "features: {crosses: [[x, c]]}\n"),
+        "'x' is numeric; expected categorical columns",
+    ),
+    "text that is numbers": (
+        lambda folder: write(folder, spec=SPEC + "features: {columns: {x: {kind: text}}}\n"),
+        "'text' for a column of",
     ),
     "a reserved name": (lambda folder: write(folder, TABLE.replace("x,c", "prediction,c", 1)), "a column 'prediction'"),
     "a latin-1 file called utf-8": (
@@ -230,3 +258,19 @@ def test_a_folder_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
     (tmp_path / ".millrace").write_text("a file where a folder should be")
     done = millrace("run", tmp_path)
     assert done.returncode == 1 and "cannot be written" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_explore_tells_of_columns_and_leaks(tmp_path: Path) -> None:
+    rows = "".join(f"{n},{n % 7},{'ab'[n % 2]},{n % 3 == 0},{int(n % 3 == 0)}\n" for n in range(300))
+    (tmp_path / "t.csv").write_text("id,x,c,y,told\n" + rows)
+    (tmp_path / "system.yaml").write_text(SPEC)
+    told = millrace("explore", tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert "leak.copy" in told.stdout and "y: binary, false 66.7%, true 33.3%" in told.stdout
+    done = millrace("explore", tmp_path, "--json")
+    document = json.loads(done.stdout)
+    assert [one["check"] for one in document["findings"]] == ["leak.copy"]
+    assert document["relations"]["told"] > 0.9 > document["relations"]["x"] and "id" not in document["relations"]
+    assert json.loads(Path(document["path"]).read_text())["rows"] == document["rows"]
+    run = json.loads(millrace("run", tmp_path, "--json").stdout)
+    assert "leak.copy" in [one["check"] for one in run["findings"]]

@@ -8,7 +8,9 @@ from millrace.spec import Member
 from millrace.train.trial import Candidate, Judge
 
 Vector = npt.NDArray[np.float64]
-_POOL, _PICKS, _MOST_MEMBERS = 12, 12, 4
+POOL = 12
+"""The best candidates, from which an average is picked."""
+_PICKS, _MOST_MEMBERS = 12, 4
 _MOST_ROWS = 30_000
 
 
@@ -26,7 +28,7 @@ def select(candidates: list[Candidate], y: Vector, weight: Vector | None, judge:
     Candidates are picked greedily, with replacement, as long as the judge likes the average better. Whether that pays
     is told on rows that had no part in the picking: each half of the rows is predicted by what was picked on the other.
     """
-    pool = sorted(candidates, key=lambda candidate: candidate.cost)[:_POOL]
+    pool = sorted(candidates, key=lambda candidate: candidate.cost)[:POOL]
     if len(pool) < 2:
         return []
     halves = np.random.default_rng(seed).permutation(len(y)) % 2

@@ -12,7 +12,7 @@ from millrace.errors import Finding, InputError
 from millrace.models import calibrate
 from millrace.spec import Calibration, Member
 from millrace.split import Fold, folds
-from millrace.train.average import averaged, select
+from millrace.train.average import POOL, averaged, select
 from millrace.train.calibration import choose_calibration
 from millrace.train.latency import p99_ms
 from millrace.train.rows import Rows
@@ -56,8 +56,8 @@ def choose(rows: Rows, judge: Judge, watch: Callable[[str], None]) -> Choice:
     trials = Trials(rows, plan, judge, watch)
     baseline = trials(Member(family="baseline"), "stated")
     if models.members:
-        found = [structs.replace(trials(member, "stated"), member=member) for member in models.members]
-        members, why = models.members, {"models": "as stated"}
+        found = [trials(member, "stated") for member in models.members]
+        members, why = [one.member for one in found], {"models": "as stated"}
         findings: list[Finding] = []
     else:
         found = [one for one in search(trials, rows, deadline, watch) if one.member.family != "baseline"] or [baseline]
@@ -85,32 +85,40 @@ def _pick(
 ) -> tuple[list[Member], dict[str, str], list[Finding]]:
     """The average that pays, else the best candidate; no slower one than the requirements allow."""
     metric, bound = rows.system.goal.metric, rows.system.requirements.latency_p99_ms
-    fits, findings = found, []
-    if bound is not None and found[0].member.family != "baseline":
-        slow = {id(one): p99_ms([one.part], rows) for one in found}
-        fits = [one for one in found if slow[id(one)] <= bound]
-        if not fits:
-            fits = [min(found, key=lambda one: slow[id(one)])]
-            least = slow[id(fits[0])]
-            message = f"no candidate answers in {bound:g} ms; the fastest, which was taken, has a p99 of {least:.3g} ms"
-            findings = [Finding("train.latency", [], "error", message, {"p99_ms": least, "bound_ms": bound})]
-    best = min(fits, key=lambda one: one.cost)
-    why = f"the best {metric} of {len(found)}" + (
-        "" if len(fits) == len(found) else f", {len(fits)} of them fast enough"
-    )
+    fits, findings = _fast_enough(sorted(found, key=lambda one: one.cost), bound, rows)
+    why = f"the best {metric} of {len(found)}" + ("" if bound is None else " that is fast enough")
     members = select(fits, y, weight, judge, rows.system.seed)
-    if members and bound is not None:
-        own = [next(one for one in fits if _is_of(member, one)) for member in members]
-        parts = [structs.replace(one.part, weight=member.weight) for one, member in zip(own, members, strict=True)]
-        if p99_ms(parts, rows) > bound:
-            return [best.member], {"models": why + "; an average would be better, but too slow"}, findings
-    if members:
-        return (
-            members,
-            {"models": f"an average of {len(members)} of {len(found)} is better than the best alone"},
-            findings,
-        )
-    return [best.member], {"models": why}, findings
+    if not members:
+        return [fits[0].member], {"models": why}, findings
+    own = [next(one for one in fits if _is_of(member, one)) for member in members]
+    parts = [structs.replace(one.part, weight=member.weight) for one, member in zip(own, members, strict=True)]
+    if bound is not None and p99_ms(parts, rows) > bound:
+        return [fits[0].member], {"models": why + "; an average would be better, but too slow"}, findings
+    why = f"an average of {len(members)} of {len(found)} is better than the best alone"
+    return members, {"models": why}, findings
+
+
+def _fast_enough(ranked: list[Candidate], bound: float | None, rows: Rows) -> tuple[list[Candidate], list[Finding]]:
+    """The best candidates that answer within `bound` milliseconds, as many as an average might be picked from.
+
+    Where none does it is the fastest, and a finding says so.
+    """
+    if bound is None or ranked[0].member.family == "baseline":
+        return ranked, []
+    fits: list[Candidate] = []
+    slow: list[tuple[float, Candidate]] = []
+    for one in ranked:
+        p99 = p99_ms([one.part], rows)
+        if p99 <= bound:
+            fits.append(one)
+        slow.append((p99, one))
+        if len(fits) == POOL:
+            break
+    if fits:
+        return fits, []
+    least, fastest = min(slow, key=lambda pair: pair[0])
+    message = f"no candidate answers in {bound:g} ms; the fastest, which was taken, has a p99 of {least:.3g} ms"
+    return [fastest], [Finding("train.latency", [], "error", message, {"p99_ms": least, "bound_ms": bound})]
 
 
 def _plan(rows: Rows) -> Plan:

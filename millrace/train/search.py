@@ -16,7 +16,8 @@ _STARTUP_TRIALS = 6
 _OTHER_FAMILY_EVERY = 4
 """Of so many searched trials one goes to a family that is not the best so far."""
 _KEPT_PERCENT, _SAFE_STEPS = 75.0, 5
-"""Only the worst are given up, and not early: deep trees learn faster at first than those that end better."""
+"""Only the worst are given up, and within a fit not early: deep trees learn faster at first than those that end
+better."""
 _OFTEN_GOOD: list[dict[str, Any]] = [
     {"family": "gbdt", "categorical": 2, "learning_rate": 0.03, "leaves": 63, "l2": 1.0,
      "column_fraction": 0.6, "row_fraction": 0.8, "extra_random": False},
@@ -107,7 +108,8 @@ def search(trials: Trials, rows: Rows, deadline: float, watch: Callable[[str], N
     for member in stated_members(rows):
         attempt(member, "stated")
     families = _searched(rows)
-    studies = {family: _study(family, rows) for family in families} if budget else {}
+    single = len(trials.plan.folds) == 1
+    studies = {family: _study(family, rows, single) for family in families} if budget else {}
     known = [family for point in _OFTEN_GOOD for family in families if family == point["family"]]
     for number in range(budget - len(found) if families else 0):
         now = time.perf_counter()
@@ -135,13 +137,18 @@ def _next_family(families: list[Family], found: list[Candidate], number: int) ->
     return others[turn % len(others)] if others and rest == 0 else best
 
 
-def _study(family: Family, rows: Rows) -> Any:
-    """One study for each family: given up trials of one family must not speak against it beside another."""
+def _study(family: Family, rows: Rows, single: bool) -> Any:
+    """One study for each family: given up trials of one family must not speak against it beside another.
+
+    With a `single` fold trials are compared while they fit, else after each fold.
+    """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = optuna.samplers.TPESampler(seed=rows.system.seed, n_startup_trials=_STARTUP_TRIALS)
-    pruner = optuna.pruners.PercentilePruner(_KEPT_PERCENT, n_startup_trials=4, n_warmup_steps=_SAFE_STEPS)
+    pruner = optuna.pruners.PercentilePruner(
+        _KEPT_PERCENT, n_startup_trials=4, n_warmup_steps=_SAFE_STEPS if single else 1
+    )
     study = optuna.create_study(sampler=sampler, pruner=pruner)
     leaf = max(2, min(20, len(rows.parts.train) // 100))
     for point in _OFTEN_GOOD:

@@ -121,7 +121,7 @@ data: {source: rows.parquet, id: row, time: at, events: {clicks: {source: clicks
 features:
   exclude: [owner]
   windows: [{name: recent, events: clicks, key: owner, over: [1h]}]
-models: {candidates: [gbdt]}
+models: {candidates: [gbdt], search: {trials: 0}}
 """
     )
     result = run(tmp_path)
