@@ -10,7 +10,7 @@ from millrace.train.trial import Candidate, Judge
 Vector = npt.NDArray[np.float64]
 POOL = 12
 """The best candidates, from which an average is picked."""
-_PICKS, _MOST_MEMBERS = 12, 4
+_PICKS, _MOST_MEMBERS, _FOLDS = 12, 4, 5
 _MOST_ROWS = 30_000
 
 
@@ -26,15 +26,16 @@ def select(candidates: list[Candidate], y: Vector, weight: Vector | None, judge:
     """The members of the average with their weights; none where it is not better for certain than the best alone.
 
     Candidates are picked greedily, with replacement, as long as the judge likes the average better. Whether that pays
-    is told on rows that had no part in the picking: each half of the rows is predicted by what was picked on the other.
+    is told on rows that had no part in the picking: each fifth of the rows is predicted by what was picked, and by the
+    best alone, on the others.
     """
-    pool = sorted(candidates, key=lambda candidate: candidate.cost)[:POOL]
+    pool = _pool(candidates)
     if len(pool) < 2:
         return []
-    halves = np.random.default_rng(seed).permutation(len(y)) % 2
+    dealt = np.random.default_rng(seed).permutation(len(y)) % _FOLDS
     together, alone = np.empty_like(pool[0].scores), np.empty_like(pool[0].scores)
-    for half in (0, 1):
-        seen, unseen = np.flatnonzero(halves == half), np.flatnonzero(halves != half)
+    for fold in range(_FOLDS):
+        seen, unseen = np.flatnonzero(dealt != fold), np.flatnonzero(dealt == fold)
         shares = _greedy(pool, y, weight, judge, seen)
         together[unseen] = averaged([pool[at].scores[unseen] for at in shares], list(shares.values()))
         best = _best(pool, y, weight, judge, seen)
@@ -45,6 +46,14 @@ def select(candidates: list[Candidate], y: Vector, weight: Vector | None, judge:
     shares = _greedy(pool, y, weight, judge, np.arange(len(y)))
     total = sum(shares.values())
     return [structs.replace(pool[at].member, weight=share / total) for at, share in shares.items()]
+
+
+def _pool(candidates: list[Candidate]) -> list[Candidate]:
+    """The best candidates, and the best of each family: what errs differently helps most."""
+    ranked = sorted(candidates, key=lambda candidate: candidate.cost)
+    families = {one.member.family for one in ranked}
+    diverse = [one for family in sorted(families) for one in [one for one in ranked if one.member.family == family][:3]]
+    return ranked[:POOL] + [one for one in diverse if not any(one is other for other in ranked[:POOL])]
 
 
 def _best(pool: list[Candidate], y: Vector, weight: Vector | None, judge: Judge, rows: npt.NDArray[np.int64]) -> int:

@@ -20,8 +20,9 @@ from millrace.train.search import search
 from millrace.train.trial import Candidate, Judge, Plan, Trials
 
 FOLDS = 5
-ENOUGH_VALIDATION_ROWS = 2_000
-"""With fewer validation rows the choice is made on out-of-fold predictions of train and validation together."""
+ENOUGH_VALIDATION_ROWS, ENOUGH_OF_A_CLASS = 2_000, 200
+"""With fewer validation rows, or fewer of the rarer class in a binary task, the choice is made on out-of-fold
+predictions of train and validation together: the best of many candidates by a few events is the luckiest one."""
 
 
 class Choice(Struct, frozen=True):
@@ -123,19 +124,30 @@ def _fast_enough(ranked: list[Candidate], bound: float | None, rows: Rows) -> tu
 
 def _plan(rows: Rows) -> Plan:
     parts = rows.parts
-    if len(parts.validation) >= ENOUGH_VALIDATION_ROWS:
+    few = _too_few(rows)
+    if not few:
         plan = [Fold(parts.train, parts.validation)]
         method = f"{len(parts.validation)} validation rows"
     else:
         strata = rows.y.astype(np.int64) if rows.target.classes else None
         plan = folds(parts, strata, FOLDS, rows.system.seed)
         kind = "each block predicted from the past" if parts.order is not None else "out-of-fold predictions"
-        method = f"{len(plan)} folds ({kind}), for fewer than {ENOUGH_VALIDATION_ROWS} validation rows"
+        method = f"{len(plan)} folds ({kind}), for {few}"
     if rows.target.classes:
         for fold in plan:
             _refuse_one_class(rows, fold.fit, "the rows to fit on")
         _refuse_one_class(rows, np.concatenate([fold.predict for fold in plan]), "the rows that judge candidates")
     return Plan(plan, np.concatenate([fold.predict for fold in plan]), method)
+
+
+def _too_few(rows: Rows) -> str:
+    """Why the validation rows are too few to choose by; nothing where they are enough."""
+    judges = rows.y[rows.parts.validation]
+    if len(judges) < ENOUGH_VALIDATION_ROWS:
+        return f"fewer than {ENOUGH_VALIDATION_ROWS} validation rows"
+    if rows.target.task == "binary" and np.bincount(judges.astype(np.int64), minlength=2).min() < ENOUGH_OF_A_CLASS:
+        return f"fewer than {ENOUGH_OF_A_CLASS} validation rows of the rarer class"
+    return ""
 
 
 def _refuse_one_class(rows: Rows, some: npt.NDArray[np.int64], label: str) -> None:

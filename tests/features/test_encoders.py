@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from millrace.features import REPRESENTATIONS, Features, fit_features, open_session, plan_columns
-from millrace.features.levels import Levels
 from millrace.models import compile_features
 from millrace.spec import ColumnSpec
 from millrace.spec import Features as FeaturesSpec
@@ -242,11 +241,6 @@ def test_two_columns_of_every_kind_do_not_mix() -> None:
             expected = open_session(compile_features(alone)).column("features", frame)
             at = [whole.names.index(name) for name in alone.names]
             assert np.array_equal(found[:, at], expected, equal_nan=True)
-
-
-def test_rare_levels_grow_with_the_table() -> None:
-    assert Levels({"a": 100}, 0).least == 2
-    assert Levels({"a": 10**6}, 0).least == 10
 
 
 def test_whole_numbers_and_floats_are_one_category() -> None:
