@@ -4,9 +4,10 @@ from millrace.features.bag import Bag, product
 from millrace.features.compile import Inputs, add_encoders, add_features, add_sources, groups_of
 from millrace.features.encoders import ALTERNATIVES, DEFAULTS, ENCODERS, REPRESENTATIONS, Representation
 from millrace.features.feeds import GROUPS, Feeds, feeds_from_frame
-from millrace.features.fit import Encoded, Features, fit_features, plan_columns, refit_means
+from millrace.features.fit import Encoded, Features, fit_features, refit_means
 from millrace.features.front import coded_feeds, without_front
 from millrace.features.graph import Graph
+from millrace.features.plan import plan_columns
 from millrace.features.session import Session, open_session
 from millrace.features.sparse import described, outputs_of
 from millrace.features.target import Target, encode_target, target_of
