@@ -51,6 +51,7 @@ def fit(
         "bagging_fraction": params.row_fraction,
         "bagging_freq": 1 if params.row_fraction < 1 else 0,
         "extra_trees": params.extra_random,
+        "max_bin": params.bins,
         "seed": seed,
         "deterministic": True,
         "force_row_wise": True,

@@ -155,8 +155,9 @@ class LinearParams(_Node, frozen=True):
 class GbdtParams(_Node, frozen=True):
     """LightGBM trees. With `rounds` left out, early stopping chooses it; `early_stopping` is in rounds.
 
-    `row_fraction` of the rows are drawn anew for each tree; `extra_random` draws thresholds at random. The `objective`
-    follows from the goal's metric where it is left out; `quantile` is that of the objective of this name.
+    A number's values are told apart in `bins`. `row_fraction` of the rows are drawn anew for each tree; `extra_random`
+    draws thresholds at random. The `objective` follows from the goal's metric where it is left out; `quantile` is that
+    of the objective of this name.
     """
 
     objective: Literal["binary", "multiclass", "regression", "regression_l1", "mape", "quantile"] | None = None
@@ -169,7 +170,8 @@ class GbdtParams(_Node, frozen=True):
     column_fraction: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.8
     row_fraction: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
     extra_random: bool = False
-    max_rounds: Count = 2000
+    bins: Annotated[int, Meta(ge=2, le=65535)] = 255
+    max_rounds: Count = 5000
     early_stopping: Count = 50
     rounds: Count | None = None
 
