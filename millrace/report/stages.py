@@ -8,6 +8,7 @@ from millrace.report.page import number
 def stages(document: dict[str, Any]) -> list[dict[str, Any]]:
     """The flow as it is drawn: what each stage did, and its seconds."""
     rows, seconds = document["rows"], document["seconds"]
+    noticed = sum(one["check"].startswith(("leak.", "split.")) for one in document["findings"])
     used = sum(column["kind"] != "ignored" for column in document["columns"])
     total = sum(rows[part] for part in ("train", "validation", "test", "purged"))
     judged = document["metric"]
@@ -15,7 +16,7 @@ def stages(document: dict[str, Any]) -> list[dict[str, Any]]:
         "tables": f"{total:,} rows × {len(document['columns'])} columns",
         "split": f"by {document['split']}: {rows['train']:,} / {rows['validation']:,} / {rows['test']:,}",
         "features": f"{used} columns are inputs",
-        "explore": f"{sum(one['check'].startswith(('leak.', 'split.')) for one in document['findings'])} findings",
+        "explore": f"{noticed} finding{'s' * (noticed != 1)}",
         "train": f"{len(document['candidates'])} candidates",
         "refit": f"{document['winner']['family']} on {rows['fitted']:,} rows",
         "evaluate": f"test {judged['name']} {number(judged['test'])}",
