@@ -26,17 +26,8 @@ def known(state: Levels) -> list[str]:
 
 def names(column: str, state: Levels) -> list[str]:
     """`COLUMN=value` for each value, then `COLUMN=<rare>` and `COLUMN=<missing>` where training rows had some."""
-    return _names(column, state, MOST)
-
-
-def wide_names(column: str, state: Levels) -> list[str]:
-    """The names of a bag's entries."""
-    return [f"{column}={word}" for word in ["<missing>", "<rare>", *known(state)]]
-
-
-def _names(column: str, state: Levels, most: int) -> list[str]:
-    rare = ["<rare>"] if state.rare_rows(most) else []
-    words = [*state.known(most), *rare, *(["<missing>"] if state.missing else [])]
+    rare = ["<rare>"] if state.rare_rows(MOST) else []
+    words = [*state.known(MOST), *rare, *(["<missing>"] if state.missing else [])]
     return [f"{column}={word}" for word in words]
 
 
@@ -64,4 +55,4 @@ def _codes(state: Levels) -> list[int]:
     return codes + ([RARE] if state.rare_rows(MOST) else []) + ([MISSING] if state.missing else [])
 
 
-__all__ = ["bags", "fit", "is_wide", "known", "merge", "names", "nodes", "wide_names"]
+__all__ = ["bags", "fit", "is_wide", "known", "merge", "names", "nodes"]

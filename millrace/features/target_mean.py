@@ -14,7 +14,6 @@ from msgspec import Struct
 from millrace.features.graph import Graph
 from millrace.features.levels import Levels
 
-MOST_CLASSES = 20
 _LEAST_M, _MOST_M = 1.0, 1000.0
 
 

@@ -65,13 +65,13 @@ def fit(column: pl.Series) -> Vocabulary:
         pl.when(pl.col("row") == pl.col("row").shift(-1)).then(pl.col("word").shift(-1)).alias("next")
     ).drop_nulls("next")
     pairs = beside.select("row", (pl.col("word") + " " + pl.col("next")).alias("pair"))
-    counts, lengths = _texts_with(folded, "word"), Counter[str]()
+    counts = _texts_with(folded, "word")
     in_word = {word: sorted(_runs_of(word)) for word in counts}
     exploded = folded.unique().with_columns(
         pl.col("word").replace_strict(in_word, return_dtype=pl.List(pl.String)).alias("run")
     )
-    lengths.update(_texts_with(exploded.select("row", "run").explode("run"), "run"))
-    return Vocabulary(len(texts), int((texts == "").sum()), counts, _texts_with(pairs, "pair"), dict(lengths), written)
+    runs = _texts_with(exploded.select("row", "run").explode("run"), "run")
+    return Vocabulary(len(texts), int((texts == "").sum()), counts, _texts_with(pairs, "pair"), runs, written)
 
 
 def _texts_with(frame: pl.DataFrame, name: str) -> dict[str, int]:
