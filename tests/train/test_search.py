@@ -12,7 +12,7 @@ import pytest
 import millrace
 from millrace.errors import InputError
 from millrace.evaluate import Judge, metrics
-from millrace.features import Target
+from millrace.features import Features, Target
 from millrace.flow import Run
 from millrace.models import FAMILIES, Fitted, Part, Pruned, Watched
 from millrace.spec import GbdtParams, Member
@@ -87,7 +87,7 @@ def test_a_fit_that_is_given_up_says_so() -> None:
 
 def candidate(name: float, scores: np.ndarray, y: np.ndarray, judge: Judge) -> Candidate:
     member = Member(family="gbdt", gbdt=GbdtParams(l2=name))
-    part = Part(None, Fitted("gbdt", None, None))  # type: ignore[arg-type]
+    part = Part(Features([], []), Fitted("gbdt", None, None))
     return Candidate(member, scores, judge.value(y, scores), judge.cost(y, scores), 0.0, part, "searched")
 
 
