@@ -1,5 +1,9 @@
 """Real tables for the quality benchmark, from a data folder beside the repository (`MILLRACE_DATA`, or
-`../shared/data`)."""
+`../shared/data`).
+
+Test rows are a random quarter, so a clock would let a model look up a test row's neighbours in time (a session's other
+clicks, the same day's weather). Times are typed as such, and every peer sees their parts alone.
+"""
 
 import gzip
 import os
@@ -82,7 +86,8 @@ def deskdrop() -> Case:
     table = _csv("feed_deskdrop/users_interactions.csv.gz")
     strong = (pl.col("eventType") != "VIEW").cast(pl.Int64).alias("strong")
     ids = pl.col("contentId", "personId", "sessionId").cast(pl.String)
-    return Case(table.with_columns(ids, strong).drop("eventType"), "strong", "binary", "roc_auc")
+    at = pl.from_epoch("timestamp").cast(pl.Datetime("us"))
+    return Case(table.with_columns(ids, strong, at).drop("eventType"), "strong", "binary", "roc_auc")
 
 
 def flights_late() -> Case:
@@ -118,7 +123,8 @@ def movielens() -> Case:
     whole = ratings.join(read("users.dat.gz", ["user", "gender", "age", "occupation", "zip"]), on="user", how="left")
     whole = whole.join(read("movies.dat.gz", ["movie", "title", "genres"]), on="movie", how="left").drop("title")
     numbers = pl.col("rating", "time", "age").cast(pl.Int64)
-    return Case(whole.with_columns(numbers).gather_every(4), "rating", "regression", "rmse")
+    at = pl.from_epoch("time").cast(pl.Datetime("us"))
+    return Case(whole.with_columns(numbers).with_columns(at).gather_every(4), "rating", "regression", "rmse")
 
 
 def digits() -> Case:

@@ -1,7 +1,7 @@
 """What others would fit to the same rows: each function takes train and test tables and returns predictions of the
 test.
 
-The glue is what a careful user writes: text columns as categories, dates as their parts, free text as tf-idf.
+The glue is what a careful user writes: text columns as categories, times as their parts, free text as tf-idf.
 FLAML runs in an environment of its own (see `quality.py`): this file imports nothing of Millrace.
 """
 
@@ -18,15 +18,15 @@ _WORDS = 4
 
 
 def prepared(train: pd.DataFrame, test: pd.DataFrame, target: str) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-    """Both tables without the target, dates as parts and text as shared categories; and the columns of free text."""
+    """Both tables without the target, times as parts and text as shared categories; and the columns of free text."""
     both = pd.concat([train, test], keys=["train", "test"]).drop(columns=target)
     texts = []
     for name in list(both.columns):
         values = both[name]
         if pd.api.types.is_datetime64_any_dtype(values):
-            for part in ("month", "day", "dayofweek", "hour", "minute"):
+            for part in ("month", "day", "dayofweek", "hour", "minute", "second"):
                 both[f"{name}_{part}"] = getattr(values.dt, part)
-            both[name] = values.astype("int64") // 10**9
+            both = both.drop(columns=name)
         elif not pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
             words = values.dropna().astype(str).map(lambda text: len(text.split())).mean()
             if words >= _WORDS and values.nunique() > len(values) / 20:

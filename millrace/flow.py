@@ -1,6 +1,5 @@
 """The spine: from a spec to a bundle, one call per room, top to bottom."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,25 +7,11 @@ import msgspec
 import polars as pl
 from msgspec import Struct
 
-from millrace import (
-    __version__,
-    bundle,
-    evaluate,
-    events,
-    features,
-    predict,
-    report,
-    spec,
-    split,
-    tables,
-    train,
-)
+from millrace import evaluate, events, features, predict, record, report, spec, split, tables, train
 from millrace.errors import Finding, InputError
 from millrace.explore import balance, leaks, relations, split_checks
 from millrace.report import Steps, Watch, quiet
 from millrace.spec import Answers, System
-
-GOLDEN_ROWS = 5
 
 
 class Run(Struct, frozen=True):
@@ -71,16 +56,15 @@ def run(system: System, watch: Watch = quiet) -> Run:
     schema = _schema(system, rows.columns, refitted.columns)
     predictor = predict.Predictor(refitted.model, schema, system.name, 0)
     tested = step("evaluate", predictor.predict_frame, rows.frame[rows.parts.test])
-    scores = predictor.scores(tested)
-    judged = step("evaluate", _evaluate, rows, choice, scores, threshold)
+    judged = step("evaluate", _assess, rows, choice, predictor.scores(tested), threshold)
     findings = known.findings + choice.findings + _not_better(judged["metric"])
-    document = _document(known, resolved, choice, refitted) | judged
+    document = record.describe(known.sources, rows, known.why, resolved, choice, refitted) | judged
     document |= {"findings": msgspec.to_builtins(findings), "model": system.name, "seconds": step.seconds}
     document["flow"] = report.stages(document)
-    folder = step("bundle", _write, document, resolved, schema, refitted.model, predictor, rows, tested, scores)
+    folder = step("bundle", record.keep_bundle, document, resolved, refitted.model, predictor, rows, tested)
     document |= {"model": f"{system.name}@{int(folder.name[-6:])}", "bundle": str(folder)}
     document["flow"] = report.stages(document)
-    page = step("report", _report, system, document)
+    page = step("report", record.keep_run, system, document)
     return Run(document["model"], folder, page, document)
 
 
@@ -214,33 +198,18 @@ def _schema(system: System, columns: list[tables.Column], used: set[str]) -> tab
     )
 
 
-def _evaluate(rows: train.Rows, choice: train.Choice, scores: Any, threshold: float | None) -> dict[str, Any]:
-    goal, task = rows.system.goal, rows.target.task
-    assert goal.metric is not None
-    y, weight, cut = rows.y[rows.parts.test], rows.weight_of(rows.parts.test), 0.5 if threshold is None else threshold
-    judged_y, judged_weight = rows.y[choice.rows], rows.weight_of(choice.rows)
-    found = {
-        "validation": evaluate.metrics(task, judged_y, choice.scores, judged_weight, cut),
-        "test": evaluate.metrics(task, y, scores, weight, cut),
-        "baseline": evaluate.metrics(task, y, train.baseline_scores(rows), weight, cut),
-    }
-    order = list(dict.fromkeys([goal.metric, *goal.secondary, *found["test"]]))
-    found = {name: {metric: values[metric] for metric in order} for name, values in found.items()}
-    owner = None if rows.parts.group is None else rows.parts.group[rows.parts.test]
-    measured = evaluate.Measured(task, y, scores, None, cut)
-    judged: dict[str, Any] = {"name": goal.metric, "higher_is_better": evaluate.higher_is_better(goal.metric)}
-    judged |= {name: values[goal.metric] for name, values in found.items()}
-    document: dict[str, Any] = {
-        "metric": judged,
-        "metrics": found,
-        "intervals": evaluate.intervals(measured, weight, owner, rows.system.seed),
-        "curves": evaluate.curves(task, y, scores, rows.target.classes, cut),
-        "threshold": threshold,
-    }
-    if task == "binary":
-        decision = goal.decision or spec.Decision()
-        document["thresholds"] = evaluate.trade_off(judged_y, choice.scores, decision, judged_weight)
-    return document
+def _assess(rows: train.Rows, choice: train.Choice, scores: Any, threshold: float | None) -> dict[str, Any]:
+    test, judges = rows.parts.test, choice.rows
+    owner = None if rows.parts.group is None else rows.parts.group[test]
+    return evaluate.assess(
+        rows.system.goal,
+        rows.target.classes,
+        evaluate.Scored(rows.y[judges], choice.scores, rows.weight_of(judges)),
+        evaluate.Scored(rows.y[test], scores, rows.weight_of(test), owner),
+        train.baseline_scores(rows),
+        threshold,
+        rows.system.seed,
+    )
 
 
 def _not_better(metric: dict[str, Any]) -> list[Finding]:
@@ -250,119 +219,3 @@ def _not_better(metric: dict[str, Any]) -> list[Finding]:
     return [
         Finding("evaluate.baseline", [], "warning", message, {"model": metric["test"], "baseline": metric["baseline"]})
     ]
-
-
-def _document(known: _Prepared, resolved: System, choice: train.Choice, refitted: train.Refitted) -> dict[str, Any]:
-    """Everything that the pages and `run.json` tell, as plain values."""
-    rows, sources, why = known.rows, known.sources, known.why
-    system, target, parts = rows.system, rows.target, rows.parts
-    stated = {"goal.task": system.goal.task, "goal.positive": system.goal.positive, "goal.metric": system.goal.metric}
-    stated |= {"split.by": system.split.by}
-    decisions = [
-        {"field": field, "value": str(value), "why": why.get(field, "as stated")}
-        for field, value in stated.items()
-        if value is not None
-    ]
-    families = sorted({member.family for member in refitted.members})
-    count = len(refitted.members)
-    shipped = families[0] if count == 1 else f"average of {count} ({', '.join(families)})"
-    decisions.append({"field": "models", "value": shipped, "why": f"{choice.why['models']} on {choice.method}"})
-    if "models.calibration" in choice.why:
-        method = choice.calibration.method if choice.calibration else "none"
-        decisions.append({"field": "models.calibration", "value": method, "why": choice.why["models.calibration"]})
-    if system.goal.decision is not None and resolved.goal.decision is not None:
-        stated_by = system.goal.decision.by or "f1"
-        by = "as stated" if system.goal.decision.threshold is not None else f"best by {stated_by} on {choice.method}"
-        decisions.append(
-            {"field": "goal.decision.threshold", "value": f"{resolved.goal.decision.threshold:.4g}", "why": by}
-        )
-    candidates = [
-        {
-            "family": one.member.family,
-            "value": one.value,
-            "seconds": one.seconds,
-            "origin": one.origin,
-            "weight": choice.weight_of(one),
-            "params": msgspec.to_builtins(one.member.params),
-            "encode": msgspec.to_builtins(one.member.encode),
-        }
-        for one in choice.candidates
-    ]
-    return {
-        "name": system.name,
-        "created": datetime.now(UTC).isoformat(sep=" ", timespec="seconds"),
-        "task": target.task,
-        "target": target.name,
-        "classes": target.classes,
-        "source": system.data.source,
-        "fingerprints": sources.fingerprints,
-        "spec_hash": spec.spec_hash(system),
-        "code_version": __version__,
-        "decisions": decisions,
-        "split": system.split.by,
-        "borders": parts.borders,
-        "method": choice.method,
-        "candidates": candidates,
-        "winner": {"family": shipped, "members": msgspec.to_builtins(refitted.members)},
-        "parity": refitted.parity,
-        "rows": {
-            "train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test),
-            "purged": parts.purged, "fitted": refitted.rows,
-        },
-        "columns": msgspec.to_builtins(rows.columns),
-        "features": refitted.features.names,
-        "resolved": spec.dump(resolved).decode(),
-    }  # fmt: skip
-
-
-def _write(
-    document: dict[str, Any],
-    resolved: System,
-    schema: tables.Schema,
-    model: bytes,
-    predictor: predict.Predictor,
-    rows: train.Rows,
-    tested: pl.DataFrame,
-    scores: Any,
-) -> Path:
-    system, parts = rows.system, rows.parts
-    held = rows.frame[parts.test]
-    plain = held.select(name for name, dtype in held.schema.items() if tables.dtype_of(dtype) != "nested")
-    answers = tested.select(pl.exclude(system.data.id)) if system.data.id else tested
-    inputs = [column.name for column in schema.columns] + ([system.data.id] if system.data.id else [])
-    requests = msgspec.json.decode(msgspec.json.encode(plain.head(GOLDEN_ROWS).select(inputs).to_dicts()))
-    examples = [
-        {"request": row, "reply": reply} for row, reply in zip(requests, predictor.predict(requests), strict=True)
-    ]
-    keys = (
-        "task", "metric", "metrics", "intervals", "curves", "threshold", "candidates", "winner", "parity", "rows",
-        "features", "findings",
-    )  # fmt: skip
-    files = bundle.contents(
-        resolved,
-        schema,
-        model,
-        bundle.profile(rows.frame[parts.train], schema.columns, scores),
-        examples,
-        {key: document[key] for key in keys},
-        report.card_page(document),
-    )
-    holdout = plain.hstack(answers.get_columns())
-    fingerprints = document["fingerprints"]
-    home = system.workspace / "bundles"
-    return bundle.write_bundle(
-        home, system.name, files, holdout, document["spec_hash"], fingerprints, document["code_version"]
-    )
-
-
-def _report(system: System, document: dict[str, Any]) -> Path:
-    """Writes `run.json` and `report.html` and returns the page's path."""
-    name = document["created"].replace("-", "").replace(":", "").replace(" ", "-")[:15]
-    with tables.atomic_folder(system.workspace / "runs") as beside:
-        document["run"] = f"{Path(document['bundle']).name}-{name}"
-        final: Path = system.workspace / "runs" / document["run"]
-        document["report"] = str(final / "report.html")
-        (beside / "report.html").write_text(report.report_page(document), encoding="utf-8")
-        (beside / "run.json").write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))
-        tables.settle(beside, final)
-    return final / "report.html"

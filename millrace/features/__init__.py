@@ -3,9 +3,9 @@
 from millrace.features.bag import Bag, product
 from millrace.features.compile import Inputs, add_encoders, add_features, add_sources, groups_of
 from millrace.features.encoders import ALTERNATIVES, DEFAULTS, ENCODERS, REPRESENTATIONS, Representation
-from millrace.features.feeds import GROUPS, Feeds, feeds_from_frame
+from millrace.features.feeds import GROUPS, Feeds
 from millrace.features.fit import Encoded, Features, fit_features, refit_means
-from millrace.features.front import coded_feeds, without_front
+from millrace.features.front import open_batch
 from millrace.features.graph import Graph
 from millrace.features.plan import plan_columns
 from millrace.features.session import Session, open_session
@@ -30,17 +30,15 @@ __all__ = [
     "add_encoders",
     "add_features",
     "add_sources",
-    "coded_feeds",
     "described",
     "encode_target",
-    "feeds_from_frame",
     "fit_features",
     "groups_of",
+    "open_batch",
     "open_session",
     "outputs_of",
     "plan_columns",
     "product",
     "refit_means",
     "target_of",
-    "without_front",
 ]

@@ -13,7 +13,11 @@ GROUPS = ("numbers", "doubles", "strings", "times")
 """The inputs of a graph, grouped by type; a group without columns is absent. A vector column is an input of its own,
 `vector_COLUMN`."""
 
+CODES = "codes"
+"""The input that takes the place of `strings` where text is coded outside the graph: float32 `[N, s]`."""
+
 Feeds = dict[str, npt.NDArray[Any]]
+Vocabulary = dict[str, float]
 
 
 def feeds_from_frame(frame: pl.DataFrame, groups: dict[str, list[str]]) -> Feeds:
@@ -39,6 +43,20 @@ def feeds_from_frame(frame: pl.DataFrame, groups: dict[str, list[str]]) -> Feeds
             dtype = pl.Float32 if group == "numbers" else pl.Float64
             values = part.with_columns(wide).select(pl.all().cast(dtype).fill_null(np.nan))
             feeds[group] = np.ascontiguousarray(values.to_numpy(order="c"))
+    return feeds
+
+
+def coded_feeds(frame: pl.DataFrame, groups: dict[str, list[str]], vocabularies: list[Vocabulary]) -> Feeds:
+    """As `feeds_from_frame`, with the codes of the vocabularies in the place of text; 0 for a value without one."""
+    feeds = feeds_from_frame(frame, {group: names for group, names in groups.items() if group != "strings"})
+    coded: list[npt.NDArray[np.float32]] = [
+        as_text(frame[name])
+        .fill_null("")
+        .replace_strict(list(known), list(known.values()), default=0.0, return_dtype=pl.Float32)
+        .to_numpy()
+        for name, known in zip(groups["strings"], vocabularies, strict=True)
+    ]
+    feeds[CODES] = np.column_stack(coded)
     return feeds
 
 

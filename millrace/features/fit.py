@@ -83,6 +83,12 @@ class Features(Struct, frozen=True):
         """The columns of the matrix, in order."""
         return [name for block in self.blocks() for one in block for name in one.names]
 
+    @property
+    def codes(self) -> list[int]:
+        """Where the codes of categories stand in the matrix."""
+        kinds = [one.encode for block in self.blocks() for one in block for _ in one.names]
+        return [at for at, encode in enumerate(kinds) if encode == "ordinal"]
+
     def only(self, encode: str) -> "Features":
         """The part that one encoder makes."""
         return Features([one for one in self.encoded if one.encode == encode], self.missing, self.parts)

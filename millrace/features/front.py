@@ -6,16 +6,8 @@ Nothing is learned twice: the table of codes is read out of the graph itself, wh
 input. Both ways give the same matrix, which a test holds them to.
 """
 
-import numpy as np
-import numpy.typing as npt
-import polars as pl
-
-from millrace.features.feeds import Feeds, as_text, feeds_from_frame
-
-CODES = "codes"
-"""The input that takes the place of `strings`: float32 `[N, s]`."""
-
-Vocabulary = dict[str, float]
+from millrace.features.feeds import CODES, Vocabulary
+from millrace.features.session import Session, open_session
 
 
 def without_front(model: bytes) -> tuple[bytes, list[Vocabulary]]:
@@ -53,16 +45,6 @@ def without_front(model: bytes) -> tuple[bytes, list[Vocabulary]]:
     return whole.SerializeToString(), vocabularies
 
 
-def coded_feeds(frame: pl.DataFrame, groups: dict[str, list[str]], vocabularies: list[Vocabulary]) -> Feeds:
-    """As `feeds_from_frame`, with codes in the place of text."""
-    feeds = feeds_from_frame(frame, {group: names for group, names in groups.items() if group != "strings"})
-    if vocabularies:
-        coded: list[npt.NDArray[np.float32]] = [
-            as_text(frame[name])
-            .fill_null("")
-            .replace_strict(list(known), list(known.values()), default=0.0, return_dtype=pl.Float32)
-            .to_numpy()
-            for name, known in zip(groups["strings"], vocabularies, strict=True)
-        ]
-        feeds[CODES] = np.column_stack(coded)
-    return feeds
+def open_batch(model: bytes) -> Session:
+    """Loads a graph for tables: text is coded outside it."""
+    return open_session(*without_front(model))

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from millrace.errors import BundleError
-from millrace.features.feeds import Feeds, feeds_from_frame
+from millrace.features.feeds import Feeds, Vocabulary, coded_feeds, feeds_from_frame
 
 CHUNK_ROWS = 20_000
 """Rows a call: large enough to forget the cost of the call, small enough to stay in the cache."""
@@ -21,13 +22,23 @@ _ENTRIES_PER_CHARACTER, _MOST_CHARACTERS = 5, 2_000
 
 
 class Session:
-    """A loaded graph. `groups` names the raw columns of each input, `metadata` holds what the graph says of itself."""
+    """A loaded graph. `groups` names the raw columns of each input, `metadata` holds what the graph says of itself.
 
-    def __init__(self, inference: Any) -> None:
+    With `vocabularies`, one for each column of text, the graph takes codes in the place of text (see `front`).
+    """
+
+    def __init__(self, inference: Any, vocabularies: list[Vocabulary]) -> None:
         self.inference = inference
+        self.vocabularies = vocabularies
         entries = inference.get_modelmeta().custom_metadata_map
         self.metadata: dict[str, Any] = {key: json.loads(value) for key, value in entries.items()}
         self.groups: dict[str, list[str]] = self.metadata["columns"]
+
+    def feeds(self, frame: pl.DataFrame) -> Feeds:
+        """The arrays that the graph takes, from typed rows."""
+        if self.vocabularies:
+            return coded_feeds(frame, self.groups, self.vocabularies)
+        return feeds_from_frame(frame, self.groups)
 
     def run(self, outputs: list[str], feeds: Feeds) -> list[npt.NDArray[Any]]:
         """Runs the graph on ready arrays, which must be those of its inputs.
@@ -42,15 +53,14 @@ class Session:
         """One output for typed rows, in chunks on every core, so that memory beyond the result stays small."""
         width = next(one.shape[1] for one in self.inference.get_outputs() if one.name == output)
         rows = min(self.chunk_rows(frame), max(_CACHED_CELLS // max(width, 1), 500))
-        first = self.run([output], feeds_from_frame(frame[:rows], self.groups))[0]
+        first = self.run([output], self.feeds(frame[:rows]))[0]
         if frame.height <= rows:
             return first
         whole = np.empty((frame.height, width), first.dtype)
         whole[:rows] = first
 
         def fill(start: int) -> None:
-            feeds = feeds_from_frame(frame[start : start + rows], self.groups)
-            whole[start : start + rows] = self.run([output], feeds)[0]
+            whole[start : start + rows] = self.run([output], self.feeds(frame[start : start + rows]))[0]
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(fill, range(rows, frame.height, rows)))
@@ -89,8 +99,7 @@ class Session:
         outputs = ["features", *outputs_of_bags(bags)]
 
         def part(start: int) -> Any:
-            feeds = feeds_from_frame(frame[start : start + size], self.groups)
-            found = dict(zip(outputs, self.run(outputs, feeds), strict=True))
+            found = dict(zip(outputs, self.run(outputs, self.feeds(frame[start : start + size])), strict=True))
             sparse = [csr_of(found[f"ids_{at}"], found.get(f"scale_{at}"), one) for at, one in enumerate(weights)]
             return hstack([csr_matrix(found["features"]), *sparse], format="csr")
 
@@ -98,7 +107,7 @@ class Session:
             return vstack(list(pool.map(part, range(0, max(frame.height, 1), size))), format="csr")
 
 
-def open_session(model: bytes) -> Session:
+def open_session(model: bytes, vocabularies: Sequence[Vocabulary] = ()) -> Session:
     """Loads a graph from its bytes, one thread a call; no file is read and no code is run.
 
     Raises `BundleError` for a broken graph.
@@ -112,7 +121,7 @@ def open_session(model: bytes) -> Session:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         inference = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        return Session(inference)
+        return Session(inference, list(vocabularies))
     except Exception as error:  # ONNX Runtime raises a dozen types without a common parent
         raise BundleError(
             "model.onnx", f"cannot be loaded ({str(error).splitlines()[0][:200]})", "a Millrace graph"

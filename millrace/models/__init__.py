@@ -3,7 +3,7 @@
 from millrace.models import calibrate
 from millrace.models.compile import Part, compile_features, compile_model
 from millrace.models.families import FAMILIES, Family
-from millrace.models.fitted import Fitted, Pruned, Watched, probabilities
+from millrace.models.fitted import Fitted, Pruned, Sample, Watched, probabilities
 
 __all__ = [
     "FAMILIES",
@@ -11,6 +11,7 @@ __all__ = [
     "Fitted",
     "Part",
     "Pruned",
+    "Sample",
     "Watched",
     "calibrate",
     "compile_features",

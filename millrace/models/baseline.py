@@ -5,19 +5,17 @@ from typing import Any
 import numpy as np
 
 from millrace.features import Graph, Inputs, Representation, Target
-from millrace.models.fitted import Fitted, Matrix, Vector, Watched
+from millrace.models.fitted import Fitted, Matrix, Sample, Vector, Watched
 
 REPRESENTATION: Representation = "tree"
 _LEAST_SHARE = 1e-12
 
 
-def fit(
-    X: Matrix, y: Vector, target: Target, params: Any, seed: int, watched: Watched | None, weight: Vector | None
-) -> Fitted:
+def fit(sample: Sample, target: Target, params: Any, seed: int, watched: Watched | None) -> Fitted:
     """Takes the mean of the target, or the logarithm of each class's share."""
     if target.task == "regression":
-        return Fitted("baseline", None, np.array([np.average(y, weights=weight)]))
-    shares = np.bincount(y.astype(np.int64), weights=weight, minlength=len(target.classes))
+        return Fitted("baseline", None, np.array([np.average(sample.y, weights=sample.weight)]))
+    shares = np.bincount(sample.y.astype(np.int64), weights=sample.weight, minlength=len(target.classes))
     logs = np.log(np.maximum(shares / shares.sum(), _LEAST_SHARE))
     return Fitted("baseline", None, logs if target.task == "multiclass" else logs[1:] - logs[:1])
 

@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from millrace.features import Graph, Inputs, Representation, Target
 from millrace.models import baseline, gbdt, linear
-from millrace.models.fitted import Fitted, Matrix, Vector, Watched
+from millrace.models.fitted import Fitted, Matrix, Sample, Vector, Watched
 
 
 class Family(Protocol):
@@ -18,17 +18,8 @@ class Family(Protocol):
     def REPRESENTATION(self) -> Representation:  # noqa: N802 - a module constant
         """Which encoders the family wants by default."""
 
-    def fit(
-        self,
-        X: Matrix,
-        y: Vector,
-        target: Target,
-        params: Any,
-        seed: int,
-        watched: Watched | None,
-        weight: Vector | None,
-    ) -> Fitted:
-        """Fits on `X (N, F)`, `y (N,)` and the weights of rows `(N,)`, all 1 where there are none."""
+    def fit(self, sample: Sample, target: Target, params: Any, seed: int, watched: Watched | None) -> Fitted:
+        """Fits on a sample; with `watched` rows the family may choose when to stop."""
 
     def predict(self, fitted: Fitted, X: Matrix) -> Vector:
         """Raw scores by the trainer's own code, without the shift: the reference that the graph is held against."""

@@ -31,9 +31,18 @@ class Pruned(Exception):  # noqa: N818 - no error: a trial that was given up
     """A fit was stopped because others were better at the same point."""
 
 
+class Sample(Struct, frozen=True):
+    """Rows to fit on: `X (N, F)`, `y (N,)`, how much each counts (`weight (N,)`; the same where there is none), and
+    which columns hold the codes of categories."""
+
+    X: Matrix
+    y: Vector
+    weight: Vector | None = None
+    codes: list[int] = []
+
+
 class Watched(Struct, frozen=True):
-    """Rows on which a family may choose when to stop. `weight (N,)` as in `fit`; `offset` is what `Fitted.shift` will
-    be.
+    """Rows on which a family may choose when to stop; `offset` is what `Fitted.shift` will be.
 
     `give_up(step, loss)` is asked now and then; `step` counts the work done in a unit that candidates share.
     """

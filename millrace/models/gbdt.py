@@ -8,13 +8,18 @@ import numpy as np
 from msgspec import Struct, structs
 
 from millrace.features import Graph, Inputs, Representation, Target
-from millrace.models.fitted import Fitted, Matrix, Pruned, Vector, Watched
+from millrace.models.fitted import Fitted, Matrix, Pruned, Sample, Vector, Watched
 from millrace.spec import GbdtParams, Task
 
 _ZERO = float(np.float32(1e-35))
 _INFINITE = 1e300
 _SPINS = "1000"
 _NAN_IS_MISSING = 2
+_LEAST_WORK, _FASTEST, _TIMED_ROUNDS, _CLOSE = 10.0, 0.3, 3, 1.1
+"""Trees that are to be worth their while need about so many rounds times learning rate, which is told from the time of
+the first rounds; a larger learning rate than this one costs more than it brings."""
+_NOT_ABOVE, _IN_SET = 0, 6
+"""How the operator asks: at most the threshold, or a member of the set."""
 REPRESENTATION: Representation = "tree"
 _OBJECTIVES: dict[Task, str] = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}
 
@@ -30,12 +35,11 @@ class Trees(Struct, frozen=True):
     offset: float
 
 
-def fit(
-    X: Matrix, y: Vector, target: Target, params: GbdtParams, seed: int, watched: Watched | None, weight: Vector | None
-) -> Fitted:
+def fit(sample: Sample, target: Target, params: GbdtParams, seed: int, watched: Watched | None) -> Fitted:
     """Fits `params.rounds` rounds, or as many as are best on the watched rows; the result's params name them.
 
-    Raises `Pruned` where `watched.give_up` says so.
+    Where the deadline leaves too few rounds for the learning rate, a larger one is taken. Raises `Pruned` where
+    `watched.give_up` says so.
     """
     lightgbm = _lightgbm()
     classes = len(target.classes) if target.task == "multiclass" else 1
@@ -52,6 +56,8 @@ def fit(
         "bagging_freq": 1 if params.row_fraction < 1 else 0,
         "extra_trees": params.extra_random,
         "max_bin": params.bins,
+        "cat_smooth": params.category_smoothing,
+        "cat_l2": params.category_l2,
         "seed": seed,
         "deterministic": True,
         "force_row_wise": True,
@@ -60,8 +66,11 @@ def fit(
     }
     if objective == "quantile":
         settings["alpha"] = params.quantile
-    offset = float(np.average(y, weights=weight)) if target.task == "regression" and objective != "mape" else 0.0
-    data = lightgbm.Dataset(X, y - offset, weight=weight, params=settings, free_raw_data=True)
+    y = sample.y
+    offset = float(np.average(y, weights=sample.weight)) if target.task == "regression" and objective != "mape" else 0.0
+    sets = sample.codes if params.categories == "sets" else []
+    X = _as_sets(sample.X, sets)
+    data = lightgbm.Dataset(X, y - offset, weight=sample.weight, categorical_feature=sets, params=settings)
     if params.rounds is not None or watched is None:
         rounds = params.rounds or params.max_rounds
         booster = lightgbm.train(settings, data, rounds)
@@ -69,12 +78,31 @@ def fit(
         # What the shift will add belongs to the scores that early stopping judges.
         shifts = np.repeat(np.array(watched.offset), len(watched.y)) if any(watched.offset) else None
         judges = lightgbm.Dataset(
-            watched.X, watched.y - offset, weight=watched.weight, init_score=shifts, reference=data
+            _as_sets(watched.X, sets), watched.y - offset, weight=watched.weight, init_score=shifts, reference=data
         )
-        stops = [lightgbm.early_stopping(params.early_stopping, verbose=False), _stop(watched, params)]
-        booster = lightgbm.train(settings, data, params.max_rounds, valid_sets=[judges], callbacks=stops)
+
+        def train(params: GbdtParams) -> Any:
+            stops = [lightgbm.early_stopping(params.early_stopping, verbose=False), _stop(watched, params)]
+            given = settings | {"learning_rate": params.learning_rate}
+            return lightgbm.train(given, data, params.max_rounds, valid_sets=[judges], callbacks=stops)
+
+        try:
+            booster = train(params)
+        except _TooSlow as slow:
+            params = structs.replace(params, learning_rate=slow.learning_rate)
+            booster = train(params)
         rounds = max(booster.best_iteration, 1)
     return Fitted("gbdt", structs.replace(params, rounds=rounds), Trees(booster, classes, offset))
+
+
+def _as_sets(X: Matrix, sets: list[int]) -> Matrix:
+    """The matrix as LightGBM reads categories: no code is negative, missing is NaN (both are in no set)."""
+    if not sets:
+        return X
+    codes = X[:, sets]
+    X = X.copy()
+    X[:, sets] = np.where(codes < 0, np.nan, codes)
+    return X
 
 
 def _lightgbm() -> Any:
@@ -95,6 +123,13 @@ def _lightgbm() -> Any:
     return lightgbm
 
 
+class _TooSlow(Exception):  # noqa: N818 - no error: the fit begins anew
+    """The rounds until the deadline are too few for the learning rate; this one would do."""
+
+    def __init__(self, learning_rate: float) -> None:
+        self.learning_rate = learning_rate
+
+
 def _stop(watched: Watched, params: GbdtParams) -> Any:
     """Ends a fit at its deadline, keeping its best round, and asks now and then whether to give it up.
 
@@ -104,13 +139,22 @@ def _stop(watched: Watched, params: GbdtParams) -> Any:
 
     best: tuple[float, int, Any] = (float("inf"), 0, None)
     every = max(1, round(1 / params.learning_rate))
+    begin = 0.0
 
     def after_round(state: Any) -> None:
-        nonlocal best
+        nonlocal best, begin
+        now = time.perf_counter()
         loss = state.evaluation_result_list[0][2]
         if loss < best[0]:
             best = (loss, state.iteration, state.evaluation_result_list)
-        if time.perf_counter() > watched.deadline:
+        if state.iteration == 0:
+            begin = now
+        elif state.iteration == _TIMED_ROUNDS and watched.deadline < float("inf"):
+            rounds = max(watched.deadline - now, 0.0) / (now - begin) * _TIMED_ROUNDS
+            enough = min(_LEAST_WORK / max(rounds, 1.0), _FASTEST)
+            if enough > params.learning_rate * _CLOSE:
+                raise _TooSlow(enough)
+        if now > watched.deadline:
             raise EarlyStopException(best[1], best[2])
         done, rest = divmod(state.iteration + 1, every)
         if watched.give_up is not None and rest == 0 and watched.give_up(done, best[0]):
@@ -153,18 +197,30 @@ def _as_predicted(thresholds: Vector) -> Vector:
     return np.where((found >= 0) & (found < _ZERO), _ZERO, found)
 
 
+def _members(lines: dict[str, str], number: int) -> Vector:
+    """The codes of a tree's set, which LightGBM keeps as words of 32 bits, and the NaN that ends it."""
+    starts = [int(start) for start in lines["cat_boundaries"].split()]
+    words = np.array(lines["cat_threshold"].split()[starts[number] : starts[number + 1]], np.uint32)
+    codes = np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))
+    return np.append(codes.astype(np.float64), np.nan)
+
+
 def _tree_attributes(text: str, outputs: int) -> dict[str, Any]:
     """LightGBM's own text form as the flat arrays of the operator.
 
-    There a child that is not negative is a node of its tree, and `-1 - child` a leaf; bit 1 of `decision_type` says
-    that missing goes left, bits 2 and 3 whether NaN means missing (2) or is read as 0 (0).
+    There a child that is not negative is a node of its tree, and `-1 - child` a leaf; bit 0 of `decision_type` says
+    that the codes of a set go left, and `threshold` is the set's number; bit 1 that missing goes left; bits 2 and 3
+    whether NaN means missing (2) or is read as 0 (0).
     """
     from onnx import numpy_helper
 
     flat: dict[str, list[Any]] = {
         name: []
-        for name in ("splits", "features", "nan_true", "true", "true_leaf", "false", "false_leaf", "target", "weight")
-    }
+        for name in (
+            "splits", "features", "modes", "sets", "nan_true", "true", "true_leaf", "false", "false_leaf", "target",
+            "weight",
+        )
+    }  # fmt: skip
     roots, nodes_before, leaves_before = [], 0, 0
     for number, block in enumerate(text.split("\nTree=")[1:]):
         lines = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
@@ -179,11 +235,14 @@ def _tree_attributes(text: str, outputs: int) -> dict[str, Any]:
             }
         thresholds = np.array(lines["threshold"].split(), np.float64)
         decision = np.array(lines["decision_type"].split(), np.int64)
-        goes_left = np.where((decision >> 2) & 3 == _NAN_IS_MISSING, (decision >> 1) & 1, thresholds >= 0)
+        by_set = decision & 1 == 1
+        by_missing = np.where((decision >> 2) & 3 == _NAN_IS_MISSING, (decision >> 1) & 1, thresholds >= 0)
         roots.append(nodes_before)
-        flat["splits"].append(_as_predicted(thresholds))
+        flat["splits"].append(np.where(by_set, 0.0, _as_predicted(thresholds)))
+        flat["modes"].append(np.where(by_set, _IN_SET, _NOT_ABOVE))
+        flat["sets"] += [_members(lines, number) for number in thresholds[by_set].astype(np.int64)]
         flat["features"].append(np.array(lines["split_feature"].split(), np.int64))
-        flat["nan_true"].append(goes_left)
+        flat["nan_true"].append(np.where(by_set, 0, by_missing))
         for side, name in (("true", "left_child"), ("false", "right_child")):
             child = np.array(lines[name].split(), np.int64)
             flat[side].append(np.where(child >= 0, child + nodes_before, -1 - child + leaves_before))
@@ -191,15 +250,19 @@ def _tree_attributes(text: str, outputs: int) -> dict[str, Any]:
         flat["target"].append(np.full(len(weights), number % outputs))
         flat["weight"].append(weights)
         nodes_before, leaves_before = nodes_before + len(thresholds), leaves_before + len(weights)
-    whole = {name: np.concatenate(parts) for name, parts in flat.items()}
+    whole = {name: np.concatenate(parts or [np.empty(0)]) for name, parts in flat.items()}
     listed = {
-        name: values.astype(np.int64).tolist() for name, values in whole.items() if name not in ("splits", "weight")
+        name: values.astype(np.int64).tolist()
+        for name, values in whole.items()
+        if name not in ("splits", "modes", "sets", "weight")
     }
+    sets = {"membership_values": numpy_helper.from_array(whole["sets"], "sets")} if len(whole["sets"]) else {}
     return {
+        **sets,
         "tree_roots": roots,
         "nodes_splits": numpy_helper.from_array(whole["splits"], "splits"),
         "nodes_featureids": listed["features"],
-        "nodes_modes": numpy_helper.from_array(np.zeros(nodes_before, np.uint8), "modes"),
+        "nodes_modes": numpy_helper.from_array(whole["modes"].astype(np.uint8), "modes"),
         "nodes_missing_value_tracks_true": listed["nan_true"],
         "nodes_truenodeids": listed["true"],
         "nodes_trueleafs": listed["true_leaf"],

@@ -7,25 +7,18 @@ from typing import Any
 import numpy as np
 
 from millrace.features import Graph, Inputs, Representation, Target, product
-from millrace.models.fitted import Fitted, Matrix, Vector, Watched
+from millrace.models.fitted import Fitted, Matrix, Sample, Vector, Watched
 from millrace.spec import LinearParams
 
 REPRESENTATION: Representation = "linear"
 _MOST_ITERATIONS, _FIRST_ITERATIONS = 500, 40
 
 
-def fit(
-    X: Matrix,
-    y: Vector,
-    target: Target,
-    params: LinearParams,
-    seed: int,
-    watched: Watched | None,
-    weight: Vector | None,
-) -> Fitted:
+def fit(sample: Sample, target: Target, params: LinearParams, seed: int, watched: Watched | None) -> Fitted:
     """Minimises the mean loss plus `l2 / 2` times the squared weights (the intercept is free)."""
     from sklearn.linear_model import Ridge
 
+    X, y, weight = sample.X, sample.y, sample.weight
     wide = X if hasattr(X, "tocsr") else X.astype(np.float64)
     rows = float(len(y) if weight is None else weight.sum())
     if target.task == "regression":

@@ -10,7 +10,7 @@ import polars as pl
 
 from millrace.bundle import find_bundle, open_bundle
 from millrace.errors import InputError
-from millrace.features import Session, coded_feeds, feeds_from_frame, open_session, without_front
+from millrace.features import Session, open_batch, open_session
 from millrace.predict.rows import RowReader
 from millrace.spec import label_text
 from millrace.tables import Column, Schema, conform
@@ -112,17 +112,13 @@ class Predictor:
         return predictions["prediction"].to_numpy().astype(np.float64)
 
     @cached_property
-    def _batch(self) -> tuple[Session, list[dict[str, float]]]:
-        """The graph with its text front outside, for tables large enough to be worth the loading."""
-        model, vocabularies = without_front(self._model)
-        return open_session(model), vocabularies
+    def _batch(self) -> Session:
+        """The graph for tables that are large enough to be worth a second loading."""
+        return open_batch(self._model)
 
     def _predict_typed(self, typed: pl.DataFrame) -> pl.DataFrame:
-        if "strings" in self.groups and typed.height >= _BATCH_ROWS:
-            session, vocabularies = self._batch
-            results = session.run(self._outputs, coded_feeds(typed, self.groups, vocabularies))
-        else:
-            results = self.session.run(self._outputs, feeds_from_frame(typed, self.groups))
+        session = self._batch if "strings" in self.groups and typed.height >= _BATCH_ROWS else self.session
+        results = session.run(self._outputs, session.feeds(typed))
         columns: dict[str, Any] = {"prediction": _column(results[0])}
         if self.is_multiclass:
             columns |= {f"probability_{label}": results[1][:, at] for at, label in enumerate(self.classes)}

@@ -155,9 +155,10 @@ class LinearParams(_Node, frozen=True):
 class GbdtParams(_Node, frozen=True):
     """LightGBM trees. With `rounds` left out, early stopping chooses it; `early_stopping` is in rounds.
 
-    A number's values are told apart in `bins`. `row_fraction` of the rows are drawn anew for each tree; `extra_random`
-    draws thresholds at random. The `objective` follows from the goal's metric where it is left out; `quantile` is that
-    of the objective of this name.
+    A number's values are told apart in `bins`. The codes of categories are split by a threshold (`ordered`: by how
+    frequent they are) or into any two `sets`, with LightGBM's `cat_smooth` and `cat_l2`. `row_fraction` of the rows are
+    drawn anew for each tree; `extra_random` draws thresholds at random. The `objective` follows from the goal's metric
+    where it is left out; `quantile` is that of the objective of this name.
     """
 
     objective: Literal["binary", "multiclass", "regression", "regression_l1", "mape", "quantile"] | None = None
@@ -171,6 +172,9 @@ class GbdtParams(_Node, frozen=True):
     row_fraction: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
     extra_random: bool = False
     bins: Annotated[int, Meta(ge=2, le=65535)] = 255
+    categories: Literal["ordered", "sets"] = "ordered"
+    category_smoothing: Annotated[float, Meta(ge=0.0)] = 10.0
+    category_l2: Annotated[float, Meta(ge=0.0)] = 10.0
     max_rounds: Count = 5000
     early_stopping: Count = 50
     rounds: Count | None = None

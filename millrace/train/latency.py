@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from millrace.features import Session, feeds_from_frame, open_session
+from millrace.features import Session, open_session
 from millrace.models import Part, compile_model
 from millrace.train.rows import Rows
 
@@ -14,7 +14,7 @@ _WARM_UP, _CALLS = 50, 500
 def p99_ms(parts: list[Part], rows: Rows) -> float:
     """The 99th percentile of single rows, rows varying, in milliseconds."""
     session: Session = open_session(compile_model(parts, rows.target))
-    feeds = [feeds_from_frame(rows.frame[at : at + 1], session.groups) for at in range(min(200, rows.frame.height))]
+    feeds = [session.feeds(rows.frame[at : at + 1]) for at in range(min(200, rows.frame.height))]
     times = []
     for call in range(_WARM_UP + _CALLS):
         begin = time.perf_counter()

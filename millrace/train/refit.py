@@ -6,7 +6,7 @@ from msgspec import Struct, structs
 
 from millrace.errors import WorkError
 from millrace.features import Features, open_session
-from millrace.models import FAMILIES, Part, calibrate, compile_model
+from millrace.models import FAMILIES, Part, Sample, calibrate, compile_model
 from millrace.spec import Calibration, ColumnSpec, Member, System, with_changes
 from millrace.train.average import averaged
 from millrace.train.choose import Choice
@@ -61,7 +61,8 @@ def _fit(rows: Rows, fit_on: npt.NDArray[np.int64], member: Member) -> Part:
     drawn = draw(rows.y[fit_on], rows.weight_of(fit_on), rows.target, spec.models, spec.seed)
     y = rows.y[fit_on][drawn.kept]
     family = FAMILIES[member.family]
-    fitted = family.fit(drawn.of(X), y, rows.target, member.params, spec.seed, None, drawn.weight)
+    sample = Sample(drawn.of(X), y, drawn.weight, features.codes)
+    fitted = family.fit(sample, rows.target, member.params, spec.seed, None)
     return Part(features, structs.replace(fitted, shift=drawn.shift), member.weight)
 
 
@@ -84,8 +85,8 @@ def baseline_scores(rows: Rows) -> npt.NDArray[np.float64]:
     """What the baseline, fitted on the same rows as the shipped model, says of every test row."""
     member = FAMILIES["baseline"]
     fit_on = np.concatenate([rows.parts.train, rows.parts.validation])
-    nothing, seed = np.empty((len(fit_on), 0), np.float32), rows.system.seed
-    fitted = member.fit(nothing, rows.y[fit_on], rows.target, None, seed, None, rows.weight_of(fit_on))
+    sample = Sample(np.empty((len(fit_on), 0), np.float32), rows.y[fit_on], rows.weight_of(fit_on))
+    fitted = member.fit(sample, rows.target, None, rows.system.seed, None)
     return scores_of(fitted, np.empty((len(rows.parts.test), 0), np.float32), rows)
 
 

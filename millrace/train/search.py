@@ -15,15 +15,19 @@ from millrace.train.trial import Candidate, Trials
 _STARTUP_TRIALS = 6
 _OTHER_FAMILY_EVERY = 4
 """Of so many searched trials one goes to a family that is not the best so far."""
-_KEPT_PERCENT, _SAFE_STEPS = 75.0, 5
-"""Only the worst are given up, and within a fit not early: deep trees learn faster at first than those that end
-better."""
+_KEPT_WITHIN_A_FIT, _SAFE_STEPS = 75.0, 5
+"""Percent of the trials that go on. Within a fit only the worst are given up, and not early: deep trees learn faster at
+first than those that end better."""
+_KEPT_BETWEEN_FOLDS = 34.0
+"""All trials predict the same rows of a fold, so that their order after it is nearly that of the end (a race, as in
+Maron and Moore, 1994)."""
 _OFTEN_GOOD: list[dict[str, Any]] = [
     {"family": "gbdt", "categorical": 2, "learning_rate": 0.03, "leaves": 63, "l2": 1.0, "bins": 255,
      "column_fraction": 0.6, "row_fraction": 0.8, "extra_random": False},
     {"family": "linear", "numeric": 1, "categorical": 0, "vector": 0, "l2": 1e-3},
     {"family": "gbdt", "categorical": 0, "learning_rate": 0.03, "leaves": 24, "l2": 5.0, "bins": 255,
-     "column_fraction": 0.5, "row_fraction": 0.7, "extra_random": False},
+     "column_fraction": 0.5, "row_fraction": 0.7, "extra_random": False, "categories": "sets",
+     "category_smoothing": 10.0, "category_l2": 10.0},
     {"family": "gbdt", "categorical": 2, "learning_rate": 0.08, "leaves": 255, "l2": 1.0, "bins": 1023,
      "column_fraction": 0.8, "row_fraction": 0.8, "extra_random": False},
     {"family": "linear", "numeric": 2, "categorical": 2, "vector": 0, "l2": 1e-5},
@@ -79,6 +83,13 @@ def suggest(asked: Any, family: Family, rows: Rows) -> Member:
         extra_random=asked.suggest_categorical("extra_random", [False, True]),
         rounds=None,
     )
+    if "categorical" in kinds:
+        params = structs.replace(
+            params,
+            categories=asked.suggest_categorical("categories", ["ordered", "sets"]),
+            category_smoothing=asked.suggest_float("category_smoothing", 1.0, 100.0, log=True),
+            category_l2=asked.suggest_float("category_l2", 1.0, 100.0, log=True),
+        )
     return Member(family=family, encode=encode, gbdt=_with_objective(params, rows))
 
 
@@ -89,8 +100,8 @@ def _searched(rows: Rows) -> list[Family]:
 def search(trials: Trials, rows: Rows, deadline: float, watch: Callable[[str], None]) -> list[Candidate]:
     """Tries members until the budget's trials are made or the time is up; the first always runs.
 
-    A trial whose family has never been fast enough for the time that is left is not begun, and one that is among the
-    worst quarter at the same point is given up.
+    A trial whose family has never been fast enough for the time that is left is not begun, and one that is behind
+    others at the same point is given up.
     """
     budget = rows.system.models.search.trials
     found: list[Candidate] = []
@@ -149,8 +160,10 @@ def _study(family: Family, rows: Rows, single: bool) -> Any:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = optuna.samplers.TPESampler(seed=rows.system.seed, n_startup_trials=_STARTUP_TRIALS)
-    pruner = optuna.pruners.PercentilePruner(
-        _KEPT_PERCENT, n_startup_trials=4, n_warmup_steps=_SAFE_STEPS if single else 1
+    pruner = (
+        optuna.pruners.PercentilePruner(_KEPT_WITHIN_A_FIT, n_startup_trials=4, n_warmup_steps=_SAFE_STEPS)
+        if single
+        else optuna.pruners.PercentilePruner(_KEPT_BETWEEN_FOLDS, n_startup_trials=2, n_warmup_steps=0)
     )
     study = optuna.create_study(sampler=sampler, pruner=pruner)
     leaf = max(2, min(20, len(rows.parts.train) // 100))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from msgspec import Struct, structs
 
 from millrace.features import Features
-from millrace.models import FAMILIES, Part, Pruned, Watched, probabilities
+from millrace.models import FAMILIES, Part, Pruned, Sample, Watched, probabilities
 from millrace.spec import GbdtParams, LinearParams, Member
 from millrace.split import Fold
 from millrace.train.draw import draw
@@ -82,6 +82,7 @@ class Trials:
             part, raw = self._fold(member, fold, number, share, give_up if count == 1 else None)
             parts.append(part)
             scores.append(raw)
+            member = _as_fitted(member, part.fitted.params)
             if give_up is not None and count > 1 and number < count:
                 seen = np.concatenate([each.predict for each in self.plan.folds[:number]])
                 if give_up(number, self._cost(seen, np.concatenate(scores))):
@@ -104,7 +105,8 @@ class Trials:
         drawn = draw(rows.y[fold.fit], rows.weight_of(fold.fit), rows.target, spec.models, spec.seed)
         watched = Watched(held, rows.y[fold.predict], rows.weight_of(fold.predict), drawn.shift, deadline, give_up)
         y = rows.y[fold.fit][drawn.kept]
-        fitted = family.fit(drawn.of(X), y, rows.target, member.params, spec.seed, watched, drawn.weight)
+        sample = Sample(drawn.of(X), y, drawn.weight, features.codes)
+        fitted = family.fit(sample, rows.target, member.params, spec.seed, watched)
         fitted = structs.replace(fitted, shift=drawn.shift)
         return Part(features, fitted), scores_of(fitted, held, rows)
 
@@ -134,6 +136,13 @@ def scores_of(fitted: Any, X: Any, rows: Rows) -> Vector:
 
 def _bytes(kept: Any) -> int:
     return sum(X.nbytes if isinstance(X, np.ndarray) else X.data.nbytes + X.indices.nbytes for X in kept[1:])
+
+
+def _as_fitted(member: Member, params: GbdtParams | LinearParams | None) -> Member:
+    """The member with the settings that its first fold ended with: what time allows is told once."""
+    if not isinstance(params, GbdtParams) or member.gbdt is None:
+        return member
+    return structs.replace(member, gbdt=structs.replace(params, rounds=member.gbdt.rounds))
 
 
 def _together(member: Member, params: list[GbdtParams | LinearParams | None]) -> Member:

@@ -11,7 +11,17 @@ from msgspec import structs
 
 from millrace.features import Encoded, Features, Target, fit_features, open_session, plan_columns, quantile
 from millrace.features import raw as raw_encoder
-from millrace.models import FAMILIES, Fitted, Part, Watched, calibrate, compile_features, compile_model, probabilities
+from millrace.models import (
+    FAMILIES,
+    Fitted,
+    Part,
+    Sample,
+    Watched,
+    calibrate,
+    compile_features,
+    compile_model,
+    probabilities,
+)
 from millrace.spec import Calibration, GbdtParams, Models
 from millrace.spec import Features as FeaturesSpec
 
@@ -41,7 +51,7 @@ def data(task: str, rows: int, seed: int, missing: bool) -> tuple[np.ndarray, np
 
 def fit(family: str, task: str, missing: bool = False, rows: int = 400) -> Fitted:
     X, y = data(task, rows, 1, missing)
-    return FAMILIES[family].fit(X, y, TARGETS[task], getattr(MODELS, family, None), 7, None, None)
+    return FAMILIES[family].fit(Sample(X, y), TARGETS[task], getattr(MODELS, family, None), 7, None)
 
 
 def graph_scores(fitted: Fitted, task: str, X: np.ndarray) -> np.ndarray:
@@ -138,13 +148,33 @@ def test_adjacent_float32_levels_do_not_blur() -> None:
     chance = np.random.default_rng(0)
     X = np.array(levels, np.float32)[chance.integers(0, 64, (2000, WIDTH))]
     y = (chance.random(2000) < (X[:, 0] > levels[30]) * 0.6 + (X[:, 1] > levels[11]) * 0.3).astype(np.float64)
-    fitted = FAMILIES["gbdt"].fit(X, y, TARGETS["binary"], MODELS.gbdt, 7, None, None)
+    fitted = FAMILIES["gbdt"].fit(Sample(X, y), TARGETS["binary"], MODELS.gbdt, 7, None)
     assert_close(graph_scores(fitted, "binary", X), trainer_scores(fitted, "binary", X))
+
+
+@pytest.mark.parametrize("task", list(TARGETS))
+def test_trees_that_split_categories_into_sets_are_exact(task: str) -> None:
+    """Every code, missing (-1) and rare (0) included, and codes that no training row had."""
+    chance = np.random.default_rng(2)
+    X = chance.normal(size=(6000, WIDTH)).astype(np.float32)
+    X[:, 1], X[:, 2] = chance.integers(-1, 90, 6000), chance.integers(-1, 6, 6000)
+    signal = (X[:, 1] * 7 % 11 > 5) + (X[:, 2] % 3 == 1) + X[:, 0] * 0.3 + chance.normal(size=6000) * 0.3
+    y = {"binary": signal > 0.9, "multiclass": np.digitize(signal, [0.5, 1.2]), "regression": signal}[task]
+    params = GbdtParams(rounds=30, min_rows_per_leaf=5, categories="sets")
+    sample = Sample(X, y.astype(np.float64), codes=[1, 2])
+    fitted = FAMILIES["gbdt"].fit(sample, TARGETS[task], params, 7, None)
+    assert "cat_threshold" in fitted.state.booster.model_to_string()
+    unseen = X.copy()
+    unseen[:, 1], unseen[:, 2] = chance.integers(-1, 300, 6000), chance.integers(-1, 300, 6000)
+    for rows in (X, unseen):
+        found, expected = graph_scores(fitted, task, rows), trainer_scores(fitted, task, rows)
+        assert np.max(np.abs(found - expected)) <= 1e-6
 
 
 def test_trees_without_a_split() -> None:
     X, y = data("binary", 8, 1, False)
-    fitted = FAMILIES["gbdt"].fit(X, y, TARGETS["binary"], GbdtParams(rounds=3, min_rows_per_leaf=100), 7, None, None)
+    params = GbdtParams(rounds=3, min_rows_per_leaf=100)
+    fitted = FAMILIES["gbdt"].fit(Sample(X, y), TARGETS["binary"], params, 7, None)
     assert_close(graph_scores(fitted, "binary", X), trainer_scores(fitted, "binary", X))
 
 
@@ -153,7 +183,7 @@ def test_linear_equals_scikit_learn(task: str) -> None:
     from sklearn.linear_model import LogisticRegression
 
     X, y = data(task, 500, 1, False)
-    fitted = FAMILIES["linear"].fit(X, y, TARGETS[task], MODELS.linear, 7, None, None)
+    fitted = FAMILIES["linear"].fit(Sample(X, y), TARGETS[task], MODELS.linear, 7, None)
     reference = LogisticRegression(C=1 / (MODELS.linear.l2 * 500), max_iter=500).fit(X.astype(np.float64), y)
     expected = reference.predict_proba(X.astype(np.float64))
     assert_close(graph_scores(fitted, task, X), expected if task == "multiclass" else expected[:, 1])
@@ -163,7 +193,8 @@ def test_a_class_that_no_row_had_gets_no_probability() -> None:
     X, y = data("multiclass", 300, 1, False)
     kept = y != 1
     for family in ("linear", "gbdt"):
-        fitted = FAMILIES[family].fit(X[kept], y[kept], TARGETS["multiclass"], getattr(MODELS, family), 7, None, None)
+        sample = Sample(X[kept], y[kept])
+        fitted = FAMILIES[family].fit(sample, TARGETS["multiclass"], getattr(MODELS, family), 7, None)
         scores = graph_scores(fitted, "multiclass", X)
         assert_close(scores, trainer_scores(fitted, "multiclass", X))
         assert scores[:, 1].max() < 0.05
@@ -172,7 +203,8 @@ def test_a_class_that_no_row_had_gets_no_probability() -> None:
 def test_early_stopping_names_its_rounds() -> None:
     X, y = data("binary", 600, 1, False)
     params = GbdtParams(max_rounds=500, early_stopping=10)
-    fitted = FAMILIES["gbdt"].fit(X[:400], y[:400], TARGETS["binary"], params, 7, Watched(X[400:], y[400:]), None)
+    watched = Watched(X[400:], y[400:])
+    fitted = FAMILIES["gbdt"].fit(Sample(X[:400], y[:400]), TARGETS["binary"], params, 7, watched)
     assert 1 <= fitted.params.rounds < 500
     assert len(fitted.state.booster.dump_model(num_iteration=fitted.params.rounds)["tree_info"]) == fitted.params.rounds
 
@@ -193,7 +225,7 @@ def parts_of(task: str) -> list[Part]:
         name = "raw" if family == "gbdt" else "quantile"
         features = Features([Encoded(c, name, "numbers", encoder.fit(frame[c])) for c in frame.columns], [])
         seen = open_session(compile_features(features)).rows(frame)
-        fitted = FAMILIES[family].fit(seen, y, TARGETS[task], getattr(MODELS, family), 7, None, None)
+        fitted = FAMILIES[family].fit(Sample(seen, y), TARGETS[task], getattr(MODELS, family), 7, None)
         shift = {"binary": [0.4], "multiclass": [0.1, -0.2, 0.3], "regression": []}[task]
         parts.append(Part(features, structs.replace(fitted, shift=shift), weight))
     return parts
@@ -236,7 +268,7 @@ def test_a_linear_model_of_dense_and_wide_columns() -> None:
     session = open_session(compile_features(features))
     seen = session.rows(frame)
     assert hasattr(seen, "tocsr") and features.names == ["x"]
-    fitted = FAMILIES["linear"].fit(seen, y, TARGETS["binary"], MODELS.linear, 7, None, None)
+    fitted = FAMILIES["linear"].fit(Sample(seen, y), TARGETS["binary"], MODELS.linear, 7, None)
     found = open_session(compile_model([Part(features, fitted)], TARGETS["binary"])).column("prediction", frame)[:, 0]
     assert_close(found, trainer_scores(fitted, "binary", seen))
     assert np.mean((found > 0.5) == y) > 0.99

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from millrace.evaluate import Measured, better, cost, curves, higher_is_better, metrics
+from millrace.evaluate import Measured, better, cost, higher_is_better, metrics
+from millrace.evaluate.curves import curves
 from millrace.spec import METRICS
 
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from millrace.evaluate import pick_threshold, trade_off
+from millrace.evaluate import pick_threshold
+from millrace.evaluate.thresholds import trade_off
 from millrace.spec import Decision
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import millrace
 from millrace.errors import InputError
-from millrace.features import coded_feeds, feeds_from_frame, open_session, without_front
+from millrace.features import open_batch, open_session
 from millrace.predict import Predictor, predict_file
 from tests.conftest import EXAMPLES, Runs, make_table
 
@@ -150,12 +150,10 @@ def test_words_for_missing_and_text_numbers_are_understood(runs: Runs) -> None:
 def test_coded_batches_equal_text(runs: Runs) -> None:
     model = (runs("binary", "gbdt").bundle / "model.onnx").read_bytes()
     frame = make_table(500, seed=4).with_columns(colour=pl.col("colour").replace("blue", "NA"))
-    whole = open_session(model)
-    bare, vocabularies = without_front(model)
-    coded = open_session(bare)
+    whole, coded = open_session(model), open_batch(model)
+    assert coded.vocabularies and not whole.vocabularies
     outputs = ["prediction", "features"]
-    expected = whole.run(outputs, feeds_from_frame(frame, whole.groups))
-    found = coded.run(outputs, coded_feeds(frame, whole.groups, vocabularies))
+    expected, found = whole.run(outputs, whole.feeds(frame)), coded.run(outputs, coded.feeds(frame))
     for a, b in zip(found, expected, strict=True):
         assert np.array_equal(a, b, equal_nan=True)
 

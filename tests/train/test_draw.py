@@ -5,7 +5,7 @@ import pytest
 
 from millrace.errors import InputError
 from millrace.features import Target
-from millrace.models import FAMILIES, Fitted, probabilities
+from millrace.models import FAMILIES, Fitted, Sample, probabilities
 from millrace.spec import LinearParams, Models
 from millrace.train.draw import draw
 
@@ -22,9 +22,8 @@ def table(rows: int = 60_000) -> tuple[np.ndarray, np.ndarray]:
 def fitted(X: np.ndarray, y: np.ndarray, models: Models, weight: np.ndarray | None = None) -> tuple[np.ndarray, int]:
     """Probabilities of a logistic regression, and on how many rows it was fitted."""
     drawn = draw(y, weight, BINARY, models, 7)
-    found: Fitted = FAMILIES["linear"].fit(
-        X[drawn.kept], y[drawn.kept], BINARY, LinearParams(l2=1e-9), 7, None, drawn.weight
-    )
+    sample = Sample(X[drawn.kept], y[drawn.kept], drawn.weight)
+    found: Fitted = FAMILIES["linear"].fit(sample, BINARY, LinearParams(l2=1e-9), 7, None)
     raw = FAMILIES["linear"].predict(found, X) + (drawn.shift[0] if drawn.shift else 0.0)
     return probabilities("binary", raw), len(drawn.kept)
 
@@ -45,14 +44,14 @@ def test_probabilities_are_those_of_all_rows(models: Models) -> None:
 def test_the_baseline_of_drawn_rows_is_exact() -> None:
     _, y = table()
     drawn = draw(y, None, BINARY, Models(negatives=0.1), 7)
-    baseline = FAMILIES["baseline"].fit(np.empty((len(drawn.kept), 0)), y[drawn.kept], BINARY, None, 7, None, None)
+    baseline = FAMILIES["baseline"].fit(Sample(np.empty((len(drawn.kept), 0)), y[drawn.kept]), BINARY, None, 7, None)
     assert probabilities("binary", baseline.state + drawn.shift[0])[0] == pytest.approx(y.mean(), rel=1e-12)
 
 
 def test_weighted_classes_of_several_are_undone() -> None:
     y = np.repeat([0.0, 1.0, 2.0], [700, 200, 100])
     drawn = draw(y, None, THREE, Models(class_weight="balanced"), 7)
-    baseline = FAMILIES["baseline"].fit(np.empty((1000, 0)), y, THREE, None, 7, None, drawn.weight)
+    baseline = FAMILIES["baseline"].fit(Sample(np.empty((1000, 0)), y, drawn.weight), THREE, None, 7, None)
     shifted = probabilities("multiclass", (baseline.state + np.array(drawn.shift))[None])[0]
     assert shifted == pytest.approx([0.7, 0.2, 0.1])
 
@@ -62,7 +61,7 @@ def test_row_weights_count_in_the_shift() -> None:
     weight = np.random.default_rng(2).random(5000) + 0.5
     drawn = draw(y, weight, BINARY, Models(negatives=0.3), 7)
     kept, counted = y[drawn.kept], drawn.weight
-    baseline = FAMILIES["baseline"].fit(np.empty((len(kept), 0)), kept, BINARY, None, 7, None, counted)
+    baseline = FAMILIES["baseline"].fit(Sample(np.empty((len(kept), 0)), kept, counted), BINARY, None, 7, None)
     expected = np.average(y, weights=weight)
     assert probabilities("binary", baseline.state + drawn.shift[0])[0] == pytest.approx(expected, rel=1e-9)
 

@@ -14,7 +14,7 @@ from millrace.errors import InputError
 from millrace.evaluate import Judge, metrics
 from millrace.features import Features, Target
 from millrace.flow import Run
-from millrace.models import FAMILIES, Fitted, Part, Pruned, Watched
+from millrace.models import FAMILIES, Fitted, Part, Pruned, Sample, Watched
 from millrace.spec import GbdtParams, Member
 from millrace.train.average import averaged, select
 from millrace.train.trial import Candidate
@@ -65,7 +65,7 @@ def test_the_budget_of_seconds_is_held_within_a_fit(tmp_path: Path) -> None:
     params = GbdtParams(learning_rate=0.001, max_rounds=1_000_000, early_stopping=1_000_000)
     begin = time.perf_counter()
     watched = Watched(X[:2000], y[:2000], deadline=begin + 1.0)
-    fitted = FAMILIES["gbdt"].fit(X, y, Target("y", "binary", [0, 1]), params, 7, watched, None)
+    fitted = FAMILIES["gbdt"].fit(Sample(X, y), Target("y", "binary", [0, 1]), params, 7, watched)
     assert fitted.params.rounds < 1_000_000
     assert fitted.state.booster.current_iteration() >= fitted.params.rounds >= 1
 
@@ -81,7 +81,8 @@ def test_a_fit_that_is_given_up_says_so() -> None:
 
     watched = Watched(X, y, give_up=give_up)
     with pytest.raises(Pruned):
-        FAMILIES["gbdt"].fit(X, y, Target("y", "binary", [0, 1]), GbdtParams(learning_rate=0.2), 7, watched, None)
+        params = GbdtParams(learning_rate=0.2)
+        FAMILIES["gbdt"].fit(Sample(X, y), Target("y", "binary", [0, 1]), params, 7, watched)
     assert asked == [1, 2, 3]
 
 

@@ -1,0 +1,138 @@
+"""What a run tells, as plain values, and where it is kept: the bundle, `run.json` and the report."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from millrace import __version__, bundle, predict, report, spec, tables, train
+from millrace.spec import System
+
+GOLDEN_ROWS = 5
+_IN_BUNDLE = (
+    "task", "metric", "metrics", "intervals", "curves", "threshold", "candidates", "winner", "parity", "rows",
+    "features", "findings",
+)  # fmt: skip
+
+
+def describe(
+    sources: tables.Sources,
+    rows: train.Rows,
+    why: dict[str, str],
+    resolved: System,
+    choice: train.Choice,
+    refitted: train.Refitted,
+) -> dict[str, Any]:
+    """How the model came about: the data, what was decided and why, the candidates, what ships."""
+    system, target, parts = rows.system, rows.target, rows.parts
+    families = sorted({member.family for member in refitted.members})
+    count = len(refitted.members)
+    shipped = families[0] if count == 1 else f"average of {count} ({', '.join(families)})"
+    return {
+        "name": system.name,
+        "created": datetime.now(UTC).isoformat(sep=" ", timespec="seconds"),
+        "task": target.task,
+        "target": target.name,
+        "classes": target.classes,
+        "source": system.data.source,
+        "fingerprints": sources.fingerprints,
+        "spec_hash": spec.spec_hash(system),
+        "code_version": __version__,
+        "decisions": _decisions(system, why, resolved, choice, shipped),
+        "split": system.split.by,
+        "borders": parts.borders,
+        "method": choice.method,
+        "candidates": [_candidate(one, choice.weight_of(one)) for one in choice.candidates],
+        "winner": {"family": shipped, "members": msgspec.to_builtins(refitted.members)},
+        "parity": refitted.parity,
+        "rows": {
+            "train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test),
+            "purged": parts.purged, "fitted": refitted.rows,
+        },
+        "columns": msgspec.to_builtins(rows.columns),
+        "features": refitted.features.names,
+        "resolved": spec.dump(resolved).decode(),
+    }  # fmt: skip
+
+
+def _decisions(
+    system: System, why: dict[str, str], resolved: System, choice: train.Choice, shipped: str
+) -> list[dict[str, str]]:
+    """What the spec left open: the field, what it became, and why."""
+    goal = system.goal
+    inferred = {"goal.task": goal.task, "goal.positive": goal.positive, "goal.metric": goal.metric}
+    inferred |= {"split.by": system.split.by}
+    found = [(field, str(value), why.get(field, "as stated")) for field, value in inferred.items() if value is not None]
+    found.append(("models", shipped, f"{choice.why['models']} on {choice.method}"))
+    if "models.calibration" in choice.why:
+        method = choice.calibration.method if choice.calibration else "none"
+        found.append(("models.calibration", method, choice.why["models.calibration"]))
+    if goal.decision is not None and resolved.goal.decision is not None:
+        best = f"best by {goal.decision.by or 'f1'} on {choice.method}"
+        by = best if goal.decision.threshold is None else "as stated"
+        found.append(("goal.decision.threshold", f"{resolved.goal.decision.threshold:.4g}", by))
+    return [{"field": field, "value": value, "why": reason} for field, value, reason in found]
+
+
+def _candidate(one: train.Candidate, weight: float) -> dict[str, Any]:
+    return {
+        "family": one.member.family,
+        "value": one.value,
+        "seconds": one.seconds,
+        "origin": one.origin,
+        "weight": weight,
+        "params": msgspec.to_builtins(one.member.params),
+        "encode": msgspec.to_builtins(one.member.encode),
+    }
+
+
+def keep_bundle(
+    document: dict[str, Any],
+    resolved: System,
+    model: bytes,
+    predictor: predict.Predictor,
+    rows: train.Rows,
+    tested: pl.DataFrame,
+) -> Path:
+    """Writes the next version of the system's bundle, with its test rows and their predictions, and returns its
+    folder."""
+    system, parts, schema = rows.system, rows.parts, predictor.schema
+    held = rows.frame[parts.test]
+    plain = held.select(name for name, dtype in held.schema.items() if tables.dtype_of(dtype) != "nested")
+    inputs = [column.name for column in schema.columns] + ([system.data.id] if system.data.id else [])
+    requests = msgspec.json.decode(msgspec.json.encode(plain.head(GOLDEN_ROWS).select(inputs).to_dicts()))
+    replies = predictor.predict(requests)
+    files = bundle.contents(
+        resolved,
+        schema,
+        model,
+        bundle.profile(rows.frame[parts.train], schema.columns, predictor.scores(tested)),
+        [{"request": row, "reply": reply} for row, reply in zip(requests, replies, strict=True)],
+        {key: document[key] for key in _IN_BUNDLE},
+        report.card_page(document),
+    )
+    answers = tested.select(pl.exclude(system.data.id)) if system.data.id else tested
+    return bundle.write_bundle(
+        system.workspace / "bundles",
+        system.name,
+        files,
+        plain.hstack(answers.get_columns()),
+        document["spec_hash"],
+        document["fingerprints"],
+        document["code_version"],
+    )
+
+
+def keep_run(system: System, document: dict[str, Any]) -> Path:
+    """Writes `run.json` and `report.html`, names them in the document, and returns the page's path."""
+    name = document["created"].replace("-", "").replace(":", "").replace(" ", "-")[:15]
+    with tables.atomic_folder(system.workspace / "runs") as beside:
+        document["run"] = f"{Path(document['bundle']).name}-{name}"
+        final: Path = system.workspace / "runs" / document["run"]
+        document["report"] = str(final / "report.html")
+        (beside / "report.html").write_text(report.report_page(document), encoding="utf-8")
+        (beside / "run.json").write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))
+        tables.settle(beside, final)
+    return final / "report.html"
