@@ -48,7 +48,7 @@ def verify(model: str | Path, folder: str | Path = ".", url: str | None = None) 
     ask = predictor.predict_dicts if url is None else _service(url)
     holdout = bundle.holdout()
     findings.append(_golden(bundle, ask))
-    tested = predictor.predict_frame(holdout) if url is None else _by_dicts(predictor, holdout, ask)
+    tested = predictor.predict(holdout) if url is None else _by_dicts(predictor, holdout, ask)
     findings.append(_parity(predictor, holdout, tested))
     findings.append(_metrics(bundle, predictor, holdout, tested))
     if bundle.system.requirements.latency_p99_ms is not None:

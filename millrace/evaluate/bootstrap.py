@@ -13,7 +13,8 @@ from millrace.evaluate.metrics import Measured, Vector, cost
 from millrace.spec import Task
 
 _ENDS = (0.025, 0.975)
-_RESAMPLES, _FEWER_RESAMPLES, _MANY_ROWS = 400, 100, 50_000
+_RESAMPLES = ((5_000, 400), (50_000, 200), (float("inf"), 100))
+"""Up to so many rows, so many resamples: with more rows the ends of an interval are steadier, and dearer."""
 
 
 def resamples(
@@ -23,7 +24,7 @@ def resamples(
     chance = np.random.default_rng(seed)
     base = np.ones(rows) if weight is None else weight
     units = rows if owner is None else int(owner.max()) + 1
-    for _ in range(count or (_RESAMPLES if rows <= _MANY_ROWS else _FEWER_RESAMPLES)):
+    for _ in range(count or next(count for most, count in _RESAMPLES if rows <= most)):
         drawn = np.bincount(chance.integers(0, units, units), minlength=units).astype(np.float64)
         yield base * (drawn if owner is None else drawn[owner])
 

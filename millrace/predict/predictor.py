@@ -1,5 +1,7 @@
 """A model in this process: rows in, predictions out, in one shape everywhere."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -11,6 +13,7 @@ import polars as pl
 from millrace.bundle import find_bundle, open_bundle
 from millrace.errors import InputError
 from millrace.features import Session, open_batch, open_session
+from millrace.features.session import CHUNK_ROWS
 from millrace.predict.rows import RowReader
 from millrace.spec import label_text
 from millrace.tables import Column, Schema, conform
@@ -62,7 +65,7 @@ class Predictor:
             from millrace.predict.batch import predict_lazily
 
             return predict_lazily(self, Path(rows))
-        return self.predict_frame(_frame(rows))
+        return self.predict_frame(_frame(rows), threads=os.cpu_count() or 1)
 
     def predict_dicts(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Predictions of dicts, one for each, in their order."""
@@ -93,13 +96,24 @@ class Predictor:
         return self.session.chunk_rows(pl.DataFrame(texts))
 
     def predict_frame(
-        self, frame: pl.DataFrame, where: str = "rows", first_row: int = 0, from_text: bool = False
+        self,
+        frame: pl.DataFrame,
+        where: str = "rows",
+        first_row: int = 0,
+        from_text: bool = False,
+        threads: int = 1,
     ) -> pl.DataFrame:
         """Predictions of a table, row by row in its order; see `tables.conform` for the other parameters."""
         typed = conform(frame, self.columns, self.schema.missing, where, first_row, from_text)
-        size = self.session.chunk_rows(typed)
-        parts = [self._predict_typed(typed[start : start + size]) for start in range(0, max(typed.height, 1), size)]
-        predictions: pl.DataFrame = pl.concat(parts)
+        many = typed.height >= _BATCH_ROWS
+        session = self._batch if many and "strings" in self.groups else self.session
+        size = min(session.chunk_rows(typed), max(-(-typed.height // threads), 1) if many else CHUNK_ROWS)
+        parts = [typed[start : start + size] for start in range(0, max(typed.height, 1), size)]
+        if many and threads > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                predictions = pl.concat(pool.map(lambda part: self._predict_typed(session, part), parts))
+        else:
+            predictions = pl.concat(self._predict_typed(session, part) for part in parts)
         if self.schema.id is not None and self.schema.id in frame.columns:
             named = Column(name=self.schema.id, dtype=self.schema.id_dtype, kind="ignored")
             predictions.insert_column(0, conform(frame, [named], [], where, first_row, from_text)[named.name])
@@ -116,8 +130,7 @@ class Predictor:
         """The graph for tables that are large enough to be worth a second loading."""
         return open_batch(self._model)
 
-    def _predict_typed(self, typed: pl.DataFrame) -> pl.DataFrame:
-        session = self._batch if "strings" in self.groups and typed.height >= _BATCH_ROWS else self.session
+    def _predict_typed(self, session: Session, typed: pl.DataFrame) -> pl.DataFrame:
         results = session.run(self._outputs, session.feeds(typed))
         columns: dict[str, Any] = {"prediction": _column(results[0])}
         if self.is_multiclass:

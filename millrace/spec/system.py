@@ -155,7 +155,8 @@ class LinearParams(_Node, frozen=True):
 class GbdtParams(_Node, frozen=True):
     """LightGBM trees. With `rounds` left out, early stopping chooses it; `early_stopping` is in rounds.
 
-    A number's values are told apart in `bins`. The codes of categories are split by a threshold (`ordered`: by how
+    Each tree sees a `column_fraction` of the columns: 0.8, or about 80 of more than a hundred, where it is left out. A
+    number's values are told apart in `bins`. The codes of categories are split by a threshold (`ordered`: by how
     frequent they are) or into any two `sets`, with LightGBM's `cat_smooth` and `cat_l2`. `row_fraction` of the rows are
     drawn anew for each tree; `extra_random` draws thresholds at random. The `objective` follows from the goal's metric
     where it is left out; `quantile` is that of the objective of this name.
@@ -168,7 +169,7 @@ class GbdtParams(_Node, frozen=True):
     leaves: Annotated[int, Meta(ge=2, le=4096)] = 31
     min_rows_per_leaf: Count = 20
     l2: Annotated[float, Meta(ge=0.0)] = 1.0
-    column_fraction: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.8
+    column_fraction: Annotated[float, Meta(gt=0.0, le=1.0)] | None = None
     row_fraction: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
     extra_random: bool = False
     bins: Annotated[int, Meta(ge=2, le=65535)] = 255

@@ -8,6 +8,7 @@ from msgspec import structs
 
 from millrace.features import ALTERNATIVES
 from millrace.models import FAMILIES, Pruned
+from millrace.models.gbdt import share_of_columns
 from millrace.spec import Encode, Family, GbdtParams, Kind, LinearParams, Member
 from millrace.train.rows import Rows
 from millrace.train.trial import Candidate, Trials
@@ -70,6 +71,7 @@ def suggest(asked: Any, family: Family, rows: Rows) -> Member:
         return Member(
             family=family, encode=encode, linear=LinearParams(l2=asked.suggest_float("l2", 1e-7, 0.1, log=True))
         )
+    width = sum(column.width or 1 for column in rows.columns if column.kind != "ignored")
     most = max(4, min(200, len(rows.parts.train) // 20))
     params = structs.replace(
         models.gbdt,
@@ -78,7 +80,7 @@ def suggest(asked: Any, family: Family, rows: Rows) -> Member:
         bins=asked.suggest_categorical("bins", [255, 1023]),
         min_rows_per_leaf=asked.suggest_int("min_rows_per_leaf", 2, most, log=True),
         l2=asked.suggest_float("l2", 1e-3, 30.0, log=True),
-        column_fraction=asked.suggest_float("column_fraction", 0.3, 1.0),
+        column_fraction=asked.suggest_float("column_fraction", 0.3, 1.0) * share_of_columns(width),
         row_fraction=asked.suggest_float("row_fraction", 0.5, 1.0),
         extra_random=asked.suggest_categorical("extra_random", [False, True]),
         rounds=None,
