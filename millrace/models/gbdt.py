@@ -84,16 +84,16 @@ def fit(sample: Sample, target: Target, params: GbdtParams, seed: int, watched: 
             _as_sets(watched.X, sets), watched.y - offset, weight=watched.weight, init_score=shifts, reference=data
         )
 
-        def train(params: GbdtParams) -> Any:
-            stops = [lightgbm.early_stopping(params.early_stopping, verbose=False), _stop(watched, params)]
+        def train(params: GbdtParams, may_hurry: bool) -> Any:
+            stops = [lightgbm.early_stopping(params.early_stopping, verbose=False), _stop(watched, params, may_hurry)]
             given = settings | {"learning_rate": params.learning_rate}
             return lightgbm.train(given, data, params.max_rounds, valid_sets=[judges], callbacks=stops)
 
         try:
-            booster = train(params)
+            booster = train(params, True)
         except _TooSlow as slow:
             params = structs.replace(params, learning_rate=slow.learning_rate)
-            booster = train(params)
+            booster = train(params, False)
         rounds = max(booster.best_iteration, 1)
     return Fitted("gbdt", structs.replace(params, rounds=rounds), Trees(booster, classes, offset))
 
@@ -141,8 +141,10 @@ class _TooSlow(Exception):  # noqa: N818 - no error: the fit begins anew
         self.learning_rate = learning_rate
 
 
-def _stop(watched: Watched, params: GbdtParams) -> Any:
+def _stop(watched: Watched, params: GbdtParams, may_hurry: bool) -> Any:
     """Ends a fit at its deadline, keeping its best round, and asks now and then whether to give it up.
+
+    A fit that `may_hurry` and would not be done by then ends early with `_TooSlow`.
 
     Rounds times learning rate is the work that fits of different learning rates have done.
     """
@@ -160,7 +162,7 @@ def _stop(watched: Watched, params: GbdtParams) -> Any:
             best = (loss, state.iteration, state.evaluation_result_list)
         if state.iteration == 0:
             begin = now
-        elif state.iteration == _TIMED_ROUNDS and watched.deadline < float("inf"):
+        elif may_hurry and state.iteration == _TIMED_ROUNDS and watched.deadline < float("inf"):
             rounds = max(watched.deadline - now, 0.0) / (now - begin) * _TIMED_ROUNDS
             enough = min(_LEAST_WORK / max(rounds, 1.0), _FASTEST)
             if enough > params.learning_rate * _CLOSE:

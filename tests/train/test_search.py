@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from msgspec import structs
 
 import millrace
 from millrace.errors import InputError
@@ -68,6 +69,19 @@ def test_the_budget_of_seconds_is_held_within_a_fit(tmp_path: Path) -> None:
     fitted = FAMILIES["gbdt"].fit(Sample(X, y), Target("y", "binary", [0, 1]), params, 7, watched)
     assert fitted.params.rounds < 1_000_000
     assert fitted.state.booster.current_iteration() >= fitted.params.rounds >= 1
+
+
+def test_a_fit_with_little_time_takes_a_larger_learning_rate_and_says_so() -> None:
+    chance = np.random.default_rng(1)
+    X = chance.normal(size=(20_000, 20)).astype(np.float32)
+    y = (chance.random(20_000) < 0.5).astype(np.float64)
+    target, params = Target("y", "binary", [0, 1]), GbdtParams(learning_rate=0.001)
+    hurried = FAMILIES["gbdt"].fit(Sample(X, y), target, params, 7, Watched(X, y, deadline=time.perf_counter() + 0.2))
+    assert 0.001 < hurried.params.learning_rate <= 0.3
+    late = FAMILIES["gbdt"].fit(Sample(X, y), target, params, 7, Watched(X, y, deadline=time.perf_counter()))
+    assert late.params.rounds == 1
+    calm = FAMILIES["gbdt"].fit(Sample(X[:500], y[:500]), target, structs.replace(params, max_rounds=20), 7, None)
+    assert calm.params.learning_rate == 0.001
 
 
 def test_a_fit_that_is_given_up_says_so() -> None:
