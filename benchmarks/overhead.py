@@ -3,8 +3,9 @@
     python benchmarks/overhead.py
 
 The run is timed as a whole on an already imported package (a service or notebook runs many); the calls it cannot avoid
-are the families' `fit` and `predict` (scikit-learn, LightGBM), timed inside that same run, which tries each family
-once. Imports are timed in fresh interpreters.
+are the families' `fit` and `predict` (scikit-learn, LightGBM), timed inside that same run. Once with the search of a
+spec that says nothing else (20 trials, 60 s), and, harder, without a search: each family once. Imports are timed in
+fresh interpreters.
 """
 
 import json
@@ -44,13 +45,16 @@ def timed_calls(seconds: list[float]) -> None:
             setattr(family, name, timed(getattr(family, name)))
 
 
-def overhead(rows: int) -> dict[str, Any]:
+def overhead(rows: int, trials: int, repeats: int) -> dict[str, Any]:
     """A run on the common table with every family, early stopping included."""
     shares, totals = [], []
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         with tempfile.TemporaryDirectory() as name:
             spec = system(Path(name), rows, rounds=None)
-            spec = millrace.spec.with_changes(spec, models=structs.replace(spec.models, candidates=["linear", "gbdt"]))
+            models = structs.replace(
+                spec.models, candidates=["linear", "gbdt"], search=millrace.spec.Search(trials=trials)
+            )
+            spec = millrace.spec.with_changes(spec, models=models)
             seconds.clear()
             begin = time.perf_counter()
             run = millrace.run(spec)
@@ -84,5 +88,6 @@ seconds: list[float] = []
 
 if __name__ == "__main__":
     timed_calls(seconds)
-    overhead(20_000)  # imports and caches
-    print(json.dumps({"100,000 rows x 20": overhead(100_000), "starting": starts()}, indent=2))
+    overhead(20_000, 0, 1)  # imports and caches
+    found = {"with a search": overhead(100_000, 20, 1), "without": overhead(100_000, 0, REPEATS), "starting": starts()}
+    print(json.dumps(found, indent=2))

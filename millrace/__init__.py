@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from millrace.flow import Exploration, Run, explore, init, run
     from millrace.predict import Predictor, open
+    from millrace.registry import Decision, history, promote, rollback
     from millrace.spec import System, load
     from millrace.verify import Verification, verify
 
@@ -21,7 +22,7 @@ __version__ = "0.1.0"
 
 ROOMS = (
     "spec", "tables", "explore", "split", "events", "features", "models", "train", "evaluate", "bundle", "predict",
-    "serve",
+    "registry", "serve",
 )  # fmt: skip
 """The rooms in the order in which data flows; a room imports only rooms before it (and `errors`, `report`)."""
 
@@ -37,19 +38,27 @@ _HOMES = {
     "open": "predict",
     "Verification": "verify",
     "verify": "verify",
+    "Decision": "registry",
+    "history": "registry",
+    "promote": "registry",
+    "rollback": "registry",
 }
 
 __all__ = [
     "ROOMS",
+    "Decision",
     "Exploration",
     "Predictor",
     "Run",
     "System",
     "Verification",
     "explore",
+    "history",
     "init",
     "load",
     "open",
+    "promote",
+    "rollback",
     "run",
     "verify",
 ]

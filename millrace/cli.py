@@ -21,9 +21,12 @@ app = typer.Typer(
 )
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 DirArgument = Annotated[Path, typer.Argument(help="The folder with system.yaml.")]
-ModelArgument = Annotated[str, typer.Argument(help="A bundle's folder, or NAME@VERSION.")]
-DirOption = Annotated[Path, typer.Option("--dir", help="The folder whose workspace NAME@VERSION is looked up in.")]
-_STAGES = ("tables", "events", "spec", "split", "features", "explore", "train", "refit", "evaluate", "bundle", "report")
+ModelArgument = Annotated[str, typer.Argument(help="A bundle's folder, NAME@VERSION or NAME@champion.")]
+DirOption = Annotated[Path, typer.Option("--dir", help="The folder whose workspace names are looked up in.")]
+_STAGES = (
+    "tables", "events", "spec", "split", "features", "explore", "train", "refit", "evaluate", "gates", "bundle",
+    "registry", "report",
+)  # fmt: skip
 
 
 @app.command()
@@ -160,6 +163,61 @@ def serve(
 
 
 @app.command()
+def promote(
+    model: ModelArgument,
+    alias: Annotated[str, typer.Option(help="champion, challenger or shadow.")] = "champion",
+    why: Annotated[str, typer.Option(help="The reason, for the record.")] = "",
+    dir: DirOption = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Let an alias stand for a version, by hand; it is recorded."""
+    import millrace
+
+    _decided(millrace.promote(model, alias, why, dir), as_json)
+
+
+@app.command()
+def rollback(
+    name: Annotated[str, typer.Argument(help="The system's name.")],
+    alias: Annotated[str, typer.Option(help="champion, challenger or shadow.")] = "champion",
+    why: Annotated[str, typer.Option(help="The reason, for the record.")] = "",
+    dir: DirOption = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Put an alias back to the version that it stood for before."""
+    import millrace
+
+    _decided(millrace.rollback(name, alias, why, dir), as_json)
+
+
+@app.command()
+def history(
+    name: Annotated[str, typer.Argument(help="The system's name.")], dir: DirOption = Path(), as_json: JsonFlag = False
+) -> None:
+    """Every decision about what is live: promoted, refused, rolled back, by whom and why."""
+    import msgspec
+
+    import millrace
+
+    decisions = millrace.history(name, dir)
+    lines = [
+        f"{one.at[:19]}  {one.action:<8}  {one.alias} {one.before or '-'} -> {one.version}"
+        f"  {one.by} ({one.who})  {one.why}"
+        for one in decisions
+    ]
+    _print({"name": name, "decisions": msgspec.to_builtins(decisions)}, as_json, "\n".join(lines))
+
+
+def _decided(decision: Any, as_json: bool) -> None:
+    import msgspec
+
+    before = "nothing" if decision.before is None else f"version {decision.before}"
+    _print(
+        msgspec.to_builtins(decision), as_json, f"{decision.alias} is version {decision.version} now; it was {before}"
+    )
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of system.yaml."""
     from millrace.spec import schema as spec_schema
@@ -207,23 +265,29 @@ def _run(system: Any, as_json: bool) -> None:
     document = result.document
     public = {
         name: document[name]
-        for name in ("run", "model", "bundle", "report", "metric", "metrics", "findings", "seconds")
-    }
-    public |= {"gates": [], "promoted": False, "alias": None}
+        for name in (
+            "run", "model", "bundle", "report", "metric", "metrics", "gates", "promoted", "alias", "findings",
+            "seconds",
+        )
+    }  # fmt: skip
     _print(public, as_json, _told(document))
+    if not document["promoted"]:
+        raise typer.Exit(1)
 
 
 def _told(run: dict[str, Any]) -> str:
     """What a run did, for a terminal."""
-    from millrace.report import number
+    from millrace.report import number, promotion
 
     metric, rows = run["metric"], run["rows"]
     low, high = run["intervals"][metric["name"]]
     lines = [f"{stage['name']:<9} {stage['seconds']:6.2f} s  {stage['what']}" for stage in run["flow"]]
     lines += [f"{one['severity']}: {one['message']}" for one in run["findings"]]
+    lines += [f"{'passed' if one['passed'] else 'FAILED'}: {one['gate']} ({one['why']})" for one in run["gates"]]
     lines += [
         "",
         f"{run['model']}: {run['winner']['family']} predicts {run['target']}",
+        "  " + promotion(run),
         f"  {metric['name']}  validation {number(metric['validation'])}  test {number(metric['test'])}"
         f" ({number(low)} to {number(high)})  baseline {number(metric['baseline'])}  {rows['test']:,} test rows",
         "",

@@ -1,5 +1,6 @@
 """The spine: from a spec to a bundle, one call per room, top to bottom."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import msgspec
 import polars as pl
 from msgspec import Struct
 
-from millrace import evaluate, events, features, predict, record, report, spec, split, tables, train
+from millrace import evaluate, events, features, predict, record, registry, release, report, spec, split, tables, train
 from millrace.errors import Finding, InputError
 from millrace.explore import balance, leaks, relations, split_checks
 from millrace.report import Steps, Watch, quiet
@@ -56,13 +57,18 @@ def run(system: System, watch: Watch = quiet) -> Run:
     schema = _schema(system, rows.columns, refitted.columns)
     predictor = predict.Predictor(refitted.model, schema, system.name, 0)
     tested = step("evaluate", predictor.predict, rows.frame[rows.parts.test])
-    judged = step("evaluate", _assess, rows, choice, predictor.scores(tested), threshold)
-    findings = known.findings + choice.findings + _not_better(judged["metric"])
-    document = record.describe(known.sources, rows, known.why, resolved, choice, refitted) | judged
+    pair = release.against_baseline(rows, predictor.scores(tested), threshold)
+    assessed = step("evaluate", _assess, rows, choice, pair, threshold)
+    judge = partial(release.judge, rows, refitted, predictor, assessed["metrics"], pair)
+    gates = step("gates", judge)
+    findings = known.findings + choice.findings + _not_better(assessed["metric"])
+    document = record.describe(known.sources, rows, known.why, resolved, choice, refitted) | assessed
     document |= {"findings": msgspec.to_builtins(findings), "model": system.name, "seconds": step.seconds}
+    document |= {"gates": registry.told(gates.results)}
     document["flow"] = report.stages(document)
     folder = step("bundle", record.keep_bundle, document, resolved, refitted.model, predictor, rows, tested)
     document |= {"model": f"{system.name}@{int(folder.name[-6:])}", "bundle": str(folder)}
+    document |= step("registry", release.release, rows, folder, gates, judge)
     document["flow"] = report.stages(document)
     page = step("report", record.keep_run, system, document)
     return Run(document["model"], folder, page, document)
@@ -144,6 +150,11 @@ def _resolve(system: System, frame: pl.DataFrame) -> tuple[System, dict[str, str
     goal, why = spec.infer_goal(system.goal, frame[system.goal.target])
     assert goal.task is not None
     by, split_why = spec.infer_split(system.split, system.data, goal.task)
+    for text in system.gates:
+        gate = spec.parse_gate(text)
+        if gate.metric not in spec.METRICS[goal.task]:
+            raise InputError(f"gates {text!r}", f"{gate.metric} with task {goal.task}",
+                             "one of: " + ", ".join(spec.METRICS[goal.task]))  # fmt: skip
     return spec.with_changes(system, goal=goal, split=by), why | split_why
 
 
@@ -198,15 +209,13 @@ def _schema(system: System, columns: list[tables.Column], used: set[str]) -> tab
     )
 
 
-def _assess(rows: train.Rows, choice: train.Choice, scores: Any, threshold: float | None) -> dict[str, Any]:
-    test, judges = rows.parts.test, choice.rows
-    owner = None if rows.parts.group is None else rows.parts.group[test]
+def _assess(rows: train.Rows, choice: train.Choice, pair: registry.Rival, threshold: float | None) -> dict[str, Any]:
     return evaluate.assess(
         rows.system.goal,
         rows.target.classes,
-        evaluate.Scored(rows.y[judges], choice.scores, rows.weight_of(judges)),
-        evaluate.Scored(rows.y[test], scores, rows.weight_of(test), owner),
-        train.baseline_scores(rows),
+        evaluate.Scored(rows.y[choice.rows], choice.scores, rows.weight_of(choice.rows)),
+        evaluate.Scored(pair.y, pair.own, pair.weight, pair.owner),
+        pair.scores,
         threshold,
         rows.system.seed,
     )

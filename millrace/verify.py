@@ -1,7 +1,6 @@
 """Re-assessing a bundle anywhere: is it whole, does it still predict the same, is it as good and as fast as it says?"""
 
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from millrace.bundle import Bundle, find_bundle, open_bundle
 from millrace.errors import BundleError, Finding, InputError
 
 TOLERANCE = 1e-5
-_LATENCY_CALLS = 2_000
 _REMOTE_BATCH = 500
 Rows = list[dict[str, Any]]
 
@@ -111,27 +109,13 @@ def _metrics(bundle: Bundle, predictor: predict.Predictor, holdout: pl.DataFrame
 def _latency(
     bound_ms: float, holdout: pl.DataFrame, predictor: predict.Predictor, ask: Callable[[Rows], Rows]
 ) -> Finding:
-    """The 99th percentile of single rows, rows varying, after a warm-up."""
-    rows = _requests(predictor, holdout.head(500))
-    times = []
-    for number in range(_LATENCY_CALLS + 100):
-        begin = time.perf_counter()
-        ask([rows[number % len(rows)]])
-        times.append(time.perf_counter() - begin)
-    p99 = float(np.quantile(times[100:], 0.99)) * 1e3
+    p99 = predict.p99_ms(ask, predict.requests_of(predictor, holdout.head(500)))
     message = f"p99 of single rows {p99:.3g} ms (required {bound_ms:g} ms)"
     return _said("verify.latency", p99 <= bound_ms, message, {"p99_ms": p99, "bound_ms": bound_ms})
 
 
-def _requests(predictor: predict.Predictor, holdout: pl.DataFrame) -> Rows:
-    """Holdout rows as a client would send them."""
-    names = [column.name for column in predictor.columns]
-    rows: Rows = msgspec.json.decode(msgspec.json.encode(holdout.select(names).to_dicts()))
-    return rows
-
-
 def _by_dicts(predictor: predict.Predictor, holdout: pl.DataFrame, ask: Callable[[Rows], Rows]) -> pl.DataFrame:
-    rows = _requests(predictor, holdout)
+    rows = predict.requests_of(predictor, holdout)
     replies = [
         reply for start in range(0, len(rows), _REMOTE_BATCH) for reply in ask(rows[start : start + _REMOTE_BATCH])
     ]

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from millrace.bundle.aliases import version_of
 from millrace.bundle.manifest import Manifest, read_manifest, sha256
 from millrace.bundle.write import BundleName, versions
 from millrace.errors import BundleError, InputError, nearest
@@ -74,7 +75,7 @@ def open_bundle(path: Path) -> Bundle:
 
 
 def find_bundle(model: str | Path, folder: Path) -> Path:
-    """The folder of MODEL: a bundle's folder, or `name@3` in the workspace of `folder`.
+    """The folder of MODEL: a bundle's folder, or `name@3` or `name@champion` in the workspace of `folder`.
 
     Raises `InputError` that says what there is.
     """
@@ -89,15 +90,19 @@ def find_bundle(model: str | Path, folder: Path) -> Path:
     bundles = folder / ".millrace" / "bundles"
     named = re.fullmatch(r"([A-Za-z][A-Za-z0-9_-]*)@(\w+)", text)
     known = _known(bundles)
-    if named and named[2].isdigit():
-        found = bundles / BundleName(named[1], int(named[2])).folder
+    if named:
+        version = int(named[2]) if named[2].isdigit() else version_of(folder / ".millrace", named[1], named[2])
+        found = bundles / BundleName(named[1], version).folder
         if found.is_dir():
             return found
         have = versions(bundles, named[1])
         hint = f"versions {', '.join(map(str, have))}" if have else f"one of: {', '.join(known) or 'none yet'}"
         raise InputError(text, f"no such version in {bundles}", hint, nearest(named[1], known))
     raise InputError(
-        text, "no such bundle", "a bundle's folder or NAME@VERSION", f"{bundles} has {', '.join(known) or 'none'}"
+        text,
+        "no such bundle",
+        "a bundle's folder, NAME@VERSION or NAME@champion",
+        f"{bundles} has {', '.join(known) or 'none'}",
     )
 
 

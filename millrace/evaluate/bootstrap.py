@@ -49,15 +49,18 @@ def paired_interval(
     weight: Vector | None = None,
     owner: npt.NDArray[np.int64] | None = None,
     seed: int = 0,
+    cuts: tuple[float, float] = (0.5, 0.5),
 ) -> list[float]:
     """The 95 % interval of how much better `a` is than `b` by a metric: above 0, `a` is the better one.
+
+    `cuts` are the thresholds at which each says yes, for the metrics of decisions.
 
     >>> y = np.tile([0.0, 1.0], 100)
     >>> low, high = paired_interval("binary", "log_loss", y, 0.1 + 0.8 * y, 0.3 + 0.4 * y)
     >>> low > 0
     True
     """
-    first, second = Measured(task, y, a, [metric]), Measured(task, y, b, [metric])
+    first, second = (Measured(task, y, scores, [metric], cut) for scores, cut in zip((a, b), cuts, strict=True))
     gains = [
         cost(metric, second(drawn)[metric]) - cost(metric, first(drawn)[metric])
         for drawn in resamples(len(y), weight, owner, seed)

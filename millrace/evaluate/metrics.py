@@ -11,12 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from millrace.spec import METRICS, Task
+from millrace.spec import METRICS, SMALLER_IS_BETTER, Task
 
 Vector = npt.NDArray[np.float64]
-_LOWER_IS_BETTER = {
-    "log_loss", "normalized_entropy", "brier", "calibration_error", "rmse", "mae", "mape", "pinball_10", "pinball_90",
-}  # fmt: skip
 _BINS = 10
 
 
@@ -26,7 +23,7 @@ def higher_is_better(metric: str) -> bool:
     >>> higher_is_better("roc_auc"), higher_is_better("rmse")
     (True, False)
     """
-    return metric not in _LOWER_IS_BETTER
+    return metric not in SMALLER_IS_BETTER
 
 
 def cost(metric: str, value: float) -> float:

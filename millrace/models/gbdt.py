@@ -165,7 +165,7 @@ def _stop(watched: Watched, params: GbdtParams, may_hurry: bool) -> Any:
         elif may_hurry and state.iteration == _TIMED_ROUNDS and watched.deadline < float("inf"):
             rounds = max(watched.deadline - now, 0.0) / (now - begin) * _TIMED_ROUNDS
             enough = min(_LEAST_WORK / max(rounds, 1.0), _FASTEST)
-            if enough > params.learning_rate * _CLOSE:
+            if rounds < params.max_rounds and enough > params.learning_rate * _CLOSE:
                 raise _TooSlow(enough)
         if now > watched.deadline:
             raise EarlyStopException(best[1], best[2])

@@ -52,6 +52,7 @@ def _words(run: dict[str, Any]) -> dict[str, Any]:
         "number": number,
         "metric": metric,
         "verdict": _verdict(run),
+        "promotion": promotion(run) if "promoted" in run else "",
         "best": _best(run),
         "thresholds": table[:: max(1, len(table) // _THRESHOLDS_LISTED)],
     }
@@ -76,6 +77,15 @@ def _verdict(run: dict[str, Any]) -> str:
         return f"{model} reaches a test {name} of {number(value)}{certain}; the baseline stands at {number(base)}."
     short = f"the model's test {name} of {number(value)} does not beat the baseline's {number(base)}"
     return f"Nothing learned: {short}."
+
+
+def promotion(run: dict[str, Any]) -> str:
+    """Whether the model went live, and why or why not."""
+    failed = [f"{one['gate']} ({one['why']})" for one in run["gates"] if not one["passed"]]
+    if failed:
+        return "Refused: " + "; ".join(failed) + "."
+    before = run.get("before")
+    return "Promoted to champion" + ("." if before is None else f" in the place of version {before}.")
 
 
 def number(value: Any) -> str:

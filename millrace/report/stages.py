@@ -20,8 +20,11 @@ def stages(document: dict[str, Any]) -> list[dict[str, Any]]:
         "train": f"{len(document['candidates'])} candidates",
         "refit": f"{document['winner']['family']} on {rows['fitted']:,} rows",
         "evaluate": f"test {judged['name']} {number(judged['test'])}",
+        "gates": f"{sum(gate['passed'] for gate in document['gates'])} of {len(document['gates'])} passed",
         "bundle": "checked: the graph equals its trainer",
     }
+    if "promoted" in document:
+        told["registry"] = "promoted to champion" if document["promoted"] else "refused"
     if any(column["window"] for column in document["columns"]):
         told = {"tables": told["tables"], "events": "window features joined", **told}
     return [{"name": name, "what": what, "seconds": seconds.get(name, 0.0)} for name, what in told.items()]

@@ -1,7 +1,8 @@
 """What is wanted: the `System` tree, its strict decoding, and what can be inferred from the data."""
 
 from millrace.spec.duration import duration_us
-from millrace.spec.infer import METRICS, infer_goal, infer_kind, infer_split, label_text
+from millrace.spec.gates import Gate, parse_gate
+from millrace.spec.infer import METRICS, SMALLER_IS_BETTER, infer_goal, infer_kind, infer_split, label_text
 from millrace.spec.interview import Answers, draft
 from millrace.spec.load import dump, load, rooted, schema, spec_hash, with_changes
 from millrace.spec.system import (
@@ -30,6 +31,7 @@ from millrace.spec.system import (
 
 __all__ = [
     "METRICS",
+    "SMALLER_IS_BETTER",
     "Answers",
     "Calibration",
     "ColumnSpec",
@@ -39,6 +41,7 @@ __all__ = [
     "EventTable",
     "Family",
     "Features",
+    "Gate",
     "GbdtParams",
     "Goal",
     "Kind",
@@ -60,6 +63,7 @@ __all__ = [
     "infer_split",
     "label_text",
     "load",
+    "parse_gate",
     "rooted",
     "schema",
     "spec_hash",

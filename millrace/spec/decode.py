@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 
 from millrace.errors import SpecError, nearest
+from millrace.spec.gates import parse_gate
 from millrace.spec.system import System
 
 
@@ -23,7 +24,10 @@ metric, secondary, decision; did you mean 'target'?
     _walk(data, System, "", problems)
     if problems:
         raise SpecError(where, "\n  ".join(problems) if len(problems) > 1 else problems[0])
-    return msgspec.convert(data, System)
+    system = msgspec.convert(data, System)
+    for index, text in enumerate(system.gates):
+        parse_gate(text, f"{where}: gates[{index}]")
+    return system
 
 
 def _walk(value: Any, annotation: Any, path: str, problems: list[str]) -> None:

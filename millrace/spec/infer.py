@@ -19,6 +19,10 @@ METRICS: dict[Task, tuple[str, ...]] = {
 }  # fmt: skip
 """The metrics of each task; the first is the default."""
 
+SMALLER_IS_BETTER = {
+    "log_loss", "normalized_entropy", "brier", "calibration_error", "rmse", "mae", "mape", "pinball_10", "pinball_90",
+}  # fmt: skip
+
 MAX_CLASSES = 100
 _YES = {"1", "1.0", "true", "t", "yes", "y", "positive", "pos"}
 _FEW_INTEGERS = 10

@@ -9,7 +9,15 @@ import polars as pl
 from msgspec import Struct
 
 from millrace.errors import InputError, nearest
-from millrace.spec.infer import infer_goal, infer_group, infer_id, infer_kind, infer_split, infer_time
+from millrace.spec.infer import (
+    SMALLER_IS_BETTER,
+    infer_goal,
+    infer_group,
+    infer_id,
+    infer_kind,
+    infer_split,
+    infer_time,
+)
 from millrace.spec.system import Data, Goal, Split
 
 
@@ -78,6 +86,7 @@ def draft(frame: pl.DataFrame, source: str, answers: Answers) -> str:
             lines.append(f"    {_yaml(column)}: {{kind: {kind}}}  # {reason}")
     if lines[-1].startswith("  columns:"):
         lines[-2:] = []
+    better = "<" if goal.metric in SMALLER_IS_BETTER else ">"
     test = "unused: data.holdout is the test split" if answers.holdout else "judged once, never trained on"
     lines += [
         "split:",
@@ -87,6 +96,7 @@ def draft(frame: pl.DataFrame, source: str, answers: Answers) -> str:
         "models:",
         "  candidates: [linear, gbdt]  # beside the baseline, which always runs",
         "  search: {trials: 20, seconds: 60}  # ends with the first of the two",
+        f"gates: [{_yaml(f'test.{goal.metric} {better} baseline')}]  # what must hold before it goes live",
         "seed: 7",
     ]
     return "\n".join(lines) + "\n"

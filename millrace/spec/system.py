@@ -237,7 +237,7 @@ class Models(_Node, frozen=True):
 
 
 class System(_Node, frozen=True, dict=True):
-    """The whole spec of a system.
+    """The whole spec of a system. `gates` say what a model must show before it goes live (see `spec.gates`).
 
     >>> System(name="ads", goal=Goal(target="clicked"), data=Data(source="ads.parquet")).split.test
     0.15
@@ -250,6 +250,7 @@ class System(_Node, frozen=True, dict=True):
     features: Features = Features()
     split: Split = Split()
     models: Models = Models()
+    gates: list[str] = []
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 7
 
     @cached_property

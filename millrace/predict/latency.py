@@ -1,0 +1,31 @@
+"""How long single rows take, rows varying."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from millrace.predict.predictor import Predictor
+
+Rows = list[dict[str, Any]]
+_WARM_UP = 100
+
+
+def requests_of(predictor: Predictor, frame: pl.DataFrame) -> Rows:
+    """Rows of a table as a client would send them."""
+    names = [column.name for column in predictor.columns]
+    rows: Rows = msgspec.json.decode(msgspec.json.encode(frame.select(names).to_dicts()))
+    return rows
+
+
+def p99_ms(ask: Callable[[Rows], Any], rows: Rows, calls: int = 2_000) -> float:
+    """The 99th percentile of single requests, in milliseconds, after a warm-up."""
+    times = []
+    for number in range(calls + _WARM_UP):
+        begin = time.perf_counter()
+        ask([rows[number % len(rows)]])
+        times.append(time.perf_counter() - begin)
+    return float(np.quantile(times[_WARM_UP:], 0.99)) * 1e3

@@ -1,0 +1,23 @@
+"""What is live and why: gates, promotion, rollback, and the record of every decision."""
+
+from millrace.registry.decide import decide, history, promote, rollback
+from millrace.registry.gates import Result, judge, latency, parity, told
+from millrace.registry.journal import Decision
+from millrace.registry.rival import Rival, champion
+from millrace.registry.seen import remember
+
+__all__ = [
+    "Decision",
+    "Result",
+    "Rival",
+    "champion",
+    "decide",
+    "history",
+    "judge",
+    "latency",
+    "parity",
+    "promote",
+    "remember",
+    "rollback",
+    "told",
+]

@@ -1,0 +1,84 @@
+"""Whether a model may go live: each gate with its value, its bound and the evidence."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from millrace.evaluate import Measured, paired_interval
+from millrace.registry.rival import Rival
+from millrace.spec import Gate, Task
+
+
+class Result(Struct, frozen=True):
+    """What became of one gate: `value` and `bound` are numbers that were compared; `interval` is that of the gain over
+    a rival on the same rows."""
+
+    gate: str
+    value: float | None
+    bound: float | None
+    passed: bool
+    why: str
+    interval: list[float] | None = None
+
+
+def judge(
+    gates: list[Gate], task: Task, metrics: Mapping[str, Mapping[str, float]], rivals: Mapping[str, Rival | str | None]
+) -> list[Result]:
+    """The result of every gate.
+
+    Parameters: `metrics`, the model's by split; `rivals`, the champion and the baseline: none where there is no such
+    one yet (its gates pass), a reason where it cannot be compared (they fail).
+    """
+    return [_judged(gate, task, metrics[gate.split][gate.metric], rivals) for gate in gates]
+
+
+def _judged(gate: Gate, task: Task, value: float, rivals: Mapping[str, Rival | str | None]) -> Result:
+    if isinstance(gate.bound, float):
+        holds = {">=": value >= gate.bound, ">": value > gate.bound, "<=": value <= gate.bound, "<": value < gate.bound}
+        return Result(gate.text, value, gate.bound, holds[gate.op], f"{gate.split} {gate.metric} is {value:.4g}")
+    rival = rivals[gate.bound]
+    if rival is None:
+        return Result(gate.text, value, None, True, f"there is no {gate.bound} yet")
+    if isinstance(rival, str):
+        return Result(gate.text, value, None, False, f"the {gate.bound} cannot be compared: {rival}")
+    return _compared(gate, task, rival)
+
+
+def _compared(gate: Gate, task: Task, rival: Rival) -> Result:
+    """By the paired interval, not by the point: the model must be no worse than the rival for certain, but for the
+    margin."""
+    cuts = rival.own_cut, rival.cut
+    ones = np.ones(len(rival.y)) if rival.weight is None else rival.weight
+    value, bound = (
+        Measured(task, rival.y, scores, [gate.metric], cut)(ones)[gate.metric]
+        for scores, cut in zip((rival.own, rival.scores), cuts, strict=True)
+    )
+    low, high = paired_interval(
+        task, gate.metric, rival.y, rival.own, rival.scores, rival.weight, rival.owner, rival.seed, cuts
+    )
+    passed = low > -gate.margin if gate.op in ("<", ">") else low >= -gate.margin
+    margin = f", a margin of {gate.margin:g} allowed" if gate.margin else ""
+    why = f"better by {low:.3g} to {high:.3g} (95 %) on {len(rival.y):,} rows{margin}"
+    return Result(gate.text, value, bound, bool(passed), why, [low, high])
+
+
+def parity(largest: float, allowed: float) -> Result:
+    """The gate that every model meets: its graph predicts what its trainer does."""
+    why = "largest difference between the graph and its trainer"
+    return Result(f"parity <= {allowed:g}", largest, allowed, largest <= allowed, why)
+
+
+def latency(p99_ms: float, allowed_ms: float) -> Result:
+    """The gate of `requirements.latency_p99_ms`."""
+    why = "99th percentile of single rows"
+    return Result(f"latency_p99_ms <= {allowed_ms:g}", p99_ms, allowed_ms, p99_ms <= allowed_ms, why)
+
+
+def told(results: list[Result]) -> list[dict[str, Any]]:
+    """Results as plain values, for documents and the journal."""
+    import msgspec
+
+    plain: list[dict[str, Any]] = msgspec.to_builtins(results)
+    return plain

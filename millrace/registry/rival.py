@@ -1,0 +1,71 @@
+"""The champion on the rows of a new model: scored anew, without the rows that it was fitted on."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from msgspec import Struct, structs
+
+from millrace.bundle import BundleName, open_bundle
+from millrace.errors import BundleError, InputError
+from millrace.features import Target
+from millrace.predict import Predictor
+from millrace.registry.seen import was_seen
+
+Vector = npt.NDArray[np.float64]
+
+
+class Rival(Struct, frozen=True):
+    """Two models on the same rows: their target `y (N,)`, the new model's scores (`own`) and the rival's, what weighs
+    and ties the rows, and where each says yes."""
+
+    y: Vector
+    own: Vector
+    scores: Vector
+    weight: Vector | None = None
+    owner: npt.NDArray[np.int64] | None = None
+    own_cut: float = 0.5
+    cut: float = 0.5
+    seed: int = 0
+
+    def on(self, rows: npt.NDArray[np.bool_]) -> "Rival":
+        """The same on some of the rows."""
+        owner = None if self.owner is None else np.unique(self.owner[rows], return_inverse=True)[1]
+        weight = None if self.weight is None else self.weight[rows]
+        return structs.replace(
+            self, y=self.y[rows], own=self.own[rows], scores=self.scores[rows], weight=weight, owner=owner
+        )
+
+
+def champion(
+    workspace: Path, name: str, version: int | None, frame: pl.DataFrame, target: Target, pair: Rival
+) -> Rival | str | None:
+    """The champion's scores in the place of `pair.scores`, on the rows of `frame (N rows)` that it has not seen.
+
+    None where there is no champion (no `version`); the reason where it cannot be compared.
+    """
+    if version is None:
+        return None
+    folder = BundleName(name, version).folder
+    try:
+        bundle = open_bundle(workspace / "bundles" / folder)
+    except BundleError as error:
+        return str(error)
+    predictor = Predictor(bundle.read("model.onnx"), bundle.schema, name, version)
+    meta = predictor.session.metadata
+    if (meta["target"], meta["task"], meta["classes"]) != (target.name, target.task, target.classes):
+        return "it predicts another target"
+    seen = was_seen(workspace, folder, frame)
+    if seen is None:
+        return "on which rows it was fitted is not known"
+    if seen.all():
+        return "it was fitted on every one of the test rows"
+    try:
+        scores = predictor.scores(predictor.predict(frame.filter(~seen)))
+    except InputError as error:
+        return str(error)
+    whole = np.zeros((len(seen), *scores.shape[1:]))
+    whole[~seen] = scores
+    threshold = bundle.evaluation["threshold"]
+    return structs.replace(pair, scores=whole, cut=0.5 if threshold is None else threshold).on(~seen)

@@ -1,0 +1,125 @@
+"""Gates: what can be written, and that the paired interval on rows that the champion has not seen decides."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import millrace
+from millrace.errors import InputError, SpecError
+from millrace.registry import Rival, judge, remember
+from millrace.registry.seen import row_hashes, was_seen
+from millrace.spec import parse_gate
+from tests.conftest import write_system
+
+
+def pair(better_by: float, rows: int = 2_000, seed: int = 1) -> Rival:
+    """Two models of a value, the first with less noise."""
+    chance = np.random.default_rng(seed)
+    y, noise = chance.normal(size=rows), chance.normal(size=rows)
+    return Rival(y, y + noise * (1 - better_by), y + noise)
+
+
+@pytest.mark.parametrize(
+    ("gate", "better_by", "passed"),
+    [
+        ("test.rmse < champion", 0.1, True),
+        ("test.rmse < champion", 0.0, False),
+        ("test.rmse <= champion", 0.0, True),
+        ("test.rmse <= champion", -0.1, False),
+        ("test.rmse <= champion ± 0.2", -0.1, True),
+        ("test.rmse <= champion +- 0.05", -0.1, False),
+        ("test.r2 > champion", 0.1, True),
+        ("test.r2 >= champion", -0.1, False),
+        ("test.rmse < baseline", 0.1, True),
+    ],
+)
+def test_a_rival_is_met_by_the_interval(gate: str, better_by: float, passed: bool) -> None:
+    found = judge([parse_gate(gate)], "regression", {"test": {"rmse": 1.0, "r2": 0.0}}, dict.fromkeys(
+        ("champion", "baseline"), pair(better_by)))[0]  # fmt: skip
+    assert found.passed == passed, found
+    assert found.value is not None and found.bound is not None and found.interval is not None
+
+
+def test_a_lucky_point_does_not_pass() -> None:
+    """Better by a little on few rows: the point says yes, the interval says that it may be luck."""
+    chance = np.random.default_rng(3)
+    y = chance.normal(size=60)
+    first, second = y + chance.normal(size=60), y + chance.normal(size=60)
+    better, worse = sorted((first, second), key=lambda scores: np.square(scores - y).mean())
+    found = judge([parse_gate("test.rmse < champion")], "regression", {"test": {"rmse": 1.0}},
+                  {"champion": Rival(y, better, worse)})[0]  # fmt: skip
+    assert found.value is not None and found.bound is not None
+    assert found.value < found.bound and not found.passed
+
+
+@pytest.mark.parametrize(
+    ("gate", "value", "passed"),
+    [
+        ("test.rmse <= 1", 1.0, True),
+        ("test.rmse < 1", 1.0, False),
+        ("validation.rmse >= 1e-1", 0.2, True),
+        ("test.r2 > -0.5", float("nan"), False),
+    ],
+)
+def test_a_number_is_met_by_the_point(gate: str, value: float, passed: bool) -> None:
+    metrics = {"test": {"rmse": value, "r2": value}, "validation": {"rmse": value}}
+    assert judge([parse_gate(gate)], "regression", metrics, {})[0].passed == passed
+
+
+def test_no_champion_passes_and_one_that_cannot_be_compared_does_not() -> None:
+    gate = [parse_gate("test.rmse <= champion")]
+    assert judge(gate, "regression", {"test": {"rmse": 1.0}}, {"champion": None})[0].passed
+    failed = judge(gate, "regression", {"test": {"rmse": 1.0}}, {"champion": "its bundle is gone"})[0]
+    assert not failed.passed and "its bundle is gone" in failed.why
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("roc_auc >= 0.75", "SPLIT.METRIC"),
+        ("test.roc_acu >= 0.75", "did you mean 'roc_auc'"),
+        ("test.roc_auc >= 0.75 ± 0.1", "a margin beside a number"),
+        ("validation.roc_auc >= champion", "the test split"),
+        ("test.log_loss >= champion", "<= or < for log_loss"),
+        ("test.roc_auc >= champion ± x", "SPLIT.METRIC"),
+    ],
+)
+def test_a_gate_that_is_none(text: str, said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        parse_gate(text)
+
+
+def test_a_metric_of_another_task(tmp_path: Path) -> None:
+    folder = write_system(tmp_path, "regression", "linear", rows=200)
+    (folder / "system.yaml").write_text((folder / "system.yaml").read_text() + 'gates: ["test.roc_auc > baseline"]\n')
+    with pytest.raises(InputError, match="roc_auc with task regression"):
+        millrace.run(millrace.load(folder))
+
+
+numbers = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True), st.integers(-(2**40), 2**40))
+texts = st.one_of(st.none(), st.text(max_size=4))
+
+
+@given(rows=st.lists(st.tuples(texts, numbers), min_size=1, max_size=30))
+def test_equal_rows_have_one_number_and_others_have_others(rows: list[tuple[str | None, float | None]]) -> None:
+    frame = pl.DataFrame(rows, schema={"a": pl.String, "b": pl.Float64}, orient="row", strict=False)
+    plain = [(a, None if b is None or np.isnan(b) else b + 0.0) for a, b in frame.rows()]
+    found = row_hashes(frame).tolist()
+    assert len(set(zip(plain, found, strict=True))) == len(set(plain)) == len(set(found))
+
+
+def test_the_numbers_of_rows_never_change(tmp_path: Path) -> None:
+    """They are kept for years: these were written down once."""
+    frame = pl.DataFrame({"n": [1, None, -3], "t": ["a", "", None], "x": [0.5, -0.0, None]})
+    assert row_hashes(frame).tolist() == [10081968575832560566, 9880857335257826362, 6910322991574199900]
+    remember(tmp_path, "m-000001", frame[:2])
+    assert was_seen(tmp_path, "m-000001", frame.with_columns(more=1)) is not None
+    seen = was_seen(tmp_path, "m-000001", frame.with_columns(more=1))
+    assert seen is not None and seen.tolist() == [True, True, False]
+    assert was_seen(tmp_path, "m-000001", frame.drop("x")) is None
+    assert was_seen(tmp_path, "m-000001", frame.with_columns(pl.col("x").cast(pl.String))) is None
+    assert was_seen(tmp_path, "m-000002", frame) is None

@@ -1,0 +1,205 @@
+"""What is live is decided one at a time, survives a kill, and can be taken back."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import millrace
+from millrace.bundle import read_aliases
+from millrace.errors import BundleError, InputError, WorkError
+from millrace.registry.journal import Decision, locked_journal
+from tests.conftest import write_system
+
+
+def decision(version: int, action: str = "promote", before: int | None = None) -> Decision:
+    return Decision(
+        action=action, version=version, alias="champion", before=before, at="2026-01-01", by="person", who="me", why=""
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+@given(steps=st.lists(st.one_of(st.integers(1, 9), st.just("back"), st.just("refuse")), max_size=30))
+def test_the_journal_is_a_stack_of_champions(steps: list[int | str], tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Against the plainest model of it: a Python list."""
+    workspace = tmp_path_factory.mktemp("w")
+    stack: list[int] = []
+    for step in steps:
+        with locked_journal(workspace, "m") as journal:
+            if step == "refuse":
+                journal.append(decision(10, "refuse"))
+            elif step == "back":
+                if len(stack) < 2:
+                    with pytest.raises(InputError):
+                        journal.before("champion")
+                    continue
+                stack.pop()
+                assert journal.before("champion") == stack[-1]
+                journal.append(decision(stack[-1], "rollback"))
+            else:
+                stack.append(int(step))
+                journal.append(decision(int(step)))
+        assert read_aliases(workspace, "m") == ({"champion": stack[-1]} if stack else {})
+
+
+def test_a_torn_line_never_counted_and_a_missing_pointer_is_written(tmp_path: Path) -> None:
+    with locked_journal(tmp_path, "m") as journal:
+        journal.append(decision(1))
+        journal.append(decision(2))
+    path = tmp_path / "registry" / "m.jsonl"
+    whole = path.read_bytes()
+    with path.open("ab") as file:
+        file.write(whole.splitlines()[0][:40])
+    (tmp_path / "aliases" / "m.json").write_text('{"champion":1}')
+    with locked_journal(tmp_path, "m") as journal:
+        assert [one.version for one in journal.decisions] == [1, 2]
+    assert path.read_bytes() == whole
+    assert read_aliases(tmp_path, "m") == {"champion": 2}
+
+
+def test_a_broken_journal_says_so(tmp_path: Path) -> None:
+    (tmp_path / "registry").mkdir()
+    (tmp_path / "registry" / "m.jsonl").write_text("nonsense\n")
+    with pytest.raises(WorkError, match="the decisions as they were written"), locked_journal(tmp_path, "m"):
+        pass
+
+
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A system with three bundles; the first is champion by its gates."""
+    folder = write_system(tmp_path_factory.mktemp("versions"), "binary", "linear", rows=300)
+    for _ in range(3):
+        assert millrace.run(millrace.load(folder)).document["promoted"]
+    return folder
+
+
+def test_by_hand(versions: Path, tmp_path: Path) -> None:
+    assert millrace.open("binary@champion", versions).version == 3
+    moved = millrace.promote("binary@1", "challenger", "looks good", versions)
+    assert (moved.version, moved.before, moved.by, moved.evidence[0]["passed"]) == (1, None, "person", True)
+    assert millrace.open("binary@challenger", versions).version == 1
+    assert millrace.rollback("binary", folder=versions).version == 2
+    assert millrace.rollback("binary", why="again", folder=versions).version == 1
+    with pytest.raises(InputError, match="version 1 was the first champion"):
+        millrace.rollback("binary", folder=versions)
+    assert [one.action for one in millrace.history("binary", versions)][-3:] == ["promote", "rollback", "rollback"]
+    for model, alias, said in (
+        ("binary@9", "champion", "versions 1, 2, 3"),
+        ("binary@1", "champoin", "did you mean 'champion'"),
+        ("other@1", "champion", "no such version"),
+    ):
+        with pytest.raises(InputError, match=said):
+            millrace.promote(model, alias, folder=versions)
+    with pytest.raises(InputError, match="has no shadow"):
+        millrace.open("binary@shadow", versions)
+    with pytest.raises(InputError, match="nothing was decided"):
+        millrace.history("binary", tmp_path)
+    millrace.promote("binary@3", folder=versions)
+
+
+def test_a_bundle_that_is_not_whole_is_not_promoted(versions: Path) -> None:
+    card = versions / ".millrace" / "bundles" / "binary-000002" / "card.html"
+    whole = card.read_bytes()
+    card.write_bytes(whole + b" ")
+    try:
+        with pytest.raises(BundleError, match="changed since it was written"):
+            millrace.promote("binary@2", folder=versions)
+    finally:
+        card.write_bytes(whole)
+    assert millrace.open("binary@champion", versions).version == 3
+
+
+def command(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "millrace.cli", *arguments, "--dir", str(folder)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def agree(folder: Path) -> None:
+    """After the next command: every decision follows from the one before, and the pointer is the last one."""
+    decisions = [one for one in millrace.history("binary", folder) if one.alias == "champion"]
+    live: int | None = None
+    for one in decisions:
+        assert one.before == live
+        live = one.version if one.action != "refuse" else live
+    assert read_aliases(folder / ".millrace", "binary").get("champion") == live
+    assert millrace.open("binary@champion", folder).version == live
+
+
+def test_many_at_once(versions: Path) -> None:
+    """Thirty promotions and rollbacks at once: each is recorded, none is lost."""
+    before = len(millrace.history("binary", versions))
+    started = [
+        command(versions, *(("rollback", "binary") if number % 3 == 0 else ("promote", f"binary@{number % 3 + 1}")))
+        for number in range(30)
+    ]
+    done = [process.wait(120) for process in started]
+    assert len(millrace.history("binary", versions)) == before + done.count(0)
+    assert done.count(0) >= 20
+    agree(versions)
+
+
+def test_killed_at_any_point(versions: Path) -> None:
+    chance = random.Random(5)
+    for number in range(30):
+        process = command(versions, "promote", f"binary@{number % 3 + 1}")
+        time.sleep(chance.uniform(0.1, 1.2))
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        agree(versions)
+
+
+def refuses(folder: Path, gate: str) -> millrace.Run:
+    spec = folder / "system.yaml"
+    text = spec.read_text()
+    spec.write_text(text + f'gates: ["{gate}"]\n')
+    try:
+        return millrace.run(millrace.load(folder))
+    finally:
+        spec.write_text(text)
+
+
+def test_a_refused_run_leaves_the_champion(tmp_path: Path) -> None:
+    folder = write_system(tmp_path, "binary", "linear", rows=300)
+    first = millrace.run(millrace.load(folder))
+    refused = refuses(folder, "test.roc_auc >= 0.999")
+    assert not refused.document["promoted"] and refused.bundle.is_dir()
+    assert "Refused: test.roc_auc &gt;= 0.999" in refused.report.read_text()
+    stored = json.loads((refused.bundle / "evaluation.json").read_text())["gates"]
+    assert [one["passed"] for one in stored] == [True, False]
+    assert millrace.open("binary@champion", folder).version == millrace.open(first.bundle).version
+    last = millrace.history("binary", folder)[-1]
+    assert (last.action, last.before, last.by) == ("refuse", 1, "gates") and "0.999" in last.why
+
+
+def test_the_champion_is_judged_on_rows_that_it_has_not_seen(tmp_path: Path) -> None:
+    """With another seed most test rows are rows that the champion was fitted on; the gate must not count them."""
+    folder = write_system(tmp_path, "binary", "gbdt", rows=1200)
+    millrace.run(millrace.load(folder))
+    again = refuses(folder, "test.roc_auc >= champion")
+    gate = again.document["gates"][-1]
+    assert gate["passed"] and gate["value"] == gate["bound"] and "180 rows" in gate["why"]
+    spec = folder / "system.yaml"
+    spec.write_text(spec.read_text() + "seed: 8\n")
+    other = refuses(folder, "test.roc_auc >= champion ± 0.5").document["gates"][-1]
+    rows = int(other["why"].split(" on ")[1].split()[0])
+    assert 10 <= rows <= 60  # about 15 % of the 180
+
+
+@pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
+def test_a_champion_that_cannot_be_compared_stays(tmp_path: Path, change: Callable[[Path], object]) -> None:
+    folder = write_system(tmp_path, "binary", "linear", rows=300)
+    first = millrace.run(millrace.load(folder))
+    change(first.bundle / "model.onnx")
+    gate = refuses(folder, "test.roc_auc >= champion").document["gates"][-1]
+    assert not gate["passed"] and "cannot be compared" in gate["why"]
