@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from millrace.flow import Exploration, Run, explore, init, run
+    from millrace.flow import Exploration, Run, clean, explore, init, run
     from millrace.predict import Predictor, open
     from millrace.registry import Decision, history, promote, rollback
     from millrace.spec import System, load
@@ -31,6 +31,7 @@ _HOMES = {
     "load": "spec",
     "Exploration": "flow",
     "Run": "flow",
+    "clean": "flow",
     "explore": "flow",
     "init": "flow",
     "run": "flow",
@@ -52,6 +53,7 @@ __all__ = [
     "Run",
     "System",
     "Verification",
+    "clean",
     "explore",
     "history",
     "init",

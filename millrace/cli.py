@@ -56,11 +56,15 @@ def init(
 
 
 @app.command()
-def run(dir: DirArgument = Path(), as_json: JsonFlag = False) -> None:
-    """Run the whole flow: bundle and report."""
+def run(
+    dir: DirArgument = Path(),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Do it all again, whatever is kept of earlier runs.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run the whole flow: bundle, gates, promotion and report. What was done before is not done again."""
     import millrace
 
-    _run(millrace.load(dir), as_json)
+    _run(millrace.load(dir), as_json, fresh)
 
 
 @app.command()
@@ -218,6 +222,19 @@ def _decided(decision: Any, as_json: bool) -> None:
 
 
 @app.command()
+def clean(
+    dir: DirArgument = Path(),
+    most: Annotated[float, typer.Option(min=0.0, help="Gigabytes to leave of the cache.")] = 0.0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Shrink the cache of a system; bundles, runs and the record of decisions stay."""
+    import millrace
+
+    left = millrace.clean(millrace.load(dir), round(most * 2**30))
+    _print({"bytes": left}, as_json, f"the cache holds {left / 2**20:.1f} MB")
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of system.yaml."""
     from millrace.spec import schema as spec_schema
@@ -252,7 +269,7 @@ def _stories() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in home.glob("*/system.yaml")} if home else {}
 
 
-def _run(system: Any, as_json: bool) -> None:
+def _run(system: Any, as_json: bool, fresh: bool = False) -> None:
     import millrace
 
     with _progress() as progress:
@@ -261,12 +278,12 @@ def _run(system: Any, as_json: bool) -> None:
         def watch(stage: str, detail: str) -> None:
             progress.update(bar, description=f"{stage} {detail}".strip(), completed=_STAGES.index(stage))
 
-        result = millrace.run(system, watch)
+        result = millrace.run(system, watch, fresh)
     document = result.document
     public = {
         name: document[name]
         for name in (
-            "run", "model", "bundle", "report", "metric", "metrics", "gates", "promoted", "alias", "findings",
+            "run", "model", "bundle", "report", "cached", "metric", "metrics", "gates", "promoted", "alias", "findings",
             "seconds",
         )
     }  # fmt: skip
@@ -282,6 +299,8 @@ def _told(run: dict[str, Any]) -> str:
     metric, rows = run["metric"], run["rows"]
     low, high = run["intervals"][metric["name"]]
     lines = [f"{stage['name']:<9} {stage['seconds']:6.2f} s  {stage['what']}" for stage in run["flow"]]
+    if run["cached"]:
+        lines = ["Nothing has changed since this run; --fresh does it again.", *lines]
     lines += [f"{one['severity']}: {one['message']}" for one in run["findings"]]
     lines += [f"{'passed' if one['passed'] else 'FAILED'}: {one['gate']} ({one['why']})" for one in run["gates"]]
     lines += [

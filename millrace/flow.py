@@ -2,14 +2,16 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import polars as pl
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from millrace import evaluate, events, features, predict, record, registry, release, report, spec, split, tables, train
-from millrace.errors import Finding, InputError
+from millrace.bundle import open_bundle
+from millrace.cache import Cache, name_of, sums_of
+from millrace.errors import BundleError, Finding, InputError
 from millrace.explore import balance, leaks, relations, split_checks
 from millrace.report import Steps, Watch, quiet
 from millrace.spec import Answers, System
@@ -32,25 +34,30 @@ class Exploration(Struct, frozen=True):
 
 
 class _Prepared(Struct, frozen=True):
-    """What is known before anything is learned: the tables as read, the rows with their roles, kinds and split, why the
-    spec was resolved so, and what was noticed."""
+    """What is known before anything is learned: the tables' fingerprints, the rows with their roles, kinds and split,
+    why the spec was resolved so, and what was noticed."""
 
-    sources: tables.Sources
+    fingerprints: dict[str, str]
     rows: train.Rows
     why: dict[str, str]
     findings: list[Finding]
 
 
-def run(system: System, watch: Watch = quiet) -> Run:
-    """Takes a system's tables to a tested bundle and a report.
+def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
+    """Takes a system's tables to a tested bundle, and that to be the champion or to be refused.
 
-    `watch(stage, detail)` hears how far it is. Raises `SpecError`, `InputError` or `WorkError`; nothing half-written
-    is left behind then.
+    What was done before for the same spec, tables and code is not done again, unless it shall be `fresh`; the document
+    of a run that had nothing to do says `"cached": true`. `watch(stage, detail)` hears how far it is. Raises
+    `SpecError`, `InputError` or `WorkError`; nothing half-written is left behind then.
     """
-    step = Steps(watch)
-    known = _prepare(system, step)
-    rows, system = known.rows, known.rows.system
-    choice = step("train", train.choose, rows, evaluate.judge_of(system.goal), step.detail)
+    step, cache = Steps(watch), Cache(system.workspace / "cache")
+    names = step("tables", _names, system)
+    if not fresh and (done := _done(system, cache, names.run)) is not None:
+        return done
+    known = cache.make(_Prepared, names.prepared, partial(_prepare, system, step), fresh)
+    rows, system = _with_rest(known.rows, system)
+    choose = partial(step, "train", train.choose, rows, evaluate.judge_of(system.goal), step.detail)
+    choice = cache.make(train.Choice, names.choice, choose, fresh)
     threshold = _threshold(rows, choice)
     refitted = step("refit", train.refit, rows, choice, threshold)
     resolved = train.resolved_spec(rows, refitted, choice, threshold)
@@ -62,7 +69,7 @@ def run(system: System, watch: Watch = quiet) -> Run:
     judge = partial(release.judge, rows, refitted, predictor, assessed["metrics"], pair)
     gates = step("gates", judge)
     findings = known.findings + choice.findings + _not_better(assessed["metric"])
-    document = record.describe(known.sources, rows, known.why, resolved, choice, refitted) | assessed
+    document = record.describe(known.fingerprints, rows, known.why, resolved, choice, refitted) | assessed
     document |= {"findings": msgspec.to_builtins(findings), "model": system.name, "seconds": step.seconds}
     document |= {"gates": registry.told(gates.results)}
     document["flow"] = report.stages(document)
@@ -70,7 +77,9 @@ def run(system: System, watch: Watch = quiet) -> Run:
     document |= {"model": f"{system.name}@{int(folder.name[-6:])}", "bundle": str(folder)}
     document |= step("registry", release.release, rows, folder, gates, judge)
     document["flow"] = report.stages(document)
+    document["cached"] = False
     page = step("report", record.keep_run, system, document)
+    cache.keep(document["run"], names.run)
     return Run(document["model"], folder, page, document)
 
 
@@ -79,7 +88,9 @@ def explore(system: System) -> Exploration:
 
     Writes `explore.json` into the workspace. Raises as `run` does for tables and specs that cannot be used.
     """
-    known = _prepare(system, Steps(quiet))
+    known = Cache(system.workspace / "cache").make(
+        _Prepared, _names(system).prepared, partial(_prepare, system, Steps(quiet)), False
+    )
     rows, parts = known.rows, known.rows.parts
     used = [column.name for column in rows.columns if _may_leak(column)]
     labels = [spec.label_text(label) for label in rows.target.classes]
@@ -99,6 +110,14 @@ def explore(system: System) -> Exploration:
     return Exploration(path, document)
 
 
+def clean(system: System, most_bytes: int = 0) -> int:
+    """Shrinks the cache of a system, the least recently used first, and returns the bytes that it still holds.
+
+    Bundles, runs and the record of decisions stay.
+    """
+    return Cache(system.workspace / "cache").trim(most_bytes)
+
+
 def _prepare(system: System, step: Steps) -> _Prepared:
     """The first half of every command: read, join the windows, resolve the goal, split, tell kinds, look for leaks."""
     sources = step("tables", tables.read_sources, system)
@@ -113,7 +132,40 @@ def _prepare(system: System, step: Steps) -> _Prepared:
     columns = step("features", features.plan_columns, trained, system.features, roles, windows, sources.written)
     rows = train.Rows(frame, columns, target, y, system, parts, tables.weights_of(frame, system.data.weight))
     noticed = step("explore", _explore, rows)
-    return _Prepared(sources, rows, why, sources.findings + parts.findings + noticed)
+    return _Prepared(sources.fingerprints, rows, why, sources.findings + parts.findings + noticed)
+
+
+class _Names(NamedTuple):
+    """The names in the cache of what a spec and its tables come to."""
+
+    run: str
+    prepared: str
+    choice: str
+
+
+def _names(system: System) -> _Names:
+    files = sums_of(tables.files_of(system), system.workspace / "cache" / "files.json")
+    prepared = name_of("prepared", files, system.data, system.goal, system.features, system.split, system.seed)
+    choice = name_of("choice", prepared, system.models, system.requirements)
+    return _Names(name_of("run", files, system), prepared, choice)
+
+
+def _done(system: System, cache: Cache, name: str) -> Run | None:
+    """The run that was made of the same, where its report and its whole bundle are still there."""
+    run = cache.get(str, name)
+    folder = system.workspace / "runs" / (run or "")
+    try:
+        document = msgspec.json.decode((folder / "run.json").read_bytes())
+        open_bundle(Path(document["bundle"]))
+    except (OSError, msgspec.DecodeError, BundleError):
+        return None
+    return Run(document["model"], Path(document["bundle"]), folder / "report.html", document | {"cached": True})
+
+
+def _with_rest(rows: train.Rows, system: System) -> tuple[train.Rows, System]:
+    """Prepared rows with the branches of the spec that had no part in preparing them."""
+    system = spec.with_changes(system, goal=rows.system.goal, split=rows.system.split)
+    return structs.replace(rows, system=system), system
 
 
 def init(data: Path, answers: Answers, folder: Path = Path()) -> tuple[Path, str]:

@@ -18,7 +18,7 @@ _IN_BUNDLE = (
 
 
 def describe(
-    sources: tables.Sources,
+    fingerprints: dict[str, str],
     rows: train.Rows,
     why: dict[str, str],
     resolved: System,
@@ -37,7 +37,7 @@ def describe(
         "target": target.name,
         "classes": target.classes,
         "source": system.data.source,
-        "fingerprints": sources.fingerprints,
+        "fingerprints": fingerprints,
         "spec_hash": spec.spec_hash(system),
         "code_version": __version__,
         "decisions": _decisions(system, why, resolved, choice, shipped),
@@ -76,7 +76,7 @@ def _decisions(
     return [{"field": field, "value": value, "why": reason} for field, value, reason in found]
 
 
-def _candidate(one: train.Candidate, weight: float) -> dict[str, Any]:
+def _candidate(one: train.Tried, weight: float) -> dict[str, Any]:
     return {
         "family": one.member.family,
         "value": one.value,

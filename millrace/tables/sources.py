@@ -1,5 +1,7 @@
 """Every table that a system names, read and brought together."""
 
+from pathlib import Path
+
 import polars as pl
 from msgspec import Struct
 
@@ -21,6 +23,14 @@ class Sources(Struct, frozen=True):
     fingerprints: dict[str, str]
     findings: list[Finding]
     written: dict[str, str] = {}
+
+
+def files_of(system: System) -> dict[str, Path]:
+    """Every file that `read_sources` reads, by the name of its table."""
+    data = system.data
+    named = {"source": data.source, "holdout": data.holdout}
+    named |= {f"events.{name}": table.source for name, table in data.events.items()}
+    return {name: system.root / file for name, file in named.items() if file is not None}
 
 
 def read_sources(system: System) -> Sources:

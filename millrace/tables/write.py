@@ -3,14 +3,17 @@
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import polars as pl
 
 from millrace.errors import WorkError
 from millrace.tables.scan import format_of
+
+_UNSETTLED, _DAY_S = ".writing-", 86_400
 
 
 @contextmanager
@@ -43,7 +46,8 @@ def atomic_folder(parent: Path) -> Iterator[Path]:
     """Yields a new hidden folder in `parent` to fill and then `settle`; what is not settled is removed."""
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=".writing-", dir=parent))
+        _sweep(parent)
+        beside = Path(tempfile.mkdtemp(prefix=_UNSETTLED, dir=parent))
     except OSError as error:
         raise WorkError(str(parent), f"cannot be written ({error.strerror or error})", "a folder with room") from error
     try:
@@ -52,6 +56,14 @@ def atomic_folder(parent: Path) -> Iterator[Path]:
         raise WorkError(str(parent), f"cannot be written ({error.strerror or error})", "a folder with room") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _sweep(parent: Path) -> None:
+    """Removes what processes that were killed had begun to fill, a day later."""
+    for left in parent.glob(f"{_UNSETTLED}*"):
+        with suppress(OSError):  # another process may be at it
+            if time.time() - left.stat().st_mtime > _DAY_S:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def settle(beside: Path, final: Path) -> bool:

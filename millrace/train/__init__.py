@@ -1,16 +1,15 @@
 """Finding the model on rows that none was fitted on, then fitting it on all but the test rows."""
 
-from millrace.train.choose import Choice, choose
+from millrace.train.choose import Choice, Tried, choose
 from millrace.train.refit import TOLERANCE, Refitted, baseline_scores, refit, resolved_spec
 from millrace.train.rows import Rows
-from millrace.train.trial import Candidate
 
 __all__ = [
     "TOLERANCE",
-    "Candidate",
     "Choice",
     "Refitted",
     "Rows",
+    "Tried",
     "baseline_scores",
     "choose",
     "refit",

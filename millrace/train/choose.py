@@ -25,11 +25,20 @@ ENOUGH_VALIDATION_ROWS, ENOUGH_OF_A_CLASS = 2_000, 200
 predictions of train and validation together: the best of many candidates by a few events is the luckiest one."""
 
 
+class Tried(Struct, frozen=True):
+    """What is told of a candidate."""
+
+    member: Member
+    value: float
+    seconds: float
+    origin: str
+
+
 class Choice(Struct, frozen=True):
     """All candidates in the order of their trial (the baseline first); the members of the model that ships with their
     calibration; its predictions of the judging `rows`; and in words how it was chosen."""
 
-    candidates: list[Candidate]
+    candidates: list[Tried]
     members: list[Member]
     calibration: Calibration | None
     scores: npt.NDArray[np.float64]
@@ -39,7 +48,7 @@ class Choice(Struct, frozen=True):
     why: dict[str, str]
     findings: list[Finding]
 
-    def weight_of(self, candidate: Candidate) -> float:
+    def weight_of(self, candidate: Tried) -> float:
         """The share of a candidate in the model that ships; 0 where it has none."""
         return sum(member.weight for member in self.members if _is_of(member, candidate))
 
@@ -72,11 +81,12 @@ def choose(rows: Rows, judge: Judge, watch: Callable[[str], None]) -> Choice:
         why["models.calibration"] = reason
     scores = calibrate.apply(calibration, rows.target.task, scores)
     value = judge.value(y, scores, weight)
-    candidates = [baseline, *(one for one in found if one is not baseline)]
+    tried = [baseline, *(one for one in found if one is not baseline)]
+    candidates = [Tried(one.member, one.value, one.seconds, one.origin) for one in tried]
     return Choice(candidates, members, calibration, scores, plan.rows, value, plan.method, why, findings)
 
 
-def _is_of(member: Member, candidate: Candidate) -> bool:
+def _is_of(member: Member, candidate: Candidate | Tried) -> bool:
     """Whether a member is this candidate with some weight."""
     return structs.replace(member, weight=1.0) == structs.replace(candidate.member, weight=1.0)
 

@@ -1,5 +1,6 @@
 import errno
 import os
+import time
 from pathlib import Path
 
 import polars as pl
@@ -37,3 +38,15 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path) -> No
     with pytest.raises(WorkError, match="No space left on device"), atomic_file(tmp_path / "t.txt"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_swept_a_day_later(tmp_path: Path) -> None:
+    old, new = tmp_path / ".writing-old", tmp_path / ".writing-new"
+    for left in (old, new):
+        left.mkdir()
+        (left / "half").write_text("")
+    yesterday = time.time() - 100_000
+    os.utime(old, (yesterday, yesterday))
+    with atomic_folder(tmp_path):
+        pass
+    assert not old.exists() and new.exists()

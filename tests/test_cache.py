@@ -1,0 +1,180 @@
+"""Nothing is done twice, nothing damaged is believed, and nothing grows without bound."""
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pytest
+from msgspec import Struct
+
+import millrace
+from millrace import flow
+from millrace.bundle import read_aliases
+from millrace.cache import Cache, name_of, sums_of
+from tests.conftest import make_table, write_system
+
+
+class Kept(Struct, frozen=True):
+    frame: pl.DataFrame
+    numbers: list[npt.NDArray[np.int64]]
+    words: dict[str, str]
+    nothing: npt.NDArray[np.float64] | None = None
+
+
+def kept(rows: int = 50) -> Kept:
+    frame = make_table(rows, 1).with_columns(v=pl.Series([[1.0, 2.0]] * rows, dtype=pl.Array(pl.Float32, 2)))
+    return Kept(frame, [np.arange(3), np.empty(0, np.int64)], {"a": "é"})
+
+
+def test_what_is_kept_comes_back(tmp_path: Path) -> None:
+    cache, value = Cache(tmp_path), kept()
+    assert cache.get(Kept, "a") is None
+    cache.keep(value, "a")
+    found = cache.get(Kept, "a")
+    assert found is not None and found.frame.equals(value.frame) and found.frame.schema == value.frame.schema
+    assert [one.tolist() for one in found.numbers] == [[0, 1, 2], []] and found.words == value.words
+    assert cache.make(Kept, "a", lambda: pytest.fail("made again"), False) is not None
+    assert cache.make(str, "a", lambda: "new", True) == "new" and cache.get(str, "a") == "new"
+
+
+@pytest.mark.parametrize("file", ["value.json", "1.arrow", "2.npy", "sums.json"])
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
+def test_a_damaged_entry_is_made_again(tmp_path: Path, file: str, damage: str) -> None:
+    cache = Cache(tmp_path)
+    cache.keep(kept(), "a")
+    path = tmp_path / "a" / file
+    data = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(data[: len(data) // 2] if damage == "cut" else data[:-1] + bytes([data[-1] ^ 1]))
+    assert cache.get(Kept, "a") is None
+    assert cache.make(Kept, "a", kept, False).words == {"a": "é"} and cache.get(Kept, "a") is not None
+
+
+def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    for name in "abc":
+        cache.keep(name * 1000, name)
+        time.sleep(0.01)
+    assert cache.get(str, "a") is not None
+    size = cache.trim(10**9) // 3
+    cache.trim(2 * size)
+    assert [cache.get(str, name) is not None for name in "abc"] == [True, False, True]
+    assert cache.trim(0) == 0
+
+
+def test_files_are_read_again_only_where_they_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, memory = tmp_path / "f", tmp_path / "memory.json"
+    file.write_bytes(b"one")
+    first = sums_of({"f": file, "none": tmp_path / "none"}, memory)
+    assert first["none"] == "absent"
+    monkeypatch.setattr("millrace.cache._sum", lambda path: pytest.fail("read again"))
+    assert sums_of({"f": file, "none": tmp_path / "none"}, memory) == first
+    monkeypatch.undo()
+    file.write_bytes(b"two")
+    assert sums_of({"f": file}, memory)["f"] != first["f"]
+
+
+def test_names_tell_what_differs() -> None:
+    assert name_of("a", 1) != name_of("a", 2) != name_of("b", 2)
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Path:
+    return write_system(tmp_path, "binary", "linear", rows=300)
+
+
+def bundles(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / ".millrace" / "bundles").iterdir())
+
+
+def test_an_unchanged_run_does_nothing(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = millrace.run(millrace.load(system))
+    assert first.document["cached"] is False
+    monkeypatch.setattr(flow, "_prepare", lambda *given: pytest.fail("prepared again"))
+    monkeypatch.setattr(flow.train, "choose", lambda *given: pytest.fail("chosen again"))
+    again = millrace.run(millrace.load(system))
+    same = [name for name in first.document if name not in ("cached", "seconds")]
+    assert all(again.document[name] == first.document[name] for name in same) and again.document["cached"] is True
+    assert again.bundle == first.bundle and again.report == first.report
+    assert bundles(system) == ["binary-000001"]
+    monkeypatch.undo()
+    assert millrace.run(millrace.load(system), fresh=True).bundle.name == "binary-000002"
+    assert (system / ".millrace/bundles/binary-000002/model.onnx").read_bytes() == (
+        first.bundle / "model.onnx"
+    ).read_bytes()
+
+
+def test_a_change_of_models_reads_nothing_again(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = millrace.run(millrace.load(system))
+    monkeypatch.setattr(flow, "_prepare", lambda *given: pytest.fail("prepared again"))
+    spec = system / "system.yaml"
+    spec.write_text(spec.read_text() + "  linear: {l2: 0.01}\n")
+    second = millrace.run(millrace.load(system))
+    assert second.document["winner"]["members"][0]["linear"]["l2"] == 0.01
+    assert second.document["columns"] == first.document["columns"]
+    spec.write_text(spec.read_text() + 'gates: ["test.roc_auc > 0.5"]\n')
+    monkeypatch.setattr(flow.train, "choose", lambda *given: pytest.fail("chosen again"))
+    assert len(millrace.run(millrace.load(system)).document["gates"]) == 2
+
+
+def test_another_table_another_run(system: Path) -> None:
+    first = millrace.run(millrace.load(system))
+    make_table(310, 3).write_parquet(system / "rows.parquet")
+    second = millrace.run(millrace.load(system))
+    assert second.document["cached"] is False
+    assert second.document["fingerprints"] != first.document["fingerprints"]
+
+
+@pytest.mark.parametrize("lost", ["bundles", "runs", "cache"])
+def test_what_was_lost_is_made_again(system: Path, lost: str) -> None:
+    millrace.run(millrace.load(system))
+    shutil.rmtree(system / ".millrace" / lost)
+    again = millrace.run(millrace.load(system))
+    assert again.document["cached"] is False and again.bundle.is_dir()
+    assert millrace.verify(again.bundle).passed
+
+
+def command(folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "millrace.cli", "run", str(folder), "--fresh"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def killed_runs(folder: Path, times: int) -> None:
+    """Kills a run at any point; after the next command bundles are whole, and pointer and record agree."""
+    chance = random.Random(3)
+    begin = time.perf_counter()
+    assert command(folder).wait() == 0
+    whole = time.perf_counter() - begin
+    for _ in range(times):
+        process = command(folder)
+        time.sleep(chance.uniform(0.3, 1.05) * whole)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        for bundle in bundles(folder):
+            assert bundle.startswith(".") or millrace.verify(folder / ".millrace" / "bundles" / bundle).passed
+        live = [one.version for one in millrace.history("binary", folder) if one.action != "refuse"][-1]
+        assert read_aliases(folder / ".millrace", "binary") == {"champion": live}
+        assert millrace.open("binary@champion", folder).version == live
+    run = millrace.run(millrace.load(folder))
+    assert run.document["promoted"] and json.loads((run.report.parent / "run.json").read_text())["model"]
+
+
+def test_a_killed_run_leaves_nothing_half(system: Path) -> None:
+    killed_runs(system, 6)
+
+
+@pytest.mark.slow
+def test_thirty_killed_runs_leave_nothing_half(system: Path) -> None:
+    killed_runs(system, 30)
