@@ -61,6 +61,7 @@ def release(rows: train.Rows, folder: Path, gates: Gates, judge_anew: Callable[[
         if decision is not None:
             promoted = decision.action == "promote"
             alias = "champion" if promoted else None
+            registry.mirror(system.workspace, system.name)
             return {"gates": registry.told(results), "promoted": promoted, "alias": alias, "before": champion}
         gates = judge_anew()
 

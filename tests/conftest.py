@@ -77,6 +77,13 @@ def write_system(
     return folder
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing is left in the home of whoever runs the tests, and no MLflow server of theirs is told."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+
 Runs = Callable[[str, str], Run]
 
 

@@ -3,6 +3,7 @@
 from millrace.registry.decide import decide, history, promote, rollback
 from millrace.registry.gates import Result, judge, latency, parity, told
 from millrace.registry.journal import Decision
+from millrace.registry.mirror import mirror
 from millrace.registry.rival import Rival, champion
 from millrace.registry.seen import remember
 
@@ -15,6 +16,7 @@ __all__ = [
     "history",
     "judge",
     "latency",
+    "mirror",
     "parity",
     "promote",
     "remember",

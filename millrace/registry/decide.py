@@ -8,6 +8,7 @@ from millrace.bundle import ALIASES, Alias, BundleName, find_bundle, open_bundle
 from millrace.errors import InputError, nearest
 from millrace.registry.gates import Result, told
 from millrace.registry.journal import Decision, locked_journal
+from millrace.registry.mirror import mirror
 
 
 def decide(workspace: Path, name: str, version: int, results: list[Result], champion: int | None) -> Decision | None:
@@ -48,6 +49,7 @@ def promote(model: str, alias: str = "champion", why: str = "", folder: str | Pa
             by="person", who=_who(), why=why, evidence=bundle.evaluation.get("gates", []),
         )  # fmt: skip
         journal.append(decision)
+    mirror(workspace, name)
     return decision
 
 
@@ -66,6 +68,7 @@ def rollback(name: str, alias: str = "champion", why: str = "", folder: str | Pa
             by="person", who=_who(), why=why,
         )  # fmt: skip
         journal.append(decision)
+    mirror(workspace, name)
     return decision
 
 

@@ -1,0 +1,151 @@
+"""MLflow shows what is so: runs, metrics, parameters, versions, aliases; and catches up after a kill."""
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import millrace
+from millrace.errors import WorkError
+from tests.conftest import write_system
+
+NAME = "regression"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_system(tmp_path / "system", NAME, "linear", rows=200)
+
+
+def client(folder: Path) -> Any:
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{folder / '.millrace' / 'mlflow.db'}"
+    return MlflowClient(uri, uri)
+
+
+def agrees(folder: Path) -> None:
+    """One version for each bundle, and the aliases are those that readers follow."""
+    found = client(folder)
+    bundles = {path.name for path in (folder / ".millrace" / "bundles").iterdir()}
+    versions = found.search_model_versions(f"name = '{NAME}'")
+    assert sorted(one.tags["millrace.bundle"] for one in versions) == sorted(bundles)
+    live = millrace.open(f"{NAME}@champion", folder).version
+    champion = found.get_model_version_by_alias(NAME, "champion")
+    assert champion.tags["millrace.bundle"] == f"{NAME}-{live:06d}"
+    experiment = found.get_experiment_by_name(NAME).experiment_id
+    assert {run.info.run_name for run in found.search_runs([experiment])} == bundles
+
+
+def test_a_run_is_told_whole(folder: Path) -> None:
+    run = millrace.run(millrace.load(folder))
+    agrees(folder)
+    found = client(folder)
+    version = found.get_model_version_by_alias(NAME, "champion")
+    assert Path(version.source) == run.bundle
+    told = found.get_run(version.run_id)
+    for split, values in run.document["metrics"].items():
+        for name, value in values.items():
+            assert told.data.metrics[f"{split}.{name}"] == pytest.approx(value)
+    tried = found.get_metric_history(version.run_id, "candidates.rmse")
+    assert [one.value for one in tried] == pytest.approx([one["value"] for one in run.document["candidates"]])
+    assert told.data.params["goal.target"] == "amount" and told.data.params["split.test"] == "0.15"
+    assert told.data.tags["millrace.data.source"] == run.document["fingerprints"]["source"]
+    assert told.info.status == "FINISHED" and told.info.end_time >= told.info.start_time
+    assert {file.path for file in found.list_artifacts(version.run_id)} == {
+        "card.html", "evaluation.json", "system.yaml",
+    }  # fmt: skip
+    millrace.run(millrace.load(folder), fresh=True)
+    millrace.rollback(NAME, folder=folder)
+    agrees(folder)
+
+
+@pytest.mark.parametrize("lost", ["registry/regression.mlflow.json", "mlflow.db"])
+def test_what_was_lost_is_told_again_once(folder: Path, lost: str) -> None:
+    millrace.run(millrace.load(folder))
+    (folder / ".millrace" / lost).unlink()
+    millrace.promote(f"{NAME}@1", folder=folder)
+    agrees(folder)
+
+
+def test_a_run_that_was_cut_off_is_told_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
+    def killed(*given: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    for step in ("log_batch", "log_artifact", "set_terminated", "create_model_version", "set_registered_model_alias"):
+        monkeypatch.setattr(MlflowClient, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            millrace.run(millrace.load(folder), fresh=True)
+        monkeypatch.undo()
+    millrace.promote(f"{NAME}@1", folder=folder)
+    agrees(folder)
+
+
+def test_a_store_that_refuses_is_one_clear_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = millrace.run(millrace.load(folder))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////proc/none/mlflow.db")
+    with pytest.raises(WorkError, match="a store that takes runs"):
+        millrace.promote(f"{NAME}@1", folder=folder)
+    assert millrace.history(NAME, folder)[-1].action == "promote" and run.bundle.is_dir()
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    millrace.promote(f"{NAME}@1", folder=folder)
+    agrees(folder)
+
+
+def test_another_store_gets_the_bundles_uploaded(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    millrace.run(millrace.load(folder))
+    monkeypatch.chdir(tmp_path)
+    uri = f"sqlite:///{tmp_path / 'other.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    millrace.promote(f"{NAME}@1", folder=folder)
+    from mlflow import MlflowClient
+
+    found = MlflowClient(uri, uri)
+    version = found.get_model_version_by_alias(NAME, "champion")
+    assert version.source == f"runs:/{version.run_id}/bundle"
+    copy = Path(found.download_artifacts(version.run_id, "bundle"))
+    assert copy != folder and millrace.verify(copy).passed
+
+
+LOAD = """
+import sys, mlflow, pandas
+mlflow.set_tracking_uri(sys.argv[1])
+rows = pandas.read_parquet(sys.argv[2])
+model = mlflow.pyfunc.load_model("models:/regression@champion")
+model.predict(rows).to_parquet(sys.argv[3])
+graph = mlflow.onnx.load_model("models:/regression@champion")
+print([entry.name for entry in graph.graph.input])
+"""
+
+
+@pytest.mark.slow
+def test_mlflow_loads_the_champion(folder: Path, tmp_path: Path) -> None:
+    """In an environment of its own, with the whole of MLflow."""
+    run = millrace.run(millrace.load(folder))
+    home = Path(__file__).parent.parent.parent / "build" / "peers" / "mlflow"
+    python = home / "bin" / "python"
+    if not python.exists():
+        venv.create(home, with_pip=True)
+        root = Path(__file__).parent.parent.parent
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "mlflow==3.17.2", "-e", root], check=True)
+    rows, answers = tmp_path / "rows.parquet", tmp_path / "answers.parquet"
+    holdout = pl.read_parquet(run.bundle / "holdout.parquet")
+    holdout.drop("prediction").write_parquet(rows)
+    uri = f"sqlite:///{folder / '.millrace' / 'mlflow.db'}"
+    script = tmp_path / "load.py"
+    script.write_text(LOAD)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [python, script, uri, rows, answers], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert pl.read_parquet(answers)["prediction"].to_list() == pytest.approx(holdout["prediction"].to_list())
+    assert "numbers" in done.stdout
+    assert sys.executable != str(python)
