@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from millrace.flow import Exploration, Run, clean, explore, init, run
     from millrace.predict import Predictor, open
+    from millrace.record import Comparison, compare, runs
     from millrace.registry import Decision, history, promote, rollback
     from millrace.spec import System, load
     from millrace.verify import Verification, verify
@@ -39,6 +40,9 @@ _HOMES = {
     "open": "predict",
     "Verification": "verify",
     "verify": "verify",
+    "Comparison": "record",
+    "compare": "record",
+    "runs": "record",
     "Decision": "registry",
     "history": "registry",
     "promote": "registry",
@@ -47,6 +51,7 @@ _HOMES = {
 
 __all__ = [
     "ROOMS",
+    "Comparison",
     "Decision",
     "Exploration",
     "Predictor",
@@ -54,6 +59,7 @@ __all__ = [
     "System",
     "Verification",
     "clean",
+    "compare",
     "explore",
     "history",
     "init",
@@ -62,6 +68,7 @@ __all__ = [
     "promote",
     "rollback",
     "run",
+    "runs",
     "verify",
 ]
 

@@ -167,6 +167,51 @@ def serve(
 
 
 @app.command()
+def runs(
+    dir: DirArgument = Path(),
+    models: Annotated[list[str] | None, typer.Argument(help="Models to compare with the first of them.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the runs of a system, or compare some: specs, metrics on the same test rows, curves."""
+    import msgspec
+
+    import millrace
+
+    if models:
+        found = millrace.compare(models, dir)
+        _print(found.document | {"page": str(found.page)}, as_json, _side_by_side(found.document, found.page))
+        return
+    listed = millrace.runs(dir)
+    _print({"runs": msgspec.to_builtins(listed)}, as_json, _listed(listed))
+
+
+def _listed(runs: Any) -> str:
+    from millrace.report import number
+
+    lines = [f"{'model':<20}  {'created (UTC)':<19}  {'spec':<12}  {'test':>9}  {'baseline':>9}  family"]
+    for one in runs:
+        stands = f"  {', '.join(one.aliases)}" if one.aliases else "" if one.promoted else "  refused"
+        lines.append(
+            f"{one.model:<20}  {one.created[:19]:<19}  {one.spec_hash:<12}  {number(one.test):>9}  "
+            f"{number(one.baseline):>9}  {one.family}{stands}"
+        )
+    return "\n".join(lines) if runs else "no runs yet; the next one is `millrace run`"
+
+
+def _side_by_side(found: dict[str, Any], page: Path) -> str:
+    from millrace.report import number, verdicts
+
+    models = found["models"]
+    lines = [*verdicts(found), "", f"on {found['rows']:,} test rows that all have", ""]
+    lines.append(f"{'':<22}" + "".join(f"{model:>18}" for model in models))
+    for name, values in found["metrics"].items():
+        lines.append(f"{name:<22}" + "".join(f"{number(value):>18}" for value in values))
+    lines += ["", "asked differently:" if found["spec"] else "the specs are the same"]
+    lines += [f"  {one['field']}: " + " | ".join(map(str, one["values"])) for one in found["spec"]]
+    return "\n".join([*lines, "", f"Wrote {page}"])
+
+
+@app.command()
 def promote(
     model: ModelArgument,
     alias: Annotated[str, typer.Option(help="champion, challenger or shadow.")] = "champion",

@@ -6,8 +6,10 @@ from typing import Any
 
 import msgspec
 import polars as pl
+from msgspec import Struct
 
-from millrace import __version__, bundle, predict, report, spec, tables, train
+from millrace import __version__, bundle, predict, registry, report, spec, tables, train
+from millrace.errors import InputError
 from millrace.spec import System
 
 GOLDEN_ROWS = 5
@@ -123,6 +125,32 @@ def keep_bundle(
         document["fingerprints"],
         document["code_version"],
     )
+
+
+class Comparison(Struct, frozen=True):
+    """Models side by side: the page, and the document that it was made of."""
+
+    page: Path
+    document: dict[str, Any]
+
+
+def runs(folder: str | Path = ".") -> list[registry.Listed]:
+    """The runs of a system's folder, the latest first."""
+    return registry.listed(Path(folder) / ".millrace")
+
+
+def compare(models: list[str], folder: str | Path = ".") -> Comparison:
+    """Compares models (`name@3`, `name@champion`, a bundle's folder) with the first of them and writes a page.
+
+    Raises `InputError` where they cannot be compared: other targets, or no test row in common.
+    """
+    if len(models) < 2:
+        raise InputError("runs", f"{len(models)} model to compare", "at least two, such as name@1 name@2")
+    document = registry.compared(Path(folder), models)
+    page = Path(folder).absolute() / ".millrace" / "comparisons" / ("--".join(document["models"]) + ".html")
+    with tables.atomic_file(page) as beside:
+        beside.write_text(report.compare_page(document), encoding="utf-8")
+    return Comparison(page, document)
 
 
 def keep_run(system: System, document: dict[str, Any]) -> Path:

@@ -2,6 +2,7 @@
 
 from millrace.evaluate.assess import Scored, assess
 from millrace.evaluate.bootstrap import paired_interval
+from millrace.evaluate.curves import curves
 from millrace.evaluate.judge import Judge, judge_of
 from millrace.evaluate.metrics import Measured, better, cost, higher_is_better, metrics
 from millrace.evaluate.thresholds import pick_threshold
@@ -13,6 +14,7 @@ __all__ = [
     "assess",
     "better",
     "cost",
+    "curves",
     "higher_is_better",
     "judge_of",
     "metrics",

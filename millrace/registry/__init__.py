@@ -5,17 +5,21 @@ from millrace.registry.gates import Result, judge, latency, parity, told
 from millrace.registry.journal import Decision
 from millrace.registry.mirror import mirror
 from millrace.registry.rival import Rival, champion
+from millrace.registry.runs import Listed, compared, listed
 from millrace.registry.seen import remember
 
 __all__ = [
     "Decision",
+    "Listed",
     "Result",
     "Rival",
     "champion",
+    "compared",
     "decide",
     "history",
     "judge",
     "latency",
+    "listed",
     "mirror",
     "parity",
     "promote",

@@ -1,7 +1,18 @@
 """A leaf: pure functions from values to charts, pages and progress."""
 
-from millrace.report.page import card_page, number, promotion, report_page
+from millrace.report.page import card_page, compare_page, number, promotion, report_page, verdicts
 from millrace.report.stages import stages
 from millrace.report.steps import Steps, Watch, quiet
 
-__all__ = ["Steps", "Watch", "card_page", "number", "promotion", "quiet", "report_page", "stages"]
+__all__ = [
+    "Steps",
+    "Watch",
+    "card_page",
+    "compare_page",
+    "number",
+    "promotion",
+    "quiet",
+    "report_page",
+    "stages",
+    "verdicts",
+]

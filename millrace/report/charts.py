@@ -23,6 +23,7 @@ _CONFIG: dict[str, Any] = {
     "view": {"stroke": None},
 }
 COLOURS = {"model": "#2f7ed8", "reference": "#8c8c8c"}
+_LINES = ("#8c8c8c", "#2f7ed8", "#d97706", "#1a7f4b", "#8b5cf6")
 _FAMILIES = ("#8c8c8c", "#2f7ed8", "#d97706")
 
 
@@ -41,6 +42,20 @@ def curve(points: list[list[float]], x: str, y: str, diagonal: bool) -> dict[str
     if diagonal:
         layers.insert(0, _line([{"x": 0, "y": 0}, {"x": 1, "y": 1}], COLOURS["reference"], 1))
     return {"layer": layers, "encoding": _axes(x, y, [0, 1])}
+
+
+def overlaid(lines: list[tuple[str, list[list[float]]]], x: str, y: str, unit: bool) -> dict[str, Any]:
+    """Several named lines; in the unit square, or where their values are."""
+    values = [
+        {"name": name, "x": point[0], "y": point[1], "i": at}
+        for name, points in lines
+        for at, point in enumerate(points)
+    ]
+    encoding = _axes(x, y, [0, 1] if unit else None) | {
+        "color": {"field": "name", "type": "nominal", "sort": None, "scale": {"range": list(_LINES)}},
+        "order": {"field": "i", "type": "quantitative"},
+    }
+    return {"data": {"values": values}, "mark": {"type": "line", "strokeWidth": 2}, "encoding": encoding}
 
 
 def calibration(bins: list[list[float]]) -> dict[str, Any]:
@@ -134,13 +149,13 @@ def _line(values: list[dict[str, float]], colour: str, width: float) -> dict[str
     return {"data": {"values": numbered}, "mark": mark, "encoding": {"order": {"field": "i", "type": "quantitative"}}}
 
 
-def _axes(x: str, y: str, domain: list[float]) -> dict[str, Any]:
+def _axes(x: str, y: str, domain: list[float] | None) -> dict[str, Any]:
     def axis(field: str, title: str) -> dict[str, Any]:
         return {
             "field": field,
             "type": "quantitative",
             "title": title,
-            "scale": {"domain": domain},
+            "scale": {"domain": domain} if domain else {"zero": False},
             "axis": {"tickCount": 5},
         }
 

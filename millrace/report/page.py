@@ -44,6 +44,47 @@ def card_page(run: dict[str, Any]) -> str:
     return page
 
 
+def compare_page(found: dict[str, Any]) -> str:
+    """Models side by side: which is better for certain, metrics, curves, and what was asked differently."""
+    page: str = _template("compare.html").render(
+        found=found,
+        verdicts=verdicts(found),
+        charts=_overlaid(found),
+        label=lambda name: _LABELS.get(name, name),
+        number=number,
+    )
+    return page
+
+
+def verdicts(found: dict[str, Any]) -> list[str]:
+    """One sentence for each model beside the first."""
+    metric, (first, *others) = found["metric"], found["models"]
+    lines = []
+    for other, (low, high) in zip(others, found["gains"][metric], strict=True):
+        word = "better" if low > 0 else "worse" if high < 0 else "neither better nor worse for certain"
+        how = f"by {number(low)} to {number(high)} of {_LABELS.get(metric, metric)} (95 %)"
+        lines.append(f"{other} is {word} than {first}: {how}.")
+    return lines
+
+
+def _overlaid(found: dict[str, Any]) -> dict[str, str]:
+    drawn = {}
+    kinds = {
+        "roc": ("ROC", "false positive rate", "true positive rate", True),
+        "precision_recall": ("Precision and recall", "recall", "precision", True),
+        "calibration": ("Calibration", "predicted", "observed", True),
+        "quantiles": ("Quantiles of the error", "share of rows", "error below", False),
+    }
+    for kind, (title, x, y, unit) in kinds.items():
+        if all(kind in curves for curves in found["curves"]):
+            lines = [
+                (model, [point[:2] for point in curves[kind]])
+                for model, curves in zip(found["models"], found["curves"], strict=True)
+            ]
+            drawn[title] = charts.svg(charts.overlaid(lines, x, y, unit), title)
+    return drawn
+
+
 def _words(run: dict[str, Any]) -> dict[str, Any]:
     metric = run["metric"]["name"]
     table = run.get("thresholds") or []
