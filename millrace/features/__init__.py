@@ -2,7 +2,7 @@
 
 from millrace.features.bag import Bag, product
 from millrace.features.compile import Inputs, add_encoders, add_features, add_sources, groups_of
-from millrace.features.encoders import ALTERNATIVES, DEFAULTS, ENCODERS, REPRESENTATIONS, Representation
+from millrace.features.encoders import ALTERNATIVES, DEFAULTS, ENCODERS, NUMBERS, REPRESENTATIONS, Representation
 from millrace.features.feeds import GROUPS, Feeds
 from millrace.features.fit import Encoded, Features, fit_features, refit_means
 from millrace.features.front import open_batch
@@ -17,6 +17,7 @@ __all__ = [
     "DEFAULTS",
     "ENCODERS",
     "GROUPS",
+    "NUMBERS",
     "REPRESENTATIONS",
     "Bag",
     "Encoded",

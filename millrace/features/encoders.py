@@ -9,6 +9,7 @@ from millrace.features import (
     hash,
     log,
     normalize,
+    number,
     onehot,
     ordinal,
     parts,
@@ -36,6 +37,7 @@ ENCODERS: dict[str, ModuleType] = {
     "frequency": frequency,
     "target": target_mean,
     "hash": hash,
+    "number": number,
     "parts": parts,
     "cyclic": cyclic,
     "tfidf": tfidf,
@@ -51,7 +53,7 @@ work on codes have `known(state)`."""
 SUITABLE: dict[Kind, tuple[Encode, ...]] = {
     "numeric": ("raw", "standardize", "quantile", "log"),
     "boolean": ("raw", "standardize"),
-    "categorical": ("ordinal", "onehot", "frequency", "target", "hash"),
+    "categorical": ("ordinal", "onehot", "frequency", "target", "hash", "number"),
     "datetime": ("parts", "cyclic"),
     "text": ("tfidf", "topics"),
     "vector": ("pass", "normalize", "pca"),
@@ -78,7 +80,16 @@ DEFAULTS: dict[Representation, dict[Kind, list[Encode]]] = {
 }
 
 ALTERNATIVES: dict[Representation, dict[Kind, list[list[Encode]]]] = {
-    "tree": {"categorical": [["ordinal"], ["target"], ["ordinal", "target"], ["ordinal", "target", "frequency"]]},
+    "tree": {
+        "categorical": [
+            ["ordinal"],
+            ["target"],
+            ["ordinal", "target"],
+            ["ordinal", "target", "frequency"],
+            ["ordinal", "number"],
+            ["ordinal", "target", "number"],
+        ]
+    },
     "linear": {
         "numeric": [["standardize"], ["quantile"], ["standardize", "quantile"], ["log"]],
         "categorical": [["onehot"], ["target"], ["onehot", "target"]],
@@ -86,6 +97,9 @@ ALTERNATIVES: dict[Representation, dict[Kind, list[list[Encode]]]] = {
     },
 }
 """What the search tries in the place of the defaults."""
+
+NUMBERS: tuple[Encode, ...] = ("number",)
+"""Encoders of codes that are numbers: a column of text goes without."""
 
 ONLY_WIDE = ("tfidf",)
 """Encoders that make no column of the matrix: trees cannot see them."""

@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 
 from millrace.features import levels, moments, onehot, target_mean
 from millrace.features.cross import combined, name_of
-from millrace.features.encoders import DEFAULTS, ENCODERS, ONLY_WIDE, Representation
+from millrace.features.encoders import DEFAULTS, ENCODERS, NUMBERS, ONLY_WIDE, Representation
 from millrace.features.feeds import GROUPS, as_text
 from millrace.features.levels import Levels
 from millrace.spec import ColumnSpec, Encode, Kind
@@ -111,8 +111,9 @@ def fit_features(
     """
     chosen = DEFAULTS[representation] | (encode or {})
 
-    def encodes(kind: Kind, stated: list[Encode]) -> list[Encode]:
+    def encodes(kind: Kind, stated: list[Encode], is_number: bool = False) -> list[Encode]:
         wanted = [one for one in stated or chosen[kind] if representation == "linear" or one not in ONLY_WIDE]
+        wanted = [one for one in wanted if is_number or one not in NUMBERS]
         wanted = [one for one in wanted if one != "target" or y is not None]
         return wanted or DEFAULTS[representation][kind]
 
@@ -120,9 +121,12 @@ def fit_features(
     for column in columns:
         if column.kind == "ignored":
             continue
-        values = as_text(frame[column.name]) if column.kind in ("categorical", "text") else frame[column.name]
-        for name in encodes(column.kind, spec.columns.get(column.name, ColumnSpec()).encodes):
-            encoded.append(_encoded(column, values, name, representation, y))
+        values = frame[column.name]
+        texts = as_text(values) if column.kind in ("categorical", "text") else values
+        for name in encodes(
+            column.kind, spec.columns.get(column.name, ColumnSpec()).encodes, values.dtype.is_numeric()
+        ):
+            encoded.append(_encoded(column, values if name in NUMBERS else texts, name, representation, y))
     parts = {name: levels.fit(as_text(frame[name])) for cross in spec.crosses for name in cross}
     for cross in spec.crosses:
         values = combined([as_text(frame[name]) for name in cross], [parts[name] for name in cross])
@@ -138,7 +142,7 @@ def _encoded(
     column: Column, values: pl.Series, encode: Encode, representation: Representation, y: Outputs | None
 ) -> Encoded:
     state = _fit(encode, values, y)
-    if column.kind in ("categorical", "text"):
+    if column.kind in ("categorical", "text") and encode not in NUMBERS:
         group = "strings"
     elif column.kind == "datetime":
         group = "times"

@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from millrace.errors import InputError, nearest
-from millrace.features.encoders import SUITABLE
+from millrace.features.encoders import NUMBERS, SUITABLE
 from millrace.features.vector import width_of
 from millrace.spec import ColumnSpec, Kind, infer_kind
 from millrace.spec import Features as FeaturesSpec
@@ -51,6 +51,11 @@ def plan_columns(
                 f"features.columns.{values.name}.encode",
                 f"{odd[0]!r} for a {kind} column",
                 "one of: " + ", ".join(SUITABLE[kind]),
+            )
+        if NUMBERS[0] in override.encodes and not values.dtype.is_numeric():
+            where = f"features.columns.{values.name}.encode"
+            raise InputError(
+                where, f"{NUMBERS[0]!r} for a column of text", "another encoder", "its codes are no numbers"
             )
         columns.append(describe(values, kind, why, values.name in windows, formats.get(values.name)))
     _check_crosses(spec.crosses, columns)

@@ -14,7 +14,7 @@ Task = Literal["binary", "multiclass", "regression"]
 Kind = Literal["numeric", "boolean", "categorical", "datetime", "text", "vector", "ignored"]
 Encode = Literal[
     "raw", "standardize", "quantile", "log",
-    "ordinal", "onehot", "frequency", "target", "hash",
+    "ordinal", "onehot", "frequency", "target", "hash", "number",
     "parts", "cyclic",
     "tfidf", "topics",
     "pass", "normalize", "pca",

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import structs
 
-from millrace.features import ALTERNATIVES
+from millrace.features import ALTERNATIVES, NUMBERS
 from millrace.models import FAMILIES, Pruned
 from millrace.models.gbdt import share_of_columns
 from millrace.spec import Encode, Family, GbdtParams, Kind, LinearParams, Member
@@ -23,15 +23,16 @@ _KEPT_BETWEEN_FOLDS = 34.0
 """All trials predict the same rows of a fold, so that their order after it is nearly that of the end (a race, as in
 Maron and Moore, 1994)."""
 _OFTEN_GOOD: list[dict[str, Any]] = [
-    {"family": "gbdt", "categorical": 2, "learning_rate": 0.03, "leaves": 63, "l2": 1.0, "bins": 255,
-     "column_fraction": 0.6, "row_fraction": 0.8, "extra_random": False},
-    {"family": "linear", "numeric": 1, "categorical": 0, "vector": 0, "l2": 1e-3},
-    {"family": "gbdt", "categorical": 0, "learning_rate": 0.03, "leaves": 24, "l2": 5.0, "bins": 255,
-     "column_fraction": 0.5, "row_fraction": 0.7, "extra_random": False, "categories": "sets",
+    {"family": "gbdt", "categorical": "ordinal+target+number", "learning_rate": 0.03, "leaves": 63, "l2": 1.0,
+     "bins": 255, "column_fraction": 0.6, "row_fraction": 0.8, "extra_random": False},
+    {"family": "linear", "numeric": "quantile", "categorical": "onehot", "vector": "normalize", "l2": 1e-3},
+    {"family": "gbdt", "categorical": "ordinal+number", "learning_rate": 0.03, "leaves": 24, "l2": 5.0,
+     "bins": 255, "column_fraction": 0.5, "row_fraction": 0.7, "extra_random": False, "categories": "sets",
      "category_smoothing": 10.0, "category_l2": 10.0},
-    {"family": "gbdt", "categorical": 2, "learning_rate": 0.08, "leaves": 255, "l2": 1.0, "bins": 1023,
-     "column_fraction": 0.8, "row_fraction": 0.8, "extra_random": False},
-    {"family": "linear", "numeric": 2, "categorical": 2, "vector": 0, "l2": 1e-5},
+    {"family": "gbdt", "categorical": "ordinal+target+number", "learning_rate": 0.08, "leaves": 255, "l2": 1.0,
+     "bins": 1023, "column_fraction": 0.8, "row_fraction": 0.8, "extra_random": False},
+    {"family": "linear", "numeric": "standardize+quantile", "categorical": "onehot+target", "vector": "normalize",
+     "l2": 1e-5},
 ]  # fmt: skip
 """Points of the space that do well on many tables, in the order in which they are tried."""
 
@@ -59,14 +60,23 @@ def _with_objective(params: GbdtParams, rows: Rows) -> GbdtParams:
     return params
 
 
+def _ways(family: Family, rows: Rows) -> dict[Kind, list[str]]:
+    """The encoders that may stand in the place of a family's defaults, by kind, several joined by a plus."""
+    kinds = {column.kind for column in rows.columns}
+    has_codes = any(column.kind == "categorical" and column.dtype in ("integer", "number") for column in rows.columns)
+    return {
+        kind: ["+".join(way) for way in ways if has_codes or not set(way) & set(NUMBERS)]
+        for kind, ways in ALTERNATIVES[FAMILIES[family].REPRESENTATION].items()
+        if kind in kinds
+    }
+
+
 def suggest(asked: Any, family: Family, rows: Rows) -> Member:
     """A member of a family from a point of Optuna's."""
     models = rows.system.models
-    kinds = {column.kind for column in rows.columns}
-    encode: dict[Kind, list[Encode]] = {}
-    for kind, ways in ALTERNATIVES[FAMILIES[family].REPRESENTATION].items():
-        if kind in kinds:
-            encode[kind] = ways[asked.suggest_categorical(kind, list(range(len(ways))))]
+    encode: dict[Kind, list[Encode]] = {
+        kind: asked.suggest_categorical(kind, ways).split("+") for kind, ways in _ways(family, rows).items()
+    }
     if family == "linear":
         return Member(
             family=family, encode=encode, linear=LinearParams(l2=asked.suggest_float("l2", 1e-7, 0.1, log=True))
@@ -85,7 +95,7 @@ def suggest(asked: Any, family: Family, rows: Rows) -> Member:
         extra_random=asked.suggest_categorical("extra_random", [False, True]),
         rounds=None,
     )
-    if "categorical" in kinds:
+    if "categorical" in encode:
         params = structs.replace(
             params,
             categories=asked.suggest_categorical("categories", ["ordered", "sets"]),
@@ -172,6 +182,9 @@ def _study(family: Family, rows: Rows, single: bool) -> Any:
     for point in _OFTEN_GOOD:
         if point["family"] == family:
             settings = {name: value for name, value in point.items() if name != "family"}
+            for kind, ways in _ways(family, rows).items():
+                if settings[kind] not in ways:  # no code is a number
+                    settings[kind] = settings[kind].removesuffix("+number")
             study.enqueue_trial(settings | ({"min_rows_per_leaf": leaf} if family == "gbdt" else {}))
     return study
 

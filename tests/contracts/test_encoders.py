@@ -43,6 +43,7 @@ DTYPES: dict[str, Any] = {
 }
 GROUPS = {"numeric": "numbers", "categorical": "strings", "datetime": "times", "text": "strings", "vector": "vector_c"}
 KIND: dict[str, str] = {encode: kind for kind, encodes in SUITABLE.items() if kind != "boolean" for encode in encodes}
+KIND["number"] = "numeric"  # of codes, which are numbers here
 DO_NOT_MERGE = {"quantile", "topics"}
 """Quantiles and singular vectors of parts do not give those of the whole."""
 

@@ -187,3 +187,22 @@ def test_an_encoder_for_another_kind_is_refused() -> None:
         InputError, match=r"columns.c.encode: 'tfidf' for a categorical column; expected one of: ordinal"
     ):
         fitted(pl.DataFrame({"c": ["a", "b"] * 5}), ["ordinal", "tfidf"], "categorical")
+
+
+def test_a_code_is_also_the_number_that_it_is() -> None:
+    frame = pl.DataFrame({"shop_id": [7, 7, 3, None, 900, 3] * 20})
+    columns = plan_columns(frame, FeaturesSpec(), {}, [])
+    assert columns[0].kind == "categorical"
+    features = fit_features(frame, columns, FeaturesSpec(), "tree", [], {"categorical": ["ordinal", "number"]})
+    assert sorted(features.names) == ["shop_id", "shop_id_number"] and features.columns == ["shop_id"]
+    session = open_session(compile_features(features))
+    found = session.rows(pl.DataFrame({"shop_id": [900, 12, None]}))
+    assert np.array_equal(found[:, features.names.index("shop_id_number")], [900, 12, np.nan], equal_nan=True)
+    assert features.codes == [features.names.index("shop_id")]
+    text = frame.with_columns(pl.col("shop_id").cast(pl.String))
+    spec = FeaturesSpec(columns={"shop_id": ColumnSpec(encode="number")})
+    with pytest.raises(InputError, match="'number' for a column of text"):
+        plan_columns(text, spec, {}, [])
+    columns = plan_columns(text, FeaturesSpec(), {}, [])
+    plain = fit_features(text, columns, FeaturesSpec(), "tree", [], {"categorical": ["ordinal", "number"]})
+    assert plain.names == ["shop_id"]
