@@ -101,7 +101,10 @@ class Cache:
 
 
 def sums_of(files: dict[str, Path], memory: Path) -> dict[str, str]:
-    """The checksum of each file; `memory` keeps them by size and time of change, so that large ones are read once."""
+    """The checksum of each file; `memory` keeps them by size and time of change, so that large ones are not read again.
+
+    It is not written where its folder is absent: input that cannot be used leaves nothing behind.
+    """
     try:
         known = msgspec.json.decode(memory.read_bytes(), type=dict[str, str])
     except (FileNotFoundError, msgspec.DecodeError):
@@ -116,7 +119,7 @@ def sums_of(files: dict[str, Path], memory: Path) -> dict[str, str]:
         if stamp not in known:
             known[stamp], fresh = _sum(file), True
         found[name] = known[stamp]
-    if fresh:
+    if fresh and memory.parent.is_dir():
         with atomic_file(memory) as beside:
             beside.write_bytes(msgspec.json.encode(known))
     return found

@@ -203,7 +203,8 @@ def test_wrong_usage(tmp_path: Path, arguments: list[str], words: str) -> None:
 
 
 def test_from_a_table_to_predictions(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text(TABLE)
+    rows = [f"{number},{number % 7},{'ab'[number % 2]},{number % 7 + number % 2 > 4}" for number in range(200)]
+    (tmp_path / "t.csv").write_text("\n".join(["id,x,c,y", *rows]) + "\n")
     done = millrace("init", "t.csv", "--target", "y", "--yes", cwd=tmp_path)
     assert done.returncode == 0 and "Next: millrace run" in done.stdout
     assert millrace("init", "t.csv", "--target", "y", "--yes", cwd=tmp_path).returncode == 2
@@ -213,11 +214,16 @@ def test_from_a_table_to_predictions(tmp_path: Path) -> None:
     assert document["model"] == "t@1" and Path(document["bundle"]).is_absolute()
     assert set(document["metric"]) >= {"name", "validation", "test"}
     assert set(document["metrics"]) == {"validation", "test", "baseline"}
-    assert (document["gates"], document["promoted"], document["alias"]) == ([], False, None)
+    assert [(gate["gate"].split()[0], gate["passed"]) for gate in document["gates"]] == [
+        ("parity", True), ("test.roc_auc", True),
+    ]  # fmt: skip
+    assert (document["promoted"], document["alias"], document["cached"]) == (True, "champion", False)
     assert set(document["seconds"]) >= {"tables", "split", "train", "bundle"}
     saved = json.loads((Path(document["report"]).parent / "run.json").read_text())
     assert saved["findings"] == document["findings"] and saved["run"] == document["run"]
-    done = millrace("predict", "t@1", "t.csv", "out.ndjson", "--json", cwd=tmp_path)
+    done = millrace("run", "--json", cwd=tmp_path)
+    assert done.returncode == 0 and json.loads(done.stdout) == document | {"cached": True, "seconds": saved["seconds"]}
+    done = millrace("predict", "t@champion", "t.csv", "out.ndjson", "--json", cwd=tmp_path)
     assert json.loads(done.stdout) == {"model": "t@1", "rows": 200, "output": str(tmp_path / "out.ndjson")}
     assert pl.read_ndjson(tmp_path / "out.ndjson").columns == ["id", "prediction"]
     done = millrace("verify", "t@1", "--json", cwd=tmp_path)
@@ -244,7 +250,8 @@ def test_a_required_latency_is_measured(runs: Runs, tmp_path: Path) -> None:
         folder = tmp_path / str(status)
         folder.mkdir()
         write(folder, spec=SPEC + f"requirements: {{latency_p99_ms: {bound}}}\n")
-        assert millrace("run", folder).returncode == 0
+        done = millrace("run", folder)
+        assert done.returncode == status and f"{'FAILED' if status else 'passed'}: latency_p99_ms" in done.stdout
         done = millrace("verify", "a@1", "--dir", folder)
         assert done.returncode == status and "verify.latency" in done.stdout
 
@@ -274,3 +281,38 @@ def test_explore_tells_of_columns_and_leaks(tmp_path: Path) -> None:
     assert json.loads(Path(document["path"]).read_text())["rows"] == document["rows"]
     run = json.loads(millrace("run", tmp_path, "--json").stdout)
     assert "leak.copy" in [one["check"] for one in run["findings"]]
+
+
+def test_promote_roll_back_and_tell(tmp_path: Path) -> None:
+    write(tmp_path, spec=SPEC)
+    assert millrace("run", tmp_path).returncode == 0
+    assert millrace("run", tmp_path, "--fresh").returncode == 0
+    done = millrace("rollback", "a", "--why", "a complaint", "--dir", tmp_path)
+    assert done.returncode == 0 and "champion is version 1 now; it was version 2" in done.stdout
+    assert millrace("rollback", "a", "--dir", tmp_path).returncode == 2
+    done = millrace("promote", "a@2", "--alias", "shadow", "--dir", tmp_path, "--json")
+    assert json.loads(done.stdout)["alias"] == "shadow"
+    lines = millrace("history", "a", "--dir", tmp_path).stdout.splitlines()
+    assert [line.split()[1] for line in lines] == ["promote", "promote", "rollback", "promote"]
+    assert lines[2].endswith("a complaint")
+    listed = millrace("runs", tmp_path).stdout.splitlines()
+    assert len(listed) == 3 and listed[1].endswith("shadow") and listed[2].endswith("champion")
+    done = millrace("runs", tmp_path, "a@1", "a@2")
+    assert (
+        done.returncode == 0 and "neither better nor worse" in done.stdout and "the specs are the same" in done.stdout
+    )
+    assert json.loads(millrace("clean", tmp_path, "--json").stdout) == {"bytes": 0}
+    done = millrace("promote", "a@7", "--dir", tmp_path)
+    assert done.returncode == 2 and "versions 1, 2" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_refused_run_says_so_and_exits_1(tmp_path: Path) -> None:
+    write(tmp_path, spec=SPEC + 'gates: ["test.roc_auc >= 0.99"]\n')
+    done = millrace("run", tmp_path)
+    assert done.returncode == 1 and "FAILED: test.roc_auc >= 0.99" in done.stdout and "Traceback" not in done.stderr
+    assert "Refused: test.roc_auc >= 0.99" in done.stdout
+    done = millrace("predict", "a@champion", tmp_path / "t.csv", tmp_path / "out.csv", "--dir", tmp_path)
+    assert done.returncode == 2 and "a has no champion" in done.stderr
+    write(tmp_path, spec=SPEC + 'gates: ["test.roc_auc => 0.99"]\n')
+    done = millrace("run", tmp_path)
+    assert done.returncode == 2 and "gates[0]: 'test.roc_auc => 0.99'; expected SPLIT.METRIC OP" in done.stderr

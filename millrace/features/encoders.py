@@ -64,7 +64,7 @@ DEFAULTS: dict[Representation, dict[Kind, list[Encode]]] = {
     "tree": {
         "numeric": ["raw"],
         "boolean": ["raw"],
-        "categorical": ["ordinal"],
+        "categorical": ["ordinal", "number"],
         "datetime": ["parts"],
         "text": ["topics"],
         "vector": ["pass"],

@@ -112,10 +112,12 @@ def fit_features(
     chosen = DEFAULTS[representation] | (encode or {})
 
     def encodes(kind: Kind, stated: list[Encode], is_number: bool = False) -> list[Encode]:
-        wanted = [one for one in stated or chosen[kind] if representation == "linear" or one not in ONLY_WIDE]
-        wanted = [one for one in wanted if is_number or one not in NUMBERS]
-        wanted = [one for one in wanted if one != "target" or y is not None]
-        return wanted or DEFAULTS[representation][kind]
+        def suits(one: Encode) -> bool:
+            wide = representation == "linear" or one not in ONLY_WIDE
+            return wide and (is_number or one not in NUMBERS) and (one != "target" or y is not None)
+
+        wanted = [one for one in stated or chosen[kind] if suits(one)]
+        return wanted or [one for one in DEFAULTS[representation][kind] if suits(one)]
 
     encoded = []
     for column in columns:
