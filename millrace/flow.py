@@ -66,6 +66,7 @@ def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
     tested = step("evaluate", predictor.predict, rows.frame[rows.parts.test])
     pair = release.against_baseline(rows, predictor.scores(tested), threshold)
     assessed = step("evaluate", _assess, rows, choice, pair, threshold)
+    assessed |= step("evaluate", _diagnose, rows, predictor, pair)
     judge = partial(release.judge, rows, refitted, predictor, assessed["metrics"], pair)
     gates = step("gates", judge)
     findings = known.findings + choice.findings + _not_better(assessed["metric"])
@@ -271,6 +272,22 @@ def _assess(rows: train.Rows, choice: train.Choice, pair: registry.Rival, thresh
         threshold,
         rows.system.seed,
     )
+
+
+def _diagnose(rows: train.Rows, predictor: predict.Predictor, pair: registry.Rival) -> dict[str, Any]:
+    """Which columns the model relies on, and where it is weak."""
+    goal, test, inputs = rows.system.goal, rows.frame[rows.parts.test], [one.name for one in predictor.columns]
+    assert goal.task is not None and goal.metric is not None
+    given = goal.task, goal.metric, pair.y
+    plain = [one.name for one in predictor.columns if one.dtype != "vector" and one.kind != "text"]
+
+    def scores(some: pl.DataFrame) -> Any:
+        return predictor.scores(predictor.predict(some))
+
+    return {
+        "importances": evaluate.importances(scores, test, inputs, *given, pair.weight, pair.own_cut, pair.seed),
+        "slices": evaluate.weak_slices(test.select(plain), *given, pair.own, pair.weight, pair.own_cut, pair.seed),
+    }
 
 
 def _not_better(metric: dict[str, Any]) -> list[Finding]:

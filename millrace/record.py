@@ -15,7 +15,7 @@ from millrace.spec import System
 GOLDEN_ROWS = 5
 _IN_BUNDLE = (
     "task", "metric", "metrics", "intervals", "curves", "threshold", "candidates", "winner", "parity", "rows",
-    "features", "findings", "gates",
+    "features", "findings", "gates", "importances", "slices",
 )  # fmt: skip
 
 

@@ -3,8 +3,10 @@
 from millrace.evaluate.assess import Scored, assess
 from millrace.evaluate.bootstrap import paired_interval
 from millrace.evaluate.curves import curves
+from millrace.evaluate.importance import importances
 from millrace.evaluate.judge import Judge, judge_of
 from millrace.evaluate.metrics import Measured, better, cost, higher_is_better, metrics
+from millrace.evaluate.slices import weak_slices
 from millrace.evaluate.thresholds import pick_threshold
 
 __all__ = [
@@ -16,8 +18,10 @@ __all__ = [
     "cost",
     "curves",
     "higher_is_better",
+    "importances",
     "judge_of",
     "metrics",
     "paired_interval",
     "pick_threshold",
+    "weak_slices",
 ]

@@ -28,6 +28,7 @@ _LABELS = {
 }
 _MOST_CLASSES_DRAWN = 12
 _MOST_BARS = 6
+_MOST_IMPORTANCES = 15
 _CANDIDATES_LISTED = 10
 _THRESHOLDS_LISTED = 12
 
@@ -157,6 +158,10 @@ def _charts(run: dict[str, Any]) -> dict[str, str]:
         drawn["Precision and recall"] = charts.svg(
             charts.curve(found["precision_recall"], "recall", "precision", False), "precision and recall"
         )
+    told = [(name, value, True) for name, value in list(run["importances"].items())[:_MOST_IMPORTANCES] if value > 0]
+    if told:
+        title = f"{_LABELS.get(metric, metric)} lost without it"
+        drawn["importances"] = charts.svg(charts.bars(told, title), "importances")
     if run.get("thresholds"):
         chart = charts.thresholds(run["thresholds"], run["threshold"])
         drawn["Threshold"] = charts.svg(chart, "what a threshold gives")
