@@ -31,12 +31,13 @@ _STAGES = (
 
 @app.command()
 def init(
-    data: Annotated[Path, typer.Argument(help="A table: csv, tsv, parquet, ndjson, arrow.")],
+    data: Annotated[str, typer.Argument(help="A table: csv, tsv, parquet, ndjson, arrow; a folder, or a database.")],
     target: Annotated[str, typer.Option(help="The column to predict.")],
     time: Annotated[str | None, typer.Option(help="The column with the time of each row.")] = None,
     id: Annotated[str | None, typer.Option(help="The column that names each row.")] = None,
     group: Annotated[str | None, typer.Option(help="The column whose rows stay on one side of a split.")] = None,
     holdout: Annotated[Path | None, typer.Option(help="A table of its own that serves as the test split.")] = None,
+    query: Annotated[str | None, typer.Option(help="The rows of a database, such as sqlite:///shop.db.")] = None,
     name: Annotated[str | None, typer.Option(help="The system's name; from the file's name if left out.")] = None,
     dir: Annotated[Path, typer.Option(help="Where system.yaml goes.")] = Path(),
     yes: Annotated[
@@ -49,7 +50,7 @@ def init(
     from millrace.spec import Answers
 
     answers = Answers(
-        target=target, time=time, id=id, group=group, holdout=str(holdout) if holdout else None, name=name
+        target=target, time=time, id=id, group=group, holdout=str(holdout) if holdout else None, query=query, name=name
     )
     path, text = millrace.init(data, answers, dir)
     _print({"spec": str(path)}, as_json, f"{text}\nWrote {path}\nNext: millrace run {os.path.relpath(path.parent)}")

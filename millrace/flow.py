@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import msgspec
 import polars as pl
@@ -146,9 +147,10 @@ class _Names(NamedTuple):
 
 def _names(system: System) -> _Names:
     files = sums_of(tables.files_of(system), system.workspace / "cache" / "files.json")
-    prepared = name_of("prepared", files, system.data, system.goal, system.features, system.split, system.seed)
+    once = uuid4().hex if tables.has_server(system) else ""  # what a server holds now is not known before it is read
+    prepared = name_of("prepared", once, files, system.data, system.goal, system.features, system.split, system.seed)
     choice = name_of("choice", prepared, system.models, system.requirements)
-    return _Names(name_of("run", files, system), prepared, choice)
+    return _Names(name_of("run", once, files, system), prepared, choice)
 
 
 def _done(system: System, cache: Cache, name: str) -> Run | None:
@@ -169,14 +171,19 @@ def _with_rest(rows: train.Rows, system: System) -> tuple[train.Rows, System]:
     return structs.replace(rows, system=system), system
 
 
-def init(data: Path, answers: Answers, folder: Path = Path()) -> tuple[Path, str]:
-    """Writes a first `system.yaml` for a table into `folder` and returns its path and text.
+def init(data: str | Path, answers: Answers, folder: Path = Path()) -> tuple[Path, str]:
+    """Writes a first `system.yaml` for a table (a database's with `answers.query`) into `folder` and returns its path
+    and text.
 
     Raises `InputError` where the table cannot be read, lacks a named column, or a spec stands there already.
     """
     missing = spec.Data(source="").missing
-    table = tables.load(data, None, missing)
     home = folder.absolute()
+    is_database = tables.is_database(str(data))
+    if is_database:
+        table = tables.typed(str(data), tables.read_query(str(data), answers.query, home), missing)
+    else:
+        table = tables.load(Path(data), None, missing)
     path = home / "system.yaml"
     if path.exists():
         raise InputError(str(path), "a spec stands there already", "a folder without one", "choose another --dir")
@@ -187,7 +194,7 @@ def init(data: Path, answers: Answers, folder: Path = Path()) -> tuple[Path, str
 
     if answers.holdout is not None:
         answers = msgspec.structs.replace(answers, holdout=seen_from_home(Path(answers.holdout)))
-    text = spec.draft(table.frame, seen_from_home(data), answers)
+    text = spec.draft(table.frame, str(data) if is_database else seen_from_home(Path(data)), answers)
     with tables.atomic_file(path) as beside:
         beside.write_text(text, encoding="utf-8")
     spec.load(path)  # what was written is valid, or we say so now

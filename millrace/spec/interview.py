@@ -30,6 +30,7 @@ class Answers(Struct, frozen=True, kw_only=True):
     group: str | None = None
     name: str | None = None
     holdout: str | None = None
+    query: str | None = None
 
 
 def draft(frame: pl.DataFrame, source: str, answers: Answers) -> str:
@@ -72,6 +73,8 @@ def draft(frame: pl.DataFrame, source: str, answers: Answers) -> str:
     if goal.task == "binary":
         lines.append(_line("  positive", goal.positive, why["goal.positive"]))
     lines += [_line("  metric", goal.metric, why["goal.metric"]), "data:", f"  source: {_yaml(source)}"]
+    if answers.query:
+        lines.append(f"  query: {_yaml(answers.query)}")
     if answers.holdout:
         lines.append(_line("  holdout", answers.holdout, "a table of its own that serves as the test split"))
     lines += [_line(f"  {role}", column, reason) for role, (column, reason) in roles.items()]

@@ -82,16 +82,22 @@ class Read(_Node, frozen=True):
 
 
 class EventTable(_Node, frozen=True):
-    """A table of things that happened; each row has a time."""
+    """A table of things that happened; each row has a time. `query` beside a database."""
 
     source: str
     time: str
+    query: str | None = None
 
 
 class Data(_Node, frozen=True):
-    """Where rows come from and what their special columns are."""
+    """Where rows come from and what their special columns are.
+
+    `source` is a file, a folder, a pattern such as `parts/*.parquet`, or a database (`sqlite:///FILE`, `duckdb:///FILE`,
+    `postgresql://USER@HOST/NAME`) with a `query`.
+    """
 
     source: str
+    query: str | None = None
     id: str | None = None
     time: str | None = None
     group: str | None = None

@@ -1,9 +1,10 @@
 """Rows in and out: reading, types, schema, fingerprint, writing. Everything goes through Polars."""
 
+from millrace.tables.database import is_database, read_query
 from millrace.tables.scan import FORMATS, Scan, scan, unreadable
 from millrace.tables.schema import Column, Dtype, Schema, conform, dtype_of
-from millrace.tables.sources import Sources, files_of, read_sources
-from millrace.tables.table import Table, load
+from millrace.tables.sources import Sources, files_of, has_server, read_sources
+from millrace.tables.table import Table, load, typed
 from millrace.tables.weights import weights_of
 from millrace.tables.write import atomic_file, atomic_folder, settle, sink
 
@@ -20,11 +21,15 @@ __all__ = [
     "conform",
     "dtype_of",
     "files_of",
+    "has_server",
+    "is_database",
     "load",
+    "read_query",
     "read_sources",
     "scan",
     "settle",
     "sink",
+    "typed",
     "unreadable",
     "weights_of",
 ]

@@ -43,9 +43,47 @@ def format_of(path: Path) -> str:
 
 
 def scan(path: Path, read: Read | None = None) -> Scan:
-    """Opens a table lazily. Raises `InputError` where it is absent, empty, cut off or not of its format."""
+    """Opens a table lazily: a file, a folder of files, or all that match a pattern (`parts/*.parquet`), in the order of
+    their names.
+
+    Raises `InputError` where it is absent, empty, cut off or not of its format, and for files of different columns.
+    """
+    files = files_at(path)
+    scans = [_scan_file(file, read) for file in files]
+    return scans[0] if len(scans) == 1 else _together(scans, files)
+
+
+def files_at(path: Path) -> list[Path]:
+    """The files that a path stands for; raises `InputError` where a folder or a pattern has none."""
     if path.is_dir():
-        raise InputError(str(path), "a folder", "one table file")
+        known = tuple(end for ends in FORMATS.values() for end in ends)
+        found = sorted(file for file in path.iterdir() if file.name.lower().endswith(known))
+        if not found:
+            raise InputError(str(path), "a folder without a table", f"files that end in {', '.join(known)}")
+        return found
+    if path.exists() or not any(sign in str(path) for sign in "*?["):
+        return [path]
+    fixed = next(at for at, part in enumerate(path.parts) if any(sign in part for sign in "*?["))
+    found = sorted(Path(*path.parts[:fixed]).glob("/".join(path.parts[fixed:])))
+    if not found:
+        raise InputError(str(path), "no file matches", "at least one table")
+    return found
+
+
+def _together(scans: list[Scan], files: list[Path]) -> Scan:
+    """Files of the same columns, one below the other."""
+    first = scans[0].frame.collect_schema().names()
+    for one, file in zip(scans[1:], files[1:], strict=True):
+        names = one.frame.collect_schema().names()
+        if set(names) != set(first) or one.text != scans[0].text:
+            odd = sorted(set(names) ^ set(first)) or ["a format without types beside one that has some"]
+            raise InputError(str(file), f"differs from {files[0].name} in {', '.join(odd[:5])}", "the same columns")
+    frame = pl.concat([one.frame.select(first) for one in scans], how="vertical_relaxed")
+    findings = list({finding.message: finding for one in scans for finding in one.findings}.values())
+    return Scan(frame, scans[0].text, findings, scans)
+
+
+def _scan_file(path: Path, read: Read | None) -> Scan:
     kind = format_of(path)
     if not path.exists():
         raise InputError(str(path), "no such file", "a table", f"relative paths start from {path.parent}")

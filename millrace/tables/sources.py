@@ -7,8 +7,10 @@ from msgspec import Struct
 
 from millrace.errors import Finding, InputError, nearest
 from millrace.spec import System
+from millrace.tables.database import database_file, is_database, read_query
+from millrace.tables.scan import files_at
 from millrace.tables.schema import Column, conform, dtype_of
-from millrace.tables.table import load
+from millrace.tables.table import Table, load, typed
 
 _RESERVED = ("prediction", "decision")
 
@@ -30,13 +32,33 @@ def files_of(system: System) -> dict[str, Path]:
     data = system.data
     named = {"source": data.source, "holdout": data.holdout}
     named |= {f"events.{name}": table.source for name, table in data.events.items()}
-    return {name: system.root / file for name, file in named.items() if file is not None}
+    found = {}
+    for name, source in named.items():
+        if source is not None and not is_database(source):
+            found |= {f"{name} {file.name}": file for file in files_at(system.root / source)}
+        elif source is not None and (file := database_file(source, system.root)) is not None:
+            found[name] = file
+    return found
+
+
+def has_server(system: System) -> bool:
+    """Whether a table comes from a server, whose content no file tells."""
+    sources = [system.data.source, *(table.source for table in system.data.events.values())]
+    return any(is_database(source) and database_file(source, system.root) is None for source in sources)
+
+
+def _read(system: System, source: str, query: str | None) -> Table:
+    if is_database(source):
+        return typed(source, read_query(source, query, system.root), system.data.missing)
+    if query is not None:
+        raise InputError("data.query", f"beside the file {source}", "a database such as sqlite:///shop.db")
+    return load(system.root / source, system.data.read, system.data.missing)
 
 
 def read_sources(system: System) -> Sources:
     """Reads source, holdout and events; raises `InputError` for a special column that the table does not have."""
     data, target = system.data, system.goal.target
-    table = load(system.root / data.source, data.read, data.missing)
+    table = _read(system, data.source, data.query)
     frame = table.frame
     named = {"goal.target": target, "data.id": data.id, "data.time": data.time, "data.group": data.group}
     named |= {"data.weight": data.weight}
@@ -76,7 +98,7 @@ def read_sources(system: System) -> Sources:
         frame = pl.concat([frame.select(column.name for column in flat), typed], how="vertical_relaxed")
     events = {}
     for name, spec in data.events.items():
-        loaded = load(system.root / spec.source, data.read, data.missing)
+        loaded = _read(system, spec.source, spec.query)
         events[name], fingerprints[f"events.{name}"] = loaded.frame, loaded.fingerprint
         findings += loaded.findings
     return Sources(frame, held, events, fingerprints, findings, table.written)

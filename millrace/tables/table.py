@@ -1,6 +1,7 @@
 """A table in memory: typed, checked for what can be told early, and fingerprinted."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,14 +35,21 @@ def load(path: Path, read: Read | None = None, missing: list[str] | None = None)
         frame = source.frame.collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise unreadable(path, error) from None
+    return typed(str(path), frame, missing, source.text, source.findings)
+
+
+def typed(
+    where: str, frame: pl.DataFrame, missing: list[str] | None, text: bool = False, findings: Sequence[Finding] = ()
+) -> Table:
+    """A table of rows that were read from `where`, as `text` or with types of their own.
+
+    Raises `InputError` where there are none.
+    """
     if frame.is_empty():
-        raise InputError(str(path), "a header but no rows" if frame.width else "no columns", "at least one row")
+        raise InputError(where, "a header but no rows" if frame.width else "no columns", "at least one row")
     words = missing if missing is not None else [""]
-    frame, forms, findings = infer_types(
-        clean(frame, words, True) if source.text else normalise(frame, words), source.text
-    )
-    findings = source.findings + findings + _nested(frame)
-    return Table(frame, fingerprint(frame), findings, forms)
+    frame, forms, found = infer_types(clean(frame, words, True) if text else normalise(frame, words), text)
+    return Table(frame, fingerprint(frame), [*findings, *found, *_nested(frame)], forms)
 
 
 def _nested(frame: pl.DataFrame) -> list[Finding]:
