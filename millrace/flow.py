@@ -57,6 +57,7 @@ def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
         return done
     known = cache.make(_Prepared, names.prepared, partial(_prepare, system, step), fresh)
     rows, system = _with_rest(known.rows, system)
+    stated = release.stated_gates(system)
     choose = partial(step, "train", train.choose, rows, evaluate.judge_of(system.goal), step.detail)
     choice = cache.make(train.Choice, names.choice, choose, fresh)
     threshold = _threshold(rows, choice)
@@ -68,7 +69,7 @@ def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
     pair = release.against_baseline(rows, predictor.scores(tested), threshold)
     assessed = step("evaluate", _assess, rows, choice, pair, threshold)
     assessed |= step("evaluate", _diagnose, rows, predictor, pair)
-    judge = partial(release.judge, rows, refitted, predictor, assessed["metrics"], pair)
+    judge = partial(release.judge, stated, rows, refitted, predictor, assessed["metrics"], pair)
     gates = step("gates", judge)
     findings = known.findings + choice.findings + _not_better(assessed["metric"])
     document = record.describe(known.fingerprints, rows, known.why, resolved, choice, refitted) | assessed
@@ -210,11 +211,6 @@ def _resolve(system: System, frame: pl.DataFrame) -> tuple[System, dict[str, str
     goal, why = spec.infer_goal(system.goal, frame[system.goal.target])
     assert goal.task is not None
     by, split_why = spec.infer_split(system.split, system.data, goal.task)
-    for text in system.gates:
-        gate = spec.parse_gate(text)
-        if gate.metric not in spec.METRICS[goal.task]:
-            raise InputError(f"gates {text!r}", f"{gate.metric} with task {goal.task}",
-                             "one of: " + ", ".join(spec.METRICS[goal.task]))  # fmt: skip
     return spec.with_changes(system, goal=goal, split=by), why | split_why
 
 

@@ -9,6 +9,8 @@ import polars as pl
 
 from millrace import predict, registry, spec, train
 from millrace.bundle import read_aliases
+from millrace.errors import InputError
+from millrace.spec import System
 
 
 class Gates(NamedTuple):
@@ -16,6 +18,18 @@ class Gates(NamedTuple):
 
     champion: int | None
     results: list[registry.Result]
+
+
+def stated_gates(system: System) -> list[spec.Gate]:
+    """The gates of a (resolved) spec; raises `InputError` for a metric of another task."""
+    task = system.goal.task
+    assert task is not None
+    gates = [spec.parse_gate(text) for text in system.gates]
+    for gate in gates:
+        if gate.metric not in spec.METRICS[task]:
+            known = "one of: " + ", ".join(spec.METRICS[task])
+            raise InputError(f"gates {gate.text!r}", f"{gate.metric} with task {task}", known)
+    return gates
 
 
 def against_baseline(rows: train.Rows, scores: Any, threshold: float | None) -> registry.Rival:
@@ -27,6 +41,7 @@ def against_baseline(rows: train.Rows, scores: Any, threshold: float | None) -> 
 
 
 def judge(
+    stated: list[spec.Gate],
     rows: train.Rows,
     refitted: train.Refitted,
     predictor: predict.Predictor,
@@ -44,8 +59,7 @@ def judge(
     if system.requirements.latency_p99_ms is not None:
         p99 = predict.p99_ms(predictor.predict_dicts, predict.requests_of(predictor, test.head(500)))
         results.append(registry.latency(p99, system.requirements.latency_p99_ms))
-    gates = [spec.parse_gate(text) for text in system.gates]
-    return Gates(champion, results + registry.judge(gates, rows.target.task, metrics, rivals))
+    return Gates(champion, results + registry.judge(stated, rows.target.task, metrics, rivals))
 
 
 def release(rows: train.Rows, folder: Path, gates: Gates, judge_anew: Callable[[], Gates]) -> dict[str, Any]:
