@@ -107,7 +107,7 @@ def sums_of(files: dict[str, Path], memory: Path) -> dict[str, str]:
     """
     try:
         known = msgspec.json.decode(memory.read_bytes(), type=dict[str, str])
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError):
         known = {}
     found, fresh = {}, False
     for name, file in files.items():

@@ -16,7 +16,7 @@ import pytest
 from msgspec import Struct
 
 import millrace
-from millrace import flow
+from millrace import flow, train
 from millrace.bundle import read_aliases
 from millrace.cache import Cache, name_of, sums_of
 from tests.conftest import make_table, write_system
@@ -101,7 +101,7 @@ def test_an_unchanged_run_does_nothing(system: Path, monkeypatch: pytest.MonkeyP
     first = millrace.run(millrace.load(system))
     assert first.document["cached"] is False
     monkeypatch.setattr(flow, "_prepare", lambda *given: pytest.fail("prepared again"))
-    monkeypatch.setattr(flow.train, "choose", lambda *given: pytest.fail("chosen again"))
+    monkeypatch.setattr(train, "choose", lambda *given: pytest.fail("chosen again"))
     again = millrace.run(millrace.load(system))
     same = [name for name in first.document if name not in ("cached", "seconds")]
     assert all(again.document[name] == first.document[name] for name in same) and again.document["cached"] is True
@@ -123,7 +123,7 @@ def test_a_change_of_models_reads_nothing_again(system: Path, monkeypatch: pytes
     assert second.document["winner"]["members"][0]["linear"]["l2"] == 0.01
     assert second.document["columns"] == first.document["columns"]
     spec.write_text(spec.read_text() + 'gates: ["test.roc_auc > 0.5"]\n')
-    monkeypatch.setattr(flow.train, "choose", lambda *given: pytest.fail("chosen again"))
+    monkeypatch.setattr(train, "choose", lambda *given: pytest.fail("chosen again"))
     assert len(millrace.run(millrace.load(system)).document["gates"]) == 2
 
 

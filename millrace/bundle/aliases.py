@@ -33,7 +33,7 @@ def version_of(workspace: Path, name: str, alias: str) -> int:
     """The version that an alias stands for; raises `InputError` where there is none."""
     aliases = read_aliases(workspace, name)
     if alias in aliases:
-        return aliases[alias]  # type: ignore[index]
+        return aliases[alias]
     if alias not in ALIASES:
         raise InputError(f"{name}@{alias}", f"no alias {alias!r}", "one of: " + ", ".join(ALIASES))
     held = ", ".join(f"{one} is version {version}" for one, version in aliases.items()) or "none is set"

@@ -42,7 +42,10 @@ def weak_slices(
     ones = np.ones(len(y)) if weight is None else weight
 
     def values(drawn: Vector, inside: Vector) -> tuple[float, float]:
-        return measured(drawn * inside)[metric], measured(drawn * (1 - inside))[metric]
+        parts = drawn * inside, drawn * (1 - inside)
+        if not all(part.any() for part in parts):  # rows that all weigh nothing
+            return float("nan"), float("nan")
+        return measured(parts[0])[metric], measured(parts[1])[metric]
 
     worse = []
     for name, label, rows in (slice_ for column in frame for slice_ in _cuts(column)):
@@ -51,11 +54,17 @@ def weak_slices(
             value, others = values(ones, inside)
             gap = cost(metric, value) - cost(metric, others)
             if gap > 0:
-                told = {"column": name, "slice": label, "rows": int(rows.sum()), "value": value, "others": others}
+                told: dict[str, Any] = {
+                    "column": name,
+                    "slice": label,
+                    "rows": int(rows.sum()),
+                    "value": value,
+                    "others": others,
+                }
                 worse.append((gap * np.sqrt(rows.sum()), inside, told))
     worse.sort(key=lambda one: -one[0])
     drawn = list(resamples(len(y), weight, None, seed, _RESAMPLES))
-    found = []
+    found: list[dict[str, Any]] = []
     for _, inside, told in worse[: 2 * _MOST_LISTED]:
         pairs = [values(one, inside) for one in drawn]
         gaps = [cost(metric, value) - cost(metric, others) for value, others in pairs]
@@ -87,7 +96,8 @@ def _cuts(values: pl.Series) -> list[tuple[str, str, npt.NDArray[np.bool_]]]:
 
 def _between(values: pl.Series, rows: npt.NDArray[np.bool_]) -> str:
     some = values.filter(pl.Series(rows))
-    low, high = some.min(), some.max()
+    low: Any = some.min()
+    high: Any = some.max()
     if isinstance(low, float) and isinstance(high, float):
         return f"{low:.4g} to {high:.4g}"
     return f"{low} to {high}"

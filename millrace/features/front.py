@@ -27,6 +27,8 @@ def without_front(model: bytes) -> tuple[bytes, list[Vocabulary]]:
     front = [node for node in graph.node if node.output[0] in (lookup.input[0], lookup.output[0])]
     if sum("strings" in node.input for node in graph.node) > 1 or "strings" not in front[0].input:
         return model, []  # text enters otherwise too: as words, or by its hash
+    if any(lookup.output[0] == output.name for output in graph.output):
+        return model, []  # the codes themselves are the matrix
     attributes = {attribute.name: attribute for attribute in lookup.attribute}
     columns = next(entry.type.tensor_type.shape.dim[1].dim_value for entry in graph.input if entry.name == "strings")
     vocabularies: list[Vocabulary] = [{} for _ in range(columns)]

@@ -91,7 +91,7 @@ def _workspace(name: str, folder: str | Path) -> Path:
 def _alias(alias: str) -> Alias:
     if alias not in ALIASES:
         raise InputError("--alias", repr(alias), "one of: " + ", ".join(ALIASES), nearest(alias, ALIASES))
-    return alias  # type: ignore[return-value]
+    return alias
 
 
 def _now() -> str:

@@ -1,5 +1,6 @@
 """Runs side by side: what was asked, how good each became, and whether the difference is more than luck."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class Listed(Struct, frozen=True):
     interval: list[float | None]
     baseline: float | None
     promoted: bool
-    aliases: list[str]
+    aliases: Sequence[str]
     run: str
 
 

@@ -32,7 +32,7 @@ def files_of(system: System) -> dict[str, Path]:
     data = system.data
     named = {"source": data.source, "holdout": data.holdout}
     named |= {f"events.{name}": table.source for name, table in data.events.items()}
-    found = {}
+    found: dict[str, Path] = {}
     for name, source in named.items():
         if source is not None and not is_database(source):
             found |= {f"{name} {file.name}": file for file in files_at(system.root / source)}

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 import millrace
 from millrace.errors import InputError
-from millrace.features import open_batch, open_session
+from millrace.features import fit_features, open_batch, open_session, plan_columns
+from millrace.models import compile_features
 from millrace.predict import Predictor, predict_file
+from millrace.spec import Features as FeaturesSpec
 from tests.conftest import EXAMPLES, Runs, make_table
 
 TASKS = ["binary", "multiclass", "regression"]
@@ -156,6 +158,14 @@ def test_coded_batches_equal_text(runs: Runs) -> None:
     expected, found = whole.run(outputs, whole.feeds(frame)), coded.run(outputs, coded.feeds(frame))
     for a, b in zip(found, expected, strict=True):
         assert np.array_equal(a, b, equal_nan=True)
+
+
+def test_a_matrix_of_nothing_but_codes_in_batches() -> None:
+    frame = pl.DataFrame({"c": ["a", "b", "c", None] * 50})
+    spec = FeaturesSpec()
+    features = fit_features(frame, plan_columns(frame, spec, {}, []), spec, "tree", [])
+    graph = compile_features(features)
+    assert np.array_equal(open_batch(graph).rows(frame), open_session(graph).rows(frame))
 
 
 def test_threads_share_a_predictor(runs: Runs) -> None:

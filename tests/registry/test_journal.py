@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -21,10 +22,12 @@ from millrace.registry.journal import Decision, locked_journal
 from tests.conftest import write_system
 
 
-def decision(version: int, action: str = "promote", before: int | None = None) -> Decision:
+def decision(
+    version: int, action: Literal["promote", "refuse", "rollback"] = "promote", before: int | None = None
+) -> Decision:
     return Decision(
-        action=action, version=version, alias="champion", before=before, at="2026-01-01", by="person", who="me", why=""
-    )  # type: ignore[arg-type]  # fmt: skip
+        action=action, version=version, alias="champion", before=None, at="2026-01-01", by="person", who="me", why=""
+    )  # fmt: skip
 
 
 @given(steps=st.lists(st.one_of(st.integers(1, 9), st.just("back"), st.just("refuse")), max_size=30))
@@ -77,7 +80,7 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A system with three bundles; the first is champion by its gates."""
     folder = write_system(tmp_path_factory.mktemp("versions"), "binary", "linear", rows=300)
     for _ in range(3):
-        assert millrace.run(millrace.load(folder)).document["promoted"]
+        assert millrace.run(millrace.load(folder), fresh=True).document["promoted"]
     return folder
 
 
