@@ -23,6 +23,8 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document 
 DirArgument = Annotated[Path, typer.Argument(help="The folder with system.yaml.")]
 ModelArgument = Annotated[str, typer.Argument(help="A bundle's folder, NAME@VERSION or NAME@champion.")]
 DirOption = Annotated[Path, typer.Option("--dir", help="The folder whose workspace names are looked up in.")]
+AliasOption = Annotated[str, typer.Option(help="champion, challenger or shadow.")]
+WhyOption = Annotated[str, typer.Option(help="The reason, for the record.")]
 _STAGES = (
     "tables", "events", "spec", "split", "features", "explore", "train", "refit", "evaluate", "gates", "bundle",
     "registry", "report",
@@ -215,8 +217,8 @@ def _side_by_side(found: dict[str, Any], page: Path) -> str:
 @app.command()
 def promote(
     model: ModelArgument,
-    alias: Annotated[str, typer.Option(help="champion, challenger or shadow.")] = "champion",
-    why: Annotated[str, typer.Option(help="The reason, for the record.")] = "",
+    alias: AliasOption = "champion",
+    why: WhyOption = "",
     dir: DirOption = Path(),
     as_json: JsonFlag = False,
 ) -> None:
@@ -229,8 +231,8 @@ def promote(
 @app.command()
 def rollback(
     name: Annotated[str, typer.Argument(help="The system's name.")],
-    alias: Annotated[str, typer.Option(help="champion, challenger or shadow.")] = "champion",
-    why: Annotated[str, typer.Option(help="The reason, for the record.")] = "",
+    alias: AliasOption = "champion",
+    why: WhyOption = "",
     dir: DirOption = Path(),
     as_json: JsonFlag = False,
 ) -> None:

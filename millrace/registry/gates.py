@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 
@@ -78,7 +79,5 @@ def latency(p99_ms: float, allowed_ms: float) -> Result:
 
 def told(results: list[Result]) -> list[dict[str, Any]]:
     """Results as plain values, for documents and the journal."""
-    import msgspec
-
     plain: list[dict[str, Any]] = msgspec.to_builtins(results)
     return plain

@@ -3,6 +3,7 @@
 import re
 from typing import Literal, get_args
 
+import msgspec
 from msgspec import Struct
 
 from millrace.errors import SpecError, nearest
@@ -46,13 +47,14 @@ def parse_gate(text: str, where: str = "gates") -> Gate:
     if metric not in metrics:
         raise SpecError(where, f"{text!r} names no metric {metric!r}", "one of: " + ", ".join(metrics),
                         nearest(metric, metrics))  # fmt: skip
+    read = {"text": text, "split": split, "metric": metric, "op": op}
     if bound not in get_args(Rival):
         if margin:
             raise SpecError(where, f"{text!r} has a margin beside a number", "a margin beside champion or baseline")
-        return Gate(text, split, metric, op, float(bound))  # type: ignore[arg-type]
+        return msgspec.convert(read | {"bound": float(bound)}, Gate)
     if split != "test":
         raise SpecError(where, f"{text!r} compares on rows that choose the model", "the test split beside a rival")
     if (op[0] == "<") != (metric in SMALLER_IS_BETTER):
         better = "<= or <" if metric in SMALLER_IS_BETTER else ">= or >"
         raise SpecError(where, f"{text!r} asks to be worse", f"{better} for {metric}")
-    return Gate(text, split, metric, op, bound, float(margin or 0))  # type: ignore[arg-type]
+    return msgspec.convert(read | {"bound": bound, "margin": float(margin or 0)}, Gate)
