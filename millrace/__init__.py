@@ -12,7 +12,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from millrace.flow import Exploration, Run, clean, explore, init, run
+    from millrace.draft import init
+    from millrace.flow import Exploration, Run, clean, explore, run
     from millrace.predict import Predictor, open
     from millrace.record import Comparison, compare, runs
     from millrace.registry import Decision, history, promote, rollback
@@ -34,7 +35,7 @@ _HOMES = {
     "Run": "flow",
     "clean": "flow",
     "explore": "flow",
-    "init": "flow",
+    "init": "draft",
     "run": "flow",
     "Predictor": "predict",
     "open": "predict",

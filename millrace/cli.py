@@ -34,28 +34,59 @@ _STAGES = (
 @app.command()
 def init(
     data: Annotated[str, typer.Argument(help="A table: csv, tsv, parquet, ndjson, arrow; a folder, or a database.")],
-    target: Annotated[str, typer.Option(help="The column to predict.")],
-    time: Annotated[str | None, typer.Option(help="The column with the time of each row.")] = None,
+    target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
+    task: Annotated[str | None, typer.Option(help="binary, multiclass or regression.")] = None,
+    positive: Annotated[str | None, typer.Option(help="The value that is the event.")] = None,
+    metric: Annotated[str | None, typer.Option(help="What decides between models.")] = None,
+    secondary: Annotated[str | None, typer.Option(help="Metrics that must not get worse, by commas.")] = None,
+    costs: Annotated[str | None, typer.Option(help="Of a false alarm and a miss, such as 1:5.")] = None,
     id: Annotated[str | None, typer.Option(help="The column that names each row.")] = None,
+    time: Annotated[str | None, typer.Option(help="The column with the time of each row.")] = None,
     group: Annotated[str | None, typer.Option(help="The column whose rows stay on one side of a split.")] = None,
-    holdout: Annotated[Path | None, typer.Option(help="A table of its own that serves as the test split.")] = None,
+    label_delay: Annotated[str | None, typer.Option(help="How long until an outcome is known, such as 7d.")] = None,
+    prediction: Annotated[str | None, typer.Option(help="online or batch.")] = None,
+    latency_ms: Annotated[str | None, typer.Option(help="Within how long 99 of 100 rows are answered.")] = None,
+    throughput: Annotated[str | None, typer.Option(help="Predictions a second at the peak.")] = None,
+    sensitive: Annotated[str | None, typer.Option(help="Columns that name groups of people, by commas.")] = None,
+    holdout: Annotated[str | None, typer.Option(help="A table of its own that serves as the test split.")] = None,
     query: Annotated[str | None, typer.Option(help="The rows of a database, such as sqlite:///shop.db.")] = None,
     name: Annotated[str | None, typer.Option(help="The system's name; from the file's name if left out.")] = None,
     dir: Annotated[Path, typer.Option(help="Where system.yaml goes.")] = Path(),
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Take what the data suggests (no questions are asked yet either way).")
-    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take what the data suggests.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Look at a table and write a first, commented system.yaml."""
+    """Ask what a design review asks, infer the rest, and write a first, commented system.yaml.
+
+    Each option answers its question; - says that there is none. Away from a terminal nothing is asked.
+    """
     import millrace
     from millrace.spec import Answers
 
     answers = Answers(
-        target=target, time=time, id=id, group=group, holdout=str(holdout) if holdout else None, query=query, name=name
-    )
-    path, text = millrace.init(data, answers, dir)
+        target=target, task=task, positive=positive, metric=metric, secondary=secondary, costs=costs, id=id, time=time,
+        group=group, label_delay=label_delay, prediction=prediction, latency_ms=latency_ms, throughput=throughput,
+        sensitive=sensitive, holdout=holdout, query=query, name=name,
+    )  # fmt: skip
+    asks = not (yes or as_json) and sys.stdin.isatty() and sys.stderr.isatty()
+    if asks:
+        print("Enter takes what stands in brackets; - says that there is none; Ctrl-C writes nothing.", file=sys.stderr)
+    path, text = millrace.init(data, answers, dir, _ask if asks else None)
     _print({"spec": str(path)}, as_json, f"{text}\nWrote {path}\nNext: millrace run {os.path.relpath(path.parent)}")
+
+
+def _ask(question: Any) -> str:
+    """Puts a question of the interview at the terminal; Enter takes what is suggested."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True, highlight=False)
+    if question.problem:
+        console.print(Text(f"  {question.problem}", style="red"))
+    else:
+        console.print(Text(f"\n{question.text}", style="bold"))
+        console.print(Text(f"  one of: {', '.join(question.known)}\n" if question.known else "", style="dim"), end="")
+    said: str = console.input(Text(f"  [{question.suggestion}: {question.why}] "))
+    return said
 
 
 @app.command()
@@ -74,41 +105,13 @@ def run(
 def explore(dir: DirArgument = Path(), as_json: JsonFlag = False) -> None:
     """Look at the data: columns, their relation to the target, leaks, the split."""
     import millrace
+    from millrace.report import text
 
     with _progress() as progress:
         progress.add_task("exploring", total=None)
         result = millrace.explore(millrace.load(dir))
     document = result.document | {"path": str(result.path)}
-    _print(document, as_json, _explored(document))
-
-
-def _explored(document: dict[str, Any]) -> str:
-    """What the data is like, for a terminal; columns by what they say of the target."""
-    from millrace.report import number
-
-    relations, rows = document["relations"], document["rows"]
-    width = max(len(column["name"]) for column in document["columns"])
-    shares = list(document["balance"].items())
-    text = ", ".join(
-        f"{name} {share:.1%}" if document["goal"]["task"] != "regression" else f"{name} {number(share)}"
-        for name, share in shares[:8]
-    )
-    more = f" and {len(shares) - 8} more" if len(shares) > 8 else ""
-    lines = [
-        f"{document['goal']['target']}: {document['goal']['task']}, {text}{more}",
-        f"rows: {rows['train']:,} train, {rows['validation']:,} validation, {rows['test']:,} test",
-        "",
-        f"{'column':<{width}}  {'kind':<11}  missing  different  explains  why",
-    ]
-    for column in sorted(document["columns"], key=lambda column: -relations.get(column["name"], -1.0)):
-        share = relations.get(column["name"])
-        told = "" if share is None else f"{share:.1%}"
-        lines.append(
-            f"{column['name']:<{width}}  {column['kind']:<11}  {column['missing']:>7.1%}  {column['distinct']:>9,}  "
-            f"{told:>8}  {column['why']}"
-        )
-    lines += ["", *(f"{one['severity']}: {one['check']}: {one['message']}" for one in document["findings"])]
-    return "\n".join([*lines, f"\nWrote {document['path']}"])
+    _print(document, as_json, text.explored(document))
 
 
 @app.command()
@@ -179,39 +182,14 @@ def runs(
     import msgspec
 
     import millrace
+    from millrace.report import text
 
     if models:
         found = millrace.compare(models, dir)
-        _print(found.document | {"page": str(found.page)}, as_json, _side_by_side(found.document, found.page))
+        _print(found.document | {"page": str(found.page)}, as_json, text.side_by_side(found.document, found.page))
         return
     listed = millrace.runs(dir)
-    _print({"runs": msgspec.to_builtins(listed)}, as_json, _listed(listed))
-
-
-def _listed(runs: Any) -> str:
-    from millrace.report import number
-
-    lines = [f"{'model':<20}  {'created (UTC)':<19}  {'spec':<12}  {'test':>9}  {'baseline':>9}  family"]
-    for one in runs:
-        stands = f"  {', '.join(one.aliases)}" if one.aliases else "" if one.promoted else "  refused"
-        lines.append(
-            f"{one.model:<20}  {one.created[:19]:<19}  {one.spec_hash:<12}  {number(one.test):>9}  "
-            f"{number(one.baseline):>9}  {one.family}{stands}"
-        )
-    return "\n".join(lines) if runs else "no runs yet; the next one is `millrace run`"
-
-
-def _side_by_side(found: dict[str, Any], page: Path) -> str:
-    from millrace.report import number, verdicts
-
-    models = found["models"]
-    lines = [*verdicts(found), "", f"on {found['rows']:,} test rows that all have", ""]
-    lines.append(f"{'':<22}" + "".join(f"{model:>18}" for model in models))
-    for name, values in found["metrics"].items():
-        lines.append(f"{name:<22}" + "".join(f"{number(value):>18}" for value in values))
-    lines += ["", "asked differently:" if found["spec"] else "the specs are the same"]
-    lines += [f"  {one['field']}: " + " | ".join(map(str, one["values"])) for one in found["spec"]]
-    return "\n".join([*lines, "", f"Wrote {page}"])
+    _print({"runs": msgspec.to_builtins(listed)}, as_json, text.listed(listed))
 
 
 @app.command()
@@ -319,6 +297,7 @@ def _stories() -> dict[str, Path]:
 
 def _run(system: Any, as_json: bool, fresh: bool = False) -> None:
     import millrace
+    from millrace.report import text
 
     with _progress() as progress:
         bar = progress.add_task(f"running {system.name}", total=len(_STAGES))
@@ -335,34 +314,9 @@ def _run(system: Any, as_json: bool, fresh: bool = False) -> None:
             "seconds",
         )
     }  # fmt: skip
-    _print(public, as_json, _told(document))
+    _print(public, as_json, text.told(document))
     if not document["promoted"]:
         raise typer.Exit(1)
-
-
-def _told(run: dict[str, Any]) -> str:
-    """What a run did, for a terminal."""
-    from millrace.report import number, promotion
-
-    metric, rows = run["metric"], run["rows"]
-    low, high = run["intervals"][metric["name"]]
-    lines = [f"{stage['name']:<9} {stage['seconds']:6.2f} s  {stage['what']}" for stage in run["flow"]]
-    if run["cached"]:
-        lines = ["Nothing has changed since this run; --fresh does it again.", *lines]
-    lines += [f"{one['severity']}: {one['message']}" for one in run["findings"]]
-    lines += [f"{'passed' if one['passed'] else 'FAILED'}: {one['gate']} ({one['why']})" for one in run["gates"]]
-    lines += [
-        "",
-        f"{run['model']}: {run['winner']['family']} predicts {run['target']}",
-        "  " + promotion(run),
-        f"  {metric['name']}  validation {number(metric['validation'])}  test {number(metric['test'])}"
-        f" ({number(low)} to {number(high)})  baseline {number(metric['baseline'])}  {rows['test']:,} test rows",
-        "",
-        f"  bundle  {run['bundle']}",
-        f"  report  {run['report']}",
-        f"  next    millrace verify {os.path.relpath(run['bundle'])}",
-    ]
-    return "\n".join(lines)
 
 
 def _plain(finding: Finding) -> dict[str, Any]:

@@ -2,20 +2,32 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
-from uuid import uuid4
+from typing import Any
 
 import msgspec
 import polars as pl
-from msgspec import Struct, structs
+from msgspec import Struct
 
-from millrace import evaluate, events, features, predict, record, registry, release, report, spec, split, tables, train
-from millrace.bundle import open_bundle
-from millrace.cache import Cache, name_of, sums_of
-from millrace.errors import BundleError, Finding, InputError
+from millrace import (
+    diagnosis,
+    evaluate,
+    events,
+    features,
+    predict,
+    record,
+    registry,
+    release,
+    resume,
+    spec,
+    split,
+    tables,
+    train,
+)
+from millrace.cache import Cache
+from millrace.errors import Finding, InputError
 from millrace.explore import balance, leaks, relations, split_checks
 from millrace.report import Steps, Watch, quiet
-from millrace.spec import Answers, System
+from millrace.spec import System
 
 
 class Run(Struct, frozen=True):
@@ -52,38 +64,39 @@ def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
     `SpecError`, `InputError` or `WorkError`; nothing half-written is left behind then.
     """
     step, cache = Steps(watch), Cache(system.workspace / "cache")
-    names = step("tables", _names, system)
-    if not fresh and (done := _done(system, cache, names.run)) is not None:
-        return done
+    names = step("tables", resume.names_of, system)
+    if not fresh and (document := resume.whole_run(system, cache, names.run)) is not None:
+        return _run(document)
     known = cache.make(_Prepared, names.prepared, partial(_prepare, system, step), fresh)
-    rows, system = _with_rest(known.rows, system)
+    rows, system = resume.with_rest(known.rows, system)
     stated = release.stated_gates(system)
-    choose = partial(step, "train", train.choose, rows, evaluate.judge_of(system.goal), step.detail)
+    diagnosis.check(system, rows.frame)
+    keep = resume.keep_trials(cache, names.prepared, fresh)
+    choose = partial(step, "train", train.choose, rows, evaluate.judge_of(system.goal), step.detail, keep)
     choice = cache.make(train.Choice, names.choice, choose, fresh)
     threshold = _threshold(rows, choice)
     refitted = step("refit", train.refit, rows, choice, threshold)
     resolved = train.resolved_spec(rows, refitted, choice, threshold)
-    schema = _schema(system, rows.columns, refitted.columns)
-    predictor = predict.Predictor(refitted.model, schema, system.name, 0)
+    predictor = predict.Predictor(refitted.model, _schema(system, rows.columns, refitted.columns), system.name, 0)
     tested = step("evaluate", predictor.predict, rows.frame[rows.parts.test])
     pair = release.against_baseline(rows, predictor.scores(tested), threshold)
-    assessed = step("evaluate", _assess, rows, choice, pair, threshold)
-    assessed |= step("evaluate", _diagnose, rows, predictor, pair)
-    judge = partial(release.judge, stated, rows, refitted, predictor, assessed["metrics"], pair)
+    assessed = step("evaluate", diagnosis.assess, rows, choice, pair, threshold)
+    assessed |= step("evaluate", diagnosis.diagnose, rows, predictor, pair)
+    judge = partial(release.judge, stated, rows, refitted, predictor, assessed, pair)
     gates = step("gates", judge)
-    findings = known.findings + choice.findings + _not_better(assessed["metric"])
     document = record.describe(known.fingerprints, rows, known.why, resolved, choice, refitted) | assessed
-    document |= {"findings": msgspec.to_builtins(findings), "model": system.name, "seconds": step.seconds}
-    document |= {"gates": registry.told(gates.results)}
-    document["flow"] = report.stages(document)
+    noticed = known.findings + choice.findings + assessed["findings"]
+    document |= {"findings": msgspec.to_builtins(noticed), "gates": registry.told(gates.results)}
+    document["seconds"] = step.seconds
     folder = step("bundle", record.keep_bundle, document, resolved, refitted.model, predictor, rows, tested)
-    document |= {"model": f"{system.name}@{int(folder.name[-6:])}", "bundle": str(folder)}
+    cache.keep(record.keep_run(system, document, folder), names.run)
     document |= step("registry", release.release, rows, folder, gates, judge)
-    document["flow"] = report.stages(document)
-    document["cached"] = False
-    page = step("report", record.keep_run, system, document)
-    cache.keep(document["run"], names.run)
-    return Run(document["model"], folder, page, document)
+    step("report", record.finish_run, document)
+    return _run(document)
+
+
+def _run(document: dict[str, Any]) -> Run:
+    return Run(document["model"], Path(document["bundle"]), Path(document["report"]), document)
 
 
 def explore(system: System) -> Exploration:
@@ -91,9 +104,8 @@ def explore(system: System) -> Exploration:
 
     Writes `explore.json` into the workspace. Raises as `run` does for tables and specs that cannot be used.
     """
-    known = Cache(system.workspace / "cache").make(
-        _Prepared, _names(system).prepared, partial(_prepare, system, Steps(quiet)), False
-    )
+    prepared = resume.names_of(system).prepared
+    known = Cache(system.workspace / "cache").make(_Prepared, prepared, partial(_prepare, system, Steps(quiet)), False)
     rows, parts = known.rows, known.rows.parts
     used = [column.name for column in rows.columns if _may_leak(column)]
     labels = [spec.label_text(label) for label in rows.target.classes]
@@ -138,70 +150,6 @@ def _prepare(system: System, step: Steps) -> _Prepared:
     return _Prepared(sources.fingerprints, rows, why, sources.findings + parts.findings + noticed)
 
 
-class _Names(NamedTuple):
-    """The names in the cache of what a spec and its tables come to."""
-
-    run: str
-    prepared: str
-    choice: str
-
-
-def _names(system: System) -> _Names:
-    files = sums_of(tables.files_of(system), system.workspace / "cache" / "files.json")
-    once = uuid4().hex if tables.has_server(system) else ""  # what a server holds now is not known before it is read
-    prepared = name_of("prepared", once, files, system.data, system.goal, system.features, system.split, system.seed)
-    choice = name_of("choice", prepared, system.models, system.requirements)
-    return _Names(name_of("run", once, files, system), prepared, choice)
-
-
-def _done(system: System, cache: Cache, name: str) -> Run | None:
-    """The run that was made of the same, where its report and its whole bundle are still there."""
-    run = cache.get(str, name)
-    folder = system.workspace / "runs" / (run or "")
-    try:
-        document = msgspec.json.decode((folder / "run.json").read_bytes())
-        open_bundle(Path(document["bundle"]))
-    except (OSError, msgspec.DecodeError, BundleError):
-        return None
-    return Run(document["model"], Path(document["bundle"]), folder / "report.html", document | {"cached": True})
-
-
-def _with_rest(rows: train.Rows, system: System) -> tuple[train.Rows, System]:
-    """Prepared rows with the branches of the spec that had no part in preparing them."""
-    system = spec.with_changes(system, goal=rows.system.goal, split=rows.system.split)
-    return structs.replace(rows, system=system), system
-
-
-def init(data: str | Path, answers: Answers, folder: Path = Path()) -> tuple[Path, str]:
-    """Writes a first `system.yaml` for a table (a database's with `answers.query`) into `folder` and returns its path
-    and text.
-
-    Raises `InputError` where the table cannot be read, lacks a named column, or a spec stands there already.
-    """
-    missing = spec.Data(source="").missing
-    home = folder.absolute()
-    is_database = tables.is_database(str(data))
-    if is_database:
-        table = tables.typed(str(data), tables.read_query(str(data), answers.query, home), missing)
-    else:
-        table = tables.load(Path(data), None, missing)
-    path = home / "system.yaml"
-    if path.exists():
-        raise InputError(str(path), "a spec stands there already", "a folder without one", "choose another --dir")
-
-    def seen_from_home(file: Path) -> str:
-        file = file.absolute()
-        return file.relative_to(home).as_posix() if file.is_relative_to(home) else file.as_posix()
-
-    if answers.holdout is not None:
-        answers = msgspec.structs.replace(answers, holdout=seen_from_home(Path(answers.holdout)))
-    text = spec.draft(table.frame, str(data) if is_database else seen_from_home(Path(data)), answers)
-    with tables.atomic_file(path) as beside:
-        beside.write_text(text, encoding="utf-8")
-    spec.load(path)  # what was written is valid, or we say so now
-    return path, text
-
-
 def _add_windows(system: System, sources: tables.Sources) -> pl.DataFrame:
     times = {name: table.time for name, table in system.data.events.items()}
     return events.add_windows(sources.frame, system.features.windows, sources.events, system.data.time, times)
@@ -209,8 +157,7 @@ def _add_windows(system: System, sources: tables.Sources) -> pl.DataFrame:
 
 def _resolve(system: System, frame: pl.DataFrame) -> tuple[System, dict[str, str]]:
     goal, why = spec.infer_goal(system.goal, frame[system.goal.target])
-    assert goal.task is not None
-    by, split_why = spec.infer_split(system.split, system.data, goal.task)
+    by, split_why = spec.infer_split(system.split, system.data, goal)
     return spec.with_changes(system, goal=goal, split=by), why | split_why
 
 
@@ -263,40 +210,3 @@ def _schema(system: System, columns: list[tables.Column], used: set[str]) -> tab
         missing=data.missing,
         read=data.read,
     )
-
-
-def _assess(rows: train.Rows, choice: train.Choice, pair: registry.Rival, threshold: float | None) -> dict[str, Any]:
-    return evaluate.assess(
-        rows.system.goal,
-        rows.target.classes,
-        evaluate.Scored(rows.y[choice.rows], choice.scores, rows.weight_of(choice.rows)),
-        evaluate.Scored(pair.y, pair.own, pair.weight, pair.owner),
-        pair.scores,
-        threshold,
-        rows.system.seed,
-    )
-
-
-def _diagnose(rows: train.Rows, predictor: predict.Predictor, pair: registry.Rival) -> dict[str, Any]:
-    """Which columns the model relies on, and where it is weak."""
-    goal, test, inputs = rows.system.goal, rows.frame[rows.parts.test], [one.name for one in predictor.columns]
-    assert goal.task is not None and goal.metric is not None
-    given = goal.task, goal.metric, pair.y
-    plain = [one.name for one in predictor.columns if one.dtype != "vector" and one.kind != "text"]
-
-    def scores(some: pl.DataFrame) -> Any:
-        return predictor.scores(predictor.predict(some))
-
-    return {
-        "importances": evaluate.importances(scores, test, inputs, *given, pair.weight, pair.own_cut, pair.seed),
-        "slices": evaluate.weak_slices(test.select(plain), *given, pair.own, pair.weight, pair.own_cut, pair.seed),
-    }
-
-
-def _not_better(metric: dict[str, Any]) -> list[Finding]:
-    if evaluate.better(metric["name"], metric["test"], metric["baseline"]):
-        return []
-    message = f"the model's test {metric['name']} is not better than the baseline's"
-    return [
-        Finding("evaluate.baseline", [], "warning", message, {"model": metric["test"], "baseline": metric["baseline"]})
-    ]

@@ -15,7 +15,7 @@ from millrace.spec import System
 GOLDEN_ROWS = 5
 _IN_BUNDLE = (
     "task", "metric", "metrics", "intervals", "curves", "threshold", "candidates", "winner", "parity", "rows",
-    "features", "findings", "gates", "importances", "slices",
+    "features", "findings", "gates", "importances", "slices", "fairness",
 )  # fmt: skip
 
 
@@ -34,6 +34,7 @@ def describe(
     shipped = families[0] if count == 1 else f"average of {count} ({', '.join(families)})"
     return {
         "name": system.name,
+        "model": system.name,
         "created": datetime.now(UTC).isoformat(sep=" ", timespec="seconds"),
         "task": target.task,
         "target": target.name,
@@ -100,6 +101,7 @@ def keep_bundle(
 ) -> Path:
     """Writes the next version of the system's bundle, with its test rows and their predictions, and returns its
     folder."""
+    document["flow"] = report.stages(document)
     system, parts, schema = rows.system, rows.parts, predictor.schema
     held = rows.frame[parts.test]
     plain = held.select(name for name, dtype in held.schema.items() if tables.dtype_of(dtype) != "nested")
@@ -153,14 +155,31 @@ def compare(models: list[str], folder: str | Path = ".") -> Comparison:
     return Comparison(page, document)
 
 
-def keep_run(system: System, document: dict[str, Any]) -> Path:
-    """Writes `run.json` and `report.html`, names them in the document, and returns the page's path."""
+def keep_run(system: System, document: dict[str, Any], bundle_folder: Path) -> str:
+    """Writes the `run.json` of a run whose model is not judged yet, and returns the run's name; the document is told
+    the names of what was made."""
     name = document["created"].replace("-", "").replace(":", "").replace(" ", "-")[:15]
+    run = f"{bundle_folder.name}-{name}"
+    final: Path = system.workspace / "runs" / run
+    document |= {
+        "run": run, "model": f"{system.name}@{int(bundle_folder.name[-6:])}", "bundle": str(bundle_folder),
+        "report": str(final / "report.html"), "promoted": None, "alias": None, "before": None, "cached": False,
+    }  # fmt: skip
     with tables.atomic_folder(system.workspace / "runs") as beside:
-        document["run"] = f"{Path(document['bundle']).name}-{name}"
-        final: Path = system.workspace / "runs" / document["run"]
-        document["report"] = str(final / "report.html")
-        (beside / "report.html").write_text(report.report_page(document), encoding="utf-8")
-        (beside / "run.json").write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))
+        _write_run(beside, document)
         tables.settle(beside, final)
-    return final / "report.html"
+    return run
+
+
+def finish_run(document: dict[str, Any]) -> None:
+    """Writes the report of a run whose model was promoted or refused, and its `run.json` anew."""
+    document["flow"] = report.stages(document)
+    page = Path(document["report"])
+    with tables.atomic_file(page) as beside:
+        beside.write_text(report.report_page(document), encoding="utf-8")
+    _write_run(page.parent, document)
+
+
+def _write_run(folder: Path, document: dict[str, Any]) -> None:
+    with tables.atomic_file(folder / "run.json") as beside:
+        beside.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))

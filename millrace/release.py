@@ -1,5 +1,6 @@
 """Whether a run's model goes live: judged beside the baseline and the champion, then promoted or refused."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,10 +46,11 @@ def judge(
     rows: train.Rows,
     refitted: train.Refitted,
     predictor: predict.Predictor,
-    metrics: dict[str, dict[str, float]],
+    assessed: dict[str, Any],
     pair: registry.Rival,
 ) -> Gates:
-    """The champion of this moment, and the result of every gate beside it."""
+    """The champion of this moment, and the result of every gate beside it; `assessed` holds the model's `metrics` by
+    split and its `fairness`."""
     system, test = rows.system, rows.frame[rows.parts.test]
     champion = read_aliases(system.workspace, system.name).get("champion")
     rivals = {
@@ -56,10 +58,28 @@ def judge(
         "champion": registry.champion(system.workspace, system.name, champion, test, rows.target, pair),
     }
     results = [registry.parity(refitted.parity, train.TOLERANCE)]
-    if system.requirements.latency_p99_ms is not None:
-        p99 = predict.p99_ms(predictor.predict_dicts, predict.requests_of(predictor, test.head(500)))
-        results.append(registry.latency(p99, system.requirements.latency_p99_ms))
-    return Gates(champion, results + registry.judge(stated, rows.target.task, metrics, rivals))
+    results += _required(system.requirements, predictor, test)
+    results += registry.fairness(assessed["fairness"], system.evaluate.fairness.max_gap)
+    return Gates(champion, results + registry.judge(stated, rows.target.task, assessed["metrics"], rivals))
+
+
+def _required(required: spec.Requirements, predictor: predict.Predictor, test: pl.DataFrame) -> list[registry.Result]:
+    """What is measured of the model itself, on this machine."""
+    results, some = [], test.head(500)
+    requests = predict.requests_of(predictor, some)
+    if required.latency_p99_ms is not None:
+        p99 = predict.p99_ms(predictor.predict_dicts, requests)
+        results.append(registry.latency(p99, required.latency_p99_ms))
+    if required.throughput_rps is not None and required.prediction == "online":
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        one = predict.rows_per_s(lambda: [predictor.predict_dicts([row]) for row in requests], len(requests))
+        how = f"{cores} cores, each {one:,.0f} rows/s one by one, before the network"
+        results.append(registry.throughput(cores * one, required.throughput_rps, how))
+    elif required.throughput_rps is not None:
+        large = pl.concat([test] * -(-20_000 // test.height)).head(20_000)
+        rate = predict.rows_per_s(lambda: predictor.predict(large), large.height)
+        results.append(registry.throughput(rate, required.throughput_rps, "tables of 20,000 rows in one process"))
+    return results
 
 
 def release(rows: train.Rows, folder: Path, gates: Gates, judge_anew: Callable[[], Gates]) -> dict[str, Any]:
@@ -73,11 +93,16 @@ def release(rows: train.Rows, folder: Path, gates: Gates, judge_anew: Callable[[
         champion, results = gates
         decision = registry.decide(system.workspace, system.name, int(folder.name[-6:]), results, champion)
         if decision is not None:
-            promoted = decision.action == "promote"
-            alias = "champion" if promoted else None
             registry.mirror(system.workspace, system.name)
-            return {"gates": registry.told(results), "promoted": promoted, "alias": alias, "before": champion}
+            return told(decision)
         gates = judge_anew()
+
+
+def told(decision: registry.Decision) -> dict[str, Any]:
+    """What the document of a run says of the decision about its model."""
+    promoted = decision.action == "promote"
+    alias = "champion" if promoted else None
+    return {"gates": decision.evidence, "promoted": promoted, "alias": alias, "before": decision.before}
 
 
 def _told_apart(rows: train.Rows) -> pl.DataFrame:

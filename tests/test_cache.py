@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +17,10 @@ import pytest
 from msgspec import Struct
 
 import millrace
-from millrace import flow, train
+from millrace import flow, registry, train
 from millrace.bundle import read_aliases
 from millrace.cache import Cache, name_of, sums_of
+from millrace.models import FAMILIES
 from tests.conftest import make_table, write_system
 
 
@@ -133,6 +135,71 @@ def test_another_table_another_run(system: Path) -> None:
     second = millrace.run(millrace.load(system))
     assert second.document["cached"] is False
     assert second.document["fingerprints"] != first.document["fingerprints"]
+
+
+def searching(folder: Path, more: str = "") -> Path:
+    spec = folder / "system.yaml"
+    spec.write_text(spec.read_text().replace("trials: 0", "trials: 4, seconds: 300") + more)
+    return folder
+
+
+def test_a_killed_search_goes_on_where_it_was(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = FAMILIES["linear"].fit
+    fits, most = 0, 10**6
+
+    def counted(*given: Any) -> Any:
+        nonlocal fits
+        fits += 1
+        if fits > most:
+            raise KeyboardInterrupt
+        return fit(*given)
+
+    monkeypatch.setattr(FAMILIES["linear"], "fit", counted)
+    whole = millrace.run(millrace.load(searching(system)))
+    needed = fits
+    again = searching(write_system(system / "again", "binary", "linear", rows=300))
+    fits, most = 0, needed - 3
+    with pytest.raises(KeyboardInterrupt):
+        millrace.run(millrace.load(again))
+    fits, most = 0, 10**6
+    resumed = millrace.run(millrace.load(again))
+    members = len(resumed.document["winner"]["members"])
+    assert members < fits <= 5 + members, "one trial of five folds was not finished; each member is refitted"
+    found = [[one | {"seconds": 0} for one in run.document["candidates"]] for run in (whole, resumed)]
+    assert found[0] == found[1] and resumed.document["metrics"] == whole.document["metrics"]
+    assert (resumed.bundle / "model.onnx").read_bytes() == (whole.bundle / "model.onnx").read_bytes()
+
+
+def test_more_trials_are_more_of_the_same(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = millrace.run(millrace.load(searching(system)))
+    spec = system / "system.yaml"
+    spec.write_text(spec.read_text().replace("trials: 4", "trials: 6"))
+    fit = FAMILIES["linear"].fit
+    fits: list[int] = []
+    monkeypatch.setattr(FAMILIES["linear"], "fit", lambda *given: (fits.append(1), fit(*given))[1])
+    second = millrace.run(millrace.load(system))
+    before, after = first.document["candidates"], second.document["candidates"]
+    assert after[: len(before)] == before
+    assert 2 < len(fits) <= 2 * 5 + 1, "two more trials of up to five folds, and the refit"
+
+
+@pytest.mark.parametrize("moment", ["decided", "not decided"])
+def test_a_run_that_was_killed_as_it_was_judged(system: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    def killed(*given: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(registry, "mirror" if moment == "decided" else "decide", killed)
+    with pytest.raises(KeyboardInterrupt):
+        millrace.run(millrace.load(system))
+    listed = millrace.runs(system)
+    assert [one.promoted for one in listed] == [None]
+    monkeypatch.undo()
+    run = millrace.run(millrace.load(system))
+    assert run.document["promoted"] and run.report.exists() and run.document["cached"] is (moment == "decided")
+    assert [one.promoted for one in millrace.runs(system)] == ([True] if moment == "decided" else [True, None])
+    assert read_aliases(system / ".millrace", "binary") == {"champion": 1 if moment == "decided" else 2}
+    told = (system / ".millrace/registry").glob("*mlflow*.json")
+    assert run.report.read_text().count("Promoted to champion") == 1 and list(told)
 
 
 @pytest.mark.parametrize("lost", ["bundles", "runs", "cache"])

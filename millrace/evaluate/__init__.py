@@ -3,6 +3,7 @@
 from millrace.evaluate.assess import Scored, assess
 from millrace.evaluate.bootstrap import paired_interval
 from millrace.evaluate.curves import curves
+from millrace.evaluate.fairness import LEAST_ROWS, TREATMENTS, treatment
 from millrace.evaluate.importance import importances
 from millrace.evaluate.judge import Judge, judge_of
 from millrace.evaluate.metrics import Measured, better, cost, higher_is_better, metrics
@@ -10,6 +11,8 @@ from millrace.evaluate.slices import weak_slices
 from millrace.evaluate.thresholds import pick_threshold
 
 __all__ = [
+    "LEAST_ROWS",
+    "TREATMENTS",
     "Judge",
     "Measured",
     "Scored",
@@ -23,5 +26,6 @@ __all__ = [
     "metrics",
     "paired_interval",
     "pick_threshold",
+    "treatment",
     "weak_slices",
 ]

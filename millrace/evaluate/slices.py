@@ -48,7 +48,7 @@ def weak_slices(
         return measured(parts[0])[metric], measured(parts[1])[metric]
 
     worse = []
-    for name, label, rows in (slice_ for column in frame for slice_ in _cuts(column)):
+    for name, label, rows in (slice_ for column in frame for slice_ in cuts(column, _MOST_VALUES)):
         if _LEAST_ROWS <= rows.sum() <= len(rows) - _LEAST_ROWS:
             inside = rows.astype(np.float64)
             value, others = values(ones, inside)
@@ -74,14 +74,15 @@ def weak_slices(
     return sorted(found, key=lambda one: -one["gap"][0])[:_MOST_LISTED]
 
 
-def _cuts(values: pl.Series) -> list[tuple[str, str, npt.NDArray[np.bool_]]]:
-    """The slices of one column: its name, what they hold in words, and their rows."""
+def cuts(values: pl.Series, most: int) -> list[tuple[str, str, npt.NDArray[np.bool_]]]:
+    """The slices of one column, its `most` frequent values or its quarters: its name, what they hold in words, and
+    their rows `(N,)`."""
     absent = values.is_null().to_numpy()
     found = [(values.name, "missing", absent)] if absent.any() else []
-    if values.dtype in (pl.String, pl.Boolean) or values.n_unique() <= _MOST_VALUES:
+    if values.dtype in (pl.String, pl.Boolean) or values.n_unique() <= most:
         texts = values.cast(pl.String)
         counts = texts.drop_nulls().value_counts(name="n").sort(["n", values.name], descending=[True, False])
-        often = counts[:, 0].head(_MOST_VALUES).to_list()
+        often = counts[:, 0].head(most).to_list()
         return found + [(values.name, word, (texts == word).fill_null(False).to_numpy()) for word in often]
     numbers = values.to_physical().cast(pl.Float64)
     present = numbers.drop_nulls().drop_nans()

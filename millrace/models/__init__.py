@@ -3,12 +3,13 @@
 from millrace.models import calibrate
 from millrace.models.compile import Part, compile_features, compile_model
 from millrace.models.families import FAMILIES, Family
-from millrace.models.fitted import Fitted, Pruned, Sample, Watched, probabilities
+from millrace.models.fitted import Fitted, Matrix, Pruned, Sample, Watched, probabilities
 
 __all__ = [
     "FAMILIES",
     "Family",
     "Fitted",
+    "Matrix",
     "Part",
     "Pruned",
     "Sample",

@@ -1,7 +1,7 @@
 """The predictor: the same graph for a dict, a table and a file."""
 
 from millrace.predict.batch import predict_file
-from millrace.predict.latency import p99_ms, requests_of
+from millrace.predict.latency import p99_ms, requests_of, rows_per_s
 from millrace.predict.predictor import Predictor, open
 
-__all__ = ["Predictor", "open", "p99_ms", "predict_file", "requests_of"]
+__all__ = ["Predictor", "open", "p99_ms", "predict_file", "requests_of", "rows_per_s"]

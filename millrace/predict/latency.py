@@ -21,6 +21,16 @@ def requests_of(predictor: Predictor, frame: pl.DataFrame) -> Rows:
     return rows
 
 
+def rows_per_s(predict: Callable[[], Any], rows: int, least_s: float = 0.3) -> float:
+    """Rows a second of a call that predicts `rows` of them, over `least_s` seconds after a warm-up."""
+    predict()
+    begin, calls = time.perf_counter(), 0
+    while (passed := time.perf_counter() - begin) < least_s or not calls:
+        predict()
+        calls += 1
+    return calls * rows / passed
+
+
 def p99_ms(ask: Callable[[Rows], Any], rows: Rows, calls: int = 2_000) -> float:
     """The 99th percentile of single requests, in milliseconds, after a warm-up."""
     times = []

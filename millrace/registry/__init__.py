@@ -1,7 +1,7 @@
 """What is live and why: gates, promotion, rollback, and the record of every decision."""
 
-from millrace.registry.decide import decide, history, promote, rollback
-from millrace.registry.gates import Result, judge, latency, parity, told
+from millrace.registry.decide import decide, decided, history, promote, rollback
+from millrace.registry.gates import Result, fairness, judge, latency, parity, throughput, told
 from millrace.registry.journal import Decision
 from millrace.registry.mirror import mirror
 from millrace.registry.rival import Rival, champion
@@ -16,6 +16,8 @@ __all__ = [
     "champion",
     "compared",
     "decide",
+    "decided",
+    "fairness",
     "history",
     "judge",
     "latency",
@@ -25,5 +27,6 @@ __all__ = [
     "promote",
     "remember",
     "rollback",
+    "throughput",
     "told",
 ]

@@ -30,6 +30,13 @@ def decide(workspace: Path, name: str, version: int, results: list[Result], cham
     return decision
 
 
+def decided(workspace: Path, name: str, version: int) -> Decision | None:
+    """What the gates decided about a version; none where they were not asked yet."""
+    with locked_journal(workspace, name) as journal:
+        found = (one for one in journal.decisions if one.version == version and one.by == "gates")
+        return next(found, None)
+
+
 def promote(model: str, alias: str = "champion", why: str = "", folder: str | Path = ".") -> Decision:
     """Lets an alias stand for MODEL (`name@4`), by hand; the bundle's own gate results are kept as evidence.
 

@@ -7,9 +7,9 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from millrace.evaluate import Measured, paired_interval
+from millrace.evaluate import LEAST_ROWS, Measured, paired_interval
 from millrace.registry.rival import Rival
-from millrace.spec import Gate, Task
+from millrace.spec import Gate, Task, Treatment
 
 
 class Result(Struct, frozen=True):
@@ -75,6 +75,26 @@ def latency(p99_ms: float, allowed_ms: float) -> Result:
     """The gate of `requirements.latency_p99_ms`."""
     why = "99th percentile of single rows"
     return Result(f"latency_p99_ms <= {allowed_ms:g}", p99_ms, allowed_ms, p99_ms <= allowed_ms, why)
+
+
+def throughput(rows_per_s: float, required: float, how: str) -> Result:
+    """The gate of `requirements.throughput_rps`; `how` says what was measured."""
+    return Result(f"throughput_rps >= {required:g}", rows_per_s, required, rows_per_s >= required, how)
+
+
+def fairness(treated: list[dict[str, Any]], max_gap: Mapping[Treatment, float]) -> list[Result]:
+    """The gates of `evaluate.fairness.max_gap` for each attribute (see `evaluate.treatment`)."""
+    results = []
+    for one in treated:
+        for measure, bound in max_gap.items():
+            gap = one["gaps"][measure]
+            groups = {group["group"]: group[measure] for group in one["groups"] if group["rows"] >= LEAST_ROWS}
+            why = ", ".join(f"{name} {value:.3g}" for name, value in groups.items() if value is not None)
+            if gap is None:
+                why = f"fewer than two groups of {LEAST_ROWS} test rows have one, so nothing is shown"
+            name = f"{measure} by {one['attribute']} within {bound:g}"
+            results.append(Result(name, gap, bound, gap is not None and gap <= bound, why))
+    return results
 
 
 def told(results: list[Result]) -> list[dict[str, Any]]:

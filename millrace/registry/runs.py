@@ -31,7 +31,7 @@ class Listed(Struct, frozen=True):
     test: float | None
     interval: list[float | None]
     baseline: float | None
-    promoted: bool
+    promoted: bool | None
     aliases: Sequence[str]
     run: str
 
@@ -48,10 +48,10 @@ def listed(workspace: Path) -> list[Listed]:
             Listed(
                 model=run["model"], created=run["created"], spec_hash=run["spec_hash"], family=run["winner"]["family"],
                 metric=metric["name"], test=metric["test"], interval=run["intervals"][metric["name"]],
-                baseline=metric["baseline"], promoted=run.get("promoted", False), aliases=held, run=run["run"],
+                baseline=metric["baseline"], promoted=run["promoted"], aliases=held, run=run["run"],
             )
         )  # fmt: skip
-    return sorted(found, key=lambda one: one.created, reverse=True)
+    return sorted(found, key=lambda one: (one.created, int(one.model.split("@")[1])), reverse=True)
 
 
 def compared(folder: Path, models: list[str]) -> dict[str, Any]:

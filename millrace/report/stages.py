@@ -23,7 +23,7 @@ def stages(document: dict[str, Any]) -> list[dict[str, Any]]:
         "gates": f"{sum(gate['passed'] for gate in document['gates'])} of {len(document['gates'])} passed",
         "bundle": "checked: the graph equals its trainer",
     }
-    if "promoted" in document:
+    if document.get("promoted") is not None:
         told["registry"] = "promoted to champion" if document["promoted"] else "refused"
     if any(column["window"] for column in document["columns"]):
         told = {"tables": told["tables"], "events": "window features joined", **told}

@@ -1,17 +1,21 @@
 """What is wanted: the `System` tree, its strict decoding, and what can be inferred from the data."""
 
+from millrace.spec.commented import commented
 from millrace.spec.duration import duration_us
 from millrace.spec.gates import Gate, parse_gate
 from millrace.spec.infer import METRICS, SMALLER_IS_BETTER, infer_goal, infer_kind, infer_split, label_text
-from millrace.spec.interview import Answers, draft
+from millrace.spec.interview import interview
 from millrace.spec.load import dump, load, rooted, schema, spec_hash, with_changes
+from millrace.spec.review import Answers, Ask, Question
 from millrace.spec.system import (
     Calibration,
     ColumnSpec,
     Data,
     Decision,
     Encode,
+    Evaluate,
     EventTable,
+    Fairness,
     Family,
     Features,
     GbdtParams,
@@ -26,6 +30,7 @@ from millrace.spec.system import (
     Split,
     System,
     Task,
+    Treatment,
     Window,
 )
 
@@ -33,12 +38,15 @@ __all__ = [
     "METRICS",
     "SMALLER_IS_BETTER",
     "Answers",
+    "Ask",
     "Calibration",
     "ColumnSpec",
     "Data",
     "Decision",
     "Encode",
+    "Evaluate",
     "EventTable",
+    "Fairness",
     "Family",
     "Features",
     "Gate",
@@ -48,19 +56,22 @@ __all__ = [
     "LinearParams",
     "Member",
     "Models",
+    "Question",
     "Read",
     "Requirements",
     "Search",
     "Split",
     "System",
     "Task",
+    "Treatment",
     "Window",
-    "draft",
+    "commented",
     "dump",
     "duration_us",
     "infer_goal",
     "infer_kind",
     "infer_split",
+    "interview",
     "label_text",
     "load",
     "parse_gate",

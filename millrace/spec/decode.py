@@ -18,7 +18,7 @@ def decode(data: Any, where: str = "system.yaml") -> System:
     >>> decode({"name": "ads", "goal": {"traget": "y", "target": "y"}, "data": {"source": "a.csv"}})
     Traceback (most recent call last):
     millrace.errors.SpecError: system.yaml: goal.traget: unknown field; expected one of: target, task, positive, \
-metric, secondary, decision; did you mean 'target'?
+label_delay, metric, secondary, decision; did you mean 'target'?
     """
     problems: list[str] = []
     _walk(data, System, "", problems)

@@ -200,19 +200,34 @@ def label_text(label: Any) -> str:
     return str(label)
 
 
-def infer_split(split: Split, data: Data, task: Task) -> tuple[Split, dict[str, str]]:
-    """Chooses how to split: by time where rows have one, else by group, else stratified or random."""
-    if split.by is not None:
-        return split, {}
+def infer_split(split: Split, data: Data, goal: Goal) -> tuple[Split, dict[str, str]]:
+    """Chooses how to split: by time where rows have one, else by group, else stratified or random; under a time split
+    with the delay of the outcomes as the gap.
+
+    >>> split, why = infer_split(Split(), Data(source="a", time="at"), Goal(target="y", label_delay="2d"))
+    >>> split.by, split.gap
+    ('time', '2d')
+    """
+    why: dict[str, str] = {}
+    if split.by is None:
+        by, why["split.by"] = _infer_by(data, goal)
+        split = structs.replace(split, by=by)
+    if split.gap is None:
+        delay = goal.label_delay if split.by == "time" else None
+        split = structs.replace(split, gap=delay or "0s")
+        if delay is not None:
+            why["split.gap"] = f"an outcome is known {delay} after its row"
+    return split, why
+
+
+def _infer_by(data: Data, goal: Goal) -> tuple[Any, str]:
     if data.time is not None:
-        by, reason = "time", f"rows have a time ({data.time}): the model is judged on its future"
-    elif data.group is not None:
-        by, reason = "group", f"rows belong to groups ({data.group}) that must not be seen before"
-    elif task != "regression":
-        by, reason = "stratified", "no time or group: every class keeps its share"
-    else:
-        by, reason = "random", "no time or group"
-    return structs.replace(split, by=by), {"split.by": reason}
+        return "time", f"rows have a time ({data.time}): the model is judged on its future"
+    if data.group is not None:
+        return "group", f"rows belong to groups ({data.group}) that must not be seen before"
+    if goal.task != "regression":
+        return "stratified", "no time or group: every class keeps its share"
+    return "random", "no time or group"
 
 
 _ID_NAME = re.compile(r"^(id|uuid|guid|key|index|instant|row(_?(id|number|no))?|.*[_ ]?(id|uuid|guid))$", re.IGNORECASE)
@@ -256,3 +271,30 @@ def infer_time(frame: pl.DataFrame) -> tuple[str | None, str]:
     if named:
         return named[0], "dates or times in every row" + (f" (also: {', '.join(times[1:])})" if len(times) > 1 else "")
     return None, "no column holds a date or time in every row"
+
+
+_TARGET_NAME = re.compile(
+    r"^(target|label|labels|y|class|outcome|response|is_.+|has_.+|churn(ed)?|click(ed)?|default(ed)?|fraud|survived|price|"
+    r"converted|bought)$",
+    re.IGNORECASE,
+)
+_SENSITIVE_NAME = re.compile(
+    r"(^|[_ .-])(sex|gender|race|ethnic\w*|religion|nationality|disab\w*|age|marital|pregnan\w*)($|[_ .-])",
+    re.IGNORECASE,
+)
+
+
+def infer_target(frame: pl.DataFrame) -> tuple[str, str]:
+    """The column that is most likely to be predicted, for a person to confirm."""
+    named = [name for name in frame.columns if _TARGET_NAME.match(name)]
+    return (named[-1], "by its name") if named else (frame.columns[-1], "the last column")
+
+
+def infer_sensitive(frame: pl.DataFrame) -> tuple[list[str], str]:
+    """Columns that name groups of people, by their own names.
+
+    >>> infer_sensitive(pl.DataFrame({"Sex": ["f"], "age": [3], "package": [1], "marital-status": ["x"]}))
+    (['Sex', 'age', 'marital-status'], 'by their names; how each group fares is reported')
+    """
+    found = [name for name in frame.columns if _SENSITIVE_NAME.search(name) and not frame[name].dtype.is_nested()]
+    return (found, "by their names; how each group fares is reported") if found else ([], "none by its name")

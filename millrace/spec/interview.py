@@ -1,123 +1,165 @@
-"""The first spec of a system: what the data suggests, written with its reasons."""
+"""What a design review asks of a new system: answered by a flag, by a person, or by what the data suggests."""
 
-import json
 import re
 from pathlib import PurePath
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
-from msgspec import Struct
 
-from millrace.errors import InputError, nearest
+from millrace.errors import InputError
+from millrace.spec.commented import Said
 from millrace.spec.infer import (
+    METRICS,
     SMALLER_IS_BETTER,
     infer_goal,
     infer_group,
     infer_id,
     infer_kind,
+    infer_sensitive,
     infer_split,
+    infer_target,
     infer_time,
 )
-from millrace.spec.system import Data, Goal, Split
+from millrace.spec.review import (
+    Answers,
+    Ask,
+    Review,
+    column,
+    columns,
+    costs,
+    duration,
+    listed,
+    number,
+    one_of,
+    or_none,
+)
+from millrace.spec.system import Data, Goal, Split, Task
 
 
-class Answers(Struct, frozen=True, kw_only=True):
-    """What a person has said already; what is left out is inferred."""
+def interview(frame: pl.DataFrame, source: str, answers: Answers, ask: Ask | None = None) -> Said:
+    """Settles what a first spec says.
 
-    target: str
-    id: str | None = None
-    time: str | None = None
-    group: str | None = None
-    name: str | None = None
-    holdout: str | None = None
-    query: str | None = None
-
-
-def draft(frame: pl.DataFrame, source: str, answers: Answers) -> str:
-    """Writes a commented `system.yaml` for a table.
-
-    Parameters: `frame`, the table; `source`, its path as the spec shall name it; `answers`, what is already
-    known. Returns YAML text in which every inferred field has its reason beside it. Raises `InputError` for
-    a column that the table does not have.
+    Parameters: `frame`, the table; `source`, its path as the spec shall name it; `answers`, what is known already;
+    `ask`, how the rest is asked (none: what the data suggests is taken). Returns every value with its reason. Raises
+    `InputError` for an answer of `answers` that cannot be, such as a column that the table does not have.
     """
-    for role, column in (
-        ("target", answers.target),
-        ("id", answers.id),
-        ("time", answers.time),
-        ("group", answers.group),
-    ):
-        if column is not None and column not in frame.columns:
-            raise InputError(
-                f"--{role}",
-                f"no column {column!r}",
-                "one of: " + ", ".join(frame.columns),
-                nearest(column, frame.columns),
-            )
-    goal, why = infer_goal(Goal(target=answers.target), frame[answers.target])
-    assert goal.task is not None
-    rest = frame.drop(answers.target)
-    roles = {
-        "id": (answers.id, "as you said") if answers.id else infer_id(rest),
-        "time": (answers.time, "as you said") if answers.time else infer_time(rest),
-        "group": (answers.group, "as you said") if answers.group else infer_group(rest),
-    }
-    data = Data(source=source, id=roles["id"][0], time=roles["time"][0], group=roles["group"][0])
-    split, split_why = infer_split(Split(), data, goal.task)
-    why |= split_why
-    lines = [
-        f"name: {answers.name or _name_from(source)}",
-        "goal:",
-        f"  target: {_yaml(goal.target)}",
-        _line("  task", goal.task, why["goal.task"]),
-    ]
-    if goal.task == "binary":
-        lines.append(_line("  positive", goal.positive, why["goal.positive"]))
-    lines += [_line("  metric", goal.metric, why["goal.metric"]), "data:", f"  source: {_yaml(source)}"]
+    if answers.target is None and ask is None:
+        raise InputError("--target", "not given", "the column to predict, one of: " + ", ".join(frame.columns))
+    settle = Review(answers, ask)
+    settle.say("name", answers.name or _name_from(source))
+    goal = _goal(frame, settle)
+    data = _data(frame, source, settle)
+    prediction = settle(
+        "prediction", "requirements.prediction", "Is it asked online, row by row, or in batch, a table at a time?",
+        "online", "unless you say otherwise", one_of("online", "batch"), optional=True,
+    )  # fmt: skip
+    settle(
+        "latency_ms", "requirements.latency_p99_ms", "Within how many milliseconds must 99 of 100 rows be answered?",
+        None, "no bound", or_none(number), optional=True, applies=prediction == "online",
+    )  # fmt: skip
+    settle(
+        "throughput", "requirements.throughput_rps", "How many predictions a second at the peak?",
+        None, "no bound", or_none(number), optional=True,
+    )  # fmt: skip
+    sensitive, why = infer_sensitive(frame.drop(goal.target))
+    settle(
+        "sensitive", "evaluate.fairness.attributes", "Which columns name groups that it must not treat worse?",
+        sensitive, why, or_none(columns(frame), []), optional=not sensitive,
+    )  # fmt: skip
+    if frame.width > 1:
+        about = "how each column enters the model; delete a line to have it inferred at each run"
+        settle.say("features.columns", {}, about)
+    for name in frame.columns:
+        if name not in (goal.target, data.id, data.time, data.group):
+            kind, why = infer_kind(frame[name])
+            settle.said["features", "columns", name] = {"kind": kind}, why
+    _rest(frame, goal, data, settle)
+    return settle.said
+
+
+def _goal(frame: pl.DataFrame, settle: Review) -> Goal:
+    def with_values(**fields: Any) -> Goal:
+        """The goal with its blanks filled in; the target's values say whether it can be so."""
+        return infer_goal(Goal(**fields), frame[fields["target"]])[0]
+
+    target = settle(
+        "target", "goal.target", "Which column shall be predicted?", *infer_target(frame),
+        lambda text, flag: with_values(target=column(frame)(text, flag)).target, known=frame.columns,
+    )  # fmt: skip
+    first, why = infer_goal(Goal(target=target), frame[target])
+    tasks = list(get_args(Task))
+    task = settle(
+        "task", "goal.task", "What kind of answer is it?", first.task, why["goal.task"],
+        lambda text, flag: with_values(target=target, task=one_of(*tasks)(text, flag)).task, known=tasks,
+    )  # fmt: skip
+    goal, why = infer_goal(Goal(target=target, task=task), frame[target])
+    if task == "binary":
+        positive = settle(
+            "positive", "goal.positive", "Which value is the event?", goal.positive, why["goal.positive"],
+            lambda text, flag: with_values(target=target, task=task, positive=text).positive,
+        )  # fmt: skip
+        goal, why = infer_goal(Goal(target=target, task=task, positive=positive), frame[target])
+    metrics = METRICS[task]
+    metric = settle(
+        "metric", "goal.metric", "Which number decides between models?", goal.metric, why["goal.metric"],
+        one_of(*metrics), known=list(metrics),
+    )  # fmt: skip
+    secondary = settle(
+        "secondary", "goal.secondary", "Which others must not get worse?", [], "none is watched",
+        or_none(listed(one_of(*metrics)), []), optional=True, known=[name for name in metrics if name != metric],
+    )  # fmt: skip
+    settle(
+        "costs", "goal.decision", "What does a false alarm cost, and what a miss (such as 1:5)?", None,
+        "probabilities alone, no decision", or_none(costs), optional=True, applies=task == "binary",
+    )  # fmt: skip
+    return Goal(target=target, task=task, positive=goal.positive, metric=metric, secondary=secondary)
+
+
+def _data(frame: pl.DataFrame, source: str, settle: Review) -> Data:
+    answers, rest = settle.answers, frame.drop(settle.said["goal", "target"][0])
+    settle.say("data.source", source)
     if answers.query:
-        lines.append(f"  query: {_yaml(answers.query)}")
+        settle.say("data.query", answers.query)
     if answers.holdout:
-        lines.append(_line("  holdout", answers.holdout, "a table of its own that serves as the test split"))
-    lines += [_line(f"  {role}", column, reason) for role, (column, reason) in roles.items()]
-    lines += [
-        "features:",
-        "  columns:  # how each column enters the model; delete a line to have it inferred at each run",
-    ]
-    named = {answers.target, data.id, data.time, data.group}
-    for column in frame.columns:
-        if column not in named:
-            kind, reason = infer_kind(frame[column])
-            lines.append(f"    {_yaml(column)}: {{kind: {kind}}}  # {reason}")
-    if lines[-1].startswith("  columns:"):
-        lines[-2:] = []
-    better = "<" if goal.metric in SMALLER_IS_BETTER else ">"
-    test = "unused: data.holdout is the test split" if answers.holdout else "judged once, never trained on"
-    lines += [
-        "split:",
-        _line("  by", split.by, why.get("split.by", "")),
-        _line("  validation", split.validation, "chooses between candidates"),
-        _line("  test", split.test, test),
-        "models:",
-        "  candidates: [linear, gbdt]  # beside the baseline, which always runs",
-        "  search: {trials: 20, seconds: 60}  # ends with the first of the two",
-        f"gates: [{_yaml(f'test.{goal.metric} {better} baseline')}]  # what must hold before it goes live",
-        "seed: 7",
-    ]
-    return "\n".join(lines) + "\n"
+        settle.say("data.holdout", answers.holdout, "a table of its own that serves as the test split")
+    named = or_none(column(rest))
+    name = settle("id", "data.id", "Which column names each row?", *infer_id(rest), named)
+    time = settle("time", "data.time", "Which column says when a row was?", *infer_time(rest), named)
+    group = settle("group", "data.group", "Whose rows must stay on one side of a split?", *infer_group(rest), named)
+    settle(
+        "label_delay", "goal.label_delay", "How long after its row is an outcome known (such as 7d)?", None, "at once",
+        or_none(duration), optional=True, applies=time is not None,
+    )  # fmt: skip
+    return Data(source=source, id=name, time=time, group=group)
 
 
-def _line(key: str, value: Any, reason: str) -> str:
-    return f"{key}: {_yaml(value)}" + (f"  # {reason}" if reason else "")
+def _rest(frame: pl.DataFrame, goal: Goal, data: Data, settle: Review) -> None:
+    """What nobody needs to be asked: split, models, gates, seed."""
+    delay = settle.said.get(("goal", "label_delay"), (None, ""))[0]
+    delayed = Goal(target=goal.target, task=goal.task, label_delay=delay)
+    split, why = infer_split(Split(), data, delayed)
+    settle.say("split.by", split.by, why["split.by"])
+    if "split.gap" in why:
+        settle.say("split.gap", split.gap, why["split.gap"])
+    settle.say("split.validation", split.validation, "chooses between candidates")
+    held = "unused: data.holdout is the test split" if settle.answers.holdout else "judged once, never trained on"
+    settle.say("split.test", split.test, held)
+    settle.say("models.candidates", ["linear", "gbdt"], "beside the baseline, which always runs")
+    settle.say("models.search", {"trials": 20, "seconds": 60}, "ends with the first of the two")
+    metric = goal.metric or ""
+    gates = [f"test.{metric} {'<' if metric in SMALLER_IS_BETTER else '>'} baseline"]
+    for name in goal.secondary:
+        better = "<=" if name in SMALLER_IS_BETTER else ">="
+        gates.append(f"test.{name} {better} champion ± {_margin(name, frame[goal.target]):g}")
+    settle.say("gates", gates, "what must hold before it goes live")
+    settle.say("seed", 7)
 
 
-_PLAIN = re.compile(r"^[A-Za-z_][A-Za-z0-9_./-]*$")
-_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
-
-
-def _yaml(value: Any) -> str:
-    """A scalar as YAML; JSON's quoting is YAML's where a bare word would be read as something else."""
-    if isinstance(value, str) and _PLAIN.match(value) and value.lower() not in _WORDS:
-        return value
-    return json.dumps(value, ensure_ascii=False)
+def _margin(metric: str, target: pl.Series) -> float:
+    """How much of a secondary metric may be lost: 0.01, or 1 % of the target's own spread in its unit."""
+    if metric not in ("rmse", "mae", "pinball_10", "pinball_90"):
+        return 0.01
+    return float(f"{0.01 * float(str(target.std())):.1g}")
 
 
 def _name_from(source: str) -> str:

@@ -57,20 +57,31 @@ class Decision(_Node, frozen=True):
 
 
 class Goal(_Node, frozen=True):
-    """What is predicted, and the one number that decides between candidates; `secondary` ones are reported first."""
+    """What is predicted, and the one number that decides between candidates; `secondary` ones are reported first.
+
+    An outcome is known `label_delay` after its row: under a time split no model is fitted on one that was not known yet
+    when the rows that it is judged on began.
+    """
 
     target: str
     task: Task | None = None
     positive: str | int | float | bool | None = None
+    label_delay: Duration | None = None
     metric: Metric | None = None
     secondary: list[Metric] = []
     decision: Decision | None = None
 
 
 class Requirements(_Node, frozen=True):
-    """What the system must hold beside its quality: no slower candidate is chosen, and `verify` measures it."""
+    """What the system must hold beside its quality: each that is stated is a gate.
 
+    Single rows in `latency_p99_ms`: no slower candidate is chosen, and `verify` measures it. `throughput_rps`
+    predictions a second on this machine's cores: row by row where the prediction is `online`, as tables in `batch`.
+    """
+
+    prediction: Literal["online", "batch"] = "online"
     latency_p99_ms: Positive | None = None
+    throughput_rps: Positive | None = None
 
 
 class Read(_Node, frozen=True):
@@ -144,12 +155,13 @@ class Features(_Node, frozen=True):
 
 
 class Split(_Node, frozen=True):
-    """How rows are kept apart: fractions of all rows; `gap` is left out before each border of a time split."""
+    """How rows are kept apart: fractions of all rows; `gap` is left out before each border of a time split (the goal's
+    `label_delay` where it is left out)."""
 
     by: Literal["time", "group", "stratified", "random"] | None = None
     validation: Fraction = 0.15
     test: Fraction = 0.15
-    gap: Duration = "0s"
+    gap: Duration | None = None
 
 
 class LinearParams(_Node, frozen=True):
@@ -242,6 +254,29 @@ class Models(_Node, frozen=True):
     calibration: Calibration | None = None
 
 
+Treatment = Literal[
+    "selection_rate", "true_positive_rate", "false_positive_rate", "accuracy", "mean_error", "mean_absolute_error",
+]  # fmt: skip
+"""How a group of people fares: the share that gets a yes, of those who should and of those who should not; the share of
+right answers; the mean of prediction minus truth, and of its size."""
+
+
+class Fairness(_Node, frozen=True):
+    """Columns that name groups of people, whether or not the model sees them.
+
+    How it treats each group is reported; `max_gap` bounds the difference between the groups of a column, as a gate.
+    """
+
+    attributes: list[str] = []
+    max_gap: dict[Treatment, Positive] = {}
+
+
+class Evaluate(_Node, frozen=True):
+    """What else is looked at on the test rows."""
+
+    fairness: Fairness = Fairness()
+
+
 class System(_Node, frozen=True, dict=True):
     """The whole spec of a system. `gates` say what a model must show before it goes live (see `spec.gates`).
 
@@ -256,6 +291,7 @@ class System(_Node, frozen=True, dict=True):
     features: Features = Features()
     split: Split = Split()
     models: Models = Models()
+    evaluate: Evaluate = Evaluate()
     gates: list[str] = []
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 7
 

@@ -15,7 +15,8 @@ MIN_ROWS = 10
 class Parts(Struct, frozen=True):
     """Row numbers of each part, ascending; `borders` are the first times of validation and test under a time split.
 
-    `keys` tie rows that must not cross (see `row_keys`), `order` are the times as numbers, for folds to respect.
+    `keys` tie rows that must not cross (see `row_keys`); `order` are the times as numbers and `gap` what lies before a
+    border, for folds to respect.
     """
 
     train: Indices
@@ -27,6 +28,7 @@ class Parts(Struct, frozen=True):
     purged: int
     borders: list[str]
     findings: list[Finding]
+    gap: int = 0
 
 
 def divide(
@@ -55,9 +57,10 @@ def divide(
     keys = row_keys(frame, data.id)
     group = _group(frame, data) if split.by == "group" else None
     order = _order(frame, data, split) if split.by == "time" else None
+    gap = _gap(split, frame, data) if order is not None else 0
     borders: list[str] = []
     if order is not None:
-        train, validation, test, borders = _by_time(order[source], split, test_share, frame, data)
+        train, validation, test, borders = _by_time(order[source], split, test_share, gap, frame[data.time or ""])
     else:
         # A group's rows stay together; joining groups through shared ids as well could tie all of them into one.
         tied = group[source] if group is not None else units([key[source] for key in keys])
@@ -79,7 +82,7 @@ def divide(
                 "give more rows, another split.by or other fractions",
             )
     findings = _crossing(purged, before) + _classes(strata, train, test)
-    return Parts(train, validation, test, keys, group, order, purged, borders, findings)
+    return Parts(train, validation, test, keys, group, order, purged, borders, findings, gap)
 
 
 def _classes(strata: Indices | None, train: Indices, test: Indices) -> list[Finding]:
@@ -118,12 +121,10 @@ def deal(tied: Indices, classes: Indices, shares: list[float], rng: np.random.Ge
 
 
 def _by_time(
-    order: Indices, split: Split, test_share: float, frame: pl.DataFrame, data: Data
+    order: Indices, split: Split, test_share: float, gap: int, times: pl.Series
 ) -> tuple[Indices, Indices, Indices, list[str]]:
     """Borders lie between different times, so rows of one moment never cross."""
-    assert data.time is not None
     ranked = np.sort(order)
-    gap = _gap(split, frame, data)
     rows = len(order)
     test_from = ranked[int(rows * (1 - test_share))] if test_share else ranked[-1] + 1 + gap
     validation_from = ranked[int(rows * (1 - test_share - split.validation))] if split.validation else test_from
@@ -131,11 +132,11 @@ def _by_time(
     validation = np.flatnonzero((order >= validation_from) & (order < test_from - gap))
     test = np.flatnonzero(order >= test_from)
     starts = [int(part[np.argmin(order[part])]) for part in (validation, test) if len(part)]
-    return train, validation, test, [str(frame[data.time][start]) for start in starts]
+    return train, validation, test, [str(times[start]) for start in starts]
 
 
 def _gap(split: Split, frame: pl.DataFrame, data: Data) -> int:
-    gap = duration_us(split.gap)
+    gap = duration_us(split.gap or "0s")
     if gap and not frame[data.time or ""].dtype.is_temporal():
         raise InputError("split.gap", f"{split.gap} with whole numbers in {data.time!r}", "0s, or a column of times")
     return gap

@@ -22,18 +22,15 @@ def folds(parts: Parts, strata: Indices | None, count: int, seed: int) -> list[F
 def inner_folds(parts: Parts, rows: Indices, strata: Indices | None, count: int, seed: int) -> list[Fold]:
     """Folds over some rows (ascending).
 
-    Under a time split each fold predicts a block from all blocks before it, so the first block is never predicted;
-    else every row is predicted once. What is tied to a predicted row is not fitted on.
+    Under a time split each fold predicts a block from the rows before it (and its gap), so the first block is never
+    predicted; else every row is predicted once. What is tied to a predicted row is not fitted on.
     """
     if parts.order is not None:
         times = parts.order[rows]
         borders = np.sort(times)[[len(rows) * block // (count + 1) for block in range(1, count + 1)]]
         block = np.searchsorted(borders, times, side="right")
-        return [
-            Fold(purge(rows[block < number], rows[block == number], parts.keys), rows[block == number])
-            for number in range(1, count + 1)
-            if (block == number).any() and (block < number).any()
-        ]
+        cut = [(rows[times < start - parts.gap], rows[block == at]) for at, start in enumerate(borders, 1)]
+        return [Fold(purge(fit, held, parts.keys), held) for fit, held in cut if len(fit) and len(held)]
     classes = strata[rows] if strata is not None and parts.group is None else np.zeros(len(rows), np.int64)
     tied = parts.group[rows] if parts.group is not None else units([key[rows] for key in parts.keys])
     dealt = deal(tied, classes, [1 / count] * (count - 1), np.random.default_rng(seed))

@@ -1,12 +1,14 @@
 """Finding the model on rows that none was fitted on, then fitting it on all but the test rows."""
 
 from millrace.train.choose import Choice, Tried, choose
+from millrace.train.kept import Keep
 from millrace.train.refit import TOLERANCE, Refitted, baseline_scores, refit, resolved_spec
 from millrace.train.rows import Rows
 
 __all__ = [
     "TOLERANCE",
     "Choice",
+    "Keep",
     "Refitted",
     "Rows",
     "Tried",

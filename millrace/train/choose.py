@@ -9,11 +9,12 @@ import numpy.typing as npt
 from msgspec import Struct, structs
 
 from millrace.errors import Finding, InputError
-from millrace.models import calibrate
+from millrace.models import Part, calibrate
 from millrace.spec import Calibration, Member
 from millrace.split import Fold, folds
 from millrace.train.average import POOL, averaged, select
 from millrace.train.calibration import choose_calibration
+from millrace.train.kept import Keep, anew
 from millrace.train.latency import p99_ms
 from millrace.train.rows import Rows
 from millrace.train.search import search
@@ -53,17 +54,19 @@ class Choice(Struct, frozen=True):
         return sum(member.weight for member in self.members if _is_of(member, candidate))
 
 
-def choose(rows: Rows, judge: Judge, watch: Callable[[str], None]) -> Choice:
+def choose(rows: Rows, judge: Judge, watch: Callable[[str], None], keep: Keep = anew) -> Choice:
     """Chooses what ships.
 
-    `watch` hears what is being tried. Where the spec states `models.members`, these are judged and nothing is searched.
+    `watch` hears what is being tried, `keep` remembers trials for later runs. Where the spec states `models.members`,
+    these are judged and nothing is searched.
     Raises `InputError` where the rows to fit or to judge hold a single class.
     """
     models = rows.system.models
     deadline = time.perf_counter() + models.search.seconds
     plan = _plan(rows)
     y, weight = rows.y[plan.rows], rows.weight_of(plan.rows)
-    trials = Trials(rows, plan, judge, watch)
+    # Where the time of single rows is bounded every candidate's model is measured, so every one is fitted.
+    trials = Trials(rows, plan, judge, watch, keep if rows.system.requirements.latency_p99_ms is None else anew)
     baseline = trials(Member(family="baseline"), "stated")
     if models.members:
         found = [trials(member, "stated") for member in models.members]
@@ -71,7 +74,7 @@ def choose(rows: Rows, judge: Judge, watch: Callable[[str], None]) -> Choice:
         findings: list[Finding] = []
     else:
         found = [one for one in search(trials, rows, deadline, watch) if one.member.family != "baseline"] or [baseline]
-        members, why, findings = _pick(found, y, weight, judge, rows)
+        members, why, findings = _pick(found, y, weight, judge, rows, plan.folds[-1].fit)
     own = [next(one for one in found if _is_of(member, one)) for member in members]
     scores = averaged([one.scores for one in own], [member.weight for member in members])
     calibration, reason = models.calibration, "as stated"
@@ -92,24 +95,38 @@ def _is_of(member: Member, candidate: Candidate | Tried) -> bool:
 
 
 def _pick(
-    found: list[Candidate], y: npt.NDArray[np.float64], weight: npt.NDArray[np.float64] | None, judge: Judge, rows: Rows
+    found: list[Candidate],
+    y: npt.NDArray[np.float64],
+    weight: npt.NDArray[np.float64] | None,
+    judge: Judge,
+    rows: Rows,
+    fit_on: npt.NDArray[np.int64],
 ) -> tuple[list[Member], dict[str, str], list[Finding]]:
     """The average that pays, else the best candidate; no slower one than the requirements allow."""
     metric, bound = rows.system.goal.metric, rows.system.requirements.latency_p99_ms
-    fits, findings = _fast_enough(sorted(found, key=lambda one: one.cost), bound, rows)
+    fits, findings = _fast_enough(sorted(found, key=lambda one: one.cost), bound, rows, fit_on)
     why = f"the best {metric} of {len(found)}" + ("" if bound is None else " that is fast enough")
     members = select(fits, y, weight, judge, rows.system.seed)
     if not members:
         return [fits[0].member], {"models": why}, findings
-    own = [next(one for one in fits if _is_of(member, one)) for member in members]
-    parts = [structs.replace(one.part, weight=member.weight) for one, member in zip(own, members, strict=True)]
-    if bound is not None and p99_ms(parts, rows) > bound:
-        return [fits[0].member], {"models": why + "; an average would be better, but too slow"}, findings
+    if bound is not None:
+        own = [next(one for one in fits if _is_of(member, one)) for member in members]
+        pairs = zip(own, members, strict=True)
+        parts = [structs.replace(_part(one, rows, fit_on), weight=member.weight) for one, member in pairs]
+        if p99_ms(parts, rows) > bound:
+            return [fits[0].member], {"models": why + "; an average would be better, but too slow"}, findings
     why = f"an average of {len(members)} of {len(found)} is better than the best alone"
     return members, {"models": why}, findings
 
 
-def _fast_enough(ranked: list[Candidate], bound: float | None, rows: Rows) -> tuple[list[Candidate], list[Finding]]:
+def _part(one: Candidate, rows: Rows, fit_on: npt.NDArray[np.int64]) -> Part:
+    assert one.fitted is not None
+    return Part(rows.encoders(fit_on, one.member), one.fitted)
+
+
+def _fast_enough(
+    ranked: list[Candidate], bound: float | None, rows: Rows, fit_on: npt.NDArray[np.int64]
+) -> tuple[list[Candidate], list[Finding]]:
     """The best candidates that answer within `bound` milliseconds, as many as an average might be picked from.
 
     Where none does it is the fastest, and a finding says so.
@@ -119,7 +136,7 @@ def _fast_enough(ranked: list[Candidate], bound: float | None, rows: Rows) -> tu
     fits: list[Candidate] = []
     slow: list[tuple[float, Candidate]] = []
     for one in ranked:
-        p99 = p99_ms([one.part], rows)
+        p99 = p99_ms([_part(one, rows, fit_on)], rows)
         if p99 <= bound:
             fits.append(one)
         slow.append((p99, one))

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, structs
 
-from millrace.features import Features
-from millrace.models import FAMILIES, Part, Pruned, Sample, Watched, probabilities
+from millrace.models import FAMILIES, Fitted, Matrix, Pruned, Sample, Watched, probabilities
 from millrace.spec import GbdtParams, LinearParams, Member
 from millrace.split import Fold
 from millrace.train.draw import draw
+from millrace.train.kept import MOST_CELLS, Keep, Matrices, Outcome, anew, packed, unpacked
 from millrace.train.rows import Rows
 
 Vector = npt.NDArray[np.float64]
@@ -35,14 +35,14 @@ class Judge(Protocol):
 
 class Candidate(Struct, frozen=True):
     """A member with the settings that it would be refitted with, its predictions of the judging rows, what the judge
-    says of them, and its model of the last fold (for measuring how fast it is)."""
+    says of them, and its model of the last fold, for measuring how fast it is (none where the trial was remembered)."""
 
     member: Member
     scores: Vector
     value: float
     cost: float
     seconds: float
-    part: Part
+    fitted: Fitted | None
     origin: str
 
 
@@ -55,11 +55,11 @@ class Plan(Struct, frozen=True):
 
 
 class Trials:
-    """Tries members on a plan; matrices that several of them see are made once."""
+    """Tries members on a plan; matrices that several of them see are made once, and what `keep` remembers not again."""
 
-    def __init__(self, rows: Rows, plan: Plan, judge: Judge, watch: Callable[[str], None]) -> None:
-        self.rows, self.plan, self.judge, self._watch = rows, plan, judge, watch
-        self._matrices: OrderedDict[Any, Any] = OrderedDict()
+    def __init__(self, rows: Rows, plan: Plan, judge: Judge, watch: Callable[[str], None], keep: Keep = anew) -> None:
+        self.rows, self.plan, self.judge, self._watch, self._keep = rows, plan, judge, watch, keep
+        self._matrices: OrderedDict[Any, tuple[list[int], Matrix, Matrix]] = OrderedDict()
 
     def __call__(
         self,
@@ -73,57 +73,93 @@ class Trials:
         With several folds `give_up(fold, cost)` is asked after each, with a single one the family asks it while it
         fits; raises `Pruned` where it says yes. Each fold gets its share of the time to `deadline`.
         """
-        begin = time.perf_counter()
-        parts, scores = [], []
+        fitted: list[Fitted] = []
+        reports: list[tuple[int, float]] = []
+
+        def tell(step: int, cost: float) -> bool:
+            reports.append((step, cost))
+            return give_up is not None and give_up(step, cost)
+
+        def make() -> Outcome:
+            begin = time.perf_counter()
+            try:
+                settled, scores = self._fits(member, deadline, tell if give_up else None, fitted)
+            except Pruned:
+                return Outcome(member, time.perf_counter() - begin, reports)
+            y, weight = self.rows.y[self.plan.rows], self.rows.weight_of(self.plan.rows)
+            value, cost = self.judge.value(y, scores, weight), self.judge.cost(y, scores, weight)
+            return Outcome(settled, time.perf_counter() - begin, reports, False, scores, value, cost)
+
+        models = self.rows.system.models
+        made_of = ["trial", member, models.negatives, models.class_weight, models.search.seconds]
+        found = self._keep(Outcome, made_of, make)
+        if give_up is not None and not reports:  # remembered: others are compared with it all the same
+            for step, cost in found.reports:
+                give_up(step, cost)
+        if found.scores is None:
+            raise Pruned
+        last = fitted[-1] if fitted else None
+        return Candidate(found.member, found.scores, found.value, found.cost, found.seconds, last, origin)
+
+    def _fits(
+        self, member: Member, deadline: float, give_up: Callable[[int, float], bool] | None, fitted: list[Fitted]
+    ) -> tuple[Member, Vector]:
+        """The member as its folds ended, and its predictions; each fold's model is appended to `fitted`."""
+        scores = []
         count = len(self.plan.folds)
         for number, fold in enumerate(self.plan.folds, 1):
             self._watch(member.family + (f", fold {number} of {count}" if count > 1 else ""))
             share = time.perf_counter() + (deadline - time.perf_counter()) / (count - number + 1)
-            part, raw = self._fold(member, fold, number, share, give_up if count == 1 else None)
-            parts.append(part)
+            model, raw = self._fold(member, fold, number, share, give_up if count == 1 else None)
+            fitted.append(model)
             scores.append(raw)
-            member = _as_fitted(member, part.fitted.params)
+            member = _as_fitted(member, model.params)
             if give_up is not None and count > 1 and number < count:
                 seen = np.concatenate([each.predict for each in self.plan.folds[:number]])
                 if give_up(number, self._cost(seen, np.concatenate(scores))):
                     raise Pruned
-        whole = np.concatenate(scores)
-        y, weight = self.rows.y[self.plan.rows], self.rows.weight_of(self.plan.rows)
-        settled = _together(member, [part.fitted.params for part in parts])
-        value, cost = self.judge.value(y, whole, weight), self.judge.cost(y, whole, weight)
-        return Candidate(settled, whole, value, cost, time.perf_counter() - begin, parts[-1], origin)
+        return _together(member, [model.params for model in fitted]), np.concatenate(scores)
 
     def _cost(self, seen: npt.NDArray[np.int64], scores: Vector) -> float:
         return self.judge.cost(self.rows.y[seen], scores, self.rows.weight_of(seen))
 
     def _fold(
         self, member: Member, fold: Fold, number: int, deadline: float, give_up: Callable[[int, float], bool] | None
-    ) -> tuple[Part, Vector]:
+    ) -> tuple[Fitted, Vector]:
         rows, spec = self.rows, self.rows.system
         family = FAMILIES[member.family]
-        features, X, held = self._seen(member, fold, number)
+        codes, X, held = self._seen(member, fold, number)
         drawn = draw(rows.y[fold.fit], rows.weight_of(fold.fit), rows.target, spec.models, spec.seed)
         watched = Watched(held, rows.y[fold.predict], rows.weight_of(fold.predict), drawn.shift, deadline, give_up)
         y = rows.y[fold.fit][drawn.kept]
-        sample = Sample(drawn.of(X), y, drawn.weight, features.codes)
+        sample = Sample(drawn.of(X), y, drawn.weight, codes)
         fitted = family.fit(sample, rows.target, member.params, spec.seed, watched)
         fitted = structs.replace(fitted, shift=drawn.shift)
-        return Part(features, fitted), scores_of(fitted, held, rows)
+        return fitted, scores_of(fitted, held, rows)
 
-    def _seen(self, member: Member, fold: Fold, number: int) -> Any:
-        """Features with the matrices of the fitted and of the predicted rows, kept while there is room."""
-        family = FAMILIES[member.family]
+    def _seen(self, member: Member, fold: Fold, number: int) -> tuple[list[int], Matrix, Matrix]:
+        """Which columns are codes, and the matrices of the fitted and of the predicted rows, kept while there is
+        room."""
+        representation = FAMILIES[member.family].REPRESENTATION
         if member.family == "baseline":
-            return Features([], []), np.empty((len(fold.fit), 0)), np.empty((len(fold.predict), 0))
-        key = (number, family.REPRESENTATION, str(sorted(member.encode.items())))
+            return [], np.empty((len(fold.fit), 0)), np.empty((len(fold.predict), 0))
+        key = (number, representation, str(sorted(member.encode.items())))
         if key not in self._matrices:
-            features = self.rows.encoders(fold.fit, member)
-            fitted, held = self.rows.training_matrix(features, fold.fit), self.rows.matrix(features, fold.predict)
-            self._matrices[key] = features, fitted, held
+            self._matrices[key] = self._made(member, fold, key)
             while len(self._matrices) > 1 and sum(map(_bytes, self._matrices.values())) > _CACHED_BYTES:
                 self._matrices.popitem(last=False)
         self._matrices.move_to_end(key)
         return self._matrices[key]
+
+    def _made(self, member: Member, fold: Fold, key: tuple[Any, ...]) -> tuple[list[int], Matrix, Matrix]:
+        def make() -> Matrices:
+            features = self.rows.encoders(fold.fit, member)
+            fitted, held = self.rows.training_matrix(features, fold.fit), self.rows.matrix(features, fold.predict)
+            return Matrices(features.codes, fitted.shape[1], packed(fitted), packed(held))
+
+        keep = self._keep if self.rows.frame.height * len(self.rows.columns) <= MOST_CELLS else anew
+        found = keep(Matrices, ["matrices", *key], make)
+        return found.codes, unpacked(found.fitted, found.width), unpacked(found.held, found.width)
 
 
 def scores_of(fitted: Any, X: Any, rows: Rows) -> Vector:

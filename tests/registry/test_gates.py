@@ -127,3 +127,44 @@ def test_the_numbers_of_rows_never_change(tmp_path: Path) -> None:
     assert was_seen(tmp_path, "m-000001", frame.drop("x")) is None
     assert was_seen(tmp_path, "m-000001", frame.with_columns(pl.col("x").cast(pl.String))) is None
     assert was_seen(tmp_path, "m-000002", frame) is None
+
+
+def test_groups_that_fare_differently_are_refused(tmp_path: Path) -> None:
+    spec = write_system(tmp_path, "binary", "linear", rows=1500) / "system.yaml"
+    text = spec.read_text() + "evaluate: {fairness: {attributes: [colour, owner], max_gap: {GAP}}}\n"
+    spec.write_text(text.replace("GAP", "selection_rate: 0.9"))
+    assert millrace.run(millrace.load(tmp_path)).document["promoted"]
+    spec.write_text(text.replace("GAP", "selection_rate: 0.01"))
+    run = millrace.run(millrace.load(tmp_path))
+    failed = [one for one in run.document["gates"] if not one["passed"]]
+    assert not run.document["promoted"] and failed[0]["gate"] == "selection_rate by colour within 0.01"
+    test = pl.read_parquet(run.bundle / "holdout.parquet")
+    reds = test.filter(colour="red")["prediction"].to_numpy()
+    assert f"red {(reds >= 0.5).mean():.3g}" in failed[0]["why"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("attributes: [color]", "no column 'color'; expected some of: .*; did you mean 'colour'"),
+        ("attributes: [colour], max_gap: {mean_error: 1}", "mean_error with task binary; expected some of: selection"),
+        ("max_gap: {accuracy: 0.1}", "no attributes to compare"),
+    ],
+)
+def test_groups_that_cannot_be_compared(tmp_path: Path, spec: str, words: str) -> None:
+    path = write_system(tmp_path, "binary", "linear", rows=300) / "system.yaml"
+    path.write_text(path.read_text() + f"evaluate: {{fairness: {{{spec}}}}}\n")
+    with pytest.raises(InputError, match=words):
+        millrace.run(millrace.load(tmp_path))
+
+
+@pytest.mark.parametrize("prediction", ["online", "batch"])
+def test_a_required_load_is_measured(tmp_path: Path, prediction: str) -> None:
+    path = write_system(tmp_path, "binary", "linear", rows=300) / "system.yaml"
+    text = path.read_text() + f"requirements: {{prediction: {prediction}, throughput_rps: RATE}}\n"
+    path.write_text(text.replace("RATE", "10"))
+    assert millrace.run(millrace.load(tmp_path)).document["promoted"]
+    path.write_text(text.replace("RATE", "1000000000000"))
+    run = millrace.run(millrace.load(tmp_path))
+    failed = [one for one in run.document["gates"] if not one["passed"]]
+    assert [one["gate"] for one in failed] == ["throughput_rps >= 1e+12"] and failed[0]["value"] > 10

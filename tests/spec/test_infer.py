@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from millrace.errors import InputError
-from millrace.spec import Answers, Goal, draft, infer_goal, infer_kind
+from millrace.spec import Answers, Goal, commented, infer_goal, infer_kind, interview
 from millrace.spec.decode import decode
 
 
@@ -82,7 +82,7 @@ def test_a_draft_is_a_valid_spec_with_reasons() -> None:
             "returned": [number % 10 == 0 for number in range(300)],
         }
     )
-    text = draft(frame, "some file.csv", Answers(target="returned"))
+    text = commented(interview(frame, "some file.csv", Answers(target="returned")))
     import msgspec
 
     system = decode(msgspec.yaml.decode(text.encode()))

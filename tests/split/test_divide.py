@@ -127,3 +127,20 @@ def test_folds_cover_rows_once_and_share_nothing(by: Any) -> None:
             assert frame[fold.fit]["at"].max() < frame[fold.predict]["at"].min()  # type: ignore[operator]
         if by == "group":
             assert not set(frame[fold.fit]["owner"]) & set(frame[fold.predict]["owner"])
+
+
+def test_no_outcome_is_used_before_it_was_known() -> None:
+    """Under a time split and in its folds, what is fitted on ends the gap before what is predicted begins."""
+    frame = make(600, 4)
+    parts = cut(frame, Split(by="time", gap="30h"), time="at")
+    times = frame["at"].to_numpy()
+    pairs = [(parts.train, parts.validation), (parts.validation, parts.test)]
+    cuts = folds(parts, None, 5, 1)
+    pairs += [(fold.fit, fold.predict) for fold in cuts]
+    assert len(cuts) == 5
+    for earlier, later in pairs:
+        assert times[earlier].max() < times[later].min() - np.timedelta64(30, "h")
+    known = np.sort(np.concatenate([parts.train, parts.validation]))
+    for fold in cuts:  # and no row that was known by then is left out for nothing
+        begin = times[fold.predict].min()
+        assert set(fold.fit) == {row for row in known if times[row] < begin - np.timedelta64(30, "h")}

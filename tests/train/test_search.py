@@ -13,9 +13,9 @@ from msgspec import structs
 import millrace
 from millrace.errors import InputError
 from millrace.evaluate import Judge, metrics
-from millrace.features import Features, Target
+from millrace.features import Target
 from millrace.flow import Run
-from millrace.models import FAMILIES, Fitted, Part, Pruned, Sample, Watched
+from millrace.models import FAMILIES, Fitted, Pruned, Sample, Watched
 from millrace.spec import GbdtParams, Member
 from millrace.train.average import averaged, select
 from millrace.train.trial import Candidate
@@ -102,8 +102,9 @@ def test_a_fit_that_is_given_up_says_so() -> None:
 
 def candidate(name: float, scores: np.ndarray, y: np.ndarray, judge: Judge) -> Candidate:
     member = Member(family="gbdt", gbdt=GbdtParams(l2=name))
-    part = Part(Features([], []), Fitted("gbdt", None, None))
-    return Candidate(member, scores, judge.value(y, scores), judge.cost(y, scores), 0.0, part, "searched")
+    return Candidate(
+        member, scores, judge.value(y, scores), judge.cost(y, scores), 0.0, Fitted("gbdt", None, None), "searched"
+    )
 
 
 def test_an_average_ships_only_where_it_pays() -> None:

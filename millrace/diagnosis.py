@@ -1,0 +1,63 @@
+"""How good a model is and where it is weak, on the rows that judge it: the plain values that pages and gates read."""
+
+from typing import Any
+
+import polars as pl
+
+from millrace import evaluate, predict, registry, train
+from millrace.errors import Finding, InputError, nearest
+from millrace.spec import System
+
+
+def assess(rows: train.Rows, choice: train.Choice, pair: registry.Rival, threshold: float | None) -> dict[str, Any]:
+    """Metrics by split beside the baseline's, their intervals, curves, and how groups of people fare."""
+    goal, y, fairness = rows.system.goal, rows.y[choice.rows], rows.system.evaluate.fairness
+    validation = evaluate.Scored(y, choice.scores, rows.weight_of(choice.rows))
+    test = evaluate.Scored(pair.y, pair.own, pair.weight, pair.owner)
+    told = evaluate.assess(goal, rows.target.classes, validation, test, pair.scores, threshold, rows.system.seed)
+    people = rows.frame[rows.parts.test].select(fairness.attributes)
+    told["fairness"] = evaluate.treatment(people, rows.target.task, pair.y, pair.own, pair.weight, pair.own_cut)
+    return told | {"findings": _not_better(told["metric"])}
+
+
+def diagnose(rows: train.Rows, predictor: predict.Predictor, pair: registry.Rival) -> dict[str, Any]:
+    """Which columns the model relies on, and on which rows it is worse than on the rest."""
+    metric, test, inputs = rows.system.goal.metric, rows.frame[rows.parts.test], predictor.columns
+    assert metric is not None
+    given = rows.target.task, metric, pair.y
+    names = [one.name for one in inputs]
+    plain = [one.name for one in inputs if one.dtype != "vector" and one.kind != "text"]
+
+    def scores(some: pl.DataFrame) -> Any:
+        return predictor.scores(predictor.predict(some))
+
+    return {
+        "importances": evaluate.importances(scores, test, names, *given, pair.weight, pair.own_cut, pair.seed),
+        "slices": evaluate.weak_slices(test.select(plain), *given, pair.own, pair.weight, pair.own_cut, pair.seed),
+    }
+
+
+def check(system: System, frame: pl.DataFrame) -> None:
+    """Raises `InputError` where a resolved spec asks for groups that the table lacks, or for gaps of another task."""
+    fairness, task = system.evaluate.fairness, system.goal.task
+    assert task is not None
+    for name in fairness.attributes:
+        if name not in frame.columns or frame[name].dtype.is_nested():
+            known = [column.name for column in frame if not column.dtype.is_nested()]
+            where, found = "evaluate.fairness.attributes", f"no column {name!r}"
+            raise InputError(where, found, "some of: " + ", ".join(known), nearest(name, known))
+    for measure in fairness.max_gap:
+        if measure not in evaluate.TREATMENTS[task]:
+            known = list(evaluate.TREATMENTS[task])
+            raise InputError("evaluate.fairness.max_gap", f"{measure} with task {task}", "some of: " + ", ".join(known))
+    if fairness.max_gap and not fairness.attributes:
+        raise InputError("evaluate.fairness.max_gap", "no attributes to compare", "evaluate.fairness.attributes")
+
+
+def _not_better(metric: dict[str, Any]) -> list[Finding]:
+    if evaluate.better(metric["name"], metric["test"], metric["baseline"]):
+        return []
+    message = f"the model's test {metric['name']} is not better than the baseline's"
+    return [
+        Finding("evaluate.baseline", [], "warning", message, {"model": metric["test"], "baseline": metric["baseline"]})
+    ]

@@ -1,0 +1,41 @@
+"""The first spec of a system, from a look at its table and from what a person says."""
+
+from pathlib import Path
+
+from msgspec import structs
+
+from millrace import spec, tables
+from millrace.errors import InputError
+from millrace.spec import Answers, Ask
+
+
+def init(data: str | Path, answers: Answers, folder: Path = Path(), ask: Ask | None = None) -> tuple[Path, str]:
+    """Writes a first `system.yaml` for a table (a database's with `answers.query`) into `folder` and returns its path
+    and text.
+
+    What `answers` leaves open is put to `ask`, or inferred where there is none. Raises `InputError` where the table
+    cannot be read, lacks a named column, or a spec stands there already.
+    """
+    home = folder.absolute()
+    path = home / "system.yaml"
+    if path.exists():
+        raise InputError(str(path), "a spec stands there already", "a folder without one", "choose another --dir")
+    missing = spec.Data(source="").missing
+    is_database = tables.is_database(str(data))
+    if is_database:
+        table = tables.typed(str(data), tables.read_query(str(data), answers.query, home), missing)
+    else:
+        table = tables.load(Path(data), None, missing)
+    if answers.holdout is not None:
+        answers = structs.replace(answers, holdout=_seen_from(home, Path(answers.holdout)))
+    source = str(data) if is_database else _seen_from(home, Path(data))
+    text = spec.commented(spec.interview(table.frame, source, answers, ask))
+    with tables.atomic_file(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+    spec.load(path)  # what was written is valid, or we say so now
+    return path, text
+
+
+def _seen_from(home: Path, file: Path) -> str:
+    file = file.absolute()
+    return file.relative_to(home).as_posix() if file.is_relative_to(home) else file.as_posix()

@@ -1,0 +1,83 @@
+"""What a terminal shows of a run, of runs, and of a look at the data."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from millrace.report.page import number, promotion, verdicts
+
+_STANDS = {True: "", False: "  refused", None: "  not decided"}
+
+
+def explored(document: dict[str, Any]) -> str:
+    """What the data is like, for a terminal; columns by what they say of the target."""
+    relations, rows = document["relations"], document["rows"]
+    width = max(len(column["name"]) for column in document["columns"])
+    shares = list(document["balance"].items())
+    text = ", ".join(
+        f"{name} {share:.1%}" if document["goal"]["task"] != "regression" else f"{name} {number(share)}"
+        for name, share in shares[:8]
+    )
+    more = f" and {len(shares) - 8} more" if len(shares) > 8 else ""
+    lines = [
+        f"{document['goal']['target']}: {document['goal']['task']}, {text}{more}",
+        f"rows: {rows['train']:,} train, {rows['validation']:,} validation, {rows['test']:,} test",
+        "",
+        f"{'column':<{width}}  {'kind':<11}  missing  different  explains  why",
+    ]
+    for column in sorted(document["columns"], key=lambda column: -relations.get(column["name"], -1.0)):
+        share = relations.get(column["name"])
+        told = "" if share is None else f"{share:.1%}"
+        lines.append(
+            f"{column['name']:<{width}}  {column['kind']:<11}  {column['missing']:>7.1%}  {column['distinct']:>9,}  "
+            f"{told:>8}  {column['why']}"
+        )
+    lines += ["", *(f"{one['severity']}: {one['check']}: {one['message']}" for one in document["findings"])]
+    return "\n".join([*lines, f"\nWrote {document['path']}"])
+
+
+def listed(runs: Any) -> str:
+    """Runs, a line each."""
+    lines = [f"{'model':<20}  {'created (UTC)':<19}  {'spec':<12}  {'test':>9}  {'baseline':>9}  family"]
+    for one in runs:
+        stands = f"  {', '.join(one.aliases)}" if one.aliases else _STANDS[one.promoted]
+        lines.append(
+            f"{one.model:<20}  {one.created[:19]:<19}  {one.spec_hash:<12}  {number(one.test):>9}  "
+            f"{number(one.baseline):>9}  {one.family}{stands}"
+        )
+    return "\n".join(lines) if runs else "no runs yet; the next one is `millrace run`"
+
+
+def side_by_side(found: dict[str, Any], page: Path) -> str:
+    """How models compare on the same rows."""
+    models = found["models"]
+    lines = [*verdicts(found), "", f"on {found['rows']:,} test rows that all have", ""]
+    lines.append(f"{'':<22}" + "".join(f"{model:>18}" for model in models))
+    for name, values in found["metrics"].items():
+        lines.append(f"{name:<22}" + "".join(f"{number(value):>18}" for value in values))
+    lines += ["", "asked differently:" if found["spec"] else "the specs are the same"]
+    lines += [f"  {one['field']}: " + " | ".join(map(str, one["values"])) for one in found["spec"]]
+    return "\n".join([*lines, "", f"Wrote {page}"])
+
+
+def told(run: dict[str, Any]) -> str:
+    """What a run did, for a terminal."""
+    metric, rows = run["metric"], run["rows"]
+    low, high = run["intervals"][metric["name"]]
+    lines = [f"{stage['name']:<9} {stage['seconds']:6.2f} s  {stage['what']}" for stage in run["flow"]]
+    if run["cached"]:
+        lines = ["Nothing has changed since this run; --fresh does it again.", *lines]
+    lines += [f"{one['severity']}: {one['message']}" for one in run["findings"]]
+    lines += [f"{'passed' if one['passed'] else 'FAILED'}: {one['gate']} ({one['why']})" for one in run["gates"]]
+    lines += [
+        "",
+        f"{run['model']}: {run['winner']['family']} predicts {run['target']}",
+        "  " + promotion(run),
+        f"  {metric['name']}  validation {number(metric['validation'])}  test {number(metric['test'])}"
+        f" ({number(low)} to {number(high)})  baseline {number(metric['baseline'])}  {rows['test']:,} test rows",
+        "",
+        f"  bundle  {run['bundle']}",
+        f"  report  {run['report']}",
+        f"  next    millrace verify {os.path.relpath(run['bundle'])}",
+    ]
+    return "\n".join(lines)

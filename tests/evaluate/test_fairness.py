@@ -1,0 +1,58 @@
+"""How groups fare, against a plain loop over rows."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millrace.evaluate import LEAST_ROWS, TREATMENTS, treatment
+
+
+def share(rows: list[int], right: Any, weight: Any) -> float | None:
+    total = sum(weight[row] for row in rows)
+    return sum(weight[row] for row in rows if right(row)) / total if total else None
+
+
+@given(seed=st.integers(0, 10**6), weighed=st.booleans(), cut=st.sampled_from([0.3, 0.5]))
+def test_a_plain_loop_says_the_same(seed: int, weighed: bool, cut: float) -> None:
+    chance = np.random.default_rng(seed)
+    rows = 300
+    names = chance.choice(["a", "b", "c"], rows, p=[0.6, 0.3, 0.1])
+    gone = chance.random(rows) < 0.05
+    group = pl.Series("g", names).set(pl.Series(gone), None)
+    y, scores = (chance.random(rows) < 0.4).astype(np.float64), chance.random(rows)
+    weight = chance.integers(0, 3, rows).astype(np.float64) if weighed else np.ones(rows)
+    found = treatment(group.to_frame(), "binary", y, scores, weight if weighed else None, cut)[0]
+    labels = ["missing" if absent else name for name, absent in zip(names, gone, strict=True)]
+    assert {one["group"]: one["rows"] for one in found["groups"]} == {
+        label: labels.count(label) for label in set(labels)
+    }
+    for one in found["groups"]:
+        of = [row for row in range(rows) if labels[row] == one["group"]]
+        should, should_not = [row for row in of if y[row]], [row for row in of if not y[row]]
+        expected = {
+            "selection_rate": share(of, lambda row: scores[row] >= cut, weight),
+            "true_positive_rate": share(should, lambda row: scores[row] >= cut, weight),
+            "false_positive_rate": share(should_not, lambda row: scores[row] >= cut, weight),
+            "accuracy": share(of, lambda row: (scores[row] >= cut) == bool(y[row]), weight),
+        }
+        assert {name: one[name] for name in expected} == pytest.approx(expected)
+    for name in TREATMENTS["binary"]:
+        large = [one[name] for one in found["groups"] if one["rows"] >= LEAST_ROWS and one[name] is not None]
+        assert found["gaps"][name] == (pytest.approx(max(large) - min(large)) if len(large) > 1 else None)
+
+
+def test_values_and_classes() -> None:
+    chance = np.random.default_rng(5)
+    age, y = pl.Series("age", chance.integers(20, 60, 400)), chance.normal(size=400)
+    found = treatment(
+        age.to_frame(), "regression", y, (y + np.where(age > 40, 0.5, -0.5)).astype(np.float64), None, 0.5
+    )[0]
+    assert len(found["groups"]) == 4, "numbers by quarters"
+    assert found["gaps"]["mean_error"] == pytest.approx(1.0) and found["gaps"]["mean_absolute_error"] < 1e-9
+    scores = np.eye(3)[np.zeros(400, dtype=int)]
+    found = treatment(age.to_frame(), "multiclass", np.arange(400) % 3.0, scores, None, 0.5)[0]
+    assert sum(one["rows"] * one["accuracy"] for one in found["groups"]) == pytest.approx(134)
