@@ -87,6 +87,7 @@ def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
     document = record.describe(known.fingerprints, rows, known.why, resolved, choice, refitted) | assessed
     noticed = known.findings + choice.findings + assessed["findings"]
     document |= {"findings": msgspec.to_builtins(noticed), "gates": registry.told(gates.results)}
+    document["beside"] = gates.beside
     document["seconds"] = step.seconds
     folder = step("bundle", record.keep_bundle, document, resolved, refitted.model, predictor, rows, tested)
     cache.keep(record.keep_run(system, document, folder), names.run)

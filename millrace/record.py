@@ -8,7 +8,7 @@ import msgspec
 import polars as pl
 from msgspec import Struct
 
-from millrace import __version__, bundle, predict, registry, report, spec, tables, train
+from millrace import __version__, bundle, predict, registry, report, spec, split, tables, train
 from millrace.errors import InputError
 from millrace.spec import System
 
@@ -46,6 +46,7 @@ def describe(
         "decisions": _decisions(system, why, resolved, choice, shipped),
         "split": system.split.by,
         "borders": parts.borders,
+        "timeline": _timeline(rows),
         "method": choice.method,
         "candidates": [_candidate(one, choice.weight_of(one)) for one in choice.candidates],
         "winner": {"family": shipped, "members": msgspec.to_builtins(refitted.members)},
@@ -58,6 +59,15 @@ def describe(
         "features": refitted.features.names,
         "resolved": spec.dump(resolved).decode(),
     }  # fmt: skip
+
+
+def _timeline(rows: train.Rows) -> list[dict[str, Any]]:
+    """How the parts lie in time, where rows have one."""
+    name = rows.system.data.time
+    times = None if name is None else rows.frame[name]
+    if times is None or not (times.dtype.is_temporal() or times.dtype.is_integer()):
+        return []
+    return split.timeline(rows.parts, times)
 
 
 def _decisions(

@@ -15,10 +15,11 @@ from millrace.spec import System
 
 
 class Gates(NamedTuple):
-    """The champion that a model was compared with, and what became of every gate."""
+    """The champion that a model was compared with, what became of every gate, and what a page says of the champion."""
 
     champion: int | None
     results: list[registry.Result]
+    beside: dict[str, Any] | None
 
 
 def stated_gates(system: System) -> list[spec.Gate]:
@@ -53,14 +54,24 @@ def judge(
     split and its `fairness`."""
     system, test = rows.system, rows.frame[rows.parts.test]
     champion = read_aliases(system.workspace, system.name).get("champion")
-    rivals = {
-        "baseline": pair,
-        "champion": registry.champion(system.workspace, system.name, champion, test, rows.target, pair),
-    }
+    rival = registry.champion(system.workspace, system.name, champion, test, rows.target, pair)
+    rivals = {"baseline": pair, "champion": rival}
     results = [registry.parity(refitted.parity, train.TOLERANCE)]
     results += _required(system.requirements, predictor, test)
     results += registry.fairness(assessed["fairness"], system.evaluate.fairness.max_gap)
-    return Gates(champion, results + registry.judge(stated, rows.target.task, assessed["metrics"], rivals))
+    results += registry.judge(stated, rows.target.task, assessed["metrics"], rivals)
+    return Gates(champion, results, _beside(champion, rival, rows))
+
+
+def _beside(champion: int | None, rival: registry.Rival | str | None, rows: train.Rows) -> dict[str, Any] | None:
+    """The champion and the model on the rows that the champion has not seen, or why they cannot be compared."""
+    if rival is None:
+        return None
+    if isinstance(rival, str):
+        return {"version": champion, "why": rival}
+    metric = rows.system.goal.metric
+    assert metric is not None
+    return {"version": champion} | registry.beside(rival, rows.target.task, metric, rows.target.classes)
 
 
 def _required(required: spec.Requirements, predictor: predict.Predictor, test: pl.DataFrame) -> list[registry.Result]:
@@ -90,11 +101,11 @@ def release(rows: train.Rows, folder: Path, gates: Gates, judge_anew: Callable[[
     system, fitted = rows.system, np.concatenate([rows.parts.train, rows.parts.validation])
     registry.remember(system.workspace, folder.name, _told_apart(rows)[fitted])
     while True:
-        champion, results = gates
+        champion, results, _ = gates
         decision = registry.decide(system.workspace, system.name, int(folder.name[-6:]), results, champion)
         if decision is not None:
             registry.mirror(system.workspace, system.name)
-            return told(decision)
+            return told(decision) | {"beside": gates.beside}
         gates = judge_anew()
 
 

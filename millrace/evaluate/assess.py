@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from millrace.evaluate.bands import bands
 from millrace.evaluate.bootstrap import intervals
 from millrace.evaluate.curves import curves
 from millrace.evaluate.metrics import Measured, Vector, higher_is_better, metrics
@@ -53,6 +54,7 @@ def assess(
         "curves": curves(goal.task, test.y, test.scores, classes, cut),
         "threshold": threshold,
     }
+    told["bands"] = bands(test.y, test.scores, test.owner, seed) if goal.task == "binary" else {}
     if goal.task == "binary":
         decision = goal.decision or Decision()
         told["thresholds"] = trade_off(validation.y, validation.scores, decision, validation.weight)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from millrace.evaluate.bands import wilson
 from millrace.spec import Task
 
 Vector = npt.NDArray[np.float64]
@@ -45,9 +46,12 @@ def curves(task: Task, y: Vector, scores: Vector, classes: list[Any], threshold:
 
 
 def _calibration(y: Vector, scores: Vector) -> list[list[float]]:
-    """Mean prediction, share of events and rows of each bin."""
+    """Mean prediction, share of events, rows, and the 95 % interval of the share, of each bin."""
     bins = np.array_split(np.argsort(scores, kind="stable"), min(_BINS, len(y)))
-    return [[float(scores[rows].mean()), float(y[rows].mean()), len(rows)] for rows in bins]
+    return [
+        [float(scores[rows].mean()), float(y[rows].mean()), len(rows), *wilson(float(y[rows].sum()), len(rows))]
+        for rows in bins
+    ]
 
 
 def _thin(x: Vector, y: Vector) -> list[list[float]]:

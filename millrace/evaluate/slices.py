@@ -99,6 +99,8 @@ def _between(values: pl.Series, rows: npt.NDArray[np.bool_]) -> str:
     some = values.filter(pl.Series(rows))
     low: Any = some.min()
     high: Any = some.max()
+    if low == high:
+        return f"{low:.4g}" if isinstance(low, float) else str(low)
     if isinstance(low, float) and isinstance(high, float):
         return f"{low:.4g} to {high:.4g}"
     return f"{low} to {high}"

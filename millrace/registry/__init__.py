@@ -4,7 +4,7 @@ from millrace.registry.decide import decide, decided, history, promote, rollback
 from millrace.registry.gates import Result, fairness, judge, latency, parity, throughput, told
 from millrace.registry.journal import Decision
 from millrace.registry.mirror import mirror
-from millrace.registry.rival import Rival, champion
+from millrace.registry.rival import Rival, beside, champion
 from millrace.registry.runs import Listed, compared, listed
 from millrace.registry.seen import remember
 
@@ -13,6 +13,7 @@ __all__ = [
     "Listed",
     "Result",
     "Rival",
+    "beside",
     "champion",
     "compared",
     "decide",

@@ -1,6 +1,7 @@
 """The champion on the rows of a new model: scored anew, without the rows that it was fitted on."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,9 +10,11 @@ from msgspec import Struct, structs
 
 from millrace.bundle import BundleName, open_bundle
 from millrace.errors import BundleError, InputError
+from millrace.evaluate import Measured, curves, paired_interval
 from millrace.features import Target
 from millrace.predict import Predictor
 from millrace.registry.seen import was_seen
+from millrace.spec import Task
 
 Vector = npt.NDArray[np.float64]
 
@@ -36,6 +39,19 @@ class Rival(Struct, frozen=True):
         return structs.replace(
             self, y=self.y[rows], own=self.own[rows], scores=self.scores[rows], weight=weight, owner=owner
         )
+
+
+def beside(pair: Rival, task: Task, metric: str, classes: list[Any]) -> dict[str, Any]:
+    """What a page says of two models on the same rows: the metric of each, the interval of the gain, the rival's
+    curves."""
+    ones = np.ones(len(pair.y)) if pair.weight is None else pair.weight
+    sides = (pair.own, pair.own_cut), (pair.scores, pair.cut)
+    values = [Measured(task, pair.y, scores, [metric], cut)(ones)[metric] for scores, cut in sides]
+    gain = paired_interval(
+        task, metric, pair.y, pair.own, pair.scores, pair.weight, pair.owner, pair.seed, (pair.own_cut, pair.cut)
+    )
+    drawn = curves(task, pair.y, pair.scores, classes, pair.cut)
+    return {"rows": len(pair.y), "values": values, "gain": gain, "curves": drawn}
 
 
 def champion(

@@ -1,8 +1,9 @@
 """A leaf: pure functions from values to charts, pages and progress."""
 
-from millrace.report.page import card_page, compare_page, number, promotion, report_page, verdicts
+from millrace.report.page import card_page, compare_page, promotion, report_page, verdicts
 from millrace.report.stages import stages
 from millrace.report.steps import Steps, Watch, quiet
+from millrace.report.words import number
 
 __all__ = [
     "Steps",

@@ -22,9 +22,10 @@ _CONFIG: dict[str, Any] = {
     "legend": {"labelColor": _INK, "titleColor": _INK, "labelFontSize": 11, "orient": "top", "title": None},
     "view": {"stroke": None},
 }
-COLOURS = {"model": "#2f7ed8", "reference": "#8c8c8c"}
+COLOURS = {"model": "#2f7ed8", "reference": "#8c8c8c", "rival": "#d97706"}
 _LINES = ("#8c8c8c", "#2f7ed8", "#d97706", "#1a7f4b", "#8b5cf6")
-_FAMILIES = ("#8c8c8c", "#2f7ed8", "#d97706")
+_PARTS = ("#2f7ed8", "#8b5cf6", "#d97706", "#8c8c8c")
+_FAMILIES = ("#2f7ed8", "#d97706", "#8c8c8c")
 
 
 def svg(spec: dict[str, Any], title: str) -> str:
@@ -36,9 +37,23 @@ def svg(spec: dict[str, Any], title: str) -> str:
     return f'{start} role="img" aria-label="{title}" style="max-width:100%;height:auto">{rest}'
 
 
-def curve(points: list[list[float]], x: str, y: str, diagonal: bool) -> dict[str, Any]:
-    """A line in the unit square, with the diagonal of chance where it has a meaning."""
+def curve(
+    points: list[list[float]],
+    x: str,
+    y: str,
+    diagonal: bool,
+    band: list[list[float]] | None = None,
+    rival: list[list[float]] | None = None,
+) -> dict[str, Any]:
+    """A line in the unit square, with the diagonal of chance where it has a meaning, the `band` `[x, low, high]` that
+    it may lie in, and a `rival`'s line, dashed."""
     layers = [_line([{"x": a, "y": b} for a, b, *_ in points], COLOURS["model"], 2.5)]
+    if rival:
+        layers.insert(0, _line([{"x": a, "y": b} for a, b, *_ in rival], COLOURS["rival"], 2, dashed=True))
+    if band:
+        within = [{"x": at, "y": low, "high": high} for at, low, high in band]
+        mark = {"type": "area", "color": COLOURS["model"], "opacity": 0.22}
+        layers.insert(0, {"data": {"values": within}, "mark": mark, "encoding": {"y2": {"field": "high"}}})
     if diagonal:
         layers.insert(0, _line([{"x": 0, "y": 0}, {"x": 1, "y": 1}], COLOURS["reference"], 1))
     return {"layer": layers, "encoding": _axes(x, y, [0, 1])}
@@ -59,13 +74,16 @@ def overlaid(lines: list[tuple[str, list[list[float]]]], x: str, y: str, unit: b
 
 
 def calibration(bins: list[list[float]]) -> dict[str, Any]:
-    """Predicted against observed, one dot a bin, its area by the rows in it."""
-    dots = {
-        "data": {"values": [{"x": mean, "y": share, "rows": rows} for mean, share, rows in bins]},
-        "mark": {"type": "point", "filled": True, "opacity": 0.9, "color": COLOURS["model"], "size": 70},
+    """Predicted against observed, one dot a bin (`[predicted, observed, rows, low, high]`) with its interval."""
+    values = [{"x": mean, "y": share, "low": low, "high": high} for mean, share, _, low, high in bins]
+    dots = {"mark": {"type": "point", "filled": True, "opacity": 0.9, "color": COLOURS["model"], "size": 60}}
+    ends = {
+        "mark": {"type": "rule", "color": COLOURS["model"], "strokeWidth": 1.5, "opacity": 0.7},
+        "encoding": {"y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}},
     }
     drawn = curve(bins, "predicted", "observed", diagonal=True)
-    return {"layer": [*drawn["layer"], dots], "encoding": drawn["encoding"]}
+    layers = [*drawn["layer"], *({"data": {"values": values}, **one} for one in (ends, dots))]
+    return {"layer": layers, "encoding": drawn["encoding"]}
 
 
 def scatter(points: list[list[float]]) -> dict[str, Any]:
@@ -78,6 +96,63 @@ def scatter(points: list[list[float]]) -> dict[str, Any]:
     }
     line = _line([{"x": low, "y": low}, {"x": high, "y": high}], COLOURS["reference"], 1)
     return {"layer": [line, dots], "encoding": _axes("actual", "predicted", [low, high])}
+
+
+def confusion(table: list[list[int]], names: list[str]) -> dict[str, Any]:
+    """Counts by true (rows) and predicted (columns) class, each the darker the larger its share of its row."""
+    values = [
+        {"true": names[row], "predicted": names[at], "rows": f"{count:,}", "share": count / max(sum(counts), 1)}
+        for row, counts in enumerate(table)
+        for at, count in enumerate(counts)
+    ]
+    axis = {"type": "nominal", "sort": None}
+    tilt = {"labelAngle": 0 if max(map(len, names)) * len(names) < 40 else -40, "orient": "top"}
+    encoding = {
+        "x": {"field": "predicted", **axis, "axis": tilt},
+        "y": {"field": "true", **axis},
+    }
+    fill = {
+        "field": "share",
+        "type": "quantitative",
+        "legend": None,
+        "scale": {"domain": [0, 1], "range": [COLOURS["model"], COLOURS["model"]]},
+    }
+    opacity = fill | {"scale": {"domain": [0, 1], "range": [0.04, 0.75]}}
+    widest = max(len(f"{count:,}") for counts in table for count in counts)
+    side = max(26, min(72, 300 // len(names)))
+    return {
+        "width": {"step": max(side, 9 * widest)},
+        "height": {"step": side},
+        "data": {"values": values},
+        "encoding": encoding,
+        "layer": [
+            {"mark": {"type": "rect", "cornerRadius": 3}, "encoding": {"color": fill, "opacity": opacity}},
+            {"mark": {"type": "text", "color": _INK}, "encoding": {"text": {"field": "rows"}}},
+        ],
+    }
+
+
+def timeline(spans: list[dict[str, Any]], names: list[str]) -> dict[str, Any]:
+    """Rows of each part over time, stacked."""
+    times = "T" in spans[0]["from"] or "-" in spans[0]["from"][1:]
+    values = [
+        {"from": span["from"], "to": span["to"], "part": name, "rows": span[name], "place": place}
+        for span in spans
+        for place, name in enumerate(names)
+    ]
+    kind = "temporal" if times else "quantitative"
+    x = {"field": "from", "type": kind, "bin": "binned", "title": None, "axis": {"tickCount": 8}}
+    if not times:
+        values = [one | {"from": float(one["from"]), "to": float(one["to"])} for one in values]
+    encoding = {
+        "x": x,
+        "x2": {"field": "to"},
+        "y": {"field": "rows", "type": "quantitative", "title": "rows", "stack": "zero", "axis": {"tickCount": 4}},
+        "color": {"field": "part", "type": "nominal", "sort": None, "scale": {"domain": names, "range": list(_PARTS)}},
+        "order": {"field": "place", "type": "quantitative"},
+    }
+    mark = {"type": "bar", "orient": "vertical", "binSpacing": 1}
+    return {"width": 760, "height": 130, "data": {"values": values}, "mark": mark, "encoding": encoding}
 
 
 def bars(rows: list[tuple[str, float, bool]], title: str) -> dict[str, Any]:
@@ -143,8 +218,8 @@ def thresholds(rows: list[dict[str, float]], chosen: float | None) -> dict[str, 
     return {"layer": layers}
 
 
-def _line(values: list[dict[str, float]], colour: str, width: float) -> dict[str, Any]:
-    mark = {"type": "line", "color": colour, "strokeWidth": width}
+def _line(values: list[dict[str, float]], colour: str, width: float, dashed: bool = False) -> dict[str, Any]:
+    mark = {"type": "line", "color": colour, "strokeWidth": width, "strokeDash": [6, 4] if dashed else [1, 0]}
     numbered = [{**value, "i": at} for at, value in enumerate(values)]  # drawn in their order, not by x
     return {"data": {"values": numbered}, "mark": mark, "encoding": {"order": {"field": "i", "type": "quantitative"}}}
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from millrace.report.page import number
+from millrace.report.words import number
 
 
 def stages(document: dict[str, Any]) -> list[dict[str, Any]]:

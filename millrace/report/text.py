@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from millrace.report.page import number, promotion, verdicts
+from millrace.report.page import promotion, verdicts
+from millrace.report.words import number
 
 _STANDS = {True: "", False: "  refused", None: "  not decided"}
 

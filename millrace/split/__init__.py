@@ -2,5 +2,6 @@
 
 from millrace.split.divide import Parts, divide
 from millrace.split.folds import Fold, folds, inner_folds
+from millrace.split.timeline import timeline
 
-__all__ = ["Fold", "Parts", "divide", "folds", "inner_folds"]
+__all__ = ["Fold", "Parts", "divide", "folds", "inner_folds", "timeline"]

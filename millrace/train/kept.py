@@ -30,15 +30,14 @@ def anew(kind: type[T], made_of: Any, make: Callable[[], T]) -> T:
 
 class Outcome(Struct, frozen=True):
     """What became of a trial: the member with the settings that it ended with, its predictions of the judging rows and
-    their judgement, or `pruned`; `reports` are the costs that it told on the way, by step."""
+    their judgement (none of both where it was given up); `reports` are the costs that it told on the way, by step."""
 
     member: Member
     seconds: float
     reports: list[tuple[int, float]]
-    pruned: bool = True
     scores: npt.NDArray[np.float64] | None = None
-    value: float = float("nan")
-    cost: float = float("inf")
+    value: float = 0.0
+    cost: float = 0.0
 
 
 class Matrices(Struct, frozen=True):

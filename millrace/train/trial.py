@@ -77,7 +77,7 @@ class Trials:
         reports: list[tuple[int, float]] = []
 
         def tell(step: int, cost: float) -> bool:
-            reports.append((step, cost))
+            reports.append((step, float(cost)))
             return give_up is not None and give_up(step, cost)
 
         def make() -> Outcome:
@@ -88,7 +88,7 @@ class Trials:
                 return Outcome(member, time.perf_counter() - begin, reports)
             y, weight = self.rows.y[self.plan.rows], self.rows.weight_of(self.plan.rows)
             value, cost = self.judge.value(y, scores, weight), self.judge.cost(y, scores, weight)
-            return Outcome(settled, time.perf_counter() - begin, reports, False, scores, value, cost)
+            return Outcome(settled, time.perf_counter() - begin, reports, scores, value, cost)
 
         models = self.rows.system.models
         made_of = ["trial", member, models.negatives, models.class_weight, models.search.seconds]

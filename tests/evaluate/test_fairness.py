@@ -48,10 +48,10 @@ def test_a_plain_loop_says_the_same(seed: int, weighed: bool, cut: float) -> Non
 def test_values_and_classes() -> None:
     chance = np.random.default_rng(5)
     age, y = pl.Series("age", chance.integers(20, 60, 400)), chance.normal(size=400)
-    off = np.where(age.to_numpy() > 40, 0.5, -0.5)
-    found = treatment(age.to_frame(), "regression", y, y + off, None, 0.5)[0]
+    off: Any = np.where(age.to_numpy() > 40, 0.5, -0.5)
+    found = treatment(age.to_frame(), "regression", y, np.asarray(y + off), None, 0.5)[0]
     assert len(found["groups"]) == 4, "numbers by quarters"
     assert found["gaps"]["mean_error"] == pytest.approx(1.0) and found["gaps"]["mean_absolute_error"] < 1e-9
     scores = np.eye(3)[np.zeros(400, dtype=int)]
-    found = treatment(age.to_frame(), "multiclass", np.arange(400) % 3.0, scores, None, 0.5)[0]
+    found = treatment(age.to_frame(), "multiclass", np.asarray(np.arange(400) % 3, np.float64), scores, None, 0.5)[0]
     assert sum(one["rows"] * one["accuracy"] for one in found["groups"]) == pytest.approx(134)

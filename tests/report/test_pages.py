@@ -18,7 +18,7 @@ class _Links(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         for name, value in attrs:
-            if name in ("src", "href") and value and not value.startswith("data:"):
+            if name in ("src", "href") and value and not value.startswith(("data:", "#")):
                 self.fetched.append(value)
 
 

@@ -1,0 +1,38 @@
+"""How parts lie in time, against a plain count."""
+
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from millrace.spec import Data, Split
+from millrace.split import divide, timeline
+
+START = datetime(2024, 1, 1)
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_every_row_is_in_one_span_and_part(numbers: bool) -> None:
+    hours = np.random.default_rng(1).integers(0, 2000, 500)
+    at = pl.Series("at", hours) if numbers else pl.Series("at", [START + timedelta(hours=int(hour)) for hour in hours])
+    frame = pl.DataFrame({"at": at, "x": np.arange(500)})
+    split = Split(by="time", gap="0s" if numbers else "40h")
+    parts = divide(frame, split, Data(source="", time="at"), None, 0, 1)
+    spans = timeline(parts, frame["at"])
+    counted = sum(span[name] for span in spans for name in span if name not in ("from", "to"))
+    assert len(spans) == 48 and counted == 500
+    for name in ("train", "validation", "test"):
+        assert sum(span[name] for span in spans) == len(getattr(parts, name))
+    assert (sum(span["left out"] for span in spans) > 0) is not numbers
+    assert all(one["to"] == other["from"] for one, other in zip(spans[:-1], spans[1:], strict=True))
+    first = spans[0]
+    if not numbers:
+        low, high = (datetime.fromisoformat(first[end]) for end in ("from", "to"))
+        assert first["train"] == ((frame["at"] >= low) & (frame["at"] < high)).sum()
+
+
+def test_one_moment_has_no_line() -> None:
+    frame = pl.DataFrame({"at": [START] * 40, "x": np.arange(40)})
+    parts = divide(frame, Split(by="random"), Data(source=""), None, 0, 1)
+    assert timeline(parts, frame["at"]) == []
