@@ -23,7 +23,7 @@ _CONFIG: dict[str, Any] = {
     "view": {"stroke": None},
 }
 COLOURS = {"model": "#2f7ed8", "reference": "#8c8c8c", "rival": "#d97706"}
-_LINES = ("#8c8c8c", "#2f7ed8", "#d97706", "#1a7f4b", "#8b5cf6")
+_LINES = ("#2f7ed8", "#d97706", "#1a7f4b", "#8b5cf6", "#8c8c8c")
 _PARTS = ("#2f7ed8", "#8b5cf6", "#d97706", "#8c8c8c")
 _FAMILIES = ("#2f7ed8", "#d97706", "#8c8c8c")
 

@@ -7,7 +7,7 @@ from typing import Any
 from millrace.report.drawings import confused, drawings, overlaid
 from millrace.report.words import label, number
 
-_CANDIDATES_LISTED = 10
+_CANDIDATES_LISTED = 6
 _THRESHOLDS_LISTED = 12
 
 

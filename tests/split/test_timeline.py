@@ -1,6 +1,7 @@
 """How parts lie in time, against a plain count."""
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -25,7 +26,7 @@ def test_every_row_is_in_one_span_and_part(numbers: bool) -> None:
     for name in ("train", "validation", "test"):
         assert sum(span[name] for span in spans) == len(getattr(parts, name))
     assert (sum(span["left out"] for span in spans) > 0) is not numbers
-    assert all(one["to"] == other["from"] for one, other in zip(spans[:-1], spans[1:], strict=True))
+    assert all(one["to"] == other["from"] for one, other in pairwise(spans))
     first = spans[0]
     if not numbers:
         low, high = (datetime.fromisoformat(first[end]) for end in ("from", "to"))
