@@ -20,15 +20,11 @@ def init(data: str | Path, answers: Answers, folder: Path = Path(), ask: Ask | N
     path = home / "system.yaml"
     if path.exists():
         raise InputError(str(path), "a spec stands there already", "a folder without one", "choose another --dir")
-    missing = spec.Data(source="").missing
-    is_database = tables.is_database(str(data))
-    if is_database:
-        table = tables.typed(str(data), tables.read_query(str(data), answers.query, home), missing)
-    else:
-        table = tables.load(Path(data), None, missing)
+    source, query = _seen_from(home, str(data)), answers.query
+    found = source if tables.is_remote(source) else str(Path(data).absolute())
+    table = tables.read_table(found, query, home, spec.Read(), spec.Data(source="").missing)
     if answers.holdout is not None:
-        answers = structs.replace(answers, holdout=_seen_from(home, Path(answers.holdout)))
-    source = str(data) if is_database else _seen_from(home, Path(data))
+        answers = structs.replace(answers, holdout=_seen_from(home, answers.holdout))
     text = spec.commented(spec.interview(table.frame, source, answers, ask))
     with tables.atomic_file(path) as beside:
         beside.write_text(text, encoding="utf-8")
@@ -36,6 +32,9 @@ def init(data: str | Path, answers: Answers, folder: Path = Path(), ask: Ask | N
     return path, text
 
 
-def _seen_from(home: Path, file: Path) -> str:
-    file = file.absolute()
+def _seen_from(home: Path, source: str) -> str:
+    """A path as a spec in `home` names it; an address as it is."""
+    if tables.is_remote(source):
+        return source
+    file = Path(source).absolute()
     return file.relative_to(home).as_posix() if file.is_relative_to(home) else file.as_posix()

@@ -16,6 +16,7 @@ GOLDEN_ROWS = 5
 _IN_BUNDLE = (
     "task", "metric", "metrics", "intervals", "curves", "threshold", "candidates", "winner", "parity", "rows",
     "features", "findings", "gates", "importances", "slices", "fairness",
+    "seconds", "who",
 )  # fmt: skip
 
 
@@ -39,6 +40,7 @@ def describe(
         "task": target.task,
         "target": target.name,
         "classes": target.classes,
+        "who": registry.who(),
         "source": system.data.source,
         "fingerprints": fingerprints,
         "spec_hash": spec.spec_hash(system),

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import numpy as np
@@ -75,6 +76,28 @@ def write_system(
     text = SPEC.format(name=task, target=target, others=others, family=family, by=by, encode=encode, time=time)
     (folder / "system.yaml").write_text(text)
     return folder
+
+
+def mlflow_client(folder: Path) -> Any:
+    """MLflow's own client of a system's store."""
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{folder / '.millrace' / 'mlflow.db'}"
+    return MlflowClient(uri, uri)
+
+
+def mlflow_agrees(folder: Path, name: str) -> None:
+    """One run and one version for each bundle, and the champion is the one that readers follow."""
+    found = mlflow_client(folder)
+    paths = (folder / ".millrace" / "bundles").iterdir()
+    bundles = {path.name for path in paths if not path.name.startswith(".")}
+    versions = found.search_model_versions(f"name = '{name}'")
+    assert sorted(one.tags["millrace.bundle"] for one in versions) == sorted(bundles)
+    live = millrace.open(f"{name}@champion", folder).version
+    champion = found.get_model_version_by_alias(name, "champion")
+    assert champion.tags["millrace.bundle"] == f"{name}-{live:06d}"
+    experiment = found.get_experiment_by_name(name).experiment_id
+    assert {run.info.run_name for run in found.search_runs([experiment])} == bundles
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -21,7 +21,7 @@ from millrace import flow, registry, train
 from millrace.bundle import read_aliases
 from millrace.cache import Cache, name_of, sums_of
 from millrace.models import FAMILIES
-from tests.conftest import make_table, write_system
+from tests.conftest import make_table, mlflow_agrees, write_system
 
 
 class Kept(Struct, frozen=True):
@@ -239,6 +239,7 @@ def killed_runs(folder: Path, times: int) -> None:
         live = [one.version for one in millrace.history("binary", folder) if one.action != "refuse"][-1]
         assert read_aliases(folder / ".millrace", "binary") == {"champion": live}
         assert millrace.open("binary@champion", folder).version == live
+        mlflow_agrees(folder, "binary")
     run = millrace.run(millrace.load(folder))
     assert run.document["promoted"] and json.loads((run.report.parent / "run.json").read_text())["model"]
 

@@ -1,6 +1,6 @@
 """What is live and why: gates, promotion, rollback, and the record of every decision."""
 
-from millrace.registry.decide import decide, decided, history, promote, rollback
+from millrace.registry.decide import decide, decided, history, promote, rollback, who
 from millrace.registry.gates import Result, fairness, judge, latency, parity, throughput, told
 from millrace.registry.journal import Decision
 from millrace.registry.mirror import mirror
@@ -30,4 +30,5 @@ __all__ = [
     "rollback",
     "throughput",
     "told",
+    "who",
 ]

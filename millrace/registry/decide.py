@@ -1,11 +1,12 @@
 """Moving an alias: by the gates of a run, or by a person; always recorded, always one at a time."""
 
 import getpass
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from millrace.bundle import ALIASES, Alias, BundleName, find_bundle, open_bundle
-from millrace.errors import InputError, nearest
+from millrace.errors import InputError, WorkError, nearest
 from millrace.registry.gates import Result, told
 from millrace.registry.journal import Decision, locked_journal
 from millrace.registry.mirror import mirror
@@ -24,7 +25,7 @@ def decide(workspace: Path, name: str, version: int, results: list[Result], cham
             return None
         decision = Decision(
             action="refuse" if failed else "promote", version=version, alias="champion", before=champion,
-            at=_now(), by="gates", who=_who(), why=why, evidence=told(results),
+            at=_now(), by="gates", who=who(), why=why, evidence=told(results),
         )  # fmt: skip
         journal.append(decision)
     return decision
@@ -53,7 +54,7 @@ def promote(model: str, alias: str = "champion", why: str = "", folder: str | Pa
         checked = _alias(alias)
         decision = Decision(
             action="promote", version=version, alias=checked, before=journal.aliases.get(checked), at=_now(),
-            by="person", who=_who(), why=why, evidence=bundle.evaluation.get("gates", []),
+            by="person", who=who(), why=why, evidence=bundle.evaluation.get("gates", []),
         )  # fmt: skip
         journal.append(decision)
     mirror(workspace, name)
@@ -72,7 +73,7 @@ def rollback(name: str, alias: str = "champion", why: str = "", folder: str | Pa
         open_bundle(workspace / "bundles" / BundleName(name, version).folder)
         decision = Decision(
             action="rollback", version=version, alias=checked, before=journal.aliases.get(checked), at=_now(),
-            by="person", who=_who(), why=why,
+            by="person", who=who(), why=why,
         )  # fmt: skip
         journal.append(decision)
     mirror(workspace, name)
@@ -81,8 +82,12 @@ def rollback(name: str, alias: str = "champion", why: str = "", folder: str | Pa
 
 def history(name: str, folder: str | Path = ".") -> list[Decision]:
     """Every decision of a system, the oldest first; raises `InputError` where it has none."""
-    with locked_journal(_workspace(name, folder), name) as journal:
-        return journal.decisions
+    workspace = _workspace(name, folder)
+    with locked_journal(workspace, name) as journal:
+        decisions = journal.decisions
+    with suppress(WorkError):  # the record can be read while MLflow is away
+        mirror(workspace, name)
+    return decisions
 
 
 def _workspace(name: str, folder: str | Path) -> Path:
@@ -105,7 +110,8 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _who() -> str:
+def who() -> str:
+    """The account that the work is done under."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # an account without a name, as in some containers

@@ -1,9 +1,10 @@
 """Rows in and out: reading, types, schema, fingerprint, writing. Everything goes through Polars."""
 
-from millrace.tables.database import is_database, read_query
+from millrace.tables.database import is_database
+from millrace.tables.remote import is_remote
 from millrace.tables.scan import FORMATS, Scan, scan, unreadable
 from millrace.tables.schema import Column, Dtype, Schema, conform, dtype_of
-from millrace.tables.sources import Sources, files_of, has_server, read_sources
+from millrace.tables.sources import Sources, files_of, has_server, read_sources, read_table
 from millrace.tables.table import Table, load, typed
 from millrace.tables.weights import weights_of
 from millrace.tables.write import atomic_file, atomic_folder, settle, sink
@@ -23,9 +24,10 @@ __all__ = [
     "files_of",
     "has_server",
     "is_database",
+    "is_remote",
     "load",
-    "read_query",
     "read_sources",
+    "read_table",
     "scan",
     "settle",
     "sink",

@@ -6,8 +6,9 @@ import polars as pl
 from msgspec import Struct
 
 from millrace.errors import Finding, InputError, nearest
-from millrace.spec import System
+from millrace.spec import Read, System
 from millrace.tables.database import database_file, is_database, read_query
+from millrace.tables.remote import fetched, is_remote
 from millrace.tables.scan import files_at
 from millrace.tables.schema import Column, conform, dtype_of
 from millrace.tables.table import Table, load, typed
@@ -35,7 +36,7 @@ def files_of(system: System) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for name, source in named.items():
         if source is not None and not is_database(source):
-            found |= {f"{name} {file.name}": file for file in files_at(system.root / source)}
+            found |= {f"{name} {file.name}": file for file in files_at(_place(source, system.root))}
         elif source is not None and (file := database_file(source, system.root)) is not None:
             found[name] = file
     return found
@@ -47,12 +48,25 @@ def has_server(system: System) -> bool:
     return any(is_database(source) and database_file(source, system.root) is None for source in sources)
 
 
-def _read(system: System, source: str, query: str | None) -> Table:
+def read_table(source: str, query: str | None, root: Path, read: Read, missing: list[str]) -> Table:
+    """A table wherever it is: a path (relative ones start from `root`), a URL, or a database with a query.
+
+    Raises `InputError` where it cannot be read.
+    """
     if is_database(source):
-        return typed(source, read_query(source, query, system.root), system.data.missing)
+        return typed(source, read_query(source, query, root), missing)
     if query is not None:
         raise InputError("data.query", f"beside the file {source}", "a database such as sqlite:///shop.db")
-    return load(system.root / source, system.data.read, system.data.missing)
+    return load(_place(source, root), read, missing)
+
+
+def _place(source: str, root: Path) -> Path:
+    """Where the files of a source stand; a URL's are fetched."""
+    return fetched(source, root) if is_remote(source) else root / source
+
+
+def _read(system: System, source: str, query: str | None) -> Table:
+    return read_table(source, query, system.root, system.data.read, system.data.missing)
 
 
 def read_sources(system: System) -> Sources:
@@ -79,7 +93,7 @@ def read_sources(system: System) -> Sources:
     frame = _with_target(frame, target, data.source, findings)
     held = 0
     if data.holdout is not None:
-        holdout = load(system.root / data.holdout, data.read, data.missing)
+        holdout = _read(system, data.holdout, None)
         fingerprints["holdout"] = holdout.fingerprint
         columns = [
             Column(

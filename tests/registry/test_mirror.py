@@ -5,14 +5,13 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 
 import millrace
 from millrace.errors import WorkError
-from tests.conftest import write_system
+from tests.conftest import mlflow_agrees, mlflow_client, write_system
 
 NAME = "regression"
 
@@ -22,30 +21,10 @@ def folder(tmp_path: Path) -> Path:
     return write_system(tmp_path / "system", NAME, "linear", rows=200)
 
 
-def client(folder: Path) -> Any:
-    from mlflow import MlflowClient
-
-    uri = f"sqlite:///{folder / '.millrace' / 'mlflow.db'}"
-    return MlflowClient(uri, uri)
-
-
-def agrees(folder: Path) -> None:
-    """One version for each bundle, and the aliases are those that readers follow."""
-    found = client(folder)
-    bundles = {path.name for path in (folder / ".millrace" / "bundles").iterdir()}
-    versions = found.search_model_versions(f"name = '{NAME}'")
-    assert sorted(one.tags["millrace.bundle"] for one in versions) == sorted(bundles)
-    live = millrace.open(f"{NAME}@champion", folder).version
-    champion = found.get_model_version_by_alias(NAME, "champion")
-    assert champion.tags["millrace.bundle"] == f"{NAME}-{live:06d}"
-    experiment = found.get_experiment_by_name(NAME).experiment_id
-    assert {run.info.run_name for run in found.search_runs([experiment])} == bundles
-
-
 def test_a_run_is_told_whole(folder: Path) -> None:
     run = millrace.run(millrace.load(folder))
-    agrees(folder)
-    found = client(folder)
+    mlflow_agrees(folder, NAME)
+    found = mlflow_client(folder)
     version = found.get_model_version_by_alias(NAME, "champion")
     assert Path(version.source) == run.bundle
     told = found.get_run(version.run_id)
@@ -56,13 +35,14 @@ def test_a_run_is_told_whole(folder: Path) -> None:
     assert [one.value for one in tried] == pytest.approx([one["value"] for one in run.document["candidates"]])
     assert told.data.params["goal.target"] == "amount" and told.data.params["split.test"] == "0.15"
     assert told.data.tags["millrace.data.source"] == run.document["fingerprints"]["source"]
-    assert told.info.status == "FINISHED" and told.info.end_time >= told.info.start_time
+    assert told.data.tags["mlflow.user"] == millrace.history(NAME, folder)[0].who
+    assert told.info.status == "FINISHED" and told.info.end_time > told.info.start_time
     assert {file.path for file in found.list_artifacts(version.run_id)} == {
         "card.html", "evaluation.json", "system.yaml",
     }  # fmt: skip
     millrace.run(millrace.load(folder), fresh=True)
     millrace.rollback(NAME, folder=folder)
-    agrees(folder)
+    mlflow_agrees(folder, NAME)
 
 
 @pytest.mark.parametrize("lost", ["registry/regression.mlflow.json", "mlflow.db"])
@@ -70,7 +50,7 @@ def test_what_was_lost_is_told_again_once(folder: Path, lost: str) -> None:
     millrace.run(millrace.load(folder))
     (folder / ".millrace" / lost).unlink()
     millrace.promote(f"{NAME}@1", folder=folder)
-    agrees(folder)
+    mlflow_agrees(folder, NAME)
 
 
 def test_a_run_that_was_cut_off_is_told_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +65,7 @@ def test_a_run_that_was_cut_off_is_told_again(folder: Path, monkeypatch: pytest.
             millrace.run(millrace.load(folder), fresh=True)
         monkeypatch.undo()
     millrace.promote(f"{NAME}@1", folder=folder)
-    agrees(folder)
+    mlflow_agrees(folder, NAME)
 
 
 def test_a_store_that_refuses_is_one_clear_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +76,7 @@ def test_a_store_that_refuses_is_one_clear_error(folder: Path, monkeypatch: pyte
     assert millrace.history(NAME, folder)[-1].action == "promote" and run.bundle.is_dir()
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     millrace.promote(f"{NAME}@1", folder=folder)
-    agrees(folder)
+    mlflow_agrees(folder, NAME)
 
 
 def test_another_store_gets_the_bundles_uploaded(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,8 @@ import pytest
 import millrace
 from millrace.errors import InputError
 from millrace.spec import Answers
-from millrace.tables import load, read_query, typed
+from millrace.tables import load, typed
+from millrace.tables.database import read_query
 
 
 def rows(count: int = 300) -> pl.DataFrame:

@@ -1,0 +1,107 @@
+"""Tables behind a URL (`s3://`, `gs://`, `az://`, `https://` and whatever else fsspec knows), fetched once.
+
+A copy is kept in the workspace for each state of the files: what their store says of them (entity tag, version, time,
+size) names it.
+"""
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import msgspec
+
+from millrace.errors import InputError
+from millrace.tables.scan import FORMATS
+from millrace.tables.write import atomic_folder, settle
+
+_STATES = ("ETag", "etag", "md5", "version_id", "LastModified", "last_modified", "mtime", "updated", "created")
+_EXTRAS = {"s3": "s3", "http": "http", "https": "http", "gs": "gcs", "az": "azure", "abfs": "azure"}
+
+
+def is_remote(source: str) -> bool:
+    """Whether a source is a URL.
+
+    >>> is_remote("s3://bucket/rows.parquet"), is_remote("rows.parquet")
+    (True, False)
+    """
+    return "://" in source
+
+
+def fetched(source: str, root: Path) -> Path:
+    """The local copy of a file, or a folder of copies where the URL names a folder or a pattern.
+
+    It is kept below `root`, in the workspace. Credentials come from where the storage's own tools look for them. Raises
+    `InputError` where the URL cannot be read, and for a password in it: it would stand in every bundle.
+    """
+    parts = urlsplit(source)
+    if parts.password:
+        shown = source.replace(f":{parts.password}@", ":…@")
+        raise InputError("data.source", f"a password in {shown}", "an address without one, credentials elsewhere")
+    system, path = _opened(source)
+    try:
+        files = _files(system, path, source)
+        states = [_state(system.info(file)) for file in files]
+        known = hashlib.sha256(msgspec.json.encode([files, states])).hexdigest()[:16]
+        home = root / ".millrace" / "remote"
+        mine = hashlib.sha256(source.encode()).hexdigest()[:16]
+        folder = home / f"{mine}-{known}"
+        if not folder.is_dir():
+            with atomic_folder(home) as beside:
+                for file in files:
+                    system.get_file(file, str(beside / _name(file)))
+                settle(beside, folder)
+            for older in home.glob(f"{mine}-*"):
+                if older != folder:
+                    shutil.rmtree(older, ignore_errors=True)
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(source, "no such file", "a table") from None
+    except Exception as error:  # those of the many stores have no common parent
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        do = "credentials and endpoint come from the environment, as the storage's own tools read them"
+        raise InputError(source, f"cannot be read ({said})", "a table", do) from None
+    return folder / _name(files[0]) if len(files) == 1 else folder
+
+
+def _opened(source: str) -> tuple[Any, str]:
+    kind = source.split("://", maxsplit=1)[0]
+    try:
+        from fsspec.core import url_to_fs
+
+        system, path = url_to_fs(source, use_listings_cache=False) if kind != "memory" else url_to_fs(source)
+    except ImportError:
+        extra = _EXTRAS.get(kind)
+        do = f"pip install 'millrace[{extra}]'" if extra else f"install fsspec and its driver of {kind}://"
+        raise InputError("data.source", f"nothing is installed that reads {kind}://", "its driver", do) from None
+    except ValueError as error:
+        known = "a path, s3://, gs://, az://, https://, sqlite:///, duckdb:/// or postgresql://"
+        raise InputError(source, f"cannot be opened ({error})", known) from None
+    return system, str(path)
+
+
+def _files(system: Any, path: str, source: str) -> list[str]:
+    """The files that a URL stands for, in the order of their names."""
+    ends = tuple(end for group in FORMATS.values() for end in group)
+    if any(sign in path for sign in "*[") and not system.exists(path):
+        found = system.glob(path)
+    elif source.endswith("/") or (not path.lower().endswith(ends) and system.isdir(path)):
+        found = [file for file in system.ls(path, detail=False) if file.lower().endswith(ends)]
+    else:
+        return [path]
+    if not found:
+        raise InputError(source, "no file matches", "at least one table")
+    return sorted(found)
+
+
+def _state(info: dict[str, Any]) -> list[str]:
+    """What tells one state of a file from another; where its store says nothing, no copy is good for long."""
+    said = [f"{name} {info[name]}" for name in _STATES if info.get(name) is not None]
+    return [f"size {info.get('size')}", *(said or [uuid4().hex])]
+
+
+def _name(file: str) -> str:
+    return urlsplit(file).path.rsplit("/", maxsplit=1)[-1] or "table"

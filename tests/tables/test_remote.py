@@ -1,0 +1,131 @@
+"""Tables behind URLs: fsspec's own store in memory here, and a real S3 protocol in an environment of its own."""
+
+import json
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import polars as pl
+import pytest
+
+import millrace
+from millrace.errors import InputError
+from millrace.spec import Answers
+from millrace.tables.remote import fetched
+from tests.conftest import make_table, write_system
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def store() -> Iterator[Any]:
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    yield system
+    system.store.clear()
+
+
+def put(store: Any, name: str, frame: pl.DataFrame) -> None:
+    with store.open(name, "wb") as file:
+        frame.write_parquet(file)
+
+
+def test_a_run_reads_a_url_and_sees_that_it_changed(store: Any, tmp_path: Path) -> None:
+    folder = write_system(tmp_path, "binary", "linear", rows=300)
+    spec = folder / "system.yaml"
+    spec.write_text(spec.read_text().replace("rows.parquet", "memory://shop/rows.parquet"))
+    put(store, "/shop/rows.parquet", make_table(300, 3))
+    (folder / "rows.parquet").rename(folder / "here.parquet")
+    first = millrace.run(millrace.load(folder))
+    assert millrace.run(millrace.load(folder)).document["cached"]
+    put(store, "/shop/rows.parquet", make_table(320, 3))
+    second = millrace.run(millrace.load(folder))
+    assert not second.document["cached"]
+    assert first.document["fingerprints"] != second.document["fingerprints"]
+    assert len([one for one in (folder / ".millrace/remote").iterdir() if not one.name.startswith(".")]) == 1
+
+
+def test_patterns_and_folders(store: Any, tmp_path: Path) -> None:
+    parts = [make_table(30, 1), make_table(20, 2)]
+    for at, part in enumerate(parts):
+        put(store, f"/lake/day={at}.parquet", part)
+    store.pipe("/lake/readme.md", b"no table")
+    for url in ("memory://lake/*.parquet", "memory://lake/", "memory://lake"):
+        found = fetched(url, tmp_path)
+        assert sorted(file.name for file in found.iterdir()) == ["day=0.parquet", "day=1.parquet"]
+    whole = millrace.init("memory://lake/*.parquet", Answers(target="label", name="lake"), tmp_path)[0]
+    assert millrace.load(whole).data.source == "memory://lake/*.parquet"
+
+
+def test_csv_in_another_dialect(store: Any, tmp_path: Path) -> None:
+    store.pipe("/t/rows.csv", "a;b;y\n1,5;é;0\n2,5;ü;1\n".encode("latin-1") * 1)
+    path, _ = millrace.init("memory://t/rows.csv", Answers(target="y"), tmp_path)
+    assert millrace.load(path).name == "rows"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("memory://none/rows.parquet", "no such file"),
+        ("memory://none/*.parquet", "no file matches"),
+        ("nosuch://bucket/rows.parquet", "expected a path, s3://"),
+        ("s3://me:secret@bucket/rows.parquet", "a password in s3://me:…@bucket"),
+        ("mysql://host/db", "expected a path, s3://"),
+        ("https://127.0.0.1:9/rows.csv", "pip install 'millrace[http]'"),
+    ],
+)
+def test_what_cannot_be_read_is_one_error(store: Any, tmp_path: Path, url: str, words: str) -> None:
+    if "pip install" in words and "aiohttp" in sys.modules:
+        pytest.skip("the driver is installed")
+    with pytest.raises(InputError) as error:
+        fetched(url, tmp_path)
+    assert words in str(error.value) and "secret" not in str(error.value)
+    assert not (tmp_path / ".millrace").exists() or not list((tmp_path / ".millrace" / "remote").iterdir())
+
+
+S3 = """
+import json, os, sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+server.start()
+host, port = server.get_host_and_port()
+os.environ |= {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b",
+               "AWS_DEFAULT_REGION": "us-east-1"}
+import boto3, millrace
+from pathlib import Path
+client = boto3.client("s3")
+client.create_bucket(Bucket="shop")
+for part in sorted(Path(sys.argv[1]).glob("*.parquet")):
+    client.upload_file(str(part), "shop", f"days/{part.name}")
+run = millrace.run(millrace.load(sys.argv[2]))
+again = millrace.run(millrace.load(sys.argv[2]))
+print(json.dumps({"rows": run.document["rows"], "cached": again.document["cached"]}))
+server.stop()
+"""
+
+
+@pytest.mark.slow
+def test_a_bucket_of_s3(tmp_path: Path) -> None:
+    """s3fs against a server that speaks S3's protocol, both in an environment of their own."""
+    home = ROOT / "build" / "peers" / "s3"
+    python = home / "bin" / "python"
+    if not python.exists():
+        venv.create(home, with_pip=True)
+        for needed in (["-e", f"{ROOT}[s3]"], ["moto[server]==5.2.5"]):  # s3fs first: both pin the same library
+            subprocess.run([python, "-m", "pip", "install", "--quiet", *needed], check=True)
+    folder = write_system(tmp_path / "system", "binary", "linear", rows=300)
+    days = tmp_path / "days"
+    days.mkdir()
+    for at in range(3):
+        make_table(300, 3)[at * 100 : at * 100 + 100].write_parquet(days / f"{at}.parquet")
+    spec = folder / "system.yaml"
+    spec.write_text(spec.read_text().replace("rows.parquet", "s3://shop/days/*.parquet"))
+    (tmp_path / "s3.py").write_text(S3)
+    done = subprocess.run([python, tmp_path / "s3.py", days, folder], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert sum(told["rows"][part] for part in ("train", "validation", "test", "purged")) == 300 and told["cached"]
