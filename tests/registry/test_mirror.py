@@ -1,11 +1,15 @@
 """MLflow shows what is so: runs, metrics, parameters, versions, aliases; and catches up after a kill."""
 
 import os
+import signal
+import socket
 import subprocess
-import sys
+import time
 import venv
 from pathlib import Path
+from urllib.request import urlopen
 
+import msgspec
 import polars as pl
 import pytest
 
@@ -103,29 +107,82 @@ model.predict(rows).to_parquet(sys.argv[3])
 graph = mlflow.onnx.load_model("models:/regression@champion")
 print([entry.name for entry in graph.graph.input])
 """
+ROOT = Path(__file__).parent.parent.parent
 
 
-@pytest.mark.slow
-def test_mlflow_loads_the_champion(folder: Path, tmp_path: Path) -> None:
-    """In an environment of its own, with the whole of MLflow."""
-    run = millrace.run(millrace.load(folder))
-    home = Path(__file__).parent.parent.parent / "build" / "peers" / "mlflow"
-    python = home / "bin" / "python"
-    if not python.exists():
-        venv.create(home, with_pip=True)
-        root = Path(__file__).parent.parent.parent
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "mlflow==3.17.2", "-e", root], check=True)
-    rows, answers = tmp_path / "rows.parquet", tmp_path / "answers.parquet"
+@pytest.fixture(scope="module")
+def mlflow_home() -> Path:
+    """An environment of its own with the whole of MLflow."""
+    home = ROOT / "build" / "peers" / "mlflow" / "bin"
+    if not (home / "python").exists():
+        venv.create(home.parent, with_pip=True)
+        subprocess.run([home / "python", "-m", "pip", "install", "--quiet", "mlflow==3.17.2", "-e", ROOT], check=True)
+    return home
+
+
+def loads(home: Path, uri: str, run: millrace.Run, folder: Path) -> None:
+    """MLflow's own loaders predict what the bundle says."""
+    rows, answers, script = folder / "rows.parquet", folder / "answers.parquet", folder / "load.py"
     holdout = pl.read_parquet(run.bundle / "holdout.parquet")
     holdout.drop("prediction").write_parquet(rows)
-    uri = f"sqlite:///{folder / '.millrace' / 'mlflow.db'}"
-    script = tmp_path / "load.py"
     script.write_text(LOAD)
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
-        [python, script, uri, rows, answers], capture_output=True, text=True, env=environment, check=False
+        [home / "python", script, uri, rows, answers], capture_output=True, text=True, env=plain(), check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert pl.read_parquet(answers)["prediction"].to_list() == pytest.approx(holdout["prediction"].to_list())
     assert "numbers" in done.stdout
-    assert sys.executable != str(python)
+
+
+def plain() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+@pytest.mark.slow
+def test_mlflow_loads_the_champion(mlflow_home: Path, folder: Path, tmp_path: Path) -> None:
+    run = millrace.run(millrace.load(folder))
+    loads(mlflow_home, f"sqlite:///{folder / '.millrace' / 'mlflow.db'}", run, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_server_gets_the_bundle_itself(
+    mlflow_home: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real `mlflow server`: what it knows outlives the workspace, for no local path was registered."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    uri = f"http://127.0.0.1:{port}"
+    store = [
+        "--backend-store-uri",
+        f"sqlite:///{tmp_path / 'server.db'}",
+        "--artifacts-destination",
+        tmp_path / "files",
+    ]
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(
+            [mlflow_home / "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), *store],
+            env=plain() | {"PATH": f"{mlflow_home}:{os.environ['PATH']}"}, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+        try:
+            deadline = time.monotonic() + 120
+            while time.monotonic() < deadline and not answers(f"{uri}/health"):
+                time.sleep(0.5)
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+            run = millrace.run(millrace.load(folder))
+            assert run.document["promoted"] and not (folder / ".millrace" / "mlflow.db").exists()
+            bundle = tmp_path / "bundle"
+            run.bundle.rename(bundle)
+            moved = msgspec.structs.replace(run, bundle=bundle)
+            loads(mlflow_home, uri, moved, tmp_path)
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(30)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
