@@ -157,12 +157,13 @@ def test_a_server_gets_the_bundle_itself(
         "--backend-store-uri",
         f"sqlite:///{tmp_path / 'server.db'}",
         "--artifacts-destination",
-        tmp_path / "files",
+        str(tmp_path / "files"),
     ]
     with (tmp_path / "log").open("w") as log:
         server = subprocess.Popen(
             [mlflow_home / "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), *store],
-            env=plain() | {"PATH": f"{mlflow_home}:{os.environ['PATH']}"}, stdout=log, stderr=log, start_new_session=True,
+            env=plain() | {"PATH": f"{mlflow_home}:{os.environ['PATH']}"},
+            stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
         try:
             deadline = time.monotonic() + 120
