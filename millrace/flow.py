@@ -152,8 +152,9 @@ def _prepare(system: System, step: Steps) -> _Prepared:
 
 
 def _add_windows(system: System, sources: tables.Sources) -> pl.DataFrame:
-    times = {name: table.time for name, table in system.data.events.items()}
-    return events.add_windows(sources.frame, system.features.windows, sources.events, system.data.time, times)
+    return events.add_windows(
+        sources.frame, system.features.windows, sources.events, system.data.time, system.data.events
+    )
 
 
 def _resolve(system: System, frame: pl.DataFrame) -> tuple[System, dict[str, str]]:

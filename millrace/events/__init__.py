@@ -1,5 +1,5 @@
 """Features over time: what happened before a row, and nothing that happened after."""
 
-from millrace.events.windows import add_windows, window_columns
+from millrace.events.windows import add_windows, keys_of, window_columns
 
-__all__ = ["add_windows", "window_columns"]
+__all__ = ["add_windows", "keys_of", "window_columns"]

@@ -1,14 +1,20 @@
-"""Counting the events of a key before each row, vectorised: no row loop, no event from the future.
+"""Windows before each row, vectorised: exact, no row loop, no event that was not known.
 
 The exact meaning of a window is in `README.md` beside this file.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
-import numpy.typing as npt
 import polars as pl
+from msgspec import Struct
 
 from millrace.errors import InputError, nearest
-from millrace.spec import Window, duration_us
+from millrace.events.aggregates import AGGREGATES, OF_NUMBERS, OF_VALUES, Seen
+from millrace.events.cover import Cover, Integers, Rows
+from millrace.events.history import NEVER, History, history, times_of
+from millrace.events.where import condition
+from millrace.spec import EventTable, Window, duration_us
 
 _HOUR_US = 3600 * 10**6
 _HOPS_US = ((12 * _HOUR_US, 300 * 10**6), (12 * 24 * _HOUR_US, _HOUR_US))
@@ -23,100 +29,122 @@ def window_columns(window: Window) -> list[str]:
     return [f"{window.name}_{over}" for over in window.over]
 
 
+def keys_of(window: Window) -> list[str]:
+    """The columns that name a window's key."""
+    return [window.key] if isinstance(window.key, str) else window.key
+
+
+def hop_us(window: Window, over: str) -> int:
+    """What the left end of a window is a multiple of, in microseconds; 0 where it is exact."""
+    if window.hop is not None:
+        return duration_us(window.hop)
+    span = duration_us(over)
+    return next((hop for most, hop in _HOPS_US if span <= most), 24 * _HOUR_US)
+
+
 def add_windows(
     frame: pl.DataFrame,
     windows: list[Window],
-    events: dict[str, pl.DataFrame],
+    events: Mapping[str, pl.DataFrame],
     time: str | None,
-    event_time: dict[str, str],
+    tables: Mapping[str, EventTable],
 ) -> pl.DataFrame:
     """Appends the columns of every window to the rows.
 
-    Parameters: `frame` with the rows' `time` and key columns; `events`, the event tables by name; `event_time`, the
-    time column of each. Raises `InputError` naming the window and what it misses.
+    Parameters: `frame` with the rows' `time` and key columns; `events`, the event tables by name, and what `tables`
+    says of their columns. Raises `InputError` naming the window and what it misses.
     """
+    made: list[pl.Series] = []
+    known: dict[str, History] = {}
+    sights: dict[tuple[str, ...], _Sight] = {}
     for window in windows:
         where = f"features.windows {window.name!r}"
         if window.events not in events:
-            known = list(events)
-            raise InputError(
-                where,
-                f"no events {window.events!r}",
-                f"one of data.events: {', '.join(known)}",
-                nearest(window.events, known),
-            )
-        table, at = events[window.events], event_time[window.events]
+            told = f"one of data.events: {', '.join(events)}"
+            raise InputError(where, f"no events {window.events!r}", told, nearest(window.events, list(events)))
         if time is None:
             raise InputError(where, "data.time is not set", "the column with the time of each row")
-        for label, rows, column in (
-            ("the rows", frame, window.key),
-            (f"events {window.events!r}", table, window.key),
-            (f"events {window.events!r}", table, at),
-        ):
-            if column not in rows.columns:
-                raise InputError(
-                    where,
-                    f"no column {column!r} in {label}",
-                    "one of: " + ", ".join(rows.columns),
-                    nearest(column, rows.columns),
-                )
-        row_codes, event_codes = _key_codes(frame[window.key], table[window.key])
-        row_times = _times(frame[time], where, "the rows")
-        event_times = _times(table[at], where, f"events {window.events!r}")
-        taken = [name for name in window_columns(window) if name in frame.columns]
-        if taken:
-            raise InputError(where, f"the table has a column {taken[0]!r} already", "another window name")
-        counts = [
-            pl.Series(name, count_before(row_codes, row_times, event_codes, event_times, over, window.hop))
-            for name, over in zip(window_columns(window), window.over, strict=True)
-        ]
-        frame = frame.with_columns(counts)
-    return frame
+        _check(window, frame, events[window.events], where)
+        if window.events not in known:
+            table = tables[window.events]
+            known[window.events] = history(events[window.events], table, f"data.events.{window.events}")
+        keys = keys_of(window)
+        if (name := (window.events, *keys)) not in sights:
+            rows = Rows(frame.select(keys), times_of(frame[time], where))
+            sights[name] = _sight(known[window.events], rows, frame.select(keys))
+        made += _columns(window, known[window.events], sights[name], where)
+    return frame.with_columns(made)
 
 
-Times = npt.NDArray[np.int64]
+class _Sight(Struct, frozen=True):
+    """The events that some row could see, were windows endless: their numbers, the codes of their keys, the place and
+    the time of the first row that does."""
+
+    rows: Rows
+    events: Integers
+    codes: Integers
+    first: Integers
+    first_time: Integers
 
 
-def count_before(
-    row_codes: Times, row_times: Times, event_codes: Times, event_times: Times, over: str, hop: str | None
-) -> Times:
-    """Counts, for each row, the events of its code in the window before it.
+def _sight(found: History, rows: Rows, keys: pl.DataFrame) -> _Sight:
+    same_type = (pl.col(name).cast(dtype, strict=False) for name, dtype in keys.schema.items())
+    codes = rows.codes(found.frame.select(same_type))
+    some = np.flatnonzero((codes >= 0) & found.alive)
+    codes = codes[some]
+    first = rows.first_at(codes, found.known[some])
+    first_time = rows.time_at(first, codes, NEVER)
+    seen = first_time < found.replaced[some]
+    return _Sight(rows, some[seen], codes[seen], first[seen], first_time[seen])
 
-    Parameters: codes name keys (negative: no key), times are microseconds; `(N,)` for rows, `(M,)` for events.
-    Events are sorted once by key and time; the two ends of each window are then found by bisection within the key.
 
-    >>> count_before(np.array([0, 0]), np.array([10, 20]), np.array([0, 0, 1]), np.array([10, 15, 12]), "all", None)
-    array([0, 2])
-    """
-    order = np.lexsort((event_times, event_codes))
-    codes, times = event_codes[order], event_times[order]
-    moments = np.unique(times)  # ranks of times, so that key and time fit one sortable integer
-    ranked = codes * (len(moments) + 1) + np.searchsorted(moments, times)
+def _columns(window: Window, found: History, sight: _Sight, where: str) -> list[pl.Series]:
+    """The columns of one window for rows in the order in which they were given."""
+    rows, frame = sight.rows, found.frame
+    holds = np.ones(frame.height, bool)
+    if window.where is not None:
+        holds = condition(window.where, where, frame.schema).mask(frame).to_numpy()
+    counts = np.ones(frame.height, bool) if window.aggregate == "rate" else holds
+    if window.aggregate in OF_VALUES:
+        counts = counts & frame[window.of or ""].is_not_null().to_numpy()
+    columns = []
+    for name, over in zip(window_columns(window), window.over, strict=True):
+        leaves = np.minimum(_exit(found.time[sight.events], over, window), found.replaced[sight.events])
+        # An event that the first row which could see it does see covers that row at least, the others none.
+        seen = (sight.first_time < leaves) & counts[sight.events]
+        last = rows.first_at(sight.codes[seen], leaves[seen])
+        cover = Cover(sight.events[seen], sight.first[seen], last, rows.count)
+        values = AGGREGATES[window.aggregate](Seen(cover, found, window.of or "", holds, rows.times))
+        columns.append(values.gather(rows.places).alias(name))
+    return columns
 
-    def position(edges: Times) -> Times:
-        return np.searchsorted(ranked, row_codes * (len(moments) + 1) + np.searchsorted(moments, edges))
 
+def _exit(time: Integers, over: str, window: Window) -> Integers:
+    """From when rows see an event no longer: the first `t` with `floor((t - over) / hop) * hop > time`."""
     if over == "all":
-        start = np.searchsorted(codes, row_codes)
-    else:
-        span = duration_us(over)
-        step = duration_us(hop) if hop is not None else next((h for most, h in _HOPS_US if span <= most), 24 * _HOUR_US)
-        left = row_times - span
-        start = position(left // step * step if step else left)
-    return np.where(row_codes >= 0, position(row_times) - start, 0)
+        return np.full(len(time), NEVER)
+    span, hop = duration_us(over), hop_us(window, over)
+    return (time // hop + 1) * hop + span if hop else time + span + 1
 
 
-def _key_codes(rows: pl.Series, events: pl.Series) -> tuple[Times, Times]:
-    """One code per key over both tables; a missing key of a row is -1, of an event a code that no row has."""
-    keys = pl.concat([rows.cast(pl.String), events.cast(pl.String)])
-    codes = keys.rank("dense").cast(pl.Int64)
-    return codes.head(len(rows)).fill_null(-1).to_numpy(), codes.tail(len(events)).fill_null(0).to_numpy()
-
-
-def _times(column: pl.Series, where: str, label: str) -> Times:
-    if not column.dtype.is_temporal():
-        raise InputError(where, f"{label}: {column.name!r} is no column of times", "ISO 8601 times")
-    if column.null_count():
-        row = int(column.is_null().arg_max() or 0)
-        raise InputError(where, f"{label}: row {row + 1} has no {column.name!r}", "a time in every row")
-    return column.cast(pl.Datetime("us")).to_physical().to_numpy()
+def _check(window: Window, frame: pl.DataFrame, table: pl.DataFrame, where: str) -> None:
+    aggregate, of = window.aggregate, window.of
+    for label, rows in (("the rows", frame), (f"events {window.events!r}", table)):
+        for column in keys_of(window):
+            if column not in rows.columns:
+                known = "one of: " + ", ".join(rows.columns)
+                raise InputError(where, f"no column {column!r} in {label}", known, nearest(column, rows.columns))
+    if (of is None) == (aggregate in OF_VALUES):
+        said = "no `of`" if of is None else f"of {of!r}"
+        raise InputError(where, f"{said} with aggregate {aggregate}", f"one with {', '.join(OF_VALUES)} alone")
+    if of is not None and of not in table.columns:
+        known = "one of: " + ", ".join(table.columns)
+        raise InputError(where, f"no column {of!r} in events {window.events!r}", known, nearest(of, table.columns))
+    dtype = pl.Float64() if of is None else table[of].dtype
+    if aggregate in OF_NUMBERS and not (dtype.is_numeric() or dtype == pl.Boolean):
+        raise InputError(where, f"{aggregate} of {of!r}, which holds {dtype}", "a column of numbers")
+    if aggregate == "rate" and window.where is None:
+        raise InputError(where, "a rate without `where`", "a condition: the rate is of the events for which it holds")
+    taken_names = [name for name in window_columns(window) if name in frame.columns]
+    if taken_names:
+        raise InputError(where, f"the table has a column {taken_names[0]!r} already", "another window name")

@@ -93,11 +93,19 @@ class Read(_Node, frozen=True):
 
 
 class EventTable(_Node, frozen=True):
-    """A table of things that happened; each row has a time. `query` beside a database."""
+    """A table of things that happened; each row has a time. `query` beside a database.
+
+    An event counts from when it was known: by the column `available`, or a `delay` after its time. Rows of one `id` are
+    versions of one event, of which the latest that was known counts; a version that is true in `deleted` ends it.
+    """
 
     source: str
     time: str
     query: str | None = None
+    id: str | None = None
+    available: str | None = None
+    delay: Duration | None = None
+    deleted: str | None = None
 
 
 class Data(_Node, frozen=True):
@@ -135,12 +143,19 @@ class ColumnSpec(_Node, frozen=True):
 
 
 class Window(_Node, frozen=True):
-    """Counts the events of one key in the time before a row: a column `NAME_OVER` for each span in `over`."""
+    """What the events of a key in the time before a row amount to: a column `NAME_OVER` for each span in `over`.
+
+    `key` is a column, or several, of rows and events. The `aggregate` is `of` a column (sum, mean, min, max, last,
+    distinct) or of the events themselves (count, since: seconds since the latest, rate: the share for which `where`
+    holds); `where` picks events, such as `kind == 'buy' and price > 10`. See `events/README.md` for the exact meaning.
+    """
 
     name: Identifier
     events: str
-    key: str
-    aggregate: Literal["count"] = "count"
+    key: str | Annotated[list[str], Meta(min_length=1)]
+    aggregate: Literal["count", "sum", "mean", "min", "max", "last", "distinct", "rate", "since"] = "count"
+    of: str | None = None
+    where: str | None = None
     over: list[Span] = field(default_factory=lambda: ["7d"])
     hop: Duration | None = None
 

@@ -1,0 +1,118 @@
+"""What the events that a row sees amount to, by the name of the aggregate. A row that sees nothing counts and sums 0;
+the rest is missing then."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from msgspec import Struct
+
+from millrace.events.cover import LEAST, Cover
+from millrace.events.history import History
+
+Mask = npt.NDArray[np.bool_]
+Times = npt.NDArray[np.int64]
+US_PER_S = 1_000_000
+
+
+class Seen(Struct, frozen=True):
+    """What rows see: which events (`cover`) of a history, the column that is aggregated, the events for which the
+    condition of a rate holds, and the times of the rows by place."""
+
+    cover: Cover
+    history: History
+    of: str
+    holds: Mask
+    times: Times
+
+    @property
+    def values(self) -> pl.Series:
+        """The column of the events that any row sees `(C,)`."""
+        return self.history.frame[self.of].gather(self.cover.events)
+
+    @property
+    def numbers(self) -> npt.NDArray[np.float64]:
+        """The same as numbers."""
+        return self.values.cast(pl.Float64).to_numpy()
+
+
+def _count(seen: Seen) -> pl.Series:
+    return pl.Series(seen.cover.count())
+
+
+def _sum(seen: Seen) -> pl.Series:
+    return pl.Series(seen.cover.total(seen.numbers))
+
+
+def _mean(seen: Seen) -> pl.Series:
+    return _ratio(seen.cover.total(seen.numbers), seen.cover.count())
+
+
+def _min(seen: Seen) -> pl.Series:
+    return _extreme(seen, -1)
+
+
+def _max(seen: Seen) -> pl.Series:
+    return _extreme(seen, 1)
+
+
+def _last(seen: Seen) -> pl.Series:
+    events, found = seen.cover.events, seen.history
+    order = np.lexsort((found.places[events], found.time[events]))
+    return _picked(seen, order, seen.values)
+
+
+def _distinct(seen: Seen) -> pl.Series:
+    codes = seen.values.rank("dense").cast(pl.Int64).to_numpy()
+    return _present(seen.cover.different(codes), seen.cover.count() > 0)
+
+
+def _rate(seen: Seen) -> pl.Series:
+    return _ratio(seen.cover.of(seen.holds).count().astype(np.float64), seen.cover.count())
+
+
+def _since(seen: Seen) -> pl.Series:
+    latest = seen.cover.largest(seen.history.time[seen.cover.events])
+    return _present((seen.times - np.where(latest == LEAST, seen.times, latest)) / US_PER_S, latest != LEAST)
+
+
+AGGREGATES: dict[str, Callable[[Seen], pl.Series]] = {
+    "count": _count,
+    "sum": _sum,
+    "mean": _mean,
+    "min": _min,
+    "max": _max,
+    "last": _last,
+    "distinct": _distinct,
+    "rate": _rate,
+    "since": _since,
+}
+"""Each gives a value for each row, by its place."""
+OF_NUMBERS = ("sum", "mean", "min", "max")
+OF_VALUES = (*OF_NUMBERS, "last", "distinct")
+"""Those that are of a column; events that miss it do not count for them."""
+
+
+def _extreme(seen: Seen, sign: int) -> pl.Series:
+    numbers = seen.numbers
+    return _picked(seen, np.argsort(sign * numbers, kind="stable"), pl.Series(numbers))
+
+
+def _picked(seen: Seen, order: Times, values: pl.Series) -> pl.Series:
+    """The value of the event that comes last in an order `(C,)`: by its rank, which is exact whatever it is."""
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.arange(len(order))
+    best = seen.cover.largest(ranks)
+    if not len(order):
+        return pl.Series([None] * len(best), dtype=values.dtype)
+    return _present(values.gather(order[np.maximum(best, 0)]), best != LEAST)
+
+
+def _ratio(above: npt.NDArray[np.float64], below: Times) -> pl.Series:
+    return _present(above / np.maximum(below, 1), below > 0)
+
+
+def _present(values: npt.NDArray[np.generic] | pl.Series, seen: Mask) -> pl.Series:
+    """Values where something was seen, missing elsewhere."""
+    return pl.Series(values).set(pl.Series(~seen), None)
