@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,6 +57,7 @@ class Cache:
             if any(_sum(entry / file) != expected for file, expected in sums.items()):
                 raise ValueError("a changed byte")
             value = _read(kind, entry)
+            os.utime(entry)
         except FileNotFoundError:
             if entry.exists():
                 shutil.rmtree(entry, ignore_errors=True)
@@ -63,7 +65,6 @@ class Cache:
         except (ValueError, OSError, msgspec.DecodeError, pl.exceptions.PolarsError):
             shutil.rmtree(entry, ignore_errors=True)
             return None
-        os.utime(entry)
         return value
 
     def keep(self, value: Any, name: str) -> None:
@@ -74,7 +75,7 @@ class Cache:
             (beside / _SUMS).write_bytes(msgspec.json.encode(sums))
             if not settle(beside, self.folder / name):
                 shutil.rmtree(self.folder / name, ignore_errors=True)
-                settle(beside, self.folder / name)
+                settle(beside, self.folder / name)  # where another process was faster its value stays, made of the same
         self.trim(self.most_bytes)
 
     def make(self, kind: type[T], name: str, make: Callable[[], T], fresh: bool) -> T:
@@ -86,17 +87,24 @@ class Cache:
         return found
 
     def trim(self, most_bytes: int) -> int:
-        """Removes entries, the least recently used first, until they hold no more than this; returns what they hold."""
+        """Removes entries, the least recently used first, until they hold no more than this; returns what they hold.
+
+        Another process may replace and remove entries meanwhile.
+        """
         if not self.folder.is_dir():
             return 0
-        entries = [entry for entry in self.folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
-        sizes = {entry: sum(file.stat().st_size for file in entry.iterdir()) for entry in entries}
-        total = sum(sizes.values())
-        for entry in sorted(entries, key=lambda entry: entry.stat().st_mtime_ns):
+        entries = []
+        for entry in self.folder.iterdir():
+            with suppress(FileNotFoundError, NotADirectoryError):
+                if not entry.name.startswith("."):
+                    size = sum(file.stat().st_size for file in entry.iterdir())
+                    entries.append((entry.stat().st_mtime_ns, size, entry))
+        total = sum(size for _, size, _ in entries)
+        for _, size, entry in sorted(entries):
             if total <= most_bytes:
                 break
             shutil.rmtree(entry, ignore_errors=True)
-            total -= sizes[entry]
+            total -= size
         return total
 
 

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import structs
 
 from millrace import record, registry, release, spec, tables, train
-from millrace.bundle import open_bundle
+from millrace.bundle import open_bundle, read_aliases
 from millrace.cache import Cache, name_of, sums_of
 from millrace.errors import BundleError
 from millrace.spec import System
@@ -41,15 +41,17 @@ def keep_trials(cache: Cache, prepared: str, fresh: bool) -> train.Keep:
 
 
 def whole_run(system: System, cache: Cache, name: str) -> dict[str, Any] | None:
-    """The document of a run of the same, where its report and its whole bundle are still there.
+    """The document of a run of the same, where its report and its whole bundle are still in this workspace.
 
-    A run that was killed after its model was judged is finished: the decision is on record.
+    Its `alias` is what stands for its version now. A run that was killed after its model was judged is finished: the
+    decision is on record.
     """
     run = cache.get(str, name)
     folder = system.workspace / "runs" / (run or "")
     try:
         document: dict[str, Any] = msgspec.json.decode((folder / "run.json").read_bytes())
-        bundle = open_bundle(Path(document["bundle"]))
+        bundle = open_bundle(system.workspace / "bundles" / Path(document["bundle"]).name)
+        document |= {"bundle": str(bundle.path), "report": str(folder / "report.html")}
         if document["promoted"] is None:
             decision = registry.decided(system.workspace, system.name, bundle.manifest.version)
             if decision is None:
@@ -61,7 +63,9 @@ def whole_run(system: System, cache: Cache, name: str) -> dict[str, Any] | None:
         return None
     if not Path(document["report"]).exists():
         return None
-    return document | {"cached": True}
+    champion = read_aliases(system.workspace, system.name).get("champion")
+    now = {"alias": "champion" if champion == bundle.manifest.version else None, "champion": champion}
+    return document | now | {"cached": True}
 
 
 def with_rest(rows: train.Rows, system: System) -> tuple[train.Rows, System]:

@@ -17,10 +17,15 @@ import pytest
 from msgspec import Struct
 
 import millrace
-from millrace import flow, registry, train
+import millrace.spec
+from millrace import evaluate, flow, registry, resume, train
 from millrace.bundle import read_aliases
 from millrace.cache import Cache, name_of, sums_of
-from millrace.models import FAMILIES
+from millrace.models import FAMILIES, Pruned
+from millrace.report import Steps, quiet
+from millrace.report.text import told as text_of_run
+from millrace.train.choose import _plan
+from millrace.train.trial import Trials
 from tests.conftest import make_table, mlflow_agrees, write_system
 
 
@@ -251,3 +256,77 @@ def test_a_killed_run_leaves_nothing_half(system: Path) -> None:
 @pytest.mark.slow
 def test_thirty_killed_runs_leave_nothing_half(system: Path) -> None:
     killed_runs(system, 30)
+
+
+def test_a_change_in_any_file_of_one_name_is_seen(system: Path) -> None:
+    for at in range(2):
+        (system / f"day={at}").mkdir()
+        make_table(300, 3)[150 * at : 150 * at + 150].write_parquet(system / f"day={at}" / "part.parquet")
+    spec = system / "system.yaml"
+    spec.write_text(spec.read_text().replace("rows.parquet", "day=*/part.parquet"))
+    millrace.run(millrace.load(system))
+    assert millrace.run(millrace.load(system)).document["cached"]
+    for at in range(2):
+        make_table(150, 8 + at).write_parquet(system / f"day={at}" / "part.parquet")
+        assert not millrace.run(millrace.load(system)).document["cached"]
+
+
+def test_two_processes_share_a_cache(tmp_path: Path) -> None:
+    """Entries that another process replaces or removes at the same moment are as good as absent."""
+    script = """
+import sys
+from pathlib import Path
+import numpy as np
+from millrace.cache import Cache
+cache = Cache(Path(sys.argv[1]), 20_000)
+for turn in range(150):
+    cache.keep(["x" * 2000, turn], f"e{turn % 7}")
+    cache.get(list, f"e{(turn + 3) % 7}")
+"""
+    started = [subprocess.Popen([sys.executable, "-c", script, tmp_path], stderr=subprocess.PIPE) for _ in range(3)]
+    for process in started:
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 0, said.decode()[-1500:]
+
+
+def test_two_runs_at_once_in_one_folder(system: Path) -> None:
+    started = [command(searching(system)), command(system)]
+    assert [process.wait(120) for process in started] == [0, 0]
+    assert len(bundles(system)) == 2 and len(millrace.history("binary", system)) == 2
+    mlflow_agrees(system, "binary")
+
+
+def test_settings_of_a_trial_that_was_given_up_can_be_stated(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever states them wants them fitted, whatever became of them beside others."""
+    rows = millrace.load(system)
+    given_up: list[int] = []
+    member = millrace.spec.Member(family="linear", linear=millrace.spec.LinearParams(l2=0.3))
+    prepared = flow._prepare(rows, Steps(quiet)).rows
+    cache = Cache(rows.workspace / "cache")
+    keep = resume.keep_trials(cache, "prepared", False)
+    trials = Trials(prepared, _plan(prepared), evaluate.judge_of(prepared.system.goal), lambda text: None, keep)
+
+    def give_up(step: int, cost: float) -> bool:
+        given_up.append(step)
+        return True
+
+    for _ in range(2):
+        with pytest.raises(Pruned):
+            trials(member, "searched", give_up=give_up)
+    assert given_up == [1, 1], "the second was remembered, and told of all the same"
+    assert trials(member, "stated").value > 0.5
+
+
+def test_what_is_live_now_is_told_with_a_kept_run(system: Path) -> None:
+    first = millrace.run(millrace.load(system))
+    spec = system / "system.yaml"
+    text = spec.read_text()
+    spec.write_text(text + "seed: 8\n")
+    millrace.run(millrace.load(system))
+    spec.write_text(text)
+    again = millrace.run(millrace.load(system)).document
+    assert again["cached"] and again["model"] == first.document["model"] and again["alias"] is None
+    assert "that is version 2 now" in text_of_run(again)
+    copy = shutil.copytree(system, system.parent / "copy")
+    told = millrace.run(millrace.load(copy)).document
+    assert Path(told["bundle"]).is_relative_to(copy) and Path(told["report"]).is_relative_to(copy)

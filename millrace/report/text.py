@@ -68,6 +68,8 @@ def told(run: dict[str, Any]) -> str:
     lines = [f"{stage['name']:<9} {stage['seconds']:6.2f} s  {stage['what']}" for stage in run["flow"]]
     if run["cached"]:
         lines = ["Nothing has changed since this run; --fresh does it again.", *lines]
+        if run["promoted"] and run["alias"] is None:
+            lines.insert(1, f"Its model is not the champion any more: that is version {run['champion']} now.")
     lines += [f"{one['severity']}: {one['message']}" for one in run["findings"]]
     lines += [f"{'passed' if one['passed'] else 'FAILED'}: {one['gate']} ({one['why']})" for one in run["gates"]]
     lines += [

@@ -17,7 +17,10 @@ from millrace.errors import InputError
 from millrace.tables.scan import FORMATS
 from millrace.tables.write import atomic_folder, settle
 
-_STATES = ("ETag", "etag", "md5", "version_id", "LastModified", "last_modified", "mtime", "updated", "created")
+_STATES = (
+    "ETag", "etag", "md5", "version_id", "LastModified", "Last-Modified", "last_modified", "mtime", "updated",
+    "created",
+)  # fmt: skip
 _EXTRAS = {"s3": "s3", "http": "http", "https": "http", "gs": "gcs", "az": "azure", "abfs": "azure"}
 
 
@@ -30,32 +33,32 @@ def is_remote(source: str) -> bool:
     return "://" in source
 
 
-def fetched(source: str, root: Path) -> Path:
+def fetched(source: str, root: Path, again: bool = True) -> Path:
     """The local copy of a file, or a folder of copies where the URL names a folder or a pattern.
 
-    It is kept below `root`, in the workspace. Credentials come from where the storage's own tools look for them. Raises
-    `InputError` where the URL cannot be read, and for a password in it: it would stand in every bundle.
+    It is kept below `root`, in the workspace; the copy that is there is taken as it is unless its state shall be asked
+    for `again`. Credentials come from where the storage's own tools look for them. Raises `InputError` where the URL
+    cannot be read, and for a password in it: it would stand in every bundle.
     """
-    parts = urlsplit(source)
-    if parts.password:
-        shown = source.replace(f":{parts.password}@", ":…@")
-        raise InputError("data.source", f"a password in {shown}", "an address without one, credentials elsewhere")
+    home = root / ".millrace" / "remote"
+    mine = hashlib.sha256(source.encode()).hexdigest()[:16]
+    there = list(home.glob(f"{mine}-*"))
+    if not again and len(there) == 1:
+        return _table(there[0])
     system, path = _opened(source)
     try:
         files = _files(system, path, source)
         states = [_state(system.info(file)) for file in files]
         known = hashlib.sha256(msgspec.json.encode([files, states])).hexdigest()[:16]
-        home = root / ".millrace" / "remote"
-        mine = hashlib.sha256(source.encode()).hexdigest()[:16]
         folder = home / f"{mine}-{known}"
         if not folder.is_dir():
             with atomic_folder(home) as beside:
-                for file in files:
-                    system.get_file(file, str(beside / _name(file)))
+                for at, file in enumerate(files):  # two folders may hold files of one name
+                    system.get_file(file, str(beside / (f"{at:06d}-" * (len(files) > 1) + _name(file))))
                 settle(beside, folder)
-            for older in home.glob(f"{mine}-*"):
-                if older != folder:
-                    shutil.rmtree(older, ignore_errors=True)
+        for older in there:
+            if older != folder:
+                shutil.rmtree(older, ignore_errors=True)
     except InputError:
         raise
     except FileNotFoundError:
@@ -64,12 +67,23 @@ def fetched(source: str, root: Path) -> Path:
         said = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         do = "credentials and endpoint come from the environment, as the storage's own tools read them"
         raise InputError(source, f"cannot be read ({said})", "a table", do) from None
-    return folder / _name(files[0]) if len(files) == 1 else folder
+    return _table(folder)
+
+
+def _table(folder: Path) -> Path:
+    """The only file of a folder, or the folder."""
+    files = list(folder.iterdir())
+    return files[0] if len(files) == 1 else folder
 
 
 def _opened(source: str) -> tuple[Any, str]:
+    """The store of a URL, and the path within it."""
     kind = source.split("://", maxsplit=1)[0]
     try:
+        password = urlsplit(source).password
+        if password:
+            shown = source.replace(f":{password}@", ":…@")
+            raise InputError("data.source", f"a password in {shown}", "an address without one, credentials elsewhere")
         from fsspec.core import url_to_fs
 
         system, path = url_to_fs(source, use_listings_cache=False) if kind != "memory" else url_to_fs(source)
@@ -104,4 +118,6 @@ def _state(info: dict[str, Any]) -> list[str]:
 
 
 def _name(file: str) -> str:
-    return urlsplit(file).path.rsplit("/", maxsplit=1)[-1] or "table"
+    """The last part of a path; of an address without what follows a question mark."""
+    path = urlsplit(file).path if "://" in file else file
+    return path.rsplit("/", maxsplit=1)[-1] or "table"

@@ -29,14 +29,15 @@ class Sources(Struct, frozen=True):
 
 
 def files_of(system: System) -> dict[str, Path]:
-    """Every file that `read_sources` reads, by the name of its table."""
+    """Every file that `read_sources` reads, by the name of its table; what lies behind a URL is fetched."""
     data = system.data
     named = {"source": data.source, "holdout": data.holdout}
     named |= {f"events.{name}": table.source for name, table in data.events.items()}
     found: dict[str, Path] = {}
     for name, source in named.items():
         if source is not None and not is_database(source):
-            found |= {f"{name} {file.name}": file for file in files_at(_place(source, system.root))}
+            files = files_at(fetched(source, system.root) if is_remote(source) else system.root / source)
+            found |= {f"{name} {at} {file.name}": file for at, file in enumerate(files)}
         elif source is not None and (file := database_file(source, system.root)) is not None:
             found[name] = file
     return found
@@ -48,25 +49,23 @@ def has_server(system: System) -> bool:
     return any(is_database(source) and database_file(source, system.root) is None for source in sources)
 
 
-def read_table(source: str, query: str | None, root: Path, read: Read, missing: list[str]) -> Table:
+def read_table(source: str, query: str | None, root: Path, read: Read, missing: list[str], again: bool = True) -> Table:
     """A table wherever it is: a path (relative ones start from `root`), a URL, or a database with a query.
 
-    Raises `InputError` where it cannot be read.
+    A URL's copy that is there is read as it is unless its state shall be asked for `again`. Raises `InputError` where
+    the table cannot be read.
     """
     if is_database(source):
         return typed(source, read_query(source, query, root), missing)
     if query is not None:
         raise InputError("data.query", f"beside the file {source}", "a database such as sqlite:///shop.db")
-    return load(_place(source, root), read, missing)
-
-
-def _place(source: str, root: Path) -> Path:
-    """Where the files of a source stand; a URL's are fetched."""
-    return fetched(source, root) if is_remote(source) else root / source
+    place = fetched(source, root, again) if is_remote(source) else root / source
+    return load(place, read, missing)
 
 
 def _read(system: System, source: str, query: str | None) -> Table:
-    return read_table(source, query, system.root, system.data.read, system.data.missing)
+    """A table of a system, whose files `files_of` has fetched: what named the results is what is read."""
+    return read_table(source, query, system.root, system.data.read, system.data.missing, again=False)
 
 
 def read_sources(system: System) -> Sources:

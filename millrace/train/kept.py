@@ -30,7 +30,7 @@ def anew(kind: type[T], made_of: Any, make: Callable[[], T]) -> T:
 
 class Outcome(Struct, frozen=True):
     """What became of a trial: the member with the settings that it ended with, its predictions of the judging rows and
-    their judgement (none of both where it was given up); `reports` are the costs that it told on the way, by step."""
+    their judgement (no scores where it was given up); `reports` are the costs that it told on the way, by step."""
 
     member: Member
     seconds: float

@@ -91,7 +91,8 @@ class Trials:
             return Outcome(settled, time.perf_counter() - begin, reports, scores, value, cost)
 
         models = self.rows.system.models
-        made_of = ["trial", member, models.negatives, models.class_weight, models.search.seconds]
+        # Only who may give up a trial is told of one that was given up.
+        made_of = ["trial", member, give_up is not None, models.negatives, models.class_weight, models.search.seconds]
         found = self._keep(Outcome, made_of, make)
         if give_up is not None and not reports:  # remembered: others are compared with it all the same
             for step, cost in found.reports:
