@@ -33,7 +33,9 @@ _STAGES = (
 
 @app.command()
 def init(
-    data: Annotated[str, typer.Argument(help="A table: csv, tsv, parquet, ndjson, arrow; a folder, or a database.")],
+    data: Annotated[
+        str, typer.Argument(help="A table: csv, tsv, parquet, ndjson, arrow; a folder, a URL, or a database.")
+    ],
     target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
     task: Annotated[str | None, typer.Option(help="binary, multiclass or regression.")] = None,
     positive: Annotated[str | None, typer.Option(help="The value that is the event.")] = None,
@@ -270,7 +272,7 @@ def schema() -> None:
 
 @app.command()
 def demo(
-    name: Annotated[str, typer.Argument(help="Which story: income.")] = "income",
+    name: Annotated[str, typer.Argument(help="Which story: income, bikes or intents.")] = "income",
     dir: Annotated[Path | None, typer.Option(help="Where to put it; ./millrace-NAME if left out.")] = None,
     as_json: JsonFlag = False,
 ) -> None:

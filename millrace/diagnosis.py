@@ -41,15 +41,19 @@ def check(system: System, frame: pl.DataFrame) -> None:
     """Raises `InputError` where a resolved spec asks for groups that the table lacks, or for gaps of another task."""
     fairness, task = system.evaluate.fairness, system.goal.task
     assert task is not None
-    for name in fairness.attributes:
-        if name not in frame.columns or frame[name].dtype.is_nested():
-            known = [column.name for column in frame if not column.dtype.is_nested()]
-            where, found = "evaluate.fairness.attributes", f"no column {name!r}"
+    known = [column.name for column in frame if not (column.dtype.is_nested() or column.name == system.goal.target)]
+    for at, name in enumerate(fairness.attributes):
+        if name not in known or name in fairness.attributes[:at]:
+            found = f"no column {name!r}"
+            if name in frame.columns:
+                twice = f"{name!r} twice"
+                found = twice if name in known else f"{name!r}, the target or no plain column"
+            where = "evaluate.fairness.attributes"
             raise InputError(where, found, "some of: " + ", ".join(known), nearest(name, known))
     for measure in fairness.max_gap:
         if measure not in evaluate.TREATMENTS[task]:
-            known = list(evaluate.TREATMENTS[task])
-            raise InputError("evaluate.fairness.max_gap", f"{measure} with task {task}", "some of: " + ", ".join(known))
+            some = "some of: " + ", ".join(evaluate.TREATMENTS[task])
+            raise InputError("evaluate.fairness.max_gap", f"{measure} with task {task}", some)
     if fairness.max_gap and not fairness.attributes:
         raise InputError("evaluate.fairness.max_gap", "no attributes to compare", "evaluate.fairness.attributes")
 

@@ -79,6 +79,7 @@ def _decisions(
     goal = system.goal
     inferred = {"goal.task": goal.task, "goal.positive": goal.positive, "goal.metric": goal.metric}
     inferred |= {"split.by": system.split.by}
+    inferred |= {"split.gap": system.split.gap} if system.split.gap != "0s" else {}
     found = [(field, str(value), why.get(field, "as stated")) for field, value in inferred.items() if value is not None]
     found.append(("models", shipped, f"{choice.why['models']} on {choice.method}"))
     if "models.calibration" in choice.why:
@@ -113,7 +114,6 @@ def keep_bundle(
 ) -> Path:
     """Writes the next version of the system's bundle, with its test rows and their predictions, and returns its
     folder."""
-    document["flow"] = report.stages(document)
     system, parts, schema = rows.system, rows.parts, predictor.schema
     held = rows.frame[parts.test]
     plain = held.select(name for name, dtype in held.schema.items() if tables.dtype_of(dtype) != "nested")

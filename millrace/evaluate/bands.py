@@ -9,7 +9,7 @@ from scipy.special import ndtri
 
 from millrace.evaluate.metrics import Vector
 
-_RESAMPLES, _BINS, _GRID = 200, 2_000, 41
+_RESAMPLES, _BINS, _GRID = 200, 1_000, 41
 Steps = npt.NDArray[np.int64]
 _Z = float(ndtri(0.975))
 
@@ -19,8 +19,8 @@ def bands(y: Vector, scores: Vector, owner: Steps | None = None, seed: int = 0) 
     rate) and `precision_recall` (precision by recall).
 
     Bootstrap percentiles at each x (Macskassy, Provost and Rosset, 2005, "vertical averaging"). Rows enter as counts in
-    2,000 steps of the score, which a multinomial draws again; rows of one `owner (N,)` are drawn together. Empty where
-    there is one class.
+    steps of the score, each a thousandth of the rows or of the positives, which a multinomial draws again; rows of one
+    `owner (N,)` are drawn together. Empty where there is one class.
 
     >>> y = np.tile([0.0, 1.0], 200)
     >>> found = bands(y, 0.2 * y + np.linspace(0, 1, 400))
@@ -30,7 +30,7 @@ def bands(y: Vector, scores: Vector, owner: Steps | None = None, seed: int = 0) 
     """
     if not 0 < y.sum() < len(y):
         return {}
-    steps = _steps(scores)
+    steps = _steps(y, scores)
     grid = np.linspace(0.0, 1.0, _GRID)
     found = [_curves(true, false, grid) for true, false in _drawn(y, steps, owner, seed)]
     told = {}
@@ -40,14 +40,17 @@ def bands(y: Vector, scores: Vector, owner: Steps | None = None, seed: int = 0) 
     return told
 
 
-def _steps(scores: Vector) -> Steps:
+def _steps(y: Vector, scores: Vector) -> Steps:
     """The step of each row `(N,)`, by falling score; equal scores are in one step."""
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
     first = np.concatenate([[True], ranked[1:] != ranked[:-1]])
     begins = np.maximum.accumulate(np.where(first, np.arange(len(ranked)), 0))
+    before = np.cumsum(y[order]) - y[order]
+    parts = begins * _BINS // len(ranked), (before[begins] * _BINS // y.sum()).astype(np.int64)
+    new = np.concatenate([[False], np.any([part[1:] != part[:-1] for part in parts], axis=0)])
     steps = np.empty(len(scores), np.int64)
-    steps[order] = np.unique(begins * _BINS // len(ranked), return_inverse=True)[1]
+    steps[order] = np.cumsum(new)
     return steps
 
 
@@ -72,13 +75,15 @@ def _sums(steps: Steps, values: Vector, count: int) -> Vector:
 
 
 def _curves(positives: Vector, negatives: Vector, grid: Vector) -> tuple[Vector, Vector]:
-    true, false = np.cumsum(positives), np.cumsum(negatives)
+    """True positive rate and precision over the grid, from the points that scikit-learn's curves begin at."""
+    some = positives + negatives > 0
+    true, false = np.cumsum(positives[some]), np.cumsum(negatives[some])
     if true[-1] == 0 or false[-1] == 0:
         return np.full(len(grid), np.nan), np.full(len(grid), np.nan)
-    tpr, fpr = np.concatenate([[0.0], true / true[-1]]), np.concatenate([[0.0], false / false[-1]])
-    some = true + false > 0
-    precision = true[some] / (true + false)[some]
-    return np.interp(grid, fpr, tpr), np.interp(grid, tpr[1:][some], precision)
+    tpr, fpr = true / true[-1], np.concatenate([[0.0], false / false[-1]])
+    top = np.concatenate([fpr[1:] != fpr[:-1], [True]])  # where a line goes straight up: its upper end
+    drawn = np.interp(grid, fpr[top], np.concatenate([[0.0], tpr])[top])
+    return drawn, np.interp(grid, np.concatenate([[0.0], tpr]), np.concatenate([[1.0], true / (true + false)]))
 
 
 def wilson(events: float, rows: int) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from millrace.evaluate.bootstrap import resamples
 from millrace.evaluate.metrics import Measured, Vector, cost
 from millrace.spec import Task
 
+Mask = npt.NDArray[np.bool_]
 _LEAST_ROWS, _MOST_ROWS = 50, 6_000
 _MOST_VALUES, _QUARTERS = 8, 4
 _MOST_LISTED = 12
@@ -48,7 +49,7 @@ def weak_slices(
         return measured(parts[0])[metric], measured(parts[1])[metric]
 
     worse = []
-    for name, label, rows in (slice_ for column in frame for slice_ in cuts(column, _MOST_VALUES)):
+    for name, label, rows in (slice_ for column in frame for slice_ in _cuts(column)):
         if _LEAST_ROWS <= rows.sum() <= len(rows) - _LEAST_ROWS:
             inside = rows.astype(np.float64)
             value, others = values(ones, inside)
@@ -74,28 +75,36 @@ def weak_slices(
     return sorted(found, key=lambda one: -one["gap"][0])[:_MOST_LISTED]
 
 
-def cuts(values: pl.Series, most: int) -> list[tuple[str, str, npt.NDArray[np.bool_]]]:
-    """The slices of one column, its `most` frequent values or its quarters: its name, what they hold in words, and
-    their rows `(N,)`."""
+def _cuts(values: pl.Series) -> list[tuple[str, str, Mask]]:
+    """The slices of one column: its name, what they hold in words, and their rows `(N,)`."""
     absent = values.is_null().to_numpy()
-    found = [(values.name, "missing", absent)] if absent.any() else []
-    if values.dtype in (pl.String, pl.Boolean) or values.n_unique() <= most:
+    found = [("missing", absent)] if absent.any() else []
+    if values.dtype in (pl.String, pl.Boolean) or values.n_unique() <= _MOST_VALUES:
         texts = values.cast(pl.String)
         counts = texts.drop_nulls().value_counts(name="n").sort(["n", values.name], descending=[True, False])
-        often = counts[:, 0].head(most).to_list()
-        return found + [(values.name, word, (texts == word).fill_null(False).to_numpy()) for word in often]
+        often = counts[:, 0].head(_MOST_VALUES).to_list()
+        found += [(word, (texts == word).fill_null(False).to_numpy()) for word in often]
+    else:
+        found += quarters(values)
+    return [(values.name, label, rows) for label, rows in found]
+
+
+def quarters(values: pl.Series) -> list[tuple[str, Mask]]:
+    """A column of numbers or times in four parts of about as many rows: the range of each in words, and its rows."""
     numbers = values.to_physical().cast(pl.Float64)
     present = numbers.drop_nulls().drop_nans()
     edges = [present.quantile(step / _QUARTERS) for step in range(_QUARTERS + 1)] if len(present) else []
+    found = []
     for at, (low, high) in enumerate(pairwise(edges)):
         assert low is not None and high is not None
         above = numbers >= low if at == 0 else numbers > low
         rows = (above & (numbers <= high)).fill_null(False).to_numpy()
-        found.append((values.name, _between(values, rows), rows))
+        if rows.any():
+            found.append((_between(values, rows), rows))
     return found
 
 
-def _between(values: pl.Series, rows: npt.NDArray[np.bool_]) -> str:
+def _between(values: pl.Series, rows: Mask) -> str:
     some = values.filter(pl.Series(rows))
     low: Any = some.min()
     high: Any = some.max()

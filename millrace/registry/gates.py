@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import numpy as np
 from msgspec import Struct
 
-from millrace.evaluate import LEAST_ROWS, Measured, paired_interval
+from millrace.evaluate import LEAST_ROWS
 from millrace.registry.rival import Rival
 from millrace.spec import Gate, Task, Treatment
+
+_MOST_NAMED = 6
 
 
 class Result(Struct, frozen=True):
@@ -50,15 +51,7 @@ def _judged(gate: Gate, task: Task, value: float, rivals: Mapping[str, Rival | s
 def _compared(gate: Gate, task: Task, rival: Rival) -> Result:
     """By the paired interval, not by the point: the model must be no worse than the rival for certain, but for the
     margin."""
-    cuts = rival.own_cut, rival.cut
-    ones = np.ones(len(rival.y)) if rival.weight is None else rival.weight
-    value, bound = (
-        Measured(task, rival.y, scores, [gate.metric], cut)(ones)[gate.metric]
-        for scores, cut in zip((rival.own, rival.scores), cuts, strict=True)
-    )
-    low, high = paired_interval(
-        task, gate.metric, rival.y, rival.own, rival.scores, rival.weight, rival.owner, rival.seed, cuts
-    )
+    value, bound, (low, high) = rival.judged(task, gate.metric)
     passed = low > -gate.margin if gate.op in ("<", ">") else low >= -gate.margin
     margin = f", a margin of {gate.margin:g} allowed" if gate.margin else ""
     why = f"better by {low:.3g} to {high:.3g} (95 %) on {len(rival.y):,} rows{margin}"
@@ -85,14 +78,18 @@ def throughput(rows_per_s: float, required: float, how: str) -> Result:
 def fairness(treated: list[dict[str, Any]], max_gap: Mapping[Treatment, float]) -> list[Result]:
     """The gates of `evaluate.fairness.max_gap` for each attribute (see `evaluate.treatment`)."""
     results = []
-    for one in treated:
+    for column in treated:
         for measure, bound in max_gap.items():
-            gap = one["gaps"][measure]
-            groups = {group["group"]: group[measure] for group in one["groups"] if group["rows"] >= LEAST_ROWS}
-            why = ", ".join(f"{name} {value:.3g}" for name, value in groups.items() if value is not None)
+            gap = column["gaps"][measure]
+            groups = sorted(
+                (one for one in column["groups"] if measure in one["compared"]), key=lambda one: one[measure]
+            )
+            shown = groups if len(groups) <= _MOST_NAMED else [*groups[: _MOST_NAMED - 1], groups[-1]]
+            why = ", ".join(f"{group['group']} {group[measure]:.3g}" for group in shown)
+            why += "" if shown == groups else f" and {len(groups) - len(shown)} between"
             if gap is None:
-                why = f"fewer than two groups of {LEAST_ROWS} test rows have one, so nothing is shown"
-            name = f"{measure} by {one['attribute']} within {bound:g}"
+                why = f"fewer than two groups have {LEAST_ROWS} test rows that count for it, so nothing is shown"
+            name = f"{measure} by {column['attribute']} within {bound:g}"
             results.append(Result(name, gap, bound, gap is not None and gap <= bound, why))
     return results
 

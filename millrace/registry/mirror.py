@@ -116,13 +116,13 @@ def _tell_version(client: Any, bundle: Bundle, artifacts: Path | None) -> str:
     for left in client.search_runs([experiment], f"tags.`{tag}` = '{bundle.path.name}'"):
         client.delete_run(left.info.run_id)
     tags = {
-        tag: bundle.path.name, "mlflow.source.name": "millrace run", "mlflow.user": bundle.evaluation["who"],
+        tag: bundle.path.name, "mlflow.source.name": "millrace run", "mlflow.user": bundle.evaluation.get("who", ""),
         "millrace.spec_hash": manifest.spec_hash,
         "millrace.code_version": manifest.code_version, "millrace.parent": manifest.parent or "",
         **{f"millrace.data.{table}": fingerprint for table, fingerprint in manifest.data.items()},
     }  # fmt: skip
     created = round(datetime.fromisoformat(manifest.created).timestamp() * 1000)
-    begun = created - round(1000 * sum(bundle.evaluation["seconds"].values()))
+    begun = created - round(1000 * sum(bundle.evaluation.get("seconds", {}).values()))
     run = client.create_run(experiment, start_time=begun, tags=tags, run_name=bundle.path.name).info.run_id
     _log(client, run, bundle, created)
     for file in ("card.html", "system.yaml", "evaluation.json"):

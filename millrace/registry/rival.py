@@ -40,18 +40,25 @@ class Rival(Struct, frozen=True):
             self, y=self.y[rows], own=self.own[rows], scores=self.scores[rows], weight=weight, owner=owner
         )
 
+    def judged(self, task: Task, metric: str) -> tuple[float, float, list[float]]:
+        """The metric of the new model and of the rival, and the interval of the gain."""
+        ones = np.ones(len(self.y)) if self.weight is None else self.weight
+        sides = (self.own, self.own_cut), (self.scores, self.cut)
+        own, rival = (Measured(task, self.y, scores, [metric], cut)(ones)[metric] for scores, cut in sides)
+        cuts = self.own_cut, self.cut
+        return (
+            own,
+            rival,
+            paired_interval(task, metric, self.y, self.own, self.scores, self.weight, self.owner, self.seed, cuts),
+        )
+
 
 def beside(pair: Rival, task: Task, metric: str, classes: list[Any]) -> dict[str, Any]:
     """What a page says of two models on the same rows: the metric of each, the interval of the gain, the rival's
     curves."""
-    ones = np.ones(len(pair.y)) if pair.weight is None else pair.weight
-    sides = (pair.own, pair.own_cut), (pair.scores, pair.cut)
-    values = [Measured(task, pair.y, scores, [metric], cut)(ones)[metric] for scores, cut in sides]
-    gain = paired_interval(
-        task, metric, pair.y, pair.own, pair.scores, pair.weight, pair.owner, pair.seed, (pair.own_cut, pair.cut)
-    )
+    own, rival, gain = pair.judged(task, metric)
     drawn = curves(task, pair.y, pair.scores, classes, pair.cut)
-    return {"rows": len(pair.y), "values": values, "gain": gain, "curves": drawn}
+    return {"rows": len(pair.y), "values": [own, rival], "gain": gain, "curves": drawn}
 
 
 def champion(

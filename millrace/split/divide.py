@@ -58,9 +58,13 @@ def divide(
     group = _group(frame, data) if split.by == "group" else None
     order = _order(frame, data, split) if split.by == "time" else None
     gap = _gap(split, frame, data) if order is not None else 0
-    borders: list[str] = []
     if order is not None:
-        train, validation, test, borders = _by_time(order[source], split, test_share, gap, frame[data.time or ""])
+        if holdout_rows and gap:  # what was not known yet when the holdout began is not learned from
+            source = source[order[source] < order[held].min() - gap]
+            if not len(source):
+                raise InputError("split.gap", f"no row is {split.gap} older than the holdout", "some to learn from")
+        cut = _by_time(order[source], split, test_share, gap)
+        train, validation, test = (source[part] for part in cut)
     else:
         # A group's rows stay together; joining groups through shared ids as well could tie all of them into one.
         tied = group[source] if group is not None else units([key[source] for key in keys])
@@ -69,6 +73,8 @@ def divide(
         test, validation, train = (source[dealt == part] for part in range(3))
     if holdout_rows:
         test = held
+    starts = [int(part[np.argmin(order[part])]) for part in (validation, test) if order is not None and len(part)]
+    borders = [str(frame[data.time or ""][start]) for start in starts]
     before = len(train) + len(validation)
     validation = purge(validation, test, keys)
     train = purge(purge(train, test, keys), validation, keys)
@@ -120,9 +126,7 @@ def deal(tied: Indices, classes: Indices, shares: list[float], rng: np.random.Ge
     return part[unit]
 
 
-def _by_time(
-    order: Indices, split: Split, test_share: float, gap: int, times: pl.Series
-) -> tuple[Indices, Indices, Indices, list[str]]:
+def _by_time(order: Indices, split: Split, test_share: float, gap: int) -> tuple[Indices, Indices, Indices]:
     """Borders lie between different times, so rows of one moment never cross."""
     ranked = np.sort(order)
     rows = len(order)
@@ -131,8 +135,7 @@ def _by_time(
     train = np.flatnonzero(order < validation_from - gap)
     validation = np.flatnonzero((order >= validation_from) & (order < test_from - gap))
     test = np.flatnonzero(order >= test_from)
-    starts = [int(part[np.argmin(order[part])]) for part in (validation, test) if len(part)]
-    return train, validation, test, [str(times[start]) for start in starts]
+    return train, validation, test
 
 
 def _gap(split: Split, frame: pl.DataFrame, data: Data) -> int:

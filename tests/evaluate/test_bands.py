@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
 from millrace.evaluate.bands import bands, wilson
 
@@ -59,3 +59,25 @@ def test_one_class_has_no_band() -> None:
 def test_wilson(events: int, rows: int) -> None:
     expected = binomtest(events, rows).proportion_ci(method="wilson")
     assert wilson(events, rows) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+@pytest.mark.parametrize("case", ["rare", "rarer", "coarse"])
+def test_a_line_lies_in_its_own_band(case: str) -> None:
+    chance = np.random.default_rng(5)
+    rows, share = {"rare": (100_000, 0.002), "rarer": (200_000, 0.001), "coarse": (3_000, 0.3)}[case]
+    y = (chance.random(rows) < share).astype(np.float64)
+    scores = chance.normal(size=rows) + 3 * y
+    scores = np.clip(np.round(scores / 3), 0, 2) if case == "coarse" else scores
+    found = bands(y, scores)
+    for kind in ("roc", "precision_recall"):
+        if kind == "roc":
+            false, true, _ = roc_curve(y, scores, drop_intermediate=False)
+            top = np.append(false[1:] != false[:-1], True)
+            x, line = false[top], true[top]
+        else:
+            precision, recall, _ = precision_recall_curve(y, scores)
+            x, line = recall[::-1], precision[::-1]
+        band = np.array(found[kind])
+        at = np.interp(band[:, 0], x, line)
+        outside = (at < band[:, 1] - 0.01) | (at > band[:, 2] + 0.01)
+        assert outside.sum() <= 3, (kind, band[outside], at[outside])

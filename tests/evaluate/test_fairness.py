@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.evaluate import LEAST_ROWS, TREATMENTS, treatment
+from millrace.registry import fairness
 
 
 def share(rows: list[int], right: Any, weight: Any) -> float | None:
@@ -26,7 +27,7 @@ def test_a_plain_loop_says_the_same(seed: int, weighed: bool, cut: float) -> Non
     y, scores = (chance.random(rows) < 0.4).astype(np.float64), chance.random(rows)
     weight = chance.integers(0, 3, rows).astype(np.float64) if weighed else np.ones(rows)
     found = treatment(group.to_frame(), "binary", y, scores, weight if weighed else None, cut)[0]
-    labels = ["missing" if absent else name for name, absent in zip(names, gone, strict=True)]
+    labels = ["(missing)" if absent else name for name, absent in zip(names, gone, strict=True)]
     assert {one["group"]: one["rows"] for one in found["groups"]} == {
         label: labels.count(label) for label in set(labels)
     }
@@ -41,8 +42,41 @@ def test_a_plain_loop_says_the_same(seed: int, weighed: bool, cut: float) -> Non
         }
         assert {name: one[name] for name in expected} == pytest.approx(expected)
     for name in TREATMENTS["binary"]:
-        large = [one[name] for one in found["groups"] if one["rows"] >= LEAST_ROWS and one[name] is not None]
+        among = {"true_positive_rate": y == 1, "false_positive_rate": y == 0}.get(name, np.ones(rows, bool))
+        large = [
+            one[name]
+            for one in found["groups"]
+            if sum(label == one["group"] for label, counts in zip(labels, among, strict=True) if counts) >= LEAST_ROWS
+            and one[name] is not None
+        ]
         assert found["gaps"][name] == (pytest.approx(max(large) - min(large)) if len(large) > 1 else None)
+
+
+def test_every_large_group_is_compared() -> None:
+    names = np.repeat([f"n{at:02}" for at in range(31)], [100] * 30 + [90])
+    scores = np.where(names == "n30", 0.1, 0.9)
+    found = treatment(pl.DataFrame({"n": names}), "binary", np.ones(3090), scores, None, 0.5)[0]
+    assert found["gaps"]["true_positive_rate"] == 1.0 and len(found["groups"]) == 31
+    gate = fairness([found], {"true_positive_rate": 0.1})[0]
+    assert not gate.passed and gate.why.startswith("n30 0, ") and gate.why.endswith("and 25 between")
+
+
+def test_a_rate_of_few_rows_is_not_compared() -> None:
+    """One positive among many rows says nothing of the true positive rate."""
+    group = pl.DataFrame({"g": ["a"] * 200 + ["b"] * 60})
+    y = np.concatenate([np.ones(100), np.zeros(159), [1.0]])
+    scores = np.concatenate([np.ones(100), np.zeros(160)])
+    found = treatment(group, "binary", y, scores, None, 0.5)[0]
+    assert found["groups"][1]["true_positive_rate"] == 0.0 and found["gaps"]["true_positive_rate"] is None
+    assert found["gaps"]["false_positive_rate"] == 0.0 and found["gaps"]["selection_rate"] == 0.5
+    assert not fairness([found], {"true_positive_rate": 0.5})[0].passed, "nothing was shown"
+
+
+def test_no_value_is_a_group_of_its_own() -> None:
+    group = pl.DataFrame({"g": ["missing"] * 60 + [None] * 60})
+    found = treatment(group, "binary", np.ones(120), np.repeat([1.0, 0.0], 60), None, 0.5)[0]
+    assert sorted(one["group"] for one in found["groups"]) == ["(missing)", "missing"]
+    assert found["gaps"]["selection_rate"] == 1.0
 
 
 def test_values_and_classes() -> None:

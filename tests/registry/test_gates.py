@@ -147,6 +147,8 @@ def test_groups_that_fare_differently_are_refused(tmp_path: Path) -> None:
     ("spec", "words"),
     [
         ("attributes: [color]", "no column 'color'; expected some of: .*; did you mean 'colour'"),
+        ("attributes: [colour, colour]", "'colour' twice"),
+        ("attributes: [label]", "'label', the target or no plain column"),
         ("attributes: [colour], max_gap: {mean_error: 1}", "mean_error with task binary; expected some of: selection"),
         ("max_gap: {accuracy: 0.1}", "no attributes to compare"),
     ],

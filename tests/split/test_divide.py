@@ -129,6 +129,22 @@ def test_folds_cover_rows_once_and_share_nothing(by: Any) -> None:
             assert not set(frame[fold.fit]["owner"]) & set(frame[fold.predict]["owner"])
 
 
+def test_the_gap_is_kept_before_a_holdout() -> None:
+    frame = make(600, 4).sort("at")
+    parts = cut(frame, Split(by="time", gap="30h", validation=0.2), holdout=150, time="at")
+    times = frame["at"].to_numpy()
+    begin, gap = times[450:].min(), np.timedelta64(30, "h")
+    assert (
+        times[parts.validation].max() < begin - gap and times[parts.train].max() < times[parts.validation].min() - gap
+    )
+    assert len(parts.test) == 150 and parts.borders == [
+        str(frame["at"][int(parts.validation[0])]),
+        str(frame["at"][450]),
+    ]
+    with pytest.raises(InputError, match="no row is 700d older than the holdout"):
+        cut(frame, Split(by="time", gap="700d"), holdout=150, time="at")
+
+
 def test_no_outcome_is_used_before_it_was_known() -> None:
     """Under a time split and in its folds, what is fitted on ends the gap before what is predicted begins."""
     frame = make(600, 4)
