@@ -23,12 +23,14 @@ def init(data: str | Path, answers: Answers, folder: Path = Path(), ask: Ask | N
     source, query = _seen_from(home, str(data)), answers.query
     found = source if tables.is_remote(source) else str(Path(data).absolute())
     table = tables.read_table(found, query, home, spec.Read(), spec.Data(source="").missing)
-    if answers.holdout is not None:
-        answers = structs.replace(answers, holdout=_seen_from(home, answers.holdout))
+    if answers.holdout not in (None, spec.NONE):
+        held = _seen_from(home, answers.holdout)
+        tables.read_table(str(home / held) if not tables.is_remote(held) else held, None, home, spec.Read(), [""])
+        answers = structs.replace(answers, holdout=held)
     text = spec.commented(spec.interview(table.frame, source, answers, ask))
+    spec.parse(text.encode(), path)  # what is written is valid
     with tables.atomic_file(path) as beside:
         beside.write_text(text, encoding="utf-8")
-    spec.load(path)  # what was written is valid, or we say so now
     return path, text
 
 

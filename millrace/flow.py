@@ -24,7 +24,7 @@ from millrace import (
     train,
 )
 from millrace.cache import Cache
-from millrace.errors import Finding, InputError
+from millrace.errors import Finding
 from millrace.explore import balance, leaks, relations, split_checks
 from millrace.report import Steps, Watch, quiet
 from millrace.spec import System
@@ -195,8 +195,6 @@ def _threshold(rows: train.Rows, choice: train.Choice) -> float | None:
     decision = rows.system.goal.decision
     if decision is None:
         return None
-    if rows.target.task != "binary":
-        raise InputError("goal.decision", f"stated with task {rows.target.task}", "null", "only a binary task has one")
     return evaluate.pick_threshold(rows.y[choice.rows], choice.scores, decision, rows.weight_of(choice.rows))
 
 

@@ -67,7 +67,7 @@ def _timeline(rows: train.Rows) -> list[dict[str, Any]]:
     """How the parts lie in time, where rows have one."""
     name = rows.system.data.time
     times = None if name is None else rows.frame[name]
-    if times is None or not (times.dtype.is_temporal() or times.dtype.is_integer()):
+    if times is None or not (times.dtype in (pl.Date, pl.Datetime) or times.dtype.is_integer()):
         return []
     return split.timeline(rows.parts, times)
 

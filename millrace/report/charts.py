@@ -141,7 +141,13 @@ def timeline(spans: list[dict[str, Any]], names: list[str]) -> dict[str, Any]:
         for place, name in enumerate(names)
     ]
     kind = "temporal" if times else "quantitative"
-    x = {"field": "from", "type": kind, "bin": "binned", "title": None, "axis": {"tickCount": 8}}
+    x = {
+        "field": "from",
+        "type": kind,
+        "bin": "binned",
+        "title": None,
+        "axis": {"tickCount": 8} | ({} if times else {"format": "d"}),
+    }
     if not times:
         values = [one | {"from": float(one["from"]), "to": float(one["to"])} for one in values]
     encoding = {

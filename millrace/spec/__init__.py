@@ -5,8 +5,8 @@ from millrace.spec.duration import duration_us
 from millrace.spec.gates import Gate, parse_gate
 from millrace.spec.infer import METRICS, SMALLER_IS_BETTER, infer_goal, infer_kind, infer_split, label_text
 from millrace.spec.interview import interview
-from millrace.spec.load import dump, load, rooted, schema, spec_hash, with_changes
-from millrace.spec.review import Answers, Ask, Question
+from millrace.spec.load import dump, load, parse, rooted, schema, spec_hash, with_changes
+from millrace.spec.review import NONE, Answers, Ask, Question
 from millrace.spec.system import (
     Calibration,
     ColumnSpec,
@@ -36,6 +36,7 @@ from millrace.spec.system import (
 
 __all__ = [
     "METRICS",
+    "NONE",
     "SMALLER_IS_BETTER",
     "Answers",
     "Ask",
@@ -74,6 +75,7 @@ __all__ = [
     "interview",
     "label_text",
     "load",
+    "parse",
     "parse_gate",
     "rooted",
     "schema",

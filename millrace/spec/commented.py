@@ -7,7 +7,9 @@ from typing import Any
 Said = dict[tuple[str, ...], tuple[Any, str]]
 """Values by their path in the spec, each with its reason; `{}` is a branch whose reason stands beside its name."""
 
-_PLAIN = re.compile(r"^[A-Za-z_][A-Za-z0-9_./-]*$")
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+_UNSEEN = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+"""What YAML does not take as it is, and JSON's quoting leaves as it is."""
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 
 
@@ -29,7 +31,7 @@ def _lines(said: Said, indent: str) -> list[str]:
         value, reason = said.get((name,), ({}, ""))
         below = {path[1:]: one for path, one in said.items() if path[0] == name and len(path) > 1}
         shown = "" if below else f" {yaml(value)}"
-        lines.append(f"{indent}{yaml(name)}:{shown}" + (f"  # {' '.join(reason.split())}" if reason else ""))
+        lines.append(f"{indent}{yaml(name)}:{shown}" + (f"  # {_remark(reason)}" if reason else ""))
         lines += _lines(below, indent + "  ")
     return lines
 
@@ -44,6 +46,11 @@ def yaml(value: Any) -> str:
         return "{" + ", ".join(f"{yaml(key)}: {yaml(one)}" for key, one in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(yaml, value)) + "]"
-    if isinstance(value, str) and _PLAIN.match(value) and value.lower() not in _WORDS:
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
         return value
-    return json.dumps(value, ensure_ascii=False)
+    return _UNSEEN.sub(lambda sign: f"\\u{ord(sign[0]):04x}", json.dumps(value, ensure_ascii=False))
+
+
+def _remark(reason: str) -> str:
+    """A reason on one line, whatever values it quotes."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in reason).split())

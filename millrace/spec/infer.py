@@ -56,8 +56,10 @@ def infer_kind(column: pl.Series) -> tuple[Kind, str]:
         return "ignored", "constant"
     if column.dtype == pl.Boolean:
         return "boolean", "true and false"
-    if column.dtype.is_temporal():
+    if column.dtype in (pl.Date, pl.Datetime):
         return "datetime", "dates or times"
+    if column.dtype.is_temporal():
+        return "ignored", f"a time of no day ({column.dtype})"
     if column.dtype.is_numeric():
         return _numeric_kind(column, distinct)
     words = _words_each(present)
@@ -123,6 +125,8 @@ def infer_goal(goal: Goal, target: pl.Series) -> tuple[Goal, dict[str, str]]:
         positive, reason = _infer_positive(goal.positive, counts, goal.target)
         if goal.positive is None:
             why["goal.positive"] = reason
+    elif goal.decision is not None:
+        raise InputError("goal.decision", f"stated with task {task}", "null", "only a binary task has one")
     elif positive is not None:
         raise InputError("goal.positive", f"{positive!r} with task {task}", "null", "only a binary task has one")
     metric = goal.metric
@@ -266,7 +270,8 @@ def infer_group(frame: pl.DataFrame) -> tuple[str | None, str]:
 
 def infer_time(frame: pl.DataFrame) -> tuple[str | None, str]:
     """The column that says when a row was: dates without a hole, called like one where there are several."""
-    times = [name for name in frame.columns if frame[name].dtype.is_temporal() and frame[name].null_count() == 0]
+    dates = (pl.Date, pl.Datetime)  # not the time of a day, nor a duration
+    times = [name for name in frame.columns if frame[name].dtype in dates and frame[name].null_count() == 0]
     named = [name for name in times if _TIME_NAME.search(name)] or times
     if named:
         return named[0], "dates or times in every row" + (f" (also: {', '.join(times[1:])})" if len(times) > 1 else "")

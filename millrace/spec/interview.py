@@ -21,6 +21,7 @@ from millrace.spec.infer import (
     infer_time,
 )
 from millrace.spec.review import (
+    NONE,
     Answers,
     Ask,
     Review,
@@ -32,6 +33,8 @@ from millrace.spec.review import (
     number,
     one_of,
     or_none,
+    system_name,
+    times,
 )
 from millrace.spec.system import Data, Goal, Split, Task
 
@@ -46,25 +49,27 @@ def interview(frame: pl.DataFrame, source: str, answers: Answers, ask: Ask | Non
     if answers.target is None and ask is None:
         raise InputError("--target", "not given", "the column to predict, one of: " + ", ".join(frame.columns))
     settle = Review(answers, ask)
-    settle.say("name", answers.name or _name_from(source))
+    settle.say("name", system_name(answers.name, "name") if answers.name else _name_from(source))
     goal = _goal(frame, settle)
     data = _data(frame, source, settle)
     prediction = settle(
         "prediction", "requirements.prediction", "Is it asked online, row by row, or in batch, a table at a time?",
         "online", "unless you say otherwise", one_of("online", "batch"), optional=True,
     )  # fmt: skip
+    batch = "" if prediction == "online" else "rows come in tables"
     settle(
         "latency_ms", "requirements.latency_p99_ms", "Within how many milliseconds must 99 of 100 rows be answered?",
-        None, "no bound", or_none(number), optional=True, applies=prediction == "online",
+        None, "no bound", or_none(number), optional=True, unless=batch if settle.answers.latency_ms is None else "",
     )  # fmt: skip
     settle(
         "throughput", "requirements.throughput_rps", "How many predictions a second at the peak?",
         None, "no bound", or_none(number), optional=True,
     )  # fmt: skip
-    sensitive, why = infer_sensitive(frame.drop(goal.target))
+    plain = frame.select(~pl.selectors.nested()).drop(goal.target, strict=False)
+    sensitive, why = infer_sensitive(plain)
     settle(
         "sensitive", "evaluate.fairness.attributes", "Which columns name groups that it must not treat worse?",
-        sensitive, why, or_none(columns(frame), []), optional=not sensitive,
+        sensitive, why, or_none(columns(plain), []), optional=not sensitive,
     )  # fmt: skip
     if frame.width > 1:
         about = "how each column enters the model; delete a line to have it inferred at each run"
@@ -93,12 +98,13 @@ def _goal(frame: pl.DataFrame, settle: Review) -> Goal:
         lambda text, flag: with_values(target=target, task=one_of(*tasks)(text, flag)).task, known=tasks,
     )  # fmt: skip
     goal, why = infer_goal(Goal(target=target, task=task), frame[target])
-    if task == "binary":
-        positive = settle(
-            "positive", "goal.positive", "Which value is the event?", goal.positive, why["goal.positive"],
-            lambda text, flag: with_values(target=target, task=task, positive=text).positive,
-        )  # fmt: skip
-        goal, why = infer_goal(Goal(target=target, task=task, positive=positive), frame[target])
+    not_binary = "" if task == "binary" else f"task {task} has no event"
+    positive = settle(
+        "positive", "goal.positive", "Which value is the event?", goal.positive, why.get("goal.positive", ""),
+        lambda text, flag: with_values(target=target, task=task, positive=text).positive,
+        optional=task != "binary", unless=not_binary,
+    )  # fmt: skip
+    goal, why = infer_goal(Goal(target=target, task=task, positive=positive), frame[target])
     metrics = METRICS[task]
     metric = settle(
         "metric", "goal.metric", "Which number decides between models?", goal.metric, why["goal.metric"],
@@ -110,7 +116,7 @@ def _goal(frame: pl.DataFrame, settle: Review) -> Goal:
     )  # fmt: skip
     settle(
         "costs", "goal.decision", "What does a false alarm cost, and what a miss (such as 1:5)?", None,
-        "probabilities alone, no decision", or_none(costs), optional=True, applies=task == "binary",
+        "probabilities alone, no decision", or_none(costs), optional=True, unless=not_binary,
     )  # fmt: skip
     return Goal(target=target, task=task, positive=goal.positive, metric=metric, secondary=secondary)
 
@@ -120,15 +126,18 @@ def _data(frame: pl.DataFrame, source: str, settle: Review) -> Data:
     settle.say("data.source", source)
     if answers.query:
         settle.say("data.query", answers.query)
-    if answers.holdout:
+    if answers.holdout not in (None, NONE):
         settle.say("data.holdout", answers.holdout, "a table of its own that serves as the test split")
     named = or_none(column(rest))
     name = settle("id", "data.id", "Which column names each row?", *infer_id(rest), named)
-    time = settle("time", "data.time", "Which column says when a row was?", *infer_time(rest), named)
+    time = settle("time", "data.time", "Which column says when a row was?", *infer_time(rest), or_none(times(rest)))
     group = settle("group", "data.group", "Whose rows must stay on one side of a split?", *infer_group(rest), named)
+    undated = "no column says when a row was" if time is None else ""
+    if time is not None and not rest[time].dtype.is_temporal():
+        undated = f"{time!r} holds whole numbers, not times"
     settle(
         "label_delay", "goal.label_delay", "How long after its row is an outcome known (such as 7d)?", None, "at once",
-        or_none(duration), optional=True, applies=time is not None,
+        or_none(duration), optional=True, unless=undated,
     )  # fmt: skip
     return Data(source=source, id=name, time=time, group=group)
 
@@ -142,7 +151,11 @@ def _rest(frame: pl.DataFrame, goal: Goal, data: Data, settle: Review) -> None:
     if "split.gap" in why:
         settle.say("split.gap", split.gap, why["split.gap"])
     settle.say("split.validation", split.validation, "chooses between candidates")
-    held = "unused: data.holdout is the test split" if settle.answers.holdout else "judged once, never trained on"
+    held = (
+        "unused: data.holdout is the test split"
+        if ("data", "holdout") in settle.said
+        else "judged once, never trained on"
+    )
     settle.say("split.test", split.test, held)
     settle.say("models.candidates", ["linear", "gbdt"], "beside the baseline, which always runs")
     settle.say("models.search", {"trials": 20, "seconds": 60}, "ends with the first of the two")

@@ -26,6 +26,11 @@ def load(folder: str | Path = ".") -> System:
         ) from None
     except OSError as error:
         raise InputError(str(path), f"cannot be read ({error.strerror})") from None
+    return parse(text, path)
+
+
+def parse(text: bytes, path: Path) -> System:
+    """The spec that stands, or will stand, in a file; raises `SpecError` where it is not a valid one."""
     try:
         data = msgspec.yaml.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

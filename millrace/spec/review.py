@@ -13,6 +13,7 @@ from millrace.spec.infer import label_text
 
 NONE = "-"
 """An answer that says that there is none."""
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _DURATION = re.compile(r"\d+(\.\d+)?(us|ms|s|min|h|d|w)")
 
 
@@ -75,12 +76,15 @@ class Review:
         why: str,
         read: Read,
         optional: bool = False,
-        applies: bool = True,
+        unless: str = "",
         known: list[str] | None = None,
     ) -> Any:
-        """Settles a field; an `optional` one that nobody spoke of is not kept, one that does not apply not asked."""
+        """Settles a field. An `optional` one that nobody spoke of is not kept; one that does not apply, for the reason
+        `unless`, is not asked, and raises `InputError` where it was given all the same."""
         given: str | None = getattr(self.answers, field)
-        asked = given is None and self._ask is not None and applies
+        if given not in (None, NONE) and unless:
+            raise InputError(_flag(field), repr(given), f"nothing: {unless}")
+        asked = given is None and self._ask is not None and not unless
         if given is not None:
             value, why = read(given, field), "as you said"
         elif asked:
@@ -97,9 +101,9 @@ class Review:
         assert self._ask is not None
         while True:
             said = self._ask(question).strip()
-            if not said:
-                return suggestion
             try:
+                if not said:
+                    return read(suggestion, field) if isinstance(suggestion, str) else suggestion
                 return read(said, field)
             except InputError as error:
                 expected = f"; expected {error.expected}" if error.expected else ""
@@ -146,8 +150,35 @@ def column(frame: pl.DataFrame) -> Read:
 
 
 def columns(frame: pl.DataFrame) -> Read:
-    """Columns of a table; one whose name has a comma stands alone."""
-    return lambda text, field: [text] if text in frame.columns else listed(column(frame))(text, field)
+    """Columns of a table, each once; one whose name has a comma stands alone."""
+
+    def read(text: str, field: str) -> list[str]:
+        names = [text] if text in frame.columns else listed(column(frame))(text, field)
+        return list(dict.fromkeys(names))
+
+    return read
+
+
+def times(frame: pl.DataFrame) -> Read:
+    """A column that rows can be ordered by: dates, or whole numbers, in every row."""
+
+    def read(text: str, field: str) -> str:
+        name: str = column(frame)(text, field)
+        found = frame[name]
+        if not (found.dtype in (pl.Date, pl.Datetime) or found.dtype.is_integer()):
+            raise InputError(_flag(field), f"{name!r} holds {found.dtype}", "dates or whole numbers")
+        if found.null_count():
+            raise InputError(_flag(field), f"{name!r} is missing in {found.null_count()} rows", "a time in every row")
+        return name
+
+    return read
+
+
+def system_name(text: str, field: str) -> str:
+    """What a system may be called."""
+    if not _NAME.fullmatch(text) or len(text) > 64:
+        raise InputError(_flag(field), repr(text), "up to 64 letters, digits, _ and -, the first a letter")
+    return text
 
 
 def listed(read: Read) -> Read:

@@ -1,12 +1,13 @@
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from typing import Any
 
 import polars as pl
 import pytest
 
 from millrace.errors import InputError
-from millrace.spec import Answers, Goal, commented, infer_goal, infer_kind, interview
+from millrace.spec import Answers, Decision, Goal, commented, infer_goal, infer_kind, interview
 from millrace.spec.decode import decode
+from millrace.spec.infer import infer_time
 
 
 @pytest.mark.parametrize(
@@ -113,3 +114,14 @@ def test_a_draft_is_a_valid_spec_with_reasons() -> None:
 def test_kinds_by_name_and_words(column: pl.Series, kind: str) -> None:
     found, why = infer_kind(column)
     assert found == kind and why
+
+
+def test_the_time_of_a_day_is_no_time_of_a_row() -> None:
+    frame = pl.DataFrame({"at": [time(9, 30), time(10, 0)], "took": [timedelta(hours=1), timedelta(hours=2)]})
+    assert infer_time(frame)[0] is None
+    assert [infer_kind(frame[name])[0] for name in frame.columns] == ["ignored", "ignored"]
+
+
+def test_a_decision_of_another_task_is_refused_before_anything_is_fitted() -> None:
+    with pytest.raises(InputError, match="only a binary task has one"):
+        infer_goal(Goal(target="y", decision=Decision()), pl.Series("y", [1.5, 2.5, 3.5] * 5))

@@ -16,7 +16,7 @@ import pytest
 
 import millrace
 from millrace.errors import InputError
-from millrace.spec import Answers, Question, System, commented, interview
+from millrace.spec import Answers, Ask, Question, System, commented, interview
 from millrace.spec.decode import decode
 
 QUESTIONS = {
@@ -60,7 +60,7 @@ def spec_of(text: str) -> System:
     return decode(msgspec.yaml.decode(text.encode()))
 
 
-def asking(said: dict[str, str], heard: list[Question]):  # type: ignore[no-untyped-def]
+def asking(said: dict[str, str], heard: list[Question]) -> Ask:
     def ask(question: Question) -> str:
         heard.append(question)
         return said[next(field for field, words in QUESTIONS.items() if question.text.startswith(words))]
@@ -136,6 +136,70 @@ def test_a_wrong_answer_is_asked_again(field: str, wrong: str, words: str) -> No
     assert len(problems) == 1 and words in problems[0]
     with pytest.raises(InputError, match="expected"):
         interview(orders(), "orders.csv", Answers(**(ANSWERS | {field: wrong})))
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        ({"target": "amount", "costs": "1:5"}, "--costs: '1:5'; expected nothing: task regression has no event"),
+        ({"target": "size", "positive": "m"}, "--positive: 'm'; expected nothing: task multiclass has no event"),
+        ({"target": "returned", "time": "size"}, "--time: 'size' holds String"),
+        ({"target": "returned", "time": "gap"}, "--time: 'gap' is missing in 1 rows"),
+        ({"target": "returned", "time": "user_id", "label_delay": "7d"}, "'user_id' holds whole numbers"),
+        ({"target": "returned", "time": "-", "label_delay": "7d"}, "no column says when a row was"),
+        ({"target": "returned", "sensitive": "returned"}, "no column 'returned'"),
+        ({"target": "returned", "sensitive": "tags"}, "no column 'tags'"),
+        ({"target": "returned", "name": "my ads"}, "--name: 'my ads'; expected up to 64 letters"),
+    ],
+)
+def test_a_flag_that_does_not_apply_is_refused(answers: dict[str, str], words: str) -> None:
+    frame = orders().with_columns(
+        amount=pl.Series(np.arange(300) / 7), gap=pl.col("at").shift(1), tags=pl.Series([[1]] * 300)
+    )
+    with pytest.raises(InputError) as error:
+        interview(frame, "orders.csv", Answers(**answers))
+    assert words in str(error.value)
+
+
+def test_flags_may_say_that_there_is_none_and_name_one_twice() -> None:
+    answers = Answers(target="returned", holdout="-", costs="-", label_delay="-", sensitive="gender, gender")
+    found = spec_of(commented(interview(orders(), "orders.csv", answers)))
+    assert found.data.holdout is None and found.evaluate.fairness.attributes == ["gender"]
+
+
+def test_a_suggested_target_that_cannot_be_one_is_asked_again() -> None:
+    """Enter takes the suggestion through the same door as an answer that was typed."""
+    frame = orders().with_columns(same=pl.lit(1))
+    asked: list[Question] = []
+
+    def ask(question: Question) -> str:
+        asked.append(question)
+        return "returned" if question.problem else ""
+
+    assert interview(frame, "orders.csv", Answers(), ask)["goal", "target"][0] == "returned"
+    assert asked[0].suggestion == "same" and "the same value in every row" in asked[1].problem
+
+
+ODD = [
+    "trail\n", "a\u2028b", "del\x7f", "nel\x85", 'quo"te', "dot.ted", "a: b # c", "é😀", "no", "- x", "\ufeffbom", "\t",
+]  # fmt: skip
+
+
+def test_columns_of_any_name_and_values_of_any_kind_make_a_valid_spec(tmp_path: Path) -> None:
+    frame = pl.DataFrame({name: ["a\u2028\x7f# b", "c"] * 30 for name in ODD} | {"y": ["no\x85", "on"] * 30})
+    frame.write_parquet(tmp_path / "odd.parquet")
+    path, _ = millrace.init(tmp_path / "odd.parquet", Answers(target="y"), tmp_path)
+    system = millrace.load(path)
+    assert list(system.features.columns) == ODD and system.goal.positive in ("no\x85", "on")
+
+
+def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    orders().write_csv(tmp_path / "orders.csv")
+    for answers in (Answers(target="returned", name="my ads"), Answers(target="returned", holdout="none.csv")):
+        with pytest.raises(InputError):
+            millrace.init(tmp_path / "orders.csv", answers, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["orders.csv"]
+    millrace.init(tmp_path / "orders.csv", Answers(target="returned"), tmp_path)
 
 
 def test_nobody_to_ask_and_no_target() -> None:
