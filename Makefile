@@ -44,6 +44,7 @@ lock:  ## write requirements.lock anew (needs uv)
 bench: $(READY)  ## every benchmark beside its peers; results go to benchmarks/RESULTS.md by hand
 	$(BIN)/python benchmarks/embedded.py
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/windows.py
 	$(BIN)/python benchmarks/quality.py
 
 clean:  ## remove what was built, the environment included
