@@ -89,9 +89,6 @@ AGGREGATES: dict[str, Callable[[Seen], pl.Series]] = {
     "since": _since,
 }
 """Each gives a value for each row, by its place."""
-OF_NUMBERS = ("sum", "mean", "min", "max")
-OF_VALUES = (*OF_NUMBERS, "last", "distinct")
-"""Those that are of a column; events that miss it do not count for them."""
 
 
 def _extreme(seen: Seen, sign: int) -> pl.Series:

@@ -16,13 +16,14 @@ NEVER = np.iinfo(np.int64).max
 class History(Struct, frozen=True):
     """The versions of a table of events, in the order of its rows.
 
-    `time (M,)` is when the event happened; rows see a version at `known` and later, and before `replaced`, all in
-    microseconds. `places (M,)` orders events of one time: by their ids, or as they stand in the table; `alive (M,)` is
-    false for a version that says that its event is deleted.
+    `time (M,)` is when the event happened, `available (M,)` when this was told; rows see a version at `known` and
+    later, and before `replaced`, all in microseconds. `places (M,)` orders events of one time: by their ids, or as they
+    stand in the table; `alive (M,)` is false for a version that says that its event is deleted.
     """
 
     frame: pl.DataFrame
     time: Times
+    available: Times
     known: Times
     replaced: Times
     places: npt.NDArray[np.int64]
@@ -36,18 +37,8 @@ def history(frame: pl.DataFrame, table: EventTable, where: str) -> History:
     `delay` after its time. Of several rows with one `id` the one that was available last counts from then on; of rows
     that became available together, the later one. Raises `InputError` for a column that is absent or has holes.
     """
-    for field in ("time", "id", "available", "deleted"):
-        column = getattr(table, field)
-        if column is not None and column not in frame.columns:
-            known = "one of: " + ", ".join(frame.columns)
-            raise InputError(f"{where}.{field}", f"no column {column!r}", known, nearest(column, frame.columns))
-    if table.available is not None and table.delay is not None:
-        raise InputError(f"{where}.delay", f"{table.delay} beside available", "one of the two")
+    available = available_in(frame, table, where)
     time = times_of(frame[table.time], f"{where}.time")
-    if table.available is not None:
-        available = times_of(frame[table.available], f"{where}.available")
-    else:
-        available = time + (duration_us(table.delay) if table.delay else 0)
     replaced = np.full(len(time), NEVER)
     places = np.arange(len(time))
     if table.id is not None:
@@ -66,7 +57,22 @@ def history(frame: pl.DataFrame, table: EventTable, where: str) -> History:
         if gone.dtype != pl.Boolean:
             raise InputError(f"{where}.deleted", f"{table.deleted!r} holds {gone.dtype}", "true or false")
         alive = ~gone.fill_null(False).to_numpy()
-    return History(frame, time, np.maximum(available, time + 1), replaced, places, alive)
+    return History(frame, time, available, np.maximum(available, time + 1), replaced, places, alive)
+
+
+def available_in(frame: pl.DataFrame, table: EventTable, where: str) -> Times:
+    """When each row was told, by the `available` column or a `delay` after its time (microseconds); raises `InputError`
+    for a column that the spec names and the table has not."""
+    for field in ("time", "id", "available", "deleted"):
+        column = getattr(table, field)
+        if column is not None and column not in frame.columns:
+            known = "one of: " + ", ".join(frame.columns)
+            raise InputError(f"{where}.{field}", f"no column {column!r}", known, nearest(column, frame.columns))
+    if table.available is not None and table.delay is not None:
+        raise InputError(f"{where}.delay", f"{table.delay} beside available", "one of the two")
+    if table.available is not None:
+        return times_of(frame[table.available], f"{where}.available")
+    return times_of(frame[table.time], f"{where}.time") + (duration_us(table.delay) if table.delay else 0)
 
 
 def times_of(column: pl.Series, where: str) -> Times:

@@ -9,37 +9,13 @@ import numpy as np
 import polars as pl
 from msgspec import Struct
 
-from millrace.errors import InputError, nearest
-from millrace.events.aggregates import AGGREGATES, OF_NUMBERS, OF_VALUES, Seen
+from millrace.errors import InputError
+from millrace.events.aggregates import AGGREGATES, Seen
+from millrace.events.check import OF_VALUES, check_window, hop_us, keys_of, window_columns
 from millrace.events.cover import Cover, Integers, Rows
 from millrace.events.history import NEVER, History, history, times_of
 from millrace.events.where import condition
 from millrace.spec import EventTable, Window, duration_us
-
-_HOUR_US = 3600 * 10**6
-_HOPS_US = ((12 * _HOUR_US, 300 * 10**6), (12 * 24 * _HOUR_US, _HOUR_US))
-
-
-def window_columns(window: Window) -> list[str]:
-    """The names of the columns that a window makes.
-
-    >>> window_columns(Window(name="user_clicks", events="clicks", key="user", over=["1h", "7d"]))
-    ['user_clicks_1h', 'user_clicks_7d']
-    """
-    return [f"{window.name}_{over}" for over in window.over]
-
-
-def keys_of(window: Window) -> list[str]:
-    """The columns that name a window's key."""
-    return [window.key] if isinstance(window.key, str) else window.key
-
-
-def hop_us(window: Window, over: str) -> int:
-    """What the left end of a window is a multiple of, in microseconds; 0 where it is exact."""
-    if window.hop is not None:
-        return duration_us(window.hop)
-    span = duration_us(over)
-    return next((hop for most, hop in _HOPS_US if span <= most), 24 * _HOUR_US)
 
 
 def add_windows(
@@ -55,16 +31,16 @@ def add_windows(
     says of their columns. Raises `InputError` naming the window and what it misses.
     """
     made: list[pl.Series] = []
+    schemas = {name: table.schema for name, table in events.items()}
     known: dict[str, History] = {}
     sights: dict[tuple[str, ...], _Sight] = {}
     for window in windows:
-        where = f"features.windows {window.name!r}"
-        if window.events not in events:
-            told = f"one of data.events: {', '.join(events)}"
-            raise InputError(where, f"no events {window.events!r}", told, nearest(window.events, list(events)))
+        where = check_window(window, frame.schema, schemas)
         if time is None:
             raise InputError(where, "data.time is not set", "the column with the time of each row")
-        _check(window, frame, events[window.events], where)
+        taken = [name for name in window_columns(window) if name in frame.columns]
+        if taken:
+            raise InputError(where, f"the table has a column {taken[0]!r} already", "another window name")
         if window.events not in known:
             table = tables[window.events]
             known[window.events] = history(events[window.events], table, f"data.events.{window.events}")
@@ -125,26 +101,3 @@ def _exit(time: Integers, over: str, window: Window) -> Integers:
         return np.full(len(time), NEVER)
     span, hop = duration_us(over), hop_us(window, over)
     return (time // hop + 1) * hop + span if hop else time + span + 1
-
-
-def _check(window: Window, frame: pl.DataFrame, table: pl.DataFrame, where: str) -> None:
-    aggregate, of = window.aggregate, window.of
-    for label, rows in (("the rows", frame), (f"events {window.events!r}", table)):
-        for column in keys_of(window):
-            if column not in rows.columns:
-                known = "one of: " + ", ".join(rows.columns)
-                raise InputError(where, f"no column {column!r} in {label}", known, nearest(column, rows.columns))
-    if (of is None) == (aggregate in OF_VALUES):
-        said = "no `of`" if of is None else f"of {of!r}"
-        raise InputError(where, f"{said} with aggregate {aggregate}", f"one with {', '.join(OF_VALUES)} alone")
-    if of is not None and of not in table.columns:
-        known = "one of: " + ", ".join(table.columns)
-        raise InputError(where, f"no column {of!r} in events {window.events!r}", known, nearest(of, table.columns))
-    dtype = pl.Float64() if of is None else table[of].dtype
-    if aggregate in OF_NUMBERS and not (dtype.is_numeric() or dtype == pl.Boolean):
-        raise InputError(where, f"{aggregate} of {of!r}, which holds {dtype}", "a column of numbers")
-    if aggregate == "rate" and window.where is None:
-        raise InputError(where, "a rate without `where`", "a condition: the rate is of the events for which it holds")
-    taken_names = [name for name in window_columns(window) if name in frame.columns]
-    if taken_names:
-        raise InputError(where, f"the table has a column {taken_names[0]!r} already", "another window name")

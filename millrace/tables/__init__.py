@@ -3,7 +3,7 @@
 from millrace.tables.database import is_database
 from millrace.tables.remote import is_remote
 from millrace.tables.scan import FORMATS, Scan, scan, unreadable
-from millrace.tables.schema import Column, Dtype, Schema, conform, dtype_of
+from millrace.tables.schema import POLARS, Column, Dtype, Schema, conform, dtype_of
 from millrace.tables.sources import Sources, files_of, has_server, read_sources, read_table
 from millrace.tables.table import Table, load, typed
 from millrace.tables.weights import weights_of
@@ -11,6 +11,7 @@ from millrace.tables.write import atomic_file, atomic_folder, settle, sink
 
 __all__ = [
     "FORMATS",
+    "POLARS",
     "Column",
     "Dtype",
     "Scan",

@@ -1,0 +1,120 @@
+"""The online store in a file beside the spec: LMDB, read by many processes without a lock."""
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import lmdb
+
+from millrace.errors import WorkError
+from millrace.events.store import Changes
+
+_READERS = 1022
+T = TypeVar("T")
+
+
+class LmdbStore:
+    """A store in a folder.
+
+    The map grows as it fills, also under processes that have it open. Readers that were killed leave their slot behind,
+    which would keep old pages alive; whoever opens the store takes them away. Without `sync` a killed process loses
+    nothing, but a loss of power may damage the file, which is then filled anew from history and log.
+    """
+
+    def __init__(self, folder: Path, sync: bool = False, map_bytes: int = 2**30) -> None:
+        self._where, self._lock = str(folder), threading.RLock()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._env = lmdb.open(
+                str(folder), map_size=map_bytes, max_dbs=2, max_readers=_READERS, sync=sync, metasync=sync
+            )
+            self._values = self._env.open_db(b"values")
+            self._sets = self._env.open_db(b"sets", dupsort=True)
+        except (lmdb.Error, OSError) as error:
+            raise WorkError(self._where, f"the online store cannot be opened ({error})", "a folder with room") from None
+        self._env.reader_check()
+
+    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """See `Store`."""
+        try:
+            with self._env.begin(self._values) as transaction:
+                get = transaction.get
+                return [get(key) for key in keys]
+        except lmdb.Error:
+            return self._again(lambda: self.read(keys))
+
+    def members(self, keys: Sequence[bytes]) -> list[set[bytes]]:
+        """See `Store`."""
+        try:
+            with self._env.begin(self._sets) as transaction, transaction.cursor() as cursor:
+                return [set(cursor.iternext_dup()) if cursor.set_key(key) else set() for key in keys]
+        except lmdb.Error:
+            return self._again(lambda: self.members(keys))
+
+    def write(self, changes: Changes) -> None:
+        """See `Store`."""
+        with self._lock:
+            try:
+                with self._env.begin(write=True) as transaction:
+                    for key, value in changes.puts.items():
+                        transaction.put(key, value, db=self._values)
+                    for key in changes.gone:
+                        transaction.delete(key, db=self._values)
+                    for change, sets in ((transaction.put, changes.added), (transaction.delete, changes.removed)):
+                        for key, members in sets.items():
+                            for member in members:
+                                change(key, member, db=self._sets)
+            except lmdb.Error as error:
+                self._mend(error)
+                self.write(changes)
+
+    def page(self, prefix: bytes, cursor: bytes, most: int) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        """See `Store`."""
+        found: list[tuple[bytes, bytes]] = []
+        with self._env.begin(self._values) as transaction, transaction.cursor() as at:
+            going = at.set_range(cursor or prefix)
+            while going and at.key().startswith(prefix):
+                if len(found) == most:
+                    return found, at.key()
+                found.append((at.key(), at.value()))
+                going = at.next()
+        return found, b""
+
+    def clear(self, prefix: bytes) -> None:
+        """See `Store`."""
+        with self._lock, self._env.begin(write=True) as transaction:
+            for database in (self._values, self._sets):
+                with transaction.cursor(database) as cursor:
+                    going = cursor.set_range(prefix)
+                    while going and cursor.key().startswith(prefix):
+                        going = cursor.delete(dupdata=True)
+
+    def close(self) -> None:
+        """See `Store`."""
+        self._env.close()
+
+    def _again(self, do: Callable[[], T]) -> T:
+        """Once more after what can be mended; the second time it raises."""
+        with self._lock:
+            try:
+                with self._env.begin(self._values):
+                    pass
+            except lmdb.Error as error:
+                self._mend(error)
+        return do()
+
+    def _mend(self, error: lmdb.Error) -> None:
+        """Grows the map where it is full or another process has grown it; forgets readers that are no more. Raises
+        `WorkError` for anything else."""
+        try:
+            if isinstance(error, lmdb.MapFullError):
+                self._env.set_mapsize(2 * self._env.info()["map_size"])
+            elif isinstance(error, lmdb.MapResizedError):
+                self._env.set_mapsize(0)
+            elif isinstance(error, lmdb.ReadersFullError) and self._env.reader_check():
+                return
+            else:
+                raise error
+        except lmdb.Error as found:
+            raise WorkError(self._where, f"the online store failed ({found})", "a disk with room") from None

@@ -1,0 +1,219 @@
+"""The log: every record that was acknowledged, appended once, never changed.
+
+Records are appended to an open file in frames (a length, a checksum, the records of one call), so that a frame is there
+whole or not at all. An open file that is full is sealed: it becomes a Parquet segment, which DuckDB and Polars read
+directly. Files are named after the position of their first record.
+"""
+
+import fcntl
+import math
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from struct import Struct as Layout
+
+import msgspec
+import polars as pl
+
+from millrace.errors import WorkError
+from millrace.tables import atomic_file
+
+_FRAME = Layout("<II")
+_OPEN, _SEALED = ".open", ".parquet"
+COLUMNS = {
+    "position": pl.Int64(),
+    "id": pl.String(),
+    "time": pl.Datetime("us"),
+    "available": pl.Datetime("us"),
+    "kind": pl.String(),
+    "payload": pl.String(),
+}
+"""Of a segment, and of what `read` gives: times in UTC, the payload as JSON."""
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True):
+    """One thing that happened: what it is called, when it happened, from when it was known (microseconds since 1970
+    UTC), of which kind it is, and what it was, as JSON."""
+
+    id: str
+    time: int
+    available: int
+    kind: str
+    payload: str
+
+
+_DECODER = msgspec.msgpack.Decoder(list[Record])
+
+
+class Log:
+    """A log in a folder. Many processes may read; those that write take turns.
+
+    What `append` returned from survives a killed process; with `sync`, which waits for the disk, also a loss of power.
+    An open file of `segment` records is sealed.
+
+    >>> import tempfile
+    >>> log = Log(Path(tempfile.mkdtemp()))
+    >>> with log.writing():
+    ...     log.append([Record("7", 0, 0, "clicks", '{"price": 2.5}')])
+    1
+    >>> log.read("clicks")["payload"].to_list()
+    ['{"price": 2.5}']
+    """
+
+    def __init__(self, folder: Path, sync: bool = False, segment: int = 100_000) -> None:
+        self.folder, self._sync, self._segment = folder, sync, segment
+        self._path: Path | None = None  # the open file that this process knows, up to where, and its records
+        self._size = self._first = self._count = 0
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Holds the right to append for the length of the block; waits for the process that has it."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.folder / "writer.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise WorkError(str(self.folder), f"cannot be written ({error.strerror})", "a folder with room") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._recover()
+            yield
+        finally:
+            os.close(lock)
+
+    def append(self, records: Sequence[Record]) -> int:
+        """Appends records, all or none, inside `writing`; returns the position behind them.
+
+        Raises `WorkError` where the disk refuses: nothing is acknowledged then.
+        """
+        assert self._path is not None, "append outside of writing"
+        body = msgspec.msgpack.encode(records)
+        try:
+            handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                frame = _FRAME.pack(len(body), zlib.crc32(body)) + body
+                if os.write(handle, frame) < len(frame):
+                    raise OSError(28, "No space left on device")
+                if self._sync:
+                    os.fsync(handle)
+            except OSError:
+                os.ftruncate(handle, self._size)
+                raise
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise WorkError(str(self._path), f"cannot be written ({error.strerror})", "a disk with room") from error
+        self._size += len(frame)
+        self._count += len(records)
+        end = self.end
+        if self._count >= self._segment:
+            self.seal()
+        return end
+
+    @property
+    def end(self) -> int:
+        """The position behind the last record that this process wrote or, entering `writing`, found."""
+        return self._first + self._count
+
+    def seal(self) -> None:
+        """Makes a Parquet segment of the open file, inside `writing`."""
+        assert self._path is not None, "seal outside of writing"
+        if self._count:
+            full = self._path
+            with atomic_file(full.with_suffix(_SEALED)) as beside:
+                _part(full).write_parquet(beside)
+            self._opened(self.end)
+            full.unlink()
+
+    def read(self, kind: str | None = None, since: int = 0) -> pl.DataFrame:
+        """The records of a kind, or of all, from a position on, in the order of their positions."""
+        while True:
+            try:
+                parts = [_part(path) for path in self._files(since)]
+            except FileNotFoundError:
+                continue  # sealed or dropped meanwhile
+            found = pl.concat([pl.DataFrame(schema=COLUMNS), *parts])
+            return found.filter((pl.col("position") >= since) & ((pl.col("kind") == kind) if kind else True))
+
+    def drop_before(self, moment: int) -> int:
+        """Removes the sealed segments all of whose records were known before a moment (microseconds); returns how many
+        records that were. Inside `writing`."""
+        dropped = 0
+        for path in self._files(0):
+            if path.suffix == _SEALED:
+                known = pl.scan_parquet(path).select(pl.col("available").max().to_physical(), pl.len()).collect().row(0)
+                if known[0] is None or known[0] < moment:
+                    path.unlink()
+                    dropped += known[1]
+        return dropped
+
+    def _files(self, since: int) -> list[Path]:
+        """The files with records from a position on, in order; of one that was being sealed, the sealed one."""
+        named: dict[float, Path] = {}
+        if self.folder.is_dir():
+            for path in sorted(self.folder.iterdir()):
+                if path.suffix in (_OPEN, _SEALED) and not path.name.startswith("."):
+                    named[int(path.stem)] = path  # `.parquet` comes after `.open`
+        firsts = sorted(named)
+        return [named[first] for first, next_ in pairwise([*firsts, math.inf]) if next_ > since]
+
+    def _opened(self, first: int) -> None:
+        self._path, self._first, self._size, self._count = self.folder / f"{first:020d}{_OPEN}", first, 0, 0
+        self._path.touch()  # positions go on from its name, whatever is dropped
+
+    def _recover(self) -> None:
+        """Finds the end of the log, where another process may have written, and cuts off what one began and never
+        acknowledged."""
+        if self._path is None or not self._path.exists():
+            files = self._files(0)
+            if not files:
+                self._opened(0)
+            elif files[-1].suffix == _SEALED:
+                files[-1].with_suffix(_OPEN).unlink(missing_ok=True)
+                self._opened(int(files[-1].stem) + pl.scan_parquet(files[-1]).select(pl.len()).collect().item())
+            else:
+                self._opened(int(files[-1].stem))
+        assert self._path is not None
+        for records, end in _frames(self._path, self._size):
+            self._count += len(records)
+            self._size = end
+        if self._size < self._path.stat().st_size:
+            os.truncate(self._path, self._size)
+
+
+def _part(path: Path) -> pl.DataFrame:
+    if path.suffix == _SEALED:
+        return pl.read_parquet(path)
+    return _table([record for records, _ in _frames(path) for record in records], int(path.stem))
+
+
+def _frames(path: Path, start: int = 0) -> Iterator[tuple[list[Record], int]]:
+    """The whole frames from an offset on, each with the offset of its end.
+
+    The last frame may be torn, where its process was killed. Raises `WorkError` for one that is damaged.
+    """
+    with path.open("rb") as file:
+        file.seek(start)
+        data = file.read()
+    at = 0
+    while at + _FRAME.size <= len(data):
+        size, checksum = _FRAME.unpack_from(data, at)
+        end = at + _FRAME.size + size
+        if end > len(data):
+            return
+        body = data[at + _FRAME.size : end]
+        if zlib.crc32(body) != checksum:
+            if end == len(data):
+                return
+            raise WorkError(f"{path} at byte {start + at}", "a damaged record", "the log as it was written")
+        yield _DECODER.decode(body), start + end
+        at = end
+
+
+def _table(records: list[Record], first: int) -> pl.DataFrame:
+    """Records as `COLUMNS`; those of a file stand at the positions from its first on."""
+    written = [(first + at, *msgspec.structs.astuple(record)) for at, record in enumerate(records)]
+    plain = {name: pl.Int64() if dtype.is_temporal() else dtype for name, dtype in COLUMNS.items()}
+    return pl.DataFrame(written, schema=plain, orient="row").cast(COLUMNS)  # type: ignore[arg-type]

@@ -1,0 +1,131 @@
+"""What stands under which key of the store, and what an entity is called.
+
+s                          where the store stands: `Stand`
+b                          how far a generation that is being filled has come
+GENERATION l               the layout
+GENERATION e GROUP NAME    the tiles of an entity
+GENERATION v SOURCE ID     the versions of an event that has an id
+GENERATION d GROUP DAY NAME  the set of the ids of an entity's events of a day
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from datetime import date
+from struct import Struct as Format
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from millrace.errors import InputError
+from millrace.events.layout import Group
+from millrace.spec import label_text
+from millrace.tables import POLARS, Dtype
+
+STAND, BUILDING = b"s", b"b"
+DAY_US = 86_400 * 10**6
+_LONGEST = 400
+_STAND = Format("<Iqq")
+
+
+class Stand(msgspec.Struct, frozen=True):
+    """Where a store stands: which generation is read, up to which position of the log it holds what was pushed, and the
+    latest moment that it knows of (microseconds)."""
+
+    generation: int
+    position: int
+    horizon: int
+
+    def encode(self) -> bytes:
+        """As it is kept."""
+        return _STAND.pack(self.generation, self.position, self.horizon)
+
+    @classmethod
+    def decode(cls, value: bytes) -> "Stand":
+        """From what is kept."""
+        return cls(*_STAND.unpack(value))
+
+    @property
+    def prefix(self) -> bytes:
+        """What the keys of its generation begin with."""
+        return prefix_of(self.generation)
+
+
+def prefix_of(generation: int) -> bytes:
+    """What the keys of a generation begin with."""
+    return b"g" + generation.to_bytes(4, "big")
+
+
+def layout_key(prefix: bytes) -> bytes:
+    """Where the layout of a generation stands."""
+    return prefix + b"l"
+
+
+def entity_key(prefix: bytes, group: int, name: str) -> bytes:
+    """Where the tiles of an entity stand."""
+    return prefix + b"e" + group.to_bytes(2, "big") + _short(name.encode())
+
+
+def member_of(place: int | str) -> bytes:
+    """What the id of an event is in a set, and at the end of a key."""
+    return _short(msgspec.msgpack.encode(place))
+
+
+def versions_key(prefix: bytes, source: int, member: bytes) -> bytes:
+    """Where the versions of an event stand."""
+    return prefix + b"v" + source.to_bytes(2, "big") + member
+
+
+def day_key(prefix: bytes, group: int, name: str, time: int) -> bytes:
+    """Where the ids of the events of an entity on the day of a time stand."""
+    day = (time // DAY_US).to_bytes(4, "big", signed=True)
+    return prefix + b"d" + group.to_bytes(2, "big") + day + _short(name.encode())
+
+
+def _short(name: bytes) -> bytes:
+    return b"=" + name if len(name) <= _LONGEST else b"#" + hashlib.blake2b(name, digest_size=32).digest()
+
+
+def names_in(group: Group, values: pl.DataFrame) -> pl.Series:
+    """What the entities of events are called `(N,)`; missing where a key is."""
+    texts = [_text_column(values[key], dtype) for key, dtype in zip(group.keys, group.dtypes, strict=True)]
+    if len(texts) == 1:
+        return texts[0].alias("name")
+    parts = [part for text in texts for part in (text.str.len_chars().cast(pl.String), pl.lit(":"), text)]
+    return pl.select(pl.concat_str(parts).alias("name")).to_series()
+
+
+def name_of(group: Group, row: Mapping[str, Any]) -> str | None:
+    """What the entity of a row is called; none where a key is missing. Raises `InputError` for a value that is none."""
+    texts = []
+    for key, dtype in zip(group.keys, group.dtypes, strict=True):
+        value = row.get(key)
+        if type(value) is not str or dtype != "string":
+            value = _text(value, dtype, key)
+        if value is None:
+            return None
+        texts.append(value)
+    return texts[0] if len(texts) == 1 else "".join(f"{len(text)}:{text}" for text in texts)
+
+
+def _text_column(column: pl.Series, dtype: Dtype) -> pl.Series:
+    plain = POLARS["integer" if dtype == "datetime" else dtype]
+    return column.cast(plain, strict=False).cast(pl.String)
+
+
+def _text(value: Any, dtype: Dtype, key: str) -> str | None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    try:
+        if dtype == "integer" and int(value) == float(value):
+            return str(int(value))
+        if dtype == "boolean" and str(value).lower() in ("true", "false"):
+            return str(value).lower()
+        if dtype == "datetime" and isinstance(value, date):
+            return str(pl.Series([value]).cast(pl.Datetime("us")).to_physical()[0])
+        if dtype == "string" and isinstance(value, str | int | float):
+            return value if isinstance(value, str) else label_text(value)
+    except (ValueError, OverflowError):
+        pass
+    raise InputError(f"the key {key!r}", f"the value {str(value)[:60]!r} ({type(value).__name__})", f"{dtype}")

@@ -1,0 +1,100 @@
+"""What is pushed: into the log first, then into the store; acknowledged when both have it."""
+
+import polars as pl
+from msgspec import structs
+
+from millrace.errors import InputError, nearest
+from millrace.events.apply import apply
+from millrace.events.history import times_of
+from millrace.events.layout import Layout, Source
+from millrace.events.log import Log, Record
+from millrace.events.names import STAND, Stand
+from millrace.events.read import layout_in, stand_of
+from millrace.events.store import Changes, Store
+from millrace.events.sweep import Sweep
+from millrace.events.told import Events, available_of, batch_of, batch_of_records, frame_of, payloads, since_history
+from millrace.events.versions import Batch
+
+
+class Online:
+    """The online half of a system's events: a store, and the log that it follows.
+
+    Several processes may push: they take turns. One that was killed between log and store leaves no gap: the next push,
+    or `catch_up`, tells the store what the log has and it has not. Raises `InputError` where the store was never
+    filled.
+    """
+
+    def __init__(self, store: Store, log: Log) -> None:
+        self._store, self._log = store, log
+        self._stand = stand_of(store)
+        self._follow(self._stand)
+
+    def push(self, events: str, told: Events, now: int) -> int:
+        """Takes events of one table, all or none; returns how many.
+
+        An event was known from `now` (microseconds since 1970 UTC), or from the end of its `delay` where that is later;
+        where the table has an `available` column, from what that says. Raises `InputError` naming the row and the
+        column, `WorkError` where log or store refuse.
+        """
+        source = self._source(events)
+        frame = frame_of(source, events, told)
+        time = times_of(frame[source.table.time], events)
+        available = available_of(source.table, frame, time, now, events)
+        texts = payloads(frame)
+        with self._log.writing():
+            self._catch_up(now)
+            batch = batch_of(source, frame, available, self._log.end)
+            said = zip(batch.places.cast(str).to_list(), time.tolist(), available.tolist(), texts, strict=True)
+            end = self._log.append([Record(id, at, known, events, text) for id, at, known, text in said])
+            self._take({events: batch}, now, end)
+        return len(texts)
+
+    def catch_up(self, now: int) -> int:
+        """Tells the store what the log has and it has not; returns up to which position it is told."""
+        with self._log.writing():
+            self._catch_up(now)
+        return self._stand.position
+
+    def _source(self, events: str) -> Source:
+        known = list(self._layout.sources)
+        if events not in known:
+            told = f"one of: {', '.join(known)}"
+            raise InputError("push", f"no events {events!r} that a window reads", told, nearest(events, known))
+        return self._layout.sources[events]
+
+    def _catch_up(self, now: int) -> None:
+        """Follows a store that was filled anew or told by another process, and a log that is ahead of it."""
+        stand = stand_of(self._store)
+        if stand.generation != self._stand.generation:
+            self._follow(stand)
+        self._stand = stand
+        if stand.position < self._log.end:
+            self._take(batches_in(self._log.read(since=stand.position), self._layout), now, self._log.end)
+
+    def _take(self, batches: dict[str, Batch], now: int, position: int) -> None:
+        """Tells the store in one step."""
+        stand = structs.replace(self._stand, position=position, horizon=max(self._stand.horizon, now))
+        changes = changes_of(self._store, stand, self._layout, batches)
+        self._sweep.step(stand, changes)
+        changes.puts[STAND] = stand.encode()
+        self._store.write(changes)
+        self._stand = stand
+
+    def _follow(self, stand: Stand) -> None:
+        self._layout = layout_in(self._store, stand)
+        self._sweep = Sweep(self._store, self._layout)
+
+
+def batches_in(records: pl.DataFrame, layout: Layout) -> dict[str, Batch]:
+    """The events that records of the log tell of, by their table."""
+    kinds = records.filter(pl.col("kind").is_in(list(layout.sources))).group_by("kind", maintain_order=True)
+    return {str(kind): batch_of_records(layout.sources[str(kind)], some) for (kind,), some in kinds}
+
+
+def changes_of(store: Store, stand: Stand, layout: Layout, batches: dict[str, Batch]) -> Changes:
+    """What the events of a stream change."""
+    changes = Changes()
+    for events, batch in batches.items():
+        counted = since_history(layout.sources[events], batch)
+        changes.add(apply(store, stand.prefix, layout, events, counted, stand.horizon))
+    return changes
