@@ -8,8 +8,7 @@ import polars as pl
 
 import millrace
 from millrace.predict import Predictor
-from millrace.spec import Data, GbdtParams, Goal, Models, Search, Split, System
-from millrace.spec.load import rooted
+from millrace.spec import Data, GbdtParams, Goal, Models, Search, Split, System, rooted
 
 NUMERIC = [f"num_{position}" for position in range(12)]
 SIZES = [5, 10, 20, 50, 100, 300, 1000, 2000]

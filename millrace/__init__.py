@@ -12,8 +12,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from millrace.catalogue import Feature, catalogue
     from millrace.draft import init
     from millrace.flow import Exploration, Run, clean, explore, run
+    from millrace.live import Filled, materialize, push, window_features
     from millrace.predict import Predictor, open
     from millrace.record import Comparison, compare, runs
     from millrace.registry import Decision, history, promote, rollback
@@ -35,7 +37,13 @@ _HOMES = {
     "Run": "flow",
     "clean": "flow",
     "explore": "flow",
+    "Feature": "catalogue",
+    "catalogue": "catalogue",
     "init": "draft",
+    "Filled": "live",
+    "materialize": "live",
+    "push": "live",
+    "window_features": "live",
     "run": "flow",
     "Predictor": "predict",
     "open": "predict",
@@ -55,22 +63,28 @@ __all__ = [
     "Comparison",
     "Decision",
     "Exploration",
+    "Feature",
+    "Filled",
     "Predictor",
     "Run",
     "System",
     "Verification",
+    "catalogue",
     "clean",
     "compare",
     "explore",
     "history",
     "init",
     "load",
+    "materialize",
     "open",
     "promote",
+    "push",
     "rollback",
     "run",
     "runs",
     "verify",
+    "window_features",
 ]
 
 

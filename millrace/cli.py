@@ -104,6 +104,92 @@ def run(
 
 
 @app.command()
+def materialize(
+    dir: DirArgument = Path(),
+    until: Annotated[str | None, typer.Option(help="The last moment of which history counts (ISO 8601, UTC).")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Fill the online store with the events of the past, so that window features can be read from it."""
+    import msgspec
+
+    import millrace
+
+    with _progress() as progress:
+        bar = progress.add_task("materializing", total=None)
+
+        def watch(stage: str, detail: str) -> None:
+            progress.update(bar, description=f"{stage} {detail}".strip())
+
+        filled = millrace.materialize(millrace.load(dir), _moment("--until", until), watch=watch)
+    lines = [
+        f"{name:<16} {rows:,} events, history until {filled.watermarks[name] or '-'}"
+        for name, rows in filled.events.items()
+    ]
+    _print(msgspec.to_builtins(filled), as_json, "\n".join([*lines, f"in {filled.store}"]))
+
+
+@app.command()
+def push(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A table file of events.")],
+    kind: Annotated[str | None, typer.Option(help="Which of data.events; left out where there is one.")] = None,
+    now: Annotated[str | None, typer.Option(help="From when they are known (ISO 8601, UTC) in place of now.")] = None,
+    dir: Annotated[Path, typer.Option("--dir", help="The folder with system.yaml.")] = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Tell of events: into the log, from which models are trained, and into the online store."""
+    import millrace
+    from millrace import tables
+
+    system = millrace.load(dir)
+    known = list(system.data.events)
+    if kind is None and len(known) != 1:
+        raise InputError("--kind", "left out", f"one of: {', '.join(known)}" if known else "data.events in the spec")
+    told = tables.load(source, system.data.read, system.data.missing).frame
+    count = millrace.push(kind or known[0], told, dir, _moment("--now", now))
+    _print({"kind": kind or known[0], "events": count}, as_json, f"{count:,} events of {kind or known[0]}")
+
+
+@app.command()
+def features(
+    dirs: Annotated[list[Path] | None, typer.Argument(help="Folders with a system.yaml, as a rule one.")] = None,
+    rows: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="IN OUT", help="Compute the windows of the rows of a table file into another."),
+    ] = None,
+    online: Annotated[bool, typer.Option("--online", help="Read them from the online store.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the features of systems, or compute the window features of given rows."""
+    import msgspec
+
+    import millrace
+    from millrace import tables
+    from millrace.report import text
+
+    systems = [millrace.load(dir) for dir in dirs or [Path()]]
+    if rows is None:
+        listed = millrace.catalogue(systems)
+        _print({"features": msgspec.to_builtins(listed)}, as_json, text.catalogue(listed))
+        return
+    if len(systems) > 1:
+        raise InputError("--rows", f"{len(systems)} folders", "one system")
+    source, target = rows
+    frame = tables.load(source, systems[0].data.read, systems[0].data.missing).frame
+    tables.sink(millrace.window_features(systems[0], frame, online).lazy(), target)
+    document = {"rows": frame.height, "output": str(target.absolute())}
+    _print(document, as_json, f"window features of {frame.height:,} rows in {target}")
+
+
+def _moment(option: str, said: str | None) -> Any:
+    from datetime import datetime
+
+    try:
+        return None if said is None else datetime.fromisoformat(said)
+    except ValueError:
+        raise InputError(option, f"{said!r}", "a time such as 2026-01-31T12:00") from None
+
+
+@app.command()
 def explore(dir: DirArgument = Path(), as_json: JsonFlag = False) -> None:
     """Look at the data: columns, their relation to the target, leaks, the split."""
     import millrace

@@ -13,6 +13,7 @@ from millrace import (
     evaluate,
     events,
     features,
+    live,
     predict,
     record,
     registry,
@@ -67,7 +68,7 @@ def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
     names = step("tables", resume.names_of, system)
     if not fresh and (document := resume.whole_run(system, cache, names.run)) is not None:
         return _run(document)
-    known = cache.make(_Prepared, names.prepared, partial(_prepare, system, step), fresh)
+    known = cache.make(_Prepared, names.prepared, partial(_prepare, system, names.position, step), fresh)
     rows, system = resume.with_rest(known.rows, system)
     stated = release.stated_gates(system)
     diagnosis.check(system, rows.frame)
@@ -105,8 +106,8 @@ def explore(system: System) -> Exploration:
 
     Writes `explore.json` into the workspace. Raises as `run` does for tables and specs that cannot be used.
     """
-    prepared = resume.names_of(system).prepared
-    known = Cache(system.workspace / "cache").make(_Prepared, prepared, partial(_prepare, system, Steps(quiet)), False)
+    names, cache = resume.names_of(system), Cache(system.workspace / "cache")
+    known = cache.make(_Prepared, names.prepared, partial(_prepare, system, names.position, Steps(quiet)), False)
     rows, parts = known.rows, known.rows.parts
     used = [column.name for column in rows.columns if _may_leak(column)]
     labels = [spec.label_text(label) for label in rows.target.classes]
@@ -134,10 +135,10 @@ def clean(system: System, most_bytes: int = 0) -> int:
     return Cache(system.workspace / "cache").trim(most_bytes)
 
 
-def _prepare(system: System, step: Steps) -> _Prepared:
+def _prepare(system: System, position: int, step: Steps) -> _Prepared:
     """The first half of every command: read, join the windows, resolve the goal, split, tell kinds, look for leaks."""
     sources = step("tables", tables.read_sources, system)
-    frame = step("events", _add_windows, system, sources)
+    frame = step("events", live.with_windows, system, sources.frame, sources, position)
     system, why = step("spec", _resolve, system, frame)
     target = features.target_of(system.goal, frame[system.goal.target])
     y = features.encode_target(target, frame[target.name])
@@ -148,13 +149,8 @@ def _prepare(system: System, step: Steps) -> _Prepared:
     columns = step("features", features.plan_columns, trained, system.features, roles, windows, sources.written)
     rows = train.Rows(frame, columns, target, y, system, parts, tables.weights_of(frame, system.data.weight))
     noticed = step("explore", _explore, rows)
-    return _Prepared(sources.fingerprints, rows, why, sources.findings + parts.findings + noticed)
-
-
-def _add_windows(system: System, sources: tables.Sources) -> pl.DataFrame:
-    return events.add_windows(
-        sources.frame, system.features.windows, sources.events, system.data.time, system.data.events
-    )
+    fingerprints = sources.fingerprints | ({"log": str(position)} if position else {})
+    return _Prepared(fingerprints, rows, why, sources.findings + parts.findings + noticed)
 
 
 def _resolve(system: System, frame: pl.DataFrame) -> tuple[System, dict[str, str]]:

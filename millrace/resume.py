@@ -7,7 +7,7 @@ from uuid import uuid4
 import msgspec
 from msgspec import structs
 
-from millrace import record, registry, release, spec, tables, train
+from millrace import live, record, registry, release, spec, tables, train
 from millrace.bundle import open_bundle, read_aliases
 from millrace.cache import Cache, name_of, sums_of
 from millrace.errors import BundleError
@@ -15,20 +15,23 @@ from millrace.spec import System
 
 
 class Names(NamedTuple):
-    """The names in the cache of what a spec and its tables come to."""
+    """The names in the cache of what a spec, its tables and its log up to a position come to."""
 
     run: str
     prepared: str
     choice: str
+    position: int
 
 
 def names_of(system: System) -> Names:
     """Names by the content of the tables and the fields of the spec that each part reads."""
     files = sums_of(tables.files_of(system), system.workspace / "cache" / "files.json")
     once = uuid4().hex if tables.has_server(system) else ""  # what a server holds now is not known before it is read
-    prepared = name_of("prepared", once, files, system.data, system.goal, system.features, system.split, system.seed)
+    position = live.position_of(system)
+    told = [once, files, position]
+    prepared = name_of("prepared", told, system.data, system.goal, system.features, system.split, system.seed)
     choice = name_of("choice", prepared, system.models, system.requirements)
-    return Names(name_of("run", once, files, system), prepared, choice)
+    return Names(name_of("run", told, system), prepared, choice, position)
 
 
 def keep_trials(cache: Cache, prepared: str, fresh: bool) -> train.Keep:

@@ -13,6 +13,8 @@ from msgspec import Struct
 from millrace import evaluate, features, predict
 from millrace.bundle import Bundle, find_bundle, open_bundle
 from millrace.errors import BundleError, Finding, InputError
+from millrace.replay import replayed
+from millrace.spec import rooted
 
 TOLERANCE = 1e-5
 _REMOTE_BATCH = 500
@@ -28,8 +30,8 @@ class Verification(Struct, frozen=True):
 
 
 def verify(model: str | Path, folder: str | Path = ".", url: str | None = None) -> Verification:
-    """Checks a bundle: checksums, golden replies, parity with the stored predictions, metrics and, where the spec
-    states one, latency.
+    """Checks a bundle: checksums, golden replies, parity with the stored predictions, metrics, window features through
+    the online store, and, where the spec states one, latency.
 
     `url` names a live service that shall give the bundle's answers. Raises `InputError` where there is no such bundle;
     what is wrong with one becomes a finding.
@@ -49,6 +51,7 @@ def verify(model: str | Path, folder: str | Path = ".", url: str | None = None) 
     tested = predictor.predict(holdout) if url is None else _by_dicts(predictor, holdout, ask)
     findings.append(_parity(predictor, holdout, tested))
     findings.append(_metrics(bundle, predictor, holdout, tested))
+    findings += _online(bundle, holdout)
     if bundle.system.requirements.latency_p99_ms is not None:
         findings.append(_latency(bundle.system.requirements.latency_p99_ms, holdout, predictor, ask))
     return Verification(str(path), all(finding.severity != "error" for finding in findings), findings)
@@ -104,6 +107,18 @@ def _metrics(bundle: Bundle, predictor: predict.Predictor, holdout: pl.DataFrame
         f"differs in {', '.join(wrong)}" if wrong else "every metric as stored"
     )
     return _said("verify.metrics", not wrong, message, {"metrics": now, "wrong": wrong})
+
+
+def _online(bundle: Bundle, holdout: pl.DataFrame) -> list[Finding]:
+    """The windows of holdout rows, replayed through the online store. Only where the bundle is in its own workspace: a
+    stranger's may not say what is read on this machine."""
+    bundles = bundle.path.resolve().parent
+    if not bundle.system.features.windows:
+        return []
+    if (bundles.parent.name, bundles.name) != (".millrace", "bundles"):
+        message = "not replayed outside of the workspace that the bundle was made in"
+        return [Finding("verify.online", [], "info", message)]
+    return [replayed(rooted(bundle.system, bundles.parent.parent), bundle.manifest.data, holdout)]
 
 
 def _latency(

@@ -301,7 +301,7 @@ def test_settings_of_a_trial_that_was_given_up_can_be_stated(system: Path, monke
     rows = millrace.load(system)
     given_up: list[int] = []
     member = millrace.spec.Member(family="linear", linear=millrace.spec.LinearParams(l2=0.3))
-    prepared = flow._prepare(rows, Steps(quiet)).rows
+    prepared = flow._prepare(rows, 0, Steps(quiet)).rows
     cache = Cache(rows.workspace / "cache")
     keep = resume.keep_trials(cache, "prepared", False)
     trials = Trials(prepared, _plan(prepared), evaluate.judge_of(prepared.system.goal), lambda text: None, keep)

@@ -2,7 +2,7 @@
 
 from millrace.bundle.aliases import ALIASES, Alias, read_aliases, version_of, write_aliases
 from millrace.bundle.contents import contents
-from millrace.bundle.manifest import Manifest
+from millrace.bundle.manifest import Manifest, read_manifest
 from millrace.bundle.open import Bundle, find_bundle, open_bundle
 from millrace.bundle.profile import profile
 from millrace.bundle.write import BundleName, versions, write_bundle
@@ -18,6 +18,7 @@ __all__ = [
     "open_bundle",
     "profile",
     "read_aliases",
+    "read_manifest",
     "version_of",
     "versions",
     "write_aliases",

@@ -1,6 +1,37 @@
 """Features over time: what happened before a row, and nothing that happened after."""
 
-from millrace.events.check import keys_of, window_columns
+from millrace.events.check import hop_us, keys_of, window_columns
+from millrace.events.fill import fill
+from millrace.events.history import times_of
+from millrace.events.layout import Layout
+from millrace.events.log import Log, Record
+from millrace.events.merged import NEVER_YET, Merged, merged
+from millrace.events.names import Stand
+from millrace.events.online import Online
+from millrace.events.read import Reader
+from millrace.events.store import Store, open_store
+from millrace.events.streams import Streams
+from millrace.events.told import Events
 from millrace.events.windows import add_windows
 
-__all__ = ["add_windows", "keys_of", "window_columns"]
+__all__ = [
+    "NEVER_YET",
+    "Events",
+    "Layout",
+    "Log",
+    "Merged",
+    "Online",
+    "Reader",
+    "Record",
+    "Stand",
+    "Store",
+    "Streams",
+    "add_windows",
+    "fill",
+    "hop_us",
+    "keys_of",
+    "merged",
+    "open_store",
+    "times_of",
+    "window_columns",
+]

@@ -52,7 +52,8 @@ class Log:
     """A log in a folder. Many processes may read; those that write take turns.
 
     What `append` returned from survives a killed process; with `sync`, which waits for the disk, also a loss of power.
-    An open file of `segment` records is sealed.
+    An open file of `segment` records is sealed; then segments are removed all of whose records were known `retention`
+    (microseconds) before the latest of the sealed ones.
 
     >>> import tempfile
     >>> log = Log(Path(tempfile.mkdtemp()))
@@ -63,8 +64,8 @@ class Log:
     ['{"price": 2.5}']
     """
 
-    def __init__(self, folder: Path, sync: bool = False, segment: int = 100_000) -> None:
-        self.folder, self._sync, self._segment = folder, sync, segment
+    def __init__(self, folder: Path, sync: bool = False, segment: int = 100_000, retention: int | None = None) -> None:
+        self.folder, self._sync, self._segment, self._retention = folder, sync, segment, retention
         self._path: Path | None = None  # the open file that this process knows, up to where, and its records
         self._size = self._first = self._count = 0
 
@@ -122,32 +123,32 @@ class Log:
         assert self._path is not None, "seal outside of writing"
         if self._count:
             full = self._path
+            records = _part(full)
             with atomic_file(full.with_suffix(_SEALED)) as beside:
-                _part(full).write_parquet(beside)
+                records.write_parquet(beside)
             self._opened(self.end)
             full.unlink()
+            if self._retention is not None:
+                self._drop_before(int(records["available"].to_physical().max() or 0) - self._retention)  # type: ignore[arg-type]
 
-    def read(self, kind: str | None = None, since: int = 0) -> pl.DataFrame:
-        """The records of a kind, or of all, from a position on, in the order of their positions."""
+    def read(self, kind: str | None = None, since: int = 0, until: int | None = None) -> pl.DataFrame:
+        """The records of a kind, or of all, from a position on up to another, in their order."""
         while True:
             try:
                 parts = [_part(path) for path in self._files(since)]
             except FileNotFoundError:
                 continue  # sealed or dropped meanwhile
             found = pl.concat([pl.DataFrame(schema=COLUMNS), *parts])
-            return found.filter((pl.col("position") >= since) & ((pl.col("kind") == kind) if kind else True))
+            found = found.filter(pl.col("position") >= since)
+            found = found if until is None else found.filter(pl.col("position") < until)
+            return found if kind is None else found.filter(kind=kind)
 
-    def drop_before(self, moment: int) -> int:
-        """Removes the sealed segments all of whose records were known before a moment (microseconds); returns how many
-        records that were. Inside `writing`."""
-        dropped = 0
+    def _drop_before(self, moment: int) -> None:
         for path in self._files(0):
             if path.suffix == _SEALED:
-                known = pl.scan_parquet(path).select(pl.col("available").max().to_physical(), pl.len()).collect().row(0)
-                if known[0] is None or known[0] < moment:
+                latest = pl.scan_parquet(path).select(pl.col("available").max().to_physical()).collect().item()
+                if latest < moment:
                     path.unlink()
-                    dropped += known[1]
-        return dropped
 
     def _files(self, since: int) -> list[Path]:
         """The files with records from a position on, in order; of one that was being sealed, the sealed one."""
@@ -158,6 +159,11 @@ class Log:
                     named[int(path.stem)] = path  # `.parquet` comes after `.open`
         firsts = sorted(named)
         return [named[first] for first, next_ in pairwise([*firsts, math.inf]) if next_ > since]
+
+    def position(self, kinds: Sequence[str]) -> int:
+        """The position behind the last record of some kinds; 0 where there is none."""
+        found = self.read().filter(pl.col("kind").is_in(list(kinds)))["position"]
+        return int(found[-1]) + 1 if len(found) else 0
 
     def _opened(self, first: int) -> None:
         self._path, self._first, self._size, self._count = self.folder / f"{first:020d}{_OPEN}", first, 0, 0

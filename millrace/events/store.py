@@ -4,8 +4,7 @@ An implementation is one file: `lmdb_store.py` (the default) and `redis_store.py
 stands here.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -64,24 +63,17 @@ class Store(Protocol):
         ...
 
 
-@contextmanager
-def open_store(url: str | None, folder: Path, name: str, sync: bool = False) -> Iterator[Store]:
+def open_store(url: str | None, folder: Path, name: str, sync: bool = False) -> Store:
     """The store of a system: LMDB in `folder`, or Redis at a URL, where its keys begin with the system's `name`.
 
     Raises `InputError` for a URL that is none of a store.
     """
-    store: Store
     if url is None:
         from millrace.events.lmdb_store import LmdbStore
 
-        store = LmdbStore(folder, sync)
-    elif url.startswith(("redis://", "rediss://", "unix://")):
+        return LmdbStore(folder, sync)
+    if url.startswith(("redis://", "rediss://", "unix://")):
         from millrace.events.redis_store import RedisStore
 
-        store = RedisStore(url, name)
-    else:
-        raise InputError("store", url, "nothing (LMDB in the workspace) or redis://HOST:PORT/NUMBER")
-    try:
-        yield store
-    finally:
-        store.close()
+        return RedisStore(url, name)
+    raise InputError("store", url, "nothing (LMDB in the workspace) or redis://HOST:PORT/NUMBER")

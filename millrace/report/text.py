@@ -49,6 +49,29 @@ def listed(runs: Any) -> str:
     return "\n".join(lines) if runs else "no runs yet; the next one is `millrace run`"
 
 
+def catalogue(features: Any) -> str:
+    """Features, each with what it is, whose it is, how it is distributed and who uses it."""
+    lines = []
+    for one in features:
+        lines.append(f"{one.name}  {one.definition}")
+        if one.description or one.owner:
+            lines.append("    " + "  ".join([*filter(None, [one.description, one.owner and f"owner: {one.owner}"])]))
+        lines.append(f"    of {'; '.join(one.inputs)}  {_distributed(one.distribution)}".rstrip())
+        lines.append(f"    used by {', '.join(one.used_by)}" if one.used_by else "    used by no model yet")
+    return "\n".join(lines) if lines else "no features yet: no windows in the spec, and no run"
+
+
+def _distributed(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return ""
+    missing = f"{found['missing']:.1%} missing"
+    if found.get("at"):
+        low, middle, high = (found["at"][round(q * (len(found["at"]) - 1))] for q in (0.05, 0.5, 0.95))
+        return f"5 %, 50 %, 95 %: {number(low)}, {number(middle)}, {number(high)}; {missing}"
+    shares = list(found.get("shares", {}).items())[:3]
+    return "; ".join([*(f"{value} {share:.0%}" for value, share in shares), missing])
+
+
 def side_by_side(found: dict[str, Any], page: Path) -> str:
     """How models compare on the same rows."""
     models = found["models"]

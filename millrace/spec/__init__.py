@@ -5,8 +5,9 @@ from millrace.spec.duration import duration_us
 from millrace.spec.gates import Gate, parse_gate
 from millrace.spec.infer import METRICS, SMALLER_IS_BETTER, infer_goal, infer_kind, infer_split, label_text
 from millrace.spec.interview import interview
-from millrace.spec.load import dump, load, parse, rooted, schema, spec_hash, with_changes
+from millrace.spec.load import dump, load, parse, schema, spec_hash
 from millrace.spec.review import NONE, Answers, Ask, Question
+from millrace.spec.shared import rooted, with_changes
 from millrace.spec.system import (
     Calibration,
     ColumnSpec,

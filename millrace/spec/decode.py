@@ -20,14 +20,19 @@ def decode(data: Any, where: str = "system.yaml") -> System:
     millrace.errors.SpecError: system.yaml: goal.traget: unknown field; expected one of: target, task, positive, \
 label_delay, metric, secondary, decision; did you mean 'target'?
     """
-    problems: list[str] = []
-    _walk(data, System, "", problems)
-    if problems:
+    if problems := problems_of(data, System):
         raise SpecError(where, "\n  ".join(problems) if len(problems) > 1 else problems[0])
     system = msgspec.convert(data, System)
     for index, text in enumerate(system.gates):
         parse_gate(text, f"{where}: gates[{index}]")
     return system
+
+
+def problems_of(data: Any, tree: type[msgspec.Struct]) -> list[str]:
+    """Everything that is wrong with plain data that shall become a tree."""
+    problems: list[str] = []
+    _walk(data, tree, "", problems)
+    return problems
 
 
 def _walk(value: Any, annotation: Any, path: str, problems: list[str]) -> None:

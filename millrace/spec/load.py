@@ -8,6 +8,7 @@ import msgspec
 
 from millrace.errors import InputError, SpecError
 from millrace.spec.decode import decode
+from millrace.spec.shared import rooted, with_shared
 from millrace.spec.system import System
 
 
@@ -35,18 +36,7 @@ def parse(text: bytes, path: Path) -> System:
         data = msgspec.yaml.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SpecError(str(path), f"is not YAML ({' '.join(str(error).split())})") from None
-    return rooted(decode(data, str(path)), path.resolve().parent)
-
-
-def rooted(system: System, root: Path) -> System:
-    """The same system with its relative paths starting from `root`."""
-    system.__dict__["root"] = root
-    return system
-
-
-def with_changes(system: System, **changes: Any) -> System:
-    """A copy with some branches replaced; keeps the root."""
-    return rooted(msgspec.structs.replace(system, **changes), system.root)
+    return with_shared(rooted(decode(data, str(path)), path.resolve().parent), str(path))
 
 
 def dump(system: System) -> bytes:
@@ -57,7 +47,7 @@ def dump(system: System) -> bytes:
 def spec_hash(system: System) -> str:
     """Names the experiment: sha256 (12 hex digits) over the canonical JSON of every field, defaults included.
 
-    >>> from millrace.spec import Data, Goal, System
+    >>> from millrace.spec import Data, Goal, System, with_changes
     >>> a = System(name="a", goal=Goal(target="y"), data=Data(source="a.csv"))
     >>> spec_hash(a) == spec_hash(with_changes(a, seed=7)) != spec_hash(with_changes(a, seed=8))
     True

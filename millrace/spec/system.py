@@ -130,11 +130,14 @@ class Data(_Node, frozen=True):
 class ColumnSpec(_Node, frozen=True):
     """An override for one column; what is left out is inferred from the training rows.
 
-    `encode` names one encoder or several, whose columns stand side by side.
+    `encode` names one encoder or several, whose columns stand side by side. `owner` and `description` stand in the
+    catalogue of features.
     """
 
     kind: Kind | None = None
     encode: Encode | list[Encode] | None = None
+    owner: str | None = None
+    description: str | None = None
 
     @property
     def encodes(self) -> list[Encode]:
@@ -148,6 +151,7 @@ class Window(_Node, frozen=True):
     `key` is a column, or several, of rows and events. The `aggregate` is `of` a column (sum, mean, min, max, last,
     distinct) or of the events themselves (count, since: seconds since the latest, rate: the share for which `where`
     holds); `where` picks events, such as `kind == 'buy' and price > 10`. See `events/README.md` for the exact meaning.
+    `owner` and `description` stand in the catalogue of features.
     """
 
     name: Identifier
@@ -158,11 +162,25 @@ class Window(_Node, frozen=True):
     where: str | None = None
     over: list[Span] = field(default_factory=lambda: ["7d"])
     hop: Duration | None = None
+    owner: str | None = None
+    description: str | None = None
+
+
+class Shared(_Node, frozen=True):
+    """A file of features that several systems use: tables of events and windows over them, and who owns them."""
+
+    owner: str | None = None
+    events: dict[Identifier, EventTable] = {}
+    windows: list[Window] = []
 
 
 class Features(_Node, frozen=True):
-    """Which columns the model sees, and how. Each list of `crosses` makes one category of several columns'."""
+    """Which columns the model sees, and how. Each list of `crosses` makes one category of several columns'.
 
+    The events and the windows of the files that `use` names join those that stand here.
+    """
+
+    use: list[str] = []
     exclude: list[str] = []
     columns: dict[str, ColumnSpec] = {}
     crosses: list[Annotated[list[str], Meta(min_length=2, max_length=4)]] = []
@@ -292,8 +310,18 @@ class Evaluate(_Node, frozen=True):
     fairness: Fairness = Fairness()
 
 
+class Log(_Node, frozen=True):
+    """How what is pushed is kept. It survives a killed process; with `fsync`, at the price of waiting for the disk, a
+    loss of power too. Segments whose records were all known longer ago than `retention` are removed."""
+
+    fsync: bool = False
+    retention: Duration | None = None
+
+
 class System(_Node, frozen=True, dict=True):
     """The whole spec of a system. `gates` say what a model must show before it goes live (see `spec.gates`).
+
+    `store` is the online store of window features: LMDB in the workspace, or `redis://HOST:PORT/NUMBER`.
 
     >>> System(name="ads", goal=Goal(target="clicked"), data=Data(source="ads.parquet")).split.test
     0.15
@@ -308,6 +336,8 @@ class System(_Node, frozen=True, dict=True):
     models: Models = Models()
     evaluate: Evaluate = Evaluate()
     gates: list[str] = []
+    store: str | None = None
+    log: Log = Log()
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 7
 
     @cached_property

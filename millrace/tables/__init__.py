@@ -4,7 +4,7 @@ from millrace.tables.database import is_database
 from millrace.tables.remote import is_remote
 from millrace.tables.scan import FORMATS, Scan, scan, unreadable
 from millrace.tables.schema import POLARS, Column, Dtype, Schema, conform, dtype_of
-from millrace.tables.sources import Sources, files_of, has_server, read_sources, read_table
+from millrace.tables.sources import Sources, columns_of, files_of, has_server, read_events, read_sources, read_table
 from millrace.tables.table import Table, load, typed
 from millrace.tables.weights import weights_of
 from millrace.tables.write import atomic_file, atomic_folder, settle, sink
@@ -20,6 +20,7 @@ __all__ = [
     "Table",
     "atomic_file",
     "atomic_folder",
+    "columns_of",
     "conform",
     "dtype_of",
     "files_of",
@@ -27,6 +28,7 @@ __all__ = [
     "is_database",
     "is_remote",
     "load",
+    "read_events",
     "read_sources",
     "read_table",
     "scan",

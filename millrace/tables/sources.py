@@ -18,7 +18,7 @@ _RESERVED = ("prediction", "decision")
 
 class Sources(Struct, frozen=True):
     """All rows that have a target (those of the holdout last, `holdout_rows` of them), the event tables by name, the
-    fingerprint of each table, and how columns of the source were written."""
+    fingerprint of each table, how columns of the source were written, and the columns of each event table."""
 
     frame: pl.DataFrame
     holdout_rows: int
@@ -26,6 +26,7 @@ class Sources(Struct, frozen=True):
     fingerprints: dict[str, str]
     findings: list[Finding]
     written: dict[str, str] = {}
+    columns: dict[str, list[Column]] = {}
 
 
 def files_of(system: System) -> dict[str, Path]:
@@ -94,27 +95,36 @@ def read_sources(system: System) -> Sources:
     if data.holdout is not None:
         holdout = _read(system, data.holdout, None)
         fingerprints["holdout"] = holdout.fingerprint
-        columns = [
-            Column(
-                name=name,
-                dtype=dtype_of(dtype),
-                kind="ignored",
-                written=table.written.get(name),
-                width=dtype.shape[0] if isinstance(dtype, pl.Array) else None,
-            )
-            for name, dtype in frame.schema.items()
-        ]
-        flat = [column for column in columns if column.dtype != "nested"]
+        flat = [column for column in columns_of(frame, table.written) if column.dtype != "nested"]
         typed = conform(holdout.frame, flat, data.missing, f"data.holdout {data.holdout}")
         typed = _with_target(typed, target, data.holdout, findings)
         held = typed.height
         frame = pl.concat([frame.select(column.name for column in flat), typed], how="vertical_relaxed")
-    events = {}
-    for name, spec in data.events.items():
-        loaded = _read(system, spec.source, spec.query)
-        events[name], fingerprints[f"events.{name}"] = loaded.frame, loaded.fingerprint
-        findings += loaded.findings
-    return Sources(frame, held, events, fingerprints, findings, table.written)
+    told = read_events(system)
+    events = {name: one.frame for name, one in told.items()}
+    fingerprints |= {f"events.{name}": one.fingerprint for name, one in told.items()}
+    findings += [finding for one in told.values() for finding in one.findings]
+    columns = {name: columns_of(one.frame, one.written) for name, one in told.items()}
+    return Sources(frame, held, events, fingerprints, findings, table.written, columns)
+
+
+def read_events(system: System) -> dict[str, Table]:
+    """Every event table, by its name."""
+    return {name: _read(system, table.source, table.query) for name, table in system.data.events.items()}
+
+
+def columns_of(frame: pl.DataFrame, written: dict[str, str]) -> list[Column]:
+    """The columns of a table, and how they were written."""
+    return [
+        Column(
+            name=name,
+            dtype=dtype_of(dtype),
+            kind="ignored",
+            written=written.get(name),
+            width=dtype.shape[0] if isinstance(dtype, pl.Array) else None,
+        )
+        for name, dtype in frame.schema.items()
+    ]
 
 
 def _with_target(frame: pl.DataFrame, target: str, source: str, findings: list[Finding]) -> pl.DataFrame:

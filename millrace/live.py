@@ -1,0 +1,171 @@
+"""Features over time outside of a run: what is pushed, the online store, and the windows of given rows."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import polars as pl
+from msgspec import Struct
+
+from millrace import events, spec, tables
+from millrace.errors import InputError, nearest
+from millrace.report import Watch, quiet
+from millrace.spec import System
+
+_EPOCH = datetime(1970, 1, 1)
+
+
+class Filled(Struct, frozen=True):
+    """A filled store: how many rows of each table are in it, up to when history told of each, and up to which position
+    of the log it holds what was pushed."""
+
+    store: str
+    events: dict[str, int]
+    watermarks: dict[str, datetime | None]
+    position: int
+
+
+def push(kind: str, told: events.Events, folder: str | Path = ".", now: datetime | None = None) -> int:
+    """Tells the system of a folder of events of one table of its `data.events`; returns how many.
+
+    Parameters: `told`, an event, a list of them, or a table; `now`, from when they are known (the clock's, where it is
+    left out). When this returns the events are in the log, for training, and in the online store. Raises `InputError`
+    naming the row and the column, and where `materialize` has not filled a store yet; nothing is taken then.
+    """
+    return _online(Path(folder).resolve()).push(kind, told, _us(now))
+
+
+def materialize(
+    system: System, until: datetime | None = None, now: datetime | None = None, watch: Watch = quiet
+) -> Filled:
+    """Fills the online store of a system with what its event tables and its log tell, and lets it be read.
+
+    History counts up to `until`, or to its end; what was pushed counts too. A store that is read stays until the new
+    one is whole, and pushes may go on meanwhile. A call goes on where an earlier one was killed. Raises `InputError`
+    for a system without windows, and as `run` does for its tables.
+    """
+    if not system.features.windows:
+        raise InputError("features.windows", "none in this spec", "a window over data.events to keep")
+    watch("tables", "")
+    tables.files_of(system)  # fetches what lies behind a URL
+    sources, log = tables.read_sources(system), log_of(system)
+    with log.writing():
+        position = log.end
+    found = _merged(system, sources.frame, sources, position, None if until is None else _us(until))
+    made_of = [found.layout, sources.fingerprints, position, until]
+    name = hashlib.sha256(msgspec.json.encode(made_of, order="deterministic")).hexdigest()
+    kept = {name: (found.frames[name], found.tables[name]) for name in found.layout.sources}
+    stand = events.fill(
+        _store(system),
+        log,
+        found.layout,
+        kept,
+        position,
+        name,
+        _us(now),
+        lambda done, of: watch("events", f"{done} of {of}"),
+    )
+    return Filled(
+        system.store or str(system.workspace / "online"),
+        {name: frame.height for name, (frame, _) in kept.items()},
+        {name: _until(one.watermark) for name, one in found.layout.sources.items()},
+        stand.position,
+    )
+
+
+def window_features(
+    system: System, rows: pl.DataFrame, online: bool = False, now: datetime | None = None
+) -> pl.DataFrame:
+    """Rows, and the windows of each as of its time.
+
+    `online` reads the store, which tells no past: a row before the latest event that it knows of is read as of that
+    one; rows without the column of times as of `now`. Raises `InputError` where rows miss a key, the store a window.
+    """
+    if online:
+        return _read_online(system, rows, _us(now))
+    sources = tables.read_sources(system)
+    return with_windows(system, rows, sources, position_of(system))
+
+
+def with_windows(system: System, rows: pl.DataFrame, sources: tables.Sources, position: int) -> pl.DataFrame:
+    """Rows, and the windows of each, of the event tables and of what the log tells up to a position."""
+    windows, time = system.features.windows, system.data.time
+    if position == 0:
+        return events.add_windows(rows, windows, sources.events, time, system.data.events)
+    found = _merged(system, rows, sources, position)
+    return events.add_windows(rows, windows, found.frames, time, found.tables)
+
+
+def log_of(system: System) -> events.Log:
+    """The log of a system."""
+    kept = system.log.retention
+    retention = None if kept is None else spec.duration_us(kept)
+    return events.Log(system.workspace / "log", system.log.fsync, retention=retention)
+
+
+def position_of(system: System) -> int:
+    """The position in the log behind the last event that a window may see."""
+    return log_of(system).position([window.events for window in system.features.windows])
+
+
+def reader_of(system: System) -> events.Reader:
+    """Reads the windows of a system from its store; raises `InputError` where it was not filled, or without one."""
+    reader = events.Reader(_store(system))
+    kept = reader.layout.columns
+    for name in [name for window in system.features.windows for name in events.window_columns(window)]:
+        if name not in kept:
+            do = "`millrace materialize` fills it for the windows of the spec"
+            raise InputError("the online store", f"no window {name!r} in it", "one of: " + ", ".join(kept), do)
+    return reader
+
+
+def _read_online(system: System, rows: pl.DataFrame, now: int) -> pl.DataFrame:
+    reader = reader_of(system)
+    for key in reader.layout.keys:
+        if key not in rows.columns:
+            known = "one of: " + ", ".join(rows.columns)
+            raise InputError("the rows", f"no column {key!r}", known, nearest(key, rows.columns))
+    moments = [now] * rows.height
+    if system.data.time in rows.columns:
+        moments = events.times_of(rows[str(system.data.time)], "the rows").tolist()
+    found = reader.rows(rows.select(reader.layout.keys).to_dicts(), moments)
+    columns = {name: [row[name] for row in found] for name in reader.layout.columns}
+    return rows.with_columns(pl.Series(name, values) for name, values in columns.items())
+
+
+def _merged(
+    system: System, rows: pl.DataFrame, sources: tables.Sources, position: int, until: int | None = None
+) -> events.Merged:
+    data, log = system.data, log_of(system)
+    told: Mapping[str, pl.DataFrame] = sources.events
+    return events.merged(system.features.windows, data.events, rows.schema, told, sources.columns, log, position, until)
+
+
+@cache
+def _online(folder: Path) -> events.Online:
+    """LMDB is opened once in a process."""
+    system = spec.load(folder)
+    return events.Online(_store(system), log_of(system))
+
+
+def _store(system: System) -> events.Store:
+    return _opened(system.store, system.workspace / "online", system.name, system.log.fsync)
+
+
+@cache
+def _opened(url: str | None, folder: Path, name: str, sync: bool) -> events.Store:
+    return events.open_store(url, folder, name, sync)
+
+
+def _until(watermark: int) -> datetime | None:
+    return None if watermark == events.NEVER_YET else _EPOCH + timedelta(microseconds=watermark)
+
+
+def _us(moment: datetime | None) -> int:
+    """A moment, or the clock's, in microseconds since 1970 UTC; one without a zone is UTC."""
+    moment = moment or datetime.now(UTC)
+    plain = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    return (plain - _EPOCH) // timedelta(microseconds=1)
