@@ -100,14 +100,14 @@ def _defined(window: Window, over: str) -> str:
     }.get(window.aggregate, f"{window.aggregate} of {window.of} of {window.events}")
     where = f" where {window.where}" if window.where and window.aggregate != "rate" else ""
     span = "ever" if over == "all" else f"in the last {over}"
-    hop = events.hop_us(window, over)
-    aligned = f", in steps of {_span(hop)}" if over != "all" and hop else ""
+    hop = 0 if over == "all" else events.hop_us(window, over)
+    aligned = f", in steps of {_span(hop)}" if hop else ""
     return f"{told}{where}, by {' and '.join(events.keys_of(window))}, {span}{aligned}"
 
 
 def _inputs(window: Window) -> list[str]:
-    columns = [*events.keys_of(window), *([window.of] if window.of else [])]
-    return [f"{window.events}: {', '.join(columns)}"]
+    columns = [*events.keys_of(window), *([window.of] if window.of else []), *sorted(events.columns_in(window.where))]
+    return [f"{window.events}: {', '.join(dict.fromkeys(columns))}"]
 
 
 def _column_defined(column: Column) -> str:

@@ -12,6 +12,7 @@ from millrace.events.read import Reader
 from millrace.events.store import Store, open_store
 from millrace.events.streams import Streams
 from millrace.events.told import Events
+from millrace.events.where import columns_in
 from millrace.events.windows import add_windows
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Store",
     "Streams",
     "add_windows",
+    "columns_in",
     "fill",
     "hop_us",
     "keys_of",

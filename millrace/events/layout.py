@@ -122,7 +122,7 @@ def layout_of(
         schema = {column.name: POLARS.get(column.dtype, pl.Object) for column in events.get(window.events, [])}
         check_window(window, rows, {window.events: schema} if window.events in events else {})
         groups.setdefault((window.events, *keys_of(window)), []).append(window)
-        used = {*keys_of(window), *([window.of] if window.of else []), *columns_in(window.where, schema)}
+        used = {*keys_of(window), *([window.of] if window.of else []), *columns_in(window.where)}
         needed.setdefault(window.events, set()).update(used)
     made = []
     for (name, *keys), some in groups.items():

@@ -24,21 +24,19 @@ def frame_of(source: Source, events: str, told: Events) -> pl.DataFrame:
     A row that tells of a deletion needs its id and its time alone. Raises `InputError` naming the row and the column.
     """
     where, table = f"events {events!r}", source.table
-    rows = [dict(told)] if isinstance(told, Mapping) else told
-    if isinstance(rows, list):
+    if isinstance(told, pl.DataFrame):
+        frame = told
+        if lacks := [name for name in _required(source) if name not in frame.columns]:
+            hint = nearest(lacks[0], frame.columns)
+            raise InputError(where, f"no column {lacks[0]!r}", f"the columns {', '.join(_required(source))}", hint)
+    else:
+        rows = [dict(told)] if isinstance(told, Mapping) else told
         _complete(source, where, rows)
         try:
             frame = pl.DataFrame(rows, infer_schema_length=None)
         except (pl.exceptions.PolarsError, TypeError) as error:
             raise InputError(where, f"values of several types in a column ({error})", "one type a column") from None
-    else:
-        frame = rows
     absent = [column.name for column in source.columns if column.name not in frame.columns]
-    optional = {table.available, table.deleted}
-    missing = [name for name in absent if name not in optional]
-    if missing:
-        hint = nearest(missing[0], frame.columns)
-        raise InputError(where, f"no column {missing[0]!r}", f"the columns {', '.join(_required(source))}", hint)
     frame = frame.with_columns(pl.lit(None).alias(name) for name in absent)
     typed = conform(frame, source.columns, [""], where)
     for column in source.columns:

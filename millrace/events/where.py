@@ -87,10 +87,10 @@ def condition(text: str, where: str, schema: Mapping[str, pl.DataType]) -> Condi
         raise InputError(where, f"{text!r} cannot be read ({error.msg})", _SHAPE) from None
 
 
-def columns_in(text: str | None, schema: Mapping[str, pl.DataType]) -> set[str]:
+def columns_in(text: str | None) -> set[str]:
     """The columns that a condition reads."""
-    names = ast.walk(ast.parse((text or "True").strip(), mode="eval"))
-    return {node.id for node in names if isinstance(node, ast.Name)} & set(schema)
+    nodes = ast.walk(ast.parse((text or "True").strip(), mode="eval"))
+    return {node.id for node in nodes if isinstance(node, ast.Name)}
 
 
 def _read(node: ast.expr, where: str, schema: Mapping[str, pl.DataType]) -> Condition:

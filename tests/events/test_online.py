@@ -2,14 +2,18 @@
 
 from contextlib import closing
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
+from millrace.errors import InputError
 from millrace.events.fill import fill
 from millrace.events.layout import Layout, layout_of
 from millrace.events.log import Log
@@ -89,3 +93,161 @@ def test_a_row_sees_online_what_a_loop_over_versions_finds(
                     log = Log(path / "log", segment=20)
                     online = Online(store, log)
                 check(reader, versions, [(user, now + more) for user, more in later], over, hop)
+
+
+def opened(folder: Path, asked: Layout, history: list[Version], table: EventTable, now: int) -> tuple[Online, Reader]:
+    store, log = open_store(None, folder / "online", "test"), Log(folder / "log")
+    fill(store, log, asked, {"e": (events_table(history), table)}, 0, "once", now * MINUTE)
+    return Online(store, log), Reader(store)
+
+
+def test_a_correction_that_is_still_to_come(tmp_path: Path) -> None:
+    """The old version counts until then, also when its entity is touched in between."""
+    versions = [Version(1, 10, 10, "a", 1.0, "a"), Version(1, 10, 500, "a", 7.0, "a")]
+    online, reader = opened(tmp_path, layout(TABLE, None, None), versions, TABLE, 100)
+    check(reader, versions, [("a", 100), ("a", 499), ("a", 500)], None, None)
+    for now, id in ((200, 2), (600, 3)):
+        more = Version(id, 20, 20, "a", 3.0, "a")
+        online.push("e", told([more]), now * MINUTE)
+        versions.append(more)
+        check(reader, versions, [("a", now), ("a", max(now, 499)), ("a", 700)], None, None)
+
+
+@given(
+    history=versions_of,
+    pushes=st.lists(st.tuples(versions_of.map(lambda some: some[:6]), st.integers(0, 1500)), max_size=4),
+    later=st.lists(st.tuples(users, st.integers(0, 4000)), min_size=1, max_size=4),
+    delay=st.sampled_from([0, 10, 600]),
+    over=st.sampled_from(OVERS),
+    hop=st.sampled_from([None, 0, 60]),
+)
+def test_without_ids_a_push_is_known_from_its_moment_or_after_the_delay(
+    history: list[Version],
+    pushes: list[tuple[list[Version], int]],
+    later: list[tuple[str | None, int]],
+    delay: int,
+    over: int | None,
+    hop: int | None,
+) -> None:
+    table = EventTable(source="", time="at", delay=f"{delay}min")
+    plain = [one._replace(id=at, available=one.time + delay, deleted=False) for at, one in enumerate(history)]
+    with TemporaryDirectory() as folder:
+        now = max(one.available for one in plain)
+        online, reader = opened(Path(folder), layout(table, over, hop), plain, table, now)
+        for some, pause in pushes:
+            now += pause + 1
+            for one in some:
+                known = max(now, one.time + delay)
+                plain.append(one._replace(id=len(plain), available=known, deleted=False))
+            online.push("e", told(some), now * MINUTE)
+            check(reader, plain, [(user, now + more) for user, more in later], over, hop)
+
+
+def test_what_history_told_is_not_counted_again(tmp_path: Path) -> None:
+    """Without ids nothing else tells an event of the stream from the same one in history."""
+    table = EventTable(source="", time="at", available="loaded")
+    versions = [Version(0, 0, minute, "a", 1.0, "a") for minute in range(10)]
+    asked = layout(table, None, None)
+    asked = structs.replace(asked, sources={"e": structs.replace(asked.sources["e"], watermark=9 * MINUTE)})
+    online, reader = opened(tmp_path, asked, versions, table, 20)
+    assert online.push("e", told([*versions[5:], Version(0, 5, 15, "a", 1.0, "a")]), 20 * MINUTE) == 6
+    assert reader.row({"user": "a"}, 30 * MINUTE)["count_all"] == 11
+
+
+def test_many_different_values_are_estimated(tmp_path: Path) -> None:
+    """Exact while a tile has up to 511 of them; then within five standard errors of a sketch (1.6 % each)."""
+    online, reader = opened(tmp_path, layout(TABLE, None, None), [], TABLE, 0)
+    for many, bound in ((500, 0.0), (20_000, 0.08)):
+        some = [Version(at, at % 7, 1, "a", None, f"word {at}") for at in range(many)]
+        online.push("e", told(some), 10 * MINUTE)
+        found = reader.row({"user": "a"}, 20 * MINUTE)["distinct_all"]
+        assert abs(found - many) <= bound * many
+    online.push("e", told([Version(5, 3, 15, "a", None, "word 5", True)]), 20 * MINUTE)
+    assert abs(reader.row({"user": "a"}, 20 * MINUTE)["distinct_all"] - 19_999) <= 0.08 * 20_000
+
+
+def test_what_no_row_can_see_leaves_the_store(tmp_path: Path) -> None:
+    online, reader = opened(tmp_path, layout(TABLE, 90, None), [], TABLE, 0)
+    store = reader._store
+    for now in range(0, 3000, 10):
+        some = [Version(now, now - 5, now, str(now), 1.0, "a")]
+        online.push("e", told(some), now * MINUTE)
+    kept = store.page(b"g", b"", 10_000)[0]
+    assert len(kept) < 60  # of 600 entities and versions
+    found = [reader.row({"user": str(now)}, 2990 * MINUTE)["count_90min"] for now in range(2910, 3000, 10)]
+    assert found == [1] * 9
+
+
+def test_a_store_that_is_filled_anew_is_followed(tmp_path: Path) -> None:
+    online, reader = opened(tmp_path, layout(TABLE, None, None), [], TABLE, 0)
+    online.push("e", told([Version(1, 0, 0, "a", 1.0, "a")]), 10 * MINUTE)
+    store, log = reader._store, Log(tmp_path / "log")
+    fresh = layout(TABLE, 90, None)
+    history = events_table([Version(2, 5, 5, "a", 1.0, "a"), Version(3, 5, 5, "b", 1.0, "a")])
+    fill(store, log, fresh, {"e": (history, TABLE)}, 0, "twice", 20 * MINUTE)
+    assert reader.row({"user": "a"}, 30 * MINUTE)["count_90min"] == 2  # one of history, one of the log
+    online.push("e", told([Version(4, 6, 6, "a", 1.0, "a")]), 40 * MINUTE)
+    assert reader.row({"user": "a"}, 40 * MINUTE)["count_90min"] == 3
+    prefixes = {key[:5] for key, _ in store.page(b"g", b"", 1000)[0]}
+    assert len(prefixes) == 1  # the generation before is gone
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_filling_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = import_module("millrace.events.fill")
+    monkeypatch.setattr(module, "_ENTITIES", 3)
+    monkeypatch.setattr(module, "_EVENTS", 7)
+    versions = [Version(at, at, at, f"user {at % 20}", float(at), "a") for at in range(60)]
+    table = {"e": (events_table(versions), TABLE)}
+    store, log, asked = open_store(None, tmp_path, "test"), Log(tmp_path / "log"), layout(TABLE, None, None)
+    steps: list[int] = []
+
+    def killed(done: int, of: int) -> None:
+        steps.append(done)
+        raise Killed
+
+    while True:
+        try:
+            fill(store, log, asked, table, 0, "made of", 100 * MINUTE, killed)
+            break
+        except Killed:
+            continue
+    assert steps == list(range(1, len(steps) + 1))
+    assert len(steps) > 10
+    check(Reader(store), versions, [(f"user {at}", 100) for at in range(20)], None, None)
+
+
+BAD: list[tuple[Any, str]] = [
+    ([], "no rows"),
+    ([1], "row 1: int '1'; expected an object"),
+    ({"id": 1}, "row 1: no "),
+    ([{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "at": "soon"}], "row 1, column 'at': the value 'soon'"),
+    ([{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "at": None}], "row 1: no 'at'; expected a value in every row"),
+    ([{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "id": 1.5}], "row 1, column 'id': 1.5; expected a whole number"),
+    ([{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "value": "many"}], "column 'value': the value 'many'"),
+    (events_table([]).drop("user"), "no column 'user'"),
+    ([{"id": 1, "at": "2020-01-01", "usr": "a", "value": 1, "word": "a"}], "no 'user'; expected a value or null; did "),
+]
+
+
+@pytest.mark.parametrize(("bad", "words"), BAD)
+def test_events_that_cannot_be_taken_leave_everything_as_it_was(tmp_path: Path, bad: Any, words: str) -> None:
+    online, _ = opened(tmp_path, layout(TABLE, None, None), [], TABLE, 0)
+    with pytest.raises(InputError, match="events 'e'") as error:
+        online.push("e", bad, MINUTE)
+    assert words in str(error.value)
+    assert Log(tmp_path / "log").read().is_empty()
+    with pytest.raises(InputError, match="no events 'f' that a window reads; expected one of: e"):
+        online.push("f", told([Version(1, 0, 0, "a", 1.0, "a")]), MINUTE)
+
+
+def test_a_deletion_needs_no_more_than_its_id_and_time(tmp_path: Path) -> None:
+    versions = [Version(1, 0, 0, "a", 1.0, "a"), Version(2, 0, 0, "a", 2.0, "a")]
+    online, reader = opened(tmp_path, layout(TABLE, None, None), versions, TABLE, 5)
+    online.push("e", {"id": 1, "at": datetime(1970, 1, 1), "gone": True}, 10 * MINUTE)
+    assert reader.row({"user": "a"}, 10 * MINUTE)["sum_all"] == 2.0
+    online.push("e", told([versions[0]]), 20 * MINUTE)  # an old version that is told again
+    assert reader.row({"user": "a"}, 20 * MINUTE)["sum_all"] == 2.0

@@ -1,0 +1,182 @@
+"""The log keeps what it acknowledged, whatever is killed, and others read it as it is."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millrace.errors import WorkError
+from millrace.events.log import COLUMNS, Log, Record
+
+spawned = multiprocessing.get_context("spawn")
+
+
+def record(at: int, kind: str = "clicks") -> Record:
+    return Record(str(at), at, at + 1, kind, f'{{"at":{at}}}')
+
+
+def append(log: Log, *records: Record) -> int:
+    with log.writing():
+        return log.append(records)
+
+
+batches_of = st.lists(st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=7), max_size=12)
+
+
+@given(batches=batches_of, reopen=st.booleans())
+def test_what_was_appended_is_read_in_its_order(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[list[str]], reopen: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("log")
+    log = Log(folder, segment=10)
+    written: list[Record] = []
+    for kinds in batches:
+        records = [record(len(written) + at, kind) for at, kind in enumerate(kinds)]
+        written += records
+        assert append(log, *records) == len(written)
+        log = Log(folder, segment=10) if reopen else log
+    found = log.read()
+    assert found["position"].to_list() == list(range(len(written)))
+    assert found["payload"].to_list() == [one.payload for one in written]
+    assert found.schema == COLUMNS
+    half = len(written) // 2
+    assert log.read("a", half)["id"].to_list() == [one.id for one in written[half:] if one.kind == "a"]
+    assert log.read("b", until=half)["id"].to_list() == [one.id for one in written[:half] if one.kind == "b"]
+    assert log.position(["b"]) == max((at + 1 for at, one in enumerate(written) if one.kind == "b"), default=0)
+
+
+def test_segments_are_parquet_that_others_read(tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    log = Log(tmp_path, segment=4)
+    for at in range(10):
+        append(log, record(at))
+    assert sorted(path.suffix for path in tmp_path.glob("0*")) == [".open", ".parquet", ".parquet"]
+    query = f"select sum((payload->>'at')::int), max(available), count(*) from '{tmp_path}/*.parquet'"
+    assert duckdb.sql(query).fetchall() == [(28, pl.Series([8]).cast(pl.Datetime("us"))[0], 8)]
+    assert pl.scan_parquet(tmp_path / "*.parquet").collect()["id"].to_list() == [str(at) for at in range(8)]
+    with log.writing():
+        log.seal()
+    assert pl.scan_parquet(tmp_path / "*.parquet").collect().height == 10
+
+
+def test_a_torn_record_is_cut_off_and_a_damaged_one_is_told(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    append(log, record(0))
+    append(log, record(1))
+    (path,) = tmp_path.glob("*.open")
+    whole = path.read_bytes()
+    for cut in range(1, len(whole) // 2):
+        path.write_bytes(whole[:-cut])
+        assert log.read()["id"].to_list() == ["0"]
+        assert append(Log(tmp_path), record(7)) == 2
+        assert log.read()["id"].to_list() == ["0", "7"]
+    path.write_bytes(whole[:12] + bytes([whole[12] ^ 1]) + whole[13:])
+    with pytest.raises(WorkError, match="a damaged record"):
+        log.read()
+    with pytest.raises(WorkError, match="a damaged record"):
+        append(Log(tmp_path), record(2))
+    assert len(path.read_bytes()) == len(whole)
+
+
+@pytest.mark.parametrize("step", ["parquet", "both", "open"])
+def test_sealing_may_be_killed_between_any_two_steps(tmp_path: Path, step: str) -> None:
+    log = Log(tmp_path)
+    append(log, record(0), record(1))
+    (open_,) = tmp_path.glob("*.open")
+    kept = open_.read_bytes()
+    with log.writing():
+        log.seal()
+    if step in ("parquet", "both"):
+        (tmp_path / f"{2:020d}.open").unlink()
+    if step in ("both", "open"):
+        open_.write_bytes(kept)
+    again = Log(tmp_path)
+    assert again.read()["id"].to_list() == ["0", "1"]
+    assert append(again, record(2)) == 3
+    assert again.read()["position"].to_list() == [0, 1, 2]
+
+
+def test_what_was_known_too_long_ago_is_removed_and_positions_go_on(tmp_path: Path) -> None:
+    log = Log(tmp_path, segment=5, retention=10)
+    for at in range(40):
+        append(log, record(at))
+    kept = log.read()["position"].to_list()
+    assert kept == list(range(25, 40))
+    assert append(Log(tmp_path), record(40)) == 41
+
+
+def test_a_full_disk_acknowledges_nothing(tmp_path: Path) -> None:
+    code = f"""
+import resource
+from pathlib import Path
+from millrace.errors import WorkError
+from millrace.events.log import Log, Record
+log = Log(Path({str(tmp_path)!r}))
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+done = 0
+with log.writing():
+    try:
+        while True:
+            log.append([Record("x", 0, 0, "k", "p" * 100)])
+            done += 1
+    except WorkError as error:
+        assert "cannot be written" in str(error)
+print(done)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert Log(tmp_path).read().height == int(done.stdout) > 10
+    assert append(Log(tmp_path), record(1)) == int(done.stdout) + 1
+
+
+def _append_many(folder: Path, name: str) -> None:
+    log = Log(folder, segment=70)
+    for at in range(150):
+        append(log, Record(f"{name}-{at}", 0, 0, "k", "{}"))
+
+
+def test_processes_take_turns_while_another_reads(tmp_path: Path) -> None:
+    workers = [spawned.Process(target=_append_many, args=(tmp_path, name)) for name in "ab"]
+    for worker in workers:
+        worker.start()
+    while any(worker.is_alive() for worker in workers):
+        positions = Log(tmp_path).read()["position"].to_list()
+        assert positions == list(range(len(positions)))
+    found = Log(tmp_path).read()["id"].to_list()
+    for name in "ab":
+        assert [one for one in found if one.startswith(name)] == [f"{name}-{at}" for at in range(150)]
+
+
+def test_a_killed_writer_has_lost_nothing_that_it_acknowledged(tmp_path: Path) -> None:
+    code = f"""
+from pathlib import Path
+from millrace.events.log import Log, Record
+log = Log(Path({str(tmp_path)!r}), segment=300)
+at = 0
+while True:
+    with log.writing():
+        print(log.append([Record(str(at + more), 0, 0, "k", "{{}}") for more in range(3)]), flush=True)
+    at += 3
+"""
+    for _ in range(3):
+        before = Log(tmp_path).position(["k"])
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.3)
+        os.kill(process.pid, 9)
+        said = [int(line) for line in process.stdout.read().split()]
+        process.wait()
+        process.stdout.close()
+        found = Log(tmp_path).read()["position"].to_list()
+        assert found == list(range(len(found)))
+        assert (len(found) - before) % 3 == 0
+        assert len(found) >= max(said, default=0)
