@@ -358,7 +358,7 @@ def schema() -> None:
 
 @app.command()
 def demo(
-    name: Annotated[str, typer.Argument(help="Which story: income, bikes or intents.")] = "income",
+    name: Annotated[str, typer.Argument(help="Which story: income, bikes, intents or flights.")] = "income",
     dir: Annotated[Path | None, typer.Option(help="Where to put it; ./millrace-NAME if left out.")] = None,
     as_json: JsonFlag = False,
 ) -> None:

@@ -193,7 +193,7 @@ def test_odd_input_is_fine(tmp_path: Path, case: str) -> None:
         (["verify", "name@1"], "no such version"),
         (["init", "no.csv", "--target", "y", "--yes"], "no such file"),
         (["init", "t.csv", "--target", "yy", "--yes"], "--target: no column 'yy'"),
-        (["demo", "nope"], "one of: bikes, income, intents"),
+        (["demo", "nope"], "one of: bikes, flights, income, intents"),
     ],
 )
 def test_wrong_usage(tmp_path: Path, arguments: list[str], words: str) -> None:
