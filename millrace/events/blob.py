@@ -9,7 +9,7 @@
 Arrays are read where they stand, without a copy.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from itertools import pairwise
 from struct import Struct as Format
 from typing import Any
@@ -19,8 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from millrace.events import sketch
-from millrace.events.layout import Group, Level
-from millrace.events.tiles import Integers, Objects, Tiles
+from millrace.events.layout import Group
 
 
 class Open(msgspec.Struct, frozen=True, array_like=True):
@@ -34,32 +33,47 @@ class Open(msgspec.Struct, frozen=True, array_like=True):
     values: list[Any]
 
 
+Last = tuple[int, Any, Any]
 _encode = msgspec.msgpack.Encoder().encode
 _decode_open = msgspec.msgpack.Decoder(list[Open]).decode
-_decode_last = msgspec.msgpack.Decoder(tuple[int, Any, Any]).decode
+decode_last = msgspec.msgpack.Decoder(Last).decode
 
 
 class View:
-    """The tiles of one level of one entity, where they stand: `starts (T,)` and `numbers (S, T)`."""
+    """The tiles of one level of one entity, where they stand: `count` of them, their `starts (T,)`, and their
+    `numbers`, one state after the other."""
 
-    __slots__ = ("at", "blob", "count", "numbers", "starts")
+    __slots__ = ("_blob", "_pieces", "_room", "count", "starts")
 
-    def __init__(self, blob: bytes, count: int, starts: Integers, numbers: npt.NDArray[np.float64]) -> None:
-        self.blob, self.count, self.starts, self.numbers = blob, count, starts, numbers
-        self.at: list[int] = []
+    def __init__(self, blob: memoryview, room: slice, count: int) -> None:
+        self._blob, self._room, self.count = blob, room, count
+        self.starts = blob[room.start : room.start + 8 * count].cast("q")
+        self._pieces: list[int] = []
+
+    def column(self, at: int) -> list[float]:
+        """The numbers of one tile."""
+        found: Any = self._blob[self._room].cast("d")[self.count + at :: self.count]
+        numbers: list[float] = found.tolist()
+        return numbers
+
+    def numbers(self) -> npt.NDArray[np.float64]:
+        """The numbers `(S, T)`."""
+        data = np.frombuffer(self._blob[self._room.start + 8 * self.count : self._room.stop], np.float64)
+        return data.reshape(-1, self.count)
 
     def pieces(self, state: int) -> list[bytes]:
         """The bytes of a last or a set of each tile."""
         ends, base = self._ends(state)
-        return [self.blob[base + begin : base + end] for begin, end in pairwise([0, *ends])]
+        return [bytes(self._blob[base + begin : base + end]) for begin, end in pairwise([0, *ends])]
 
-    def last(self, state: int, first: int) -> tuple[int, Any, Any] | None:
+    def last(self, state: int, first: int) -> Last | None:
         """The latest value of the tiles from one on, with its time and place."""
         ends, base = self._ends(state)
         for at in range(self.count - 1, first - 1, -1):
             begin = ends[at - 1] if at else 0
             if ends[at] > begin:
-                return _decode_last(self.blob[base + begin : base + ends[at]])
+                last: Last = decode_last(self._blob[base + begin : base + ends[at]])
+                return last
         return None
 
     def sketches(self, state: int, first: int) -> list[sketch.Sketch]:
@@ -70,97 +84,80 @@ class View:
         for at in range(first, self.count):
             before, end = end, ends[at]
             if end - before == sketch.REGISTERS:
-                found += [_sketch(self.blob[base + one : base + two]) for one, two in ((begin, before), (before, end))]
+                hashes, registers = self._blob[base + begin : base + before], self._blob[base + before : base + end]
+                found += [np.frombuffer(hashes, np.uint64), np.frombuffer(registers, np.uint8)]
                 begin = end
-        return [*found, np.frombuffer(self.blob[base + begin : base + end], np.uint64)]
+        return [*found, np.frombuffer(self._blob[base + begin : base + end], np.uint64)]
 
-    def _ends(self, state: int) -> tuple[list[int], int]:
+    def _ends(self, state: int) -> tuple[memoryview, int]:
         """Where the pieces of a last or a set end, counted from where the first begins."""
-        at = self.at[state]
-        return np.frombuffer(self.blob, np.uint32, self.count, at).tolist(), at + 4 * self.count
+        at = self._pieces[state]
+        base = at + 4 * self.count
+        return self._blob[at:base].cast("I"), base
+
+    def find_pieces(self, at: int, states: int) -> int:
+        """Finds the pieces of its states from a place on; returns the place behind them."""
+        for _ in range(states):
+            self._pieces.append(at)
+            at += 4 * self.count
+            at += int.from_bytes(self._blob[at - 4 : at], "little") if self.count else 0
+        return at
 
 
 class Form:
     """How the bytes of a group are read and written."""
 
     def __init__(self, group: Group) -> None:
-        self.levels = group.levels
         self._head = Format(f"<I{len(group.levels)}I")
         self._size = (self._head.size + 7) // 8 * 8
+        self._widths = [8 * (1 + len(level.numbers)) for level in group.levels]
+        self._pieces = [len(level.lasts) + len(level.sets) for level in group.levels]
 
     def read(self, blob: bytes) -> tuple[list[View], list[Open]]:
         """The tiles of each level, and the open versions."""
         opened, *counts = self._head.unpack_from(blob)
-        at, views = self._size, []
-        for level, count in zip(self.levels, counts, strict=True):
-            height = len(level.numbers)
-            starts = np.frombuffer(blob, np.int64, count, at)
-            numbers = np.frombuffer(blob, np.float64, count * height, at + 8 * count).reshape(height, count)
-            views.append(View(blob, count, starts, numbers))
-            at += 8 * count * (1 + height)
-        for view, level in zip(views, self.levels, strict=True):
-            for _ in range(len(level.lasts) + len(level.sets)):
-                view.at.append(at)
-                at += 4 * view.count
-                at += int.from_bytes(blob[at - 4 : at], "little") if view.count else 0
-        return views, _decode_open(blob[-opened:]) if opened else []
+        data, at, views = memoryview(blob), self._size, []
+        for width, count in zip(self._widths, counts, strict=True):
+            end = at + width * count
+            views.append(View(data, slice(at, end), count))
+            at = end
+        for view, states in zip(views, self._pieces, strict=True):
+            at = view.find_pieces(at, states)
+        return views, _decode_open(data[len(blob) - opened :]) if opened else []
 
-    def read_many(self, blobs: list[bytes | None]) -> tuple[list[list[Tiles]], dict[int, list[Open]]]:
-        """The tiles of some entities for each level, and their open versions; entities are numbered as they stand."""
-        tiles: list[list[Tiles]] = [[] for _ in self.levels]
-        opens: dict[int, list[Open]] = {}
-        for entity, blob in enumerate(blobs):
-            if blob is None:
-                continue
-            views, opens[entity] = self.read(blob)
-            for found, view, level in zip(tiles, views, self.levels, strict=True):
-                each = [_objects(list(map(decode, view.pieces(at)))) for at, decode in enumerate(_decoders(level))]
-                lasts, sets = each[: len(level.lasts)], each[len(level.lasts) :]
-                found.append(Tiles(np.full(view.count, entity), view.starts, view.numbers, lasts, sets))
-        return tiles, opens
-
-    def write_many(self, tiles: list[Tiles], opens: dict[int, list[Open]], entities: int) -> list[bytes]:
-        """The bytes of each entity; none for one of which nothing is left."""
-        ends = [np.searchsorted(some.entity, np.arange(entities + 1)).tolist() for some in tiles]
-        pieces = [[[_piece(one) for one in column] for column in (*some.lasts, *some.sets)] for some in tiles]
-        made = []
-        for entity in range(entities):
-            opened = _encode(opens[entity]) if opens.get(entity) else b""
-            bounds = [(end[entity], end[entity + 1]) for end in ends]
-            counts = [high - low for low, high in bounds]
-            if not opened and not any(counts):
-                made.append(b"")
-                continue
-            parts = [self._head.pack(len(opened), *counts).ljust(self._size, b"\0")]
-            for some, (low, high) in zip(tiles, bounds, strict=True):
-                parts += [some.start[low:high].tobytes(), some.numbers[:, low:high].tobytes()]
-            for columns, (low, high) in zip(pieces, bounds, strict=True):
-                for column in columns:
-                    parts += [np.cumsum([len(one) for one in column[low:high]], dtype=np.uint32).tobytes()]
-                    parts += column[low:high]
-            made.append(b"".join([*parts, opened]))
-        return made
+    def write(self, levels: Sequence["Written"], opens: list[Open]) -> bytes:
+        """The bytes of one entity; none where nothing is left of it."""
+        opened = _encode(opens) if opens else b""
+        if not opened and not any(len(level.starts) for level in levels):
+            return b""
+        parts = [self._head.pack(len(opened), *(len(level.starts) for level in levels)).ljust(self._size, b"\0")]
+        for level in levels:
+            parts += [level.starts.tobytes(), level.numbers.tobytes()]
+        for level in levels:
+            for pieces in level.pieces:
+                parts.append(np.cumsum([len(one) for one in pieces], dtype=np.uint32).tobytes())
+                parts += pieces
+        return b"".join([*parts, opened])
 
 
-def _decoders(level: Level) -> list[Callable[[bytes], Any]]:
-    return [lambda piece: _decode_last(piece) if piece else None for _ in level.lasts] + [
-        lambda piece: _sketch(piece) if piece else None for _ in level.sets
-    ]
+class Written(msgspec.Struct):
+    """The tiles of one level of one entity, to be written: `starts (T,)` in their order, `numbers (S, T)`, and for each
+    last and each set the bytes of each tile."""
+
+    starts: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.float64]
+    pieces: list[list[bytes]]
 
 
-def _piece(state: Any) -> bytes:
+def piece(state: Any) -> bytes:
+    """The bytes of a last or of a sketch."""
     if state is None:
         return b""
     return state.tobytes() if isinstance(state, np.ndarray) else _encode(state)
 
 
-def _sketch(piece: bytes) -> sketch.Sketch:
-    dense = len(piece) == sketch.REGISTERS
-    return np.frombuffer(piece, np.uint8) if dense else np.frombuffer(piece, np.uint64)
-
-
-def _objects(states: list[Any]) -> Objects:
-    found = np.empty(len(states), object)
-    for at, state in enumerate(states):
-        found[at] = state
-    return found
+def sketch_in(piece: bytes) -> sketch.Sketch:
+    """The sketch that stands in bytes."""
+    if len(piece) == sketch.REGISTERS:
+        return np.frombuffer(piece, np.uint8)
+    return np.frombuffer(piece, np.uint64)

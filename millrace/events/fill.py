@@ -10,7 +10,8 @@ import numpy.typing as npt
 import polars as pl
 from msgspec import Struct
 
-from millrace.events.blob import Form, Open
+from millrace.events.apply import Writer
+from millrace.events.blob import Form, Open, Written, piece
 from millrace.events.history import NEVER, History, history
 from millrace.events.layout import Group, Layout, Source
 from millrace.events.log import Log
@@ -26,9 +27,9 @@ from millrace.events.names import (
     prefix_of,
     versions_key,
 )
-from millrace.events.online import batches_in, changes_of
+from millrace.events.online import changes_of, told_in
 from millrace.events.store import Changes, Store
-from millrace.events.tiles import Facts, Integers, tiles_of
+from millrace.events.tiles import Facts, Integers, Tiles, tiles_of
 from millrace.events.told import plain
 from millrace.events.versions import Version, encode
 from millrace.spec import EventTable
@@ -74,7 +75,8 @@ def fill(
         watch(number, len(steps))
     with log.writing():
         stand = Stand(building.generation, log.end, horizon)
-        changes = changes_of(store, stand, layout, batches_in(log.read(since=position), layout))
+        told = told_in(log.read(since=position), layout)
+        changes = changes_of(Writer(store, layout), stand, layout, told)
         changes.puts |= {layout_key(prefix): msgspec.json.encode(layout), STAND: stand.encode()}
         changes.gone.add(BUILDING)
         (before,) = store.read([STAND])
@@ -187,12 +189,23 @@ def _entities(told: _Told, group: Group, at: int, prefix: bytes, horizon: int) -
         for level in group.levels:
             made, least = tiles_of(level, folded), level.least_start(horizon)
             tiles.append(made if least is None else made.some(made.start >= least))
-        keys = [entity_key(prefix, at, name) for name in entities]
-        blobs = form.write_many(tiles, opens, len(keys))
-        changes.puts |= {key: blob for key, blob in zip(keys, blobs, strict=True) if blob}
+        levels = [_written(some, len(entities)) for some in tiles]
+        for number, name in enumerate(entities):
+            if blob := form.write([written[number] for written in levels], opens.get(number, [])):
+                changes.puts[entity_key(prefix, at, name)] = blob
         if told.source.table.id is not None:
             for one, time, place in zip(code.tolist(), facts.time.tolist(), facts.places.to_list(), strict=True):
                 changes.added.setdefault(day_key(prefix, at, entities[one], time), set()).add(member_of(place))
 
     for part in _parts(codes[order], _ENTITIES):
         yield partial(write, order[part])
+
+
+def _written(tiles: Tiles, entities: int) -> list[Written]:
+    """The tiles of each entity."""
+    pieces = [[piece(one) for one in column] for column in (*tiles.lasts, *tiles.sets)]
+    bounds = np.searchsorted(tiles.entity, np.arange(entities + 1)).tolist()
+    return [
+        Written(tiles.start[low:high], tiles.numbers[:, low:high], [column[low:high] for column in pieces])
+        for low, high in pairwise(bounds)
+    ]

@@ -12,6 +12,8 @@ from millrace.events.where import columns_in
 from millrace.spec import EventTable, Window, duration_us
 from millrace.tables import POLARS, Column, Dtype
 
+_ORDER = {"count": 0, "sum": 0, "max": 1, "time": 1, "min": 2}
+"""States that merge alike stand side by side."""
 _ALL_US = 30 * 86_400 * 10**6
 """The width of the tiles of `over: all`."""
 
@@ -164,7 +166,7 @@ def _levels(windows: list[Window]) -> tuple[list[Level], list[Read]]:
     made = []
     for (hop, forever), (reach, kept) in levels.items():
         of = {kind: [state for state in kept if state.kind == kind] for kind in ("last", "distinct")}
-        numbers = [state for state in kept if state.kind not in of]
+        numbers = sorted((state for state in kept if state.kind not in of), key=lambda state: _ORDER[state.kind])
         made.append(Level(hop, None if forever else max(reach), numbers, of["last"], of["distinct"]))
     order = list(levels)
     reads = [

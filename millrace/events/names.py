@@ -10,7 +10,7 @@ GENERATION d GROUP DAY NAME  the set of the ids of an entity's events of a day
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from struct import Struct as Format
 from typing import Any
@@ -19,7 +19,7 @@ import msgspec
 import polars as pl
 
 from millrace.errors import InputError
-from millrace.events.layout import Group
+from millrace.events.layout import Group, Source
 from millrace.spec import label_text
 from millrace.tables import POLARS, Dtype
 
@@ -94,6 +94,32 @@ def names_in(group: Group, values: pl.DataFrame) -> pl.Series:
         return texts[0].alias("name")
     parts = [part for text in texts for part in (text.str.len_chars().cast(pl.String), pl.lit(":"), text)]
     return pl.select(pl.concat_str(parts).alias("name")).to_series()
+
+
+def namer(group: Group, source: Source) -> Callable[[list[Any]], str | None]:
+    """What the entity of an event is called, by its values: as `names_in`, one by one."""
+    dtypes = {column.name: column.dtype for column in source.columns}
+    asked = [
+        (source.values.index(key), dtype, dtypes[key] == dtype)
+        for key, dtype in zip(group.keys, group.dtypes, strict=True)
+    ]
+
+    def text(value: Any, dtype: Dtype, same: bool) -> str | None:
+        if value is None or (same and dtype == "string"):
+            found: str | None = value
+            return found
+        if same and dtype in ("integer", "datetime"):
+            return str(value)
+        cast: str | None = _text_column(pl.Series([value]), dtype)[0]
+        return cast
+
+    def name(values: list[Any]) -> str | None:
+        texts = [text(values[at], dtype, same) for at, dtype, same in asked]
+        if len(texts) == 1:
+            return texts[0]
+        return None if None in texts else "".join(f"{len(one)}:{one}" for one in texts if one is not None)
+
+    return name
 
 
 def name_of(group: Group, row: Mapping[str, Any]) -> str | None:

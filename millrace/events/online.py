@@ -4,16 +4,15 @@ import polars as pl
 from msgspec import structs
 
 from millrace.errors import InputError, nearest
-from millrace.events.apply import apply
-from millrace.events.history import times_of
+from millrace.events.apply import Writer
 from millrace.events.layout import Layout, Source
 from millrace.events.log import Log, Record
 from millrace.events.names import STAND, Stand
 from millrace.events.read import layout_in, stand_of
 from millrace.events.store import Changes, Store
 from millrace.events.sweep import Sweep
-from millrace.events.told import Events, available_of, batch_of, batch_of_records, frame_of, payloads, since_history
-from millrace.events.versions import Batch
+from millrace.events.told import Events, placed, since_history, told_of, versions_of
+from millrace.events.versions import Versions
 
 
 class Online:
@@ -37,16 +36,16 @@ class Online:
         column, `WorkError` where log or store refuse.
         """
         source = self._source(events)
-        frame = frame_of(source, events, told)
-        time = times_of(frame[source.table.time], events)
-        available = available_of(source.table, frame, time, now, events)
-        texts = payloads(frame)
+        versions, texts = told_of(source, events, told, now)
         with self._log.writing():
             self._catch_up(now)
-            batch = batch_of(source, frame, available, self._log.end)
-            said = zip(batch.places.cast(str).to_list(), time.tolist(), available.tolist(), texts, strict=True)
-            end = self._log.append([Record(id, at, known, events, text) for id, at, known, text in said])
-            self._take({events: batch}, now, end)
+            if source.table.id is None:
+                versions = placed(versions, self._log.end)
+            records = [
+                Record(str(one.place), one.time, one.available, events, text)
+                for one, text in zip(versions, texts, strict=True)
+            ]
+            self._take({events: versions}, now, self._log.append(records))
         return len(texts)
 
     def catch_up(self, now: int) -> int:
@@ -69,12 +68,12 @@ class Online:
             self._follow(stand)
         self._stand = stand
         if stand.position < self._log.end:
-            self._take(batches_in(self._log.read(since=stand.position), self._layout), now, self._log.end)
+            self._take(told_in(self._log.read(since=stand.position), self._layout), now, self._log.end)
 
-    def _take(self, batches: dict[str, Batch], now: int, position: int) -> None:
+    def _take(self, told: dict[str, Versions], now: int, position: int) -> None:
         """Tells the store in one step."""
         stand = structs.replace(self._stand, position=position, horizon=max(self._stand.horizon, now))
-        changes = changes_of(self._store, stand, self._layout, batches)
+        changes = changes_of(self._writer, stand, self._layout, told)
         self._sweep.step(stand, changes)
         changes.puts[STAND] = stand.encode()
         self._store.write(changes)
@@ -82,19 +81,19 @@ class Online:
 
     def _follow(self, stand: Stand) -> None:
         self._layout = layout_in(self._store, stand)
-        self._sweep = Sweep(self._store, self._layout)
+        self._writer, self._sweep = Writer(self._store, self._layout), Sweep(self._store, self._layout)
 
 
-def batches_in(records: pl.DataFrame, layout: Layout) -> dict[str, Batch]:
+def told_in(records: pl.DataFrame, layout: Layout) -> dict[str, Versions]:
     """The events that records of the log tell of, by their table."""
     kinds = records.filter(pl.col("kind").is_in(list(layout.sources))).group_by("kind", maintain_order=True)
-    return {str(kind): batch_of_records(layout.sources[str(kind)], some) for (kind,), some in kinds}
+    return {str(kind): versions_of(layout.sources[str(kind)], some) for (kind,), some in kinds}
 
 
-def changes_of(store: Store, stand: Stand, layout: Layout, batches: dict[str, Batch]) -> Changes:
+def changes_of(writer: Writer, stand: Stand, layout: Layout, told: dict[str, Versions]) -> Changes:
     """What the events of a stream change."""
     changes = Changes()
-    for events, batch in batches.items():
-        counted = since_history(layout.sources[events], batch)
-        changes.add(apply(store, stand.prefix, layout, events, counted, stand.horizon))
+    for events, versions in told.items():
+        counted = since_history(layout.sources[events], versions)
+        changes.add(writer.changes(stand.prefix, events, counted, stand.horizon))
     return changes

@@ -1,22 +1,21 @@
 """Reading the windows of a row from the store: one round trip, whatever the number of windows."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from operator import itemgetter
 from typing import Any
 
 import msgspec
 import numpy as np
-import polars as pl
 
 from millrace.errors import InputError
 from millrace.events import sketch
 from millrace.events.blob import Form, Open, View
-from millrace.events.layout import Group, Layout, Level, Read, Source, State
+from millrace.events.layout import Group, Layout, Level, Read, Source
 from millrace.events.names import STAND, Stand, entity_key, layout_key, name_of
+from millrace.events.states import Tally
 from millrace.events.store import Store
-from millrace.events.where import Condition, condition
 
 _EPOCH = datetime(1970, 1, 1)
 Value = Any
@@ -93,124 +92,107 @@ class _GroupReader:
 
     def __init__(self, group: Group, source: Source) -> None:
         self.group, self._form = group, Form(group)
-        self._columns = [_Column(read, group.levels[read.level], source) for read in group.reads]
+        spans: dict[tuple[int, int | None], list[Read]] = {}
+        for read in group.reads:
+            spans.setdefault((read.level, read.over), []).append(read)
+        self._spans = [_Span(at, over, group.levels[at], source, reads) for (at, over), reads in spans.items()]
+        self._empty = {read.name: _EMPTY.get(read.aggregate) for read in group.reads}
 
     def read(self, blob: bytes | None, moment: int, found: dict[str, Value]) -> None:
         if blob is None:
-            for column in self._columns:
-                found[column.name] = column.empty
+            found.update(self._empty)
             return
         views, opens = self._form.read(blob)
         seen = [one for one in opens if one.known <= moment < one.replaced] if opens else opens
-        for column in self._columns:
-            found[column.name] = column.value(views[column.level], seen, moment)
+        for span in self._spans:
+            span.read(views[span.level], seen, moment, found)
 
 
-class _Column:
-    """How one column is read: its states from the tiles of the window, and of them its value."""
+class _Span:
+    """How the columns are read whose windows reach equally far: the states of the tiles, and of them the values."""
 
-    def __init__(self, read: Read, level: Level, source: Source) -> None:
-        self.name, self.level = read.name, read.level
-        self._over, self._hop = read.over, level.hop
-        states = [level.states[at] for at in read.states]
-        self._fetch = [_fetcher(level, state) for state in states]
-        self._states = [(state, _counts(state, source)) for state in states]
-        self._finish = _FINISH[read.aggregate]
-        self._is_time = read.aggregate == "last" and any(
-            column.name == states[0].of and column.dtype == "datetime" for column in source.columns
-        )
-        self.empty = 0 if read.aggregate == "count" else 0.0 if read.aggregate == "sum" else None
+    def __init__(self, at: int, over: int | None, level: Level, source: Source, reads: list[Read]) -> None:
+        self.level, self._over, self._hop, self._tally = at, over, level.hop, Tally(level, source)
+        needed = {state for read in reads for state in read.states}
+        self._height, lasts = len(level.numbers), len(level.lasts)
+        self._reduce = []
+        for kinds, reduce in ((("count", "sum"), _added), (("max", "time"), _largest), (("min",), _least)):
+            rows = [row for row, state in enumerate(level.numbers) if state.kind in kinds and row in needed]
+            if rows:
+                self._reduce.append((reduce, slice(rows[0], rows[-1] + 1)))
+        self._lasts = [at for at in range(lasts) if self._height + at in needed]
+        self._sets = [at for at in range(lasts, lasts + len(level.sets)) if self._height + at in needed]
+        times = {column.name for column in source.columns if column.dtype == "datetime"}
+        self._columns = [
+            (read.name, _FINISH[read.aggregate], read.states[0], read.states[-1])
+            for read in reads
+            if read.aggregate != "last" or level.states[read.states[0]].of not in times
+        ]
+        self._times = [
+            (read.name, read.states[0]) for read in reads if read.name not in {one[0] for one in self._columns}
+        ]
 
-    def value(self, view: View, opens: list[Open], moment: int) -> Value:
-        over, hop = self._over, self._hop
-        if over is None:
-            left, first = None, 0
+    def read(self, view: View, opens: list[Open], moment: int, found: dict[str, Value]) -> None:
+        over = self._over
+        left = -math.inf if over is None else (moment - over) // self._hop * self._hop
+        first = 0 if over is None else bisect_left(view.starts, left)
+        states = self._states(view, first)
+        if opens:
+            for one in opens:
+                if one.time >= left:
+                    self._tally.take(states, one.time, one.place, one.values)
+        sketches = {at: view.sketches(at, first) for at in self._sets} if view.count else {}
+        for at in self._sets:
+            fresh = np.array(sorted(states[self._height + at]), np.uint64)
+            states[self._height + at] = [*sketches.get(at, []), fresh]
+        for name, finish, state, other in self._columns:
+            found[name] = finish(states[state], states[other], moment)
+        for name, state in self._times:
+            last = states[state]
+            found[name] = None if last is None else _EPOCH + timedelta(microseconds=last[2])
+
+    def _states(self, view: View, first: int) -> list[Any]:
+        """The states of the tiles from one on; those that no column needs are of nothing."""
+        states = self._tally.nothing()
+        count = view.count - first
+        if count <= 0:
+            return states
+        if count == 1:
+            states[: self._height] = view.column(first)
         else:
-            left = (moment - over) // hop * hop
-            first = int(view.starts.searchsorted(left))
-        states = [fetch(view, first) for fetch in self._fetch]
-        for one in opens:
-            if left is None or one.time >= left:
-                for at, (state, counts) in enumerate(self._states):
-                    counted, value = counts(one.values)
-                    if counted:
-                        states[at] = _with(state.kind, states[at], one, value)
-        found = self._finish(states, moment)
-        return _EPOCH + timedelta(microseconds=found) if self._is_time and found is not None else found
+            numbers = view.numbers()
+            for reduce, rows in self._reduce:
+                states[rows] = reduce(numbers[rows, first:], axis=1).tolist()
+        for at in self._lasts:
+            states[self._height + at] = view.last(at, first)
+        return states
 
 
-def _fetcher(level: Level, state: State) -> Callable[[View, int], Any]:
-    """A state of the tiles from one on."""
-    if state.kind == "last":
-        at = level.lasts.index(state)
-        return lambda view, first: view.last(at, first)
-    if state.kind == "distinct":
-        at = len(level.lasts) + level.sets.index(state)
-        return lambda view, first: view.sketches(at, first)
-    at = level.numbers.index(state)
-    if state.kind in ("count", "sum"):
-        add = np.add.reduce
-        return lambda view, first: add(view.numbers[at, first:])
-    reduce = np.fmin.reduce if state.kind == "min" else np.fmax.reduce
-
-    def extreme(view: View, first: int) -> Any:
-        found = reduce(view.numbers[at, first:], initial=math.nan)
-        return None if math.isnan(found) else found
-
-    return extreme
+_added, _largest, _least = np.add.reduce, np.fmax.reduce, np.fmin.reduce
 
 
-def _counts(state: State, source: Source) -> Callable[[list[Any]], tuple[bool, Any]]:
-    """Whether a state counts an open event, and the value that it is of."""
-    where: Condition | None = condition(state.where, "", source.plain) if state.where else None
-    of = itemgetter(source.values.index(state.of)) if state.of else None
-
-    def counts(values: list[Any]) -> tuple[bool, Any]:
-        value = of(values) if of else None
-        if of and value is None:
-            return False, None
-        return where is None or where.holds(dict(zip(source.values, values, strict=True))), value
-
-    return counts
+def _ratio(above: float, below: float, moment: int) -> float | None:
+    return above / below if below else None
 
 
-def _with(kind: str, state: Any, one: Open, value: Any) -> Any:
-    """A state, and an event that it counts."""
-    match kind:
-        case "count":
-            return state + 1.0
-        case "sum":
-            return state + value
-        case "min":
-            return float(value) if state is None else min(state, float(value))
-        case "max":
-            return float(value) if state is None else max(state, float(value))
-        case "time":
-            return one.time if state is None else max(state, one.time)
-        case "last":
-            latest = (one.time, one.place, value)
-            return latest if state is None else max(state, latest)
-        case _:
-            return [*state, sketch.hashes(pl.Series([value]))]
+def _number(state: float, _: Any, moment: int) -> float | None:
+    return None if state != state else state  # noqa: PLR0124
 
 
-def _mean(states: list[Any], moment: int) -> float | None:
-    total, count = states
-    return float(total / count) if count else None
+def _since(state: float, _: Any, moment: int) -> float | None:
+    return None if state != state else (moment - state) / 1e6  # noqa: PLR0124
 
 
-def _number(states: list[Any], moment: int) -> float | None:
-    return None if states[0] is None else float(states[0])
-
-
-_FINISH: dict[str, Callable[[list[Any], int], Value]] = {
-    "count": lambda states, moment: int(states[0]),
-    "sum": lambda states, moment: float(states[0]),
-    "mean": _mean,
-    "rate": _mean,
+_EMPTY: dict[str, Value] = {"count": 0, "sum": 0.0}
+_FINISH: dict[str, Callable[[Any, Any, int], Value]] = {
+    "count": lambda state, _, moment: int(state),
+    "sum": lambda state, _, moment: state,
+    "mean": _ratio,
+    "rate": _ratio,
     "min": _number,
     "max": _number,
-    "last": lambda states, moment: None if states[0] is None else states[0][2],
-    "distinct": lambda states, moment: sketch.size(states[0]) or None,
-    "since": lambda states, moment: None if states[0] is None else (moment - float(states[0])) / 1e6,
+    "last": lambda state, _, moment: None if state is None else state[2],
+    "distinct": lambda state, _, moment: sketch.size(state) or None,
+    "since": _since,
 }
+"""The value of a column, of its first state, its last one, and the moment."""

@@ -6,6 +6,7 @@ more room, it keeps a HyperLogLog of 4,096 registers of a byte, whose standard e
 
 import hashlib
 import math
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,9 +24,13 @@ Sketch = npt.NDArray[np.uint64] | npt.NDArray[np.uint8]
 def hashes(values: pl.Series) -> npt.NDArray[np.uint64]:
     """A 64-bit hash of each value; 0 where one is missing."""
     known = values.unique().drop_nulls()
-    digests = [hashlib.blake2b(msgspec.msgpack.encode(value), digest_size=8).digest() for value in known.to_list()]
-    named = pl.Series([int.from_bytes(digest, "little") for digest in digests], dtype=pl.UInt64)
+    named = pl.Series([hash_of(value) for value in known.to_list()], dtype=pl.UInt64)
     return values.replace_strict(known, named, default=0, return_dtype=pl.UInt64).to_numpy()
+
+
+def hash_of(value: Any) -> int:
+    """A 64-bit hash of a value."""
+    return int.from_bytes(hashlib.blake2b(msgspec.msgpack.encode(value), digest_size=8).digest(), "little")
 
 
 def union(one: Sketch, other: Sketch) -> Sketch:

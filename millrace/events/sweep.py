@@ -1,12 +1,10 @@
 """What no row can see any more leaves the store, a few keys with every push."""
 
-import numpy as np
-
 from millrace.events.blob import Form
 from millrace.events.layout import Layout
-from millrace.events.names import Stand, day_key, member_of, names_in
+from millrace.events.names import Stand, day_key, member_of, namer
 from millrace.events.store import Changes, Store
-from millrace.events.versions import decode, values_of
+from millrace.events.versions import decode
 
 _PAGE = 16
 
@@ -17,6 +15,7 @@ class Sweep:
     def __init__(self, store: Store, layout: Layout) -> None:
         self._store, self._layout, self._cursor = store, layout, b""
         self._forms = [Form(group) for group in layout.groups]
+        self._names = [namer(group, layout.sources[group.events]) for group in layout.groups]
         self._sources = list(layout.sources.values())
 
     def step(self, stand: Stand, changes: Changes) -> None:
@@ -38,7 +37,7 @@ class Sweep:
             return False
         for view, level in zip(views, self._layout.groups[group].levels, strict=True):
             least = level.least_start(horizon)
-            if view.count and (least is None or np.max(view.starts) >= least):
+            if view.count and (least is None or view.starts[-1] >= least):
                 return False
         return True
 
@@ -49,8 +48,8 @@ class Sweep:
         changes.gone.add(key)
         for at, group in enumerate(self._layout.groups):
             if self._layout.sources[group.events] is source:
-                names = names_in(group, values_of([one.values for one in versions], source)).to_list()
-                for name, one in zip(names, versions, strict=True):
+                for one in versions:
+                    name = self._names[at](one.values)
                     if one.alive and name is not None:
                         day = day_key(stand.prefix, at, name, one.time)
                         changes.removed.setdefault(day, set()).add(member_of(one.place))

@@ -4,7 +4,6 @@ A tile keeps partial states (a count, a sum, extremes, the last value, the diffe
 An event is a tile of its own; tiles of one key and one start merge into one.
 """
 
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,12 @@ from msgspec import Struct
 
 from millrace.events import sketch
 from millrace.events.layout import Level, State
+from millrace.events.states import nothing
 from millrace.events.where import condition
 
 Integers = npt.NDArray[np.int64]
 Objects = npt.NDArray[np.object_]
 _MERGE: dict[str, Any] = {"count": np.add, "sum": np.add, "min": np.fmin, "max": np.fmax, "time": np.fmax}
-NOTHING = {"count": 0.0, "sum": 0.0, "min": np.nan, "max": np.nan, "time": np.nan}
-"""What a state that is a number is of no event."""
 
 
 class Tiles(Struct, frozen=True):
@@ -69,36 +67,6 @@ def tiles_of(level: Level, facts: Facts) -> Tiles:
     return Tiles(entity[begins], start[begins], numbers, lasts, sets)
 
 
-def merge(level: Level, parts: list[Tiles]) -> Tiles:
-    """The tiles of all parts; those of one entity and one start become one."""
-    parts = [part for part in parts if len(part.start)] or parts[:1]
-    if len(parts) == 1:
-        return parts[0]
-    entity, start = (np.concatenate([getattr(part, name) for part in parts]) for name in ("entity", "start"))
-    order = np.lexsort((start, entity))
-    entity, start = entity[order], start[order]
-    begins = _begins(entity, start)
-    numbers = np.concatenate([part.numbers for part in parts], axis=1)[:, order]
-    made = np.empty((len(level.numbers), len(begins)))
-    for row, column, state in zip(made, numbers, level.numbers, strict=True):
-        row[:] = _MERGE[state.kind].reduceat(column, begins)
-    lasts, sets = (
-        [
-            _joined(np.concatenate([getattr(part, name)[at] for part in parts])[order], begins, join)
-            for at in range(len(getattr(level, name)))
-        ]
-        for name, join in (("lasts", max), ("sets", sketch.union))
-    )
-    return Tiles(entity[begins], start[begins], made, lasts, sets)
-
-
-def nothing(level: Level) -> Tiles:
-    """No tiles."""
-    none, objects = np.empty(0, np.int64), np.empty(0, object)
-    numbers = np.empty((len(level.numbers), 0))
-    return Tiles(none, none, numbers, [objects for _ in level.lasts], [objects for _ in level.sets])
-
-
 def _begins(entity: Integers, start: Integers) -> Integers:
     """Where each run of one entity and one start begins."""
     if not len(entity):
@@ -119,7 +87,7 @@ def _number(state: State, values: pl.DataFrame, time: Integers) -> npt.NDArray[n
     if state.kind == "count":
         return kept.astype(np.float64)
     found = time if state.of is None else values[state.of].cast(pl.Float64).fill_null(0.0).to_numpy()
-    return np.where(kept, found, NOTHING[state.kind])
+    return np.where(kept, found, nothing(state.kind))
 
 
 def _lasts(state: State, values: pl.DataFrame, facts: Facts, order: Integers, begins: Integers) -> Objects:
@@ -147,13 +115,4 @@ def _sets(state: State, values: pl.DataFrame, begins: Integers) -> Objects:
     ends = np.searchsorted(tile, np.arange(len(begins) + 1))
     for at in np.unique(tile).tolist():
         found[at] = sketch.small(hashes[ends[at] : ends[at + 1]])
-    return found
-
-
-def _joined(column: Objects, begins: Integers, join: Any) -> Objects:
-    found = column[begins].copy()
-    ends = [*begins[1:].tolist(), len(column)]
-    for at in np.flatnonzero(np.diff([*begins.tolist(), len(column)]) > 1).tolist():
-        known = [one for one in column[begins[at] : ends[at]] if one is not None]
-        found[at] = reduce(join, known) if known else None
     return found

@@ -1,17 +1,20 @@
 """Events as people and programs tell them: rows, tables, records of the log; and as the store takes them."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 from msgspec import structs
 
 from millrace.errors import InputError, nearest
 from millrace.events.history import Times, times_of
 from millrace.events.layout import Source
-from millrace.events.versions import Batch
+from millrace.events.versions import Version, Versions
 from millrace.spec import EventTable, duration_us
 from millrace.tables import POLARS, Column, conform
 
@@ -38,7 +41,7 @@ def frame_of(source: Source, events: str, told: Events) -> pl.DataFrame:
             raise InputError(where, f"values of several types in a column ({error})", "one type a column") from None
     absent = [column.name for column in source.columns if column.name not in frame.columns]
     frame = frame.with_columns(pl.lit(None).alias(name) for name in absent)
-    typed = conform(frame, source.columns, [""], where)
+    typed = conform(frame, source.columns, [""], where).with_columns(cs.float().fill_nan(None))
     for column in source.columns:
         found, row = typed[column.name], 0
         if column.dtype == "integer" and found.dtype != POLARS["integer"]:
@@ -71,52 +74,135 @@ def _complete(source: Source, where: str, rows: list[dict[str, Any]]) -> None:
         raise InputError(where, "no rows", "one event at least")
 
 
-def available_of(table: EventTable, frame: pl.DataFrame, time: Times, now: int, where: str) -> Times:
-    """From when events that are told now are known (microseconds): what their column says, or else from now, and not
-    before their delay is over."""
-    if table.available is not None:
-        column = frame[table.available].cast(pl.Datetime("us")).fill_null(_EPOCH + pl.duration(microseconds=now))
-        return times_of(column, where)
-    return np.maximum(time + (duration_us(table.delay) if table.delay else 0), now)
+def told_of(source: Source, events: str, told: Events, now: int) -> tuple[Versions, list[str]]:
+    """Events as the store takes them, and as the log keeps them (JSON).
+
+    Parameters: `now`, from when they are known where nothing else says it (microseconds). Those without ids stand at
+    the positions 0, 1, …; see `placed`. Raises `InputError` naming the row and the column.
+    """
+    rows = [dict(told)] if isinstance(told, Mapping) else told
+    if isinstance(rows, list) and len(rows) <= _FEW:
+        _complete(source, f"events {events!r}", rows)
+        with suppress(_Unclear, TypeError):
+            return _plainly(source, rows, now)
+    frame = frame_of(source, events, told)
+    available = _available_of(source.table, frame, now, f"events {events!r}")
+    texts = frame.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
+    return versions_in(source, frame, available, 0), texts
 
 
+def placed(versions: Versions, first: int) -> Versions:
+    """Versions of events without ids at their positions in the log, from one on."""
+    return [structs.replace(one, place=at) for at, one in enumerate(versions, first)]
+
+
+class _Unclear(Exception):  # noqa: N818
+    """A value that is not plainly of its column's type."""
+
+
+_FEW = 2_000
+"""Up to so many rows are taken one by one, which is faster than as a table when they are few."""
+
+
+def _plainly(source: Source, rows: list[Any], now: int) -> tuple[Versions, list[str]]:
+    """Rows whose values are of their columns' types already, without a table."""
+    table, delay = source.table, duration_us(source.table.delay) if source.table.delay else 0
+    columns = [(column.name, _PLAIN[column.dtype]) for column in source.columns if column.dtype in _PLAIN]
+    if len(columns) < len(source.columns):
+        raise _Unclear
+    moments = [column.name for column in source.columns if column.dtype == "datetime"]
+    versions, texts = [], []
+    for at, row in enumerate(rows):
+        found = {name: None if (value := row.get(name)) is None else read(value) for name, read in columns}
+        time, place = found[table.time], at if table.id is None else found[table.id]
+        if time is None or place is None:
+            raise _Unclear  # the table's error names the row
+        available = max(time + delay, now)
+        if table.available is not None:
+            said = found[table.available]
+            available = now if said is None else said
+        alive = table.deleted is None or not found[table.deleted]
+        versions.append(Version(available, time, alive, place, [found[name] for name in source.values]))
+        times = {name: _EPOCH + timedelta(microseconds=us) for name in moments if (us := found[name]) is not None}
+        texts.append(msgspec.json.encode({**row, **times}).decode())
+    return versions, texts
+
+
+def _moment(value: Any) -> int:
+    if type(value) is str:
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise _Unclear from None
+    if type(value) is not datetime:
+        raise _Unclear
+    if value.tzinfo is not None:
+        value = value.astimezone(UTC).replace(tzinfo=None)
+    past: timedelta = value - _EPOCH
+    return (past.days * 86_400 + past.seconds) * 10**6 + past.microseconds
+
+
+def _of(*types: type) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if type(value) not in types or value != value:  # noqa: PLR0124
+            raise _Unclear
+        return value
+
+    return read
+
+
+_PLAIN: dict[str, Callable[[Any], Any]] = {
+    "integer": _of(int),
+    "number": lambda value: float(_of(int, float)(value)),
+    "boolean": _of(bool),
+    "string": _of(str),
+    "datetime": _moment,
+}
 _EPOCH = datetime(1970, 1, 1)
 
 
-def batch_of(source: Source, frame: pl.DataFrame, available: Times, first: int) -> Batch:
-    """Events as the store takes them; where they have no ids they stand at positions from `first` on."""
+def _available_of(table: EventTable, frame: pl.DataFrame, now: int, where: str) -> Times:
+    """From when events that are told now are known (microseconds): what their column says, or else from now, and not
+    before their delay is over."""
+    if table.available is not None:
+        column = frame[table.available].cast(pl.Datetime("us")).fill_null(_EPOCH + timedelta(microseconds=now))
+        return times_of(column, where)
+    return np.maximum(times_of(frame[table.time], where) + (duration_us(table.delay) if table.delay else 0), now)
+
+
+def versions_in(source: Source, frame: pl.DataFrame, available: Times, first: int) -> Versions:
+    """The events of a table as the store takes them; where they have no ids they stand at positions from `first` on."""
     table = source.table
-    time = times_of(frame[table.time], "events")
-    alive = np.ones(frame.height, bool)
+    time = times_of(frame[table.time], "events").tolist()
+    alive = [True] * frame.height
     if table.deleted is not None:
-        alive = ~frame[table.deleted].fill_null(False).to_numpy()
-    places = pl.Series(range(first, first + frame.height)) if table.id is None else frame[table.id]
-    if places.dtype.is_temporal():
-        places = places.to_physical()
-    return Batch(time, available, alive, places.cast(pl.Int64) if table.id is None else places, plain(source, frame))
+        alive = (~frame[table.deleted].fill_null(False)).to_list()
+    places = range(first, first + frame.height) if table.id is None else frame[table.id].to_physical().to_list()
+    rows = map(list, plain(source, frame).rows())
+    return [Version(*one) for one in zip(available.tolist(), time, alive, places, rows, strict=True)]
 
 
-def batch_of_records(source: Source, records: pl.DataFrame) -> Batch:
+def versions_of(source: Source, records: pl.DataFrame) -> Versions:
     """The same of records of the log, which say themselves from when they are known."""
     available = times_of(records["available"], "the log")
-    batch = batch_of(source, from_payloads(records, source.columns), available, 0)
-    return batch if source.table.id is not None else structs.replace(batch, places=records["position"])
+    versions = versions_in(source, from_payloads(records, source.columns), available, 0)
+    if source.table.id is not None:
+        return versions
+    places = records["position"].to_list()
+    return [structs.replace(one, place=place) for one, place in zip(versions, places, strict=True)]
 
 
-def since_history(source: Source, batch: Batch) -> Batch:
+def since_history(source: Source, versions: Versions) -> Versions:
     """The events of a stream that history has not told: those that have an id, for which it makes no difference, and
     those that were known after the watermark."""
-    return batch if source.table.id is not None else batch.some(batch.available > source.watermark)
+    if source.table.id is not None:
+        return versions
+    return [one for one in versions if one.available > source.watermark]
 
 
 def plain(source: Source, frame: pl.DataFrame) -> pl.DataFrame:
     """The values that windows read, times as whole numbers."""
     return frame.select(pl.col(name).to_physical() for name in source.values).cast(source.plain)  # type: ignore[arg-type]
-
-
-def payloads(frame: pl.DataFrame) -> list[str]:
-    """Events as the log keeps them: JSON."""
-    return frame.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
 
 
 def from_payloads(records: pl.DataFrame, columns: list[Column]) -> pl.DataFrame:

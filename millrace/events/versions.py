@@ -3,43 +3,15 @@
 from typing import Any
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
-import polars as pl
-from msgspec import Struct
 
 from millrace.events.blob import Open
 from millrace.events.history import NEVER
-from millrace.events.layout import Source
-from millrace.events.tiles import Integers
 
 
-class Batch(Struct, frozen=True):
-    """Versions of events of one source, in the order in which they were told: `time (N,)`, from when they were
-    `available (N,)`, whether the event is `alive (N,)` or deleted, their `places (N,)` (ids, or positions where there
-    are none), and the `values` that windows read."""
-
-    time: Integers
-    available: Integers
-    alive: npt.NDArray[np.bool_]
-    places: pl.Series
-    values: pl.DataFrame
-
-    def versions(self) -> "Versions":
-        """One by one."""
-        told = zip(self.available.tolist(), self.time.tolist(), self.alive.tolist(), self.places.to_list(), strict=True)
-        rows = self.values.rows()
-        return [Version(*one, list(row)) for one, row in zip(told, rows, strict=True)]
-
-    def some(self, kept: npt.NDArray[np.bool_]) -> "Batch":
-        """Those under a mask `(N,)`."""
-        mask = pl.Series(kept)
-        rest = self.places.filter(mask), self.values.filter(mask)
-        return Batch(self.time[kept], self.available[kept], self.alive[kept], *rest)
-
-
-class Version(Struct, frozen=True, array_like=True):
-    """One version of one event, as it is kept."""
+class Version(msgspec.Struct, frozen=True, array_like=True):
+    """One version of one event, as it is kept: from when it was `available`, the `time` of the event, whether it is
+    `alive` or deleted, its `place` among events of one time (its id, or a position where it has none), and the values
+    that windows read."""
 
     available: int
     time: int
@@ -80,8 +52,3 @@ def opens_of(versions: Versions, horizon: int) -> list[Open]:
         for one, until in zip(versions, replaced, strict=True)
         if one.alive and one.known < until
     ]
-
-
-def values_of(rows: list[list[Any]], source: Source) -> pl.DataFrame:
-    """The values of events as a table."""
-    return pl.DataFrame(rows, schema=source.plain, orient="row")
