@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from millrace.events.apply import Writer
 from millrace.events.blob import Form, Open, Written, piece
@@ -38,10 +38,12 @@ _ENTITIES, _EVENTS = 5_000, 20_000
 
 
 class _Building(Struct, frozen=True, array_like=True):
-    """A generation that is being filled: with what, and how many steps are done."""
+    """A generation that is being filled: with what, as of which horizon, and how many steps are done; or one that is
+    made of nothing and to be cleared."""
 
     made_of: str
     generation: int
+    horizon: int
     steps: int
 
 
@@ -59,18 +61,31 @@ def fill(
 
     Parameters: the `tables` of events by name, with those of the log up to `position` in them; `made_of`, a name of all
     this, by which a call goes on where an earlier one was killed; `now` in microseconds. Pushes may go on meanwhile:
-    what they tell is added at the end. `watch` hears how many steps are done.
+    what they tell is added at the end; a second call waits. `watch` hears how many steps are done.
     """
+    with log.filling():
+        return _fill(store, log, layout, tables, position, made_of, now, watch)
+
+
+def _fill(
+    store: Store,
+    log: Log,
+    layout: Layout,
+    tables: Mapping[str, tuple[pl.DataFrame, EventTable]],
+    position: int,
+    made_of: str,
+    now: int,
+    watch: Callable[[int, int], None],
+) -> Stand:
     found = {name: history(frame, table, f"data.events.{name}") for name, (frame, table) in tables.items()}
     ends = [int(one.available.max()) for one in found.values() if len(one.available)]
-    horizon = min(now, max(ends, default=now))
-    building = _begin(store, made_of)
-    prefix = prefix_of(building.generation)
+    building = _begin(store, made_of, min(now, max(ends, default=now)))
+    prefix, horizon = prefix_of(building.generation), building.horizon
     steps = [step for name in layout.sources for step in _steps(layout, name, found[name], prefix, horizon)]
     for number, step in enumerate(steps[building.steps :], building.steps + 1):
         changes = Changes()
         step(changes)
-        changes.puts[BUILDING] = encode(_Building(made_of, building.generation, number))
+        changes.puts[BUILDING] = encode(structs.replace(building, steps=number))
         store.write(changes)
         watch(number, len(steps))
     with log.writing():
@@ -78,15 +93,16 @@ def fill(
         told = told_in(log.read(since=position), layout)
         changes = changes_of(Writer(store, layout), stand, layout, told)
         changes.puts |= {layout_key(prefix): msgspec.json.encode(layout), STAND: stand.encode()}
-        changes.gone.add(BUILDING)
         (before,) = store.read([STAND])
+        old = Stand.decode(before).generation if before is not None else 0
+        changes.puts[BUILDING] = encode(_Building("", old, 0, 0))
         store.write(changes)
-    if before is not None:
-        store.clear(Stand.decode(before).prefix)
+    store.clear(prefix_of(old))
+    store.write(Changes(gone={BUILDING}))
     return stand
 
 
-def _begin(store: Store, made_of: str) -> _Building:
+def _begin(store: Store, made_of: str, horizon: int) -> _Building:
     """The generation to fill: a new one, or the one that was being filled with the same."""
     stand, building = store.read([STAND, BUILDING])
     begun = msgspec.msgpack.decode(building, type=_Building) if building is not None else None
@@ -95,7 +111,7 @@ def _begin(store: Store, made_of: str) -> _Building:
     if begun is not None:
         store.clear(prefix_of(begun.generation))
     last = max(Stand.decode(stand).generation if stand else 0, begun.generation if begun else 0)
-    fresh = _Building(made_of, last + 1, 0)
+    fresh = _Building(made_of, last + 1, horizon, 0)
     store.clear(prefix_of(fresh.generation))
     store.write(Changes(puts={BUILDING: encode(fresh)}))
     return fresh

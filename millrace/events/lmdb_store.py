@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import lmdb
 
@@ -11,7 +11,6 @@ from millrace.errors import WorkError
 from millrace.events.store import Changes
 
 _READERS = 1022
-T = TypeVar("T")
 
 
 class LmdbStore:
@@ -37,42 +36,34 @@ class LmdbStore:
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """See `Store`."""
-        try:
-            with self._env.begin(self._values) as transaction:
-                get = transaction.get
-                return [get(key) for key in keys]
-        except lmdb.Error:
-            return self._again(lambda: self.read(keys))
+        with self._begin(self._values) as transaction:
+            get = transaction.get
+            return [get(key) for key in keys]
 
     def members(self, keys: Sequence[bytes]) -> list[set[bytes]]:
         """See `Store`."""
-        try:
-            with self._env.begin(self._sets) as transaction, transaction.cursor() as cursor:
-                return [set(cursor.iternext_dup()) if cursor.set_key(key) else set() for key in keys]
-        except lmdb.Error:
-            return self._again(lambda: self.members(keys))
+        with self._begin(self._sets) as transaction, transaction.cursor() as cursor:
+            return [set(cursor.iternext_dup()) if cursor.set_key(key) else set() for key in keys]
 
     def write(self, changes: Changes) -> None:
         """See `Store`."""
-        with self._lock:
-            try:
-                with self._env.begin(write=True) as transaction:
-                    for key, value in changes.puts.items():
-                        transaction.put(key, value, db=self._values)
-                    for key in changes.gone:
-                        transaction.delete(key, db=self._values)
-                    for change, sets in ((transaction.put, changes.added), (transaction.delete, changes.removed)):
-                        for key, members in sets.items():
-                            for member in members:
-                                change(key, member, db=self._sets)
-            except lmdb.Error as error:
-                self._mend(error)
-                self.write(changes)
+
+        def write(transaction: Any) -> None:
+            for key, value in changes.puts.items():
+                transaction.put(key, value, db=self._values)
+            for key in changes.gone:
+                transaction.delete(key, db=self._values)
+            for change, sets in ((transaction.put, changes.added), (transaction.delete, changes.removed)):
+                for key, members in sets.items():
+                    for member in members:
+                        change(key, member, db=self._sets)
+
+        self._written(write)
 
     def page(self, prefix: bytes, cursor: bytes, most: int) -> tuple[list[tuple[bytes, bytes]], bytes]:
         """See `Store`."""
         found: list[tuple[bytes, bytes]] = []
-        with self._env.begin(self._values) as transaction, transaction.cursor() as at:
+        with self._begin(self._values) as transaction, transaction.cursor() as at:
             going = at.set_range(cursor or prefix)
             while going and at.key().startswith(prefix):
                 if len(found) == most:
@@ -83,26 +74,38 @@ class LmdbStore:
 
     def clear(self, prefix: bytes) -> None:
         """See `Store`."""
-        with self._lock, self._env.begin(write=True) as transaction:
+
+        def clear(transaction: Any) -> None:
             for database in (self._values, self._sets):
                 with transaction.cursor(database) as cursor:
                     going = cursor.set_range(prefix)
                     while going and cursor.key().startswith(prefix):
                         going = cursor.delete(dupdata=True)
 
+        self._written(clear)
+
     def close(self) -> None:
         """See `Store`."""
         self._env.close()
 
-    def _again(self, do: Callable[[], T]) -> T:
-        """Once more after what can be mended; the second time it raises."""
-        with self._lock:
-            try:
-                with self._env.begin(self._values):
-                    pass
-            except lmdb.Error as error:
+    def _begin(self, database: Any) -> Any:
+        """A reading transaction, once more after what can be mended."""
+        try:
+            return self._env.begin(database)
+        except lmdb.Error as error:
+            with self._lock:
                 self._mend(error)
-        return do()
+            return self._env.begin(database)
+
+    def _written(self, write: Callable[[Any], None]) -> None:
+        """Writes in one transaction, again as long as it can be mended."""
+        with self._lock:
+            while True:
+                try:
+                    with self._env.begin(write=True) as transaction:
+                        return write(transaction)
+                except lmdb.Error as error:
+                    self._mend(error)
 
     def _mend(self, error: lmdb.Error) -> None:
         """Grows the map where it is full or another process has grown it; forgets readers that are no more. Raises

@@ -8,9 +8,10 @@ directly. Files are named after the position of their first record.
 import fcntl
 import math
 import os
+import time
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from struct import Struct as Layout
@@ -72,14 +73,25 @@ class Log:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Holds the right to append for the length of the block; waits for the process that has it."""
+        with self._alone("writer.lock"):
+            self._recover()
+            yield
+
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """Holds the right to fill a store with the log; others may append meanwhile."""
+        with self._alone("filler.lock"):
+            yield
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.folder / "writer.lock", os.O_RDWR | os.O_CREAT, 0o644)
+            lock = os.open(self.folder / name, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise WorkError(str(self.folder), f"cannot be written ({error.strerror})", "a folder with room") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            self._recover()
             yield
         finally:
             os.close(lock)
@@ -110,7 +122,8 @@ class Log:
         self._count += len(records)
         end = self.end
         if self._count >= self._segment:
-            self.seal()
+            with suppress(WorkError):  # the records are safe; the next call tries again
+                self.seal()
         return end
 
     @property
@@ -129,7 +142,9 @@ class Log:
             self._opened(self.end)
             full.unlink()
             if self._retention is not None:
-                self._drop_before(int(records["available"].to_physical().max() or 0) - self._retention)  # type: ignore[arg-type]
+                latest = max(records["available"].to_physical().to_list())
+                now = time.time_ns() // 1000  # a record may be said to become known later
+                self._drop_before(min(latest, now) - self._retention)
 
     def read(self, kind: str | None = None, since: int = 0, until: int | None = None) -> pl.DataFrame:
         """The records of a kind, or of all, from a position on up to another, in their order."""
@@ -162,8 +177,15 @@ class Log:
 
     def position(self, kinds: Sequence[str]) -> int:
         """The position behind the last record of some kinds; 0 where there is none."""
-        found = self.read().filter(pl.col("kind").is_in(list(kinds)))["position"]
-        return int(found[-1]) + 1 if len(found) else 0
+        while True:
+            try:
+                for path in reversed(self._files(0)):
+                    found = _part(path).filter(pl.col("kind").is_in(list(kinds)))["position"]
+                    if len(found):
+                        return int(found[-1]) + 1
+                return 0
+            except FileNotFoundError:
+                continue  # sealed or dropped meanwhile
 
     def _opened(self, first: int) -> None:
         self._path, self._first, self._size, self._count = self.folder / f"{first:020d}{_OPEN}", first, 0, 0

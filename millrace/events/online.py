@@ -39,6 +39,9 @@ class Online:
         versions, texts = told_of(source, events, told, now)
         with self._log.writing():
             self._catch_up(now)
+            if self._layout.sources.get(events) != source:  # the store was filled anew, for other windows
+                source = self._source(events)
+                versions, texts = told_of(source, events, told, now)
             if source.table.id is None:
                 versions = placed(versions, self._log.end)
             records = [

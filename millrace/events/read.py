@@ -176,11 +176,11 @@ def _ratio(above: float, below: float, moment: int) -> float | None:
 
 
 def _number(state: float, _: Any, moment: int) -> float | None:
-    return None if state != state else state  # noqa: PLR0124
+    return None if math.isnan(state) else state
 
 
 def _since(state: float, _: Any, moment: int) -> float | None:
-    return None if state != state else (moment - state) / 1e6  # noqa: PLR0124
+    return None if math.isnan(state) else (moment - state) / 1e6
 
 
 _EMPTY: dict[str, Value] = {"count": 0, "sum": 0.0}

@@ -5,6 +5,7 @@ What was written survives a killed process of ours; whether it survives a killed
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from millrace.errors import InputError, WorkError
@@ -68,7 +69,7 @@ class RedisStore:
         while True:
             cursor, keys = self._scanned(prefix, cursor, 1000, None)
             if keys:
-                self._asked(lambda keys=keys: self._client.unlink(*keys))  # type: ignore[misc]
+                self._asked(partial(self._client.unlink, *keys))
             if not cursor:
                 return
 

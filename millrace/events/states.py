@@ -71,12 +71,12 @@ def nothing(kind: str) -> Any:
 
 def least(state: float, other: float) -> float:
     """The smaller of two; NaN is none."""
-    return other if state != state or other < state else state  # noqa: PLR0124
+    return other if math.isnan(state) or other < state else state
 
 
 def largest(state: float, other: float) -> float:
     """The larger of two; NaN is none."""
-    return other if state != state or other > state else state  # noqa: PLR0124
+    return other if math.isnan(state) or other > state else state
 
 
 def latest(state: Any, other: Any) -> Any:

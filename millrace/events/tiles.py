@@ -1,7 +1,7 @@
 """Tiles: what the events of one key and one stretch of time amount to, in a form that can be merged.
 
 A tile keeps partial states (a count, a sum, extremes, the last value, the different values), never a finished value.
-An event is a tile of its own; tiles of one key and one start merge into one.
+Here the tiles of a whole table of events are made, when a store is filled; `edit.py` changes those of one entity.
 """
 
 from typing import Any

@@ -1,5 +1,6 @@
 """Events as people and programs tell them: rows, tables, records of the log; and as the store takes them."""
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -21,23 +22,18 @@ from millrace.tables import POLARS, Column, conform
 Events = Mapping[str, Any] | list[dict[str, Any]] | pl.DataFrame
 
 
-def frame_of(source: Source, events: str, told: Events) -> pl.DataFrame:
-    """Events as a table, the columns that are needed in their types; others stay as they are.
-
-    A row that tells of a deletion needs its id and its time alone. Raises `InputError` naming the row and the column.
-    """
-    where, table = f"events {events!r}", source.table
+def _frame_of(source: Source, where: str, told: list[dict[str, Any]] | pl.DataFrame) -> pl.DataFrame:
+    """Events as a table, the columns that are needed in their types; others stay as they are."""
+    table = source.table
     if isinstance(told, pl.DataFrame):
         frame = told
         if lacks := [name for name in _required(source) if name not in frame.columns]:
             hint = nearest(lacks[0], frame.columns)
             raise InputError(where, f"no column {lacks[0]!r}", f"the columns {', '.join(_required(source))}", hint)
     else:
-        rows = [dict(told)] if isinstance(told, Mapping) else told
-        _complete(source, where, rows)
         try:
-            frame = pl.DataFrame(rows, infer_schema_length=None)
-        except (pl.exceptions.PolarsError, TypeError) as error:
+            frame = pl.DataFrame(told, infer_schema_length=None)
+        except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
             raise InputError(where, f"values of several types in a column ({error})", "one type a column") from None
     absent = [column.name for column in source.columns if column.name not in frame.columns]
     frame = frame.with_columns(pl.lit(None).alias(name) for name in absent)
@@ -47,6 +43,9 @@ def frame_of(source: Source, events: str, told: Events) -> pl.DataFrame:
         if column.dtype == "integer" and found.dtype != POLARS["integer"]:
             row = int((found != found.round()).arg_max() or 0)
             raise InputError(f"{where}, row {row + 1}, column {column.name!r}", f"{found[row]}", "a whole number")
+        if found.dtype.is_float() and found.is_infinite().any():
+            row = int(found.is_infinite().arg_max() or 0)
+            raise InputError(f"{where}, row {row + 1}, column {column.name!r}", f"{found[row]}", "a finite number")
         if column.name in (table.time, table.id) and found.null_count():
             row = int(found.is_null().arg_max() or 0)
             raise InputError(f"{where}, row {row + 1}", f"no {column.name!r}", "a value in every row")
@@ -78,15 +77,16 @@ def told_of(source: Source, events: str, told: Events, now: int) -> tuple[Versio
     """Events as the store takes them, and as the log keeps them (JSON).
 
     Parameters: `now`, from when they are known where nothing else says it (microseconds). Those without ids stand at
-    the positions 0, 1, …; see `placed`. Raises `InputError` naming the row and the column.
+    the positions 0, 1, …; see `placed`. A row that tells of a deletion needs its id and its time alone. Raises
+    `InputError` naming the row and the column.
     """
-    rows = [dict(told)] if isinstance(told, Mapping) else told
-    if isinstance(rows, list) and len(rows) <= _FEW:
-        _complete(source, f"events {events!r}", rows)
-        with suppress(_Unclear, TypeError):
+    where, rows = f"events {events!r}", [dict(told)] if isinstance(told, Mapping) else told
+    if isinstance(rows, list):
+        _complete(source, where, rows)
+        with suppress(ValueError, TypeError, OverflowError):
             return _plainly(source, rows, now)
-    frame = frame_of(source, events, told)
-    available = _available_of(source.table, frame, now, f"events {events!r}")
+    frame = _frame_of(source, where, rows)
+    available = _available_of(source.table, frame, now, where)
     texts = frame.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
     return versions_in(source, frame, available, 0), texts
 
@@ -96,27 +96,19 @@ def placed(versions: Versions, first: int) -> Versions:
     return [structs.replace(one, place=at) for at, one in enumerate(versions, first)]
 
 
-class _Unclear(Exception):  # noqa: N818
-    """A value that is not plainly of its column's type."""
-
-
-_FEW = 2_000
-"""Up to so many rows are taken one by one, which is faster than as a table when they are few."""
-
-
 def _plainly(source: Source, rows: list[Any], now: int) -> tuple[Versions, list[str]]:
-    """Rows whose values are of their columns' types already, without a table."""
+    """Rows whose values are of their columns' types already, without a table; raises `ValueError` for others."""
     table, delay = source.table, duration_us(source.table.delay) if source.table.delay else 0
     columns = [(column.name, _PLAIN[column.dtype]) for column in source.columns if column.dtype in _PLAIN]
     if len(columns) < len(source.columns):
-        raise _Unclear
+        raise ValueError
     moments = [column.name for column in source.columns if column.dtype == "datetime"]
     versions, texts = [], []
     for at, row in enumerate(rows):
         found = {name: None if (value := row.get(name)) is None else read(value) for name, read in columns}
         time, place = found[table.time], at if table.id is None else found[table.id]
         if time is None or place is None:
-            raise _Unclear  # the table's error names the row
+            raise ValueError
         available = max(time + delay, now)
         if table.available is not None:
             said = found[table.available]
@@ -130,30 +122,39 @@ def _plainly(source: Source, rows: list[Any], now: int) -> tuple[Versions, list[
 
 def _moment(value: Any) -> int:
     if type(value) is str:
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            raise _Unclear from None
+        value = datetime.fromisoformat(value)
     if type(value) is not datetime:
-        raise _Unclear
+        raise ValueError
     if value.tzinfo is not None:
         value = value.astimezone(UTC).replace(tzinfo=None)
     past: timedelta = value - _EPOCH
     return (past.days * 86_400 + past.seconds) * 10**6 + past.microseconds
 
 
-def _of(*types: type) -> Callable[[Any], Any]:
+def _whole(value: Any) -> int:
+    if type(value) is not int or not -(2**63) <= value < 2**63:
+        raise ValueError
+    return value
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError
+    return float(value)
+
+
+def _of(kind: type) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
-        if type(value) not in types or value != value:  # noqa: PLR0124
-            raise _Unclear
+        if type(value) is not kind:
+            raise ValueError
         return value
 
     return read
 
 
 _PLAIN: dict[str, Callable[[Any], Any]] = {
-    "integer": _of(int),
-    "number": lambda value: float(_of(int, float)(value)),
+    "integer": _whole,
+    "number": _number,
     "boolean": _of(bool),
     "string": _of(str),
     "datetime": _moment,

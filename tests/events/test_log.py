@@ -112,6 +112,29 @@ def test_what_was_known_too_long_ago_is_removed_and_positions_go_on(tmp_path: Pa
     assert append(Log(tmp_path), record(40)) == 41
 
 
+def test_a_record_of_the_far_future_removes_nothing(tmp_path: Path) -> None:
+    log = Log(tmp_path, segment=1, retention=10 * 365 * 86_400 * 10**6)
+    append(log, Record("now", 0, time.time_ns() // 1000, "k", "{}"))
+    append(log, Record("later", 0, 10**16, "k", "{}"))
+    assert log.read()["id"].to_list() == ["now", "later"]
+
+
+def test_a_segment_that_cannot_be_written_does_not_refuse_what_is_safe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log(tmp_path, segment=2)
+
+    def full(path: Path) -> None:
+        raise WorkError(str(path), "no room")
+
+    monkeypatch.setattr("millrace.events.log.atomic_file", full)
+    assert [append(log, record(at)) for at in range(3)] == [1, 2, 3]
+    monkeypatch.undo()
+    assert append(log, record(3)) == 4
+    assert log.read()["position"].to_list() == [0, 1, 2, 3]
+    assert len(list(tmp_path.glob("*.parquet"))) == 1
+
+
 def test_a_full_disk_acknowledges_nothing(tmp_path: Path) -> None:
     code = f"""
 import resource

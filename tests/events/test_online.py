@@ -192,6 +192,35 @@ def test_a_store_that_is_filled_anew_is_followed(tmp_path: Path) -> None:
     assert len(prefixes) == 1  # the generation before is gone
 
 
+def test_a_push_into_a_store_of_other_windows_since_reads_its_columns_as_they_are_now(tmp_path: Path) -> None:
+    """Values stand in the order of the columns that the windows read: other windows, another order."""
+    online, _ = opened(tmp_path, layout(TABLE, None, None), [], TABLE, 0)
+    store, log = online._store, Log(tmp_path / "log")
+    columns = {"e": columns_of(events_table([]))}
+    only = layout_of([window("sum", None, None)], {"e": TABLE}, {"user": pl.String()}, columns)
+    fill(store, log, only, {"e": (events_table([]), TABLE)}, 0, "twice", 20 * MINUTE)
+    online.push("e", told([Version(4, 6, 6, "a", 2.5, "word")]), 40 * MINUTE)
+    assert Reader(store).row({"user": "a"}, 40 * MINUTE) == {"sum_all": 2.5}
+
+
+def test_a_generation_that_was_to_be_removed_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    online, _ = opened(tmp_path, layout(TABLE, None, None), [Version(1, 0, 0, "a", 1.0, "a")], TABLE, 0)
+    store, log, table = online._store, Log(tmp_path / "log"), {"e": (events_table([]), TABLE)}
+
+    def killed(prefix: bytes) -> None:
+        if prefix == b"g\0\0\0\1":
+            raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "clear", killed)
+        with pytest.raises(Killed):
+            fill(store, log, layout(TABLE, None, None), table, 0, "twice", 20 * MINUTE)
+    fill(store, log, layout(TABLE, None, None), table, 0, "thrice", 20 * MINUTE)
+    assert {key[:5] for key, _ in store.page(b"g", b"", 1000)[0]} == {b"g\0\0\0\3"}
+
+
 class Killed(BaseException):
     pass
 
@@ -202,8 +231,9 @@ def test_filling_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(module, "_EVENTS", 7)
     versions = [Version(at, at, at, f"user {at % 20}", float(at), "a") for at in range(60)]
     table = {"e": (events_table(versions), TABLE)}
-    store, log, asked = open_store(None, tmp_path, "test"), Log(tmp_path / "log"), layout(TABLE, None, None)
+    store, log, asked = open_store(None, tmp_path, "test"), Log(tmp_path / "log"), layout(TABLE, 90, None)
     steps: list[int] = []
+    now = 30  # the clock goes on between the calls, and events become known and leave the windows
 
     def killed(done: int, of: int) -> None:
         steps.append(done)
@@ -211,13 +241,13 @@ def test_filling_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytest
 
     while True:
         try:
-            fill(store, log, asked, table, 0, "made of", 100 * MINUTE, killed)
+            fill(store, log, asked, table, 0, "made of", now * MINUTE, killed)
             break
         except Killed:
-            continue
+            now += 20
     assert steps == list(range(1, len(steps) + 1))
     assert len(steps) > 10
-    check(Reader(store), versions, [(f"user {at}", 100) for at in range(20)], None, None)
+    check(Reader(store), versions, [(f"user {at}", moment) for at in range(20) for moment in (60, 100)], 90, None)
 
 
 BAD: list[tuple[Any, str]] = [
@@ -228,6 +258,9 @@ BAD: list[tuple[Any, str]] = [
     ([{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "at": None}], "row 1: no 'at'; expected a value in every row"),
     ([{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "id": 1.5}], "row 1, column 'id': 1.5; expected a whole number"),
     ([{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "value": "many"}], "column 'value': the value 'many'"),
+    ([{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "id": 2**70}], "events 'e'"),
+    ([{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "word": "\ud800"}], "events 'e'"),
+    ([{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "value": float("inf")}], "'value': inf; expected a finite number"),
     (events_table([]).drop("user"), "no column 'user'"),
     ([{"id": 1, "at": "2020-01-01", "usr": "a", "value": 1, "word": "a"}], "no 'user'; expected a value or null; did "),
 ]
