@@ -5,13 +5,12 @@ whole or not at all. An open file that is full is sealed: it becomes a Parquet s
 directly. Files are named after the position of their first record.
 """
 
-import fcntl
 import math
 import os
 import time
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from struct import Struct as Layout
@@ -20,7 +19,7 @@ import msgspec
 import polars as pl
 
 from millrace.errors import WorkError
-from millrace.tables import atomic_file
+from millrace.tables import alone, atomic_file
 
 _FRAME = Layout("<II")
 _OPEN, _SEALED = ".open", ".parquet"
@@ -73,28 +72,13 @@ class Log:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Holds the right to append for the length of the block; waits for the process that has it."""
-        with self._alone("writer.lock"):
+        with alone(self.folder / "writer.lock"):
             self._recover()
             yield
 
-    @contextmanager
-    def filling(self) -> Iterator[None]:
+    def filling(self) -> AbstractContextManager[None]:
         """Holds the right to fill a store with the log; others may append meanwhile."""
-        with self._alone("filler.lock"):
-            yield
-
-    @contextmanager
-    def _alone(self, name: str) -> Iterator[None]:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.folder / name, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise WorkError(str(self.folder), f"cannot be written ({error.strerror})", "a folder with room") from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)
+        return alone(self.folder / "filler.lock")
 
     def append(self, records: Sequence[Record]) -> int:
         """Appends records, all or none, inside `writing`; returns the position behind them.

@@ -5,7 +5,6 @@ readers follow are replaced. A killed process therefore leaves one of three thin
 cut off (nobody was told that it counts), or a line whose aliases are not written yet, which the next command writes.
 """
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from msgspec import Struct
 
 from millrace.bundle import Alias, read_aliases, write_aliases
 from millrace.errors import InputError, WorkError
+from millrace.tables import alone
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -100,8 +100,5 @@ class Journal:
 @contextmanager
 def locked_journal(workspace: Path, name: str) -> Iterator[Journal]:
     """The decisions of a system while nobody else makes one; others wait."""
-    folder = workspace / "registry"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(workspace / "registry" / "lock"):
         yield Journal(workspace, name)

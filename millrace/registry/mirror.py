@@ -5,7 +5,6 @@ by the next command. Without `MLFLOW_TRACKING_URI` the store is a SQLite file in
 the bundles where they stand; a server gets the bundles uploaded.
 """
 
-import fcntl
 import json
 import math
 import os
@@ -19,7 +18,7 @@ from msgspec import Struct, structs
 
 from millrace.bundle import Alias, Bundle, BundleName, open_bundle, read_aliases, versions
 from millrace.errors import BundleError, MillraceError, WorkError
-from millrace.tables import atomic_file
+from millrace.tables import alone, atomic_file
 
 _STORE = "mlflow.db"
 _MOST_PARAMS, _MOST_METRICS, _MOST_LETTERS = 100, 1_000, 500
@@ -46,8 +45,7 @@ def mirror(workspace: Path, name: str) -> None:
         known.aliases == read_aliases(workspace, name)
     ):
         return
-    with (workspace / "registry" / "mlflow.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(workspace / "registry" / "mlflow.lock"):
         known = _read(workspace, name, uri)
         try:
             client = _client(uri) if server else _embedded(workspace / _STORE, uri)

@@ -1,6 +1,7 @@
 """Rows in and out: reading, types, schema, fingerprint, writing. Everything goes through Polars."""
 
 from millrace.tables.database import is_database
+from millrace.tables.lock import alone
 from millrace.tables.remote import is_remote
 from millrace.tables.scan import FORMATS, Scan, scan, unreadable
 from millrace.tables.schema import POLARS, Column, Dtype, Schema, conform, dtype_of
@@ -18,6 +19,7 @@ __all__ = [
     "Schema",
     "Sources",
     "Table",
+    "alone",
     "atomic_file",
     "atomic_folder",
     "columns_of",
