@@ -231,7 +231,7 @@ def test_filling_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(module, "_EVENTS", 7)
     versions = [Version(at, at, at, f"user {at % 20}", float(at), "a") for at in range(60)]
     table = {"e": (events_table(versions), TABLE)}
-    store, log, asked = open_store(None, tmp_path, "test"), Log(tmp_path / "log"), layout(TABLE, 90, None)
+    store, log, asked = open_store(None, tmp_path, "test"), Log(tmp_path / "log"), layout(TABLE, 30, None)
     steps: list[int] = []
     now = 30  # the clock goes on between the calls, and events become known and leave the windows
 
@@ -247,7 +247,13 @@ def test_filling_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytest
             now += 20
     assert steps == list(range(1, len(steps) + 1))
     assert len(steps) > 10
-    check(Reader(store), versions, [(f"user {at}", moment) for at in range(20) for moment in (60, 100)], 90, None)
+    moments: list[tuple[str | None, int]] = [(f"user {at}", moment) for at in range(20) for moment in (60, 80)]
+    check(Reader(store), versions, moments, 30, None)
+    corrections = [
+        one._replace(available=60, value=-1.0) for one in versions
+    ]  # an event that is not known counts twice
+    Online(store, log).push("e", told(corrections), 60 * MINUTE)
+    check(Reader(store), versions + corrections, moments, 30, None)
 
 
 BAD: list[tuple[Any, str]] = [
