@@ -246,18 +246,20 @@ def verify(
 
 @app.command()
 def serve(
-    model: ModelArgument,
-    port: Annotated[int, typer.Option(min=0, max=65535)] = 8080,
-    host: Annotated[str, typer.Option(help="The address to bind to.")] = "127.0.0.1",
+    models: Annotated[list[str], typer.Argument(help="Bundles, NAME@ALIAS, NAME@VERSION, or the folder of a system.")],
+    port: Annotated[int | None, typer.Option(min=0, max=65535)] = None,
+    host: Annotated[str | None, typer.Option(help="The address to bind to; this machine alone if left out.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes.")] = None,
     dir: DirOption = Path(),
 ) -> None:
-    """Serve POST /predict."""
-    import millrace
+    """Serve models over HTTP: POST /predict, the Open Inference Protocol, /docs.
+
+    An alias is followed: `millrace promote` and `rollback` take effect at once. What is left out stands under `serve:`
+    in the spec of the first model's system.
+    """
     from millrace.serve import serve as serve_forever
 
-    predictor = millrace.open(model, dir)
-    print(f"{predictor.name}@{predictor.version} on http://{host}:{port}/predict", file=sys.stderr)
-    serve_forever(predictor, host, port)
+    serve_forever(models, dir, port=port, host=host, workers=workers)
 
 
 @app.command()

@@ -51,7 +51,7 @@ def materialize(
         raise InputError("features.windows", "none in this spec", "a window over data.events to keep")
     watch("tables", "")
     tables.files_of(system)  # fetches what lies behind a URL
-    sources, log = tables.read_sources(system), log_of(system)
+    sources, log = tables.read_sources(system), events.log_of(system)
     with log.writing():
         position = log.end
     found = _merged(system, sources.frame, sources, position, None if until is None else _us(until))
@@ -59,7 +59,7 @@ def materialize(
     name = hashlib.sha256(msgspec.json.encode(made_of, order="deterministic")).hexdigest()
     kept = {name: (found.frames[name], found.tables[name]) for name in found.layout.sources}
     stand = events.fill(
-        _store(system),
+        events.store_of(system),
         log,
         found.layout,
         kept,
@@ -99,21 +99,14 @@ def with_windows(system: System, rows: pl.DataFrame, sources: tables.Sources, po
     return events.add_windows(rows, windows, found.frames, time, found.tables)
 
 
-def log_of(system: System) -> events.Log:
-    """The log of a system."""
-    kept = system.log.retention
-    retention = None if kept is None else spec.duration_us(kept)
-    return events.Log(system.workspace / "log", system.log.fsync, retention=retention)
-
-
 def position_of(system: System) -> int:
     """The position in the log behind the last event that a window may see."""
-    return log_of(system).position([window.events for window in system.features.windows])
+    return events.log_of(system).position([window.events for window in system.features.windows])
 
 
 def reader_of(system: System) -> events.Reader:
     """Reads the windows of a system from its store; raises `InputError` where it was not filled, or without one."""
-    reader = events.Reader(_store(system))
+    reader = events.Reader(events.store_of(system))
     kept = reader.layout.columns
     for name in [name for window in system.features.windows for name in events.window_columns(window)]:
         if name not in kept:
@@ -139,25 +132,14 @@ def _read_online(system: System, rows: pl.DataFrame, now: int) -> pl.DataFrame:
 def _merged(
     system: System, rows: pl.DataFrame, sources: tables.Sources, position: int, until: int | None = None
 ) -> events.Merged:
-    data, log = system.data, log_of(system)
+    data, log = system.data, events.log_of(system)
     told: Mapping[str, pl.DataFrame] = sources.events
     return events.merged(system.features.windows, data.events, rows.schema, told, sources.columns, log, position, until)
 
 
 @cache
 def _online(folder: Path) -> events.Online:
-    """LMDB is opened once in a process."""
-    system = spec.load(folder)
-    return events.Online(_store(system), log_of(system))
-
-
-def _store(system: System) -> events.Store:
-    return _opened(system.store, system.workspace / "online", system.name, system.log.fsync)
-
-
-@cache
-def _opened(url: str | None, folder: Path, name: str, sync: bool) -> events.Store:
-    return events.open_store(url, folder, name, sync)
+    return events.online_of(spec.load(folder))
 
 
 def _until(watermark: int) -> datetime | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from millrace import events, live, tables
+from millrace import events, tables
 from millrace.errors import Finding, InputError, WorkError
 from millrace.spec import System
 
@@ -38,7 +38,7 @@ def replayed(system: System, fingerprints: dict[str, str], held: pl.DataFrame) -
         rows.schema,
         {name: one.frame for name, one in told.items()},
         {name: tables.columns_of(one.frame, one.written) for name, one in told.items()},
-        live.log_of(system),
+        events.log_of(system),
         int(fingerprints.get("log", "0")),
     )
     online = list(_read(found, rows, str(system.data.time)))

@@ -11,12 +11,11 @@ import polars as pl
 from msgspec import Struct
 
 from millrace import evaluate, features, predict
-from millrace.bundle import Bundle, find_bundle, open_bundle
+from millrace.bundle import TOLERANCE, Bundle, find_bundle, open_bundle, same_reply
 from millrace.errors import BundleError, Finding, InputError
 from millrace.replay import replayed
 from millrace.spec import rooted
 
-TOLERANCE = 1e-5
 _REMOTE_BATCH = 500
 Rows = list[dict[str, Any]]
 
@@ -63,18 +62,11 @@ def _said(check: str, passed: bool, message: str, evidence: dict[str, Any]) -> F
 
 def _golden(bundle: Bundle, ask: Callable[[Rows], Rows]) -> Finding:
     replies = [ask([example["request"]])[0] for example in bundle.examples]
-    wrong = sum(not _same(reply, example["reply"]) for reply, example in zip(replies, bundle.examples, strict=True))
+    wrong = sum(
+        not same_reply(reply, example["reply"]) for reply, example in zip(replies, bundle.examples, strict=True)
+    )
     message = f"{len(replies) - wrong} of {len(replies)} golden requests get their reply"
     return _said("verify.examples", wrong == 0, message, {"wrong": wrong})
-
-
-def _same(a: Any, b: Any) -> bool:
-    """Equal but for numbers within the tolerance; an id of the reply itself does not count."""
-    if isinstance(b, dict):
-        return isinstance(a, dict) and all(name in a and _same(a[name], value) for name, value in b.items())
-    if isinstance(b, float) and isinstance(a, int | float):
-        return bool(abs(a - b) <= TOLERANCE * max(1.0, abs(b)))
-    return bool(a == b)
 
 
 def _parity(predictor: predict.Predictor, holdout: pl.DataFrame, tested: pl.DataFrame) -> Finding:
@@ -100,7 +92,7 @@ def _metrics(bundle: Bundle, predictor: predict.Predictor, holdout: pl.DataFrame
     wrong = {
         name: {"stored": then[name], "now": value}
         for name, value in now.items()
-        if not (then[name] is None and math.isnan(value)) and not _same(value, then[name])
+        if not (then[name] is None and math.isnan(value)) and not same_reply(value, then[name])
     }
     name = bundle.evaluation["metric"]["name"]
     message = f"test {name} {now[name]:.6g}; " + (

@@ -250,7 +250,7 @@ def killed_runs(folder: Path, times: int) -> None:
 
 
 def test_a_killed_run_leaves_nothing_half(system: Path) -> None:
-    killed_runs(system, 6)
+    killed_runs(system, 3)
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 import millrace
-from millrace import live, resume
+from millrace import events, live, resume
 from millrace.errors import InputError, SpecError
 from tests.redis_server import RedisServer
 
@@ -210,7 +210,7 @@ def test_killed_pushes_lose_nothing_and_count_nothing_twice(tmp_path: Path, stor
         process.stdout.read()
         process.wait()
         process.stdout.close()
-        log = live.log_of(system).read("clicks")
+        log = events.log_of(system).read("clicks")
         acknowledged = int(log["payload"].str.json_path_match("$.click").cast(pl.Int64).max()) - 100_000  # type: ignore[arg-type]
         live._online(tmp_path.resolve()).catch_up(0)
         assert log.height == acknowledged

@@ -2,6 +2,7 @@
 
 from millrace.bundle.aliases import ALIASES, Alias, read_aliases, version_of, write_aliases
 from millrace.bundle.contents import contents
+from millrace.bundle.golden import TOLERANCE, same_reply
 from millrace.bundle.manifest import Manifest, read_manifest
 from millrace.bundle.open import Bundle, find_bundle, open_bundle
 from millrace.bundle.profile import profile
@@ -9,6 +10,7 @@ from millrace.bundle.write import BundleName, versions, write_bundle
 
 __all__ = [
     "ALIASES",
+    "TOLERANCE",
     "Alias",
     "Bundle",
     "BundleName",
@@ -19,6 +21,7 @@ __all__ = [
     "profile",
     "read_aliases",
     "read_manifest",
+    "same_reply",
     "version_of",
     "versions",
     "write_aliases",

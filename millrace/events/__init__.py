@@ -8,6 +8,7 @@ from millrace.events.log import Log, Record
 from millrace.events.merged import NEVER_YET, Merged, merged
 from millrace.events.names import Stand
 from millrace.events.online import Online
+from millrace.events.opened import log_of, online_of, store_of
 from millrace.events.read import Reader
 from millrace.events.store import Store, open_store
 from millrace.events.streams import Streams
@@ -32,8 +33,11 @@ __all__ = [
     "fill",
     "hop_us",
     "keys_of",
+    "log_of",
     "merged",
+    "online_of",
     "open_store",
+    "store_of",
     "times_of",
     "window_columns",
 ]

@@ -6,7 +6,8 @@
     lasts, sets      uint32, bytes      for each level and each state: where the tiles' pieces end, and the pieces
     open             msgpack
 
-Arrays are read where they stand, without a copy.
+Arrays are read where they stand, without a copy; a tile that is alone in its level, as that of most stored values is,
+without an array.
 """
 
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ class Open(msgspec.Struct, frozen=True, array_like=True):
 
 
 Last = tuple[int, Any, Any]
+_END = Format("<I")
 _encode = msgspec.msgpack.Encoder().encode
 _decode_open = msgspec.msgpack.Decoder(list[Open]).decode
 decode_last = msgspec.msgpack.Decoder(Last).decode
@@ -43,31 +45,41 @@ class View:
     """The tiles of one level of one entity, where they stand: `count` of them, their `starts (T,)`, and their
     `numbers`, one state after the other."""
 
-    __slots__ = ("_blob", "_pieces", "_room", "count", "starts")
+    __slots__ = ("_at", "_blob", "_one", "_pieces", "count")
 
-    def __init__(self, blob: memoryview, room: slice, count: int) -> None:
-        self._blob, self._room, self.count = blob, room, count
-        self.starts = blob[room.start : room.start + 8 * count].cast("q")
-        self._pieces: list[int] = []
+    def __init__(self, blob: bytes, at: int, count: int, one: Format) -> None:
+        self._blob, self._at, self.count, self._one = blob, at, count, one
+        self._pieces: list[int] = []  # where those of each state begin, and where the last ones end
 
-    def column(self, at: int) -> list[float]:
+    @property
+    def starts(self) -> Sequence[int]:
+        """Where the tiles begin, in their order."""
+        if self.count == 1:
+            return self._one.unpack_from(self._blob, self._at)[:1]
+        return memoryview(self._blob)[self._at : self._at + 8 * self.count].cast("q")
+
+    def column(self, at: int) -> Sequence[float]:
         """The numbers of one tile."""
-        found: Any = self._blob[self._room].cast("d")[self.count + at :: self.count]
-        numbers: list[float] = found.tolist()
+        if self.count == 1:
+            return self._one.unpack_from(self._blob, self._at)[1:]
+        numbers: list[float] = self.numbers()[:, at].tolist()
         return numbers
 
     def numbers(self) -> npt.NDArray[np.float64]:
         """The numbers `(S, T)`."""
-        data = np.frombuffer(self._blob[self._room.start + 8 * self.count : self._room.stop], np.float64)
-        return data.reshape(-1, self.count)
+        begin, end = self._at + 8 * self.count, self._at + self._one.size * self.count
+        return np.frombuffer(self._blob, np.float64, (end - begin) // 8, begin).reshape(-1, self.count)
 
     def pieces(self, state: int) -> list[bytes]:
         """The bytes of a last or a set of each tile."""
         ends, base = self._ends(state)
-        return [bytes(self._blob[base + begin : base + end]) for begin, end in pairwise([0, *ends])]
+        return [self._blob[base + begin : base + end] for begin, end in pairwise([0, *ends])]
 
     def last(self, state: int, first: int) -> Last | None:
         """The latest value of the tiles from one on, with its time and place."""
+        if self.count == 1:
+            piece = self._blob[self._pieces[state] + 4 : self._pieces[state + 1]]
+            return decode_last(piece) if piece else None
         ends, base = self._ends(state)
         for at in range(self.count - 1, first - 1, -1):
             begin = ends[at - 1] if at else 0
@@ -93,14 +105,16 @@ class View:
         """Where the pieces of a last or a set end, counted from where the first begins."""
         at = self._pieces[state]
         base = at + 4 * self.count
-        return self._blob[at:base].cast("I"), base
+        return memoryview(self._blob)[at:base].cast("I"), base
 
     def find_pieces(self, at: int, states: int) -> int:
         """Finds the pieces of its states from a place on; returns the place behind them."""
+        self._pieces = [at]
         for _ in range(states):
+            if self.count:
+                at += 4 * self.count
+                at += _END.unpack_from(self._blob, at - 4)[0]
             self._pieces.append(at)
-            at += 4 * self.count
-            at += int.from_bytes(self._blob[at - 4 : at], "little") if self.count else 0
         return at
 
 
@@ -110,20 +124,20 @@ class Form:
     def __init__(self, group: Group) -> None:
         self._head = Format(f"<I{len(group.levels)}I")
         self._size = (self._head.size + 7) // 8 * 8
-        self._widths = [8 * (1 + len(level.numbers)) for level in group.levels]
+        self._tiles = [Format(f"<q{len(level.numbers)}d") for level in group.levels]
         self._pieces = [len(level.lasts) + len(level.sets) for level in group.levels]
 
     def read(self, blob: bytes) -> tuple[list[View], list[Open]]:
         """The tiles of each level, and the open versions."""
         opened, *counts = self._head.unpack_from(blob)
-        data, at, views = memoryview(blob), self._size, []
-        for width, count in zip(self._widths, counts, strict=True):
-            end = at + width * count
-            views.append(View(data, slice(at, end), count))
-            at = end
+        at, views = self._size, []
+        for tile, count in zip(self._tiles, counts, strict=True):
+            views.append(View(blob, at, count, tile))
+            at += tile.size * count
         for view, states in zip(views, self._pieces, strict=True):
-            at = view.find_pieces(at, states)
-        return views, _decode_open(data[len(blob) - opened :]) if opened else []
+            if states:
+                at = view.find_pieces(at, states)
+        return views, _decode_open(blob[len(blob) - opened :]) if opened else []
 
     def write(self, levels: Sequence["Written"], opens: list[Open]) -> bytes:
         """The bytes of one entity; none where nothing is left of it."""

@@ -50,7 +50,7 @@ class Editor:
         if view is None or not view.count:
             return Written(np.empty(0, np.int64), np.empty((height, 0)), [[] for _ in range(pieces)])
         first = 0 if oldest is None else bisect_left(view.starts, oldest)
-        starts, numbers = np.array(view.starts[first:]), view.numbers()[:, first:].copy()
+        starts, numbers = np.array(view.starts[first:], np.int64), view.numbers()[:, first:].copy()
         columns = [view.pieces(state)[first:] for state in range(pieces)]
         if anew:
             kept = ~np.isin(starts, list(anew))

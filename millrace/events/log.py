@@ -1,8 +1,8 @@
 """The log: every record that was acknowledged, appended once, never changed.
 
-Records are appended to an open file in frames (a length, a checksum, the records of one call), so that a frame is there
-whole or not at all. An open file that is full is sealed: it becomes a Parquet segment, which DuckDB and Polars read
-directly. Files are named after the position of their first record.
+Records are appended to an open file in frames (a length, how many records, a checksum, the records of one call), so
+that a frame is there whole or not at all. An open file that is full is sealed: it becomes a Parquet segment, which
+DuckDB and Polars read directly. Files are named after the position of their first record.
 """
 
 import math
@@ -21,7 +21,7 @@ import polars as pl
 from millrace.errors import WorkError
 from millrace.tables import alone, atomic_file
 
-_FRAME = Layout("<II")
+_FRAME = Layout("<III")
 _OPEN, _SEALED = ".open", ".parquet"
 COLUMNS = {
     "position": pl.Int64(),
@@ -90,7 +90,7 @@ class Log:
         try:
             handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
-                frame = _FRAME.pack(len(body), zlib.crc32(body)) + body
+                frame = _FRAME.pack(len(body), len(records), zlib.crc32(body, len(records))) + body
                 if os.write(handle, frame) < len(frame):
                     raise OSError(28, "No space left on device")
                 if self._sync:
@@ -188,8 +188,8 @@ class Log:
             else:
                 self._opened(int(files[-1].stem))
         assert self._path is not None
-        for records, end in _frames(self._path, self._size):
-            self._count += len(records)
+        for count, _, end in _frames(self._path, self._size):
+            self._count += count
             self._size = end
         if self._size < self._path.stat().st_size:
             os.truncate(self._path, self._size)
@@ -198,11 +198,11 @@ class Log:
 def _part(path: Path) -> pl.DataFrame:
     if path.suffix == _SEALED:
         return pl.read_parquet(path)
-    return _table([record for records, _ in _frames(path) for record in records], int(path.stem))
+    return _table([record for _, body, _ in _frames(path) for record in _DECODER.decode(body)], int(path.stem))
 
 
-def _frames(path: Path, start: int = 0) -> Iterator[tuple[list[Record], int]]:
-    """The whole frames from an offset on, each with the offset of its end.
+def _frames(path: Path, start: int = 0) -> Iterator[tuple[int, bytes, int]]:
+    """The whole frames from an offset on: how many records, their bytes, and the offset of the end.
 
     The last frame may be torn, where its process was killed. Raises `WorkError` for one that is damaged.
     """
@@ -211,21 +211,28 @@ def _frames(path: Path, start: int = 0) -> Iterator[tuple[list[Record], int]]:
         data = file.read()
     at = 0
     while at + _FRAME.size <= len(data):
-        size, checksum = _FRAME.unpack_from(data, at)
+        size, count, checksum = _FRAME.unpack_from(data, at)
         end = at + _FRAME.size + size
         if end > len(data):
             return
         body = data[at + _FRAME.size : end]
-        if zlib.crc32(body) != checksum:
+        if zlib.crc32(body, count) != checksum:
             if end == len(data):
                 return
             raise WorkError(f"{path} at byte {start + at}", "a damaged record", "the log as it was written")
-        yield _DECODER.decode(body), start + end
+        yield count, body, start + end
         at = end
 
 
 def _table(records: list[Record], first: int) -> pl.DataFrame:
     """Records as `COLUMNS`; those of a file stand at the positions from its first on."""
-    written = [(first + at, *msgspec.structs.astuple(record)) for at, record in enumerate(records)]
+    columns = {
+        "position": range(first, first + len(records)),
+        "id": [record.id for record in records],
+        "time": [record.time for record in records],
+        "available": [record.available for record in records],
+        "kind": [record.kind for record in records],
+        "payload": [record.payload for record in records],
+    }
     plain = {name: pl.Int64() if dtype.is_temporal() else dtype for name, dtype in COLUMNS.items()}
-    return pl.DataFrame(written, schema=plain, orient="row").cast(COLUMNS)  # type: ignore[arg-type]
+    return pl.DataFrame(columns, schema=plain).cast(COLUMNS)  # type: ignore[arg-type]

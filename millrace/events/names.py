@@ -27,6 +27,8 @@ STAND, BUILDING = b"s", b"b"
 DAY_US = 86_400 * 10**6
 _LONGEST = 400
 _STAND = Format("<Iqq")
+_PLAIN_KEYS: dict[str, type] = {"string": str, "integer": int}
+"""The type of keys whose text is their name."""
 
 
 class Stand(msgspec.Struct, frozen=True):
@@ -62,14 +64,19 @@ def layout_key(prefix: bytes) -> bytes:
     return prefix + b"l"
 
 
+def group_prefix(prefix: bytes, group: int) -> bytes:
+    """What the keys of the entities of a group begin with."""
+    return prefix + b"e" + group.to_bytes(2, "big")
+
+
 def entity_key(prefix: bytes, group: int, name: str) -> bytes:
     """Where the tiles of an entity stand."""
-    return prefix + b"e" + group.to_bytes(2, "big") + _short(name.encode())
+    return group_prefix(prefix, group) + short(name.encode())
 
 
 def member_of(place: int | str) -> bytes:
     """What the id of an event is in a set, and at the end of a key."""
-    return _short(msgspec.msgpack.encode(place))
+    return short(msgspec.msgpack.encode(place))
 
 
 def versions_key(prefix: bytes, source: int, member: bytes) -> bytes:
@@ -80,10 +87,11 @@ def versions_key(prefix: bytes, source: int, member: bytes) -> bytes:
 def day_key(prefix: bytes, group: int, name: str, time: int) -> bytes:
     """Where the ids of the events of an entity on the day of a time stand."""
     day = (time // DAY_US).to_bytes(4, "big", signed=True)
-    return prefix + b"d" + group.to_bytes(2, "big") + day + _short(name.encode())
+    return prefix + b"d" + group.to_bytes(2, "big") + day + short(name.encode())
 
 
-def _short(name: bytes) -> bytes:
+def short(name: bytes) -> bytes:
+    """A name at the end of a key; what is too long for one by its hash."""
     return b"=" + name if len(name) <= _LONGEST else b"#" + hashlib.blake2b(name, digest_size=32).digest()
 
 
@@ -122,17 +130,23 @@ def namer(group: Group, source: Source) -> Callable[[list[Any]], str | None]:
     return name
 
 
-def name_of(group: Group, row: Mapping[str, Any]) -> str | None:
-    """What the entity of a row is called; none where a key is missing. Raises `InputError` for a value that is none."""
-    texts = []
-    for key, dtype in zip(group.keys, group.dtypes, strict=True):
+def row_namer(group: Group) -> Callable[[Mapping[str, Any]], str | None]:
+    """What the entity of a row is called; none where a key is missing. The function raises `InputError` for a value
+    that is no such key."""
+    asked = [(key, dtype, _PLAIN_KEYS.get(dtype)) for key, dtype in zip(group.keys, group.dtypes, strict=True)]
+
+    def text(row: Mapping[str, Any], key: str, dtype: Dtype, plain: type | None) -> str | None:
         value = row.get(key)
-        if type(value) is not str or dtype != "string":
-            value = _text(value, dtype, key)
-        if value is None:
-            return None
-        texts.append(value)
-    return texts[0] if len(texts) == 1 else "".join(f"{len(text)}:{text}" for text in texts)
+        return str(value) if type(value) is plain else _text(value, dtype, key)
+
+    def name(row: Mapping[str, Any]) -> str | None:
+        texts = [text(row, *one) for one in asked]
+        return None if None in texts else "".join(f"{len(one)}:{one}" for one in texts if one is not None)
+
+    if len(asked) > 1:
+        return name
+    ((key, dtype, plain),) = asked
+    return lambda row: text(row, key, dtype, plain)
 
 
 def _text_column(column: pl.Series, dtype: Dtype) -> pl.Series:

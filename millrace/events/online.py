@@ -1,5 +1,7 @@
 """What is pushed: into the log first, then into the store; acknowledged when both have it."""
 
+from collections.abc import Mapping
+
 import polars as pl
 from msgspec import structs
 
@@ -35,21 +37,30 @@ class Online:
         where the table has an `available` column, from what that says. Raises `InputError` naming the row and the
         column, `WorkError` where log or store refuse.
         """
-        source = self._source(events)
-        versions, texts = told_of(source, events, told, now)
+        return self.push_all({events: told}, now)
+
+    def push_all(self, told: Mapping[str, Events], now: int) -> int:
+        """The same of several tables, all or none."""
+        read = self._read(told, now)
         with self._log.writing():
             self._catch_up(now)
-            if self._layout.sources.get(events) != source:  # the store was filled anew, for other windows
-                source = self._source(events)
-                versions, texts = told_of(source, events, told, now)
-            if source.table.id is None:
-                versions = placed(versions, self._log.end)
-            records = [
-                Record(str(one.place), one.time, one.available, events, text)
-                for one, text in zip(versions, texts, strict=True)
-            ]
-            self._take({events: versions}, now, self._log.append(records))
-        return len(texts)
+            if any(self._layout.sources.get(events) != source for events, (source, _, _) in read.items()):
+                read = self._read(told, now)  # the store was filled anew, for other windows
+            records: list[Record] = []
+            taken: dict[str, Versions] = {}
+            for events, (source, versions, texts) in read.items():
+                placed_ = placed(versions, self._log.end + len(records)) if source.table.id is None else versions
+                taken[events] = placed_
+                records += [
+                    Record(str(one.place), one.time, one.available, events, text)
+                    for one, text in zip(placed_, texts, strict=True)
+                ]
+            self._take(taken, now, self._log.append(records))
+        return len(records)
+
+    def _read(self, told: Mapping[str, Events], now: int) -> dict[str, tuple[Source, Versions, list[str]]]:
+        sources = {events: self._source(events) for events in told}
+        return {events: (source, *told_of(source, events, told[events], now)) for events, source in sources.items()}
 
     def catch_up(self, now: int) -> int:
         """Tells the store what the log has and it has not; returns up to which position it is told."""

@@ -13,7 +13,7 @@ from millrace.errors import InputError
 from millrace.events import sketch
 from millrace.events.blob import Form, Open, View
 from millrace.events.layout import Group, Layout, Level, Read, Source
-from millrace.events.names import STAND, Stand, entity_key, layout_key, name_of
+from millrace.events.names import STAND, Stand, group_prefix, layout_key, row_namer, short
 from millrace.events.states import Tally
 from millrace.events.store import Store
 
@@ -39,24 +39,38 @@ class Reader:
 
         The store tells no past: a moment before its horizon, the latest moment that it knows of, is read as that.
         """
-        prefix = self._prefix
-        names = [name_of(group.group, row) for group in self._groups]
-        keys = [entity_key(prefix, at, name) for at, name in enumerate(names) if name is not None]
-        said, *blobs = self._store.read([STAND, *keys])
-        stand = _decoded(said)
-        if stand.generation != self._generation:
-            self._follow(stand)
-            return self.row(row, moment)
-        moment = max(moment, stand.horizon)
-        found: dict[str, Value] = {}
-        rest = iter(blobs)
-        for group, name in zip(self._groups, names, strict=True):
-            group.read(None if name is None else next(rest), moment, found)
-        return found
+        return self.rows([row], [moment])[0]
 
     def rows(self, rows: Sequence[Mapping[str, Any]], moments: Sequence[int]) -> list[dict[str, Value]]:
-        """The same of several rows."""
-        return [self.row(row, moment) for row, moment in zip(rows, moments, strict=True)]
+        """The same of several rows, in one round trip too."""
+        names, groups = self.names(rows), self._groups
+        keys: list[bytes] = [STAND]
+        at: list[int] = []
+        for name, group in zip(names, groups * len(rows), strict=True):
+            at.append(0 if name is None else len(keys))
+            if name is not None:
+                keys.append(group.key(name))
+        blobs = self._store.read(keys)
+        stand = _decoded(blobs[0])
+        if stand.generation != self._generation:
+            self._follow(stand)
+            return self.rows(rows, moments)
+        horizon = stand.horizon
+        blobs[0], places = None, iter(at)  # the entity without a key
+        told = []
+        for moment in moments:
+            found: dict[str, Value] = {}
+            seen = moment if moment > horizon else horizon
+            for group in groups:
+                group.read(blobs[next(places)], seen, found)
+            told.append(found)
+        return told
+
+    def names(self, rows: Sequence[Mapping[str, Any]]) -> list[str | None]:
+        """What the entities of rows are called: those of the first row, then those of the next; none where a key is
+        missing. Raises `InputError` for a value that is no such key."""
+        groups = self._groups
+        return [group.name(row) for row in rows for group in groups]
 
     @property
     def layout(self) -> Layout:
@@ -64,9 +78,11 @@ class Reader:
         return self._layout
 
     def _follow(self, stand: Stand) -> None:
-        self._prefix = stand.prefix
         self._layout = layout_in(self._store, stand)
-        self._groups = [_GroupReader(group, self._layout.sources[group.events]) for group in self._layout.groups]
+        self._groups = [
+            _GroupReader(group, self._layout.sources[group.events], group_prefix(stand.prefix, at))
+            for at, group in enumerate(self._layout.groups)
+        ]
         self._generation = stand.generation
 
 
@@ -90,13 +106,16 @@ def _decoded(said: bytes | None) -> Stand:
 class _GroupReader:
     """Reads the columns of one group from the bytes of an entity."""
 
-    def __init__(self, group: Group, source: Source) -> None:
-        self.group, self._form = group, Form(group)
+    def __init__(self, group: Group, source: Source, prefix: bytes) -> None:
+        self._prefix, self._form, self.name = prefix, Form(group), row_namer(group)
         spans: dict[tuple[int, int | None], list[Read]] = {}
         for read in group.reads:
             spans.setdefault((read.level, read.over), []).append(read)
         self._spans = [_Span(at, over, group.levels[at], source, reads) for (at, over), reads in spans.items()]
         self._empty = {read.name: _EMPTY.get(read.aggregate) for read in group.reads}
+
+    def key(self, name: str) -> bytes:
+        return self._prefix + short(name.encode())
 
     def read(self, blob: bytes | None, moment: int, found: dict[str, Value]) -> None:
         if blob is None:
@@ -137,14 +156,11 @@ class _Span:
         left = -math.inf if over is None else (moment - over) // self._hop * self._hop
         first = 0 if over is None else bisect_left(view.starts, left)
         states = self._states(view, first)
-        if opens:
-            for one in opens:
-                if one.time >= left:
-                    self._tally.take(states, one.time, one.place, one.values)
-        sketches = {at: view.sketches(at, first) for at in self._sets} if view.count else {}
-        for at in self._sets:
-            fresh = np.array(sorted(states[self._height + at]), np.uint64)
-            states[self._height + at] = [*sketches.get(at, []), fresh]
+        for one in opens:
+            if one.time >= left:
+                self._tally.take(states, one.time, one.place, one.values)
+        if self._sets:
+            self._join(view, first, states)
         for name, finish, state, other in self._columns:
             found[name] = finish(states[state], states[other], moment)
         for name, state in self._times:
@@ -166,6 +182,12 @@ class _Span:
         for at in self._lasts:
             states[self._height + at] = view.last(at, first)
         return states
+
+    def _join(self, view: View, first: int, states: list[Any]) -> None:
+        """Puts the sketches of the tiles beside the values that are still open."""
+        for at in self._sets:
+            fresh = np.array(sorted(states[self._height + at]), np.uint64)
+            states[self._height + at] = [*(view.sketches(at, first) if view.count else []), fresh]
 
 
 _added, _largest, _least = np.add.reduce, np.fmax.reduce, np.fmin.reduce

@@ -4,6 +4,7 @@ What was written survives a killed process of ours; whether it survives a killed
 `appendfsync` (`always`: nothing is lost, `everysec`: a second). What it lost comes back from the log.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -11,21 +12,25 @@ from typing import Any, TypeVar
 from millrace.errors import InputError, WorkError
 from millrace.events.store import Changes
 
-_TIMEOUT_S = 5.0
 T = TypeVar("T")
 
 
 class RedisStore:
     """A store in the keys of a server that begin with `millrace:NAME:`."""
 
-    def __init__(self, url: str, name: str, timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(self, url: str, name: str, timeout_s: float = 5.0) -> None:
         try:
             import redis
+            from redis.backoff import NoBackoff
+            from redis.retry import Retry
         except ImportError:
             raise WorkError("store", "redis is not installed", "", "pip install 'millrace[redis]'") from None
-        self._prefix, self._error = f"millrace:{name}:".encode(), redis.RedisError
+        self._prefix, self._error, self._gone = f"millrace:{name}:".encode(), redis.RedisError, redis.ConnectionError
+        self._local = threading.local()
         try:
-            self._client: Any = redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
+            self._client: Any = redis.Redis.from_url(
+                url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 1)
+            )
         except ValueError as error:
             raise InputError("store", f"{url} ({error})", "redis://HOST:PORT/NUMBER") from None
         info = self._client.connection_pool.connection_kwargs  # without the password
@@ -34,7 +39,7 @@ class RedisStore:
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """See `Store`."""
-        return self._asked(lambda: self._client.mget([self._prefix + key for key in keys])) if keys else []
+        return self._asked(lambda: self._read([self._prefix + key for key in keys])) if keys else []
 
     def members(self, keys: Sequence[bytes]) -> list[set[bytes]]:
         """See `Store`."""
@@ -76,6 +81,19 @@ class RedisStore:
     def close(self) -> None:
         """See `Store`."""
         self._client.close()
+
+    def _read(self, keys: list[bytes]) -> Any:
+        """On a connection that the thread keeps: the client's pool takes as long as the way to the server and back. One
+        that broke meanwhile connects once more."""
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._client.connection_pool.get_connection()
+        try:
+            connection.send_command("MGET", *keys)
+            return connection.read_response()
+        except self._gone:
+            connection.send_command("MGET", *keys)
+            return connection.read_response()
 
     def _scanned(self, prefix: bytes, cursor: bytes, most: int, kind: str | None) -> tuple[bytes, list[bytes]]:
         escaped = b"".join(

@@ -46,10 +46,14 @@ class Tally:
             for at, state in enumerate(level.states)
         ]
         self._nothing = [nothing(state.kind) for state in level.states]
+        self._sets = [at for at, state in enumerate(self._nothing) if isinstance(state, set)]
 
     def nothing(self) -> States:
         """The states of no event."""
-        return [set() if isinstance(one, set) else one for one in self._nothing]
+        states = self._nothing.copy()
+        for at in self._sets:
+            states[at] = set()
+        return states
 
     def take(self, states: States, time: int, place: int | str, values: list[Any]) -> None:
         """Adds an event to states."""

@@ -63,7 +63,7 @@ class Store(Protocol):
         ...
 
 
-def open_store(url: str | None, folder: Path, name: str, sync: bool = False) -> Store:
+def open_store(url: str | None, folder: Path, name: str, sync: bool = False, timeout_s: float = 5.0) -> Store:
     """The store of a system: LMDB in `folder`, or Redis at a URL, where its keys begin with the system's `name`.
 
     Raises `InputError` for a URL that is none of a store.
@@ -75,5 +75,5 @@ def open_store(url: str | None, folder: Path, name: str, sync: bool = False) -> 
     if url.startswith(("redis://", "rediss://", "unix://")):
         from millrace.events.redis_store import RedisStore
 
-        return RedisStore(url, name)
+        return RedisStore(url, name, timeout_s)
     raise InputError("store", url, "nothing (LMDB in the workspace) or redis://HOST:PORT/NUMBER")

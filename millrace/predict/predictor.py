@@ -41,8 +41,8 @@ class Predictor:
         self.classes = [label_text(label) for label in self.session.metadata["classes"]]
         self.is_multiclass = self.session.metadata["task"] == "multiclass"
         self._reads_text = self.session.metadata["numbers_per_entry"] > 0
-        self._decides = bool(self.session.metadata["decision"])
-        more = ["probabilities"] if self.is_multiclass else ["decision"] if self._decides else []
+        self.decides = bool(self.session.metadata["decision"])
+        more = ["probabilities"] if self.is_multiclass else ["decision"] if self.decides else []
         self._outputs = ["prediction", *more]
         self._reader = RowReader(self.groups, self.schema)
 
@@ -81,13 +81,18 @@ class Predictor:
         if self.is_multiclass:
             for prediction, probabilities in zip(predictions, results[1].tolist(), strict=True):
                 prediction["probabilities"] = dict(zip(self.classes, probabilities, strict=True))
-        elif self._decides:
+        elif self.decides:
             for prediction, decision in zip(predictions, results[1].ravel().tolist(), strict=True):
                 prediction["decision"] = decision
         name = self.schema.id
         if name is None:
             return predictions
         return [{name: row[name], **one} if name in row else one for row, one in zip(rows, predictions, strict=True)]
+
+    def problems(self, rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+        """What is wrong with rows, field by field: the first `most` problems, each with its `row` (from 1), its
+        `column`, what was `found` and what was `expected`."""
+        return self._reader.problems(rows, most)
 
     def _chunk_rows(self, rows: list[dict[str, Any]]) -> int:
         """How many of these rows may go through the graph in one call."""
@@ -135,7 +140,7 @@ class Predictor:
         columns: dict[str, Any] = {"prediction": _column(results[0])}
         if self.is_multiclass:
             columns |= {f"probability_{label}": results[1][:, at] for at, label in enumerate(self.classes)}
-        elif self._decides:
+        elif self.decides:
             columns["decision"] = _column(results[1])
         return pl.DataFrame(columns)
 

@@ -73,6 +73,21 @@ class RowReader:
             return self._slowly(rows)
         return feeds
 
+    def problems(self, rows: list[Row], most: int) -> list[dict[str, Any]]:
+        """See `Predictor.problems`."""
+        found: list[dict[str, Any]] = []
+        for number, row in enumerate(rows, 1):
+            for group, names in self._groups.items():
+                for name in names:
+                    try:
+                        self._value(row, number, name, _READERS.get(group, _vector), self._columns[name])
+                    except InputError as error:
+                        told = {"row": number, "column": name, "found": error.found, "expected": error.expected}
+                        found.append(told | ({"do": error.do} if error.do else {}))
+                        if len(found) == most:
+                            return found
+        return found
+
     def _buffers(self) -> tuple[Feeds, list[Any], Any]:
         """Arrays for one row, how to fill the numbers, and the array of text; with times every row goes slowly."""
         feeds: Feeds = {}
@@ -178,7 +193,16 @@ def _text(value: Any, column: Column) -> str:
 def _time(value: Any, column: Column) -> int:
     if column.written is not None and isinstance(value, str | int | float):
         value = _written_time(value, column.written)
-    elif isinstance(value, str):
+    return moment_of(value)
+
+
+def moment_of(value: Any) -> int:
+    """A time, an ISO 8601 text of one, or a date, in microseconds since 1970 UTC; raises `TypeError` or `ValueError`.
+
+    >>> moment_of("1970-01-01T01:00:00.5+01:00")
+    500000
+    """
+    if isinstance(value, str):
         value = datetime.fromisoformat(value)
     elif not isinstance(value, date):
         raise TypeError

@@ -1,6 +1,7 @@
 """A leaf: pure functions from values to charts, pages and progress."""
 
 from millrace.report.page import card_page, compare_page, promotion, report_page, verdicts
+from millrace.report.service import docs_page, service_page
 from millrace.report.stages import stages
 from millrace.report.steps import Steps, Watch, quiet
 from millrace.report.words import number
@@ -10,10 +11,12 @@ __all__ = [
     "Watch",
     "card_page",
     "compare_page",
+    "docs_page",
     "number",
     "promotion",
     "quiet",
     "report_page",
+    "service_page",
     "stages",
     "verdicts",
 ]

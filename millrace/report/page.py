@@ -13,19 +13,19 @@ _THRESHOLDS_LISTED = 12
 
 def report_page(run: dict[str, Any]) -> str:
     """The report of a run (the document of `run.json` with its curves): verdict first, then how it came about."""
-    page: str = _template("report.html").render(run=run, charts=drawings(run), **_words(run))
+    page: str = template("report.html").render(run=run, charts=drawings(run), **_words(run))
     return page
 
 
 def card_page(run: dict[str, Any]) -> str:
     """The model card: what the model is for, what it was trained on, how good it is and what it takes."""
-    page: str = _template("card.html").render(run=run, **_words(run))
+    page: str = template("card.html").render(run=run, **_words(run))
     return page
 
 
 def compare_page(found: dict[str, Any]) -> str:
     """Models side by side: which is better for certain, metrics, curves, and what was asked differently."""
-    page: str = _template("compare.html").render(
+    page: str = template("compare.html").render(
         found=found,
         verdicts=verdicts(found),
         charts=overlaid(found),
@@ -122,7 +122,8 @@ def promotion(run: dict[str, Any]) -> str:
 
 
 @cache
-def _template(name: str) -> Any:
+def template(name: str) -> Any:
+    """A page's template; what it is given is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     folder = Path(__file__).parent / "templates"

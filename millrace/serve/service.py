@@ -1,103 +1,211 @@
-"""A bare ASGI app: rows in, predictions out, problem JSON for whatever cannot be predicted."""
+"""The service: which request goes where, and what all of them share."""
 
+import asyncio
+import gc
 import time
-from collections.abc import Awaitable, Callable
-from itertools import count
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
-from millrace.errors import InputError
-from millrace.predict import Predictor
+from millrace.errors import InputError, WorkError
+from millrace.events import Online
+from millrace.serve import tokens
+from millrace.serve.batch import Batcher, Prediction, Row
+from millrace.serve.http import Headers, Problem, Receive, Reply, Request, Scope, Send, send_reply
+from millrace.serve.ids import Ids
+from millrace.serve.meter import Histogram, Meter
+from millrace.serve.recorder import Recorder
+from millrace.serve.scrape import Ledger
+from millrace.serve.shelf import Route, Shelf, Source
+from millrace.serve.tell import tell
+from millrace.spec import Serve
 
-MOST_BODY_BYTES = 64 << 20
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-
-
-class Body(msgspec.Struct, forbid_unknown_fields=True):
-    """What `/predict` takes."""
-
-    rows: list[dict[str, Any]]
-
-
-class _BodyTooLargeError(Exception):
-    """A body beyond the limit."""
+FOLLOW_S, LEDGER_S = 0.1, 1.0
+DEADLINE = b"x-millrace-deadline-ms"
 
 
-def app(predictor: Predictor) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """The ASGI application for one predictor."""
-    decoder, encoder, numbers = msgspec.json.Decoder(Body), msgspec.json.Encoder(), count()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"x-millrace-model", predictor.name.encode()),
-        (b"x-millrace-version", str(predictor.version).encode()),
-    ]
-    problem_headers = [(b"content-type", b"application/problem+json"), *headers[1:]]
+class Action(Struct, frozen=True):
+    """What is done at a path: under which name it is counted, by which method, for whom, and by what."""
 
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            return await _lifespan(receive, send)
-        path, method = scope["path"], scope["method"]
+    label: str
+    method: str
+    scope: tokens.Scope | None
+    do: "Callable[[Service, Request, str], Awaitable[Reply]]"
+
+
+class Service:
+    """An ASGI application that serves models. `actions` are by path; one whose path ends in `/` takes what is below."""
+
+    def __init__(
+        self, sources: list[Source], settings: Serve, actions: Mapping[str, list[Action]], ledger: Path | None = None
+    ) -> None:
+        self.settings, self.meter, self.ids = settings, Meter(), Ids()
+        self.shelf = Shelf(sources, self.meter)
+        self.batcher = Batcher(settings.max_waiting)
+        self.recorder = Recorder(self.meter)
+        self.ledger = Ledger(ledger, self.meter)
+        self.pushed: dict[Path, Online] = {}
+        self.ready = False
+        self._guard = tokens.Guard([])
+        self._actions = {path: {action.method: action for action in some} for path, some in actions.items()}
+        self._below = sorted((path for path in self._actions if path.endswith("/") and path != "/"), reverse=True)
+        self._most_bytes = int(settings.max_body_mb * 2**20)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._seconds: dict[str, Histogram] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+
+    async def predict(self, route: Route, rows: list[Row], request: Request) -> tuple[list[str], list[Prediction]]:
+        """The ids and the predictions of rows, which are counted and kept for the log; raises `Problem`."""
+        most = self.settings.max_rows
+        if len(rows) > most:
+            raise Problem(413, "too_many_rows", "There are too many rows", f"{len(rows)}, at most {most}")
+        if not rows:
+            return [], []
+        predictions = await self.batcher.ask(route.served, rows, _deadline(request))
+        ids = self.ids.take(len(rows), route.served.version)
+        self.meter.counts["millrace_predictions", route.served.name, str(route.served.version), route.arm] += len(rows)
+        if self.settings.log:
+            self.recorder.keep(route, ids, rows, predictions)
+        return ids, predictions
+
+    async def route(self, ref: str) -> Route:
+        """The way to a model; raises `Problem` where there is none."""
+        found = self.shelf.routes.get(ref)
+        if found is not None:
+            return found
         try:
-            body = await _body(receive)
-        except _BodyTooLargeError:
-            return await problem(send, 413, "body too large", f"at most {MOST_BODY_BYTES} bytes")
-        if path in ("/health/live", "/health/ready") and method == "GET":
-            return await reply(send, 200, {"status": "ok"}, headers)
-        if path != "/predict":
-            return await problem(send, 404, "no such route", "POST /predict")
-        if method != "POST":
-            return await problem(send, 405, f"{method} is not allowed", "POST")
-        try:
-            rows = decoder.decode(body).rows
-            predictions = predictor.predict_dicts(rows)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return await problem(send, 400, "the body cannot be read", str(error))
+            return await self.shelf.route(ref)
         except InputError as error:
-            return await problem(send, 422, "the rows cannot be predicted", str(error))
-        for prediction in predictions:
-            prediction["prediction_id"] = f"{time.time_ns():016x}{next(numbers) & 0xFFFFFFFF:08x}"
-        done = {"model": predictor.name, "version": predictor.version, "predictions": predictions}
-        return await reply(send, 200, done, headers)
+            raise Problem(404, "no_such_model", "There is no such model", str(error)) from None
 
-    async def reply(send: Send, status: int, content: Any, sent: list[tuple[bytes, bytes]]) -> None:
-        data = encoder.encode(content)
-        length = (b"content-length", str(len(data)).encode())
-        await send({"type": "http.response.start", "status": status, "headers": [*sent, length]})
-        await send({"type": "http.response.body", "body": data})
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begin = time.perf_counter()
+        request = Request(scope, receive, self._most_bytes, begin)
+        label = "none"
+        try:
+            action, rest = self._action(request)
+            label = action.label
+            if action.scope is not None and not self._guard.open:
+                self._guard.check(request.header(b"authorization"), action.scope)
+            reply = await action.do(self, request, rest)
+        except Problem as problem:
+            self.meter.counts["millrace_errors", problem.kind] += 1
+            reply = problem.reply()
+        except InputError as error:
+            self.meter.counts["millrace_errors", "invalid_rows"] += 1
+            reply = Problem(422, "invalid_rows", "The rows cannot be used", str(error)).reply()
+        except WorkError as error:  # a disk or a server refuses
+            self.meter.counts["millrace_errors", "store"] += 1
+            retry = [(b"retry-after", b"1")]
+            reply = Problem(503, "store", "The service cannot do this now", str(error), retry).reply()
+        except Exception as error:  # a fault of ours: told to the operator, not to the client
+            self.meter.counts["millrace_errors", "internal"] += 1
+            tell("error", "failed", path=request.path[:200], error=type(error).__name__, why=str(error)[:500])
+            reply = Problem(500, "internal", "The service failed").reply()
+        await send_reply(send, reply)
+        self.meter.counts["millrace_requests", label, str(reply.status)] += 1
+        seconds = self._seconds.get(label)
+        if seconds is None:
+            seconds = self._seconds[label] = self.meter.histogram("millrace_request_seconds", label)
+        seconds.add(time.perf_counter() - begin)
 
-    async def problem(send: Send, status: int, title: str, detail: str) -> None:
-        await reply(
-            send, status, {"type": "about:blank", "title": title, "status": status, "detail": detail}, problem_headers
-        )
+    def _action(self, request: Request) -> tuple[Action, str]:
+        path, rest = request.path, ""
+        methods = self._actions.get(path)
+        if methods is None:
+            for above in self._below:
+                if path.startswith(above):
+                    methods, rest = self._actions[above], path[len(above) :]
+                    break
+            else:
+                raise Problem(404, "no_such_path", "There is nothing here", "see /docs")
+        action = methods.get(request.method)
+        if action is None:
+            allow: Headers = [(b"allow", ", ".join(methods).encode())]
+            raise Problem(405, "method", f"{request.method} is not allowed", "use " + ", ".join(methods), allow)
+        return action, rest
 
-    return answer
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            kind = (await receive())["type"]
+            if kind == "lifespan.startup":
+                try:
+                    self.start()
+                except Exception as error:
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    def start(self) -> None:
+        """Opens what is served, inside a running loop; raises `MillraceError` where it cannot be."""
+        self._read_tokens()
+        self.shelf.open()
+        gc.collect()
+        gc.freeze()  # what is here now stays: a full collection would look at all of it, for tens of milliseconds
+        gc.set_threshold(50_000, 50, 100)
+        self.meter.gauges["millrace_waiting_rows",] = 0
+        self._tasks = [asyncio.create_task(self._often(FOLLOW_S, self._follow))]
+        self._tasks.append(asyncio.create_task(self._often(LEDGER_S, self._note)))
+        self.ready = True
+
+    async def stop(self) -> None:
+        """Ends what runs beside the requests, and appends what is not in the log yet."""
+        self.ready = False
+        for task in self._tasks:
+            task.cancel()
+        await self.recorder.close()
+        self.ledger.close()
+
+    async def _often(self, every_s: float, do: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            try:
+                await do()
+            except Exception as error:  # the next turn tries again
+                tell("error", "failed", path=do.__name__, error=type(error).__name__, why=str(error)[:500])
+
+    async def _follow(self) -> None:
+        self._read_tokens()
+        await self.shelf.follow()
+
+    async def _note(self) -> None:
+        self.meter.gauges["millrace_waiting_rows",] = self.batcher.waiting
+        self.ledger.write()
+
+    def _read_tokens(self) -> None:
+        homes = self.shelf.homes().values()
+        self._guard = tokens.Guard([token for home in homes for token in tokens.read_tokens(home.workspace)])
 
 
-async def _body(receive: Receive) -> bytes:
-    parts, size, more = [], 0, True
-    while more:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > MOST_BODY_BYTES:
-            raise _BodyTooLargeError
-        more = message.get("more_body", False)
-    return b"".join(parts)
+def _deadline(request: Request) -> float | None:
+    """Until when an answer is of use, by the clock of `time.perf_counter`; raises `Problem` for a header that is no
+    number."""
+    told = request.header(DEADLINE)
+    if told is None:
+        return None
+    with suppress(ValueError):
+        if 0 <= (milliseconds := float(told)) < float("inf"):
+            return request.received_s + milliseconds / 1e3
+    raise Problem(400, "bad_header", f"{DEADLINE.decode()} is no number of milliseconds", told[:60])
 
 
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        kind = (await receive())["type"]
-        await send({"type": f"{kind}.complete"})
-        if kind == "lifespan.shutdown":
-            return
-
-
-def serve(predictor: Predictor, host: str, port: int) -> None:
-    """Serves until interrupted."""
-    import uvicorn
-
-    uvicorn.run(app(predictor), host=host, port=port, log_level="warning", access_log=False)
+def decoded(decode: Callable[[bytes], Any], body: bytes) -> Any:
+    """A body as a value; raises `Problem` where it is not JSON of the right shape."""
+    try:
+        return decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(400, "invalid_body", "The body cannot be read", str(error)) from None

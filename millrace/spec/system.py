@@ -318,6 +318,24 @@ class Log(_Node, frozen=True):
     retention: Duration | None = None
 
 
+class Serve(_Node, frozen=True):
+    """The service: where it listens, with how many processes, and what it takes.
+
+    A request of more than `max_body_mb` or `max_rows` is refused, and so is one that finds `max_waiting` rows waiting
+    in its process. Window features that the online store does not tell within `store_timeout_ms` count as missing. With
+    `log` every prediction is kept, in the log.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    workers: Count = 1
+    max_body_mb: Positive = 16.0
+    max_rows: Count = 10_000
+    max_waiting: Count = 2_000
+    store_timeout_ms: Positive = 10.0
+    log: bool = True
+
+
 class System(_Node, frozen=True, dict=True):
     """The whole spec of a system. `gates` say what a model must show before it goes live (see `spec.gates`).
 
@@ -336,6 +354,7 @@ class System(_Node, frozen=True, dict=True):
     models: Models = Models()
     evaluate: Evaluate = Evaluate()
     gates: list[str] = []
+    serve: Serve = Serve()
     store: str | None = None
     log: Log = Log()
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 7

@@ -17,7 +17,7 @@ _UNSETTLED, _DAY_S = ".writing-", 86_400
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
     """Yields a path beside `path` to write to; it takes `path`'s place when the block ends well, else it is removed.
 
     Raises `WorkError` where the disk refuses.
@@ -31,7 +31,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         beside = Path(name)
         yield beside
         _fsync(beside)
-        beside.chmod(0o644)
+        beside.chmod(mode)
         beside.replace(path)
         _fsync(path.parent)
     except OSError as error:

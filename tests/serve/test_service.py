@@ -2,46 +2,40 @@
 
 import asyncio
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
+import re
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 import millrace
-from millrace.serve import app
+from millrace.serve import read_id
+from millrace.serve.service import Service
 from tests.conftest import Runs, make_table
+from tests.serve.running import Running, ask, within
 
 
-def ask(bundle: Any, method: str, path: str, content: bytes = b"") -> httpx.Response:
-    async def call() -> httpx.Response:
-        transport = httpx.ASGITransport(app=app(millrace.open(bundle)))  # type: ignore[arg-type]
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            return await client.request(method, path, content=content)
-
-    return asyncio.run(call())
-
-
-def rows(count: int) -> list[dict[str, Any]]:
-    made: list[dict[str, Any]] = json.loads(json.dumps(make_table(count, seed=3).to_dicts(), default=str))
+def rows(count: int, seed: int = 3) -> list[dict[str, Any]]:
+    made: list[dict[str, Any]] = json.loads(json.dumps(make_table(count, seed=seed).to_dicts(), default=str))
     return made
+
+
+def bodied(given: list[dict[str, Any]]) -> bytes:
+    return json.dumps({"rows": given}).encode()
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_predictions_have_the_one_shape(runs: Runs, task: str) -> None:
     bundle = runs(task, "gbdt").bundle
     given = rows(3)
-    answer = ask(bundle, "POST", "/predict", json.dumps({"rows": given}).encode())
+    answer = ask([str(bundle)], "POST", "/predict", bodied(given))
     assert answer.status_code == 200 and answer.headers["x-millrace-model"] == task
     document = answer.json()
     assert (document["model"], document["version"]) == (task, 1)
     ids = [one.pop("prediction_id") for one in document["predictions"]]
     assert sorted(ids) == ids and len(set(ids)) == 3
+    assert {read_id(one).version for one in ids} == {1}
     assert document["predictions"] == millrace.open(bundle).predict(given)
 
 
@@ -49,53 +43,215 @@ def test_predictions_have_the_one_shape(runs: Runs, task: str) -> None:
     ("method", "path", "body", "status", "words"),
     [
         ("POST", "/predict", b"not json", 400, "cannot be read"),
+        ("POST", "/predict", b"\xff\xfe", 400, "cannot be read"),
         ("POST", "/predict", b'{"rows": [1]}', 400, "Expected `object`"),
         ("POST", "/predict", b'{"row": []}', 400, "unknown field"),
         ("POST", "/predict", b'{"rows": ' + b"[" * 100_000, 400, "cannot be read"),
-        ("POST", "/predict", b'{"rows": [{}]}', 422, "row 1, column 'x': no such column"),
-        ("POST", "/nowhere", b"", 404, "no such route"),
+        ("POST", "/predict", b'{"rows": [{}]}', 422, "row 1, column 'z': no such column"),
+        ("POST", "/predict/other", b'{"rows": []}', 404, "one of: binary"),
+        ("POST", "/predict/binary@7", b'{"rows": []}', 404, "no such version"),
+        ("POST", "/predict/binary@shadow", b'{"rows": []}', 404, "nothing is served under this name"),
+        ("POST", "/nowhere", b"", 404, "nothing here"),
         ("GET", "/predict", b"", 405, "GET is not allowed"),
+        ("POST", "/v2/models/binary/infer", b"[]", 400, "cannot be read"),
+        ("POST", "/v2/models/binary/infer", b'{"inputs": []}', 200, '"model_name":"binary"'),
+        ("POST", "/v2/models/other/infer", b'{"inputs": []}', 404, '"error"'),
+        ("GET", "/v2/models/other/ready", b"", 404, '"error"'),
+        ("POST", "/invocations", b"{}", 400, "one of: dataframe_split"),
+        ("POST", "/events", b'{"events": []}', 422, "no served system has event tables"),
     ],
 )
 def test_what_is_wrong_is_said(runs: Runs, method: str, path: str, body: bytes, status: int, words: str) -> None:
-    answer = ask(runs("binary", "gbdt").bundle, method, path, body)
-    assert answer.status_code == status and answer.headers["content-type"] == "application/problem+json"
+    answer = ask([str(folder_of(runs("binary", "gbdt")))], method, path, body)
+    assert answer.status_code == status, answer.text
     assert words in answer.text and "Traceback" not in answer.text
-    assert answer.json()["status"] == status
+    if status != 200:
+        assert answer.headers["content-type"] == "application/problem+json" and answer.json()["status"] == status
 
 
-def test_a_bad_value_is_named_by_row_and_column(runs: Runs) -> None:
-    given = rows(3)
+def folder_of(run: millrace.Run) -> Path:
+    return run.bundle.parent.parent.parent
+
+
+def test_every_bad_field_is_named_by_row_and_column(runs: Runs) -> None:
+    given = rows(4)
     given[1]["z"] = "abc"
-    answer = ask(runs("binary", "gbdt").bundle, "POST", "/predict", json.dumps({"rows": given}).encode())
+    given[3]["big"] = [1]
+    del given[3]["flag"]
+    answer = ask([str(runs("binary", "gbdt").bundle)], "POST", "/predict", bodied(given))
     assert answer.status_code == 422
     assert "row 2, column 'z': the value 'abc' (str); expected a number" in answer.json()["detail"]
+    found = sorted((one["row"], one["column"]) for one in answer.json()["errors"])
+    assert found == [(2, "z"), (4, "big"), (4, "flag")]
 
 
-def test_no_rows_and_a_body_beyond_the_limit(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_row_spoils_no_request_beside_it(runs: Runs) -> None:
     bundle = runs("binary", "gbdt").bundle
-    assert ask(bundle, "POST", "/predict", b'{"rows": []}').json()["predictions"] == []
-    monkeypatch.setattr("millrace.serve.service.MOST_BODY_BYTES", 100)
-    assert ask(bundle, "POST", "/predict", b" " * 101).status_code == 413
+    given = rows(40)
+    expected = millrace.open(bundle).predict(given)
+    bad = [dict(row) for row in given[:1]]
+    bad[0]["z"] = "abc"
+
+    async def all_at_once(service: Service, client: httpx.AsyncClient) -> list[httpx.Response]:
+        bodies = [bodied(bad) if at % 4 == 1 else bodied([row]) for at, row in enumerate(given)]
+        return await asyncio.gather(*(client.post("/predict", content=body) for body in bodies))
+
+    for at, answer in enumerate(within([str(bundle)], all_at_once)):
+        if at % 4 == 1:
+            assert answer.status_code == 422 and "row 1" in answer.json()["detail"]
+        else:
+            (found,) = answer.json()["predictions"]
+            del found["prediction_id"]
+            assert found == pytest.approx(expected[at])
+
+
+def test_rows_that_arrive_together_go_through_the_graph_together(runs: Runs) -> None:
+    async def all_at_once(service: Service, client: httpx.AsyncClient) -> list[int]:
+        await asyncio.gather(*(client.post("/predict", content=bodied([row])) for row in rows(16)))
+        return service.meter.histograms["millrace_batch_rows", "binary"].counts
+
+    counts = within([str(runs("binary", "gbdt").bundle)], all_at_once)
+    assert sum(counts) < 16  # fewer calls than requests
+
+
+def test_a_column_that_had_holes_may_be_left_out_and_is_told(runs: Runs) -> None:
+    bundle = runs("binary", "gbdt").bundle
+    given = rows(2)
+    expected = millrace.open(bundle).predict([given[0], {**given[1], "x": None, "colour": None}])
+    del given[1]["x"], given[1]["colour"]
+
+    async def asked(service: Service, client: httpx.AsyncClient) -> tuple[Any, str]:
+        answer = await client.post("/predict", content=bodied(given))
+        return answer.json()["predictions"], (await client.get("/metrics")).text
+
+    found, page = within([str(bundle)], asked)
+    assert "imputed" not in found[0] and found[1].pop("imputed") == ["colour", "x"]
+    assert [one["prediction"] for one in found] == [one["prediction"] for one in expected]
+    assert 'millrace_imputed_total{column="x",model="binary"} 1.0' in page
+
+
+def test_limits(runs: Runs) -> None:
+    models = [str(runs("binary", "gbdt").bundle)]
+    assert ask(models, "POST", "/predict", b'{"rows": []}').json()["predictions"] == []
+    assert ask(models, "POST", "/predict", b" " * 2000, max_body_mb=0.001).status_code == 413
+    many = ask(models, "POST", "/predict", bodied(rows(3)), max_rows=2)
+    assert many.status_code == 413 and "3, at most 2" in many.text
+    late = ask(models, "POST", "/predict", bodied(rows(1)), {"x-millrace-deadline-ms": "0"})
+    assert late.status_code == 504
+    assert ask(models, "POST", "/predict", bodied(rows(1)), {"x-millrace-deadline-ms": "soon"}).status_code == 400
+    assert ask(models, "POST", "/predict", bodied(rows(1)), {"x-millrace-deadline-ms": "10000"}).status_code == 200
+
+
+def test_more_than_may_wait_is_refused_and_the_rest_answered(runs: Runs) -> None:
+    async def all_at_once(service: Service, client: httpx.AsyncClient) -> list[httpx.Response]:
+        return await asyncio.gather(*(client.post("/predict", content=bodied([row])) for row in rows(60)))
+
+    answers = within([str(runs("binary", "gbdt").bundle)], all_at_once, max_waiting=10)
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert refused and all(answer.headers["retry-after"] == "1" for answer in refused)
+    assert all(answer.status_code == 200 for answer in answers if answer not in refused) and len(refused) < 60
+
+
+def test_models_side_by_side(runs: Runs) -> None:
+    folders = [str(folder_of(runs(task, "gbdt"))) for task in ("binary", "regression")]
+    given = rows(2)
+
+    async def asked(service: Service, client: httpx.AsyncClient) -> list[httpx.Response]:
+        refs = ["", "/binary", "/regression", "/regression@champion", "/regression@1"]
+        return [await client.post("/predict" + ref, content=bodied(given)) for ref in refs]
+
+    answers = within(folders, asked)
+    assert [answer.json()["model"] for answer in answers] == ["binary", "binary", *["regression"] * 3]
+    assert [answer.headers["x-millrace-arm"] for answer in answers] == ["champion"] * 4 + [""]
+
+
+def test_a_folder_without_a_champion_says_what_to_do(tmp_path: Path) -> None:
+    from tests.conftest import write_system
+
+    service = Running(write_system(tmp_path, "binary", "linear"))
+    assert service.stop() == 2
+    assert "no champion of 'binary' yet" in service.first and "millrace run" in service.first
+
+
+def test_pages_and_metrics(runs: Runs) -> None:
+    folder = str(folder_of(runs("multiclass", "gbdt")))
+
+    async def asked(service: Service, client: httpx.AsyncClient) -> dict[str, httpx.Response]:
+        await client.post("/predict", content=bodied(rows(3)))
+        paths = [
+            "/",
+            "/docs",
+            "/openapi.json",
+            "/card/multiclass",
+            "/metrics",
+            "/health/live",
+            "/health/ready",
+            "/ping",
+        ]
+        return {path: await client.get(path) for path in paths}
+
+    found = within([folder], asked)
+    assert all(answer.status_code == 200 for answer in found.values())
+    assert found["/health/ready"].json() == {"live": True, "ready": True}
+    assert "sandbox" in found["/card/multiclass"].headers["content-security-policy"]
+    for page in ("/", "/docs"):
+        nonce = re.search(r"script-src 'nonce-([^']+)'", found[page].headers["content-security-policy"])
+        assert nonce and f'<script nonce="{nonce[1]}">' in found[page].text
+        assert not re.search(r'(src|href)="https?://', found[page].text)
+    assert 'millrace_predictions_total{arm="champion",model="multiclass",version="1"} 3.0' in found["/metrics"].text
+
+
+def test_the_examples_of_the_openapi_document_work(runs: Runs) -> None:
+    async def asked(service: Service, client: httpx.AsyncClient) -> dict[str, int]:
+        document = (await client.get("/openapi.json")).json()
+        statuses = {}
+        for path, methods in document["paths"].items():
+            for method, one in methods.items():
+                body = one.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
+                answer = await client.request(method, path, json=body)
+                statuses[f"{method} {path}"] = answer.status_code
+        return statuses
+
+    statuses = within([str(folder_of(runs("binary", "gbdt")))], asked)
+    assert set(statuses.values()) == {200} and len(statuses) == 12
+
+
+def test_tokens(runs: Runs, tmp_path: Path) -> None:
+    import shutil
+
+    from millrace.serve import add_token
+
+    folder = tmp_path / "system"
+    shutil.copytree(folder_of(runs("binary", "gbdt")), folder)
+    predicts, admin = (add_token(folder / ".millrace", name, [name]) for name in ("predict", "admin"))
+    kept = (folder / ".millrace" / "tokens.json").read_text()
+    assert predicts not in kept and admin not in kept
+    assert (folder / ".millrace" / "tokens.json").stat().st_mode & 0o077 == 0
+
+    async def asked(service: Service, client: httpx.AsyncClient) -> list[int]:
+        async def status(method: str, path: str, said: str | None) -> int:
+            headers = {} if said is None else {"authorization": said}
+            content = bodied(rows(1)) if method == "POST" else b""
+            return (await client.request(method, path, content=content, headers=headers)).status_code
+
+        basic = httpx.BasicAuth("any", predicts)._auth_header
+        return [
+            await status("POST", "/predict", None),
+            await status("POST", "/predict", "Bearer wrong"),
+            await status("POST", "/predict", f"Bearer {predicts}"),
+            await status("GET", "/", basic),
+            await status("GET", "/metrics", f"Bearer {predicts}"),
+            await status("GET", "/metrics", f"Bearer {admin}"),
+            await status("POST", "/events", f"Bearer {predicts}"),
+            await status("GET", "/health/ready", None),
+        ]
+
+    assert within([str(folder)], asked) == [401, 401, 200, 200, 403, 200, 403, 200]
 
 
 def test_a_live_service_is_verified_over_http(runs: Runs) -> None:
     bundle = runs("multiclass", "gbdt").bundle
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "millrace.cli", "serve", str(bundle), "--port", str(port)]
-    service = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(300):
-            try:
-                httpx.get(f"http://127.0.0.1:{port}/health/ready").raise_for_status()
-                break
-            except httpx.TransportError:
-                time.sleep(0.1)
-        result = millrace.verify(bundle, url=f"http://127.0.0.1:{port}")
+    with Running(bundle) as service:
+        result = millrace.verify(bundle, url=service.url)
         assert result.passed, result.findings
         assert "verify.parity" in [finding.check for finding in result.findings]
-    finally:
-        os.kill(service.pid, signal.SIGINT)
-        service.wait(timeout=30)

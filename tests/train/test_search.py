@@ -137,7 +137,7 @@ def noise_table(rows: int) -> pl.DataFrame:
     )
 
 
-@pytest.mark.parametrize("split", ["stratified", "time"])
+@pytest.mark.parametrize("split", ["stratified", pytest.param("time", marks=pytest.mark.slow)])
 def test_pure_noise_scores_at_the_prior_with_target_means_and_text(tmp_path: Path, split: str) -> None:
     """Were a row's own target to reach its target mean or its text's weights, validation and test would part."""
     start = datetime(2024, 1, 1)

@@ -1,0 +1,20 @@
+"""Whether a reply is the golden one of a bundle's examples."""
+
+from typing import Any
+
+TOLERANCE = 1e-5
+
+
+def same_reply(found: Any, golden: Any) -> bool:
+    """Equal but for numbers within the tolerance; what the reply has beyond the golden one does not count.
+
+    >>> same_reply({"prediction": 0.5000001, "prediction_id": "7"}, {"prediction": 0.5})
+    True
+    """
+    if isinstance(golden, dict):
+        return isinstance(found, dict) and all(
+            name in found and same_reply(found[name], value) for name, value in golden.items()
+        )
+    if isinstance(golden, float) and isinstance(found, int | float):
+        return bool(abs(found - golden) <= TOLERANCE * max(1.0, abs(golden)))
+    return bool(found == golden)

@@ -1,0 +1,36 @@
+"""The log and the online store of a system, each opened once in a process: LMDB allows no more."""
+
+from functools import cache
+from pathlib import Path
+
+from millrace.events.log import Log
+from millrace.events.online import Online
+from millrace.events.store import Store, open_store
+from millrace.spec import System, duration_us
+
+
+def log_of(system: System) -> Log:
+    """The log of a system's events."""
+    kept = system.log.retention
+    return Log(system.workspace / "log", system.log.fsync, retention=None if kept is None else duration_us(kept))
+
+
+def store_of(system: System, timeout_s: float = 5.0) -> Store:
+    """The online store of a system; a server that is silent for longer than `timeout_s` counts as gone."""
+    folder, sync = system.workspace / "online", system.log.fsync
+    return _embedded(folder, sync) if system.store is None else _server(system.store, folder, system.name, timeout_s)
+
+
+def online_of(system: System) -> Online:
+    """Takes the events that are pushed to a system; raises `InputError` where its store was never filled."""
+    return Online(store_of(system), log_of(system))
+
+
+@cache
+def _embedded(folder: Path, sync: bool) -> Store:
+    return open_store(None, folder, "", sync)
+
+
+@cache
+def _server(url: str, folder: Path, name: str, timeout_s: float) -> Store:
+    return open_store(url, folder, name, timeout_s=timeout_s)

@@ -1,0 +1,99 @@
+"""Batching without waiting: what arrived in one turn of the event loop goes through the graph together."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from millrace.errors import InputError
+from millrace.serve.http import Problem
+
+Row = dict[str, Any]
+Prediction = dict[str, Any]
+
+
+class Answers(Protocol):
+    """What predicts: all of the rows, or `InputError`."""
+
+    def answer(self, rows: list[Row]) -> list[Prediction]:
+        """One prediction a row."""
+        ...
+
+    def problem(self, rows: list[Row], error: InputError) -> Problem:
+        """Why these rows cannot be predicted."""
+        ...
+
+
+class _Ask(Struct):
+    rows: list[Row]
+    done: asyncio.Future[list[Prediction]]
+    until_s: float | None
+
+
+class Batcher:
+    """Gathers the rows of requests until the loop has nothing else that is ready, then predicts them at once.
+
+    A request that is alone does not wait: the loop comes to it in the same turn. One that finds `most` rows waiting is
+    refused, and so is one whose time is over before its turn comes; one whose rows are bad spoils no other.
+    """
+
+    def __init__(self, most: int, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._most, self._clock = most, clock
+        self._asked: dict[Answers, list[_Ask]] = {}
+        self.waiting = 0
+
+    def admit(self) -> None:
+        """Raises `Problem` where no more may wait: before a body is read, which costs more than the refusal."""
+        if self.waiting >= self._most:
+            retry = [(b"retry-after", b"1")]
+            raise Problem(503, "overloaded", "Too many rows are waiting", f"at most {self._most}", retry)
+
+    def ask(self, answers: Answers, rows: list[Row], until_s: float | None = None) -> asyncio.Future[list[Prediction]]:
+        """The predictions of rows, when they are there; until `until_s` of the clock, or `Problem`."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[list[Prediction]] = loop.create_future()
+        if not self._asked:
+            loop.call_soon(self._run)
+        self._asked.setdefault(answers, []).append(_Ask(rows, done, until_s))
+        self.waiting += len(rows)
+        return done
+
+    def _run(self) -> None:
+        asked, self._asked, self.waiting = self._asked, {}, 0
+        for answers, asks in asked.items():
+            now = self._clock()
+            late = [ask for ask in asks if ask.until_s is not None and ask.until_s < now]
+            for ask in late:
+                _fail(ask, Problem(504, "deadline", "The deadline was over before the rows' turn came"))
+            _answer(answers, [ask for ask in asks if ask not in late] if late else asks)
+
+
+def _answer(answers: Answers, asks: list[_Ask]) -> None:
+    if not asks:
+        return
+    rows = asks[0].rows if len(asks) == 1 else [row for ask in asks for row in ask.rows]
+    try:
+        predictions = answers.answer(rows)
+    except InputError as error:
+        if len(asks) == 1:
+            _fail(asks[0], answers.problem(rows, error))
+        else:
+            for ask in asks:
+                _answer(answers, [ask])
+        return
+    except Exception as error:  # it is told to whoever asked; the loop goes on
+        for ask in asks:
+            _fail(ask, error)
+        return
+    at = 0
+    for ask in asks:
+        if not ask.done.done():
+            ask.done.set_result(predictions[at : at + len(ask.rows)])
+        at += len(ask.rows)
+
+
+def _fail(ask: _Ask, error: Exception) -> None:
+    if not ask.done.done():
+        ask.done.set_exception(error)

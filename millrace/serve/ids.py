@@ -1,0 +1,42 @@
+"""The names of predictions: they sort by time, and say which version of the model answered."""
+
+import os
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+_LENGTH = 28
+
+
+class Named(NamedTuple):
+    """What an id says: when (microseconds since 1970 UTC) and by which version; `process` tells processes apart."""
+
+    time: int
+    version: int
+    process: int
+
+
+def read_id(prediction_id: str) -> Named:
+    """What the id of a prediction says; raises `ValueError` for anything else.
+
+    >>> read_id("065e918389e1a000000300000007")
+    Named(time=1792828930384288, version=3, process=7)
+    """
+    if len(prediction_id) != _LENGTH or not prediction_id.isalnum():
+        raise ValueError(f"no prediction id: {prediction_id[:40]!r}")
+    return Named(int(prediction_id[:14], 16), int(prediction_id[14:20], 16), int(prediction_id[20:], 16))
+
+
+class Ids:
+    """Makes ids. In one process no two have the same microsecond; where it must, it takes one from the future."""
+
+    def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
+        self._clock, self._last = clock, 0
+        self._process = int.from_bytes(os.urandom(4), "big")
+
+    def take(self, count: int, version: int) -> list[str]:
+        """The ids of `count` predictions of one version, in their order."""
+        first = max(self._clock() // 1000, self._last + 1)
+        self._last = first + count - 1
+        tail = f"{version & 0xFFFFFF:06x}{self._process:08x}"
+        return [f"{at:014x}{tail}" for at in range(first, first + count)]

@@ -1,0 +1,106 @@
+"""Running the service: one process, or several behind one socket that are started again when they die."""
+
+import logging
+import shutil
+import socket
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, structs
+
+from millrace.errors import WorkError
+from millrace.serve.actions import ACTIONS
+from millrace.serve.service import Service
+from millrace.serve.shelf import source_of
+from millrace.serve.tell import tell
+from millrace.spec import Serve
+
+GRACE_S = 30
+
+
+class Plan(Struct, frozen=True):
+    """What a process of the service needs to know: which models (by the names that a person gave, seen from `folder`),
+    how, and where the processes leave what they count."""
+
+    models: list[str]
+    folder: Path
+    settings: Serve
+    ledger: Path | None = None
+
+
+def app(plan: Plan) -> Service:
+    """The application of one process; raises `MillraceError` where there is nothing to serve."""
+    sources = [source_of(model, plan.folder) for model in plan.models]
+    return Service(sources, plan.settings, ACTIONS, plan.ledger)
+
+
+def plan_of(models: list[str], folder: Path, **settings: Any) -> Plan:
+    """What `serve` will do: as the spec of the first model's system says, but for the `settings` that are not none.
+
+    Raises `MillraceError` where there is nothing to serve.
+    """
+    homes = [source_of(model, folder).home for model in models]
+    stated = Serve() if homes[0] is None else homes[0].system.serve
+    said = {name: value for name, value in settings.items() if value is not None}
+    return Plan([_absolute(model) for model in models], folder.resolve(), structs.replace(stated, **said))
+
+
+def serve(models: list[str], folder: Path, **settings: Any) -> None:
+    """Serves models until it is told to stop; requests that are under way are answered first.
+
+    Parameters: see `plan_of`. Raises `MillraceError` where there is nothing to serve, or no socket.
+    """
+    import uvicorn
+
+    plan = plan_of(models, folder, **settings)
+    listening = _socket(plan.settings.host, plan.settings.port)
+    host, port = listening.getsockname()[:2]
+    ledger = Path(tempfile.mkdtemp(prefix="millrace-serve-")) if plan.settings.workers > 1 else None
+    plan = structs.replace(plan, ledger=ledger)
+    config = uvicorn.Config(
+        partial(app, plan),
+        factory=True,
+        workers=plan.settings.workers,
+        lifespan="on",
+        http="httptools",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=75,
+        backlog=2048,
+    )
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    tell("info", "serving", url=f"http://{host}:{port}", models=models, workers=plan.settings.workers)
+    try:
+        if plan.settings.workers == 1:
+            uvicorn.Server(config).run([listening])
+        else:
+            from uvicorn.supervisors import Multiprocess
+
+            Multiprocess(config, [listening]).run()
+    finally:
+        listening.close()
+        if ledger is not None:
+            shutil.rmtree(ledger, ignore_errors=True)
+
+
+def _socket(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise WorkError(f"{host}:{port}", f"cannot be listened on ({error.strerror})", "a free --port") from None
+    listening.set_inheritable(True)
+    return listening
+
+
+def _absolute(model: str) -> str:
+    return str(Path(model).resolve()) if Path(model).exists() else model

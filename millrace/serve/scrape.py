@@ -1,0 +1,106 @@
+"""The Prometheus page: what every process of the service has counted.
+
+Processes leave what they counted beside each other (`Ledger`); the one that is asked adds it up. What a process that is
+no more had counted stays counted, so that no counter ever goes back.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from millrace.serve.meter import Meter, gathered
+
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "millrace_requests": ("counter", "Requests by route and status.", ("route", "status")),
+    "millrace_request_seconds": ("histogram", "From the head of a request to its reply, by route.", ("route",)),
+    "millrace_stage_seconds": ("histogram", "A batch in the store (features) and in the graph (model).", ("stage",)),
+    "millrace_batch_rows": ("histogram", "Rows that went through the graph together.", ("model",)),
+    "millrace_waiting_rows": ("gauge", "Rows that wait for their batch.", ()),
+    "millrace_predictions": ("counter", "Predictions made.", ("model", "version", "arm")),
+    "millrace_errors": ("counter", "Requests that were refused or failed, by kind.", ("kind",)),
+    "millrace_imputed": ("counter", "Values that rows did not bring, by column.", ("model", "column")),
+    "millrace_store_failures": ("counter", "Batches whose window features the store did not tell.", ("model",)),
+    "millrace_default_rows": ("counter", "Rows answered without their window features.", ("model",)),
+    "millrace_score": ("histogram", "Predictions by value.", ("model", "version")),
+    "millrace_labels": ("counter", "Predictions by label.", ("model", "version", "label")),
+    "millrace_swaps": (
+        "counter",
+        "New versions that were taken into service or refused.",
+        ("model", "outcome"),
+    ),
+    "millrace_served_version": (
+        "gauge",
+        "Processes that serve a version by an alias.",
+        ("model", "alias", "version"),
+    ),
+    "millrace_logged": ("counter", "Predictions appended to the log.", ()),
+    "millrace_log_lost": ("counter", "Predictions that the log refused.", ()),
+}
+"""Every metric: its type, what it tells, and its labels."""
+
+
+class Ledger:
+    """Where the processes of a service leave what they counted: a folder, one file each."""
+
+    def __init__(self, folder: Path | None, meter: Meter) -> None:
+        self._meter, self._folder = meter, folder
+        self._path = None if folder is None else folder / f"{os.getpid()}-{os.urandom(3).hex()}"
+
+    def write(self) -> None:
+        """Leaves what this process has counted."""
+        if self._path is not None:
+            with suppress(OSError):
+                beside = self._path.with_name(f".{self._path.name}")
+                beside.write_bytes(self._meter.encode())
+                beside.replace(self._path)
+
+    def close(self) -> None:
+        """Leaves what stays counted after this process: all but how things stand."""
+        self._meter.gauges.clear()
+        self.write()
+
+    def page(self) -> bytes:
+        """The page of all processes."""
+        told = [self._meter.encode()]
+        if self._folder is not None:
+            for path in self._folder.iterdir():
+                if path != self._path and not path.name.startswith("."):
+                    with suppress(OSError):
+                        told.append(path.read_bytes())
+        return page_of(gathered(told))
+
+
+def page_of(meter: Meter) -> bytes:
+    """What was counted, as Prometheus reads it."""
+    from prometheus_client import generate_latest
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+    from prometheus_client.registry import Collector
+
+    class All(Collector):  # type: ignore[misc]
+        def collect(self):  # type: ignore[no-untyped-def]
+            for name, (kind, help_, labels) in METRICS.items():
+                if kind == "histogram":
+                    family = HistogramMetricFamily(name, help_, labels=labels)
+                    for key, one in meter.histograms.items():
+                        if key[0] == name:
+                            family.add_metric(key[1:], _buckets(one.edges, one.counts), one.sum)
+                else:
+                    made = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
+                    family = made(name, help_, labels=labels)
+                    values = meter.counts if kind == "counter" else meter.gauges
+                    for key, value in values.items():
+                        if key[0] == name:
+                            family.add_metric(key[1:], value)
+                yield family
+
+    page: bytes = generate_latest(All())
+    return page
+
+
+def _buckets(edges: tuple[float, ...], counts: list[int]) -> list[tuple[str, int]]:
+    told, seen = [], 0
+    for edge, count in zip((*map(str, map(float, edges)), "+Inf"), counts, strict=True):
+        seen += count
+        told.append((edge, seen))
+    return told

@@ -1,0 +1,139 @@
+"""One version of a model in service: what it needs beside the rows, what it answers, and what it counts."""
+
+import time
+from collections import Counter
+from functools import cached_property
+
+import msgspec
+import numpy as np
+
+from millrace.bundle import Bundle, same_reply
+from millrace.errors import BundleError, InputError
+from millrace.predict import Predictor
+from millrace.serve.batch import Prediction, Row
+from millrace.serve.home import Home
+from millrace.serve.http import JSON, Headers, Problem
+from millrace.serve.meter import ROWS, SHARES, Meter
+from millrace.tables import Column
+
+_MOST_PROBLEMS = 50
+_WARM_UP = 50
+
+
+class Served:
+    """A bundle that is ready to answer rows. Columns that had missing values in training need not be in a row."""
+
+    def __init__(self, bundle: Bundle, home: Home | None, meter: Meter) -> None:
+        self.bundle, self.home, self._meter = bundle, home, meter
+        self.name, self.version = bundle.manifest.name, bundle.manifest.version
+        self.predictor = Predictor(bundle.read("model.onnx"), bundle.schema, self.name, self.version)
+        columns = self.predictor.columns
+        windows = frozenset(column.name for column in columns if column.window)
+        self._windows = home.windows(windows) if home is not None and windows else None
+        kept = windows if self._windows is not None else frozenset()
+        self.optional = kept | {column.name for column in columns if column.missing > 0}
+        self._checks = kept, self.optional - kept
+        self._batches = meter.histogram("millrace_batch_rows", self.name, edges=ROWS)
+        self._model_s = meter.histogram("millrace_stage_seconds", "model")
+        self._store_s = meter.histogram("millrace_stage_seconds", "features")
+        labels = (self.name, str(self.version))
+        self._labels = labels
+        self._scores = (
+            None if self.predictor.is_multiclass else meter.histogram("millrace_score", *labels, edges=self._edges)
+        )
+
+    @cached_property
+    def _edges(self) -> tuple[float, ...]:
+        """Of the score's histogram: shares, or the quantiles that the scores of test rows had."""
+        if self.predictor.session.metadata["task"] == "binary":
+            return SHARES
+        at = msgspec.json.decode(self.bundle.read("profile.json"))["score"].get("at", [])
+        return tuple(np.unique(at).tolist()) or SHARES
+
+    @cached_property
+    def inputs(self) -> list[Column]:
+        """What a row brings: the columns of the model but for those that the store tells, and those by which it tells
+        them."""
+        own = [column for column in self.predictor.columns if column.name not in self._checks[0]]
+        keys = self.home.keys if self._windows is not None and self.home is not None else []
+        known = {column.name for column in own}
+        return own + [column for column in keys if column.name not in known]
+
+    def headers(self, arm: str) -> Headers:
+        """How a reply names the route that was taken."""
+        return [
+            JSON,
+            (b"x-millrace-model", self.name.encode()),
+            (b"x-millrace-version", str(self.version).encode()),
+            (b"x-millrace-arm", arm.encode()),
+        ]
+
+    def warm(self) -> None:
+        """Answers the golden requests of the bundle until the way is paved; raises `BundleError` for a reply that is
+        not the golden one."""
+        examples = self.bundle.examples
+        for at in range(_WARM_UP if examples else 0):
+            example = examples[at % len(examples)]
+            reply = self.predictor.predict_dicts([example["request"]])[0]
+            if not same_reply(reply, example["reply"]):
+                raise BundleError(str(self.bundle.path), f"answers {str(reply)[:100]}", str(example["reply"])[:100])
+
+    def answer(self, rows: list[Row]) -> list[Prediction]:
+        """The predictions of rows; raises `InputError` where one of the rows cannot be used.
+
+        A prediction says under `imputed` which columns its row did not have and were taken as missing.
+        """
+        imputed = self._complete(rows) if self.optional else None
+        begin = time.perf_counter()
+        predictions = self.predictor.predict_dicts(rows)
+        self._model_s.add(time.perf_counter() - begin)
+        self._batches.add(len(rows))
+        if imputed:
+            for at, names in imputed.items():
+                predictions[at]["imputed"] = names
+            for name, times in Counter(name for names in imputed.values() for name in names).items():
+                self._meter.counts["millrace_imputed", self.name, name] += times
+        self._count(predictions)
+        return predictions
+
+    def problem(self, rows: list[Row], error: InputError) -> Problem:
+        """What is wrong with every field of rows, as far as it is worth telling."""
+        found = self.predictor.problems(rows, _MOST_PROBLEMS)
+        return Problem(422, "invalid_rows", "The rows cannot be predicted", str(error), errors=found)
+
+    def _complete(self, rows: list[Row]) -> dict[int, list[str]]:
+        """Writes into rows what they lack and may lack; which columns of which rows nothing was known of."""
+        windows, optional = self._checks
+        imputed: dict[int, list[str]] = {}
+        if self._windows is not None:
+            lacking = [row for row in rows if not windows <= row.keys()]
+            if lacking:
+                imputed |= self._read(rows, lacking, windows)
+        if optional:
+            for at, row in enumerate(rows):
+                if not optional <= row.keys():
+                    names = sorted(optional - row.keys())
+                    imputed[at] = imputed.get(at, []) + names
+                    row.update(dict.fromkeys(names))
+        return imputed
+
+    def _read(self, rows: list[Row], lacking: list[Row], windows: frozenset[str]) -> dict[int, list[str]]:
+        assert self._windows is not None
+        asked = {id(row): sorted(windows - row.keys()) for row in lacking}
+        begin = time.perf_counter()
+        told = self._windows.fill(lacking)
+        self._store_s.add(time.perf_counter() - begin)
+        if told:
+            return {}
+        self._meter.counts["millrace_store_failures", self.name] += 1
+        self._meter.counts["millrace_default_rows", self.name] += len(lacking)
+        return {at: asked[id(row)] for at, row in enumerate(rows) if id(row) in asked}
+
+    def _count(self, predictions: list[Prediction]) -> None:
+        if self._scores is not None:
+            add = self._scores.add
+            for prediction in predictions:
+                add(prediction["prediction"])
+        else:
+            for label, times in Counter(one["prediction"] for one in predictions).items():
+                self._meter.counts["millrace_labels", *self._labels, str(label)] += times

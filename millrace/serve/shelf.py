@@ -1,0 +1,204 @@
+"""The models in service, side by side, by their names, versions and aliases.
+
+An alias is followed: when it moves, the version that it moves to is opened, checked and warmed beside the old one, and
+takes its place between two requests. The old one stays ready, so that going back takes no time. A version that fails
+its check leaves the old one in service.
+"""
+
+import asyncio
+import re
+from collections import OrderedDict
+from pathlib import Path
+
+from msgspec import Struct
+
+from millrace import spec
+from millrace.bundle import ALIASES, Alias, Bundle, BundleName, find_bundle, open_bundle, read_aliases
+from millrace.errors import InputError, MillraceError
+from millrace.serve.home import Home, home_of
+from millrace.serve.http import Headers
+from millrace.serve.meter import Meter
+from millrace.serve.served import Served
+from millrace.serve.tell import tell
+
+_MOST_READY = 8
+"""Versions beyond those that aliases stand for, which stay ready."""
+
+
+class Source(Struct, frozen=True):
+    """What is served: a bundle, or the aliases of a system, of which the first is meant where none is named."""
+
+    name: str
+    bundle: Path | None
+    aliases: tuple[Alias, ...]
+    home: Home | None
+
+
+class Route(Struct, frozen=True, eq=False):
+    """A way to a model: the version that answers, and the headers that say so."""
+
+    served: Served
+    arm: str
+    headers: Headers
+
+
+def source_of(model: str, folder: Path) -> Source:
+    """What MODEL or a system's folder means; raises `InputError` that says what to do where nothing can be served."""
+    if (Path(model) / "system.yaml").is_file() and not (Path(model) / "manifest.json").is_file():
+        system = spec.load(model)
+        held = read_aliases(system.workspace, system.name)
+        if "champion" not in held:
+            found = f"no champion of {system.name!r} yet"
+            do = f"`millrace run {model}` makes one; `millrace promote {system.name}@VERSION` picks one by hand"
+            raise InputError(model, found, "a system with a champion", do)
+        return Source(system.name, None, ALIASES, Home(system))
+    path = find_bundle(model, folder)
+    home = home_of(path)
+    named = re.fullmatch(r"([A-Za-z][A-Za-z0-9_-]*)@([a-z]+)", model)
+    if named and not Path(model).is_dir() and home is not None:
+        alias: Alias = next(alias for alias in ALIASES if alias == named[2])
+        return Source(named[1], None, (alias,), home)
+    return Source(open_bundle(path).manifest.name, path, (), home)
+
+
+class Shelf:
+    """Holds what is served. `routes` leads from what stands behind `/predict/` (or nothing) to a model."""
+
+    def __init__(self, sources: list[Source], meter: Meter) -> None:
+        self._sources, self._meter = sources, meter
+        names = [source.name for source in sources]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise InputError("serve", f"two models are called {twice!r}", "models of different names")
+        self._ready: OrderedDict[tuple[str, int], Served] = OrderedDict()
+        self._held: dict[tuple[str, Alias], int] = {}
+        self._refused: dict[tuple[str, Alias], int] = {}
+        self._loading: dict[str, asyncio.Future[Route]] = {}
+        self.routes: dict[str, Route] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The names of what is served; the first is meant where none is named."""
+        return [source.name for source in self._sources]
+
+    def homes(self) -> dict[str, Home]:
+        """The workspaces, by the names of the models."""
+        return {source.name: source.home for source in self._sources if source.home is not None}
+
+    def versions(self, name: str) -> list[int]:
+        """The versions of a model that are ready."""
+        return sorted(version for known, version in self._ready if known == name)
+
+    def open(self) -> None:
+        """Makes everything ready that an alias or a folder names now; raises `MillraceError` where that fails."""
+        for source in self._sources:
+            if source.bundle is not None:
+                served = self._loaded(source, source.bundle)
+                self._ready[served.name, served.version] = served
+            for alias, version in self._wanted(source).items():
+                self._ready[source.name, version] = self._load(source, version)
+                self._held[source.name, alias] = version
+        self._publish()
+
+    async def follow(self) -> None:
+        """Looks where the aliases stand, and takes what has moved."""
+        for source in self._sources:
+            try:
+                wanted = self._wanted(source)
+            except MillraceError as error:
+                tell("error", "aliases_unreadable", model=source.name, why=str(error))
+                continue
+            for alias in source.aliases:
+                await self._move(source, alias, wanted.get(alias))
+
+    async def route(self, ref: str) -> Route:
+        """The way to a model that is not at hand: a version that is opened now. Raises `InputError` where there is
+        none."""
+        name, _, version = ref.partition("@")
+        source = next((source for source in self._sources if source.name == name), None)
+        if source is None or source.bundle is not None or source.home is None or not version.isdigit():
+            raise InputError(
+                f"/predict/{ref}", "nothing is served under this name", "one of: " + ", ".join(self.routes)
+            )
+        if ref not in self._loading:
+            self._loading[ref] = asyncio.ensure_future(self._take(source, int(version)))
+        try:
+            return await asyncio.shield(self._loading[ref])
+        finally:
+            if (done := self._loading.get(ref)) is not None and done.done():
+                del self._loading[ref]
+
+    async def _take(self, source: Source, version: int) -> Route:
+        self._ready[source.name, version] = await asyncio.to_thread(self._load, source, version)
+        self._publish()
+        return self.routes[f"{source.name}@{version}"]
+
+    async def _move(self, source: Source, alias: Alias, version: int | None) -> None:
+        key = (source.name, alias)
+        if version == self._held.get(key) or version == self._refused.get(key):
+            return
+        if version is None:
+            self._held.pop(key, None)  # nobody stands for it any more
+            self._publish()
+            return
+        old = self._held.get(key)
+        try:
+            if (source.name, version) not in self._ready:
+                self._ready[source.name, version] = await asyncio.to_thread(self._load, source, version)
+        except MillraceError as error:
+            self._refused[key] = version
+            self._meter.counts["millrace_swaps", source.name, "refused"] += 1
+            tell("error", "swap_refused", model=source.name, alias=alias, version=version, kept=old, why=str(error))
+            return
+        self._refused.pop(key, None)
+        self._held[key] = version
+        self._publish()
+        self._meter.counts["millrace_swaps", source.name, "taken"] += 1
+        tell("info", "swapped", model=source.name, alias=alias, old=old, new=version)
+
+    def _publish(self) -> None:
+        """Makes the routes anew, all at once, and lets go of what has long not been asked for."""
+        held = {(name, version) for (name, _), version in self._held.items()}
+        spare = [key for key in self._ready if key not in held]
+        for key in spare[: max(len(spare) - _MOST_READY, 0)]:
+            del self._ready[key]
+        routes: dict[str, Route] = {}
+        gauges = {key: one for key, one in self._meter.gauges.items() if key[0] != "millrace_served_version"}
+        for (name, version), served in self._ready.items():
+            routes[f"{name}@{version}"] = Route(served, "", served.headers(""))
+        for source in self._sources:
+            mine = []
+            if source.bundle is not None:
+                mine = [route for ref, route in routes.items() if route.served.name == source.name]
+            for alias in source.aliases:
+                version_ = self._held.get((source.name, alias))
+                if version_ is not None:
+                    served = self._ready[source.name, version_]
+                    routes[f"{source.name}@{alias}"] = route = Route(served, alias, served.headers(alias))
+                    gauges["millrace_served_version", source.name, alias, str(version_)] = 1
+                    mine.append(route)
+            if mine:
+                routes[source.name] = mine[0]
+        if self._sources[0].name in routes:
+            routes[""] = routes[self._sources[0].name]
+        self._meter.gauges, self.routes = gauges, routes
+
+    def _wanted(self, source: Source) -> dict[Alias, int]:
+        """Where the aliases of a source stand now."""
+        if source.home is None or not source.aliases:
+            return {}
+        held = read_aliases(source.home.workspace, source.name)
+        return {alias: held[alias] for alias in source.aliases if alias in held}
+
+    def _load(self, source: Source, version: int) -> Served:
+        assert source.home is not None
+        path = source.home.workspace / "bundles" / BundleName(source.name, version).folder
+        if not path.is_dir():
+            raise InputError(f"{source.name}@{version}", "no such version", "one that was made", str(path))
+        return self._loaded(source, path)
+
+    def _loaded(self, source: Source, path: Path) -> Served:
+        """Opened, every byte of it checked, and warmed."""
+        bundle: Bundle = open_bundle(path)
+        served = Served(bundle, source.home, self._meter)
+        served.warm()
+        return served

@@ -1,0 +1,90 @@
+"""Bearer tokens: who may predict, write events, and read what is counted. Only their hashes are kept.
+
+Without a file of tokens everybody who reaches the service may do everything; it listens on this machine alone unless
+told otherwise.
+"""
+
+import base64
+import binascii
+import hashlib
+import secrets
+from pathlib import Path
+from typing import Literal, get_args
+
+import msgspec
+
+from millrace.errors import BundleError, InputError
+from millrace.serve.http import Problem
+from millrace.tables import atomic_file
+
+Scope = Literal["predict", "write", "admin"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+FILE = "tokens.json"
+
+
+class Token(msgspec.Struct, frozen=True):
+    """Whose token it is, what it is for, and its sha256: it is random, so that no slow hash is needed."""
+
+    name: str
+    scopes: list[Scope]
+    sha256: str
+
+
+def add_token(workspace: Path, name: str, scopes: list[str]) -> str:
+    """Makes a token, keeps its hash, and returns it: it cannot be read again. One of the same name is replaced.
+
+    Raises `InputError` for a scope that is none.
+    """
+    chosen = [scope for scope in SCOPES if scope in scopes]
+    if odd := [scope for scope in scopes if scope not in SCOPES]:
+        raise InputError("--scopes", repr(odd[0]), "some of: " + ", ".join(SCOPES))
+    if not chosen or not name:
+        raise InputError("--scopes" if name else "NAME", "nothing", "some of: " + ", ".join(SCOPES))
+    secret = secrets.token_urlsafe(32)
+    kept = [token for token in read_tokens(workspace) if token.name != name]
+    with atomic_file(workspace / FILE, 0o600) as beside:
+        beside.write_bytes(msgspec.json.encode([*kept, Token(name, chosen, _hash(secret))]))
+    return secret
+
+
+def read_tokens(workspace: Path) -> list[Token]:
+    """The tokens of a workspace; raises `BundleError` for a file that cannot be read: nobody is let in then."""
+    path = workspace / FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[Token])
+    except FileNotFoundError:
+        return []
+    except (OSError, msgspec.DecodeError) as error:
+        raise BundleError(str(path), f"cannot be read ({error})", "the tokens as they were written") from None
+
+
+class Guard:
+    """Lets in whoever has a token of the right scope; `admin` is for everything."""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self._scopes = {token.sha256: frozenset(token.scopes) for token in tokens}
+        self.open = not tokens
+
+    def check(self, authorization: str | None, scope: Scope) -> None:
+        """Raises `Problem`: 401 for no token or a wrong one, 403 for one of another scope."""
+        scopes = self._scopes.get(_hash(_secret(authorization or "")))
+        if scopes is None:
+            asks = [(b"www-authenticate", b'Bearer realm="millrace"'), (b"www-authenticate", b'Basic realm="millrace"')]
+            raise Problem(401, "unauthorized", "A token is needed", f"one with the scope {scope}", asks)
+        if scope not in scopes and "admin" not in scopes:
+            raise Problem(403, "forbidden", "The token is for something else", f"this needs the scope {scope}")
+
+
+def _secret(authorization: str) -> str:
+    """The token in a header; of the basic form, which browsers know, it is the password."""
+    kind, _, value = authorization.partition(" ")
+    if kind.lower() == "basic":
+        try:
+            return base64.b64decode(value, validate=True).decode().partition(":")[2]
+        except (binascii.Error, UnicodeDecodeError):
+            return ""
+    return value.strip() if kind.lower() == "bearer" else ""
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,78 @@
+"""The window features of rows that do not bring them: read from the online store, in one round trip for a batch.
+
+A store that is gone, slow or empty is not waited for: rows are answered without these features, and the store is asked
+again a little later.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from millrace.errors import InputError, MillraceError
+from millrace.events import Reader
+from millrace.predict import moment_of
+from millrace.serve.tell import tell
+
+RETRY_S = 0.25
+Row = dict[str, Any]
+
+
+class Windows:
+    """Reads the windows `names` of rows, as of now or, where a row tells the `time` it is about, as of then."""
+
+    def __init__(self, names: frozenset[str], time_column: str | None, open_reader: Callable[[], Reader]) -> None:
+        self._names, self._time, self._open = names, time_column, open_reader
+        self._reader: Reader | None = None
+        self._again_s, self._said = 0.0, False
+
+    def fill(self, rows: list[Row]) -> bool:
+        """Writes the windows into rows; whether the store told them. What a row brings itself stays.
+
+        Raises `InputError` for a key or a time of a row that is none.
+        """
+        moments = self._moments(rows)
+        reader = self._ready()
+        if reader is not None:
+            try:
+                found = reader.rows(rows, moments)
+                self._said = False
+                for row, windows in zip(rows, found, strict=True):
+                    for name in self._names:
+                        row.setdefault(name, windows.get(name))
+                return True
+            except MillraceError as error:
+                if isinstance(error, InputError):  # a row's own fault is told to whoever sent it
+                    reader.names(rows)
+                self._lost(error)
+        for row in rows:
+            for name in self._names:
+                row.setdefault(name, None)
+        return False
+
+    def _ready(self) -> Reader | None:
+        if self._reader is None and time.monotonic() >= self._again_s:
+            try:
+                self._reader = self._open()
+            except MillraceError as error:
+                self._lost(error)
+        return self._reader
+
+    def _lost(self, error: MillraceError) -> None:
+        self._reader, self._again_s = None, time.monotonic() + RETRY_S
+        if not self._said:
+            tell("warning", "store_lost", why=str(error), do="rows are answered without their window features")
+            self._said = True
+
+    def _moments(self, rows: list[Row]) -> list[int]:
+        now = time.time_ns() // 1000
+        if self._time is None:
+            return [now] * len(rows)
+        moments = []
+        for at, row in enumerate(rows, 1):
+            told = row.get(self._time)
+            try:
+                moments.append(now if told is None else moment_of(told))
+            except (TypeError, ValueError, OverflowError):
+                where = f"row {at}, column {self._time!r}"
+                raise InputError(where, f"the value {str(told)[:60]!r}", "an ISO 8601 time") from None
+        return moments
