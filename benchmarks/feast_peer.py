@@ -5,6 +5,7 @@ History: five last values of each label. Online: those of one entity. Ingestion:
 
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -22,8 +23,7 @@ KEYS = 50_000
 
 
 def store_of(folder: Path, offline: str, online: dict[str, str]) -> FeatureStore:
-    home = folder / f"feast-{offline}-{online['type']}"
-    home.mkdir()
+    home = Path(tempfile.mkdtemp(dir=folder))
     if online["type"] == "sqlite":
         online = {**online, "path": str(home / "online.db")}
     config = RepoConfig(

@@ -150,7 +150,7 @@ def _events(kinds: list[str]) -> dict[str, Any]:
     }
     reply = {"type": "object", "properties": {"taken": {"type": "integer"}}, "required": ["taken"]}
     return {
-        "summary": "Tell what happened: the windows of later rows see it",
+        "summary": "Tell what happened: the windows of later rows see it (`kind` names the table; or /events/TABLE)",
         "requestBody": _body(body, None),
         "responses": {"200": _json(reply), **_problems("400", "401", "403", "408", "413", "422", "500", "503")},
     }

@@ -53,10 +53,11 @@ class Running:
 
     def stop(self) -> int:
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+            self.process.send_signal(signal.SIGTERM)
         assert self.process.stderr is not None
-        self.rest = self.process.stderr.read()
-        self.process.stderr.close()
+        if not self.process.stderr.closed:
+            self.rest = self.process.stderr.read()
+            self.process.stderr.close()
         return self.process.wait(60)
 
 
