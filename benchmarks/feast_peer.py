@@ -72,15 +72,19 @@ def online(folder: Path, kind: dict[str, str]) -> dict[str, Any]:
     store.materialize(datetime(2020, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC))
     told: dict[str, Any] = {"filled, events/s": round(2_000_000 / (time.perf_counter() - begin))}
     keys = np.random.default_rng(4).integers(0, KEYS, 4_000).tolist()
-    ask: Any = lambda at: store.get_online_features(features=FEATURES, entity_rows=[{"key": keys[at]}]).to_dict()
+
+    def ask(at: int) -> Any:
+        return store.get_online_features(features=FEATURES, entity_rows=[{"key": keys[at]}]).to_dict()
+
+    def write(at: int, count: int = 1) -> None:
+        store.write_to_online_store("events", df=rows[count * at : count * at + count])
+
     for at in range(100):
         ask(at)
     told["read, us"] = median(ask, len(keys), 1e6)
     rows = pd.read_parquet(folder / "events.parquet").head(20_000)
-    write: Any = lambda at: store.write_to_online_store("events", df=rows[at : at + 1])
     told["one by one, events/s"] = round(1e6 / median(write, 200, 1e6))
-    some: Any = lambda at: store.write_to_online_store("events", df=rows[1000 * at : 1000 * at + 1000])
-    told["by the thousand, events/s"] = round(1e9 / median(some, 20, 1e6))
+    told["by the thousand, events/s"] = round(1e9 / median(lambda at: write(at, 1000), 20, 1e6))
     return told
 
 
