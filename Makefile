@@ -24,7 +24,7 @@ test: $(READY)  ## set up, then run the tests (the slow ones excepted)
 test-all: $(READY)  ## every test, the slow ones too
 	$(BIN)/python -m pytest -q -m ""
 
-servers:  ## what some tests start (PostgreSQL, Redis, Chromium), from Debian packages; without them these tests are skipped
+servers:  ## what some tests start (PostgreSQL, Redis, Chromium, promtool), from Debian packages; without them these tests are skipped
 	@scripts/servers
 
 check: $(READY)  ## style, types, and who imports whom
@@ -46,6 +46,8 @@ bench: $(READY)  ## every benchmark beside its peers; results go to benchmarks/R
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/windows.py
 	$(BIN)/python benchmarks/online_store.py
+	$(BIN)/python benchmarks/beside_feast.py
+	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/quality.py
 
 clean:  ## remove what was built, the environment included

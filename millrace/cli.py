@@ -263,6 +263,24 @@ def serve(
 
 
 @app.command()
+def token(
+    name: Annotated[str, typer.Argument(help="Whose token it is; one of the same name is replaced.")],
+    scopes: Annotated[str, typer.Option(help="What it is for, by commas: predict, write, admin.")] = "predict",
+    dir: DirOption = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Make a token for the service of a system. From the first one on, the service asks for one.
+
+    It is shown once; only its hash is kept. Deleting .millrace/tokens.json lets everybody in again.
+    """
+    import millrace
+    from millrace.serve import add_token
+
+    made = add_token(millrace.load(dir).workspace, name, [one.strip() for one in scopes.split(",")])
+    _print({"name": name, "token": made}, as_json, made)
+
+
+@app.command()
 def runs(
     dir: DirArgument = Path(),
     models: Annotated[list[str] | None, typer.Argument(help="Models to compare with the first of them.")] = None,

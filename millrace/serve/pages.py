@@ -2,10 +2,11 @@
 
 import secrets
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from millrace.report import docs_page, service_page
-from millrace.serve.http import Headers, Problem, Reply, Request, json_reply
+from millrace.serve.http import JSON, Headers, Problem, Reply, Request, json_reply
 from millrace.serve.inference import outputs_of
 from millrace.serve.openapi import document_of
 from millrace.serve.scrape import CONTENT_TYPE
@@ -91,6 +92,11 @@ def _page(render: Callable[[str], str]) -> Reply:
     return Reply(200, headers, render(nonce).encode())
 
 
+async def dashboard(service: Service, request: Request, path: str) -> Reply:
+    """A dashboard of what is counted, for Grafana."""
+    return Reply(200, [JSON], Path(__file__).with_name("grafana.json").read_bytes())
+
+
 async def nothing(service: Service, request: Request, path: str) -> Reply:
     """There is no icon; browsers ask."""
     raise Problem(404, "no_such_path", "There is no icon")
@@ -102,5 +108,6 @@ ACTIONS = {
     "/openapi.json": [Action("page", "GET", "predict", openapi)],
     "/card/": [Action("page", "GET", "predict", card)],
     "/metrics": [Action("metrics", "GET", "admin", metrics)],
+    "/grafana.json": [Action("page", "GET", "admin", dashboard)],
     "/favicon.ico": [Action("page", "GET", None, nothing)],
 }

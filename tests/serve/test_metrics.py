@@ -1,0 +1,62 @@
+"""What is counted, as Prometheus and Grafana read it."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from millrace import serve
+from millrace.serve.meter import Histogram, Meter, gathered
+from millrace.serve.scrape import METRICS, page_of
+
+
+def meter(seed: int) -> Meter:
+    """One of everything."""
+    made = Meter()
+    for name, (kind, _, labels) in METRICS.items():
+        key = (name, *(f'{label} "{seed}"\n' for label in labels))
+        if kind == "counter":
+            made.counts[key] += seed
+        elif kind == "gauge":
+            made.gauges[key] = seed
+        else:
+            made.histogram(*key).add(0.003)
+    return made
+
+
+def test_several_processes_count_as_one() -> None:
+    whole = gathered([meter(1).encode(), meter(1).encode(), meter(2).encode()])
+    key = ("millrace_requests", 'route "1"\n', 'status "1"\n')
+    assert whole.counts[key] == 2 and whole.gauges["millrace_waiting_rows",] == 4
+    histogram = whole.histograms["millrace_stage_seconds", 'stage "1"\n']
+    assert sum(histogram.counts) == 2 and histogram.sum == pytest.approx(0.006)
+
+
+def test_a_value_on_an_edge_is_below_it() -> None:
+    histogram = Histogram((1.0, 2.0))
+    for value in (1.0, 1.5, 2.0, 2.1):
+        histogram.add(value)
+    assert histogram.counts == [1, 2, 1]
+
+
+def test_promtool_finds_nothing_to_say() -> None:
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not installed (Debian: prometheus; `make servers`)")
+    done = subprocess.run(["promtool", "check", "metrics"], input=page_of(meter(1)), capture_output=True, check=False)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
+    dashboard = json.loads(Path(serve.__file__).with_name("grafana.json").read_text())
+    asked = " ".join(target["expr"] for panel in dashboard["panels"] for target in panel["targets"])
+    told = {name for line in page_of(meter(1)).decode().splitlines() if not line.startswith("#")
+            for name in re.findall(r"^\w+", line)}  # fmt: skip
+    names = set(re.findall(r"millrace_\w+", asked))
+    assert names and names <= told
+    families = {re.sub(r"_(total|bucket|sum|count)$", "", name) for name in names}
+    assert families == METRICS.keys()  # nothing is counted that nobody sees
+    labels = {one for by in re.findall(r"by \(([^)]*)\)", asked) for one in by.split(", ")}
+    assert labels <= {label for _, _, some in METRICS.values() for label in some} | {"le"}
