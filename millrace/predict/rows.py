@@ -3,7 +3,8 @@
 import math
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain
 from operator import itemgetter
@@ -50,27 +51,34 @@ class RowReader:
                 "".join(values)  # the fastest question whether all are text
                 texts[0] = values
         except (KeyError, TypeError, struct.error, OverflowError):
-            return self._slowly([row])
+            return self.many([row])
         return feeds  # type: ignore[no-any-return]
 
     def many(self, rows: list[Row]) -> Feeds:
         """Feeds of several rows."""
-        if self._slow:
-            return self._slowly(rows)
+        if not self._slow:
+            for holes in (False, True):
+                with suppress(KeyError, TypeError, ValueError, OverflowError):
+                    return self._plainly(rows, holes)
+        return self._slowly(rows)
+
+    def _plainly(self, rows: list[Row], holes: bool) -> Feeds:
+        """Values of the right types; with `holes`, some are missing. Raises for any other."""
         feeds: Feeds = {}
-        try:
-            for group, (_, dtype) in _NUMBER_TYPES.items():
-                if group in self._groups:
-                    flat = chain.from_iterable(map(self._getters[group], rows))
-                    width = len(self._groups[group])
-                    with np.errstate(over="ignore"):
-                        feeds[group] = np.fromiter(flat, dtype, len(rows) * width).reshape(len(rows), width)
-            if "strings" in self._groups:
-                values = list(map(self._getters["strings"], rows))
-                "".join(chain.from_iterable(values))
-                feeds["strings"] = np.array(values, dtype=object)
-        except (KeyError, TypeError, ValueError, OverflowError):
-            return self._slowly(rows)
+        for group, (_, dtype) in _NUMBER_TYPES.items():
+            if group in self._groups:
+                flat: Iterable[Any] = chain.from_iterable(map(self._getters[group], rows))
+                if holes:
+                    flat = (math.nan if value is None else value for value in flat)
+                width = len(self._groups[group])
+                with np.errstate(over="ignore"):
+                    feeds[group] = np.fromiter(flat, dtype, len(rows) * width).reshape(len(rows), width)
+        if "strings" in self._groups:
+            values = list(map(self._getters["strings"], rows))
+            if holes:
+                values = [tuple("" if value is None else value for value in some) for some in values]
+            "".join(chain.from_iterable(values))
+            feeds["strings"] = np.array(values, dtype=object)
         return feeds
 
     def problems(self, rows: list[Row], most: int) -> list[dict[str, Any]]:

@@ -169,7 +169,8 @@ def test_a_folder_without_a_champion_says_what_to_do(tmp_path: Path) -> None:
     from tests.conftest import write_system
 
     service = Running(write_system(tmp_path, "binary", "linear"))
-    assert service.stop() == 2
+    assert service.process.wait(60) == 2
+    service.stop()
     assert "no champion of 'binary' yet" in service.first and "millrace run" in service.first
 
 
