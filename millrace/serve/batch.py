@@ -42,7 +42,7 @@ class Batcher:
     def __init__(self, most: int, clock: Callable[[], float] = time.perf_counter) -> None:
         self._most, self._clock = most, clock
         self._asked: dict[Answers, list[_Ask]] = {}
-        self.waiting = 0
+        self.waiting = self._peak = 0
 
     def admit(self) -> None:
         """Raises `Problem` where no more may wait: before a body is read, which costs more than the refusal."""
@@ -60,7 +60,13 @@ class Batcher:
         self.waiting += len(rows)
         return done
 
+    def take_peak(self) -> int:
+        """The most rows that waited at once since this was last asked."""
+        peak, self._peak = max(self._peak, self.waiting), 0
+        return peak
+
     def _run(self) -> None:
+        self._peak = max(self._peak, self.waiting)
         asked, self._asked, self.waiting = self._asked, {}, 0
         for answers, asks in asked.items():
             now = self._clock()
@@ -75,14 +81,14 @@ def _answer(answers: Answers, asks: list[_Ask]) -> None:
         return
     rows = asks[0].rows if len(asks) == 1 else [row for ask in asks for row in ask.rows]
     try:
-        predictions = answers.answer(rows)
-    except InputError as error:
-        if len(asks) == 1:
-            _fail(asks[0], answers.problem(rows, error))
-        else:
+        try:
+            predictions = answers.answer(rows)
+        except InputError as error:
+            if len(asks) == 1:
+                raise answers.problem(rows, error) from None
             for ask in asks:
                 _answer(answers, [ask])
-        return
+            return
     except Exception as error:  # it is told to whoever asked; the loop goes on
         for ask in asks:
             _fail(ask, error)

@@ -75,7 +75,7 @@ def serve(models: list[str], folder: Path, **settings: Any) -> None:
         backlog=2048,
     )
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    tell("info", "serving", url=f"http://{host}:{port}", models=models, workers=plan.settings.workers)
+    tell("info", "listening", url=f"http://{host}:{port}", models=models, workers=plan.settings.workers)
     try:
         if plan.settings.workers == 1:
             uvicorn.Server(config).run([listening])

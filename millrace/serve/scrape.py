@@ -16,7 +16,7 @@ METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "millrace_request_seconds": ("histogram", "From the head of a request to its reply, by route.", ("route",)),
     "millrace_stage_seconds": ("histogram", "A batch in the store (features) and in the graph (model).", ("stage",)),
     "millrace_batch_rows": ("histogram", "Rows that went through the graph together.", ("model",)),
-    "millrace_waiting_rows": ("gauge", "Rows that wait for their batch.", ()),
+    "millrace_waiting_rows": ("gauge", "The most rows that waited at once in the last second.", ()),
     "millrace_predictions": ("counter", "Predictions made.", ("model", "version", "arm")),
     "millrace_errors": ("counter", "Requests that were refused or failed, by kind.", ("kind",)),
     "millrace_imputed": ("counter", "Values that rows did not bring, by column.", ("model", "column")),

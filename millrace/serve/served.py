@@ -30,9 +30,9 @@ class Served:
         columns = self.predictor.columns
         windows = frozenset(column.name for column in columns if column.window)
         self._windows = home.windows(windows) if home is not None and windows else None
-        kept = windows if self._windows is not None else frozenset()
-        self.optional = kept | {column.name for column in columns if column.missing > 0}
-        self._checks = kept, self.optional - kept
+        self._told = windows if self._windows is not None else frozenset()
+        self.optional = self._told | {column.name for column in columns if column.missing > 0}
+        self._imputable = self.optional - self._told
         self._batches = meter.histogram("millrace_batch_rows", self.name, edges=ROWS)
         self._model_s = meter.histogram("millrace_stage_seconds", "model")
         self._store_s = meter.histogram("millrace_stage_seconds", "features")
@@ -54,7 +54,7 @@ class Served:
     def inputs(self) -> list[Column]:
         """What a row brings: the columns of the model but for those that the store tells, and those by which it tells
         them."""
-        own = [column for column in self.predictor.columns if column.name not in self._checks[0]]
+        own = [column for column in self.predictor.columns if column.name not in self._told]
         keys = self.home.keys if self._windows is not None and self.home is not None else []
         known = {column.name for column in own}
         return own + [column for column in keys if column.name not in known]
@@ -71,6 +71,8 @@ class Served:
     def warm(self) -> None:
         """Answers the golden requests of the bundle until the way is paved; raises `BundleError` for a reply that is
         not the golden one."""
+        if self._windows is not None:
+            self._windows.open()
         examples = self.bundle.examples
         for at in range(_WARM_UP if examples else 0):
             example = examples[at % len(examples)]
@@ -103,7 +105,7 @@ class Served:
 
     def _complete(self, rows: list[Row]) -> dict[int, list[str]]:
         """Writes into rows what they lack and may lack; which columns of which rows nothing was known of."""
-        windows, optional = self._checks
+        windows, optional = self._told, self._imputable
         imputed: dict[int, list[str]] = {}
         if self._windows is not None:
             lacking = [row for row in rows if not windows <= row.keys()]

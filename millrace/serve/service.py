@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import os
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -24,7 +26,7 @@ from millrace.serve.shelf import Route, Shelf, Source
 from millrace.serve.tell import tell
 from millrace.spec import Serve
 
-FOLLOW_S, LEDGER_S = 0.1, 1.0
+FOLLOW_S, LEDGER_S, _SWITCH_S = 0.1, 1.0, 0.0005
 DEADLINE = b"x-millrace-deadline-ms"
 
 
@@ -157,10 +159,13 @@ class Service:
         gc.collect()
         gc.freeze()  # what is here now stays: a full collection would look at all of it, for tens of milliseconds
         gc.set_threshold(50_000, 50, 100)
+        sys.setswitchinterval(_SWITCH_S)  # a thread that writes the log gives way to requests
         self.meter.gauges["millrace_waiting_rows",] = 0
         self._tasks = [asyncio.create_task(self._often(FOLLOW_S, self._follow))]
         self._tasks.append(asyncio.create_task(self._often(LEDGER_S, self._note)))
         self.ready = True
+        versions = {name: self.shelf.routes[name].served.version for name in self.shelf.names}
+        tell("info", "ready", process=os.getpid(), models=versions)
 
     async def stop(self) -> None:
         """Ends what runs beside the requests, and appends what is not in the log yet."""
@@ -171,19 +176,22 @@ class Service:
         self.ledger.close()
 
     async def _often(self, every_s: float, do: Callable[[], Awaitable[None]]) -> None:
+        said = ""
         while True:
             await asyncio.sleep(every_s)
             try:
                 await do()
+                said = ""
             except Exception as error:  # the next turn tries again
-                tell("error", "failed", path=do.__name__, error=type(error).__name__, why=str(error)[:500])
+                if said != (said := str(error)):
+                    tell("error", "failed", path=do.__name__, error=type(error).__name__, why=said[:500])
 
     async def _follow(self) -> None:
         self._read_tokens()
         await self.shelf.follow()
 
     async def _note(self) -> None:
-        self.meter.gauges["millrace_waiting_rows",] = self.batcher.waiting
+        self.meter.gauges["millrace_waiting_rows",] = self.batcher.take_peak()
         self.ledger.write()
 
     def _read_tokens(self) -> None:

@@ -1,4 +1,4 @@
-"""What an operator should know: one line of JSON on the standard error for each."""
+"""What an operator should know: a line on the standard error for each; of JSON, where that is no terminal."""
 
 import sys
 from datetime import UTC, datetime
@@ -11,6 +11,11 @@ Level = Literal["info", "warning", "error"]
 
 def tell(level: Level, event: str, **fields: Any) -> None:
     """Tells of something that happened; values of rows and tokens do not belong in the fields."""
-    said = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "level": level, "event": event, **fields}
-    sys.stderr.write(msgspec.json.encode(said, enc_hook=str).decode() + "\n")
+    now = datetime.now(UTC)
+    if sys.stderr.isatty():
+        line = f"{now:%H:%M:%S} {event} " + " ".join(f"{name}={value}" for name, value in fields.items())
+    else:
+        said = {"time": now.isoformat(timespec="milliseconds"), "level": level, "event": event, **fields}
+        line = msgspec.json.encode(said, enc_hook=str).decode()
+    sys.stderr.write(line + "\n")
     sys.stderr.flush()

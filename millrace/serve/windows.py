@@ -21,9 +21,13 @@ class Windows:
     """Reads the windows `names` of rows, as of now or, where a row tells the `time` it is about, as of then."""
 
     def __init__(self, names: frozenset[str], time_column: str | None, open_reader: Callable[[], Reader]) -> None:
-        self._names, self._time, self._open = names, time_column, open_reader
+        self._names, self._time, self._open_reader = names, time_column, open_reader
         self._reader: Reader | None = None
         self._again_s, self._said = 0.0, False
+
+    def open(self) -> None:
+        """Opens the store, so that the first row does not have to."""
+        self._ready()
 
     def fill(self, rows: list[Row]) -> bool:
         """Writes the windows into rows; whether the store told them. What a row brings itself stays.
@@ -35,10 +39,13 @@ class Windows:
         if reader is not None:
             try:
                 found = reader.rows(rows, moments)
+                if lacks := sorted(self._names - found[0].keys()):
+                    do = "`millrace materialize` fills it for the windows of the model"
+                    raise InputError("the online store", f"no window {lacks[0]!r} in it", "", do)
                 self._said = False
                 for row, windows in zip(rows, found, strict=True):
                     for name in self._names:
-                        row.setdefault(name, windows.get(name))
+                        row.setdefault(name, windows[name])
                 return True
             except MillraceError as error:
                 if isinstance(error, InputError):  # a row's own fault is told to whoever sent it
@@ -52,7 +59,7 @@ class Windows:
     def _ready(self) -> Reader | None:
         if self._reader is None and time.monotonic() >= self._again_s:
             try:
-                self._reader = self._open()
+                self._reader = self._open_reader()
             except MillraceError as error:
                 self._lost(error)
         return self._reader

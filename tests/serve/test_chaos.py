@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import threading
 import time
 from contextlib import suppress
@@ -190,6 +191,24 @@ def test_no_body_is_a_fault_of_ours(runs: Runs, count: int) -> None:
     statuses, resident = within([str(folder_of(runs("binary", "gbdt")))], all_of_them)
     assert {200, 400, 422} <= statuses
     assert resident[-1] - resident[len(resident) // 2] < 30 << 20
+
+
+def test_a_request_that_is_under_way_is_answered_before_the_end(runs: Runs) -> None:
+    with Running(runs("binary", "gbdt").bundle) as service:
+        host, port = service.url.removeprefix("http://").split(":")
+        body = bodied(rows(1))
+        with socket.create_connection((host, int(port)), 30) as wire:
+            wire.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body[:50])
+            service.wait(lambda: httpx.get(service.url + "/health/ready").status_code == 200)
+            service.process.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+            assert service.process.poll() is None
+            wire.sendall(body[50:])
+            heard = b""
+            while more := wire.recv(4000):
+                heard += more
+        assert heard.startswith(b"HTTP/1.1 200") and b"prediction_id" in heard
+        service.process.wait(60)
 
 
 def test_connections_that_say_nonsense_leave_the_service_as_it_was(runs: Runs) -> None:
