@@ -4,7 +4,7 @@ from millrace.events.check import hop_us, keys_of, window_columns
 from millrace.events.fill import fill
 from millrace.events.history import times_of
 from millrace.events.layout import Layout
-from millrace.events.log import Log, Record
+from millrace.events.log import Log, Packed, Record
 from millrace.events.merged import NEVER_YET, Merged, merged
 from millrace.events.names import Stand
 from millrace.events.online import Online
@@ -23,6 +23,7 @@ __all__ = [
     "Log",
     "Merged",
     "Online",
+    "Packed",
     "Reader",
     "Record",
     "Stand",

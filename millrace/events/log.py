@@ -9,7 +9,7 @@ import math
 import os
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -34,7 +34,7 @@ COLUMNS = {
 """Of a segment, and of what `read` gives: times in UTC, the payload as JSON."""
 
 
-class Record(msgspec.Struct, frozen=True, array_like=True):
+class Record(msgspec.Struct, frozen=True, array_like=True, tag=0):
     """One thing that happened: what it is called, when it happened, from when it was known (microseconds since 1970
     UTC), of which kind it is, and what it was, as JSON."""
 
@@ -42,10 +42,40 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     time: int
     available: int
     kind: str
-    payload: str
+    payload: bytes
 
 
-_DECODER = msgspec.msgpack.Decoder(list[Record])
+class Packed(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """Records of one moment that are told together, and taken apart only when they are read: that costs whoever appends
+    next to nothing.
+
+    The payload of each is the JSON object that `head` begins, without its last brace, and of every array in `lists`
+    (JSON) the value that stands at its place.
+
+    >>> packed = Packed(["a", "b"], 0, 0, "k", b'{"model":"ads"', {"row": b'[{"x":1},{"x":2}]'})
+    >>> packed.records[1].payload
+    b'{"model":"ads","row":{"x":2}}'
+    """
+
+    ids: list[str]
+    time: int
+    available: int
+    kind: str
+    head: bytes
+    lists: dict[str, bytes]
+
+    @property
+    def records(self) -> list[Record]:
+        """One by one."""
+        columns = [[b',"%b":%b' % (name.encode(), one) for one in _values(array)] for name, array in self.lists.items()]
+        return [
+            Record(id, self.time, self.available, self.kind, b"".join((self.head, *values, b"}")))
+            for id, *values in zip(self.ids, *columns, strict=True)
+        ]
+
+
+_values = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_DECODER = msgspec.msgpack.Decoder(list[Record | Packed])
 
 
 class Log:
@@ -53,19 +83,28 @@ class Log:
 
     What `append` returned from survives a killed process; with `sync`, which waits for the disk, also a loss of power.
     An open file of `segment` records is sealed; then segments are removed all of whose records were known `retention`
-    (microseconds) before the latest of the sealed ones.
+    (microseconds) before the latest of the sealed ones. With `full`, which is called in its place, another process may
+    seal it (`seal_full`): who appends much does not stop for it then.
 
     >>> import tempfile
     >>> log = Log(Path(tempfile.mkdtemp()))
     >>> with log.writing():
-    ...     log.append([Record("7", 0, 0, "clicks", '{"price": 2.5}')])
+    ...     log.append([Record("7", 0, 0, "clicks", b'{"price": 2.5}')])
     1
     >>> log.read("clicks")["payload"].to_list()
     ['{"price": 2.5}']
     """
 
-    def __init__(self, folder: Path, sync: bool = False, segment: int = 100_000, retention: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sync: bool = False,
+        segment: int = 100_000,
+        retention: int | None = None,
+        full: Callable[[], None] | None = None,
+    ) -> None:
         self.folder, self._sync, self._segment, self._retention = folder, sync, segment, retention
+        self._full = full
         self._path: Path | None = None  # the open file that this process knows, up to where, and its records
         self._size = self._first = self._count = 0
 
@@ -80,18 +119,19 @@ class Log:
         """Holds the right to fill a store with the log; others may append meanwhile."""
         return alone(self.folder / "filler.lock")
 
-    def append(self, records: Sequence[Record]) -> int:
+    def append(self, records: Sequence[Record | Packed]) -> int:
         """Appends records, all or none, inside `writing`; returns the position behind them.
 
         Raises `WorkError` where the disk refuses: nothing is acknowledged then.
         """
         assert self._path is not None, "append outside of writing"
         body = msgspec.msgpack.encode(records)
+        size, count = _FRAME.size + len(body), sum(len(one.ids) if isinstance(one, Packed) else 1 for one in records)
         try:
             handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
-                frame = _FRAME.pack(len(body), len(records), zlib.crc32(body, len(records))) + body
-                if os.write(handle, frame) < len(frame):
+                frame = [_FRAME.pack(len(body), count, zlib.crc32(body, count)), body]
+                if os.writev(handle, frame) < size:
                     raise OSError(28, "No space left on device")
                 if self._sync:
                     os.fsync(handle)
@@ -102,10 +142,13 @@ class Log:
                 os.close(handle)
         except OSError as error:
             raise WorkError(str(self._path), f"cannot be written ({error.strerror})", "a disk with room") from error
-        self._size += len(frame)
-        self._count += len(records)
+        self._size += size
+        self._count += count
         end = self.end
-        if self._count >= self._segment:
+        if self._count >= self._segment and self._full is not None:
+            self._opened(end)
+            self._full()
+        elif self._count >= self._segment:
             with suppress(WorkError):  # the records are safe; the next call tries again
                 self.seal()
         return end
@@ -120,15 +163,37 @@ class Log:
         assert self._path is not None, "seal outside of writing"
         if self._count:
             full = self._path
-            records = _part(full)
-            with atomic_file(full.with_suffix(_SEALED)) as beside:
-                records.write_parquet(beside)
+            records = self._written(full)
             self._opened(self.end)
             full.unlink()
-            if self._retention is not None:
-                latest = max(records["available"].to_physical().to_list())
-                now = time.time_ns() // 1000  # a record may be said to become known later
-                self._drop_before(min(latest, now) - self._retention)
+            self._forget(records)
+
+    def seal_full(self) -> int:
+        """Makes Parquet segments of the open files that are full, beside whoever appends; returns how many there were.
+
+        Raises `WorkError` where the disk refuses.
+        """
+        with alone(self.folder / "sealer.lock"):
+            full = [path for path in self._files(0)[:-1] if path.suffix == _OPEN]
+            for path in full:
+                records = self._written(path)
+                path.unlink()
+                self._forget(records)
+        return len(full)
+
+    def _written(self, path: Path) -> pl.DataFrame:
+        """The records of an open file, which now stand in a segment too."""
+        records = _part(path)
+        with atomic_file(path.with_suffix(_SEALED)) as beside:
+            records.write_parquet(beside)
+        return records
+
+    def _forget(self, sealed: pl.DataFrame) -> None:
+        """Removes what is older than the retention, now that these were sealed."""
+        if self._retention is not None and len(sealed):
+            latest = max(sealed["available"].to_physical().to_list())
+            now = time.time_ns() // 1000  # a record may be said to become known later
+            self._drop_before(min(latest, now) - self._retention)
 
     def read(self, kind: str | None = None, since: int = 0, until: int | None = None) -> pl.DataFrame:
         """The records of a kind, or of all, from a position on up to another, in their order."""
@@ -175,10 +240,27 @@ class Log:
         self._path, self._first, self._size, self._count = self.folder / f"{first:020d}{_OPEN}", first, 0, 0
         self._path.touch()  # positions go on from its name, whatever is dropped
 
+    def _followed(self) -> bool:
+        """Whether another process has left the file that this one knows, which was full, for a next one."""
+        assert self._path is not None
+        try:
+            self._count_on()
+        except FileNotFoundError:
+            return True  # and it was sealed
+        after = self.folder / f"{self.end:020d}"
+        return bool(self._count) and (after.with_suffix(_OPEN).exists() or after.with_suffix(_SEALED).exists())
+
+    def _count_on(self) -> None:
+        """Counts the records that came to the open file since."""
+        assert self._path is not None
+        for count, _, end in _frames(self._path, self._size):
+            self._count += count
+            self._size = end
+
     def _recover(self) -> None:
         """Finds the end of the log, where another process may have written, and cuts off what one began and never
         acknowledged."""
-        if self._path is None or not self._path.exists():
+        if self._path is None or not self._path.exists() or self._followed():
             files = self._files(0)
             if not files:
                 self._opened(0)
@@ -187,10 +269,8 @@ class Log:
                 self._opened(int(files[-1].stem) + pl.scan_parquet(files[-1]).select(pl.len()).collect().item())
             else:
                 self._opened(int(files[-1].stem))
+            self._count_on()
         assert self._path is not None
-        for count, _, end in _frames(self._path, self._size):
-            self._count += count
-            self._size = end
         if self._size < self._path.stat().st_size:
             os.truncate(self._path, self._size)
 
@@ -198,7 +278,9 @@ class Log:
 def _part(path: Path) -> pl.DataFrame:
     if path.suffix == _SEALED:
         return pl.read_parquet(path)
-    return _table([record for _, body, _ in _frames(path) for record in _DECODER.decode(body)], int(path.stem))
+    told = [one for _, body, _ in _frames(path) for one in _DECODER.decode(body)]
+    records = [record for one in told for record in (one.records if isinstance(one, Packed) else [one])]
+    return _table(records, int(path.stem))
 
 
 def _frames(path: Path, start: int = 0) -> Iterator[tuple[int, bytes, int]]:
@@ -232,7 +314,7 @@ def _table(records: list[Record], first: int) -> pl.DataFrame:
         "time": [record.time for record in records],
         "available": [record.available for record in records],
         "kind": [record.kind for record in records],
-        "payload": [record.payload for record in records],
+        "payload": [str(record.payload, "utf-8") for record in records],
     }
     plain = {name: pl.Int64() if dtype.is_temporal() else dtype for name, dtype in COLUMNS.items()}
     return pl.DataFrame(columns, schema=plain).cast(COLUMNS)  # type: ignore[arg-type]

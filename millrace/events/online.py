@@ -58,7 +58,7 @@ class Online:
             self._take(taken, now, self._log.append(records))
         return len(records)
 
-    def _read(self, told: Mapping[str, Events], now: int) -> dict[str, tuple[Source, Versions, list[str]]]:
+    def _read(self, told: Mapping[str, Events], now: int) -> dict[str, tuple[Source, Versions, list[bytes]]]:
         sources = {events: self._source(events) for events in told}
         return {events: (source, *told_of(source, events, told[events], now)) for events, source in sources.items()}
 

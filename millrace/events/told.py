@@ -73,7 +73,7 @@ def _complete(source: Source, where: str, rows: list[dict[str, Any]]) -> None:
         raise InputError(where, "no rows", "one event at least")
 
 
-def told_of(source: Source, events: str, told: Events, now: int) -> tuple[Versions, list[str]]:
+def told_of(source: Source, events: str, told: Events, now: int) -> tuple[Versions, list[bytes]]:
     """Events as the store takes them, and as the log keeps them (JSON).
 
     Parameters: `now`, from when they are known where nothing else says it (microseconds). Those without ids stand at
@@ -88,7 +88,7 @@ def told_of(source: Source, events: str, told: Events, now: int) -> tuple[Versio
     frame = _frame_of(source, where, rows)
     available = _available_of(source.table, frame, now, where)
     texts = frame.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
-    return versions_in(source, frame, available, 0), texts
+    return versions_in(source, frame, available, 0), [text.encode() for text in texts]
 
 
 def placed(versions: Versions, first: int) -> Versions:
@@ -96,7 +96,7 @@ def placed(versions: Versions, first: int) -> Versions:
     return [structs.replace(one, place=at) for at, one in enumerate(versions, first)]
 
 
-def _plainly(source: Source, rows: list[Any], now: int) -> tuple[Versions, list[str]]:
+def _plainly(source: Source, rows: list[Any], now: int) -> tuple[Versions, list[bytes]]:
     """Rows whose values are of their columns' types already, without a table; raises `ValueError` for others."""
     table, delay = source.table, duration_us(source.table.delay) if source.table.delay else 0
     columns = [(column.name, _PLAIN[column.dtype]) for column in source.columns if column.dtype in _PLAIN]
@@ -116,7 +116,7 @@ def _plainly(source: Source, rows: list[Any], now: int) -> tuple[Versions, list[
         alive = table.deleted is None or not found[table.deleted]
         versions.append(Version(available, time, alive, place, [found[name] for name in source.values]))
         times = {name: _EPOCH + timedelta(microseconds=us) for name in moments if (us := found[name]) is not None}
-        texts.append(msgspec.json.encode({**row, **times}).decode())
+        texts.append(msgspec.json.encode({**row, **times}))
     return versions, texts
 
 

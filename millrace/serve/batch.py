@@ -10,6 +10,7 @@ from msgspec import Struct
 from millrace.errors import InputError
 from millrace.serve.http import Problem
 
+_TURNS = 4
 Row = dict[str, Any]
 Prediction = dict[str, Any]
 
@@ -33,16 +34,16 @@ class _Ask(Struct):
 
 
 class Batcher:
-    """Gathers the rows of requests until the loop has nothing else that is ready, then predicts them at once.
+    """Gathers the rows of requests as long as every turn of the loop brings more, then predicts them at once.
 
-    A request that is alone does not wait: the loop comes to it in the same turn. One that finds `most` rows waiting is
-    refused, and so is one whose time is over before its turn comes; one whose rows are bad spoils no other.
+    A request that is alone does not wait: its rows are predicted in the next turn. One that finds `most` rows waiting
+    is refused, and so is one whose time is over before its turn comes; one whose rows are bad spoils no other.
     """
 
     def __init__(self, most: int, clock: Callable[[], float] = time.perf_counter) -> None:
         self._most, self._clock = most, clock
         self._asked: dict[Answers, list[_Ask]] = {}
-        self.waiting = self._peak = 0
+        self.waiting = self._peak = self._joined = self._turns = 0
 
     def admit(self) -> None:
         """Raises `Problem` where no more may wait: before a body is read, which costs more than the refusal."""
@@ -54,7 +55,9 @@ class Batcher:
         """The predictions of rows, when they are there; until `until_s` of the clock, or `Problem`."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[list[Prediction]] = loop.create_future()
-        if not self._asked:
+        if self._asked:
+            self._joined += 1
+        else:
             loop.call_soon(self._run)
         self._asked.setdefault(answers, []).append(_Ask(rows, done, until_s))
         self.waiting += len(rows)
@@ -66,6 +69,11 @@ class Batcher:
         return peak
 
     def _run(self) -> None:
+        if self._joined and self._turns < _TURNS:  # more may be on its way with those that came
+            self._joined, self._turns = 0, self._turns + 1
+            asyncio.get_running_loop().call_soon(self._run)
+            return
+        self._joined = self._turns = 0
         self._peak = max(self._peak, self.waiting)
         asked, self._asked, self.waiting = self._asked, {}, 0
         for answers, asks in asked.items():

@@ -1,9 +1,10 @@
 """The workspace that models are served from: its aliases, its online store, its log."""
 
+import subprocess
 from pathlib import Path
 
 from millrace import events, spec
-from millrace.events import Reader
+from millrace.events import Reader, sealer
 from millrace.serve.windows import Windows
 from millrace.spec import System
 from millrace.tables import Column
@@ -34,10 +35,17 @@ class Home:
         return events.online_of(self.system)
 
     def log(self) -> events.Log:
-        """The log of predictions."""
-        kept = self.system.log.retention
+        """The log of predictions; a process beside this one seals it."""
+        kept, folder = self.system.log.retention, self.workspace / "log" / PREDICTIONS
         retention = None if kept is None else spec.duration_us(kept)
-        return events.Log(self.workspace / "log" / PREDICTIONS, self.system.log.fsync, retention=retention)
+        sealers: list[subprocess.Popen[bytes]] = []
+
+        def full() -> None:
+            sealers[:] = [one for one in sealers if one.poll() is None]
+            if not sealers:  # one that is at work takes what is full when it comes to it, or the next one does
+                sealers.append(sealer.start(folder, retention))
+
+        return events.Log(folder, self.system.log.fsync, retention=retention, full=full)
 
     def _reader(self) -> Reader:
         return Reader(events.store_of(self.system, self.system.serve.store_timeout_ms / 1e3))

@@ -27,6 +27,11 @@ def read_id(prediction_id: str) -> Named:
     return Named(int(prediction_id[:14], 16), int(prediction_id[14:20], 16), int(prediction_id[20:], 16))
 
 
+def time_of(prediction_id: str) -> int:
+    """When a prediction was made, by an id that is one (microseconds since 1970 UTC)."""
+    return int(prediction_id[:14], 16)
+
+
 class Ids:
     """Makes ids. In one process no two have the same microsecond; where it must, it takes one from the future."""
 

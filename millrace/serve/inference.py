@@ -78,6 +78,7 @@ async def infer(service: Service, request: Request, path: str) -> Reply:
     asked = decoded(_decode, body[:length])
     rows = rows_of(asked.inputs, body[length:], route.served)
     ids, predictions = await service.predict(route, rows, request)
+    service.keep(route, ids, rows, predictions)
     return _replied(route, asked, ids, predictions)
 
 

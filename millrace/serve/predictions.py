@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from millrace.serve.batch import Row
 from millrace.serve.http import Reply, Request, encode
 from millrace.serve.service import Action, Service, decoded
 
@@ -24,9 +25,20 @@ async def predict(service: Service, request: Request, ref: str) -> Reply:
     route = service.shelf.routes.get(ref) or await service.route(ref)
     rows = decoded(_decode, body).rows
     ids, predictions = await service.predict(route, rows, request)
-    told = [{"prediction_id": id_, **one} for id_, one in zip(ids, predictions, strict=True)]
-    served = route.served
-    return Reply(200, route.headers, encode({"model": served.name, "version": served.version, "predictions": told}))
+    answers = encode([{"prediction_id": id_, **one} for id_, one in zip(ids, predictions, strict=True)])
+    service.keep(route, ids, rows if route.served.reads_store else _array(body, rows), answers)
+    return Reply(200, route.headers, b'%b,"predictions":%b}' % (route.opening, answers))
+
+
+def _array(body: bytes, rows: list[Row]) -> bytes | list[Row]:
+    """The array of rows as it stands in a body, whose only member it is.
+
+    >>> _array(b'{"rows": [{"x": 1}]}', [{"x": 1}])
+    b'[{"x": 1}]'
+    """
+    if body.count(b'rows"') != 1:  # a second one, or one in a value: not worth telling apart
+        return rows
+    return body[body.index(b"[") : body.rindex(b"]") + 1]
 
 
 PREDICT = Action("predict", "POST", "predict", predict)

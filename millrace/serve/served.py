@@ -30,6 +30,7 @@ class Served:
         columns = self.predictor.columns
         windows = frozenset(column.name for column in columns if column.window)
         self._windows = home.windows(windows) if home is not None and windows else None
+        self.reads_store = self._windows is not None
         self._told = windows if self._windows is not None else frozenset()
         self.optional = self._told | {column.name for column in columns if column.missing > 0}
         self._imputable = self.optional - self._told

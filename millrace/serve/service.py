@@ -17,7 +17,7 @@ from millrace.errors import InputError, WorkError
 from millrace.events import Online
 from millrace.serve import tokens
 from millrace.serve.batch import Batcher, Prediction, Row
-from millrace.serve.http import Headers, Problem, Receive, Reply, Request, Scope, Send, send_reply
+from millrace.serve.http import Headers, Problem, Receive, Reply, Request, Scope, Send, encode, send_reply
 from millrace.serve.ids import Ids
 from millrace.serve.meter import Histogram, Meter
 from millrace.serve.recorder import Recorder
@@ -67,7 +67,7 @@ class Service:
             await self._live(receive, send)
 
     async def predict(self, route: Route, rows: list[Row], request: Request) -> tuple[list[str], list[Prediction]]:
-        """The ids and the predictions of rows, which are counted and kept for the log; raises `Problem`."""
+        """The ids and the predictions of rows, which are counted; raises `Problem`."""
         most = self.settings.max_rows
         if len(rows) > most:
             raise Problem(413, "too_many_rows", "There are too many rows", f"{len(rows)}, at most {most}")
@@ -76,9 +76,13 @@ class Service:
         predictions = await self.batcher.ask(route.served, rows, _deadline(request))
         ids = self.ids.take(len(rows), route.served.version)
         self.meter.counts["millrace_predictions", route.served.name, str(route.served.version), route.arm] += len(rows)
-        if self.settings.log:
-            self.recorder.keep(route, ids, rows, predictions)
         return ids, predictions
+
+    def keep(self, route: Route, ids: list[str], rows: bytes | list[Row], answers: bytes | list[Prediction]) -> None:
+        """Keeps predictions for the log; what is JSON already need not be made so again."""
+        if self.settings.log and ids:
+            told = rows if isinstance(rows, bytes) else encode(rows)
+            self.recorder.keep(route, ids, told, answers if isinstance(answers, bytes) else encode(answers))
 
     async def route(self, ref: str) -> Route:
         """The way to a model; raises `Problem` where there is none."""

@@ -16,7 +16,7 @@ from millrace import spec
 from millrace.bundle import ALIASES, Alias, Bundle, BundleName, find_bundle, open_bundle, read_aliases
 from millrace.errors import InputError, MillraceError
 from millrace.serve.home import Home, home_of
-from millrace.serve.http import Headers
+from millrace.serve.http import Headers, encode
 from millrace.serve.meter import Meter
 from millrace.serve.served import Served
 from millrace.serve.tell import tell
@@ -35,11 +35,20 @@ class Source(Struct, frozen=True):
 
 
 class Route(Struct, frozen=True, eq=False):
-    """A way to a model: the version that answers, and the headers that say so."""
+    """A way to a model: the version that answers, the headers and the `opening` of a reply that say so, and the `head`
+    of its predictions in the log; both are JSON objects without their last brace."""
 
     served: Served
     arm: str
     headers: Headers
+    opening: bytes
+    head: bytes
+
+
+def route_of(served: Served, arm: str) -> Route:
+    """The way to a version by an arm, or by its number."""
+    told = {"model": served.name, "version": served.version}
+    return Route(served, arm, served.headers(arm), encode(told)[:-1], encode(told | {"arm": arm})[:-1])
 
 
 def source_of(model: str, folder: Path) -> Source:
@@ -164,7 +173,7 @@ class Shelf:
         routes: dict[str, Route] = {}
         gauges = {key: one for key, one in self._meter.gauges.items() if key[0] != "millrace_served_version"}
         for (name, version), served in self._ready.items():
-            routes[f"{name}@{version}"] = Route(served, "", served.headers(""))
+            routes[f"{name}@{version}"] = route_of(served, "")
         for source in self._sources:
             mine = []
             if source.bundle is not None:
@@ -173,7 +182,7 @@ class Shelf:
                 version_ = self._held.get((source.name, alias))
                 if version_ is not None:
                     served = self._ready[source.name, version_]
-                    routes[f"{source.name}@{alias}"] = route = Route(served, alias, served.headers(alias))
+                    routes[f"{source.name}@{alias}"] = route = route_of(served, alias)
                     gauges["millrace_served_version", source.name, alias, str(version_)] = 1
                     mine.append(route)
             if mine:

@@ -13,16 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.errors import WorkError
-from millrace.events.log import COLUMNS, Log, Record
+from millrace.events import sealer
+from millrace.events.log import COLUMNS, Log, Packed, Record
 
 spawned = multiprocessing.get_context("spawn")
 
 
 def record(at: int, kind: str = "clicks") -> Record:
-    return Record(str(at), at, at + 1, kind, f'{{"at":{at}}}')
+    return Record(str(at), at, at + 1, kind, b'{"at":%d}' % at)
 
 
-def append(log: Log, *records: Record) -> int:
+def append(log: Log, *records: Record | Packed) -> int:
     with log.writing():
         return log.append(records)
 
@@ -30,26 +31,62 @@ def append(log: Log, *records: Record) -> int:
 batches_of = st.lists(st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=7), max_size=12)
 
 
-@given(batches=batches_of, reopen=st.booleans())
+def packed(records: list[Record]) -> Packed:
+    """The same records, of one kind and one moment, told together."""
+    ids, arrays = (
+        [one.id for one in records],
+        b"[" + b", ".join(b'{"at": %b}' % one.id.encode() for one in records) + b"]",
+    )
+    first = records[0]
+    return Packed(ids, first.time, first.available, first.kind, b'{"first":%b' % first.id.encode(), {"value": arrays})
+
+
+@given(batches=batches_of, reopen=st.booleans(), packs=st.booleans(), beside=st.booleans())
 def test_what_was_appended_is_read_in_its_order(
-    tmp_path_factory: pytest.TempPathFactory, batches: list[list[str]], reopen: bool
+    tmp_path_factory: pytest.TempPathFactory, batches: list[list[str]], reopen: bool, packs: bool, beside: bool
 ) -> None:
     folder = tmp_path_factory.mktemp("log")
-    log = Log(folder, segment=10)
+    full = (lambda: None) if beside else None
+    logs = [Log(folder, segment=10, full=full), Log(folder, segment=10, full=full)]  # as two processes have it open
+    log = logs[0]
     written: list[Record] = []
-    for kinds in batches:
+    for turn, kinds in enumerate(batches):
         records = [record(len(written) + at, kind) for at, kind in enumerate(kinds)]
+        told: list[Record | Packed] = list(records)
+        if packs and turn % 2 and len(set(kinds)) == 1:
+            told = [packed(records)]
+            records = told[0].records  # type: ignore[union-attr]
         written += records
-        assert append(log, *records) == len(written)
-        log = Log(folder, segment=10) if reopen else log
+        log = Log(folder, segment=10, full=full) if reopen else logs[turn % 2]
+        assert append(log, *told) == len(written)
+        if beside and turn % 3 == 2:
+            Log(folder).seal_full()
     found = log.read()
     assert found["position"].to_list() == list(range(len(written)))
-    assert found["payload"].to_list() == [one.payload for one in written]
+    assert found["payload"].to_list() == [one.payload.decode() for one in written]
     assert found.schema == COLUMNS
     half = len(written) // 2
     assert log.read("a", half)["id"].to_list() == [one.id for one in written[half:] if one.kind == "a"]
     assert log.read("b", until=half)["id"].to_list() == [one.id for one in written[:half] if one.kind == "b"]
     assert log.position(["b"]) == max((at + 1 for at, one in enumerate(written) if one.kind == "b"), default=0)
+
+
+def test_records_that_were_told_together_are_read_one_by_one() -> None:
+    found = packed([record(3), record(4)]).records
+    assert [one.payload for one in found] == [b'{"first":3,"value":{"at": 3}}', b'{"first":3,"value":{"at": 4}}']
+    assert [one.id for one in found] == ["3", "4"]
+
+
+def test_a_process_beside_the_one_that_appends_seals(tmp_path: Path) -> None:
+    started = []
+    log = Log(tmp_path, segment=4, full=lambda: started.append(sealer.start(tmp_path, 10**6)))
+    for at in range(10):
+        append(log, record(at))
+        if at == 5:
+            assert started[0].wait(60) == 0
+    assert [process.wait(60) for process in started] == [0, 0]
+    assert sorted(path.suffix for path in tmp_path.glob("0*")) == [".open", ".parquet", ".parquet"]
+    assert log.read()["id"].to_list() == [str(at) for at in range(10)]
 
 
 def test_segments_are_parquet_that_others_read(tmp_path: Path) -> None:
@@ -114,8 +151,8 @@ def test_what_was_known_too_long_ago_is_removed_and_positions_go_on(tmp_path: Pa
 
 def test_a_record_of_the_far_future_removes_nothing(tmp_path: Path) -> None:
     log = Log(tmp_path, segment=1, retention=10 * 365 * 86_400 * 10**6)
-    append(log, Record("now", 0, time.time_ns() // 1000, "k", "{}"))
-    append(log, Record("later", 0, 10**16, "k", "{}"))
+    append(log, Record("now", 0, time.time_ns() // 1000, "k", b"{}"))
+    append(log, Record("later", 0, 10**16, "k", b"{}"))
     assert log.read()["id"].to_list() == ["now", "later"]
 
 
@@ -149,7 +186,7 @@ done = 0
 with log.writing():
     try:
         while True:
-            log.append([Record("x", 0, 0, "k", "p" * 100)])
+            log.append([Record("x", 0, 0, "k", b"p" * 100)])
             done += 1
     except WorkError as error:
         assert "cannot be written" in str(error)
@@ -163,7 +200,7 @@ print(done)
 def _append_many(folder: Path, name: str) -> None:
     log = Log(folder, segment=70)
     for at in range(150):
-        append(log, Record(f"{name}-{at}", 0, 0, "k", "{}"))
+        append(log, Record(f"{name}-{at}", 0, 0, "k", b"{}"))
 
 
 def test_processes_take_turns_while_another_reads(tmp_path: Path) -> None:
@@ -186,7 +223,7 @@ log = Log(Path({str(tmp_path)!r}), segment=300)
 at = 0
 while True:
     with log.writing():
-        print(log.append([Record(str(at + more), 0, 0, "k", "{{}}") for more in range(3)]), flush=True)
+        print(log.append([Record(str(at + more), 0, 0, "k", b"{{}}") for more in range(3)]), flush=True)
     at += 3
 """
     for _ in range(3):
