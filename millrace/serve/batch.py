@@ -13,13 +13,14 @@ from millrace.serve.http import Problem
 _TURNS = 4
 Row = dict[str, Any]
 Prediction = dict[str, Any]
+Answer = tuple[list[Row], list[Prediction]]
 
 
 class Answers(Protocol):
     """What predicts: all of the rows, or `InputError`."""
 
-    def answer(self, rows: list[Row]) -> list[Prediction]:
-        """One prediction a row."""
+    def answer(self, rows: list[Row]) -> tuple[list[Row], list[Prediction]]:
+        """The rows as they were predicted, and one prediction each."""
         ...
 
     def problem(self, rows: list[Row], error: InputError) -> Problem:
@@ -29,7 +30,7 @@ class Answers(Protocol):
 
 class _Ask(Struct):
     rows: list[Row]
-    done: asyncio.Future[list[Prediction]]
+    done: asyncio.Future[Answer]
     until_s: float | None
 
 
@@ -51,10 +52,11 @@ class Batcher:
             retry = [(b"retry-after", b"1")]
             raise Problem(503, "overloaded", "Too many rows are waiting", f"at most {self._most}", retry)
 
-    def ask(self, answers: Answers, rows: list[Row], until_s: float | None = None) -> asyncio.Future[list[Prediction]]:
-        """The predictions of rows, when they are there; until `until_s` of the clock, or `Problem`."""
+    def ask(self, answers: Answers, rows: list[Row], until_s: float | None = None) -> asyncio.Future[Answer]:
+        """Rows as they were predicted and their predictions, when they are there; until `until_s` of the clock, or
+        `Problem`."""
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[list[Prediction]] = loop.create_future()
+        done: asyncio.Future[Answer] = loop.create_future()
         if self._asked:
             self._joined += 1
         else:
@@ -90,7 +92,7 @@ def _answer(answers: Answers, asks: list[_Ask]) -> None:
     rows = asks[0].rows if len(asks) == 1 else [row for ask in asks for row in ask.rows]
     try:
         try:
-            predictions = answers.answer(rows)
+            complete, predictions = answers.answer(rows)
         except InputError as error:
             if len(asks) == 1:
                 raise answers.problem(rows, error) from None
@@ -103,9 +105,10 @@ def _answer(answers: Answers, asks: list[_Ask]) -> None:
         return
     at = 0
     for ask in asks:
+        mine = slice(at, at + len(ask.rows))
         if not ask.done.done():
-            ask.done.set_result(predictions[at : at + len(ask.rows)])
-        at += len(ask.rows)
+            ask.done.set_result((complete[mine], predictions[mine]))
+        at = mine.stop
 
 
 def _fail(ask: _Ask, error: Exception) -> None:

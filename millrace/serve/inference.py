@@ -77,8 +77,8 @@ async def infer(service: Service, request: Request, path: str) -> Reply:
     length = _header_length(request, body)
     asked = decoded(_decode, body[:length])
     rows = rows_of(asked.inputs, body[length:], route.served)
-    ids, predictions = await service.predict(route, rows, request)
-    service.keep(route, ids, rows, predictions)
+    ids, (complete, predictions) = await service.predict(route, rows, request)
+    service.keep(route, ids, complete, predictions)
     return _replied(route, asked, ids, predictions)
 
 

@@ -31,8 +31,8 @@ async def invoke(service: Service, request: Request, path: str) -> Reply:
         raise Problem(
             415, "content_type", "This kind of body is not read", f"{kind[:60]}; application/json or text/csv"
         )
-    ids, predictions = await service.predict(route, rows, request)
-    service.keep(route, ids, rows, predictions)
+    ids, (complete, predictions) = await service.predict(route, rows, request)
+    service.keep(route, ids, complete, predictions)
     return Reply(200, route.headers, encode({"predictions": [_flat(one) for one in predictions]}))
 
 

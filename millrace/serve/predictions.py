@@ -24,9 +24,9 @@ async def predict(service: Service, request: Request, ref: str) -> Reply:
     body = await request.body()
     route = service.shelf.routes.get(ref) or await service.route(ref)
     rows = decoded(_decode, body).rows
-    ids, predictions = await service.predict(route, rows, request)
+    ids, (complete, predictions) = await service.predict(route, rows, request)
     answers = encode([{"prediction_id": id_, **one} for id_, one in zip(ids, predictions, strict=True)])
-    service.keep(route, ids, rows if route.served.reads_store else _array(body, rows), answers)
+    service.keep(route, ids, complete if route.served.reads_store else _array(body, rows), answers)
     return Reply(200, route.headers, b'%b,"predictions":%b}' % (route.opening, answers))
 
 

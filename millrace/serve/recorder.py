@@ -6,7 +6,6 @@ waits for a slow disk no more than `MOST` predictions are kept.
 
 import asyncio
 
-from millrace.errors import WorkError
 from millrace.events import Log, Packed
 from millrace.serve.home import PREDICTIONS, Home
 from millrace.serve.ids import time_of
@@ -69,7 +68,7 @@ class Recorder:
             await asyncio.to_thread(self._append, kept)
             self._meter.counts["millrace_logged",] += rows
             self._refuses = False
-        except WorkError as error:
+        except Exception as error:  # what was answered is answered
             self._meter.counts["millrace_log_lost",] += rows
             if not self._refuses:
                 tell("error", "log_refuses", why=str(error))

@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 from millrace.errors import WorkError
 from millrace.serve.actions import ACTIONS
 from millrace.serve.service import Service
-from millrace.serve.shelf import source_of
+from millrace.serve.shelf import check, source_of
 from millrace.serve.tell import tell
 from millrace.spec import Serve
 
@@ -32,6 +32,7 @@ class Plan(Struct, frozen=True):
 
 def app(plan: Plan) -> Service:
     """The application of one process; raises `MillraceError` where there is nothing to serve."""
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what matters is told by `tell`
     sources = [source_of(model, plan.folder) for model in plan.models]
     return Service(sources, plan.settings, ACTIONS, plan.ledger)
 
@@ -41,8 +42,11 @@ def plan_of(models: list[str], folder: Path, **settings: Any) -> Plan:
 
     Raises `MillraceError` where there is nothing to serve.
     """
-    homes = [source_of(model, folder).home for model in models]
-    stated = Serve() if homes[0] is None else homes[0].system.serve
+    sources = [source_of(model, folder) for model in models]
+    for source in sources:
+        check(source)
+    home = sources[0].home
+    stated = Serve() if home is None else home.system.serve
     said = {name: value for name, value in settings.items() if value is not None}
     return Plan([_absolute(model) for model in models], folder.resolve(), structs.replace(stated, **said))
 
@@ -74,11 +78,13 @@ def serve(models: list[str], folder: Path, **settings: Any) -> None:
         timeout_keep_alive=75,
         backlog=2048,
     )
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     tell("info", "listening", url=f"http://{host}:{port}", models=models, workers=plan.settings.workers)
     try:
         if plan.settings.workers == 1:
-            uvicorn.Server(config).run([listening])
+            server = uvicorn.Server(config)
+            server.run([listening])
+            if not server.started:
+                raise WorkError("the service", "did not start", "", "the line before this one says why")
         else:
             from uvicorn.supervisors import Multiprocess
 

@@ -81,56 +81,54 @@ class Served:
             if not same_reply(reply, example["reply"]):
                 raise BundleError(str(self.bundle.path), f"answers {str(reply)[:100]}", str(example["reply"])[:100])
 
-    def answer(self, rows: list[Row]) -> list[Prediction]:
-        """The predictions of rows; raises `InputError` where one of the rows cannot be used.
+    def answer(self, rows: list[Row]) -> tuple[list[Row], list[Prediction]]:
+        """Rows with what they lacked, and their predictions; raises `InputError` where one of the rows cannot be used.
 
         A prediction says under `imputed` which columns its row did not have and were taken as missing.
         """
-        imputed = self._complete(rows) if self.optional else None
+        complete, imputed = self._completed(rows) if self.optional else (rows, {})
         begin = time.perf_counter()
-        predictions = self.predictor.predict_dicts(rows)
+        predictions = self.predictor.predict_dicts(complete)
         self._model_s.add(time.perf_counter() - begin)
         self._batches.add(len(rows))
-        if imputed:
-            for at, names in imputed.items():
-                predictions[at]["imputed"] = names
-            for name, times in Counter(name for names in imputed.values() for name in names).items():
-                self._meter.counts["millrace_imputed", self.name, name] += times
+        for at, names in imputed.items():
+            predictions[at]["imputed"] = names
+        for name, times in Counter(name for names in imputed.values() for name in names).items():
+            self._meter.counts["millrace_imputed", self.name, name] += times
         self._count(predictions)
-        return predictions
+        return complete, predictions
 
     def problem(self, rows: list[Row], error: InputError) -> Problem:
         """What is wrong with every field of rows, as far as it is worth telling."""
         found = self.predictor.problems(rows, _MOST_PROBLEMS)
         return Problem(422, "invalid_rows", "The rows cannot be predicted", str(error), errors=found)
 
-    def _complete(self, rows: list[Row]) -> dict[int, list[str]]:
-        """Writes into rows what they lack and may lack; which columns of which rows nothing was known of."""
-        windows, optional = self._told, self._imputable
+    def _completed(self, rows: list[Row]) -> tuple[list[Row], dict[int, list[str]]]:
+        """Rows with what they may lack, and of which of them nothing is known of which columns."""
         imputed: dict[int, list[str]] = {}
-        if self._windows is not None:
-            lacking = [row for row in rows if not windows <= row.keys()]
-            if lacking:
-                imputed |= self._read(rows, lacking, windows)
-        if optional:
+        if self._windows is not None and not all(self._told <= row.keys() for row in rows):
+            rows = self._with_windows(rows, imputed)
+        if self._imputable and not all(self._imputable <= row.keys() for row in rows):
+            nothing = dict.fromkeys(self._imputable)
             for at, row in enumerate(rows):
-                if not optional <= row.keys():
-                    names = sorted(optional - row.keys())
-                    imputed[at] = imputed.get(at, []) + names
-                    row.update(dict.fromkeys(names))
-        return imputed
+                if lacks := sorted(self._imputable - row.keys()):
+                    imputed[at] = imputed.get(at, []) + lacks
+            rows = [nothing | row for row in rows]
+        return rows, imputed
 
-    def _read(self, rows: list[Row], lacking: list[Row], windows: frozenset[str]) -> dict[int, list[str]]:
+    def _with_windows(self, rows: list[Row], imputed: dict[int, list[str]]) -> list[Row]:
+        """What a row brings itself stays."""
         assert self._windows is not None
-        asked = {id(row): sorted(windows - row.keys()) for row in lacking}
         begin = time.perf_counter()
-        told = self._windows.fill(lacking)
+        found = self._windows.read(rows)
         self._store_s.add(time.perf_counter() - begin)
-        if told:
-            return {}
+        if found is not None:
+            return [windows | row for windows, row in zip(found, rows, strict=True)]
+        imputed |= {at: lacks for at, row in enumerate(rows) if (lacks := sorted(self._told - row.keys()))}
         self._meter.counts["millrace_store_failures", self.name] += 1
-        self._meter.counts["millrace_default_rows", self.name] += len(lacking)
-        return {at: asked[id(row)] for at, row in enumerate(rows) if id(row) in asked}
+        self._meter.counts["millrace_default_rows", self.name] += len(imputed)
+        nothing = dict.fromkeys(self._told)
+        return [nothing | row for row in rows]
 
     def _count(self, predictions: list[Prediction]) -> None:
         if self._scores is not None:

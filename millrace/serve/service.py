@@ -16,7 +16,7 @@ from msgspec import Struct
 from millrace.errors import InputError, WorkError
 from millrace.events import Online
 from millrace.serve import tokens
-from millrace.serve.batch import Batcher, Prediction, Row
+from millrace.serve.batch import Answer, Batcher, Prediction, Row
 from millrace.serve.http import Headers, Problem, Receive, Reply, Request, Scope, Send, encode, send_reply
 from millrace.serve.ids import Ids
 from millrace.serve.meter import Histogram, Meter
@@ -66,17 +66,17 @@ class Service:
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
-    async def predict(self, route: Route, rows: list[Row], request: Request) -> tuple[list[str], list[Prediction]]:
-        """The ids and the predictions of rows, which are counted; raises `Problem`."""
+    async def predict(self, route: Route, rows: list[Row], request: Request) -> tuple[list[str], Answer]:
+        """The ids of predictions, which are counted, and the rows as they were predicted; raises `Problem`."""
         most = self.settings.max_rows
         if len(rows) > most:
             raise Problem(413, "too_many_rows", "There are too many rows", f"{len(rows)}, at most {most}")
         if not rows:
-            return [], []
-        predictions = await self.batcher.ask(route.served, rows, _deadline(request))
+            return [], ([], [])
+        answer = await self.batcher.ask(route.served, rows, _deadline(request))
         ids = self.ids.take(len(rows), route.served.version)
         self.meter.counts["millrace_predictions", route.served.name, str(route.served.version), route.arm] += len(rows)
-        return ids, predictions
+        return ids, answer
 
     def keep(self, route: Route, ids: list[str], rows: bytes | list[Row], answers: bytes | list[Prediction]) -> None:
         """Keeps predictions for the log; what is JSON already need not be made so again."""
@@ -148,6 +148,7 @@ class Service:
                 try:
                     self.start()
                 except Exception as error:
+                    tell("error", "not_started", error=type(error).__name__, why=str(error)[:500])
                     await send({"type": "lifespan.startup.failed", "message": str(error)})
                     return
                 await send({"type": "lifespan.startup.complete"})

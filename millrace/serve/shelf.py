@@ -7,13 +7,12 @@ its check leaves the old one in service.
 
 import asyncio
 import re
-from collections import OrderedDict
 from pathlib import Path
 
 from msgspec import Struct
 
 from millrace import spec
-from millrace.bundle import ALIASES, Alias, Bundle, BundleName, find_bundle, open_bundle, read_aliases
+from millrace.bundle import ALIASES, Alias, BundleName, find_bundle, open_bundle, read_aliases, read_manifest
 from millrace.errors import InputError, MillraceError
 from millrace.serve.home import Home, home_of
 from millrace.serve.http import Headers, encode
@@ -67,7 +66,21 @@ def source_of(model: str, folder: Path) -> Source:
     if named and not Path(model).is_dir() and home is not None:
         alias: Alias = next(alias for alias in ALIASES if alias == named[2])
         return Source(named[1], None, (alias,), home)
-    return Source(open_bundle(path).manifest.name, path, (), home)
+    return Source(read_manifest(path).name, path, (), home)
+
+
+def check(source: Source) -> None:
+    """Raises `BundleError` where a byte of what is to be served has been changed."""
+    for path in [source.bundle] if source.bundle is not None else _paths(source).values():
+        open_bundle(path)
+
+
+def _paths(source: Source) -> dict[Alias, Path]:
+    """The bundles that the aliases of a source stand for now."""
+    if source.home is None or not source.aliases:
+        return {}
+    held, bundles = read_aliases(source.home.workspace, source.name), source.home.workspace / "bundles"
+    return {alias: bundles / BundleName(source.name, held[alias]).folder for alias in source.aliases if alias in held}
 
 
 class Shelf:
@@ -78,7 +91,8 @@ class Shelf:
         names = [source.name for source in sources]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise InputError("serve", f"two models are called {twice!r}", "models of different names")
-        self._ready: OrderedDict[tuple[str, int], Served] = OrderedDict()
+        self._ready: dict[tuple[str, int], Served] = {}
+        self._pinned: set[tuple[str, int]] = set()
         self._held: dict[tuple[str, Alias], int] = {}
         self._refused: dict[tuple[str, Alias], int] = {}
         self._loading: dict[str, asyncio.Future[Route]] = {}
@@ -103,6 +117,7 @@ class Shelf:
             if source.bundle is not None:
                 served = self._loaded(source, source.bundle)
                 self._ready[served.name, served.version] = served
+                self._pinned.add((served.name, served.version))
             for alias, version in self._wanted(source).items():
                 self._ready[source.name, version] = self._load(source, version)
                 self._held[source.name, alias] = version
@@ -165,8 +180,8 @@ class Shelf:
         tell("info", "swapped", model=source.name, alias=alias, old=old, new=version)
 
     def _publish(self) -> None:
-        """Makes the routes anew, all at once, and lets go of what has long not been asked for."""
-        held = {(name, version) for (name, _), version in self._held.items()}
+        """Makes the routes anew, all at once, and lets go of the first of what no alias stands for."""
+        held = self._pinned | {(name, version) for (name, _), version in self._held.items()}
         spare = [key for key in self._ready if key not in held]
         for key in spare[: max(len(spare) - _MOST_READY, 0)]:
             del self._ready[key]
@@ -207,7 +222,6 @@ class Shelf:
 
     def _loaded(self, source: Source, path: Path) -> Served:
         """Opened, every byte of it checked, and warmed."""
-        bundle: Bundle = open_bundle(path)
-        served = Served(bundle, source.home, self._meter)
+        served = Served(open_bundle(path), source.home, self._meter)
         served.warm()
         return served

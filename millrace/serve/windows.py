@@ -29,32 +29,27 @@ class Windows:
         """Opens the store, so that the first row does not have to."""
         self._ready()
 
-    def fill(self, rows: list[Row]) -> bool:
-        """Writes the windows into rows; whether the store told them. What a row brings itself stays.
+    def read(self, rows: list[Row]) -> list[Row] | None:
+        """The windows of each row; none where the store does not tell them.
 
         Raises `InputError` for a key or a time of a row that is none.
         """
         moments = self._moments(rows)
         reader = self._ready()
-        if reader is not None:
-            try:
-                found = reader.rows(rows, moments)
-                if lacks := sorted(self._names - found[0].keys()):
-                    do = "`millrace materialize` fills it for the windows of the model"
-                    raise InputError("the online store", f"no window {lacks[0]!r} in it", "", do)
-                self._said = False
-                for row, windows in zip(rows, found, strict=True):
-                    for name in self._names:
-                        row.setdefault(name, windows[name])
-                return True
-            except MillraceError as error:
-                if isinstance(error, InputError):  # a row's own fault is told to whoever sent it
-                    reader.names(rows)
-                self._lost(error)
-        for row in rows:
-            for name in self._names:
-                row.setdefault(name, None)
-        return False
+        if reader is None:
+            return None
+        try:
+            found = reader.rows(rows, moments)
+            if lacks := sorted(self._names - found[0].keys()):
+                do = "`millrace materialize` fills it for the windows of the model"
+                raise InputError("the online store", f"no window {lacks[0]!r} in it", "", do)
+        except MillraceError as error:
+            if isinstance(error, InputError):  # a row's own fault is told to whoever sent it
+                reader.names(rows)
+            self._lost(error)
+            return None
+        self._said = False
+        return [{name: windows[name] for name in self._names} for windows in found]
 
     def _ready(self) -> Reader | None:
         if self._reader is None and time.monotonic() >= self._again_s:

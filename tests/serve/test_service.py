@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 import millrace
-from millrace.serve import read_id
+from millrace.serve import add_token, read_id
 from millrace.serve.service import Service
 from tests.conftest import Runs, make_table
 from tests.serve.running import Running, ask, within
@@ -130,6 +131,31 @@ def test_a_column_that_had_holes_may_be_left_out_and_is_told(runs: Runs) -> None
     assert 'millrace_imputed_total{column="x",model="binary"} 1.0' in page
 
 
+def test_what_was_imputed_is_told_also_beside_a_bad_row(runs: Runs) -> None:
+    given = [{name: value for name, value in row.items() if name != "x"} for row in rows(4)]
+    given[2]["z"] = "abc"
+
+    async def all_at_once(service: Service, client: httpx.AsyncClient) -> list[httpx.Response]:
+        return await asyncio.gather(*(client.post("/predict", content=bodied([row])) for row in given))
+
+    answers = within([str(runs("binary", "gbdt").bundle)], all_at_once)
+    assert [answer.status_code for answer in answers] == [200, 200, 422, 200]
+    told = [answer.json()["predictions"][0]["imputed"] for answer in answers if answer.status_code == 200]
+    assert told == [["x"]] * 3
+
+
+def test_a_model_that_was_changed_is_not_served(runs: Runs, tmp_path: Path) -> None:
+    folder = tmp_path / "system"
+    shutil.copytree(folder_of(runs("binary", "gbdt")), folder)
+    model = folder / ".millrace" / "bundles" / "binary-000001" / "model.onnx"
+    model.write_bytes(model.read_bytes()[:-1] + b"!")
+    for named in (folder, model.parent):
+        service = Running(named)
+        assert service.process.wait(60) == 2
+        service.stop()
+        assert "has been changed since it was written" in service.first
+
+
 def test_limits(runs: Runs) -> None:
     models = [str(runs("binary", "gbdt").bundle)]
     assert ask(models, "POST", "/predict", b'{"rows": []}').json()["predictions"] == []
@@ -218,10 +244,6 @@ def test_the_examples_of_the_openapi_document_work(runs: Runs) -> None:
 
 
 def test_tokens(runs: Runs, tmp_path: Path) -> None:
-    import shutil
-
-    from millrace.serve import add_token
-
     folder = tmp_path / "system"
     shutil.copytree(folder_of(runs("binary", "gbdt")), folder)
     predicts, admin = (add_token(folder / ".millrace", name, [name]) for name in ("predict", "admin"))
