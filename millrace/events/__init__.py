@@ -4,7 +4,7 @@ from millrace.events.check import hop_us, keys_of, window_columns
 from millrace.events.fill import fill
 from millrace.events.history import times_of
 from millrace.events.layout import Layout
-from millrace.events.log import Log, Packed, Record
+from millrace.events.log import Frame, Log, Packed, Record
 from millrace.events.merged import NEVER_YET, Merged, merged
 from millrace.events.names import Stand
 from millrace.events.online import Online
@@ -19,6 +19,7 @@ from millrace.events.windows import add_windows
 __all__ = [
     "NEVER_YET",
     "Events",
+    "Frame",
     "Layout",
     "Log",
     "Merged",

@@ -18,13 +18,22 @@ US_PER_S = 1_000_000
 
 class Seen(Struct, frozen=True):
     """What rows see: which events (`cover`) of a history, the column that is aggregated, the events for which the
-    condition of a rate holds, and the times of the rows by place."""
+    condition of a rate holds, and the times of the rows by place. What was found of the cover is `kept`, for other
+    columns of the same events."""
 
     cover: Cover
     history: History
     of: str
     holds: Mask
     times: Times
+    kept: dict[str, Times]
+
+    @property
+    def latest(self) -> Times:
+        """The rank in the history of the last event that each row sees."""
+        if "latest" not in self.kept:
+            self.kept["latest"] = self.cover.largest(self.history.ranks[self.cover.events])
+        return self.kept["latest"]
 
     @property
     def values(self) -> pl.Series:
@@ -58,9 +67,11 @@ def _max(seen: Seen) -> pl.Series:
 
 
 def _last(seen: Seen) -> pl.Series:
-    events, found = seen.cover.events, seen.history
-    order = np.lexsort((found.places[events], found.time[events]))
-    return _picked(seen, order, seen.values)
+    found, latest = seen.history, seen.latest
+    values = found.frame[seen.of]
+    if not len(found.order):
+        return pl.Series([None] * len(latest), dtype=values.dtype)
+    return _present(values.gather(found.order[np.maximum(latest, 0)]), latest != LEAST)
 
 
 def _distinct(seen: Seen) -> pl.Series:

@@ -34,6 +34,7 @@ class Rows:
         codes[codes < 0] = len(self._known)  # behind all keys, where no event is
         order = np.lexsort((times, codes))
         self.times, self.count = times[order], len(times)
+        self._latest = times.max() if len(times) else LEAST
         self.places = np.empty(len(times), np.int64)
         self.places[order] = np.arange(len(times))
         self._starts = np.searchsorted(codes[order], np.arange(len(self._known) + 1))
@@ -48,6 +49,8 @@ class Rows:
         """The place of the first row of each key at the moment or later (the end of the key's rows where there is
         none), by bisection within the key."""
         low, high = self._starts[codes], self._starts[codes + 1]
+        if not len(moments) or moments.min() > self._latest:
+            return high
         found = low.copy()
         live = np.arange(len(codes))
         while len(live):

@@ -1,5 +1,7 @@
 """Events as they became known: each version of each event, from when it counted and until when."""
 
+from functools import cached_property
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -13,7 +15,7 @@ NEVER = np.iinfo(np.int64).max
 """The time that no row has."""
 
 
-class History(Struct, frozen=True):
+class History(Struct, frozen=True, dict=True):
     """The versions of a table of events, in the order of its rows.
 
     `time (M,)` is when the event happened, `available (M,)` when this was told; rows see a version at `known` and
@@ -28,6 +30,20 @@ class History(Struct, frozen=True):
     replaced: Times
     places: npt.NDArray[np.int64]
     alive: npt.NDArray[np.bool_]
+
+    @cached_property
+    def order(self) -> npt.NDArray[np.int64]:
+        """The numbers of the events as they happened."""
+        if (self.places[1:] > self.places[:-1]).all():
+            return np.argsort(self.time, kind="stable")
+        return np.lexsort((self.places, self.time))
+
+    @cached_property
+    def ranks(self) -> npt.NDArray[np.int64]:
+        """Where each event stands in that order."""
+        ranks = np.empty(len(self.order), np.int64)
+        ranks[self.order] = np.arange(len(ranks))
+        return ranks
 
 
 def history(frame: pl.DataFrame, table: EventTable, where: str) -> History:

@@ -9,7 +9,7 @@ import math
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -76,6 +76,29 @@ class Packed(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 _values = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _DECODER = msgspec.msgpack.Decoder(list[Record | Packed])
+_encode_into = msgspec.msgpack.Encoder().encode_into
+_LIST = Layout(">BI")  # how MessagePack begins a list of up to 2**32 values
+_LIST_32 = 0xDD
+
+
+class Frame:
+    """Records that are appended together, encoded as they come: nothing of them is kept but bytes."""
+
+    def __init__(self, records: Iterable[Record | Packed] = ()) -> None:
+        self._body, self._told, self.count = bytearray(_LIST.size), 0, 0
+        for record in records:
+            self.add(record)
+
+    def add(self, record: Record | Packed) -> None:
+        """Takes one more."""
+        _encode_into(record, self._body, -1)
+        self._told += 1
+        self.count += len(record.ids) if isinstance(record, Packed) else 1
+
+    def encode(self) -> list[bytes | bytearray]:
+        """The frame, in pieces."""
+        _LIST.pack_into(self._body, 0, _LIST_32, self._told)
+        return [_FRAME.pack(len(self._body), self.count, zlib.crc32(self._body, self.count)), self._body]
 
 
 class Log:
@@ -119,19 +142,19 @@ class Log:
         """Holds the right to fill a store with the log; others may append meanwhile."""
         return alone(self.folder / "filler.lock")
 
-    def append(self, records: Sequence[Record | Packed]) -> int:
+    def append(self, records: Sequence[Record | Packed] | Frame) -> int:
         """Appends records, all or none, inside `writing`; returns the position behind them.
 
         Raises `WorkError` where the disk refuses: nothing is acknowledged then.
         """
         assert self._path is not None, "append outside of writing"
-        body = msgspec.msgpack.encode(records)
-        size, count = _FRAME.size + len(body), sum(len(one.ids) if isinstance(one, Packed) else 1 for one in records)
+        frame = records if isinstance(records, Frame) else Frame(records)
+        pieces = frame.encode()
+        size = sum(map(len, pieces))
         try:
             handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
-                frame = [_FRAME.pack(len(body), count, zlib.crc32(body, count)), body]
-                if os.writev(handle, frame) < size:
+                if os.writev(handle, pieces) < size:
                     raise OSError(28, "No space left on device")
                 if self._sync:
                     os.fsync(handle)
@@ -143,7 +166,7 @@ class Log:
         except OSError as error:
             raise WorkError(str(self._path), f"cannot be written ({error.strerror})", "a disk with room") from error
         self._size += size
-        self._count += count
+        self._count += frame.count
         end = self.end
         if self._count >= self._segment and self._full is not None:
             self._opened(end)

@@ -6,6 +6,7 @@ The exact meaning of a window is in `README.md` beside this file.
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from msgspec import Struct
 
@@ -54,13 +55,14 @@ def add_windows(
 
 class _Sight(Struct, frozen=True):
     """The events that some row could see, were windows endless: their numbers, the codes of their keys, the place and
-    the time of the first row that does."""
+    the time of the first row that does. Windows over the same events share their `covers`."""
 
     rows: Rows
     events: Integers
     codes: Integers
     first: Integers
     first_time: Integers
+    covers: dict[tuple[object, ...], tuple[Cover, dict[str, Integers]]]
 
 
 def _sight(found: History, rows: Rows, keys: pl.DataFrame) -> _Sight:
@@ -71,7 +73,7 @@ def _sight(found: History, rows: Rows, keys: pl.DataFrame) -> _Sight:
     first = rows.first_at(codes, found.known[some])
     first_time = rows.time_at(first, codes, NEVER)
     seen = first_time < found.replaced[some]
-    return _Sight(rows, some[seen], codes[seen], first[seen], first_time[seen])
+    return _Sight(rows, some[seen], codes[seen], first[seen], first_time[seen], {})
 
 
 def _columns(window: Window, found: History, sight: _Sight, where: str) -> list[pl.Series]:
@@ -81,18 +83,27 @@ def _columns(window: Window, found: History, sight: _Sight, where: str) -> list[
     if window.where is not None:
         holds = condition(window.where, where, frame.schema).mask(frame).to_numpy()
     counts = np.ones(frame.height, bool) if window.aggregate == "rate" else holds
-    if window.aggregate in OF_VALUES:
-        counts = counts & frame[window.of or ""].is_not_null().to_numpy()
+    holes = None
+    if window.aggregate in OF_VALUES and frame[window.of or ""].null_count():
+        holes, counts = window.of, counts & frame[window.of or ""].is_not_null().to_numpy()
     columns = []
     for name, over in zip(window_columns(window), window.over, strict=True):
-        leaves = np.minimum(_exit(found.time[sight.events], over, window), found.replaced[sight.events])
-        # An event that the first row which could see it does see covers that row at least, the others none.
-        seen = (sight.first_time < leaves) & counts[sight.events]
-        last = rows.first_at(sight.codes[seen], leaves[seen])
-        cover = Cover(sight.events[seen], sight.first[seen], last, rows.count)
-        values = AGGREGATES[window.aggregate](Seen(cover, found, window.of or "", holds, rows.times))
+        key = (None if window.aggregate == "rate" else window.where, holes, over, window.hop)
+        if key not in sight.covers:
+            sight.covers[key] = (_cover(found, sight, counts, _exit(found.time[sight.events], over, window)), {})
+        cover, kept = sight.covers[key]
+        values = AGGREGATES[window.aggregate](Seen(cover, found, window.of or "", holds, rows.times, kept))
         columns.append(values.gather(rows.places).alias(name))
     return columns
+
+
+def _cover(found: History, sight: _Sight, counts: npt.NDArray[np.bool_], leaves: Integers) -> Cover:
+    """Which rows see the events that count, each until it leaves the window or is replaced."""
+    leaves = np.minimum(leaves, found.replaced[sight.events])
+    # An event that the first row which could see it does see covers that row at least, the others none.
+    seen = (sight.first_time < leaves) & counts[sight.events]
+    last = sight.rows.first_at(sight.codes[seen], leaves[seen])
+    return Cover(sight.events[seen], sight.first[seen], last, sight.rows.count)
 
 
 def _exit(time: Integers, over: str, window: Window) -> Integers:

@@ -6,7 +6,7 @@ waits for a slow disk no more than `MOST` predictions are kept.
 
 import asyncio
 
-from millrace.events import Log, Packed
+from millrace.events import Frame, Log, Packed
 from millrace.serve.home import PREDICTIONS, Home
 from millrace.serve.ids import time_of
 from millrace.serve.meter import Meter
@@ -21,7 +21,7 @@ class Recorder:
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
-        self._kept: dict[Home, list[Packed]] = {}
+        self._kept: dict[Home, Frame] = {}
         self._rows = 0
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
@@ -39,7 +39,10 @@ class Recorder:
             return
         at = time_of(ids[0])
         lists = {"row": rows, "answer": answers}
-        self._kept.setdefault(home, []).append(Packed(ids, at, at, PREDICTIONS, route.head, lists))
+        frame = self._kept.get(home)
+        if frame is None:
+            frame = self._kept[home] = Frame()
+        frame.add(Packed(ids, at, at, PREDICTIONS, route.head, lists))
         self._rows += len(ids)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
@@ -63,7 +66,7 @@ class Recorder:
         kept, rows, self._kept, self._rows = self._kept, self._rows, {}, 0
         self._writing = asyncio.create_task(self._written(kept, rows))
 
-    async def _written(self, kept: dict[Home, list[Packed]], rows: int) -> None:
+    async def _written(self, kept: dict[Home, Frame], rows: int) -> None:
         try:
             await asyncio.to_thread(self._append, kept)
             self._meter.counts["millrace_logged",] += rows
@@ -76,10 +79,10 @@ class Recorder:
         finally:
             self._writing = None
 
-    def _append(self, kept: dict[Home, list[Packed]]) -> None:
-        for home, some in kept.items():
+    def _append(self, kept: dict[Home, Frame]) -> None:
+        for home, frame in kept.items():
             log = self._logs.get(home)
             if log is None:
                 log = self._logs[home] = home.log()
             with log.writing():
-                log.append(some)
+                log.append(frame)

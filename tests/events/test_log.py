@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from millrace.errors import WorkError
 from millrace.events import sealer
-from millrace.events.log import COLUMNS, Log, Packed, Record
+from millrace.events.log import COLUMNS, Frame, Log, Packed, Record
 
 spawned = multiprocessing.get_context("spawn")
 
@@ -41,9 +41,14 @@ def packed(records: list[Record]) -> Packed:
     return Packed(ids, first.time, first.available, first.kind, b'{"first":%b' % first.id.encode(), {"value": arrays})
 
 
-@given(batches=batches_of, reopen=st.booleans(), packs=st.booleans(), beside=st.booleans())
+@given(batches=batches_of, reopen=st.booleans(), packs=st.booleans(), beside=st.booleans(), frames=st.booleans())
 def test_what_was_appended_is_read_in_its_order(
-    tmp_path_factory: pytest.TempPathFactory, batches: list[list[str]], reopen: bool, packs: bool, beside: bool
+    tmp_path_factory: pytest.TempPathFactory,
+    batches: list[list[str]],
+    reopen: bool,
+    packs: bool,
+    beside: bool,
+    frames: bool,
 ) -> None:
     folder = tmp_path_factory.mktemp("log")
     full = (lambda: None) if beside else None
@@ -58,7 +63,11 @@ def test_what_was_appended_is_read_in_its_order(
             records = told[0].records  # type: ignore[union-attr]
         written += records
         log = Log(folder, segment=10, full=full) if reopen else logs[turn % 2]
-        assert append(log, *told) == len(written)
+        if frames:
+            with log.writing():
+                assert log.append(Frame(told)) == len(written)
+        else:
+            assert append(log, *told) == len(written)
         if beside and turn % 3 == 2:
             Log(folder).seal_full()
     found = log.read()

@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
-HEAVY = {"polars", "numpy", "onnx", "onnxruntime", "sklearn", "lightgbm", "scipy", "uvicorn", "jinja2", "vl_convert"}
+HEAVY = {
+    "polars", "numpy", "onnx", "onnxruntime", "sklearn", "lightgbm", "scipy", "uvicorn", "jinja2", "vl_convert",
+    "mlflow", "pandas", "prometheus_client", "redis",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

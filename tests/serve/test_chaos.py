@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import socket
@@ -239,3 +240,31 @@ def test_connections_that_say_nonsense_leave_the_service_as_it_was(runs: Runs) -
         ]
         assert answers[3].count(b"HTTP/1.1 200") == 3
         assert httpx.post(service.url + "/predict", content=body).status_code == 200
+
+
+def test_more_load_than_can_be_served_makes_no_longer_queue(runs: Runs, tmp_path: Path) -> None:
+    """Sixty connections that never pause, twenty rows each, where forty rows may wait."""
+    folder = tmp_path / "system"
+    shutil.copytree(folder_of(runs("binary", "gbdt")), folder)
+    with (folder / "system.yaml").open("a") as spec:
+        spec.write("\nserve: {max_waiting: 40}\n")
+    given = rows(20)
+    expected = [one["prediction"] for one in millrace.open("binary@1", folder).predict(given)]
+    body = bodied(given)
+
+    async def load(url: str) -> list[httpx.Response]:
+        limits = httpx.Limits(max_connections=60, max_keepalive_connections=60)
+        async with httpx.AsyncClient(limits=limits, timeout=60) as client:
+            return await asyncio.gather(*(client.post(url + "/predict", content=body) for _ in range(600)))
+
+    with Running(folder) as service:
+        answers = asyncio.run(load(service.url))
+        page = httpx.get(service.url + "/metrics").text
+    accepted = [answer for answer in answers if answer.status_code == 200]
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert accepted and len(accepted) + len(refused) == 600
+    assert all(answer.headers["retry-after"] == "1" for answer in refused)
+    for answer in accepted:
+        assert [one["prediction"] for one in answer.json()["predictions"]] == pytest.approx(expected)
+    counts = dict(re.findall(r'millrace_batch_rows_(bucket\{le="64.0"|count\{)[^}]*\} (\S+)', page))
+    assert counts['bucket{le="64.0"'] == counts["count{"]  # no batch of more than may wait and one request besides
