@@ -2,6 +2,7 @@
 the rest is missing then."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -103,18 +104,15 @@ AGGREGATES: dict[str, Callable[[Seen], pl.Series]] = {
 
 
 def _extreme(seen: Seen, sign: int) -> pl.Series:
-    numbers = seen.numbers
-    return _picked(seen, np.argsort(sign * numbers, kind="stable"), pl.Series(numbers))
+    best = seen.cover.largest(_ordered(sign * seen.numbers))
+    return _present(sign * _ordered(best).view(np.float64), best != LEAST)
 
 
-def _picked(seen: Seen, order: Times, values: pl.Series) -> pl.Series:
-    """The value of the event that comes last in an order `(C,)`: by its rank, which is exact whatever it is."""
-    ranks = np.empty(len(order), np.int64)
-    ranks[order] = np.arange(len(order))
-    best = seen.cover.largest(ranks)
-    if not len(order):
-        return pl.Series([None] * len(best), dtype=values.dtype)
-    return _present(values.gather(order[np.maximum(best, 0)]), best != LEAST)
+def _ordered(numbers: npt.NDArray[Any]) -> Times:
+    """Floats as whole numbers that are ordered as they are, and back: the bits of a negative one are turned over, but
+    for its sign."""
+    bits = numbers.view(np.int64)
+    return bits ^ ((bits >> 63) & np.iinfo(np.int64).max)
 
 
 def _ratio(above: npt.NDArray[np.float64], below: Times) -> pl.Series:

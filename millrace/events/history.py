@@ -34,9 +34,13 @@ class History(Struct, frozen=True, dict=True):
     @cached_property
     def order(self) -> npt.NDArray[np.int64]:
         """The numbers of the events as they happened."""
-        if (self.places[1:] > self.places[:-1]).all():
-            return np.argsort(self.time, kind="stable")
-        return np.lexsort((self.places, self.time))
+        keys = pl.DataFrame({"time": self.time, "place": self.places}).with_row_index("event")
+        in_place = bool((self.places[1:] > self.places[:-1]).all())
+        return (
+            keys.sort(["time"] if in_place else ["time", "place"], maintain_order=True)["event"]
+            .cast(pl.Int64)
+            .to_numpy()
+        )
 
     @cached_property
     def ranks(self) -> npt.NDArray[np.int64]:
