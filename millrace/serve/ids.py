@@ -38,10 +38,15 @@ class Ids:
     def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
         self._clock, self._last = clock, 0
         self._process = int.from_bytes(os.urandom(4), "big")
+        self._tails: dict[int, str] = {}
 
     def take(self, count: int, version: int) -> list[str]:
         """The ids of `count` predictions of one version, in their order."""
-        first = max(self._clock() // 1000, self._last + 1)
+        first = self._clock() // 1000
+        if first <= self._last:
+            first = self._last + 1
         self._last = first + count - 1
-        tail = f"{version & 0xFFFFFF:06x}{self._process:08x}"
+        tail = self._tails.get(version)
+        if tail is None:
+            tail = self._tails[version] = f"{version & 0xFFFFFF:06x}{self._process:08x}"
         return [f"{at:014x}{tail}" for at in range(first, first + count)]

@@ -1,0 +1,22 @@
+"""Ids sort by time, also where the clock stands still or goes back, and say which version answered."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millrace.serve import read_id
+from millrace.serve.ids import Ids, time_of
+
+
+@given(
+    moments=st.lists(st.integers(10**18, 2 * 10**18), min_size=1, max_size=30),
+    counts=st.lists(st.integers(1, 5), min_size=30, max_size=30),
+    version=st.integers(1, 2**24 - 1),
+)
+def test_ids_ascend_and_say_what_they_are(moments: list[int], counts: list[int], version: int) -> None:
+    clock = iter(moments)
+    ids = Ids(lambda: next(clock))
+    told = [one for _, count in zip(moments, counts, strict=False) for one in ids.take(count, version)]
+    assert told == sorted(set(told)) and len(told) == sum(counts[: len(moments)])
+    first = read_id(told[0])
+    assert (first.time, first.version) == (moments[0] // 1000, version) and time_of(told[0]) == first.time
+    assert {read_id(one).process for one in told} == {first.process}
