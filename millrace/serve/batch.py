@@ -47,7 +47,8 @@ class Batcher:
         self.waiting = self._peak = self._joined = self._turns = 0
 
     def admit(self) -> None:
-        """Raises `Problem` where no more may wait: before a body is read, which costs more than the refusal."""
+        """Raises `Problem` where no more may wait: before a body is read, which costs more than the refusal, and once
+        more when it is there."""
         if self.waiting >= self._most:
             retry = [(b"retry-after", b"1")]
             raise Problem(503, "overloaded", "Too many rows are waiting", f"at most {self._most}", retry)
@@ -55,6 +56,7 @@ class Batcher:
     def ask(self, answers: Answers, rows: list[Row], until_s: float | None = None) -> asyncio.Future[Answer]:
         """Rows as they were predicted and their predictions, when they are there; until `until_s` of the clock, or
         `Problem`."""
+        self.admit()
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Answer] = loop.create_future()
         if self._asked:

@@ -53,10 +53,10 @@ class Recorder:
     async def close(self) -> None:
         """Appends what is left."""
         while self._kept or self._writing is not None:
-            if self._writing is None:
+            if self._writing is not None:
+                await self._writing
+            else:
                 self._flush()
-            assert self._writing is not None
-            await self._writing
 
     def _flush(self) -> None:
         self._timer = None
@@ -64,11 +64,25 @@ class Recorder:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
             return
         kept, rows, self._kept, self._rows = self._kept, self._rows, {}, 0
-        self._writing = asyncio.create_task(self._written(kept, rows))
+        if any(home.system.log.fsync for home in kept):  # it waits for the disk
+            self._writing = asyncio.create_task(self._beside(kept, rows))
+        else:  # into memory of the system: a thread would be in the way of requests for longer
+            self._append(kept, rows)
 
-    async def _written(self, kept: dict[Home, Frame], rows: int) -> None:
+    async def _beside(self, kept: dict[Home, Frame], rows: int) -> None:
         try:
-            await asyncio.to_thread(self._append, kept)
+            await asyncio.to_thread(self._append, kept, rows)
+        finally:
+            self._writing = None
+
+    def _append(self, kept: dict[Home, Frame], rows: int) -> None:
+        try:
+            for home, frame in kept.items():
+                log = self._logs.get(home)
+                if log is None:
+                    log = self._logs[home] = home.log()
+                with log.writing():
+                    log.append(frame)
             self._meter.counts["millrace_logged",] += rows
             self._refuses = False
         except Exception as error:  # what was answered is answered
@@ -76,13 +90,3 @@ class Recorder:
             if not self._refuses:
                 tell("error", "log_refuses", why=str(error))
             self._refuses = True
-        finally:
-            self._writing = None
-
-    def _append(self, kept: dict[Home, Frame]) -> None:
-        for home, frame in kept.items():
-            log = self._logs.get(home)
-            if log is None:
-                log = self._logs[home] = home.log()
-            with log.writing():
-                log.append(frame)

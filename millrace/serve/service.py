@@ -164,7 +164,7 @@ class Service:
         gc.collect()
         gc.freeze()  # what is here now stays: a full collection would look at all of it, for tens of milliseconds
         gc.set_threshold(50_000, 50, 100)
-        sys.setswitchinterval(_SWITCH_S)  # a thread that writes the log gives way to requests
+        sys.setswitchinterval(_SWITCH_S)  # a thread that waits for a disk, or loads a model, gives way to requests
         self.meter.gauges["millrace_waiting_rows",] = 0
         self._tasks = [asyncio.create_task(self._often(FOLLOW_S, self._follow))]
         self._tasks.append(asyncio.create_task(self._often(LEDGER_S, self._note)))
