@@ -11,17 +11,20 @@ from millrace.errors import WorkError
 from millrace.events.store import Changes
 
 _READERS = 1022
+_MAP_BYTES = 2**36
 
 
 class LmdbStore:
     """A store in a folder.
 
-    The map grows as it fills, also under processes that have it open. Readers that were killed leave their slot behind,
-    which would keep old pages alive; whoever opens the store takes them away. Without `sync` a killed process loses
-    nothing, but a loss of power may damage the file, which is then filled anew from history and log.
+    The map is a reserve of addresses, not of memory or disk, and larger than most stores will ever be. It grows as it
+    fills, also under processes that have it open, but no thread of its own process may be reading then. Readers that
+    were killed leave their slot behind, which would keep old pages alive; whoever opens the store takes them away.
+    Without `sync` a killed process loses nothing, but a loss of power may damage the file, which is then filled anew
+    from history and log.
     """
 
-    def __init__(self, folder: Path, sync: bool = False, map_bytes: int = 2**30) -> None:
+    def __init__(self, folder: Path, sync: bool = False, map_bytes: int = _MAP_BYTES) -> None:
         self._where, self._lock = str(folder), threading.RLock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
