@@ -197,6 +197,9 @@ class Log:
         Raises `WorkError` where the disk refuses.
         """
         with alone(self.folder / "sealer.lock"):
+            for path in self.folder.glob(f"*{_OPEN}"):
+                if path.with_suffix(_SEALED).exists():  # left behind by one that was killed
+                    path.unlink()
             full = [path for path in self._files(0)[:-1] if path.suffix == _OPEN]
             for path in full:
                 records = self._written(path)
@@ -318,7 +321,7 @@ def _frames(path: Path, start: int = 0) -> Iterator[tuple[int, bytes, int]]:
     while at + _FRAME.size <= len(data):
         size, count, checksum = _FRAME.unpack_from(data, at)
         end = at + _FRAME.size + size
-        if end > len(data):
+        if end > len(data) or not any(data[at:end]):  # zeros are what a loss of power leaves
             return
         body = data[at + _FRAME.size : end]
         if zlib.crc32(body, count) != checksum:

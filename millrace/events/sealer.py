@@ -17,7 +17,7 @@ _NICE = 19
 def start(folder: Path, retention: int | None) -> subprocess.Popen[bytes]:
     """Starts the process, which gives way to every other."""
     told = [] if retention is None else [str(retention)]
-    return subprocess.Popen([sys.executable, "-m", "millrace.events.sealer", str(folder), *told])
+    return subprocess.Popen([sys.executable, "-P", "-m", "millrace.events.sealer", str(folder), *told])
 
 
 def main(folder: str, retention: str | None = None) -> None:

@@ -155,9 +155,8 @@ class RowReader:
         try:
             return read(value, column)
         except (ValueError, TypeError, OverflowError):
-            raise InputError(
-                where, f"the value {str(value)[:60]!r} ({type(value).__name__})", _EXPECTED[read]
-            ) from None
+            shown = "" if isinstance(value, list | dict) else f" {str(value)[:60]!r}"
+            raise InputError(where, f"the value{shown} ({type(value).__name__})", _EXPECTED[read]) from None
 
 
 Reader = Callable[[Any, Column], Any]

@@ -4,6 +4,7 @@ Each raw column is an input `[N, 1]` under its own name; `prediction` is an outp
 the ids of the predictions beside it.
 """
 
+import re
 from typing import Any
 
 import msgspec
@@ -44,6 +45,8 @@ _decode = msgspec.json.Decoder(Inference).decode
 
 async def told(service: Service, request: Request, path: str) -> Reply:
     """What `GET` tells: of the server, of its health, of a model."""
+    if path.startswith("models"):
+        service.allow(request, "predict")
     match path.rstrip("/").split("/"):
         case [""]:
             return json_reply({"name": "millrace", "version": __version__, "extensions": ["binary_tensor_data"]})
@@ -76,14 +79,22 @@ async def infer(service: Service, request: Request, path: str) -> Reply:
     route = await _route(service, name, version)
     length = _header_length(request, body)
     asked = decoded(_decode, body[:length])
-    rows = rows_of(asked.inputs, body[length:], route.served)
+    known = [one["name"] for one in outputs_of(route.served)]
+    if odd := [one.name for one in asked.outputs or [] if one.name not in known]:
+        found = f"{odd[0][:60]!r}; expected one of: {', '.join(known)}"
+        raise Problem(400, "invalid_body", "There is no such output", found)
+    rows = rows_of(asked.inputs, body[length:], route.served, service.settings.max_rows)
     ids, (complete, predictions) = await service.predict(route, rows, request)
     service.keep(route, ids, complete, predictions)
     return _replied(route, asked, ids, predictions)
 
 
-def rows_of(inputs: list[Tensor], tail: bytes, served: Served) -> list[Row]:
-    """Rows of raw columns: one input a column; raises `Problem` for inputs of different lengths."""
+def rows_of(inputs: list[Tensor], tail: bytes, served: Served, most: int) -> list[Row]:
+    """Rows of raw columns: one input a column; raises `Problem` for inputs of different lengths or of more rows than
+    `most`."""
+    for one in inputs:
+        if one.shape and one.shape[0] > most:
+            raise Problem(413, "too_many_rows", "There are too many rows", f"{one.shape[0]}, at most {most}")
     widths = {column.name: column.width for column in served.predictor.columns if column.dtype == "vector"}
     columns: dict[str, list[Any]] = {}
     count: int | None = None
@@ -128,7 +139,7 @@ def _header_length(request: Request, body: bytes) -> int:
     said = request.header(_HEADER_LENGTH)
     if said is None:
         return len(body)
-    if not said.isdigit() or int(said) > len(body):
+    if not re.fullmatch("[0-9]{1,12}", said) or int(said) > len(body):
         detail = f"Inference-Header-Content-Length is {said[:40]!r} of {len(body)} bytes"
         raise Problem(400, "bad_header", "The body cannot be divided", detail)
     return int(said)

@@ -7,7 +7,7 @@ they are.
 import asyncio
 import time
 from collections.abc import Mapping
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -25,6 +25,7 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     events: list[dict[str, Any]]
 
 
+_MOST_WAITING = 16
 _decode = msgspec.json.Decoder(Body).decode
 
 
@@ -41,15 +42,21 @@ async def push(service: Service, request: Request, table: str) -> Reply:
     home = _home_of(list(service.shelf.homes().values()), told)
     tables = home.system.data.events
     told = {kind: [_named(event, tables[kind]) for event in some] for kind, some in told.items()}
-    online = service.pushed.get(home.workspace)
-    if online is None:
-        online = service.pushed[home.workspace] = await asyncio.to_thread(home.online)
-    await asyncio.to_thread(partial(_push, online, told))
+    if service.pushing >= _MOST_WAITING:
+        raise Problem(503, "overloaded", "Too many events are waiting", "", [(b"retry-after", b"1")])
+    service.pushing += 1
+    try:
+        await asyncio.get_running_loop().run_in_executor(service.pushes, _push, service.pushed, home, told)
+    finally:
+        service.pushing -= 1
     return json_reply({"taken": len(events)})
 
 
-def _push(online: Online, told: Mapping[str, list[dict[str, Any]]]) -> None:
-    online.push_all(told, time.time_ns() // 1000)
+def _push(pushed: dict[Path, Online], home: Home, told: Mapping[str, list[dict[str, Any]]]) -> None:
+    """In the one thread that pushes."""
+    if home.workspace not in pushed:
+        pushed[home.workspace] = home.online()
+    pushed[home.workspace].push_all(told, time.time_ns() // 1000)
 
 
 def _home_of(homes: list[Home], told: Mapping[str, Any]) -> Home:

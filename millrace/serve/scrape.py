@@ -62,6 +62,7 @@ class Ledger:
 
     def page(self) -> bytes:
         """The page of all processes."""
+        self.write()
         told = [self._meter.encode()]
         if self._folder is not None:
             for path in self._folder.iterdir():

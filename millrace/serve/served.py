@@ -100,7 +100,8 @@ class Served:
 
     def problem(self, rows: list[Row], error: InputError) -> Problem:
         """What is wrong with every field of rows, as far as it is worth telling."""
-        found = self.predictor.problems(rows, _MOST_PROBLEMS)
+        nothing = dict.fromkeys(self.optional)
+        found = self.predictor.problems([nothing | row for row in rows], _MOST_PROBLEMS)
         return Problem(422, "invalid_rows", "The rows cannot be predicted", str(error), errors=found)
 
     def _completed(self, rows: list[Row]) -> tuple[list[Row], dict[int, list[str]]]:

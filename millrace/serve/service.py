@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from millrace.errors import InputError, WorkError
+from millrace.errors import BundleError, InputError, MillraceError, WorkError
 from millrace.events import Online
 from millrace.serve import tokens
 from millrace.serve.batch import Answer, Batcher, Prediction, Row
@@ -51,6 +52,7 @@ class Service:
         self.recorder = Recorder(self.meter)
         self.ledger = Ledger(ledger, self.meter)
         self.pushed: dict[Path, Online] = {}
+        self.pushes, self.pushing = ThreadPoolExecutor(1), 0
         self.ready = False
         self._guard = tokens.Guard([])
         self._actions = {path: {action.method: action for action in some} for path, some in actions.items()}
@@ -65,6 +67,11 @@ class Service:
             await self._answer(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
+
+    def allow(self, request: Request, scope: tokens.Scope) -> None:
+        """Raises `Problem` where tokens are asked for and the request has none of the scope."""
+        if not self._guard.open:
+            self._guard.check(request.header(b"authorization"), scope)
 
     async def predict(self, route: Route, rows: list[Row], request: Request) -> tuple[list[str], Answer]:
         """The ids of predictions, which are counted, and the rows as they were predicted; raises `Problem`."""
@@ -93,6 +100,8 @@ class Service:
             return await self.shelf.route(ref)
         except InputError as error:
             raise Problem(404, "no_such_model", "There is no such model", str(error)) from None
+        except BundleError as error:
+            raise Problem(503, "bundle", "The version cannot be served", str(error)) from None
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         begin = time.perf_counter()
@@ -101,8 +110,10 @@ class Service:
         try:
             action, rest = self._action(request)
             label = action.label
-            if action.scope is not None and not self._guard.open:
-                self._guard.check(request.header(b"authorization"), action.scope)
+            if action.scope is not None:
+                self.allow(request, action.scope)
+            if request.method == "POST":
+                _same_site(request)
             reply = await action.do(self, request, rest)
         except Problem as problem:
             self.meter.counts["millrace_errors", problem.kind] += 1
@@ -177,6 +188,7 @@ class Service:
         self.ready = False
         for task in self._tasks:
             task.cancel()
+        self.pushes.shutdown()
         await self.recorder.close()
         self.ledger.close()
 
@@ -192,8 +204,13 @@ class Service:
                     tell("error", "failed", path=do.__name__, error=type(error).__name__, why=said[:500])
 
     async def _follow(self) -> None:
-        self._read_tokens()
-        await self.shelf.follow()
+        try:
+            self._read_tokens()
+        except MillraceError:
+            self._guard = tokens.Guard([], open=False)  # nobody is let in until they can be read
+            raise
+        finally:
+            await self.shelf.follow()
 
     async def _note(self) -> None:
         self.meter.gauges["millrace_waiting_rows",] = self.batcher.take_peak()
@@ -202,6 +219,14 @@ class Service:
     def _read_tokens(self) -> None:
         homes = self.shelf.homes().values()
         self._guard = tokens.Guard([token for home in homes for token in tokens.read_tokens(home.workspace)])
+
+
+def _same_site(request: Request) -> None:
+    """Raises `Problem` where another site's page asks in a browser: this machine alone being listened to is no shield
+    against that."""
+    origin = request.header(b"origin")
+    if origin is not None and origin.partition("://")[2] != request.header(b"host"):
+        raise Problem(403, "cross_site", "Requests of other sites are not taken", origin[:100])
 
 
 def _deadline(request: Request) -> float | None:

@@ -20,6 +20,7 @@ from millrace.serve.meter import Meter
 from millrace.serve.served import Served
 from millrace.serve.tell import tell
 
+_VERSION = re.compile("[1-9][0-9]{0,8}")
 _MOST_READY = 8
 """Versions beyond those that aliases stand for, which stay ready."""
 
@@ -70,9 +71,12 @@ def source_of(model: str, folder: Path) -> Source:
 
 
 def check(source: Source) -> None:
-    """Raises `BundleError` where a byte of what is to be served has been changed."""
-    for path in [source.bundle] if source.bundle is not None else _paths(source).values():
-        open_bundle(path)
+    """Raises `BundleError` where a byte of what is meant first has been changed."""
+    paths = _paths(source)
+    if source.bundle is not None:
+        open_bundle(source.bundle)
+    elif source.aliases[0] in paths:
+        open_bundle(paths[source.aliases[0]])
 
 
 def _paths(source: Source) -> dict[Alias, Path]:
@@ -119,7 +123,14 @@ class Shelf:
                 self._ready[served.name, served.version] = served
                 self._pinned.add((served.name, served.version))
             for alias, version in self._wanted(source).items():
-                self._ready[source.name, version] = self._load(source, version)
+                try:
+                    if (source.name, version) not in self._ready:
+                        self._ready[source.name, version] = self._load(source, version)
+                except Exception as error:
+                    if alias == source.aliases[0]:
+                        raise
+                    self._refuse(source, alias, version, None, error)
+                    continue
                 self._held[source.name, alias] = version
         self._publish()
 
@@ -139,7 +150,7 @@ class Shelf:
         none."""
         name, _, version = ref.partition("@")
         source = next((source for source in self._sources if source.name == name), None)
-        if source is None or source.bundle is not None or source.home is None or not version.isdigit():
+        if source is None or source.bundle is not None or source.home is None or not _VERSION.fullmatch(version):
             raise InputError(
                 f"/predict/{ref}", "nothing is served under this name", "one of: " + ", ".join(self.routes)
             )
@@ -158,7 +169,10 @@ class Shelf:
 
     async def _move(self, source: Source, alias: Alias, version: int | None) -> None:
         key = (source.name, alias)
-        if version == self._held.get(key) or version == self._refused.get(key):
+        if version == self._held.get(key):
+            self._refused.pop(key, None)
+            return
+        if version is not None and version == self._refused.get(key):
             return
         if version is None:
             self._held.pop(key, None)  # nobody stands for it any more
@@ -168,16 +182,19 @@ class Shelf:
         try:
             if (source.name, version) not in self._ready:
                 self._ready[source.name, version] = await asyncio.to_thread(self._load, source, version)
-        except MillraceError as error:
-            self._refused[key] = version
-            self._meter.counts["millrace_swaps", source.name, "refused"] += 1
-            tell("error", "swap_refused", model=source.name, alias=alias, version=version, kept=old, why=str(error))
+        except Exception as error:  # a bundle may fail in any way
+            self._refuse(source, alias, version, old, error)
             return
         self._refused.pop(key, None)
         self._held[key] = version
         self._publish()
         self._meter.counts["millrace_swaps", source.name, "taken"] += 1
         tell("info", "swapped", model=source.name, alias=alias, old=old, new=version)
+
+    def _refuse(self, source: Source, alias: Alias, version: int, kept: int | None, error: Exception) -> None:
+        self._refused[source.name, alias] = version
+        self._meter.counts["millrace_swaps", source.name, "refused"] += 1
+        tell("error", "swap_refused", model=source.name, alias=alias, version=version, kept=kept, why=str(error))
 
     def _publish(self) -> None:
         """Makes the routes anew, all at once, and lets go of the first of what no alias stands for."""

@@ -61,9 +61,9 @@ def read_tokens(workspace: Path) -> list[Token]:
 class Guard:
     """Lets in whoever has a token of the right scope; `admin` is for everything."""
 
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[Token], open: bool | None = None) -> None:
         self._scopes = {token.sha256: frozenset(token.scopes) for token in tokens}
-        self.open = not tokens
+        self.open = not tokens if open is None else open
 
     def check(self, authorization: str | None, scope: Scope) -> None:
         """Raises `Problem`: 401 for no token or a wrong one, 403 for one of another scope."""

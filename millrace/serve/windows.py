@@ -76,5 +76,6 @@ class Windows:
                 moments.append(now if told is None else moment_of(told))
             except (TypeError, ValueError, OverflowError):
                 where = f"row {at}, column {self._time!r}"
-                raise InputError(where, f"the value {str(told)[:60]!r}", "an ISO 8601 time") from None
+                shown = "" if isinstance(told, list | dict) else f" {str(told)[:60]!r}"
+                raise InputError(where, f"the value{shown} ({type(told).__name__})", "an ISO 8601 time") from None
         return moments

@@ -98,6 +98,26 @@ def test_a_process_beside_the_one_that_appends_seals(tmp_path: Path) -> None:
     assert log.read()["id"].to_list() == [str(at) for at in range(10)]
 
 
+def test_zeros_that_a_loss_of_power_left_are_cut_off(tmp_path: Path) -> None:
+    append(Log(tmp_path), record(0))
+    (path,) = tmp_path.glob("*.open")
+    path.write_bytes(path.read_bytes() + bytes(100))
+    append(Log(tmp_path), record(1))
+    assert Log(tmp_path).read()["id"].to_list() == ["0", "1"]
+
+
+def test_what_a_killed_sealer_left_behind_does_not_come_back(tmp_path: Path) -> None:
+    log = Log(tmp_path, segment=2, full=lambda: None)
+    for at in range(3):
+        append(log, record(at))
+    first = min(tmp_path.glob("*.open"))
+    kept = first.read_bytes()
+    assert Log(tmp_path).seal_full() == 1
+    first.write_bytes(kept)  # it was killed before this one was removed
+    Log(tmp_path).seal_full()
+    assert not first.exists() and Log(tmp_path).read()["id"].to_list() == ["0", "1", "2"]
+
+
 def test_segments_are_parquet_that_others_read(tmp_path: Path) -> None:
     duckdb = pytest.importorskip("duckdb")
     log = Log(tmp_path, segment=4)

@@ -84,6 +84,7 @@ def test_versions_are_swapped_under_load_without_a_failed_or_mixed_answer(versio
         point(versions, 3)  # a byte of it has changed
         service.wait(lambda: 'outcome="refused"} 1.0' in httpx.get(service.url + "/metrics").text)
         assert version_of(service) == 1
+        assert httpx.post(service.url + "/predict/binary@3", content=b'{"rows": []}').status_code == 503
         point(versions, 1)
         service.stop()
     assert "swap_refused" in service.rest and "has been changed" in service.rest

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 import millrace
+from millrace.events import Log
 from millrace.serve import add_token, read_id
 from millrace.serve.service import Service
 from tests.conftest import Runs, make_table
@@ -51,6 +52,16 @@ def test_predictions_have_the_one_shape(runs: Runs, task: str) -> None:
         ("POST", "/predict", b'{"rows": [{}]}', 422, "row 1, column 'z': no such column"),
         ("POST", "/predict/other", b'{"rows": []}', 404, "one of: binary"),
         ("POST", "/predict/binary@7", b'{"rows": []}', 404, "no such version"),
+        ("POST", "/predict/binary@01", b'{"rows": []}', 404, "nothing is served under this name"),
+        ("POST", "/predict/binary@\u00b2", b'{"rows": []}', 404, "nothing is served under this name"),
+        ("POST", "/v2/models/binary/infer", b'{"inputs": [], "outputs": [{"name": "p"}]}', 400, "one of: prediction"),
+        (
+            "POST",
+            "/v2/models/binary/infer",
+            b'{"inputs": [{"name": "x", "shape": [1000000000000, 0], "datatype": "FP32", "data": []}]}',
+            413,
+            "at most 10000",
+        ),
         ("POST", "/predict/binary@shadow", b'{"rows": []}', 404, "nothing is served under this name"),
         ("POST", "/nowhere", b"", 404, "nothing here"),
         ("GET", "/predict", b"", 405, "GET is not allowed"),
@@ -154,6 +165,41 @@ def test_a_model_that_was_changed_is_not_served(runs: Runs, tmp_path: Path) -> N
         assert service.process.wait(60) == 2
         service.stop()
         assert "has been changed since it was written" in service.first
+
+
+def test_every_row_of_the_log_can_be_read_whatever_the_body_looked_like(runs: Runs, tmp_path: Path) -> None:
+    folder = tmp_path / "system"
+    shutil.copytree(folder_of(runs("binary", "gbdt")), folder)
+    row = json.dumps(rows(1)[0])
+    bodies = [
+        f'{{"rows": [{row}], "\\u0072ows": [{row}]}}',
+        f'{{"rows": [], "rows": [{row}]}}',
+        f'\n{{ "rows" :\n[ {row} ] }}\n',
+        json.dumps({"rows": [{**rows(1)[0], "other": '"]}, [rows": \u00e9'}]}),
+    ]
+
+    async def asked(service: Service, client: httpx.AsyncClient) -> list[str]:
+        answers = [await client.post("/predict", content=body.encode()) for body in bodies]
+        return [answer.json()["predictions"][0]["prediction_id"] for answer in answers]
+
+    ids = within([str(folder)], asked)
+    kept = Log(folder / ".millrace" / "log" / "predictions").read().tail(len(ids))  # others have asked before
+    assert kept["id"].to_list() == ids
+    assert all(json.loads(one)["row"]["z"] == rows(1)[0]["z"] for one in kept["payload"])
+
+
+def test_other_sites_are_not_answered(runs: Runs) -> None:
+    models = [str(runs("binary", "gbdt").bundle)]
+    for origin, status in (("http://evil.example", 403), ("null", 403), ("http://test", 200)):
+        assert ask(models, "POST", "/predict", bodied(rows(1)), {"origin": origin}).status_code == status
+
+
+def test_what_may_be_left_out_is_no_problem_of_a_bad_row(runs: Runs) -> None:
+    given = rows(1)
+    del given[0]["x"]
+    given[0]["z"] = "abc"
+    answer = ask([str(runs("binary", "gbdt").bundle)], "POST", "/predict", bodied(given))
+    assert [one["column"] for one in answer.json()["errors"]] == ["z"]
 
 
 def test_limits(runs: Runs) -> None:
