@@ -29,7 +29,7 @@ class RedisStore:
         self._local = threading.local()
         try:
             self._client: Any = redis.Redis.from_url(
-                url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 1)
+                url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
             )
         except ValueError as error:
             raise InputError("store", f"{url} ({error})", "redis://HOST:PORT/NUMBER") from None

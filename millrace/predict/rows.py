@@ -197,18 +197,15 @@ def _text(value: Any, column: Column) -> str:
     return value if isinstance(value, str) else label_text(value)
 
 
-def _time(value: Any, column: Column) -> int:
-    if column.written is not None and isinstance(value, str | int | float):
-        value = _written_time(value, column.written)
-    return moment_of(value)
-
-
-def moment_of(value: Any) -> int:
-    """A time, an ISO 8601 text of one, or a date, in microseconds since 1970 UTC; raises `TypeError` or `ValueError`.
+def moment_of(value: Any, column: Column | None = None) -> int:
+    """A time, a date, or the ISO 8601 text of one, in microseconds since 1970 UTC; also as times were written in the
+    training table, where the `column` is known. Raises `TypeError`, `ValueError` or `OverflowError`.
 
     >>> moment_of("1970-01-01T01:00:00.5+01:00")
     500000
     """
+    if column is not None and column.written is not None and isinstance(value, str | int | float):
+        value = _written_time(value, column.written)
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
     elif not isinstance(value, date):
@@ -229,11 +226,11 @@ def _written_time(value: Any, written: str) -> datetime:
         return datetime.fromisoformat(value)
 
 
-_READERS: dict[str, Reader] = {"numbers": _number, "doubles": _number, "strings": _text, "times": _time}
-_MISSING: dict[Reader, Any] = {_number: float("nan"), _text: "", _time: MISSING_TIME, _vector: None}
+_READERS: dict[str, Reader] = {"numbers": _number, "doubles": _number, "strings": _text, "times": moment_of}
+_MISSING: dict[Reader, Any] = {_number: float("nan"), _text: "", moment_of: MISSING_TIME, _vector: None}
 _EXPECTED: dict[Reader, str] = {
     _number: "a number",
     _text: "text",
-    _time: "an ISO 8601 time",
+    moment_of: "an ISO 8601 time",
     _vector: "a list of numbers, as many as in training",
 }

@@ -19,9 +19,12 @@ class Home:
     def __init__(self, system: System) -> None:
         self.system, self.workspace = system, system.workspace
 
-    def windows(self, names: frozenset[str]) -> Windows:
-        """Reads windows from the online store."""
-        return Windows(names, self.system.data.time, self._reader)
+    def windows(self, columns: list[Column]) -> Windows | None:
+        """Reads the windows among the columns of a model from the online store; none where there are none."""
+        names = frozenset(column.name for column in columns if column.window)
+        time = self.system.data.time
+        times = [column for column in columns if column.name == time]
+        return Windows(names, time, times[0] if times else None, self._reader) if names else None
 
     @property
     def keys(self) -> list[Column]:

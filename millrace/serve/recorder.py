@@ -1,7 +1,7 @@
 """Every prediction, appended to the log beside the requests' path.
 
 A process that is killed loses what it predicted in the last `FLUSH_S` seconds, as long as the disk keeps up; of what
-waits for a slow disk no more than `MOST` predictions are kept.
+waits for a slow disk no more than `MOST_BYTES` are kept.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from millrace.serve.meter import Meter
 from millrace.serve.shelf import Route
 from millrace.serve.tell import tell
 
-FLUSH_S, FLUSH_ROWS, MOST = 0.1, 1024, 20_000
+FLUSH_S, FLUSH_ROWS, MOST_BYTES = 0.1, 1024, 64 << 20
 
 
 class Recorder:
@@ -22,7 +22,7 @@ class Recorder:
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
         self._kept: dict[Home, Frame] = {}
-        self._rows = 0
+        self._rows = self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
         self._logs: dict[Home, Log] = {}
@@ -34,7 +34,7 @@ class Recorder:
         home = route.served.home
         if home is None:
             return
-        if self._rows > MOST:
+        if self._bytes > MOST_BYTES:
             self._meter.counts["millrace_log_lost",] += len(ids)
             return
         at = time_of(ids[0])
@@ -44,6 +44,7 @@ class Recorder:
             frame = self._kept[home] = Frame()
         frame.add(Packed(ids, at, at, PREDICTIONS, route.head, lists))
         self._rows += len(ids)
+        self._bytes += len(rows) + len(answers)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
         elif self._rows - len(ids) < FLUSH_ROWS <= self._rows:
@@ -63,7 +64,7 @@ class Recorder:
         if self._writing is not None:  # what waits goes with the next turn
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
             return
-        kept, rows, self._kept, self._rows = self._kept, self._rows, {}, 0
+        kept, rows, self._kept, self._rows, self._bytes = self._kept, self._rows, {}, 0, 0
         if any(home.system.log.fsync for home in kept):  # it waits for the disk
             self._writing = asyncio.create_task(self._beside(kept, rows))
         else:  # into memory of the system: a thread would be in the way of requests for longer

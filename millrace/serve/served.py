@@ -28,10 +28,10 @@ class Served:
         self.name, self.version = bundle.manifest.name, bundle.manifest.version
         self.predictor = Predictor(bundle.read("model.onnx"), bundle.schema, self.name, self.version)
         columns = self.predictor.columns
-        windows = frozenset(column.name for column in columns if column.window)
-        self._windows = home.windows(windows) if home is not None and windows else None
+        self._windows = home.windows(columns) if home is not None else None
         self.reads_store = self._windows is not None
-        self._told = windows if self._windows is not None else frozenset()
+        windows = [column.name for column in columns if column.window]
+        self._told = frozenset(windows if self.reads_store else [])
         self.optional = self._told | {column.name for column in columns if column.missing > 0}
         self._imputable = self.optional - self._told
         self._batches = meter.histogram("millrace_batch_rows", self.name, edges=ROWS)

@@ -12,6 +12,7 @@ from millrace.errors import InputError, MillraceError
 from millrace.events import Reader
 from millrace.predict import moment_of
 from millrace.serve.tell import tell
+from millrace.tables import Column
 
 RETRY_S = 0.25
 Row = dict[str, Any]
@@ -20,8 +21,14 @@ Row = dict[str, Any]
 class Windows:
     """Reads the windows `names` of rows, as of now or, where a row tells the `time` it is about, as of then."""
 
-    def __init__(self, names: frozenset[str], time_column: str | None, open_reader: Callable[[], Reader]) -> None:
-        self._names, self._time, self._open_reader = names, time_column, open_reader
+    def __init__(
+        self,
+        names: frozenset[str],
+        time_name: str | None,
+        time_column: Column | None,
+        open_reader: Callable[[], Reader],
+    ) -> None:
+        self._names, self._time, self._column, self._open_reader = names, time_name, time_column, open_reader
         self._reader: Reader | None = None
         self._again_s, self._said = 0.0, False
 
@@ -73,7 +80,7 @@ class Windows:
         for at, row in enumerate(rows, 1):
             told = row.get(self._time)
             try:
-                moments.append(now if told is None else moment_of(told))
+                moments.append(now if told is None else moment_of(told, self._column))
             except (TypeError, ValueError, OverflowError):
                 where = f"row {at}, column {self._time!r}"
                 shown = "" if isinstance(told, list | dict) else f" {str(told)[:60]!r}"
