@@ -43,7 +43,9 @@ def run(folder: Path) -> Run:
     return millrace.run(millrace.load(folder))
 
 
-@pytest.mark.parametrize("target", ["label", "kind", "amount"])
+@pytest.mark.parametrize(
+    "target", ["label", *(pytest.param(target, marks=pytest.mark.slow) for target in ("kind", "amount"))]
+)
 def test_the_resolved_spec_of_a_search_gives_the_same_model(tmp_path: Path, target: str) -> None:
     goal = ", decision: {by: f1}" if target == "label" else ""
     first = run(write(tmp_path, make_table(900, 4), target, goal=goal, models=", gbdt: {max_rounds: 60}"))
