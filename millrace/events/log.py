@@ -321,8 +321,10 @@ def _frames(path: Path, start: int = 0) -> Iterator[tuple[int, bytes, int]]:
     while at + _FRAME.size <= len(data):
         size, count, checksum = _FRAME.unpack_from(data, at)
         end = at + _FRAME.size + size
-        if end > len(data) or not any(data[at:end]):  # zeros are what a loss of power leaves
+        if end > len(data) or (not size and not any(data[at:])):  # zeros are what a loss of power leaves
             return
+        if not size:
+            raise WorkError(f"{path} at byte {start + at}", "a damaged record", "the log as it was written")
         body = data[at + _FRAME.size : end]
         if zlib.crc32(body, count) != checksum:
             if end == len(data):

@@ -1,7 +1,7 @@
 """The Prometheus page: what every process of the service has counted.
 
-Processes leave what they counted beside each other (`Ledger`); the one that is asked adds it up. What a process that is
-no more had counted stays counted, so that no counter ever goes back.
+Processes leave what they counted beside each other (`Ledger`), every second; the one that is asked adds it up. What a
+process that is no more has left stays counted; one that was killed takes the counts of its last second with it.
 """
 
 import os

@@ -72,19 +72,28 @@ def source_of(model: str, folder: Path) -> Source:
 
 def check(source: Source) -> None:
     """Raises `BundleError` where a byte of what is meant first has been changed."""
-    paths = _paths(source)
     if source.bundle is not None:
         open_bundle(source.bundle)
-    elif source.aliases[0] in paths:
-        open_bundle(paths[source.aliases[0]])
+    for alias, version in _wanted(source).items():
+        if alias == source.aliases[0]:
+            open_bundle(_path(source, version))
 
 
-def _paths(source: Source) -> dict[Alias, Path]:
-    """The bundles that the aliases of a source stand for now."""
+def _wanted(source: Source) -> dict[Alias, int]:
+    """Where the aliases of a source stand now."""
     if source.home is None or not source.aliases:
         return {}
-    held, bundles = read_aliases(source.home.workspace, source.name), source.home.workspace / "bundles"
-    return {alias: bundles / BundleName(source.name, held[alias]).folder for alias in source.aliases if alias in held}
+    held = read_aliases(source.home.workspace, source.name)
+    return {alias: held[alias] for alias in source.aliases if alias in held}
+
+
+def _path(source: Source, version: int) -> Path:
+    """The bundle of a version; raises `InputError` where there is none."""
+    assert source.home is not None
+    path = source.home.workspace / "bundles" / BundleName(source.name, version).folder
+    if not path.is_dir():
+        raise InputError(f"{source.name}@{version}", "no such version", "one that was made", str(path))
+    return path
 
 
 class Shelf:
@@ -122,7 +131,7 @@ class Shelf:
                 served = self._loaded(source, source.bundle)
                 self._ready[served.name, served.version] = served
                 self._pinned.add((served.name, served.version))
-            for alias, version in self._wanted(source).items():
+            for alias, version in _wanted(source).items():
                 try:
                     if (source.name, version) not in self._ready:
                         self._ready[source.name, version] = self._load(source, version)
@@ -138,7 +147,7 @@ class Shelf:
         """Looks where the aliases stand, and takes what has moved."""
         for source in self._sources:
             try:
-                wanted = self._wanted(source)
+                wanted = _wanted(source)
             except MillraceError as error:
                 tell("error", "aliases_unreadable", model=source.name, why=str(error))
                 continue
@@ -223,19 +232,8 @@ class Shelf:
             routes[""] = routes[self._sources[0].name]
         self._meter.gauges, self.routes = gauges, routes
 
-    def _wanted(self, source: Source) -> dict[Alias, int]:
-        """Where the aliases of a source stand now."""
-        if source.home is None or not source.aliases:
-            return {}
-        held = read_aliases(source.home.workspace, source.name)
-        return {alias: held[alias] for alias in source.aliases if alias in held}
-
     def _load(self, source: Source, version: int) -> Served:
-        assert source.home is not None
-        path = source.home.workspace / "bundles" / BundleName(source.name, version).folder
-        if not path.is_dir():
-            raise InputError(f"{source.name}@{version}", "no such version", "one that was made", str(path))
-        return self._loaded(source, path)
+        return self._loaded(source, _path(source, version))
 
     def _loaded(self, source: Source, path: Path) -> Served:
         """Opened, every byte of it checked, and warmed."""
