@@ -4,7 +4,8 @@
 
 Five aggregates over five windows: with a constant delay, with a column that says when each event was available, and
 with versions of events besides (a tenth are corrected later). The peers join one latest value.
-Each job is the median of five, in memory; growth is that of events and labels together, over the same keys.
+Each job is the median of five, in memory. Growth is that of events, labels and keys together; over the same keys there
+are more labels behind each event, so that the share of events that any label sees grows too.
 """
 
 import json
@@ -20,6 +21,7 @@ from millrace.events import add_windows
 from millrace.spec import EventTable, Window
 
 KEYS, DAYS, DAY_US = 50_000, 90, 86_400_000_000
+LABELS, EVENTS = 100_000, 2_000_000
 START_US = 1_780_000_000_000_000
 WINDOWS = [
     Window(name="count", events="e", key="key", over=["1d"]),
@@ -35,28 +37,28 @@ TABLES = {
 }
 
 
-def tables(times: float) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Labels and events, that many times 100,000 and 2 million."""
+def tables(times: float, keys: int = KEYS) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Labels and events of so many keys, that many times 100,000 and 2 million."""
     chance = np.random.default_rng(11)
 
     def moments(rows: int) -> Any:
         return START_US + chance.integers(0, DAYS * DAY_US, rows)
 
-    count = int(2_000_000 * times)
+    count = int(EVENTS * times)
     at = moments(count)
     ids = np.arange(count)
     ids[: count // 10] = chance.permutation(count - count // 10)[: count // 10] + count // 10
     events = pl.DataFrame(
         {
-            "key": chance.integers(0, KEYS, count),
+            "key": chance.integers(0, keys, count),
             "at": pl.Series(at).cast(pl.Datetime("us")),
             "loaded": pl.Series(at + chance.integers(0, 7_200_000_000, count)).cast(pl.Datetime("us")),
             "id": ids,
             "value": chance.normal(size=count),
         }
     )
-    rows = int(100_000 * times)
-    labels = {"key": chance.integers(0, KEYS, rows), "at": pl.Series(moments(rows)).cast(pl.Datetime("us"))}
+    rows = int(LABELS * times)
+    labels = {"key": chance.integers(0, keys, rows), "at": pl.Series(moments(rows)).cast(pl.Datetime("us"))}
     return pl.DataFrame(labels), events
 
 
@@ -94,11 +96,11 @@ def main() -> None:
     }
     told["polars join_asof, one last value"] = median_s(lambda: polars_join(labels, events))
     told["duckdb asof join, one last value"] = median_s(lambda: duckdb_join(labels, events))
-    for times in (0.25, 1, 4):
-        labels, events = tables(times)
+    for times, keys in ((0.25, KEYS // 4), (1, KEYS), (4, KEYS * 4), (16, KEYS * 16), (4, KEYS)):
+        labels, events = tables(times, keys)
         table = TABLES["an available column"]
         call = lambda: add_windows(labels, WINDOWS, {"e": events}, "at", {"e": table})  # noqa: B023, E731
-        told[f"available, {times:g} times the rows"] = median_s(call, 3)
+        told[f"available, {times:g} times the rows, {keys:,} keys"] = median_s(call, 3)
     print(json.dumps(told, indent=2))
 
 

@@ -2,77 +2,51 @@
 
 Rows are sorted by key and time, so that the rows which see an event (those of its key, from when it is known until it
 leaves the window or is replaced) stand next to each other: an event covers a run of rows. Counting is then a sum of
-steps up and down; sums and extremes go through a segment tree (each event is put on the few nodes that make up its run,
-and every row gathers the nodes above it), so that nothing is ever subtracted and no digit is lost to cancellation.
+steps up and down; for sums and extremes each event is put on the few blocks of rows that make up its run, and blocks
+hand on to their halves what they hold, so that nothing is ever subtracted and no digit is lost to cancellation.
 """
 
-from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from msgspec import Struct
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Tree = TypeVar("Tree", Floats, Integers)
+Held = TypeVar("Held", Floats, Integers)
 LEAST = np.iinfo(np.int64).min
 """What `largest` gives to a row that sees nothing."""
 
 
-class Rows:
-    """Rows by key and time. `keys` are the columns that name a key; a row that misses one of them has none.
+class Rows(Struct, frozen=True):
+    """Rows of some keys by key and time: `times (N,)` are sorted by key and time, and the rows of key `k` stand from
+    `starts[k]` to `starts[k + 1]`, the last left out."""
 
-    `times (N,)` are sorted by key and time; `places (N,)` says where each row, as it was given, stands among them.
-    """
+    times: Integers
+    starts: Integers
 
-    def __init__(self, keys: pl.DataFrame, times: Integers) -> None:
-        named = _numbered(keys)
-        self._known = named.drop_nulls().unique().with_row_index("code")
-        codes = self.codes(keys)
-        codes[codes < 0] = len(self._known)  # behind all keys, where no event is
-        order = np.lexsort((times, codes))
-        self.times, self.count = times[order], len(times)
-        self._latest = times.max() if len(times) else LEAST
-        self.places = np.empty(len(times), np.int64)
-        self.places[order] = np.arange(len(times))
-        self._starts = np.searchsorted(codes[order], np.arange(len(self._known) + 1))
-
-    def codes(self, keys: pl.DataFrame) -> Integers:
-        """The number of each key; -1 for one that no row has."""
-        named = _numbered(keys)
-        found = named.join(self._known, on=named.columns, how="left", maintain_order="left")["code"]
-        return found.cast(pl.Int64).fill_null(-1).to_numpy().copy()
-
-    def first_at(self, codes: Integers, moments: Integers) -> Integers:
+    def first_at(self, codes: Integers, moments: Integers, after: Integers | None = None) -> Integers:
         """The place of the first row of each key at the moment or later (the end of the key's rows where there is
-        none), by bisection within the key."""
-        low, high = self._starts[codes], self._starts[codes + 1]
-        if not len(moments) or moments.min() > self._latest:
-            return high
-        found = low.copy()
-        live = np.arange(len(codes))
-        while len(live):
-            open_ = low < high
-            if not open_.all():
-                found[live[~open_]] = low[~open_]
-                live, low, high, moments = live[open_], low[open_], high[open_], moments[open_]
-                continue
-            middle = (low + high) >> 1
-            before = self.times[middle] < moments
-            low, high = np.where(before, middle + 1, low), np.where(before, high, middle)
+        none), by bisection within the key's rows, or those of them from the place `after`."""
+        end = self.starts[codes + 1]
+        if not len(moments) or moments.min() > self.times.max(initial=LEAST):
+            return end
+        found = self.starts[codes] if after is None else after.copy()
+        open_ = end - found
+        for bit in _bits(open_):
+            some = np.flatnonzero(open_ >= bit)
+            before = self.times[found[some] + (bit - 1)] < moments[some]
+            open_[some[~before]] = bit - 1
+            some = some[before]
+            open_[some] -= bit
+            found[some] += bit
         return found
 
     def time_at(self, places: Integers, codes: Integers, otherwise: int) -> Integers:
         """The time of the row at each place, where that is one of the key's."""
-        inside = places < self._starts[codes + 1]
-        return np.where(inside, self.times[np.minimum(places, max(self.count - 1, 0))], otherwise)
-
-
-def _numbered(keys: pl.DataFrame) -> pl.DataFrame:
-    """Keys are told apart by their place, whatever their columns are called."""
-    return keys.rename({name: f"key_{at}" for at, name in enumerate(keys.columns)})
+        inside = places < self.starts[codes + 1]
+        return np.where(inside, self.times[np.minimum(places, max(len(self.times) - 1, 0))], otherwise)
 
 
 class Cover(Struct, frozen=True):
@@ -96,19 +70,11 @@ class Cover(Struct, frozen=True):
 
     def total(self, values: Floats) -> Floats:
         """The sum of the values `(C,)` of the events that each row sees; 0 where there are none."""
-
-        def add(tree: Floats, nodes: Integers, some: Floats) -> None:
-            tree += np.bincount(nodes, some, len(tree))
-
-        return self._gathered(np.zeros(2 * self.rows), values, add, np.add)
+        return self._joined(np.zeros(self.rows), values, np.add)
 
     def largest(self, values: Integers) -> Integers:
         """The largest of the whole numbers `(C,)` of the events that each row sees; `LEAST` where there are none."""
-
-        def raise_(tree: Integers, nodes: Integers, some: Integers) -> None:
-            np.maximum.at(tree, nodes, some)
-
-        return self._gathered(np.full(2 * self.rows, LEAST), values, raise_, np.maximum)
+        return self._joined(np.full(self.rows, LEAST), values, np.maximum)
 
     def different(self, values: Integers) -> Integers:
         """How many different values `(C,)` the events that each row sees have: runs of one value that overlap are
@@ -123,22 +89,18 @@ class Cover(Struct, frozen=True):
         ends = np.concatenate([begins[1:], [True]])
         return Cover(self.events, first[begins], reach[ends], self.rows).count()
 
-    def _gathered(self, tree: Tree, values: Any, put: Callable[[Tree, Any, Any], None], join: Any) -> Tree:
-        """A bottom-up segment tree with `rows` leaves (of any number, for joining does not depend on order)."""
-        left, right = self.first + self.rows, self.last + self.rows
-        while len(left):
-            odd = (left & 1) == 1
-            put(tree, left[odd], values[odd])
-            left = left + odd
-            odd = (right & 1) == 1
-            right = right - odd
-            put(tree, right[odd], values[odd])
-            left, right = left >> 1, right >> 1
-            live = left < right
-            left, right, values = left[live], right[live], values[live]
-        top = 1
-        while top < self.rows:
-            low, high = top, min(2 * top, self.rows)
-            tree[2 * low : 2 * high] = join(tree[2 * low : 2 * high], np.repeat(tree[low:high], 2))
-            top *= 2
-        return tree[self.rows :]
+    def _joined(self, held: Held, values: Any, join: np.ufunc) -> Held:
+        """What each row sees, joined. A run is put together from blocks whose lengths are the powers of two that add up
+        to its own, the longest first; what a block of `2 * bit` rows holds goes on to the two of `bit` rows in it."""
+        length, at = self.last - self.first, self.first.copy()
+        for bit in _bits(length):
+            held[bit:] = join(held[bit:], held[:-bit])
+            some = np.flatnonzero(length & bit)
+            join.at(held, at[some], values[some])
+            at[some] += bit
+        return held
+
+
+def _bits(lengths: Integers) -> list[int]:
+    """The powers of two in whole numbers up to the largest of these, the highest first."""
+    return [1 << bit for bit in reversed(range(int(lengths.max(initial=0)).bit_length()))]

@@ -31,6 +31,18 @@ class History(Struct, frozen=True, dict=True):
     places: npt.NDArray[np.int64]
     alive: npt.NDArray[np.bool_]
 
+    def some(self, events: npt.NDArray[np.int64], columns: list[str]) -> "History":
+        """That of some of the versions, in their order, with some of the columns."""
+        return History(
+            pl.DataFrame({name: self.frame[name].gather(events) for name in columns}),
+            self.time[events],
+            self.available[events],
+            self.known[events],
+            self.replaced[events],
+            self.places[events],
+            self.alive[events],
+        )
+
     @cached_property
     def order(self) -> npt.NDArray[np.int64]:
         """The numbers of the events as they happened."""

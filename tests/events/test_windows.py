@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import polars as pl
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millrace.errors import InputError
-from millrace.events import add_windows
+from millrace.events import add_windows, parts
 from millrace.spec import EventTable, Window
 from tests.events.brute import Version, aggregate, default_hop, in_window
 
@@ -84,12 +85,14 @@ def same(found: Any, expected: Any, size: float) -> bool:
     versions=versions_of,
     over=st.sampled_from([None, 1, 30, 90, 1500, 30000]),
     hop=st.sampled_from([None, 0, 7, 60]),
+    part=st.sampled_from([1, 7, 1000]),
 )
 def test_every_aggregate_is_what_a_loop_over_versions_finds(
-    rows: Moments, versions: list[Version], over: int | None, hop: int | None
+    rows: Moments, versions: list[Version], over: int | None, hop: int | None, part: int
 ) -> None:
     table = EventTable(source="", time="at", id="id", available="loaded", deleted="gone")
-    found = column([window(name, over, hop) for name in AGGREGATES], rows, versions, table)
+    with mock.patch.object(parts, "PART_EVENTS", part):
+        found = column([window(name, over, hop) for name in AGGREGATES], rows, versions, table)
     size = max((abs(one.value) for one in versions if one.value is not None), default=0.0)
     for place, (user, now) in enumerate(rows):
         seen = in_window(versions, user, now, over, default_hop(over) if hop is None else hop)
