@@ -49,7 +49,7 @@ class View:
 
     def __init__(self, blob: bytes, at: int, count: int, one: Format) -> None:
         self._blob, self._at, self.count, self._one = blob, at, count, one
-        self._pieces: list[int] = []  # where those of each state begin, and where the last ones end
+        self._pieces: Sequence[int] = ()  # where those of each state begin, and where the last ones end
 
     @property
     def starts(self) -> Sequence[int]:
@@ -109,12 +109,12 @@ class View:
 
     def find_pieces(self, at: int, states: int) -> int:
         """Finds the pieces of its states from a place on; returns the place behind them."""
-        self._pieces = [at]
+        pieces, ends = [at], 4 * self.count
         for _ in range(states):
-            if self.count:
-                at += 4 * self.count
-                at += _END.unpack_from(self._blob, at - 4)[0]
-            self._pieces.append(at)
+            if ends:
+                at += ends + _END.unpack_from(self._blob, at + ends - 4)[0]
+            pieces.append(at)
+        self._pieces = pieces
         return at
 
 
@@ -124,19 +124,20 @@ class Form:
     def __init__(self, group: Group) -> None:
         self._head = Format(f"<I{len(group.levels)}I")
         self._size = (self._head.size + 7) // 8 * 8
-        self._tiles = [Format(f"<q{len(level.numbers)}d") for level in group.levels]
-        self._pieces = [len(level.lasts) + len(level.sets) for level in group.levels]
+        tiles = [Format(f"<q{len(level.numbers)}d") for level in group.levels]
+        self._tiles = [(tile, tile.size) for tile in tiles]
+        pieces = [len(level.lasts) + len(level.sets) for level in group.levels]
+        self._pieces = [(at, states) for at, states in enumerate(pieces) if states]
 
     def read(self, blob: bytes) -> tuple[list[View], list[Open]]:
         """The tiles of each level, and the open versions."""
         opened, *counts = self._head.unpack_from(blob)
         at, views = self._size, []
-        for tile, count in zip(self._tiles, counts, strict=True):
+        for (tile, size), count in zip(self._tiles, counts, strict=True):
             views.append(View(blob, at, count, tile))
-            at += tile.size * count
-        for view, states in zip(views, self._pieces, strict=True):
-            if states:
-                at = view.find_pieces(at, states)
+            at += size * count
+        for level, states in self._pieces:
+            at = views[level].find_pieces(at, states)
         return views, _decode_open(blob[len(blob) - opened :]) if opened else []
 
     def write(self, levels: Sequence["Written"], opens: list[Open]) -> bytes:

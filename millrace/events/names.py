@@ -133,20 +133,25 @@ def namer(group: Group, source: Source) -> Callable[[list[Any]], str | None]:
 def row_namer(group: Group) -> Callable[[Mapping[str, Any]], str | None]:
     """What the entity of a row is called; none where a key is missing. The function raises `InputError` for a value
     that is no such key."""
-    asked = [(key, dtype, _PLAIN_KEYS.get(dtype)) for key, dtype in zip(group.keys, group.dtypes, strict=True)]
+    texts = [_row_text(key, dtype) for key, dtype in zip(group.keys, group.dtypes, strict=True)]
+    if len(texts) == 1:
+        return texts[0]
 
-    def text(row: Mapping[str, Any], key: str, dtype: Dtype, plain: type | None) -> str | None:
+    def name(row: Mapping[str, Any]) -> str | None:
+        found = [text(row) for text in texts]
+        return None if None in found else "".join(f"{len(one)}:{one}" for one in found if one is not None)
+
+    return name
+
+
+def _row_text(key: str, dtype: Dtype) -> Callable[[Mapping[str, Any]], str | None]:
+    plain = _PLAIN_KEYS.get(dtype)
+
+    def text(row: Mapping[str, Any]) -> str | None:
         value = row.get(key)
         return str(value) if type(value) is plain else _text(value, dtype, key)
 
-    def name(row: Mapping[str, Any]) -> str | None:
-        texts = [text(row, *one) for one in asked]
-        return None if None in texts else "".join(f"{len(one)}:{one}" for one in texts if one is not None)
-
-    if len(asked) > 1:
-        return name
-    ((key, dtype, plain),) = asked
-    return lambda row: text(row, key, dtype, plain)
+    return text
 
 
 def _text_column(column: pl.Series, dtype: Dtype) -> pl.Series:

@@ -31,6 +31,7 @@ class Reader:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._generation = -1
+        self._stands: tuple[bytes | None, int] = (None, 0)  # what the store said last, and the horizon in it
         self._groups: list[_GroupReader] = []
         self._follow(stand_of(store))
 
@@ -43,26 +44,27 @@ class Reader:
 
     def rows(self, rows: Sequence[Mapping[str, Any]], moments: Sequence[int]) -> list[dict[str, Value]]:
         """The same of several rows, in one round trip too."""
-        names, groups = self.names(rows), self._groups
+        groups = self._groups
         keys: list[bytes] = [STAND]
-        at: list[int] = []
-        for name, group in zip(names, groups * len(rows), strict=True):
-            at.append(0 if name is None else len(keys))
-            if name is not None:
-                keys.append(group.key(name))
+        for row in rows:
+            for group in groups:
+                keys.append(group.key(row))
         blobs = self._store.read(keys)
-        stand = _decoded(blobs[0])
-        if stand.generation != self._generation:
-            self._follow(stand)
-            return self.rows(rows, moments)
-        horizon = stand.horizon
-        blobs[0], places = None, iter(at)  # the entity without a key
-        told = []
+        said, horizon = self._stands
+        if blobs[0] != said:
+            stand = _decoded(blobs[0])
+            if stand.generation != self._generation:
+                self._follow(stand)
+                return self.rows(rows, moments)
+            horizon = stand.horizon
+            self._stands = (blobs[0], horizon)
+        place, told = 1, []
         for moment in moments:
             found: dict[str, Value] = {}
             seen = moment if moment > horizon else horizon
             for group in groups:
-                group.read(blobs[next(places)], seen, found)
+                group.read(blobs[place], seen, found)
+                place += 1
             told.append(found)
         return told
 
@@ -114,8 +116,10 @@ class _GroupReader:
         self._spans = [_Span(at, over, group.levels[at], source, reads) for (at, over), reads in spans.items()]
         self._empty = {read.name: _EMPTY.get(read.aggregate) for read in group.reads}
 
-    def key(self, name: str) -> bytes:
-        return self._prefix + short(name.encode())
+    def key(self, row: Mapping[str, Any]) -> bytes:
+        """Where the entity of a row stands; where nothing does for one that misses a key."""
+        name = self.name(row)
+        return self._prefix if name is None else self._prefix + short(name.encode())
 
     def read(self, blob: bytes | None, moment: int, found: dict[str, Value]) -> None:
         if blob is None:
