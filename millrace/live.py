@@ -1,6 +1,7 @@
 """Features over time outside of a run: what is pushed, the online store, and the windows of given rows."""
 
 import hashlib
+import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -31,11 +32,16 @@ class Filled(Struct, frozen=True):
 def push(kind: str, told: events.Events, folder: str | Path = ".", now: datetime | None = None) -> int:
     """Tells the system of a folder of events of one table of its `data.events`; returns how many.
 
-    Parameters: `told`, an event, a list of them, or a table; `now`, from when they are known (the clock's, where it is
-    left out). When this returns the events are in the log, for training, and in the online store. Raises `InputError`
-    naming the row and the column, and where `materialize` has not filled a store yet; nothing is taken then.
+    Parameters: `told`, an event, a list of them, or a Polars, pandas or Arrow table; `now`, from when they are known
+    (the clock's, where it is left out). When this returns the events are in the log, for training, and in the online
+    store; a store that failed once the log had them is warned of (`RuntimeWarning`), and told by the next push. Raises
+    `InputError` naming the row and the column, and where `materialize` has not filled a store yet; nothing is taken
+    then.
     """
-    return _online(Path(folder).resolve()).push(kind, told, _us(now))
+    pushed = _online(Path(folder).resolve()).push(kind, told, _us(now))
+    if pushed.behind is not None:
+        warnings.warn(f"taken, and told to the store with the next push: {pushed.behind}", RuntimeWarning, 2)
+    return pushed.events
 
 
 def materialize(

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,8 @@ def row(minute: int, user: int = 1) -> pl.DataFrame:
     return pl.DataFrame({"at": [at(minute)], "user": [user], "item": ["a"]})
 
 
-def test_what_is_pushed_is_seen_online_and_in_training(shop: Path) -> None:
+@pytest.mark.parametrize("convert", [lambda table: table, pl.DataFrame.to_pandas, pl.DataFrame.to_arrow])
+def test_what_is_pushed_is_seen_online_and_in_training(shop: Path, convert: Callable[[pl.DataFrame], Any]) -> None:
     system = millrace.load(shop)
     filled = millrace.materialize(system)
     assert filled.events == {"clicks": 3000}
@@ -101,7 +102,7 @@ def test_what_is_pushed_is_seen_online_and_in_training(shop: Path) -> None:
     assert millrace.window_features(system, asked, online=True).select(columns).equals(before)
     assert millrace.push("clicks", event(9001, 20_990), shop, now=at(20_991)) == 1
     many = pl.DataFrame([event(9002 + more, 20_992) for more in range(3)])
-    assert millrace.push("clicks", many, shop, now=at(20_993)) == 3
+    assert millrace.push("clicks", convert(many), shop, now=at(20_993)) == 3
     offline = millrace.window_features(system, asked).select(columns)
     assert millrace.window_features(system, asked, online=True).select(columns).equals(offline)
     assert offline["clicks_1h"][0] == before["clicks_1h"][0] + 4

@@ -7,7 +7,7 @@ from millrace.events.layout import Layout
 from millrace.events.log import Frame, Log, Packed, Record
 from millrace.events.merged import NEVER_YET, Merged, merged
 from millrace.events.names import Stand
-from millrace.events.online import Online
+from millrace.events.online import Online, Pushed
 from millrace.events.opened import log_of, online_of, store_of
 from millrace.events.read import Reader
 from millrace.events.store import Store, open_store
@@ -25,6 +25,7 @@ __all__ = [
     "Merged",
     "Online",
     "Packed",
+    "Pushed",
     "Reader",
     "Record",
     "Stand",

@@ -1,11 +1,11 @@
-"""What is pushed: into the log first, then into the store; acknowledged when both have it."""
+"""What is pushed: into the log first, then into the store; acknowledged when the log has it, for the store follows."""
 
 from collections.abc import Mapping
 
 import polars as pl
-from msgspec import structs
+from msgspec import Struct, structs
 
-from millrace.errors import InputError, nearest
+from millrace.errors import InputError, WorkError, nearest
 from millrace.events.apply import Writer
 from millrace.events.layout import Layout, Source
 from millrace.events.log import Log, Record
@@ -15,6 +15,14 @@ from millrace.events.store import Changes, Store
 from millrace.events.sweep import Sweep
 from millrace.events.told import Events, placed, since_history, told_of, versions_of
 from millrace.events.versions import Versions
+
+
+class Pushed(Struct, frozen=True):
+    """How many events were taken. Where the store failed once the log had them, `behind` says why: they are safe, the
+    next push tells it, and who told them again would tell them twice."""
+
+    events: int
+    behind: WorkError | None = None
 
 
 class Online:
@@ -30,16 +38,17 @@ class Online:
         self._stand = stand_of(store)
         self._follow(self._stand)
 
-    def push(self, events: str, told: Events, now: int) -> int:
-        """Takes events of one table, all or none; returns how many.
+    def push(self, events: str, told: Events, now: int) -> Pushed:
+        """Takes events of one table, all or none.
 
         An event was known from `now` (microseconds since 1970 UTC), or from the end of its `delay` where that is later;
         where the table has an `available` column, from what that says. Raises `InputError` naming the row and the
-        column, `WorkError` where log or store refuse.
+        column, `WorkError` where the log refuses, or a store that cannot be asked where it stands; nothing is taken
+        then.
         """
         return self.push_all({events: told}, now)
 
-    def push_all(self, told: Mapping[str, Events], now: int) -> int:
+    def push_all(self, told: Mapping[str, Events], now: int) -> Pushed:
         """The same of several tables, all or none."""
         read = self._read(told, now)
         with self._log.writing():
@@ -55,8 +64,12 @@ class Online:
                     Record(str(one.place), one.time, one.available, events, text)
                     for one, text in zip(placed_, texts, strict=True)
                 ]
-            self._take(taken, now, self._log.append(records))
-        return len(records)
+            position = self._log.append(records)
+            try:
+                self._take(taken, now, position)
+            except WorkError as error:
+                return Pushed(len(records), error)
+        return Pushed(len(records))
 
     def _read(self, told: Mapping[str, Events], now: int) -> dict[str, tuple[Source, Versions, list[bytes]]]:
         sources = {events: self._source(events) for events in told}

@@ -17,9 +17,10 @@ from millrace.events.history import Times, times_of
 from millrace.events.layout import Source
 from millrace.events.versions import Version, Versions
 from millrace.spec import EventTable, duration_us
-from millrace.tables import POLARS, Column, conform
+from millrace.tables import POLARS, Column, conform, polars_of
 
-Events = Mapping[str, Any] | list[dict[str, Any]] | pl.DataFrame
+Events = Any
+"""An event, a list of them, or a Polars, pandas or Arrow table."""
 
 
 def _frame_of(source: Source, where: str, told: list[dict[str, Any]] | pl.DataFrame) -> pl.DataFrame:
@@ -80,8 +81,13 @@ def told_of(source: Source, events: str, told: Events, now: int) -> tuple[Versio
     the positions 0, 1, …; see `placed`. A row that tells of a deletion needs its id and its time alone. Raises
     `InputError` naming the row and the column.
     """
-    where, rows = f"events {events!r}", [dict(told)] if isinstance(told, Mapping) else told
-    if isinstance(rows, list):
+    where = f"events {events!r}"
+    rows: Any = polars_of(told, where)
+    if rows is None:
+        rows = [dict(told)] if isinstance(told, Mapping) else told
+        if not isinstance(rows, list):
+            kinds = "a dict, a list of dicts, or a Polars, pandas or Arrow table"
+            raise InputError(where, f"events of type {type(told).__name__}", kinds)
         _complete(source, where, rows)
         with suppress(ValueError, TypeError, OverflowError):
             return _plainly(source, rows, now)

@@ -16,7 +16,7 @@ from millrace.features import Session, open_batch, open_session
 from millrace.features.session import CHUNK_ROWS
 from millrace.predict.rows import RowReader
 from millrace.spec import label_text
-from millrace.tables import Column, Schema, conform
+from millrace.tables import Column, Schema, conform, polars_of
 
 _BATCH_ROWS = 5_000
 
@@ -65,7 +65,11 @@ class Predictor:
             from millrace.predict.batch import predict_lazily
 
             return predict_lazily(self, Path(rows))
-        return self.predict_frame(_frame(rows), threads=os.cpu_count() or 1)
+        frame = polars_of(rows, "predict")
+        if frame is None:
+            kinds = "a list of dicts, a Polars, pandas or Arrow table, or a path"
+            raise InputError("predict", f"rows of type {type(rows).__name__}", kinds)
+        return self.predict_frame(frame, threads=os.cpu_count() or 1)
 
     def predict_dicts(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Predictions of dicts, one for each, in their order."""
@@ -148,25 +152,6 @@ class Predictor:
 def _column(output: npt.NDArray[Any]) -> Any:
     """One output `[N, 1]` as a column; text comes as objects."""
     return pl.Series(output[:, 0].tolist(), dtype=pl.String) if output.dtype == object else output[:, 0]
-
-
-def _frame(rows: Any) -> pl.DataFrame:
-    """A table of any library as a Polars one."""
-    if isinstance(rows, pl.DataFrame):
-        return rows
-    if isinstance(rows, pl.LazyFrame):
-        return rows.collect()
-    try:
-        if type(rows).__module__.split(".")[0] == "pandas":
-            table: pl.DataFrame = pl.from_pandas(rows)
-            return table
-        if hasattr(rows, "__arrow_c_stream__") or hasattr(rows, "__arrow_c_array__"):
-            return pl.DataFrame(rows)
-    except ModuleNotFoundError as error:
-        raise InputError("predict", f"a pandas table, but {error.name} is missing", "pip install pyarrow") from None
-    raise InputError(
-        "predict", f"rows of type {type(rows).__name__}", "a list of dicts, a Polars, pandas or Arrow table, or a path"
-    )
 
 
 def open(model: str | Path, folder: str | Path = ".") -> Predictor:

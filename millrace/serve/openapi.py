@@ -148,7 +148,8 @@ def _events(kinds: list[str]) -> dict[str, Any]:
         "required": ["events"],
         "additionalProperties": False,
     }
-    reply = {"type": "object", "properties": {"taken": {"type": "integer"}}, "required": ["taken"]}
+    told = {"taken": {"type": "integer"}, "stored": {"type": "boolean"}}
+    reply = {"type": "object", "properties": told, "required": list(told)}
     return {
         "summary": "Tell what happened: the windows of later rows see it (`kind` names the table; or /events/TABLE)",
         "requestBody": _body(body, None),

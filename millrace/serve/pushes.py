@@ -12,10 +12,11 @@ from typing import Any
 
 import msgspec
 
-from millrace.events import Online
+from millrace.events import Online, Pushed
 from millrace.serve.home import Home
 from millrace.serve.http import Problem, Reply, Request, json_reply
 from millrace.serve.service import Action, Service, decoded
+from millrace.serve.tell import tell
 from millrace.spec import EventTable
 
 
@@ -30,7 +31,7 @@ _decode = msgspec.json.Decoder(Body).decode
 
 
 async def push(service: Service, request: Request, table: str) -> Reply:
-    """Takes events, all of them or none; when it answers they are durable and seen by the next row."""
+    """Takes events, all of them or none; when it answers they are durable, and seen by the next row where `stored`."""
     events = decoded(_decode, await request.body()).events
     most = service.settings.max_rows
     if len(events) > most:
@@ -46,17 +47,20 @@ async def push(service: Service, request: Request, table: str) -> Reply:
         raise Problem(503, "overloaded", "Too many events are waiting", "", [(b"retry-after", b"1")])
     service.pushing += 1
     try:
-        await asyncio.get_running_loop().run_in_executor(service.pushes, _push, service.pushed, home, told)
+        loop = asyncio.get_running_loop()
+        pushed = await loop.run_in_executor(service.pushes, _push, service.pushed, home, told)
     finally:
         service.pushing -= 1
-    return json_reply({"taken": len(events)})
+    if pushed.behind is not None:
+        tell("warning", "store_behind", why=str(pushed.behind), do="the next push tells it what the log has")
+    return json_reply({"taken": pushed.events, "stored": pushed.behind is None})
 
 
-def _push(pushed: dict[Path, Online], home: Home, told: Mapping[str, list[dict[str, Any]]]) -> None:
+def _push(open_: dict[Path, Online], home: Home, told: Mapping[str, list[dict[str, Any]]]) -> Pushed:
     """In the one thread that pushes."""
-    if home.workspace not in pushed:
-        pushed[home.workspace] = home.online()
-    pushed[home.workspace].push_all(told, time.time_ns() // 1000)
+    if home.workspace not in open_:
+        open_[home.workspace] = home.online()
+    return open_[home.workspace].push_all(told, time.time_ns() // 1000)
 
 
 def _home_of(homes: list[Home], told: Mapping[str, Any]) -> Home:

@@ -1,6 +1,7 @@
 """Rows in and out: reading, types, schema, fingerprint, writing. Everything goes through Polars."""
 
 from millrace.tables.database import is_database
+from millrace.tables.foreign import polars_of
 from millrace.tables.lock import alone
 from millrace.tables.remote import is_remote
 from millrace.tables.scan import FORMATS, Scan, scan, unreadable
@@ -30,6 +31,7 @@ __all__ = [
     "is_database",
     "is_remote",
     "load",
+    "polars_of",
     "read_events",
     "read_sources",
     "read_table",

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from millrace.errors import InputError
+from millrace.errors import InputError, WorkError
 from millrace.events.fill import fill
 from millrace.events.layout import Layout, layout_of
 from millrace.events.log import Log
@@ -150,7 +150,7 @@ def test_what_history_told_is_not_counted_again(tmp_path: Path) -> None:
     asked = layout(table, None, None)
     asked = structs.replace(asked, sources={"e": structs.replace(asked.sources["e"], watermark=9 * MINUTE)})
     online, reader = opened(tmp_path, asked, versions, table, 20)
-    assert online.push("e", told([*versions[5:], Version(0, 5, 15, "a", 1.0, "a")]), 20 * MINUTE) == 6
+    assert online.push("e", told([*versions[5:], Version(0, 5, 15, "a", 1.0, "a")]), 20 * MINUTE).events == 6
     assert reader.row({"user": "a"}, 30 * MINUTE)["count_all"] == 11
 
 
@@ -221,6 +221,26 @@ def test_a_generation_that_was_to_be_removed_is_removed_by_the_next(
     assert {key[:5] for key, _ in store.page(b"g", b"", 1000)[0]} == {b"g\0\0\0\3"}
 
 
+@pytest.mark.parametrize("id", [None, "id"])
+def test_what_the_store_refused_once_the_log_had_it_is_told_by_the_next_push(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, id: str | None
+) -> None:
+    table = EventTable(source="", time="at", id=id)
+    online, reader = opened(tmp_path, layout(table, None, None), [], table, 0)
+
+    def full(changes: Any) -> None:
+        raise WorkError("online", "no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(online._store, "write", full)
+        pushed = online.push("e", told([Version(1, 0, 0, "a", 1.0, "a")]), 10 * MINUTE)
+        assert (pushed.events, str(pushed.behind)) == (1, "online: no room")
+    assert reader.row({"user": "a"}, 20 * MINUTE)["count_all"] == 0
+    assert online.push("e", told([Version(2, 1, 1, "a", 2.0, "a")]), 20 * MINUTE).behind is None
+    row = reader.row({"user": "a"}, 20 * MINUTE)
+    assert (row["count_all"], row["sum_all"]) == (2, 3.0)
+
+
 class Killed(BaseException):
     pass
 
@@ -268,6 +288,7 @@ BAD: list[tuple[Any, str]] = [
     ([{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "word": "\ud800"}], "events 'e'"),
     ([{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "value": float("inf")}], "'value': inf; expected a finite number"),
     (events_table([]).drop("user"), "no column 'user'"),
+    (7, "events of type int; expected a dict, a list of dicts, or a Polars, pandas or Arrow table"),
     ([{"id": 1, "at": "2020-01-01", "usr": "a", "value": 1, "word": "a"}], "no 'user'; expected a value or null; did "),
 ]
 
