@@ -75,7 +75,7 @@ async def infer(service: Service, request: Request, path: str) -> Reply:
         case _:
             raise Problem(404, "no_such_path", "There is nothing here", "see /docs")
     service.batcher.admit()
-    body = await request.body()
+    body = request.body
     route = await _route(service, name, version)
     length = _header_length(request, body)
     asked = decoded(_decode, body[:length])

@@ -20,7 +20,7 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 async def invoke(service: Service, request: Request, path: str) -> Reply:
     """Predictions by the first model."""
     service.batcher.admit()
-    body = await request.body()
+    body = request.body
     route = await service.route("")
     kind = (request.header(b"content-type") or "application/json").partition(";")[0].strip().lower()
     if kind == "text/csv":

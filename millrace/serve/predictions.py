@@ -21,7 +21,7 @@ _decode = msgspec.json.Decoder(Body).decode
 async def predict(service: Service, request: Request, ref: str) -> Reply:
     """The predictions of rows by the model that `ref` names; nothing names the first."""
     service.batcher.admit()
-    body = await request.body()
+    body = request.body
     route = service.shelf.routes.get(ref) or await service.route(ref)
     rows = decoded(_decode, body).rows
     ids, (complete, predictions) = await service.predict(route, rows, request)

@@ -32,7 +32,7 @@ _decode = msgspec.json.Decoder(Body).decode
 
 async def push(service: Service, request: Request, table: str) -> Reply:
     """Takes events, all of them or none; when it answers they are durable, and seen by the next row where `stored`."""
-    events = decoded(_decode, await request.body()).events
+    events = decoded(_decode, request.body).events
     most = service.settings.max_rows
     if len(events) > most:
         raise Problem(413, "too_many_rows", "There are too many events", f"{len(events)}, at most {most}")

@@ -15,6 +15,7 @@ from millrace.serve.actions import ACTIONS
 from millrace.serve.service import Service
 from millrace.serve.shelf import check, source_of
 from millrace.serve.tell import tell
+from millrace.serve.wire import Connection
 from millrace.spec import Serve
 
 GRACE_S = 30
@@ -31,10 +32,43 @@ class Plan(Struct, frozen=True):
 
 
 def app(plan: Plan) -> Service:
-    """The application of one process; raises `MillraceError` where there is nothing to serve."""
+    """The service of one process; raises `MillraceError` where there is nothing to serve."""
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what matters is told by `tell`
     sources = [source_of(model, plan.folder) for model in plan.models]
     return Service(sources, plan.settings, ACTIONS, plan.ledger)
+
+
+class _Hosted:
+    """A service as uvicorn runs it: it is told when the service begins and ends (ASGI's lifespan)."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        while True:
+            kind = (await receive())["type"]
+            if kind == "lifespan.startup":
+                try:
+                    self.service.start()
+                except Exception as error:
+                    tell("error", "not_started", error=type(error).__name__, why=str(error)[:500])
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self.service.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+def _hosted(plan: Plan) -> _Hosted:
+    return _Hosted(app(plan))
+
+
+def _connection(config: Any, server_state: Any, **_: Any) -> Connection:
+    shared = config.loaded_app.service.connections
+    shared.open = server_state.connections  # which uvicorn tells to end
+    return Connection(shared)
 
 
 def plan_of(models: list[str], folder: Path, **settings: Any) -> Plan:
@@ -64,18 +98,17 @@ def serve(models: list[str], folder: Path, **settings: Any) -> None:
     ledger = Path(tempfile.mkdtemp(prefix="millrace-serve-")) if plan.settings.workers > 1 else None
     plan = structs.replace(plan, ledger=ledger)
     config = uvicorn.Config(
-        partial(app, plan),
+        partial(_hosted, plan),
         factory=True,
+        interface="asgi3",
         workers=plan.settings.workers,
         lifespan="on",
-        http="httptools",
+        http=_connection,
         ws="none",
         log_config=None,
         access_log=False,
         proxy_headers=False,
-        server_header=False,
         timeout_graceful_shutdown=GRACE_S,
-        timeout_keep_alive=75,
         backlog=2048,
     )
     tell("info", "listening", url=f"http://{host}:{port}", models=models, workers=plan.settings.workers)

@@ -18,13 +18,14 @@ from millrace.errors import BundleError, InputError, MillraceError, WorkError
 from millrace.events import Online
 from millrace.serve import tokens
 from millrace.serve.batch import Answer, Batcher, Prediction, Row
-from millrace.serve.http import Headers, Problem, Receive, Reply, Request, Scope, Send, encode, send_reply
+from millrace.serve.http import Headers, Problem, Reply, Request, encode
 from millrace.serve.ids import Ids
 from millrace.serve.meter import Histogram, Meter
 from millrace.serve.recorder import Recorder
 from millrace.serve.scrape import Ledger
 from millrace.serve.shelf import Route, Shelf, Source
 from millrace.serve.tell import tell
+from millrace.serve.wire import SWEEP_S, Connections
 from millrace.spec import Serve
 
 FOLLOW_S, LEDGER_S, _SWITCH_S = 0.1, 1.0, 0.0005
@@ -41,7 +42,7 @@ class Action(Struct, frozen=True):
 
 
 class Service:
-    """An ASGI application that serves models. `actions` are by path; one whose path ends in `/` takes what is below."""
+    """Serves models. `actions` are by path; one whose path ends in `/` takes what is below."""
 
     def __init__(
         self, sources: list[Source], settings: Serve, actions: Mapping[str, list[Action]], ledger: Path | None = None
@@ -57,16 +58,9 @@ class Service:
         self._guard = tokens.Guard([])
         self._actions = {path: {action.method: action for action in some} for path, some in actions.items()}
         self._below = sorted((path for path in self._actions if path.endswith("/") and path != "/"), reverse=True)
-        self._most_bytes = int(settings.max_body_mb * 2**20)
+        self.connections = Connections(self.answer, int(settings.max_body_mb * 2**20))
         self._tasks: list[asyncio.Task[None]] = []
         self._seconds: dict[str, Histogram] = {}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        if scope["type"] == "http":
-            await self._answer(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._live(receive, send)
 
     def allow(self, request: Request, scope: tokens.Scope) -> None:
         """Raises `Problem` where tokens are asked for and the request has none of the scope."""
@@ -103,9 +97,8 @@ class Service:
         except BundleError as error:
             raise Problem(503, "bundle", "The version cannot be served", str(error)) from None
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begin = time.perf_counter()
-        request = Request(scope, receive, self._most_bytes, begin)
+    async def answer(self, request: Request) -> Reply:
+        """The reply to a request, whatever happens."""
         label = "none"
         try:
             action, rest = self._action(request)
@@ -129,12 +122,12 @@ class Service:
             self.meter.counts["millrace_errors", "internal"] += 1
             tell("error", "failed", path=request.path[:200], error=type(error).__name__, why=str(error)[:500])
             reply = Problem(500, "internal", "The service failed").reply()
-        await send_reply(send, reply)
         self.meter.counts["millrace_requests", label, str(reply.status)] += 1
         seconds = self._seconds.get(label)
         if seconds is None:
             seconds = self._seconds[label] = self.meter.histogram("millrace_request_seconds", label)
-        seconds.add(time.perf_counter() - begin)
+        seconds.add(time.perf_counter() - request.received_s)
+        return reply
 
     def _action(self, request: Request) -> tuple[Action, str]:
         path, rest = request.path, ""
@@ -152,22 +145,6 @@ class Service:
             raise Problem(405, "method", f"{request.method} is not allowed", "use " + ", ".join(methods), allow)
         return action, rest
 
-    async def _live(self, receive: Receive, send: Send) -> None:
-        while True:
-            kind = (await receive())["type"]
-            if kind == "lifespan.startup":
-                try:
-                    self.start()
-                except Exception as error:
-                    tell("error", "not_started", error=type(error).__name__, why=str(error)[:500])
-                    await send({"type": "lifespan.startup.failed", "message": str(error)})
-                    return
-                await send({"type": "lifespan.startup.complete"})
-            else:
-                await self.stop()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
-
     def start(self) -> None:
         """Opens what is served, inside a running loop; raises `MillraceError` where it cannot be."""
         self._read_tokens()
@@ -179,6 +156,7 @@ class Service:
         self.meter.gauges["millrace_waiting_rows",] = 0
         self._tasks = [asyncio.create_task(self._often(FOLLOW_S, self._follow))]
         self._tasks.append(asyncio.create_task(self._often(LEDGER_S, self._note)))
+        self._tasks.append(asyncio.create_task(self._often(SWEEP_S, self._sweep)))
         self.ready = True
         versions = {name: self.shelf.routes[name].served.version for name in self.shelf.names}
         tell("info", "ready", process=os.getpid(), models=versions)
@@ -211,6 +189,9 @@ class Service:
             raise
         finally:
             await self.shelf.follow()
+
+    async def _sweep(self) -> None:
+        self.connections.sweep()
 
     async def _note(self) -> None:
         self.meter.gauges["millrace_waiting_rows",] = self.batcher.take_peak()

@@ -1,4 +1,4 @@
-"""A service in a process of its own, as people start it; and one in this process, for what needs no socket."""
+"""A service in a process of its own, as people start it; and one in this process, which a test may look into."""
 
 import asyncio
 import json
@@ -16,6 +16,7 @@ import httpx
 from millrace.serve import app
 from millrace.serve.run import plan_of
 from millrace.serve.service import Service
+from millrace.serve.wire import Connection
 
 T = TypeVar("T")
 
@@ -68,12 +69,14 @@ def within(models: list[str], do: Callable[[Service, httpx.AsyncClient], Awaitab
         plan = plan_of(models, Path(), **settings)
         service = app(plan)
         service.start()
-        transport = httpx.ASGITransport(app=service)  # type: ignore[arg-type]
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            try:
-                return await do(service, client)
-            finally:
-                await service.stop()
+        loop = asyncio.get_running_loop()
+        async with await loop.create_server(lambda: Connection(service.connections), "127.0.0.1", 0) as server:
+            host, port = server.sockets[0].getsockname()
+            async with httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=60) as client:
+                try:
+                    return await do(service, client)
+                finally:
+                    await service.stop()
 
     return asyncio.run(live())
 
