@@ -13,7 +13,7 @@ from millrace.serve.meter import Meter
 from millrace.serve.shelf import Route
 from millrace.serve.tell import tell
 
-FLUSH_S, FLUSH_ROWS, MOST_BYTES = 0.1, 1024, 64 << 20
+FLUSH_S, FLUSH_ROWS, MOST_BYTES, _TOGETHER = 0.1, 1024, 64 << 20, 16
 
 
 class Recorder:
@@ -21,6 +21,7 @@ class Recorder:
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
+        self._fresh: list[tuple[Route, list[str], bytes, bytes]] = []
         self._kept: dict[Home, Frame] = {}
         self._rows = self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -31,29 +32,37 @@ class Recorder:
     def keep(self, route: Route, ids: list[str], rows: bytes, answers: bytes) -> None:
         """Keeps the predictions of a request: its rows as they went through the graph, and what was answered, as JSON
         arrays."""
-        home = route.served.home
-        if home is None:
-            return
-        if self._bytes > MOST_BYTES:
-            self._meter.counts["millrace_log_lost",] += len(ids)
-            return
-        at = time_of(ids[0])
-        lists = {"row": rows, "answer": answers}
-        frame = self._kept.get(home)
-        if frame is None:
-            frame = self._kept[home] = Frame()
-        frame.add(Packed(ids, at, at, PREDICTIONS, route.head, lists))
-        self._rows += len(ids)
-        self._bytes += len(rows) + len(answers)
+        self._fresh.append((route, ids, rows, answers))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
-        elif self._rows - len(ids) < FLUSH_ROWS <= self._rows:
+        elif len(self._fresh) >= _TOGETHER:
+            self._encode()
+
+    def _encode(self) -> None:
+        """Makes frames of what came since: in a row it takes less than one by one among other work."""
+        fresh, self._fresh = self._fresh, []
+        before = self._rows
+        for route, ids, rows, answers in fresh:
+            home = route.served.home
+            if home is None:
+                continue
+            if self._bytes > MOST_BYTES:
+                self._meter.counts["millrace_log_lost",] += len(ids)
+                continue
+            frame = self._kept.get(home)
+            if frame is None:
+                frame = self._kept[home] = Frame()
+            at = time_of(ids[0])
+            frame.add(Packed(ids, at, at, PREDICTIONS, route.head, {"row": rows, "answer": answers}))
+            self._rows += len(ids)
+            self._bytes += len(rows) + len(answers)
+        if before < FLUSH_ROWS <= self._rows and self._timer is not None:
             self._timer.cancel()
             self._timer = asyncio.get_running_loop().call_later(0, self._flush)  # once this one is answered
 
     async def close(self) -> None:
         """Appends what is left."""
-        while self._kept or self._writing is not None:
+        while self._fresh or self._kept or self._writing is not None:
             if self._writing is not None:
                 await self._writing
             else:
@@ -61,6 +70,7 @@ class Recorder:
 
     def _flush(self) -> None:
         self._timer = None
+        self._encode()
         if self._writing is not None:  # what waits goes with the next turn
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
             return

@@ -222,9 +222,11 @@ def _deadline(request: Request) -> float | None:
     raise Problem(400, "bad_header", f"{DEADLINE.decode()} is no number of milliseconds", told[:60])
 
 
-def decoded(decode: Callable[[bytes], Any], body: bytes) -> Any:
-    """A body as a value; raises `Problem` where it is not JSON of the right shape."""
+def decoded(decode: Callable[[Any], Any], body: bytes | msgspec.Raw, where: str = "$") -> Any:
+    """A body, or what stands at a place `where` in one, as a value; raises `Problem` where it is not JSON of the right
+    shape."""
     try:
         return decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(400, "invalid_body", "The body cannot be read", str(error)) from None
+        told = str(error).replace("`$", f"`{where}")
+        raise Problem(400, "invalid_body", "The body cannot be read", told) from None
