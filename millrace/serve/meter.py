@@ -1,6 +1,6 @@
 """What a process of the service counts: plain numbers, written out only when somebody asks."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -33,6 +33,20 @@ class Histogram(msgspec.Struct):
         """Counts a value."""
         self.counts[bisect_left(self.edges, value)] += 1
         self.sum += value
+
+    def add_all(self, values: list[float]) -> None:
+        """Counts some values."""
+        if len(values) < len(self.edges):
+            for value in values:
+                self.add(value)
+            return
+        ordered, below = sorted(values), 0
+        for at, edge in enumerate(self.edges):
+            up_to = bisect_right(ordered, edge)
+            self.counts[at] += up_to - below
+            below = up_to
+        self.counts[-1] += len(ordered) - below
+        self.sum += sum(ordered)
 
     def add_other(self, other: "Histogram") -> None:
         """Counts what another one of the same edges has counted."""

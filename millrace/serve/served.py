@@ -133,9 +133,7 @@ class Served:
 
     def _count(self, predictions: list[Prediction]) -> None:
         if self._scores is not None:
-            add = self._scores.add
-            for prediction in predictions:
-                add(prediction["prediction"])
+            self._scores.add_all([prediction["prediction"] for prediction in predictions])
         else:
             for label, times in Counter(one["prediction"] for one in predictions).items():
                 self._meter.counts["millrace_labels", *self._labels, str(label)] += times

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 import httptools
 
 from millrace.serve.http import Problem, Reply, Request
+from millrace.serve.tell import tell
 
 MESSAGE_S, IDLE_S, LINGER_S, SWEEP_S = 30.0, 75.0, 2.0, 1.0
 MOST_HEAD, MOST_HELD, MOST_OPEN, _MOST_QUEUED = 64 << 10, 256 << 20, 4096, 16
@@ -203,9 +204,10 @@ class Connection(asyncio.Protocol):
                 if self._paused and len(self._queue) < _MOST_QUEUED // 2:
                     self._paused = False
                     transport.resume_reading()
-        except BaseException:
+        except Exception as error:  # a fault of ours, which leaves nothing that could be said
+            tell("error", "failed", path="a reply", error=type(error).__name__, why=str(error)[:500])
             transport.abort()
-            raise
+            return
         self._task = None
         if not self._reading:
             self._since = _clock()

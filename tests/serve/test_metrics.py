@@ -36,10 +36,12 @@ def test_several_processes_count_as_one() -> None:
 
 
 def test_a_value_on_an_edge_is_below_it() -> None:
-    histogram = Histogram((1.0, 2.0))
-    for value in (1.0, 1.5, 2.0, 2.1):
-        histogram.add(value)
-    assert histogram.counts == [1, 2, 1]
+    values = [1.0, 1.5, 2.1, 2.0]
+    one_by_one, at_once = Histogram((1.0, 2.0)), Histogram((1.0, 2.0))
+    for value in values:
+        one_by_one.add(value)
+    at_once.add_all(values)
+    assert one_by_one.counts == at_once.counts == [1, 2, 1] and one_by_one.sum == at_once.sum
 
 
 def test_promtool_finds_nothing_to_say() -> None:

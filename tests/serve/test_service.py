@@ -191,7 +191,9 @@ def test_every_row_of_the_log_can_be_read_whatever_the_body_looked_like(runs: Ru
 def test_other_sites_are_not_answered(runs: Runs) -> None:
     models = [str(runs("binary", "gbdt").bundle)]
     for origin, status in (("http://evil.example", 403), ("null", 403), ("http://test", 200)):
-        assert ask(models, "POST", "/predict", bodied(rows(1)), {"origin": origin, "host": "test"}).status_code == status
+        assert (
+            ask(models, "POST", "/predict", bodied(rows(1)), {"origin": origin, "host": "test"}).status_code == status
+        )
 
 
 def test_what_may_be_left_out_is_no_problem_of_a_bad_row(runs: Runs) -> None:
