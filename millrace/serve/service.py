@@ -58,7 +58,7 @@ class Service:
         self._guard = tokens.Guard([])
         self._actions = {path: {action.method: action for action in some} for path, some in actions.items()}
         self._below = sorted((path for path in self._actions if path.endswith("/") and path != "/"), reverse=True)
-        self.connections = Connections(self.answer, int(settings.max_body_mb * 2**20))
+        self.connections = Connections(self.answer, self.refuse, int(settings.max_body_mb * 2**20))
         self._tasks: list[asyncio.Task[None]] = []
         self._seconds: dict[str, Histogram] = {}
 
@@ -109,8 +109,7 @@ class Service:
                 _same_site(request)
             reply = await action.do(self, request, rest)
         except Problem as problem:
-            self.meter.counts["millrace_errors", problem.kind] += 1
-            reply = problem.reply()
+            reply = self.refuse(problem)
         except InputError as error:
             self.meter.counts["millrace_errors", "invalid_rows"] += 1
             reply = Problem(422, "invalid_rows", "The rows cannot be used", str(error)).reply()
@@ -128,6 +127,11 @@ class Service:
             seconds = self._seconds[label] = self.meter.histogram("millrace_request_seconds", label)
         seconds.add(time.perf_counter() - request.received_s)
         return reply
+
+    def refuse(self, problem: Problem) -> Reply:
+        """The reply to what is not answered as it asked, which is counted."""
+        self.meter.counts["millrace_errors", problem.kind] += 1
+        return problem.reply()
 
     def _action(self, request: Request) -> tuple[Action, str]:
         path, rest = request.path, ""

@@ -26,14 +26,17 @@ _Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class Connections:
-    """Those of a process, and what they share: who answers, how large a body may be, and what is under way.
+    """Those of a process, and what they share: who answers, and who tells why something is no request; how large a body
+    may be; and what is under way.
 
     `open` are the connections, `held` the bytes of bodies that arrive or wait for their turn. A request has `MESSAGE_S`
     seconds to arrive, and a connection is silent for no longer than `IDLE_S`.
     """
 
-    def __init__(self, answer: Callable[[Request], Awaitable[Reply]], most_body: int) -> None:
-        self.answer, self.most_body = answer, most_body
+    def __init__(
+        self, answer: Callable[[Request], Awaitable[Reply]], refuse: Callable[[Problem], Reply], most_body: int
+    ) -> None:
+        self.answer, self.refuse, self.most_body = answer, refuse, most_body
         self.open: set[Connection] = set()
         self.held = 0
         self.date = formatdate(usegmt=True).encode()
@@ -56,12 +59,13 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)  # until it is made
         self._queue: deque[tuple[Request | Reply, bool]] = deque()  # and whether the connection goes on after it
         self._task: asyncio.Task[None] | None = None
-        self._since = _clock()  # when the message began, or the silence
+        self._since = _clock()  # when the message began, or the silence, or that nobody reads
         self._reading = self._deaf = self._ends = self._paused = False
         self._writable: asyncio.Event | None = None
         self._head = self._size = 0
         self._url = b""
-        self._headers: dict[bytes, bytes] = {}
+        self._heard: dict[bytes, bytes] = {}  # headers, and after the body trailers, of which nobody asks
+        self._headers = self._heard
         self._parts: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -90,7 +94,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._deaf = True  # what comes now is another protocol, which nobody speaks here
+            self._deaf = self._ends = True  # what comes now is another protocol, which nobody speaks here
         except httptools.HttpParserError as error:
             if not self._deaf:
                 self._refuse(Problem(400, "invalid_http", "This is no HTTP request", str(error)[:100]))
@@ -99,7 +103,7 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """See `asyncio.Protocol`: the client reads more slowly than it is answered."""
-        self._writable = asyncio.Event()
+        self._writable, self._since = asyncio.Event(), _clock()
 
     def resume_writing(self) -> None:
         """See `asyncio.Protocol`."""
@@ -110,7 +114,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """See `httptools`."""
         self._reading, self._since = True, _clock()
-        self._url, self._headers, self._parts, self._size = b"", {}, [], 0
+        self._url, self._heard, self._parts, self._size = b"", {}, [], 0
 
     def on_url(self, url: bytes) -> None:
         """See `httptools`."""
@@ -118,10 +122,11 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """See `httptools`."""
-        self._headers.setdefault(name.lower(), value)
+        self._heard.setdefault(name.lower(), value)
 
     def on_headers_complete(self) -> None:
         """See `httptools`."""
+        self._headers, self._heard = self._heard, {}
         length = self._headers.get(b"content-length")
         if length is not None and int(length) > self._shared.most_body:
             self._refuse(self._too_large())
@@ -149,18 +154,23 @@ class Connection(asyncio.Protocol):
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._size, self._parts = 0, []
         method = self._parser.get_method().decode("latin-1")
-        request = Request(method, path_of(self._url), self._headers, body, self._since)
+        path = (_path_of if len(self._url) <= _SHORT else path_of)(self._url)
+        request = Request(method, path, self._headers, body, self._since)
         goes_on = self._parser.should_keep_alive() and self._parser.get_http_version() == "1.1"
         self._deaf = not goes_on
         self._put(request, goes_on)
 
     def expire(self, now: float) -> None:
-        """Ends the connection where nobody has said anything for too long, or has not come to an end."""
-        if self._task is not None or self._deaf:
+        """Ends the connection where nobody has said anything for too long, comes to no end, or does not read."""
+        late = now - self._since
+        if self._writable is not None:
+            if late > MESSAGE_S:
+                self._transport.abort()
+        elif self._task is not None or self._deaf:
             return
-        if self._reading and now - self._since > MESSAGE_S:
+        elif self._reading and late > MESSAGE_S:
             self._refuse(Problem(408, "too_slow", "The request did not arrive", f"within {MESSAGE_S:g} s"))
-        elif not self._reading and now - self._since > IDLE_S:
+        elif not self._reading and late > IDLE_S:
             self._transport.close()
 
     def shutdown(self) -> None:
@@ -181,7 +191,7 @@ class Connection(asyncio.Protocol):
         """Answers what cannot be read, and reads no more."""
         self._deaf, self._reading = True, False
         self._forget_body()
-        self._put(problem.reply(), False)
+        self._put(self._shared.refuse(problem), False)
 
     async def _answer(self) -> None:
         """Answers what waits, one after the other."""
@@ -240,7 +250,6 @@ def _overloaded(title: str) -> Problem:
     return Problem(503, "overloaded", title, "", [(b"retry-after", b"1")])
 
 
-@lru_cache(1024)
 def path_of(url: bytes) -> str:
     """The path of what stands behind the method; empty where it has none.
 
@@ -252,6 +261,10 @@ def path_of(url: bytes) -> str:
     except httptools.HttpParserError:
         return ""
     return unquote(path.decode("latin-1"))
+
+
+_SHORT = 200
+_path_of = lru_cache(1024)(path_of)
 
 
 @lru_cache(1024)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.serve import wire
-from millrace.serve.http import Reply, Request
+from millrace.serve.http import Problem, Reply, Request
 from millrace.serve.wire import Connection, Connections
 
 MOST = 1000
@@ -85,7 +85,7 @@ def spoken(
     """What a connection wrote that was sent these pieces."""
 
     async def live() -> tuple[Transport, Connections]:
-        shared, transport = Connections(more.get("answer", told), MOST), Transport()
+        shared, transport = Connections(more.get("answer", told), Problem.reply, MOST), Transport()
         connection = Connection(shared)
         connection.connection_made(transport)
         for piece in pieces:
@@ -183,7 +183,13 @@ def test_another_protocol_is_not_begun() -> None:
     transport, _ = spoken(
         [b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x05hello"]
     )
-    assert heard(transport.written, ["GET"]) == [(200, b"GET / None ")]
+    assert heard(transport.written, ["GET"]) == [(200, b"GET / None ")] and transport.ended
+
+
+def test_trailers_are_no_headers() -> None:
+    said = HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-A: 2\r\n\r\n"
+    transport, _ = spoken([said, said])
+    assert heard(transport.written, ["POST"] * 2) == [(200, b"POST / None x")] * 2
 
 
 def test_silence_and_slowness_have_an_end() -> None:
@@ -238,7 +244,20 @@ def test_a_client_that_does_not_read_is_not_written_to() -> None:
 
     transport, shared = spoken(pieces, stops)
     assert len(heard(transport.written, ["POST"])) == 1  # the one that was under way
-    assert shared.held == 0
+    assert shared.held == 0 and not transport.closed
+
+    async def later(request: Request) -> Reply:
+        connections[0].expire(time.perf_counter() + wire.MESSAGE_S + 1)
+        return await told(request)
+
+    connections: list[Connection] = []
+
+    def stalls(connection: Connection, transport: Transport) -> None:
+        connections.append(connection)
+        connection.pause_writing()
+
+    transport, _ = spoken(pieces, stalls, answer=later)
+    assert transport.closed and not transport.written
 
 
 def test_a_process_holds_so_many_bodies_and_connections(monkeypatch: pytest.MonkeyPatch) -> None:
