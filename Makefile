@@ -48,6 +48,7 @@ bench: $(READY)  ## every benchmark beside its peers; results go to benchmarks/R
 	$(BIN)/python benchmarks/online_store.py
 	$(BIN)/python benchmarks/beside_feast.py
 	$(BIN)/python benchmarks/serving.py
+	$(BIN)/python benchmarks/overload.py
 	$(BIN)/python benchmarks/quality.py
 
 clean:  ## remove what was built, the environment included
