@@ -3,7 +3,7 @@
     python benchmarks/online_store.py
 
 Reads: five windows of one key, as one stored value each (`all`) and as up to 200 tiles each (`7d`, an event an hour).
-The bare round trip is one GET of the same bytes by the same client. Ingestion: events of 10,000 keys into five windows,
+The bare round trip is one GET of the same bytes, on a connection as ours and by redis-py's client. Ingestion: events of 10,000 keys into five windows,
 one by one and a thousand at a time; filling: the same from a table. Microseconds of single calls; one thread.
 """
 
@@ -25,6 +25,7 @@ from millrace.events.layout import Layout, layout_of
 from millrace.events.log import Log
 from millrace.events.online import Online
 from millrace.events.read import Reader
+from millrace.events.redis_store import RedisStore
 from millrace.events.store import open_store
 from millrace.spec import EventTable, Window
 from millrace.tables import columns_of
@@ -86,6 +87,10 @@ def reads(url: str | None, over: str) -> dict[str, Any]:
         page, _ = store.page(b"g", b"", 1000)
         blobs = [key for key, _ in page if key[5:6] == b"e"]
         told["one bare GET"] = timed(lambda at: store.read([blobs[at % len(blobs)]]), 20_000)["p50"]
+        if isinstance(store, RedisStore):
+            told["redis-py's own GET"] = timed(
+                lambda at: store._client.get(store._prefix + blobs[at % len(blobs)]), 20_000
+            )["p50"]
         told["bytes a key"] = int(np.mean([len(value) for key, value in page if key[5:6] == b"e"]))
         store.clear(b"")
         store.close()
