@@ -11,9 +11,10 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from itertools import pairwise
+from itertools import pairwise, repeat
 from pathlib import Path
 from struct import Struct as Layout
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -46,32 +47,30 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag=0):
 
 
 class Packed(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """Records of one moment that are told together, and taken apart only when they are read: that costs whoever appends
-    next to nothing.
+    """Records of one kind that are told together, and taken apart only when they are read: that costs whoever appends
+    next to nothing. `times` are when each happened, and from when it was known.
 
     The payload of each is the JSON object that `head` begins, without its last brace, and of every array in `lists`
     (JSON) the value that stands at its place.
 
-    >>> packed = Packed(["a", "b"], 0, 0, "k", b'{"model":"ads"', {"row": b'[{"x":1},{"x":2}]'})
-    >>> packed.records[1].payload
+    >>> packed = Packed(["a", "b"], [0, 7], "k", b'{"model":"ads"', {"row": b'[{"x":1},{"x":2}]'})
+    >>> packed.payloads[1]
     b'{"model":"ads","row":{"x":2}}'
     """
 
     ids: list[str]
-    time: int
-    available: int
+    times: list[int]
     kind: str
     head: bytes
     lists: dict[str, bytes]
 
     @property
-    def records(self) -> list[Record]:
-        """One by one."""
-        columns = [[b',"%b":%b' % (name.encode(), one) for one in _values(array)] for name, array in self.lists.items()]
-        return [
-            Record(id, self.time, self.available, self.kind, b"".join((self.head, *values, b"}")))
-            for id, *values in zip(self.ids, *columns, strict=True)
-        ]
+    def payloads(self) -> list[bytes]:
+        """Those of the records, one by one."""
+        pieces: list[Any] = [repeat(self.head)]
+        for name, array in self.lists.items():
+            pieces += [repeat(b',"%b":' % name.encode()), _values(array)]
+        return [b"".join((*some, b"}")) for some in zip(*pieces, strict=False)]
 
 
 _values = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -302,11 +301,33 @@ class Log:
 
 
 def _part(path: Path) -> pl.DataFrame:
+    """The records of a file as `COLUMNS`; those of an open one stand at the positions from its first on."""
     if path.suffix == _SEALED:
         return pl.read_parquet(path)
-    told = [one for _, body, _ in _frames(path) for one in _DECODER.decode(body)]
-    records = [record for one in told for record in (one.records if isinstance(one, Packed) else [one])]
-    return _table(records, int(path.stem))
+    ids: list[str] = []
+    times: list[int] = []
+    available: list[int] = []
+    kinds: list[str] = []
+    payloads: list[bytes] = []
+    for _, body, _ in _frames(path):
+        for one in _DECODER.decode(body):
+            if isinstance(one, Packed):
+                ids += one.ids
+                times += one.times
+                available += one.times
+                kinds += [one.kind] * len(one.ids)
+                payloads += one.payloads
+            else:
+                ids.append(one.id)
+                times.append(one.time)
+                available.append(one.available)
+                kinds.append(one.kind)
+                payloads.append(one.payload)
+    first = int(path.stem)
+    columns = (range(first, first + len(ids)), ids, times, available, kinds, payloads)
+    told = {"payload": pl.Binary()}
+    plain = {name: told.get(name, pl.Int64() if dtype.is_temporal() else dtype) for name, dtype in COLUMNS.items()}
+    return pl.DataFrame(dict(zip(COLUMNS, columns, strict=True)), schema=plain).cast(COLUMNS)  # type: ignore[arg-type]
 
 
 def _frames(path: Path, start: int = 0) -> Iterator[tuple[int, bytes, int]]:
@@ -332,17 +353,3 @@ def _frames(path: Path, start: int = 0) -> Iterator[tuple[int, bytes, int]]:
             raise WorkError(f"{path} at byte {start + at}", "a damaged record", "the log as it was written")
         yield count, body, start + end
         at = end
-
-
-def _table(records: list[Record], first: int) -> pl.DataFrame:
-    """Records as `COLUMNS`; those of a file stand at the positions from its first on."""
-    columns = {
-        "position": range(first, first + len(records)),
-        "id": [record.id for record in records],
-        "time": [record.time for record in records],
-        "available": [record.available for record in records],
-        "kind": [record.kind for record in records],
-        "payload": [str(record.payload, "utf-8") for record in records],
-    }
-    plain = {name: pl.Int64() if dtype.is_temporal() else dtype for name, dtype in COLUMNS.items()}
-    return pl.DataFrame(columns, schema=plain).cast(COLUMNS)  # type: ignore[arg-type]

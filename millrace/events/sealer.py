@@ -3,7 +3,7 @@
 python -m millrace.events.sealer FOLDER [RETENTION_US]
 """
 
-import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,18 +11,18 @@ from pathlib import Path
 from millrace.errors import MillraceError
 from millrace.events.log import Log
 
-_NICE = 19
-
 
 def start(folder: Path, retention: int | None) -> subprocess.Popen[bytes]:
     """Starts the process, which gives way to every other."""
     told = [] if retention is None else [str(retention)]
-    return subprocess.Popen([sys.executable, "-P", "-m", "millrace.events.sealer", str(folder), *told])
+    nice = (
+        ["nice", "-n", "19"] if shutil.which("nice") else []
+    )  # from its first step on: it begins by loading libraries
+    return subprocess.Popen([*nice, sys.executable, "-P", "-m", "millrace.events.sealer", str(folder), *told])
 
 
 def main(folder: str, retention: str | None = None) -> None:
     """Seals what is full; what fails now is tried again when the next file is full."""
-    os.nice(_NICE)
     try:
         Log(Path(folder), retention=None if retention is None else int(retention)).seal_full()
     except MillraceError as error:

@@ -39,9 +39,10 @@ class Recorder:
             self._encode()
 
     def _encode(self) -> None:
-        """Makes frames of what came since: in a row it takes less than one by one among other work."""
+        """Packs what came since: in a row it takes less than one by one among other work."""
         fresh, self._fresh = self._fresh, []
         before = self._rows
+        packs: dict[tuple[Home, bytes], tuple[list[str], list[int], list[bytes], list[bytes]]] = {}
         for route, ids, rows, answers in fresh:
             home = route.served.home
             if home is None:
@@ -49,13 +50,19 @@ class Recorder:
             if self._bytes > MOST_BYTES:
                 self._meter.counts["millrace_log_lost",] += len(ids)
                 continue
+            pack = packs.setdefault((home, route.head), ([], [], [], []))
+            pack[0].extend(ids)
+            pack[1].extend([time_of(ids[0])] * len(ids))
+            pack[2].append(rows[1:-1])
+            pack[3].append(answers[1:-1])
+            self._rows += len(ids)
+            self._bytes += len(rows) + len(answers)
+        for (home, head), (names, times, told, said) in packs.items():
             frame = self._kept.get(home)
             if frame is None:
                 frame = self._kept[home] = Frame()
-            at = time_of(ids[0])
-            frame.add(Packed(ids, at, at, PREDICTIONS, route.head, {"row": rows, "answer": answers}))
-            self._rows += len(ids)
-            self._bytes += len(rows) + len(answers)
+            lists = {"row": b"[%b]" % b",".join(told), "answer": b"[%b]" % b",".join(said)}
+            frame.add(Packed(names, times, PREDICTIONS, head, lists))
         if before < FLUSH_ROWS <= self._rows and self._timer is not None:
             self._timer.cancel()
             self._timer = asyncio.get_running_loop().call_later(0, self._flush)  # once this one is answered

@@ -32,13 +32,19 @@ batches_of = st.lists(st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size
 
 
 def packed(records: list[Record]) -> Packed:
-    """The same records, of one kind and one moment, told together."""
+    """The same records, of one kind, told together."""
     ids, arrays = (
         [one.id for one in records],
         b"[" + b", ".join(b'{"at": %b}' % one.id.encode() for one in records) + b"]",
     )
-    first = records[0]
-    return Packed(ids, first.time, first.available, first.kind, b'{"first":%b' % first.id.encode(), {"value": arrays})
+    first, times = records[0], [one.time for one in records]
+    return Packed(ids, times, first.kind, b'{"first":%b' % first.id.encode(), {"value": arrays})
+
+
+def apart(packed: Packed) -> list[Record]:
+    """What is read of it."""
+    told = zip(packed.ids, packed.times, packed.payloads, strict=True)
+    return [Record(id, time, time, packed.kind, payload) for id, time, payload in told]
 
 
 @given(batches=batches_of, reopen=st.booleans(), packs=st.booleans(), beside=st.booleans(), frames=st.booleans())
@@ -59,8 +65,8 @@ def test_what_was_appended_is_read_in_its_order(
         records = [record(len(written) + at, kind) for at, kind in enumerate(kinds)]
         told: list[Record | Packed] = list(records)
         if packs and turn % 2 and len(set(kinds)) == 1:
-            told = [packed(records)]
-            records = told[0].records  # type: ignore[union-attr]
+            together = packed(records)
+            told, records = [together], apart(together)
         written += records
         log = Log(folder, segment=10, full=full) if reopen else logs[turn % 2]
         if frames:
@@ -73,6 +79,9 @@ def test_what_was_appended_is_read_in_its_order(
     found = log.read()
     assert found["position"].to_list() == list(range(len(written)))
     assert found["payload"].to_list() == [one.payload.decode() for one in written]
+    assert found["id"].to_list() == [one.id for one in written]
+    assert found["time"].to_physical().to_list() == [one.time for one in written]
+    assert found["available"].to_physical().to_list() == [one.available for one in written]
     assert found.schema == COLUMNS
     half = len(written) // 2
     assert log.read("a", half)["id"].to_list() == [one.id for one in written[half:] if one.kind == "a"]
@@ -81,9 +90,8 @@ def test_what_was_appended_is_read_in_its_order(
 
 
 def test_records_that_were_told_together_are_read_one_by_one() -> None:
-    found = packed([record(3), record(4)]).records
-    assert [one.payload for one in found] == [b'{"first":3,"value":{"at": 3}}', b'{"first":3,"value":{"at": 4}}']
-    assert [one.id for one in found] == ["3", "4"]
+    found = packed([record(3), record(4)]).payloads
+    assert found == [b'{"first":3,"value":{"at": 3}}', b'{"first":3,"value":{"at": 4}}']
 
 
 def test_a_process_beside_the_one_that_appends_seals(tmp_path: Path) -> None:
