@@ -15,9 +15,7 @@ from millrace.events.log import Log
 def start(folder: Path, retention: int | None) -> subprocess.Popen[bytes]:
     """Starts the process, which gives way to every other."""
     told = [] if retention is None else [str(retention)]
-    nice = (
-        ["nice", "-n", "19"] if shutil.which("nice") else []
-    )  # from its first step on: it begins by loading libraries
+    nice = ["nice", "-n", "19"] if shutil.which("nice") else []  # loading libraries is half of its work
     return subprocess.Popen([*nice, sys.executable, "-P", "-m", "millrace.events.sealer", str(folder), *told])
 
 

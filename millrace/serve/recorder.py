@@ -5,6 +5,7 @@ waits for a slow disk no more than `MOST_BYTES` are kept.
 """
 
 import asyncio
+from itertools import groupby
 
 from millrace.events import Frame, Log, Packed
 from millrace.serve.home import PREDICTIONS, Home
@@ -15,13 +16,16 @@ from millrace.serve.tell import tell
 
 FLUSH_S, FLUSH_ROWS, MOST_BYTES, _TOGETHER = 0.1, 1024, 64 << 20, 16
 
+_Kept = tuple[Route, list[str], bytes, bytes]
+"""The way that a request took, the ids of its predictions, its rows and what was answered."""
+
 
 class Recorder:
     """Keeps predictions for a moment, and appends them to the log of their model's workspace."""
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
-        self._fresh: list[tuple[Route, list[str], bytes, bytes]] = []
+        self._fresh: list[_Kept] = []
         self._kept: dict[Home, Frame] = {}
         self._rows = self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -42,30 +46,32 @@ class Recorder:
         """Packs what came since: in a row it takes less than one by one among other work."""
         fresh, self._fresh = self._fresh, []
         before = self._rows
-        packs: dict[tuple[Home, bytes], tuple[list[str], list[int], list[bytes], list[bytes]]] = {}
-        for route, ids, rows, answers in fresh:
-            home = route.served.home
-            if home is None:
-                continue
-            if self._bytes > MOST_BYTES:
-                self._meter.counts["millrace_log_lost",] += len(ids)
-                continue
-            pack = packs.setdefault((home, route.head), ([], [], [], []))
-            pack[0].extend(ids)
-            pack[1].extend([time_of(ids[0])] * len(ids))
-            pack[2].append(rows[1:-1])
-            pack[3].append(answers[1:-1])
-            self._rows += len(ids)
-            self._bytes += len(rows) + len(answers)
-        for (home, head), (names, times, told, said) in packs.items():
-            frame = self._kept.get(home)
-            if frame is None:
-                frame = self._kept[home] = Frame()
-            lists = {"row": b"[%b]" % b",".join(told), "answer": b"[%b]" % b",".join(said)}
-            frame.add(Packed(names, times, PREDICTIONS, head, lists))
+        for _, some in groupby(fresh, _route_of):
+            self._pack(list(some))
         if before < FLUSH_ROWS <= self._rows and self._timer is not None:
             self._timer.cancel()
             self._timer = asyncio.get_running_loop().call_later(0, self._flush)  # once this one is answered
+
+    def _pack(self, some: list[_Kept]) -> None:
+        """What was predicted in one way."""
+        route = some[0][0]
+        names = [name for _, ids, _, _ in some for name in ids]
+        home = route.served.home
+        if home is None:
+            return
+        if self._bytes > MOST_BYTES:
+            self._meter.counts["millrace_log_lost",] += len(names)
+            return
+        lists = {
+            "row": b"[%b]" % b",".join([rows[1:-1] for _, _, rows, _ in some]),
+            "answer": b"[%b]" % b",".join([answers[1:-1] for _, _, _, answers in some]),
+        }
+        frame = self._kept.get(home)
+        if frame is None:
+            frame = self._kept[home] = Frame()
+        frame.add(Packed(names, list(map(time_of, names)), PREDICTIONS, route.head, lists))
+        self._rows += len(names)
+        self._bytes += len(lists["row"]) + len(lists["answer"])
 
     async def close(self) -> None:
         """Appends what is left."""
@@ -108,3 +114,7 @@ class Recorder:
             if not self._refuses:
                 tell("error", "log_refuses", why=str(error))
             self._refuses = True
+
+
+def _route_of(kept: _Kept) -> int:
+    return id(kept[0])
