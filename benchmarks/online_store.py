@@ -3,8 +3,9 @@
     python benchmarks/online_store.py
 
 Reads: five windows of one key, as one stored value each (`all`) and as up to 200 tiles each (`7d`, an event an hour).
-The bare round trip is one GET of the same bytes, on a connection as ours and by redis-py's client. Ingestion: events of 10,000 keys into five windows,
-one by one and a thousand at a time; filling: the same from a table. Microseconds of single calls; one thread.
+The bare round trip is one GET of the same bytes, on a connection as ours and by redis-py's client. Ingestion: events of
+10,000 keys into five windows, one by one and a thousand at a time; filling: the same from a table. Microseconds of
+single calls; one thread.
 """
 
 import json
