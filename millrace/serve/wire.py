@@ -251,10 +251,10 @@ def _overloaded(title: str) -> Problem:
 
 
 def path_of(url: bytes) -> str:
-    """The path of what stands behind the method; empty where it has none.
+    """The path of what stands behind the method; empty where it cannot be read.
 
-    >>> path_of(b"/predict/a%20b?x=1"), path_of(b"http://host/v2"), path_of(b"*")
-    ('/predict/a b', '/v2', '')
+    >>> path_of(b"/predict/a%20b?x=1"), path_of(b"http://host/v2"), path_of(b"//")
+    ('/predict/a b', '/v2', '//')
     """
     try:
         path = httptools.parse_url(url).path or b""
