@@ -1,11 +1,12 @@
 """One graph from raw columns to the matrix: encoders fitted on training rows, compiled to ONNX, applied everywhere."""
 
 from millrace.features.bag import Bag, product
+from millrace.features.codes import Codes, text_of
 from millrace.features.compile import Inputs, add_encoders, add_features, add_sources, groups_of
 from millrace.features.encoders import ALTERNATIVES, DEFAULTS, ENCODERS, NUMBERS, REPRESENTATIONS, Representation
-from millrace.features.feeds import GROUPS, Feeds
+from millrace.features.feeds import CODES, GROUPS, Feeds
 from millrace.features.fit import Encoded, Features, fit_features, refit_means
-from millrace.features.front import open_batch
+from millrace.features.front import open_coded
 from millrace.features.graph import Graph
 from millrace.features.plan import plan_columns
 from millrace.features.session import Session, open_session
@@ -14,12 +15,14 @@ from millrace.features.target import Target, encode_target, target_of
 
 __all__ = [
     "ALTERNATIVES",
+    "CODES",
     "DEFAULTS",
     "ENCODERS",
     "GROUPS",
     "NUMBERS",
     "REPRESENTATIONS",
     "Bag",
+    "Codes",
     "Encoded",
     "Features",
     "Feeds",
@@ -35,11 +38,12 @@ __all__ = [
     "encode_target",
     "fit_features",
     "groups_of",
-    "open_batch",
+    "open_coded",
     "open_session",
     "outputs_of",
     "plan_columns",
     "product",
     "refit_means",
     "target_of",
+    "text_of",
 ]

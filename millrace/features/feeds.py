@@ -7,6 +7,7 @@ import numpy.typing as npt
 import polars as pl
 
 from millrace.features.calendar import MISSING_TIME
+from millrace.features.codes import Codes
 from millrace.spec import label_text
 
 GROUPS = ("numbers", "doubles", "strings", "times")
@@ -17,7 +18,6 @@ CODES = "codes"
 """The input that takes the place of `strings` where text is coded outside the graph: float32 `[N, s]`."""
 
 Feeds = dict[str, npt.NDArray[Any]]
-Vocabulary = dict[str, float]
 
 
 def feeds_from_frame(frame: pl.DataFrame, groups: dict[str, list[str]]) -> Feeds:
@@ -46,17 +46,11 @@ def feeds_from_frame(frame: pl.DataFrame, groups: dict[str, list[str]]) -> Feeds
     return feeds
 
 
-def coded_feeds(frame: pl.DataFrame, groups: dict[str, list[str]], vocabularies: list[Vocabulary]) -> Feeds:
-    """As `feeds_from_frame`, with the codes of the vocabularies in the place of text; 0 for a value without one."""
+def coded_feeds(frame: pl.DataFrame, groups: dict[str, list[str]], codes: list[Codes]) -> Feeds:
+    """As `feeds_from_frame`, with codes, one set a column, in the place of text."""
     feeds = feeds_from_frame(frame, {group: names for group, names in groups.items() if group != "strings"})
-    coded: list[npt.NDArray[np.float32]] = [
-        as_text(frame[name])
-        .fill_null("")
-        .replace_strict(list(known), list(known.values()), default=0.0, return_dtype=pl.Float32)
-        .to_numpy()
-        for name, known in zip(groups["strings"], vocabularies, strict=True)
-    ]
-    feeds[CODES] = np.column_stack(coded)
+    named = zip(groups["strings"], codes, strict=True)
+    feeds[CODES] = np.column_stack([known.of(as_text(frame[name])) for name, known in named])
     return feeds
 
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import polars as pl
 
 from millrace.errors import BundleError
-from millrace.features.feeds import Feeds, Vocabulary, coded_feeds, feeds_from_frame
+from millrace.features.codes import Codes
+from millrace.features.feeds import Feeds, coded_feeds, feeds_from_frame
 
 CHUNK_ROWS = 20_000
 """Rows a call: large enough to forget the cost of the call, small enough to stay in the cache."""
@@ -24,20 +25,20 @@ _ENTRIES_PER_CHARACTER, _MOST_CHARACTERS = 5, 2_000
 class Session:
     """A loaded graph. `groups` names the raw columns of each input, `metadata` holds what the graph says of itself.
 
-    With `vocabularies`, one for each column of text, the graph takes codes in the place of text (see `front`).
+    With `codes`, one set for each column of text, the graph takes them in the place of text (see `front`).
     """
 
-    def __init__(self, inference: Any, vocabularies: list[Vocabulary]) -> None:
+    def __init__(self, inference: Any, codes: list[Codes]) -> None:
         self.inference = inference
-        self.vocabularies = vocabularies
+        self.codes = codes
         entries = inference.get_modelmeta().custom_metadata_map
         self.metadata: dict[str, Any] = {key: json.loads(value) for key, value in entries.items()}
         self.groups: dict[str, list[str]] = self.metadata["columns"]
 
     def feeds(self, frame: pl.DataFrame) -> Feeds:
         """The arrays that the graph takes, from typed rows."""
-        if self.vocabularies:
-            return coded_feeds(frame, self.groups, self.vocabularies)
+        if self.codes:
+            return coded_feeds(frame, self.groups, self.codes)
         return feeds_from_frame(frame, self.groups)
 
     def run(self, outputs: list[str], feeds: Feeds) -> list[npt.NDArray[Any]]:
@@ -107,7 +108,7 @@ class Session:
             return vstack(list(pool.map(part, range(0, max(frame.height, 1), size))), format="csr")
 
 
-def open_session(model: bytes, vocabularies: Sequence[Vocabulary] = ()) -> Session:
+def open_session(model: bytes, codes: Sequence[Codes] = ()) -> Session:
     """Loads a graph from its bytes, one thread a call; no file is read and no code is run.
 
     Raises `BundleError` for a broken graph.
@@ -121,7 +122,7 @@ def open_session(model: bytes, vocabularies: Sequence[Vocabulary] = ()) -> Sessi
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         inference = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        return Session(inference, list(vocabularies))
+        return Session(inference, list(codes))
     except Exception as error:  # ONNX Runtime raises a dozen types without a common parent
         raise BundleError(
             "model.onnx", f"cannot be loaded ({str(error).splitlines()[0][:200]})", "a Millrace graph"

@@ -2,7 +2,6 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
@@ -12,7 +11,7 @@ import polars as pl
 
 from millrace.bundle import find_bundle, open_bundle
 from millrace.errors import InputError
-from millrace.features import Session, open_batch, open_session
+from millrace.features import Session, open_coded
 from millrace.features.session import CHUNK_ROWS
 from millrace.predict.rows import RowReader
 from millrace.spec import label_text
@@ -33,8 +32,7 @@ class Predictor:
 
     def __init__(self, model: bytes, schema: Schema, name: str, version: int) -> None:
         self.name, self.version, self.schema = name, version, schema
-        self.session: Session = open_session(model)
-        self._model = model
+        self.session: Session = open_coded(model)
         self.groups = self.session.groups
         names = [name for group in self.groups.values() for name in group]
         self.columns: list[Column] = [column for column in self.schema.columns if column.name in names]
@@ -44,7 +42,7 @@ class Predictor:
         self.decides = bool(self.session.metadata["decision"])
         more = ["probabilities"] if self.is_multiclass else ["decision"] if self.decides else []
         self._outputs = ["prediction", *more]
-        self._reader = RowReader(self.groups, self.schema)
+        self._reader = RowReader(self.session, self.schema)
 
     @overload
     def predict(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]: ...
@@ -115,14 +113,13 @@ class Predictor:
         """Predictions of a table, row by row in its order; see `tables.conform` for the other parameters."""
         typed = conform(frame, self.columns, self.schema.missing, where, first_row, from_text)
         many = typed.height >= _BATCH_ROWS
-        session = self._batch if many and "strings" in self.groups else self.session
-        size = min(session.chunk_rows(typed), max(-(-typed.height // threads), 1) if many else CHUNK_ROWS)
+        size = min(self.session.chunk_rows(typed), max(-(-typed.height // threads), 1) if many else CHUNK_ROWS)
         parts = [typed[start : start + size] for start in range(0, max(typed.height, 1), size)]
         if many and threads > 1:
             with ThreadPoolExecutor(threads) as pool:
-                predictions = pl.concat(pool.map(lambda part: self._predict_typed(session, part), parts))
+                predictions = pl.concat(pool.map(self._predict_typed, parts))
         else:
-            predictions = pl.concat(self._predict_typed(session, part) for part in parts)
+            predictions = pl.concat(map(self._predict_typed, parts))
         if self.schema.id is not None and self.schema.id in frame.columns:
             named = Column(name=self.schema.id, dtype=self.schema.id_dtype, kind="ignored")
             predictions.insert_column(0, conform(frame, [named], [], where, first_row, from_text)[named.name])
@@ -134,13 +131,8 @@ class Predictor:
             return predictions.select(f"probability_{label}" for label in self.classes).to_numpy().astype(np.float64)
         return predictions["prediction"].to_numpy().astype(np.float64)
 
-    @cached_property
-    def _batch(self) -> Session:
-        """The graph for tables that are large enough to be worth a second loading."""
-        return open_batch(self._model)
-
-    def _predict_typed(self, session: Session, typed: pl.DataFrame) -> pl.DataFrame:
-        results = session.run(self._outputs, session.feeds(typed))
+    def _predict_typed(self, typed: pl.DataFrame) -> pl.DataFrame:
+        results = self.session.run(self._outputs, self.session.feeds(typed))
         columns: dict[str, Any] = {"prediction": _column(results[0])}
         if self.is_multiclass:
             columns |= {f"probability_{label}": results[1][:, at] for at, label in enumerate(self.classes)}

@@ -7,134 +7,116 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain
-from operator import itemgetter
+from operator import getitem, itemgetter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
 
 from millrace.errors import InputError, nearest
-from millrace.features import Feeds
+from millrace.features import CODES, Codes, Feeds, Session, text_of
 from millrace.features.calendar import MISSING_TIME
-from millrace.spec import label_text
 from millrace.tables import Column, Schema
 from millrace.tables.written import parse_number, parse_time
 
 Row = dict[str, Any]
 _EPOCH = datetime(1970, 1, 1)
-_NUMBER_TYPES = {"numbers": ("f", np.float32), "doubles": ("d", np.float64)}
-_FAST = ("numbers", "doubles", "strings")
+_AMISS = (KeyError, TypeError, ValueError, OverflowError, struct.error)
+"""What a value raises that is not of the plain type; a look at each value then tells what it is."""
+
+
+class _Input(Struct, frozen=True):
+    """One input of the graph, and the columns of which it is made."""
+
+    name: str
+    columns: list[Column]
+    values: Callable[[Row], tuple[Any, ...]]
+    read: "Reader"
+    dtype: Any
+    ways: list["Way"]  # from the fastest on, for values of plain types
+    letter: str = ""  # by which `struct` packs the values; none where they are no numbers
+    codes: list[Codes] = []  # of text, one set a column, where the input takes them
 
 
 class RowReader:
     """Makes feeds of rows. One reader serves many threads: the buffers for single rows are one set per thread."""
 
-    def __init__(self, groups: dict[str, list[str]], schema: Schema) -> None:
-        self._groups = groups
-        self._columns = {column.name: column for column in schema.columns}
+    def __init__(self, session: Session, schema: Schema) -> None:
+        columns = {column.name: column for column in schema.columns}
         self._missing = frozenset(["", *schema.missing])
-        self._getters = {group: _getter(names) for group, names in groups.items()}
-        self._plain_text = all(self._columns[name].dtype == "string" for name in groups.get("strings", []))
-        self._slow = not self._plain_text or any(group not in _FAST for group in groups)
+        self._inputs = [
+            _input(group, [columns[name] for name in names], session.codes) for group, names in session.groups.items()
+        ]
         self._local = threading.local()
 
     def one(self, row: Row) -> Feeds:
         """Feeds of a single row, in buffers that the next call of this thread overwrites."""
         try:
-            feeds, packers, texts = self._local.buffers
+            feeds, fill, others = self._local.buffers
         except AttributeError:
-            feeds, packers, texts = self._local.buffers = self._buffers()
+            feeds, fill, others = self._local.buffers = self._buffers()
         try:
-            for buffer, pack, getter in packers:
-                pack(buffer, 0, *getter(row))
-            if texts is not None:
-                values = self._getters["strings"](row)
-                "".join(values)  # the fastest question whether all are text
-                texts[0] = values
-        except (KeyError, TypeError, struct.error, OverflowError):
+            for pack, buffer, values in fill:
+                pack(buffer, 0, *values(row))
+        except _AMISS:
             return self.many([row])
+        for one in others:
+            feeds[one.name] = self._array(one, [row])
         return feeds  # type: ignore[no-any-return]
 
     def many(self, rows: list[Row]) -> Feeds:
         """Feeds of several rows."""
-        if not self._slow:
-            for holes in (False, True):
-                with suppress(KeyError, TypeError, ValueError, OverflowError):
-                    return self._plainly(rows, holes)
-        return self._slowly(rows)
-
-    def _plainly(self, rows: list[Row], holes: bool) -> Feeds:
-        """Values of the right types; with `holes`, some are missing. Raises for any other."""
-        feeds: Feeds = {}
-        for group, (_, dtype) in _NUMBER_TYPES.items():
-            if group in self._groups:
-                flat: Iterable[Any] = chain.from_iterable(map(self._getters[group], rows))
-                if holes:
-                    flat = (math.nan if value is None else value for value in flat)
-                width = len(self._groups[group])
-                with np.errstate(over="ignore"):
-                    feeds[group] = np.fromiter(flat, dtype, len(rows) * width).reshape(len(rows), width)
-        if "strings" in self._groups:
-            values = list(map(self._getters["strings"], rows))
-            if holes:
-                values = [tuple("" if value is None else value for value in some) for some in values]
-            "".join(chain.from_iterable(values))
-            feeds["strings"] = np.array(values, dtype=object)
-        return feeds
+        return {one.name: self._array(one, rows) for one in self._inputs}
 
     def problems(self, rows: list[Row], most: int) -> list[dict[str, Any]]:
         """See `Predictor.problems`."""
         found: list[dict[str, Any]] = []
         for number, row in enumerate(rows, 1):
-            for group, names in self._groups.items():
-                for name in names:
+            for one in self._inputs:
+                for column in one.columns:
                     try:
-                        self._value(row, number, name, _READERS.get(group, _vector), self._columns[name])
+                        self._value(row, number, one.read, column)
                     except InputError as error:
-                        told = {"row": number, "column": name, "found": error.found, "expected": error.expected}
+                        told = {"row": number, "column": column.name, "found": error.found, "expected": error.expected}
                         found.append(told | ({"do": error.do} if error.do else {}))
                         if len(found) == most:
                             return found
         return found
 
-    def _buffers(self) -> tuple[Feeds, list[Any], Any]:
-        """Arrays for one row, how to fill the numbers, and the array of text; with times every row goes slowly."""
+    def _buffers(self) -> tuple[Feeds, list[Any], list[_Input]]:
+        """Arrays for one row, how to fill those of numbers, and the inputs that are none."""
         feeds: Feeds = {}
-        packers: list[Any] = []
-        for group, (letter, dtype) in _NUMBER_TYPES.items():
-            if group in self._groups:
-                feeds[group] = np.empty((1, len(self._groups[group])), dtype)
-                pack = struct.Struct(f"{len(self._groups[group])}{letter}").pack_into
-                packers.append((feeds[group].data.cast("B"), pack, self._getters[group]))
-        texts = None
-        if "strings" in self._groups:
-            texts = feeds["strings"] = np.empty((1, len(self._groups["strings"])), dtype=object)
-        if self._slow:
-            packers.insert(0, (None, _refuse, lambda row: ()))
-        return feeds, packers, texts
+        fill: list[Any] = []
+        for one in self._inputs:
+            if one.letter:
+                feeds[one.name] = np.empty((1, len(one.columns)), one.dtype)
+                pack = struct.Struct(f"{len(one.columns)}{one.letter}").pack_into
+                fill.append((pack, feeds[one.name].data.cast("B"), _coded(one) if one.codes else one.values))
+        return feeds, fill, [one for one in self._inputs if not one.letter]
 
-    def _slowly(self, rows: list[Row]) -> Feeds:
+    def _array(self, one: _Input, rows: list[Row]) -> npt.NDArray[Any]:
+        """One input, `(N, columns)`."""
+        for way in one.ways:
+            with suppress(*_AMISS):
+                return way(one, rows)
+        return self._slowly(one, rows)
+
+    def _slowly(self, one: _Input, rows: list[Row]) -> npt.NDArray[Any]:
         """Value by value: missing ones, times, numbers written as text; errors name the row and the column."""
-        feeds: Feeds = {}
-        for group, names in self._groups.items():
-            if group not in _READERS:
-                feeds[group] = self._vectors(rows, self._columns[names[0]])
-                continue
-            readers = [(name, _READERS[group], self._columns[name]) for name in names]
-            values = [
-                [self._value(row, number, name, read, column) for name, read, column in readers]
-                for number, row in enumerate(rows, 1)
-            ]
-            dtype: Any = {"numbers": np.float32, "doubles": np.float64, "strings": object, "times": np.int64}[group]
-            with np.errstate(over="ignore"):
-                feeds[group] = np.array(values, dtype=dtype).reshape(len(rows), len(names))
-        return feeds
+        values = [
+            [self._value(row, number, one.read, column) for column in one.columns] for number, row in enumerate(rows, 1)
+        ]
+        if one.codes:
+            values = [list(map(getitem, one.codes, some)) for some in values]
+        elif one.read is _vector:
+            nothing = [math.nan] * (one.columns[0].width or 0)
+            values = [nothing if vector is None else vector for (vector,) in values]
+        with np.errstate(over="ignore"):
+            return np.array(values, dtype=one.dtype).reshape(len(rows), -1)
 
-    def _vectors(self, rows: list[Row], column: Column) -> Any:
-        vectors = [self._value(row, number, column.name, _vector, column) for number, row in enumerate(rows, 1)]
-        nothing = [math.nan] * (column.width or 0)
-        return np.array([nothing if vector is None else vector for vector in vectors], np.float32)
-
-    def _value(self, row: Row, number: int, name: str, read: "Reader", column: Column) -> Any:
+    def _value(self, row: Row, number: int, read: "Reader", column: Column) -> Any:
+        name = column.name
         where = f"row {number}, column {name!r}"
         if not isinstance(row, dict):
             raise InputError(
@@ -159,7 +141,56 @@ class RowReader:
             raise InputError(where, f"the value{shown} ({type(value).__name__})", _EXPECTED[read]) from None
 
 
+def _input(group: str, columns: list[Column], codes: list[Codes]) -> _Input:
+    values = _getter([column.name for column in columns])
+    if group == "strings" and codes:
+        return _Input(CODES, columns, values, _text, np.float32, [_codes], "f", codes)
+    if group in _NUMBERS:
+        dtype, letter = _NUMBERS[group]
+        return _Input(group, columns, values, _number, dtype, [_numbers, _numbers_and_holes], letter)
+    if group == "strings":
+        return _Input(group, columns, values, _text, object, [_texts])
+    if group == "times":
+        return _Input(group, columns, values, moment_of, np.int64, [])
+    return _Input(group, columns, values, _vector, np.float32, [])
+
+
+def _numbers(one: _Input, rows: list[Row]) -> npt.NDArray[Any]:
+    """Numbers, none of them missing."""
+    return _packed(one, len(rows), chain.from_iterable(map(one.values, rows)))
+
+
+def _numbers_and_holes(one: _Input, rows: list[Row]) -> npt.NDArray[Any]:
+    flat = chain.from_iterable(map(one.values, rows))
+    return _packed(one, len(rows), (math.nan if value is None else value for value in flat))
+
+
+def _codes(one: _Input, rows: list[Row]) -> npt.NDArray[Any]:
+    """The codes of text, looked up column by column, which keeps one table at a time near."""
+    columns = zip(one.codes, zip(*map(one.values, rows), strict=True), strict=True)
+    found = chain.from_iterable(map(known.__getitem__, values) for known, values in columns)
+    return np.ascontiguousarray(_packed(one, len(rows), found).reshape(-1, len(rows)).T)
+
+
+def _packed(one: _Input, rows: int, values: Iterable[float]) -> npt.NDArray[Any]:
+    """Unlike NumPy, `struct` takes no text for a number."""
+    width = len(one.columns)
+    return np.frombuffer(struct.pack(f"{rows * width}{one.letter}", *values), one.dtype).reshape(rows, width)
+
+
+def _texts(one: _Input, rows: list[Row]) -> npt.NDArray[Any]:
+    """Text that has no codes."""
+    values = [tuple("" if value is None else value for value in one.values(row)) for row in rows]
+    "".join(chain.from_iterable(values)).encode()  # the fastest question whether all are text
+    return np.array(values, dtype=object)
+
+
+def _coded(one: _Input) -> Callable[[Row], Iterable[float]]:
+    return lambda row: map(getitem, one.codes, one.values(row))
+
+
 Reader = Callable[[Any, Column], Any]
+Way = Callable[[_Input, list[Row]], npt.NDArray[Any]]
 
 
 def _getter(names: list[str]) -> Callable[[Row], tuple[Any, ...]]:
@@ -168,10 +199,6 @@ def _getter(names: list[str]) -> Callable[[Row], tuple[Any, ...]]:
         return itemgetter(*names)
     name = names[0]
     return lambda row: (row[name],)
-
-
-def _refuse(*_: Any) -> None:
-    raise TypeError
 
 
 def _vector(value: Any, column: Column) -> list[float]:
@@ -191,10 +218,7 @@ def _number(value: Any, column: Column) -> float:
 
 
 def _text(value: Any, column: Column) -> str:
-    if not isinstance(value, str | int | float):
-        raise TypeError
-    value.encode("utf-8") if isinstance(value, str) else None  # a lone surrogate is no text
-    return value if isinstance(value, str) else label_text(value)
+    return text_of(value)
 
 
 def moment_of(value: Any, column: Column | None = None) -> int:
@@ -226,7 +250,7 @@ def _written_time(value: Any, written: str) -> datetime:
         return datetime.fromisoformat(value)
 
 
-_READERS: dict[str, Reader] = {"numbers": _number, "doubles": _number, "strings": _text, "times": moment_of}
+_NUMBERS: dict[str, tuple[Any, str]] = {"numbers": (np.float32, "f"), "doubles": (np.float64, "d")}
 _MISSING: dict[Reader, Any] = {_number: float("nan"), _text: "", moment_of: MISSING_TIME, _vector: None}
 _EXPECTED: dict[Reader, str] = {
     _number: "a number",

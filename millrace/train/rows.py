@@ -8,7 +8,7 @@ import polars as pl
 from msgspec import Struct
 
 from millrace.errors import InputError
-from millrace.features import Features, Representation, Target, fit_features, open_batch, refit_means
+from millrace.features import Features, Representation, Target, fit_features, open_coded, refit_means
 from millrace.models import FAMILIES, compile_features
 from millrace.spec import Member, System
 from millrace.split import Parts, inner_folds
@@ -65,7 +65,7 @@ class Rows(Struct, frozen=True):
 
     def matrix(self, features: Features, some: Indices) -> Any:
         """What a model sees of rows that the encoders were not fitted on: the graph's own outputs."""
-        return open_batch(compile_features(features)).rows(self.frame[some])
+        return open_coded(compile_features(features)).rows(self.frame[some])
 
     def training_matrix(self, features: Features, fit_on: Indices) -> Any:
         """What a model sees of the rows that the encoders were fitted on.

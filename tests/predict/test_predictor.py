@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import millrace
 from millrace.errors import InputError
-from millrace.features import fit_features, open_batch, open_session, plan_columns
+from millrace.features import fit_features, open_coded, open_session, plan_columns
 from millrace.models import compile_features
 from millrace.predict import Predictor, predict_file
 from millrace.spec import Features as FeaturesSpec
@@ -152,8 +152,8 @@ def test_words_for_missing_and_text_numbers_are_understood(runs: Runs) -> None:
 def test_coded_batches_equal_text(runs: Runs) -> None:
     model = (runs("binary", "gbdt").bundle / "model.onnx").read_bytes()
     frame = make_table(500, seed=4).with_columns(colour=pl.col("colour").replace("blue", "NA"))
-    whole, coded = open_session(model), open_batch(model)
-    assert coded.vocabularies and not whole.vocabularies
+    whole, coded = open_session(model), open_coded(model)
+    assert coded.codes and not whole.codes
     outputs = ["prediction", "features"]
     expected, found = whole.run(outputs, whole.feeds(frame)), coded.run(outputs, coded.feeds(frame))
     for a, b in zip(found, expected, strict=True):
@@ -165,7 +165,7 @@ def test_a_matrix_of_nothing_but_codes_in_batches() -> None:
     spec = FeaturesSpec()
     features = fit_features(frame, plan_columns(frame, spec, {}, []), spec, "tree", [])
     graph = compile_features(features)
-    assert np.array_equal(open_batch(graph).rows(frame), open_session(graph).rows(frame))
+    assert np.array_equal(open_coded(graph).rows(frame), open_session(graph).rows(frame))
 
 
 def test_threads_share_a_predictor(runs: Runs) -> None:
