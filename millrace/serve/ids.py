@@ -27,9 +27,10 @@ def read_id(prediction_id: str) -> Named:
     return Named(int(prediction_id[:14], 16), int(prediction_id[14:20], 16), int(prediction_id[20:], 16))
 
 
-def time_of(prediction_id: str) -> int:
-    """When a prediction was made, by an id that is one (microseconds since 1970 UTC)."""
-    return int(prediction_id[:14], 16)
+def times_of(taken: list[str]) -> range:
+    """The times of ids that were taken at once (microseconds since 1970 UTC)."""
+    first = int(taken[0][:14], 16)
+    return range(first, first + len(taken))
 
 
 class Ids:
@@ -41,7 +42,7 @@ class Ids:
         self._tails: dict[int, str] = {}
 
     def take(self, count: int, version: int) -> list[str]:
-        """The ids of `count` predictions of one version, in their order."""
+        """The ids of `count` predictions of one version, in their order, a microsecond apart."""
         first = self._clock() // 1000
         if first <= self._last:
             first = self._last + 1

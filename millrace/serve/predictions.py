@@ -10,23 +10,34 @@ from millrace.serve.service import Action, Service, decoded
 class Body(msgspec.Struct, forbid_unknown_fields=True):
     """What `/predict` takes."""
 
+    rows: list[Row]
+
+
+class _Written(msgspec.Struct):
     rows: msgspec.Raw
 
 
 _decode = msgspec.json.Decoder(Body).decode
-_decode_rows = msgspec.json.Decoder(list[Row]).decode
+_decode_written = msgspec.json.Decoder(_Written).decode
 
 
 async def predict(service: Service, request: Request, ref: str) -> Reply:
     """The predictions of rows by the model that `ref` names; nothing names the first."""
     service.batcher.admit()
     route = service.shelf.routes.get(ref) or await service.route(ref)
-    array = decoded(_decode, request.body).rows
-    rows = decoded(_decode_rows, array, "$.rows")
+    rows = decoded(_decode, request.body).rows
     ids, (complete, predictions) = await service.predict(route, rows, request)
     answers = encode([{"prediction_id": id_, **one} for id_, one in zip(ids, predictions, strict=True)])
-    service.keep(route, ids, complete if route.served.reads_store else bytes(array), answers)
+    service.keep(route, ids, complete if route.served.reads_store else _written(request.body), answers)
     return Reply(200, route.headers, b'%b,"predictions":%b}' % (route.opening, answers))
+
+
+def _written(body: bytes) -> memoryview:
+    """The array of rows as it stands in a body that could be read: where there is one bracket only, it begins there,
+    and nothing but the last brace is behind it."""
+    if body.count(b"[") == 1:
+        return memoryview(body)[body.index(b"[") : body.rindex(b"]") + 1]
+    return memoryview(_decode_written(body).rows)
 
 
 PREDICT = Action("predict", "POST", "predict", predict)

@@ -9,14 +9,15 @@ from itertools import groupby
 
 from millrace.events import Frame, Log, Packed
 from millrace.serve.home import PREDICTIONS, Home
-from millrace.serve.ids import time_of
+from millrace.serve.ids import times_of
 from millrace.serve.meter import Meter
 from millrace.serve.shelf import Route
 from millrace.serve.tell import tell
 
 FLUSH_S, FLUSH_ROWS, MOST_BYTES, _TOGETHER = 0.1, 1024, 64 << 20, 16
 
-_Kept = tuple[Route, list[str], bytes, bytes]
+Told = bytes | memoryview
+_Kept = tuple[Route, list[str], Told, Told]
 """The way that a request took, the ids of its predictions, its rows and what was answered."""
 
 
@@ -33,13 +34,13 @@ class Recorder:
         self._logs: dict[Home, Log] = {}
         self._refuses = False
 
-    def keep(self, route: Route, ids: list[str], rows: bytes, answers: bytes) -> None:
+    def keep(self, route: Route, ids: list[str], rows: Told, answers: Told) -> None:
         """Keeps the predictions of a request: its rows as they went through the graph, and what was answered, as JSON
         arrays."""
         self._fresh.append((route, ids, rows, answers))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
-        elif len(self._fresh) >= _TOGETHER:
+        if len(self._fresh) >= _TOGETHER or len(ids) >= _TOGETHER:
             self._encode()
 
     def _encode(self) -> None:
@@ -56,6 +57,7 @@ class Recorder:
         """What was predicted in one way."""
         route = some[0][0]
         names = [name for _, ids, _, _ in some for name in ids]
+        times = [time for _, ids, _, _ in some for time in times_of(ids)]
         home = route.served.home
         if home is None:
             return
@@ -63,13 +65,13 @@ class Recorder:
             self._meter.counts["millrace_log_lost",] += len(names)
             return
         lists = {
-            "row": b"[%b]" % b",".join([rows[1:-1] for _, _, rows, _ in some]),
-            "answer": b"[%b]" % b",".join([answers[1:-1] for _, _, _, answers in some]),
+            "row": _together([rows for _, _, rows, _ in some]),
+            "answer": _together([answers for _, _, _, answers in some]),
         }
         frame = self._kept.get(home)
         if frame is None:
             frame = self._kept[home] = Frame()
-        frame.add(Packed(names, list(map(time_of, names)), PREDICTIONS, route.head, lists))
+        frame.add(Packed(names, times, PREDICTIONS, route.head, lists))
         self._rows += len(names)
         self._bytes += len(lists["row"]) + len(lists["answer"])
 
@@ -114,6 +116,11 @@ class Recorder:
             if not self._refuses:
                 tell("error", "log_refuses", why=str(error))
             self._refuses = True
+
+
+def _together(arrays: list[Told]) -> bytes:
+    """JSON arrays that are not empty as one."""
+    return bytes(arrays[0]) if len(arrays) == 1 else b"[%b]" % b",".join([array[1:-1] for array in arrays])
 
 
 def _route_of(kept: _Kept) -> int:

@@ -21,7 +21,7 @@ from millrace.serve.batch import Answer, Batcher, Prediction, Row
 from millrace.serve.http import Headers, Problem, Reply, Request, encode
 from millrace.serve.ids import Ids
 from millrace.serve.meter import Histogram, Meter
-from millrace.serve.recorder import Recorder
+from millrace.serve.recorder import Recorder, Told
 from millrace.serve.scrape import Ledger
 from millrace.serve.shelf import Route, Shelf, Source
 from millrace.serve.tell import tell
@@ -79,11 +79,11 @@ class Service:
         self.meter.counts["millrace_predictions", route.served.name, str(route.served.version), route.arm] += len(rows)
         return ids, answer
 
-    def keep(self, route: Route, ids: list[str], rows: bytes | list[Row], answers: bytes | list[Prediction]) -> None:
+    def keep(self, route: Route, ids: list[str], rows: Told | list[Row], answers: Told | list[Prediction]) -> None:
         """Keeps predictions for the log; what is JSON already need not be made so again."""
         if self.settings.log and ids:
-            told = rows if isinstance(rows, bytes) else encode(rows)
-            self.recorder.keep(route, ids, told, answers if isinstance(answers, bytes) else encode(answers))
+            told = encode(rows) if isinstance(rows, list) else rows
+            self.recorder.keep(route, ids, told, encode(answers) if isinstance(answers, list) else answers)
 
     async def route(self, ref: str) -> Route:
         """The way to a model; raises `Problem` where there is none."""
@@ -226,11 +226,9 @@ def _deadline(request: Request) -> float | None:
     raise Problem(400, "bad_header", f"{DEADLINE.decode()} is no number of milliseconds", told[:60])
 
 
-def decoded(decode: Callable[[Any], Any], body: bytes | msgspec.Raw, where: str = "$") -> Any:
-    """A body, or what stands at a place `where` in one, as a value; raises `Problem` where it is not JSON of the right
-    shape."""
+def decoded(decode: Callable[[Any], Any], body: bytes) -> Any:
+    """A body as a value; raises `Problem` where it is not JSON of the right shape."""
     try:
         return decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        told = str(error).replace("`$", f"`{where}")
-        raise Problem(400, "invalid_body", "The body cannot be read", told) from None
+        raise Problem(400, "invalid_body", "The body cannot be read", str(error)) from None
