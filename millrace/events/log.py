@@ -11,7 +11,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from itertools import pairwise, repeat
+from itertools import chain, pairwise, repeat
 from pathlib import Path
 from struct import Struct as Layout
 from typing import Any
@@ -50,10 +50,10 @@ class Packed(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """Records of one kind that are told together, and taken apart only when they are read: that costs whoever appends
     next to nothing. `times` are when each happened, and from when it was known.
 
-    The payload of each is the JSON object that `head` begins, without its last brace, and of every array in `lists`
-    (JSON) the value that stands at its place.
+    The payload of each is the JSON object that `head` begins, without its last brace, and of every list in `lists` the
+    value that stands at its place. A list comes in pieces, each a JSON array or an object around one.
 
-    >>> packed = Packed(["a", "b"], [0, 7], "k", b'{"model":"ads"', {"row": b'[{"x":1},{"x":2}]'})
+    >>> packed = Packed(["a", "b"], [0, 7], "k", b'{"model":"ads"', {"row": [b'[{"x":1}]', b'{"rows":[{"x":2}]}']})
     >>> packed.payloads[1]
     b'{"model":"ads","row":{"x":2}}'
     """
@@ -62,18 +62,23 @@ class Packed(msgspec.Struct, frozen=True, array_like=True, tag=1):
     times: list[int]
     kind: str
     head: bytes
-    lists: dict[str, bytes]
+    lists: dict[str, list[bytes]]
 
     @property
     def payloads(self) -> list[bytes]:
         """Those of the records, one by one."""
-        pieces: list[Any] = [repeat(self.head)]
-        for name, array in self.lists.items():
-            pieces += [repeat(b',"%b":' % name.encode()), _values(array)]
-        return [b"".join((*some, b"}")) for some in zip(*pieces, strict=False)]
+        parts: list[Any] = [repeat(self.head)]
+        for name, pieces in self.lists.items():
+            parts += [repeat(b',"%b":' % name.encode()), chain.from_iterable(map(_values, pieces))]
+        return [b"".join((*some, b"}")) for some in zip(*parts, strict=False)]
 
 
-_values = msgspec.json.Decoder(list[msgspec.Raw]).decode
+def _values(piece: bytes) -> list[msgspec.Raw]:
+    told = _decode_piece(piece)
+    return told if isinstance(told, list) else next(iter(told.values()))
+
+
+_decode_piece = msgspec.json.Decoder(list[msgspec.Raw] | dict[str, list[msgspec.Raw]]).decode
 _DECODER = msgspec.msgpack.Decoder(list[Record | Packed])
 _encode_into = msgspec.msgpack.Encoder().encode_into
 _LIST = Layout(">BI")  # how MessagePack begins a list of up to 2**32 values

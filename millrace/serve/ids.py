@@ -39,7 +39,7 @@ class Ids:
     def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
         self._clock, self._last = clock, 0
         self._process = int.from_bytes(os.urandom(4), "big")
-        self._tails: dict[int, str] = {}
+        self._tails: dict[int, list[str]] = {}
 
     def take(self, count: int, version: int) -> list[str]:
         """The ids of `count` predictions of one version, in their order, a microsecond apart."""
@@ -47,7 +47,15 @@ class Ids:
         if first <= self._last:
             first = self._last + 1
         self._last = first + count - 1
-        tail = self._tails.get(version)
-        if tail is None:
-            tail = self._tails[version] = f"{version & 0xFFFFFF:06x}{self._process:08x}"
-        return [f"{at:014x}{tail}" for at in range(first, first + count)]
+        tails = self._tails.get(version)
+        if tails is None:
+            tail = f"{version & 0xFFFFFF:06x}{self._process:08x}"
+            tails = self._tails[version] = [f"{low:02x}{tail}" for low in range(256)]
+        if count == 1:
+            return [f"{first >> 8:012x}{tails[first & 255]}"]
+        ids: list[str] = []
+        while len(ids) < count:  # all that begin in the same way: the rest is known
+            at = first + len(ids)
+            head, low = f"{at >> 8:012x}", at & 255
+            ids += [head + tail for tail in tails[low : low + count - len(ids)]]
+        return ids

@@ -13,12 +13,7 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     rows: list[Row]
 
 
-class _Written(msgspec.Struct):
-    rows: msgspec.Raw
-
-
 _decode = msgspec.json.Decoder(Body).decode
-_decode_written = msgspec.json.Decoder(_Written).decode
 
 
 async def predict(service: Service, request: Request, ref: str) -> Reply:
@@ -28,16 +23,8 @@ async def predict(service: Service, request: Request, ref: str) -> Reply:
     rows = decoded(_decode, request.body).rows
     ids, (complete, predictions) = await service.predict(route, rows, request)
     answers = encode([{"prediction_id": id_, **one} for id_, one in zip(ids, predictions, strict=True)])
-    service.keep(route, ids, complete if route.served.reads_store else _written(request.body), answers)
+    service.keep(route, ids, complete if route.served.reads_store else request.body, answers)
     return Reply(200, route.headers, b'%b,"predictions":%b}' % (route.opening, answers))
-
-
-def _written(body: bytes) -> memoryview:
-    """The array of rows as it stands in a body that could be read: where there is one bracket only, it begins there,
-    and nothing but the last brace is behind it."""
-    if body.count(b"[") == 1:
-        return memoryview(body)[body.index(b"[") : body.rindex(b"]") + 1]
-    return memoryview(_decode_written(body).rows)
 
 
 PREDICT = Action("predict", "POST", "predict", predict)

@@ -16,8 +16,7 @@ from millrace.serve.tell import tell
 
 FLUSH_S, FLUSH_ROWS, MOST_BYTES, _TOGETHER = 0.1, 1024, 64 << 20, 16
 
-Told = bytes | memoryview
-_Kept = tuple[Route, list[str], Told, Told]
+_Kept = tuple[Route, list[str], bytes, bytes]
 """The way that a request took, the ids of its predictions, its rows and what was answered."""
 
 
@@ -34,46 +33,42 @@ class Recorder:
         self._logs: dict[Home, Log] = {}
         self._refuses = False
 
-    def keep(self, route: Route, ids: list[str], rows: Told, answers: Told) -> None:
-        """Keeps the predictions of a request: its rows as they went through the graph, and what was answered, as JSON
-        arrays."""
+    def keep(self, route: Route, ids: list[str], rows: bytes, answers: bytes) -> None:
+        """Keeps the predictions of a request: its rows as they went through the graph, and what was answered, each a
+        JSON array or an object around one."""
+        if self._bytes > MOST_BYTES:
+            self._meter.counts["millrace_log_lost",] += len(ids)
+            return
         self._fresh.append((route, ids, rows, answers))
+        before = self._rows
+        self._rows += len(ids)
+        self._bytes += len(rows) + len(answers)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
-        if len(self._fresh) >= _TOGETHER or len(ids) >= _TOGETHER:
+        if before < FLUSH_ROWS <= self._rows:
+            self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_later(0, self._flush)  # once this one is answered
+        elif len(self._fresh) >= _TOGETHER:
             self._encode()
 
     def _encode(self) -> None:
         """Packs what came since: in a row it takes less than one by one among other work."""
         fresh, self._fresh = self._fresh, []
-        before = self._rows
         for _, some in groupby(fresh, _route_of):
             self._pack(list(some))
-        if before < FLUSH_ROWS <= self._rows and self._timer is not None:
-            self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_later(0, self._flush)  # once this one is answered
 
     def _pack(self, some: list[_Kept]) -> None:
         """What was predicted in one way."""
         route = some[0][0]
-        names = [name for _, ids, _, _ in some for name in ids]
-        times = [time for _, ids, _, _ in some for time in times_of(ids)]
         home = route.served.home
-        if home is None:
-            return
-        if self._bytes > MOST_BYTES:
-            self._meter.counts["millrace_log_lost",] += len(names)
-            return
-        lists = {
-            "row": _together([rows for _, _, rows, _ in some]),
-            "answer": _together([answers for _, _, _, answers in some]),
-        }
+        assert home is not None, "kept without a home"
         frame = self._kept.get(home)
         if frame is None:
             frame = self._kept[home] = Frame()
+        names = [name for _, ids, _, _ in some for name in ids]
+        times = [time for _, ids, _, _ in some for time in times_of(ids)]
+        lists = {"row": [rows for _, _, rows, _ in some], "answer": [answers for _, _, _, answers in some]}
         frame.add(Packed(names, times, PREDICTIONS, route.head, lists))
-        self._rows += len(names)
-        self._bytes += len(lists["row"]) + len(lists["answer"])
 
     async def close(self) -> None:
         """Appends what is left."""
@@ -116,11 +111,6 @@ class Recorder:
             if not self._refuses:
                 tell("error", "log_refuses", why=str(error))
             self._refuses = True
-
-
-def _together(arrays: list[Told]) -> bytes:
-    """JSON arrays that are not empty as one."""
-    return bytes(arrays[0]) if len(arrays) == 1 else b"[%b]" % b",".join([array[1:-1] for array in arrays])
 
 
 def _route_of(kept: _Kept) -> int:

@@ -21,7 +21,7 @@ from millrace.serve.batch import Answer, Batcher, Prediction, Row
 from millrace.serve.http import Headers, Problem, Reply, Request, encode
 from millrace.serve.ids import Ids
 from millrace.serve.meter import Histogram, Meter
-from millrace.serve.recorder import Recorder, Told
+from millrace.serve.recorder import Recorder
 from millrace.serve.scrape import Ledger
 from millrace.serve.shelf import Route, Shelf, Source
 from millrace.serve.tell import tell
@@ -79,9 +79,9 @@ class Service:
         self.meter.counts["millrace_predictions", route.served.name, str(route.served.version), route.arm] += len(rows)
         return ids, answer
 
-    def keep(self, route: Route, ids: list[str], rows: Told | list[Row], answers: Told | list[Prediction]) -> None:
+    def keep(self, route: Route, ids: list[str], rows: bytes | list[Row], answers: bytes | list[Prediction]) -> None:
         """Keeps predictions for the log; what is JSON already need not be made so again."""
-        if self.settings.log and ids:
+        if self.settings.log and ids and route.served.home is not None:
             told = encode(rows) if isinstance(rows, list) else rows
             self.recorder.keep(route, ids, told, encode(answers) if isinstance(answers, list) else answers)
 

@@ -33,12 +33,12 @@ batches_of = st.lists(st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size
 
 def packed(records: list[Record]) -> Packed:
     """The same records, of one kind, told together."""
-    ids, arrays = (
-        [one.id for one in records],
-        b"[" + b", ".join(b'{"at": %b}' % one.id.encode() for one in records) + b"]",
-    )
+    values = [b'{"at": %b}' % one.id.encode() for one in records]
+    middle = len(values) // 2
+    pieces = [b' {"rows": [' + b", ".join(values[:middle]) + b"]}", b"[" + b", ".join(values[middle:]) + b"]"]
     first, times = records[0], [one.time for one in records]
-    return Packed(ids, times, first.kind, b'{"first":%b' % first.id.encode(), {"value": arrays})
+    ids = [one.id for one in records]
+    return Packed(ids, times, first.kind, b'{"first":%b' % first.id.encode(), {"value": pieces})
 
 
 def apart(packed: Packed) -> list[Record]:

@@ -9,7 +9,7 @@ from millrace.serve.ids import Ids, times_of
 
 @given(
     moments=st.lists(st.integers(10**18, 2 * 10**18), min_size=1, max_size=30),
-    counts=st.lists(st.integers(1, 5), min_size=30, max_size=30),
+    counts=st.lists(st.integers(1, 5) | st.integers(250, 600), min_size=30, max_size=30),
     version=st.integers(1, 2**24 - 1),
 )
 def test_ids_ascend_and_say_what_they_are(moments: list[int], counts: list[int], version: int) -> None:
