@@ -3,6 +3,6 @@
 from millrace.predict.batch import predict_file
 from millrace.predict.latency import p99_ms, requests_of, rows_per_s
 from millrace.predict.predictor import Predictor, open
-from millrace.predict.rows import moment_of
+from millrace.predict.values import moment_of
 
 __all__ = ["Predictor", "moment_of", "open", "p99_ms", "predict_file", "requests_of", "rows_per_s"]

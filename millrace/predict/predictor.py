@@ -1,19 +1,22 @@
 """A model in this process: rows in, predictions out, in one shape everywhere."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from msgspec import UNSET, Struct
 
 from millrace.bundle import find_bundle, open_bundle
 from millrace.errors import InputError
 from millrace.features import Session, open_coded
 from millrace.features.session import CHUNK_ROWS
-from millrace.predict.rows import RowReader
+from millrace.predict.rows import RowReader, field_of, row_type
 from millrace.spec import label_text
 from millrace.tables import Column, Schema, conform, polars_of
 
@@ -28,6 +31,9 @@ class Predictor:
     (binary: the positive class's probability; regression: the value; multiclass: the label), for multiclass
     `probabilities` by label (in tables one column `probability_<class>` each), and where the spec states a
     `goal.decision` the `decision`, a label.
+
+    `row_type` is what a row may be decoded into in the place of a dict, for `predict_typed`; None where columns are too
+    oddly named for that, or text is to be read, before which decoding is nothing.
     """
 
     def __init__(self, model: bytes, schema: Schema, name: str, version: int) -> None:
@@ -43,6 +49,8 @@ class Predictor:
         more = ["probabilities"] if self.is_multiclass else ["decision"] if self.decides else []
         self._outputs = ["prediction", *more]
         self._reader = RowReader(self.session, self.schema)
+        self._typed_reader = RowReader(self.session, self.schema, typed=True)
+        self.row_type = None if self._reads_text else row_type(names, self.schema.id)
 
     @overload
     def predict(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]: ...
@@ -77,7 +85,24 @@ class Predictor:
             size = self._chunk_rows(rows)
             if len(rows) > size:
                 return [one for at in range(0, len(rows), size) for one in self.predict_dicts(rows[at : at + size])]
-        feeds = self._reader.one(rows[0]) if len(rows) == 1 else self._reader.many(rows)
+        predictions = self._predictions(self._reader, rows)
+        name = self.schema.id
+        if name is None:
+            return predictions
+        return [{name: row[name], **one} if name in row else one for row, one in zip(rows, predictions, strict=True)]
+
+    def predict_typed(self, rows: list[Struct]) -> list[dict[str, Any]]:
+        """As `predict_dicts`, of rows of the `row_type`, which have these columns alone."""
+        predictions = self._predictions(self._typed_reader, rows)
+        name = self.schema.id
+        if name is None or self.row_type is None:
+            return predictions
+        ids = map(attrgetter(field_of(self.row_type, name)), rows)
+        return [one if id is UNSET else {name: id, **one} for id, one in zip(ids, predictions, strict=True)]
+
+    def _predictions(self, reader: RowReader, rows: Sequence[Any]) -> list[dict[str, Any]]:
+        """Of rows, without their ids."""
+        feeds = reader.one(rows[0]) if len(rows) == 1 else reader.many(rows)
         results = self.session.run(self._outputs, feeds)
         predictions = [{"prediction": value} for value in results[0].ravel().tolist()]
         if self.is_multiclass:
@@ -86,10 +111,7 @@ class Predictor:
         elif self.decides:
             for prediction, decision in zip(predictions, results[1].ravel().tolist(), strict=True):
                 prediction["decision"] = decision
-        name = self.schema.id
-        if name is None:
-            return predictions
-        return [{name: row[name], **one} if name in row else one for row, one in zip(rows, predictions, strict=True)]
+        return predictions
 
     def problems(self, rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
         """What is wrong with rows, field by field: the first `most` problems, each with its `row` (from 1), its

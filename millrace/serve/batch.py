@@ -13,23 +13,23 @@ from millrace.serve.http import Problem
 _TURNS = 4
 Row = dict[str, Any]
 Prediction = dict[str, Any]
-Answer = tuple[list[Row], list[Prediction]]
+Answer = tuple[list[Any], list[Prediction]]
 
 
 class Answers(Protocol):
-    """What predicts: all of the rows, or `InputError`."""
+    """What predicts: all of the rows, which are dicts or whatever else it takes, or `InputError`."""
 
-    def answer(self, rows: list[Row]) -> tuple[list[Row], list[Prediction]]:
+    def answer(self, rows: list[Any]) -> tuple[list[Any], list[Prediction]]:
         """The rows as they were predicted, and one prediction each."""
         ...
 
-    def problem(self, rows: list[Row], error: InputError) -> Problem:
+    def problem(self, rows: list[Any], error: InputError) -> Problem:
         """Why these rows cannot be predicted."""
         ...
 
 
 class _Ask(Struct):
-    rows: list[Row]
+    rows: list[Any]
     done: asyncio.Future[Answer]
     until_s: float | None
 
@@ -53,7 +53,7 @@ class Batcher:
             retry = [(b"retry-after", b"1")]
             raise Problem(503, "overloaded", "Too many rows are waiting", f"at most {self._most}", retry)
 
-    def ask(self, answers: Answers, rows: list[Row], until_s: float | None = None) -> asyncio.Future[Answer]:
+    def ask(self, answers: Answers, rows: list[Any], until_s: float | None = None) -> asyncio.Future[Answer]:
         """Rows as they were predicted and their predictions, when they are there; until `until_s` of the clock, or
         `Problem`."""
         self.admit()

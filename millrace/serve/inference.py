@@ -84,7 +84,7 @@ async def infer(service: Service, request: Request, path: str) -> Reply:
         found = f"{odd[0][:60]!r}; expected one of: {', '.join(known)}"
         raise Problem(400, "invalid_body", "There is no such output", found)
     rows = rows_of(asked.inputs, body[length:], route.served, service.settings.max_rows)
-    ids, (complete, predictions) = await service.predict(route, rows, request)
+    ids, (complete, predictions) = await service.predict(route, route.served, rows, request)
     service.keep(route, ids, complete, predictions)
     return _replied(route, asked, ids, predictions)
 

@@ -31,7 +31,7 @@ async def invoke(service: Service, request: Request, path: str) -> Reply:
         raise Problem(
             415, "content_type", "This kind of body is not read", f"{kind[:60]}; application/json or text/csv"
         )
-    ids, (complete, predictions) = await service.predict(route, rows, request)
+    ids, (complete, predictions) = await service.predict(route, route.served, rows, request)
     service.keep(route, ids, complete, predictions)
     return Reply(200, route.headers, encode({"predictions": [_flat(one) for one in predictions]}))
 

@@ -20,8 +20,11 @@ async def predict(service: Service, request: Request, ref: str) -> Reply:
     """The predictions of rows by the model that `ref` names; nothing names the first."""
     service.batcher.admit()
     route = service.shelf.routes.get(ref) or await service.route(ref)
-    rows = decoded(_decode, request.body).rows
-    ids, (complete, predictions) = await service.predict(route, rows, request)
+    typed = route.served.typed
+    rows = typed.rows(request.body) if typed is not None else None
+    if rows is None:
+        typed, rows = None, decoded(_decode, request.body).rows
+    ids, (complete, predictions) = await service.predict(route, typed or route.served, rows, request)
     answers = encode([{"prediction_id": id_, **one} for id_, one in zip(ids, predictions, strict=True)])
     service.keep(route, ids, complete if route.served.reads_store else request.body, answers)
     return Reply(200, route.headers, b'%b,"predictions":%b}' % (route.opening, answers))

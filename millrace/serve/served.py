@@ -2,11 +2,14 @@
 
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from functools import cached_property
 from operator import itemgetter
+from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec import Struct
 
 from millrace.bundle import Bundle, same_reply
 from millrace.errors import BundleError, InputError
@@ -38,6 +41,7 @@ class Served:
         self._batches = meter.histogram("millrace_batch_rows", self.name, edges=ROWS)
         self._model_s = meter.histogram("millrace_stage_seconds", "model")
         self._store_s = meter.histogram("millrace_stage_seconds", "features")
+        self.typed = Typed(self, self.predictor.row_type) if self.predictor.row_type and not self.reads_store else None
         labels = (self.name, str(self.version))
         self._labels = labels
         self._scores = (
@@ -88,16 +92,21 @@ class Served:
         A prediction says under `imputed` which columns its row did not have and were taken as missing.
         """
         complete, imputed = self._completed(rows) if self.optional else (rows, {})
-        begin = time.perf_counter()
-        predictions = self.predictor.predict_dicts(complete)
-        self._model_s.add(time.perf_counter() - begin)
-        self._batches.add(len(rows))
+        predictions = self.timed(self.predictor.predict_dicts, complete)
         for at, names in imputed.items():
             predictions[at]["imputed"] = names
         for name, times in Counter(name for names in imputed.values() for name in names).items():
             self._meter.counts["millrace_imputed", self.name, name] += times
-        self._count(predictions)
         return complete, predictions
+
+    def timed(self, predict: Callable[[list[Any]], list[Prediction]], rows: list[Any]) -> list[Prediction]:
+        """Predictions, which are counted."""
+        begin = time.perf_counter()
+        predictions = predict(rows)
+        self._model_s.add(time.perf_counter() - begin)
+        self._batches.add(len(rows))
+        self._count(predictions)
+        return predictions
 
     def problem(self, rows: list[Row], error: InputError) -> Problem:
         """What is wrong with every field of rows, as far as it is worth telling."""
@@ -138,6 +147,31 @@ class Served:
         else:
             for label, times in Counter(one["prediction"] for one in predictions).items():
                 self._meter.counts["millrace_labels", *self._labels, str(label)] += times
+
+
+class Typed:
+    """Answers rows that lack nothing, hold nothing else and were decoded into the type that the model made of its
+    columns: dicts, and what becomes of them, take twice the time."""
+
+    def __init__(self, served: Served, row_type: type[Struct]) -> None:
+        self._served = served
+        body = msgspec.defstruct("Body", [("rows", list[row_type])], forbid_unknown_fields=True)  # type: ignore[valid-type]
+        self._decode = msgspec.json.Decoder(body).decode
+
+    def rows(self, body: bytes) -> list[Any] | None:
+        """The rows of a body of `/predict`; None where it holds any others."""
+        try:
+            return self._decode(body).rows  # type: ignore[attr-defined,no-any-return]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+
+    def answer(self, rows: list[Any]) -> tuple[list[Any], list[Prediction]]:
+        """See `Served.answer`."""
+        return rows, self._served.timed(self._served.predictor.predict_typed, rows)
+
+    def problem(self, rows: list[Any], error: InputError) -> Problem:
+        """See `Served.problem`."""
+        return self._served.problem(msgspec.to_builtins(rows), error)
 
 
 def _lack(rows: list[Row], names: frozenset[str]) -> bool:

@@ -17,7 +17,7 @@ from msgspec import Struct
 from millrace.errors import BundleError, InputError, MillraceError, WorkError
 from millrace.events import Online
 from millrace.serve import tokens
-from millrace.serve.batch import Answer, Batcher, Prediction, Row
+from millrace.serve.batch import Answer, Answers, Batcher, Prediction, Row
 from millrace.serve.http import Headers, Problem, Reply, Request, encode
 from millrace.serve.ids import Ids
 from millrace.serve.meter import Histogram, Meter
@@ -67,14 +67,17 @@ class Service:
         if not self._guard.open:
             self._guard.check(request.header(b"authorization"), scope)
 
-    async def predict(self, route: Route, rows: list[Row], request: Request) -> tuple[list[str], Answer]:
-        """The ids of predictions, which are counted, and the rows as they were predicted; raises `Problem`."""
+    async def predict(
+        self, route: Route, answers: Answers, rows: list[Any], request: Request
+    ) -> tuple[list[str], Answer]:
+        """The ids of predictions, which are counted, and the rows as they were predicted by what the route has for rows
+        of their kind; raises `Problem`."""
         most = self.settings.max_rows
         if len(rows) > most:
             raise Problem(413, "too_many_rows", "There are too many rows", f"{len(rows)}, at most {most}")
         if not rows:
             return [], ([], [])
-        answer = await self.batcher.ask(route.served, rows, _deadline(request))
+        answer = await self.batcher.ask(answers, rows, _deadline(request))
         ids = self.ids.take(len(rows), route.served.version)
         self.meter.counts["millrace_predictions", route.served.name, str(route.served.version), route.arm] += len(rows)
         return ids, answer

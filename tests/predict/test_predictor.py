@@ -6,8 +6,10 @@ import sys
 import threading
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -19,7 +21,10 @@ from millrace.errors import InputError
 from millrace.features import fit_features, open_coded, open_session, plan_columns
 from millrace.models import compile_features
 from millrace.predict import Predictor, predict_file
+from millrace.predict.rows import RowReader, row_type
 from millrace.spec import Features as FeaturesSpec
+from millrace.tables import Column, Schema
+from millrace.tables.written import COMMA_DECIMAL
 from tests.conftest import EXAMPLES, Runs, make_table
 
 TASKS = ["binary", "multiclass", "regression"]
@@ -99,7 +104,11 @@ def test_dicts_equal_tables_for_any_value(runs: Runs, family: str, rows: list[di
     by_table = predictor.predict(pl.DataFrame(numbers, schema=dtypes))["prediction"].to_list()
     by_dicts = [one["prediction"] for one in predictor.predict(rows)]
     one_by_one = [predictor.predict([row])[0]["prediction"] for row in rows]
-    assert by_dicts == by_table == one_by_one
+    assert predictor.row_type is not None
+    typed = msgspec.convert(rows, list[predictor.row_type])  # type: ignore[name-defined]
+    by_type = [one["prediction"] for one in predictor.predict_typed(typed)]
+    typed_one_by_one = [predictor.predict_typed([row])[0]["prediction"] for row in typed]
+    assert by_dicts == by_table == one_by_one == by_type == typed_one_by_one
     assert all(math.isfinite(value) for value in by_dicts)
 
 
@@ -123,6 +132,29 @@ def test_a_value_that_cannot_be_used_is_named(runs: Runs, change: dict[str, Any]
         predictor.predict([good | change])
     with pytest.raises(InputError, match=words.replace("row 1", "row 2")):
         predictor.predict([good, good | change])
+
+
+def test_numbers_are_read_as_the_training_table_wrote_them() -> None:
+    column = Column(name="price", dtype="float", kind="numeric", written=COMMA_DECIMAL)
+    schema = Schema(columns=[column], target="y", target_dtype="float")
+    session: Any = SimpleNamespace(groups={"numbers": ["price"]}, codes=[])
+    reader = RowReader(session, schema)
+    rows = [{"price": "1.234"}, {"price": "5,5"}, {"price": 2}, {"price": None}]
+    expected = [[1234.0], [5.5], [2.0], [math.nan]]
+    assert np.array_equal(reader.many(rows)["numbers"], expected, equal_nan=True)
+    singles = [reader.one(row)["numbers"][0].tolist() for row in rows]
+    assert np.array_equal(singles, expected, equal_nan=True)
+
+
+def test_typed_rows_bring_their_ids(runs: Runs) -> None:
+    predictor = predictor_of(runs, "multiclass")
+    assert predictor.row_type is not None
+    rows = make_table(3, seed=1).select("row", *[column.name for column in predictor.columns]).to_dicts()
+    del rows[1]["row"]
+    assert predictor.predict_typed(msgspec.convert(rows, list[predictor.row_type])) == predictor.predict(rows)  # type: ignore[name-defined]
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"z": 1}, predictor.row_type)
+    assert row_type(['a"b'], None) is None
 
 
 def test_a_missing_key_is_named(runs: Runs) -> None:

@@ -180,6 +180,11 @@ def test_every_row_of_the_log_can_be_read_whatever_the_body_looked_like(runs: Ru
 
     async def asked(service: Service, client: httpx.AsyncClient) -> list[str]:
         answers = [await client.post("/predict", content=body.encode()) for body in bodies]
+        for odd in (b'"\xff"', b'"\\x"', b"01", b'"\n"'):  # in a column that no model reads
+            broken = (
+                json.dumps({"rows": [{**rows(1)[0], "other": 0}]}).encode().replace(b'"other": 0', b'"other": ' + odd)
+            )
+            assert (await client.post("/predict", content=broken)).status_code == 400, odd
         return [answer.json()["predictions"][0]["prediction_id"] for answer in answers]
 
     ids = within([str(folder)], asked)
