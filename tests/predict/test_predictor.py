@@ -135,8 +135,8 @@ def test_a_value_that_cannot_be_used_is_named(runs: Runs, change: dict[str, Any]
 
 
 def test_numbers_are_read_as_the_training_table_wrote_them() -> None:
-    column = Column(name="price", dtype="float", kind="numeric", written=COMMA_DECIMAL)
-    schema = Schema(columns=[column], target="y", target_dtype="float")
+    column = Column(name="price", dtype="number", kind="numeric", written=COMMA_DECIMAL)
+    schema = Schema(columns=[column], target="y", target_dtype="number")
     session: Any = SimpleNamespace(groups={"numbers": ["price"]}, codes=[])
     reader = RowReader(session, schema)
     rows = [{"price": "1.234"}, {"price": "5,5"}, {"price": 2}, {"price": None}]
