@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, overload
 
@@ -16,7 +15,7 @@ from millrace.bundle import find_bundle, open_bundle
 from millrace.errors import InputError
 from millrace.features import Session, open_coded
 from millrace.features.session import CHUNK_ROWS
-from millrace.predict.rows import RowReader, field_of, row_type
+from millrace.predict.rows import RowReader, id_getter, row_type
 from millrace.spec import label_text
 from millrace.tables import Column, Schema, conform, polars_of
 
@@ -51,6 +50,7 @@ class Predictor:
         self._reader = RowReader(self.session, self.schema)
         self._typed_reader = RowReader(self.session, self.schema, typed=True)
         self.row_type = None if self._reads_text else row_type(names, self.schema.id)
+        self._id_of = id_getter(self.row_type, self.schema.id) if self.row_type and self.schema.id else None
 
     @overload
     def predict(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]: ...
@@ -95,9 +95,9 @@ class Predictor:
         """As `predict_dicts`, of rows of the `row_type`, which have these columns alone."""
         predictions = self._predictions(self._typed_reader, rows)
         name = self.schema.id
-        if name is None or self.row_type is None:
+        if name is None or self._id_of is None:
             return predictions
-        ids = map(attrgetter(field_of(self.row_type, name)), rows)
+        ids = map(self._id_of, rows)
         return [one if id is UNSET else {name: id, **one} for id, one in zip(ids, predictions, strict=True)]
 
     def _predictions(self, reader: RowReader, rows: Sequence[Any]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import chain
-from operator import getitem, itemgetter
+from operator import attrgetter, getitem, itemgetter
 from typing import Any
 
 import msgspec
@@ -162,9 +162,9 @@ def row_type(names: list[str], id: str | None) -> type[Struct] | None:
         return None
 
 
-def field_of(rows: type[Struct], name: str) -> str:
-    """The field of such a type that holds a column, or the id."""
-    return next(field.name for field in msgspec.structs.fields(rows) if field.encode_name == name)
+def id_getter(rows: type[Struct], id: str) -> Callable[[Struct], Any]:
+    """What tells the id of a row of such a type; `UNSET` where it brings none."""
+    return attrgetter(next(field.name for field in msgspec.structs.fields(rows) if field.encode_name == id))
 
 
 def _present(row: Any, number: int, column: Column) -> Any:

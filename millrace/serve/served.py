@@ -5,6 +5,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from functools import cached_property
 from operator import itemgetter
+from types import GenericAlias
 from typing import Any
 
 import msgspec
@@ -151,17 +152,19 @@ class Served:
 
 class Typed:
     """Answers rows that lack nothing, hold nothing else and were decoded into the type that the model made of its
-    columns: dicts, and what becomes of them, take twice the time."""
+    columns, which takes half the time of decoding into dicts."""
 
     def __init__(self, served: Served, row_type: type[Struct]) -> None:
         self._served = served
-        body = msgspec.defstruct("Body", [("rows", list[row_type])], forbid_unknown_fields=True)  # type: ignore[valid-type]
+        rows: Any = GenericAlias(list, (row_type,))
+        body: Any = msgspec.defstruct("Body", [("rows", rows)], forbid_unknown_fields=True)
         self._decode = msgspec.json.Decoder(body).decode
 
     def rows(self, body: bytes) -> list[Any] | None:
         """The rows of a body of `/predict`; None where it holds any others."""
         try:
-            return self._decode(body).rows  # type: ignore[attr-defined,no-any-return]
+            rows: list[Any] = self._decode(body).rows
+            return rows
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 

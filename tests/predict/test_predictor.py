@@ -105,7 +105,7 @@ def test_dicts_equal_tables_for_any_value(runs: Runs, family: str, rows: list[di
     by_dicts = [one["prediction"] for one in predictor.predict(rows)]
     one_by_one = [predictor.predict([row])[0]["prediction"] for row in rows]
     assert predictor.row_type is not None
-    typed = msgspec.convert(rows, list[predictor.row_type])  # type: ignore[name-defined]
+    typed: list[Any] = [msgspec.convert(row, predictor.row_type) for row in rows]
     by_type = [one["prediction"] for one in predictor.predict_typed(typed)]
     typed_one_by_one = [predictor.predict_typed([row])[0]["prediction"] for row in typed]
     assert by_dicts == by_table == one_by_one == by_type == typed_one_by_one
@@ -151,7 +151,8 @@ def test_typed_rows_bring_their_ids(runs: Runs) -> None:
     assert predictor.row_type is not None
     rows = make_table(3, seed=1).select("row", *[column.name for column in predictor.columns]).to_dicts()
     del rows[1]["row"]
-    assert predictor.predict_typed(msgspec.convert(rows, list[predictor.row_type])) == predictor.predict(rows)  # type: ignore[name-defined]
+    typed: list[Any] = [msgspec.convert(row, predictor.row_type) for row in rows]
+    assert predictor.predict_typed(typed) == predictor.predict(rows)
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"z": 1}, predictor.row_type)
     assert row_type(['a"b'], None) is None
