@@ -182,9 +182,10 @@ def test_words_for_missing_and_text_numbers_are_understood(runs: Runs) -> None:
     )
 
 
-def test_coded_batches_equal_text(runs: Runs) -> None:
+@pytest.mark.parametrize("rows", [500, 5_000])  # few are coded in a loop, many by Polars
+def test_coded_batches_equal_text(runs: Runs, rows: int) -> None:
     model = (runs("binary", "gbdt").bundle / "model.onnx").read_bytes()
-    frame = make_table(500, seed=4).with_columns(colour=pl.col("colour").replace("blue", "NA"))
+    frame = make_table(rows, seed=4).with_columns(colour=pl.col("colour").replace("blue", "NA"))
     whole, coded = open_session(model), open_coded(model)
     assert coded.codes and not whole.codes
     outputs = ["prediction", "features"]
