@@ -2,9 +2,10 @@
 
 from millrace.events.check import hop_us, keys_of, window_columns
 from millrace.events.fill import fill
+from millrace.events.frames import TIME_DIGITS, Frame, Packed, Record, moment_of
 from millrace.events.history import times_of
 from millrace.events.layout import Layout
-from millrace.events.log import Frame, Log, Packed, Record
+from millrace.events.log import Log
 from millrace.events.merged import NEVER_YET, Merged, merged
 from millrace.events.names import Stand
 from millrace.events.online import Online, Pushed
@@ -18,6 +19,7 @@ from millrace.events.windows import add_windows
 
 __all__ = [
     "NEVER_YET",
+    "TIME_DIGITS",
     "Events",
     "Frame",
     "Layout",
@@ -38,6 +40,7 @@ __all__ = [
     "keys_of",
     "log_of",
     "merged",
+    "moment_of",
     "online_of",
     "open_store",
     "store_of",

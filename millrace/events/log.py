@@ -1,28 +1,24 @@
 """The log: every record that was acknowledged, appended once, never changed.
 
-Records are appended to an open file in frames (a length, how many records, a checksum, the records of one call), so
-that a frame is there whole or not at all. An open file that is full is sealed: it becomes a Parquet segment, which
-DuckDB and Polars read directly. Files are named after the position of their first record.
+Records are appended to an open file in frames, each of which is there whole or not at all. An open file that is full is
+sealed: it becomes a Parquet segment, which DuckDB and Polars read directly. Files are named after the position of their
+first record.
 """
 
 import math
 import os
 import time
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from itertools import chain, pairwise, repeat
+from itertools import chain, pairwise
 from pathlib import Path
-from struct import Struct as Layout
-from typing import Any
 
-import msgspec
 import polars as pl
 
 from millrace.errors import WorkError
+from millrace.events.frames import Frame, Packed, Record, frames_of, moment_of, records_of
 from millrace.tables import alone, atomic_file
 
-_FRAME = Layout("<III")
 _OPEN, _SEALED = ".open", ".parquet"
 COLUMNS = {
     "position": pl.Int64(),
@@ -33,76 +29,6 @@ COLUMNS = {
     "payload": pl.String(),
 }
 """Of a segment, and of what `read` gives: times in UTC, the payload as JSON."""
-
-
-class Record(msgspec.Struct, frozen=True, array_like=True, tag=0):
-    """One thing that happened: what it is called, when it happened, from when it was known (microseconds since 1970
-    UTC), of which kind it is, and what it was, as JSON."""
-
-    id: str
-    time: int
-    available: int
-    kind: str
-    payload: bytes
-
-
-class Packed(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """Records of one kind that are told together, and taken apart only when they are read: that costs whoever appends
-    next to nothing. `times` are when each happened, and from when it was known.
-
-    The payload of each is the JSON object that `head` begins, without its last brace, and of every list in `lists` the
-    value that stands at its place. A list comes in pieces, each a JSON array or an object around one.
-
-    >>> packed = Packed(["a", "b"], [0, 7], "k", b'{"model":"ads"', {"row": [b'[{"x":1}]', b'{"rows":[{"x":2}]}']})
-    >>> packed.payloads[1]
-    b'{"model":"ads","row":{"x":2}}'
-    """
-
-    ids: list[str]
-    times: list[int]
-    kind: str
-    head: bytes
-    lists: dict[str, list[bytes]]
-
-    @property
-    def payloads(self) -> list[bytes]:
-        """Those of the records, one by one."""
-        parts: list[Any] = [repeat(self.head)]
-        for name, pieces in self.lists.items():
-            parts += [repeat(b',"%b":' % name.encode()), chain.from_iterable(map(_values, pieces))]
-        return [b"".join((*some, b"}")) for some in zip(*parts, strict=False)]
-
-
-def _values(piece: bytes) -> list[msgspec.Raw]:
-    told = _decode_piece(piece)
-    return told if isinstance(told, list) else next(iter(told.values()))
-
-
-_decode_piece = msgspec.json.Decoder(list[msgspec.Raw] | dict[str, list[msgspec.Raw]]).decode
-_DECODER = msgspec.msgpack.Decoder(list[Record | Packed])
-_encode_into = msgspec.msgpack.Encoder().encode_into
-_LIST = Layout(">BI")  # how MessagePack begins a list of up to 2**32 values
-_LIST_32 = 0xDD
-
-
-class Frame:
-    """Records that are appended together, encoded as they come: nothing of them is kept but bytes."""
-
-    def __init__(self, records: Iterable[Record | Packed] = ()) -> None:
-        self._body, self._told, self.count = bytearray(_LIST.size), 0, 0
-        for record in records:
-            self.add(record)
-
-    def add(self, record: Record | Packed) -> None:
-        """Takes one more."""
-        _encode_into(record, self._body, -1)
-        self._told += 1
-        self.count += len(record.ids) if isinstance(record, Packed) else 1
-
-    def encode(self) -> list[bytes | bytearray]:
-        """The frame, in pieces."""
-        _LIST.pack_into(self._body, 0, _LIST_32, self._told)
-        return [_FRAME.pack(len(self._body), self.count, zlib.crc32(self._body, self.count)), self._body]
 
 
 class Log:
@@ -283,7 +209,7 @@ class Log:
     def _count_on(self) -> None:
         """Counts the records that came to the open file since."""
         assert self._path is not None
-        for count, _, end in _frames(self._path, self._size):
+        for count, _, end in frames_of(self._path, self._size):
             self._count += count
             self._size = end
 
@@ -314,13 +240,15 @@ def _part(path: Path) -> pl.DataFrame:
     available: list[int] = []
     kinds: list[str] = []
     payloads: list[bytes] = []
-    for _, body, _ in _frames(path):
-        for one in _DECODER.decode(body):
+    for _, body, _ in frames_of(path):
+        for one in records_of(body):
             if isinstance(one, Packed):
-                ids += one.ids
-                times += one.times
-                available += one.times
-                kinds += [one.kind] * len(one.ids)
+                names = list(chain.from_iterable(one.ids))
+                moments = list(map(moment_of, names))
+                ids += names
+                times += moments
+                available += moments
+                kinds += [one.kind] * len(names)
                 payloads += one.payloads
             else:
                 ids.append(one.id)
@@ -333,28 +261,3 @@ def _part(path: Path) -> pl.DataFrame:
     told = {"payload": pl.Binary()}
     plain = {name: told.get(name, pl.Int64() if dtype.is_temporal() else dtype) for name, dtype in COLUMNS.items()}
     return pl.DataFrame(dict(zip(COLUMNS, columns, strict=True)), schema=plain).cast(COLUMNS)  # type: ignore[arg-type]
-
-
-def _frames(path: Path, start: int = 0) -> Iterator[tuple[int, bytes, int]]:
-    """The whole frames from an offset on: how many records, their bytes, and the offset of the end.
-
-    The last frame may be torn, where its process was killed. Raises `WorkError` for one that is damaged.
-    """
-    with path.open("rb") as file:
-        file.seek(start)
-        data = file.read()
-    at = 0
-    while at + _FRAME.size <= len(data):
-        size, count, checksum = _FRAME.unpack_from(data, at)
-        end = at + _FRAME.size + size
-        if end > len(data) or (not size and not any(data[at:])):  # zeros are what a loss of power leaves
-            return
-        if not size:
-            raise WorkError(f"{path} at byte {start + at}", "a damaged record", "the log as it was written")
-        body = data[at + _FRAME.size : end]
-        if zlib.crc32(body, count) != checksum:
-            if end == len(data):
-                return
-            raise WorkError(f"{path} at byte {start + at}", "a damaged record", "the log as it was written")
-        yield count, body, start + end
-        at = end

@@ -7,8 +7,9 @@ from msgspec import Struct, structs
 
 from millrace.errors import InputError, WorkError, nearest
 from millrace.events.apply import Writer
+from millrace.events.frames import Record
 from millrace.events.layout import Layout, Source
-from millrace.events.log import Log, Record
+from millrace.events.log import Log
 from millrace.events.names import STAND, Stand
 from millrace.events.read import layout_in, stand_of
 from millrace.events.store import Changes, Store

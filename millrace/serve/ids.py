@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from millrace.events import TIME_DIGITS, moment_of
+
 _LENGTH = 28
 
 
@@ -24,13 +26,8 @@ def read_id(prediction_id: str) -> Named:
     """
     if len(prediction_id) != _LENGTH or not prediction_id.isalnum():
         raise ValueError(f"no prediction id: {prediction_id[:40]!r}")
-    return Named(int(prediction_id[:14], 16), int(prediction_id[14:20], 16), int(prediction_id[20:], 16))
-
-
-def times_of(taken: list[str]) -> range:
-    """The times of ids that were taken at once (microseconds since 1970 UTC)."""
-    first = int(taken[0][:14], 16)
-    return range(first, first + len(taken))
+    version, process = prediction_id[TIME_DIGITS:20], prediction_id[20:]
+    return Named(moment_of(prediction_id), int(version, 16), int(process, 16))
 
 
 class Ids:

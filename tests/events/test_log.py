@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from millrace.errors import WorkError
 from millrace.events import sealer
-from millrace.events.log import COLUMNS, Frame, Log, Packed, Record
+from millrace.events.frames import Frame, Packed, Record, moment_of
+from millrace.events.log import COLUMNS, Log
 
 spawned = multiprocessing.get_context("spawn")
 
@@ -36,15 +38,14 @@ def packed(records: list[Record]) -> Packed:
     values = [b'{"at": %b}' % one.id.encode() for one in records]
     middle = len(values) // 2
     pieces = [b' {"rows": [' + b", ".join(values[:middle]) + b"]}", b"[" + b", ".join(values[middle:]) + b"]"]
-    first, times = records[0], [one.time for one in records]
-    ids = [one.id for one in records]
-    return Packed(ids, times, first.kind, b'{"first":%b' % first.id.encode(), {"value": pieces})
+    first, ids = records[0], [f"{one.time:014x}{one.id}" for one in records]
+    return Packed([ids[:middle], ids[middle:]], first.kind, b'{"first":%b' % first.id.encode(), {"value": pieces})
 
 
 def apart(packed: Packed) -> list[Record]:
     """What is read of it."""
-    told = zip(packed.ids, packed.times, packed.payloads, strict=True)
-    return [Record(id, time, time, packed.kind, payload) for id, time, payload in told]
+    told = zip(chain(*packed.ids), packed.payloads, strict=True)
+    return [Record(id, moment_of(id), moment_of(id), packed.kind, payload) for id, payload in told]
 
 
 @given(batches=batches_of, reopen=st.booleans(), packs=st.booleans(), beside=st.booleans(), frames=st.booleans())
@@ -214,7 +215,7 @@ def test_a_full_disk_acknowledges_nothing(tmp_path: Path) -> None:
 import resource
 from pathlib import Path
 from millrace.errors import WorkError
-from millrace.events.log import Log, Record
+from millrace.events import Log, Record
 log = Log(Path({str(tmp_path)!r}))
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 import signal
@@ -255,7 +256,7 @@ def test_processes_take_turns_while_another_reads(tmp_path: Path) -> None:
 def test_a_killed_writer_has_lost_nothing_that_it_acknowledged(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
-from millrace.events.log import Log, Record
+from millrace.events import Log, Record
 log = Log(Path({str(tmp_path)!r}), segment=300)
 at = 0
 while True:
