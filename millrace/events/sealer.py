@@ -1,7 +1,4 @@
-"""Sealing the full files of a log in a process of its own, so that who appends has the processor to itself.
-
-python -m millrace.events.sealer FOLDER [RETENTION_US]
-"""
+"""Sealing the full files of a log in a process of its own, so that who appends has the processor to itself."""
 
 import shutil
 import subprocess
@@ -11,12 +8,24 @@ from pathlib import Path
 from millrace.errors import MillraceError
 from millrace.events.log import Log
 
+_GENTLY = """\
+import os, sys
+try:
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+except (AttributeError, OSError):
+    pass
+from millrace.events.sealer import main
+main(*sys.argv[1:])
+"""
+"""Before libraries are loaded, which is half of the work. Where the system lets it, who asks for the processor has it
+at once: one that is merely nice keeps it for milliseconds."""
+
 
 def start(folder: Path, retention: int | None) -> subprocess.Popen[bytes]:
     """Starts the process, which gives way to every other."""
     told = [] if retention is None else [str(retention)]
-    nice = ["nice", "-n", "19"] if shutil.which("nice") else []  # loading libraries is half of its work
-    return subprocess.Popen([*nice, sys.executable, "-P", "-m", "millrace.events.sealer", str(folder), *told])
+    nice = ["nice", "-n", "19"] if shutil.which("nice") else []
+    return subprocess.Popen([*nice, sys.executable, "-P", "-c", _GENTLY, str(folder), *told])
 
 
 def main(folder: str, retention: str | None = None) -> None:
@@ -25,7 +34,3 @@ def main(folder: str, retention: str | None = None) -> None:
         Log(Path(folder), retention=None if retention is None else int(retention)).seal_full()
     except MillraceError as error:
         sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
