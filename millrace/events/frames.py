@@ -4,6 +4,7 @@ A frame is a length, how many records it holds, a checksum, and the records that
 MessagePack: it is there whole or not at all.
 """
 
+import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
@@ -108,19 +109,15 @@ def frames_of(path: Path, start: int = 0) -> Iterator[tuple[int, bytes, int]]:
     """
     with path.open("rb") as file:
         file.seek(start)
-        data = file.read()
-    at = 0
-    while at + _FRAME.size <= len(data):
-        size, count, checksum = _FRAME.unpack_from(data, at)
-        end = at + _FRAME.size + size
-        if end > len(data) or (not size and not any(data[at:])):  # zeros are what a loss of power leaves
-            return
-        if not size:
-            raise WorkError(f"{path} at byte {start + at}", "a damaged record", "the log as it was written")
-        body = data[at + _FRAME.size : end]
-        if zlib.crc32(body, count) != checksum:
-            if end == len(data):
+        end, whole = start, os.fstat(file.fileno()).st_size  # another process may append meanwhile
+        while len(begin := file.read(_FRAME.size)) == _FRAME.size:
+            at, (size, count, checksum) = end, _FRAME.unpack(begin)
+            end = at + _FRAME.size + size
+            if end > whole or (not size and not any(begin) and not any(file.read())):  # zeros: power was lost
                 return
-            raise WorkError(f"{path} at byte {start + at}", "a damaged record", "the log as it was written")
-        yield count, body, start + end
-        at = end
+            body = file.read(size)
+            if not size or zlib.crc32(body, count) != checksum:
+                if end == whole:
+                    return
+                raise WorkError(f"{path} at byte {at}", "a damaged record", "the log as it was written")
+            yield count, body, end

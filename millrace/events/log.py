@@ -10,25 +10,16 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from itertools import chain, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
 
 from millrace.errors import WorkError
-from millrace.events.frames import Frame, Packed, Record, frames_of, moment_of, records_of
-from millrace.tables import alone, atomic_file
-
-_OPEN, _SEALED = ".open", ".parquet"
-COLUMNS = {
-    "position": pl.Int64(),
-    "id": pl.String(),
-    "time": pl.Datetime("us"),
-    "available": pl.Datetime("us"),
-    "kind": pl.String(),
-    "payload": pl.String(),
-}
-"""Of a segment, and of what `read` gives: times in UTC, the payload as JSON."""
+from millrace.events import segment
+from millrace.events.frames import Frame, Packed, Record, frames_of
+from millrace.events.segment import OPEN, SEALED
+from millrace.tables import alone
 
 
 class Log:
@@ -116,10 +107,10 @@ class Log:
         assert self._path is not None, "seal outside of writing"
         if self._count:
             full = self._path
-            records = self._written(full)
+            sealed = segment.write(full)
             self._opened(self.end)
             full.unlink()
-            self._forget(records)
+            self._forget(sealed)
 
     def seal_full(self) -> int:
         """Makes Parquet segments of the open files that are full, beside whoever appends; returns how many there were.
@@ -127,55 +118,45 @@ class Log:
         Raises `WorkError` where the disk refuses.
         """
         with alone(self.folder / "sealer.lock"):
-            for path in self.folder.glob(f"*{_OPEN}"):
-                if path.with_suffix(_SEALED).exists():  # left behind by one that was killed
+            for path in self.folder.glob(f"*{OPEN}"):
+                if path.with_suffix(SEALED).exists():  # left behind by one that was killed
                     path.unlink()
-            full = [path for path in self._files(0)[:-1] if path.suffix == _OPEN]
+            full = [path for path in self._files(0)[:-1] if path.suffix == OPEN]
             for path in full:
-                records = self._written(path)
+                sealed = segment.write(path)
                 path.unlink()
-                self._forget(records)
+                self._forget(sealed)
         return len(full)
 
-    def _written(self, path: Path) -> pl.DataFrame:
-        """The records of an open file, which now stand in a segment too."""
-        records = _part(path)
-        with atomic_file(path.with_suffix(_SEALED)) as beside:
-            records.write_parquet(beside)
-        return records
-
-    def _forget(self, sealed: pl.DataFrame) -> None:
-        """Removes what is older than the retention, now that these were sealed."""
-        if self._retention is not None and len(sealed):
-            latest = max(sealed["available"].to_physical().to_list())
+    def _forget(self, sealed: Path) -> None:
+        """Removes what is older than the retention, now that this one was sealed."""
+        if self._retention is not None:
             now = time.time_ns() // 1000  # a record may be said to become known later
-            self._drop_before(min(latest, now) - self._retention)
+            self._drop_before(min(segment.latest(sealed), now) - self._retention)
 
     def read(self, kind: str | None = None, since: int = 0, until: int | None = None) -> pl.DataFrame:
         """The records of a kind, or of all, from a position on up to another, in their order."""
         while True:
             try:
-                parts = [_part(path) for path in self._files(since)]
+                parts = [segment.read(path) for path in self._files(since)]
             except FileNotFoundError:
                 continue  # sealed or dropped meanwhile
-            found = pl.concat([pl.DataFrame(schema=COLUMNS), *parts])
+            found = pl.concat([pl.DataFrame(schema=segment.COLUMNS), *parts])
             found = found.filter(pl.col("position") >= since)
             found = found if until is None else found.filter(pl.col("position") < until)
             return found if kind is None else found.filter(kind=kind)
 
     def _drop_before(self, moment: int) -> None:
         for path in self._files(0):
-            if path.suffix == _SEALED:
-                latest = pl.scan_parquet(path).select(pl.col("available").max().to_physical()).collect().item()
-                if latest < moment:
-                    path.unlink()
+            if path.suffix == SEALED and segment.latest(path) < moment:
+                path.unlink()
 
     def _files(self, since: int) -> list[Path]:
         """The files with records from a position on, in order; of one that was being sealed, the sealed one."""
         named: dict[float, Path] = {}
         if self.folder.is_dir():
             for path in sorted(self.folder.iterdir()):
-                if path.suffix in (_OPEN, _SEALED) and not path.name.startswith("."):
+                if path.suffix in (OPEN, SEALED) and not path.name.startswith("."):
                     named[int(path.stem)] = path  # `.parquet` comes after `.open`
         firsts = sorted(named)
         return [named[first] for first, next_ in pairwise([*firsts, math.inf]) if next_ > since]
@@ -185,7 +166,7 @@ class Log:
         while True:
             try:
                 for path in reversed(self._files(0)):
-                    found = _part(path).filter(pl.col("kind").is_in(list(kinds)))["position"]
+                    found = segment.read(path).filter(pl.col("kind").is_in(list(kinds)))["position"]
                     if len(found):
                         return int(found[-1]) + 1
                 return 0
@@ -193,7 +174,7 @@ class Log:
                 continue  # sealed or dropped meanwhile
 
     def _opened(self, first: int) -> None:
-        self._path, self._first, self._size, self._count = self.folder / f"{first:020d}{_OPEN}", first, 0, 0
+        self._path, self._first, self._size, self._count = self.folder / f"{first:020d}{OPEN}", first, 0, 0
         self._path.touch()  # positions go on from its name, whatever is dropped
 
     def _followed(self) -> bool:
@@ -204,7 +185,7 @@ class Log:
         except FileNotFoundError:
             return True  # and it was sealed
         after = self.folder / f"{self.end:020d}"
-        return bool(self._count) and (after.with_suffix(_OPEN).exists() or after.with_suffix(_SEALED).exists())
+        return bool(self._count) and (after.with_suffix(OPEN).exists() or after.with_suffix(SEALED).exists())
 
     def _count_on(self) -> None:
         """Counts the records that came to the open file since."""
@@ -216,13 +197,15 @@ class Log:
     def _recover(self) -> None:
         """Finds the end of the log, where another process may have written, and cuts off what one began and never
         acknowledged."""
+        if self._path is not None and self._size == _size_of(self._path):
+            return  # whoever leaves a file for a next one has appended to it, or removed it
         if self._path is None or not self._path.exists() or self._followed():
             files = self._files(0)
             if not files:
                 self._opened(0)
-            elif files[-1].suffix == _SEALED:
-                files[-1].with_suffix(_OPEN).unlink(missing_ok=True)
-                self._opened(int(files[-1].stem) + pl.scan_parquet(files[-1]).select(pl.len()).collect().item())
+            elif files[-1].suffix == SEALED:
+                files[-1].with_suffix(OPEN).unlink(missing_ok=True)
+                self._opened(int(files[-1].stem) + segment.length(files[-1]))
             else:
                 self._opened(int(files[-1].stem))
             self._count_on()
@@ -231,33 +214,8 @@ class Log:
             os.truncate(self._path, self._size)
 
 
-def _part(path: Path) -> pl.DataFrame:
-    """The records of a file as `COLUMNS`; those of an open one stand at the positions from its first on."""
-    if path.suffix == _SEALED:
-        return pl.read_parquet(path)
-    ids: list[str] = []
-    times: list[int] = []
-    available: list[int] = []
-    kinds: list[str] = []
-    payloads: list[bytes] = []
-    for _, body, _ in frames_of(path):
-        for one in records_of(body):
-            if isinstance(one, Packed):
-                names = list(chain.from_iterable(one.ids))
-                moments = list(map(moment_of, names))
-                ids += names
-                times += moments
-                available += moments
-                kinds += [one.kind] * len(names)
-                payloads += one.payloads
-            else:
-                ids.append(one.id)
-                times.append(one.time)
-                available.append(one.available)
-                kinds.append(one.kind)
-                payloads.append(one.payload)
-    first = int(path.stem)
-    columns = (range(first, first + len(ids)), ids, times, available, kinds, payloads)
-    told = {"payload": pl.Binary()}
-    plain = {name: told.get(name, pl.Int64() if dtype.is_temporal() else dtype) for name, dtype in COLUMNS.items()}
-    return pl.DataFrame(dict(zip(COLUMNS, columns, strict=True)), schema=plain).cast(COLUMNS)  # type: ignore[arg-type]
+def _size_of(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None

@@ -14,7 +14,7 @@ from millrace.serve.meter import Meter
 from millrace.serve.shelf import Route
 from millrace.serve.tell import tell
 
-FLUSH_S, FLUSH_ROWS, MOST_BYTES = 0.1, 1024, 64 << 20
+FLUSH_S, FLUSH_ROWS, MOST_BYTES = 0.1, 256, 64 << 20  # few rows: requests wait while they are written
 _TOGETHER, _LARGE = 64, 64 << 10
 """How many requests are packed at once; one of so many bytes does not wait for others."""
 _Kept = tuple[Route, list[str], bytes, bytes]

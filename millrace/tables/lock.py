@@ -16,8 +16,11 @@ def alone(path: Path) -> Iterator[None]:
     A process that is killed gives it back. Raises `WorkError` where the folder cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise WorkError(str(path.parent), f"cannot be written ({error.strerror})", "a folder with room") from error
     try:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from millrace.errors import WorkError
 from millrace.events import sealer
 from millrace.events.frames import Frame, Packed, Record, moment_of
-from millrace.events.log import COLUMNS, Log
+from millrace.events.log import Log
+from millrace.events.segment import COLUMNS
 
 spawned = multiprocessing.get_context("spawn")
 
@@ -202,7 +203,7 @@ def test_a_segment_that_cannot_be_written_does_not_refuse_what_is_safe(
     def full(path: Path) -> None:
         raise WorkError(str(path), "no room")
 
-    monkeypatch.setattr("millrace.events.log.atomic_file", full)
+    monkeypatch.setattr("millrace.events.segment.atomic_file", full)
     assert [append(log, record(at)) for at in range(3)] == [1, 2, 3]
     monkeypatch.undo()
     assert append(log, record(3)) == 4
