@@ -6,7 +6,7 @@ MessagePack: it is there whole or not at all.
 
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain, repeat
 from pathlib import Path
 from struct import Struct as Layout
@@ -32,30 +32,38 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag=0):
 
 
 class Packed(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """Records of one kind that are told together, and taken apart only when they are read: that costs whoever appends
-    next to nothing. An id begins with when it happened and was known (see `moment_of`).
+    """Records of one kind that came in pieces, and are taken apart only when they are read: that costs whoever appends
+    next to nothing.
 
-    The payload of each is the JSON object that `head` begins, without its last brace, and of every list in `lists` the
-    value that stands at its place. Ids and values come in pieces; one of values is a JSON array or an object around it.
+    Of each piece there is the id of its first record: it begins with when that happened and was known (see
+    `moment_of`), and the others follow a microsecond apart. The payload of a record is the JSON object that `head`
+    begins, without its last brace, and under each name its value. `values` is one JSON array: for every piece, for each
+    name, an array of the values of its records, or an object around one.
 
-    >>> ids = (["00000000000000a"], ["00000000000007a"])
-    >>> packed = Packed(ids, "k", b'{"model":"ads"', {"row": (b'[{"x":1}]', b'{"rows":[{"x":2}]}')})
-    >>> moment_of(packed.ids[1][0]), packed.payloads[1]
-    (7, b'{"model":"ads","row":{"x":2}}')
+    >>> values = b'[[{"x":1}],{"rows":[{"x":2},{"x":3}]}]'
+    >>> packed = Packed(3, "k", b'{"model":"ads"', ["row"], ["00000000000000-a", "00000000000007-a"], values)
+    >>> ids, payloads = packed.apart()
+    >>> ids[1:], payloads[2]
+    (['00000000000007-a', '00000000000008-a'], b'{"model":"ads","row":{"x":3}}')
     """
 
-    ids: Sequence[list[str]]
+    count: int
     kind: str
     head: bytes
-    lists: dict[str, Sequence[bytes]]
+    names: list[str]
+    firsts: list[str]
+    values: bytes
 
-    @property
-    def payloads(self) -> list[bytes]:
-        """Those of the records, one by one."""
+    def apart(self) -> tuple[list[str], list[bytes]]:
+        """The ids and the payloads of the records."""
+        pieces = [one if isinstance(one, list) else next(iter(one.values())) for one in _decode_values(self.values)]
+        width = len(self.names)
+        pairs = zip(self.firsts, pieces[::width], strict=True)
+        ids = [id for first, piece in pairs for id in ids_from(first, len(piece))]
         parts: list[Any] = [repeat(self.head)]
-        for name, pieces in self.lists.items():
-            parts += [repeat(b',"%b":' % name.encode()), chain.from_iterable(map(_values, pieces))]
-        return [b"".join((*some, b"}")) for some in zip(*parts, strict=False)]
+        for at, name in enumerate(self.names):
+            parts += [repeat(b',"%b":' % name.encode()), chain.from_iterable(pieces[at::width])]
+        return ids, [b"".join((*some, b"}")) for some in zip(*parts, strict=False)]
 
 
 def moment_of(id: str) -> int:
@@ -64,12 +72,15 @@ def moment_of(id: str) -> int:
     return int(id[:TIME_DIGITS], 16)
 
 
-def _values(piece: bytes) -> list[msgspec.Raw]:
-    told = _decode_piece(piece)
-    return told if isinstance(told, list) else next(iter(told.values()))
+def ids_from(first: str, count: int) -> list[str]:
+    """Ids a microsecond apart."""
+    if count == 1:
+        return [first]
+    moment, rest = moment_of(first), first[TIME_DIGITS:]
+    return [f"{moment + at:0{TIME_DIGITS}x}{rest}" for at in range(count)]
 
 
-_decode_piece = msgspec.json.Decoder(list[msgspec.Raw] | dict[str, list[msgspec.Raw]]).decode
+_decode_values = msgspec.json.Decoder(list[list[msgspec.Raw] | dict[str, list[msgspec.Raw]]]).decode
 records_of = msgspec.msgpack.Decoder(list[Record | Packed]).decode
 """The records in the bytes of a frame."""
 _encode_into = msgspec.msgpack.Encoder().encode_into
@@ -94,7 +105,7 @@ class Frame:
         """Takes one more."""
         _encode_into(record, self._body, -1)
         self._told += 1
-        self.count += sum(map(len, record.ids)) if isinstance(record, Packed) else 1
+        self.count += record.count if isinstance(record, Packed) else 1
 
     def encode(self) -> list[bytes | bytearray]:
         """The frame, in pieces."""

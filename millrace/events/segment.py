@@ -1,7 +1,6 @@
 """The records of the log as a table, and the segments: full files of the log as Parquet."""
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +83,9 @@ def _columns(record: Record | Packed) -> Sequence[Sequence[Any]]:
     """The columns behind the position."""
     if isinstance(record, Record):
         return [record.id], [record.time], [record.available], [record.kind], [record.payload]
-    ids = list(chain.from_iterable(record.ids))
+    ids, payloads = record.apart()
     moments = list(map(moment_of, ids))
-    return ids, moments, moments, [record.kind] * len(ids), record.payloads
+    return ids, moments, moments, [record.kind] * len(ids), payloads
 
 
 def _table(first: int, columns: list[list[Any]]) -> pl.DataFrame:

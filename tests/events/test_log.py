@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from itertools import chain
 from pathlib import Path
 
 import polars as pl
@@ -35,17 +34,18 @@ batches_of = st.lists(st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size
 
 
 def packed(records: list[Record]) -> Packed:
-    """The same records, of one kind, told together."""
+    """Records of one kind, told together in two pieces; those of a piece are a microsecond apart."""
     values = [b'{"at": %b}' % one.id.encode() for one in records]
     middle = len(values) // 2
-    pieces = [b' {"rows": [' + b", ".join(values[:middle]) + b"]}", b"[" + b", ".join(values[middle:]) + b"]"]
-    first, ids = records[0], [f"{one.time:014x}{one.id}" for one in records]
-    return Packed([ids[:middle], ids[middle:]], first.kind, b'{"first":%b' % first.id.encode(), {"value": pieces})
+    pieces = [b' {"rows": [\n' + b", ".join(values[:middle]) + b"]}", b"[" + b", ".join(values[middle:]) + b"]"]
+    firsts = [f"{one.time:014x}-{one.kind}" for one in (records[0], records[middle])]
+    head = b'{"first":%b' % records[0].id.encode()
+    return Packed(len(records), records[0].kind, head, ["value"], firsts, b"[%b]" % b",".join(pieces))
 
 
 def apart(packed: Packed) -> list[Record]:
     """What is read of it."""
-    told = zip(chain(*packed.ids), packed.payloads, strict=True)
+    told = zip(*packed.apart(), strict=True)
     return [Record(id, moment_of(id), moment_of(id), packed.kind, payload) for id, payload in told]
 
 
@@ -92,8 +92,10 @@ def test_what_was_appended_is_read_in_its_order(
 
 
 def test_records_that_were_told_together_are_read_one_by_one() -> None:
-    found = packed([record(3), record(4)]).payloads
-    assert found == [b'{"first":3,"value":{"at": 3}}', b'{"first":3,"value":{"at": 4}}']
+    found = apart(packed([record(at) for at in (3, 8, 9)]))
+    assert [one.id for one in found] == ["00000000000003-clicks", "00000000000008-clicks", "00000000000009-clicks"]
+    assert [one.time for one in found] == [3, 8, 9]
+    assert [one.payload for one in found] == [b'{"first":3,"value":{"at": %d}}' % at for at in (3, 8, 9)]
 
 
 def test_a_process_beside_the_one_that_appends_seals(tmp_path: Path) -> None:

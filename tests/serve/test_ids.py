@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from millrace.events.frames import ids_from
 from millrace.serve import read_id
 from millrace.serve.ids import Ids
 
@@ -15,7 +16,9 @@ from millrace.serve.ids import Ids
 def test_ids_ascend_and_say_what_they_are(moments: list[int], counts: list[int], version: int) -> None:
     clock = iter(moments)
     ids = Ids(lambda: next(clock))
-    told = [one for _, count in zip(moments, counts, strict=False) for one in ids.take(count, version)]
+    taken = [ids.take(count, version) for _, count in zip(moments, counts, strict=False)]
+    assert taken == [ids_from(some[0], len(some)) for some in taken]  # as the log has them
+    told = [one for some in taken for one in some]
     assert told == sorted(set(told)) and len(told) == sum(counts[: len(moments)])
     first = read_id(told[0])
     assert (first.time, first.version) == (moments[0] // 1000, version)
