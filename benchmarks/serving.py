@@ -4,7 +4,9 @@
 
 The peers serve the scikit-learn pipeline that their users would, and the very same ONNX graph, so that the server's own
 part is seen. The bare echo is an ASGI function that answers with the body. CPU a request is that of all processes of a
-server. The peers go into build/peers/serving, made by the first run; one that does not start is said so. Needs wrk.
+server. What the log costs is less than what one process differs from the next: it is seen in one that serves the model
+twice, once from its workspace and once from a bundle beside it, which has no log. The peers go into
+build/peers/serving, made by the first run; one that does not start is said so. Needs wrk.
 """
 
 import json
@@ -34,6 +36,7 @@ from millrace.features import open_session
 from millrace.predict import Predictor
 
 SECONDS, REPEATS, TOUCHED = 4, 3, 512 << 20
+LOG_STARTS, LOG_TURNS = 4, 10
 PEERS = ["fastapi", "uvicorn[standard]", "mlserver", "uvloop<0.22", "scikit-learn<1.8", "lightgbm==4.6.0", "pandas<3",
          "pyarrow", "joblib", "onnxruntime"]  # fmt: skip
 LUA = """
@@ -114,7 +117,8 @@ class Server:
         found = []
         for path in Path("/proc").glob("[0-9]*/stat"):
             try:
-                if int(path.read_text().rpartition(")")[2].split()[2]) == self.process.pid:
+                state, _, group = path.read_text().rpartition(")")[2].split()[:3]
+                if int(group) == self.process.pid and state != "Z":
                     found.append(int(path.parent.name))
             except OSError:
                 continue
@@ -146,9 +150,9 @@ def touch_memory() -> None:
             memory[at] = 1
 
 
-def wrk(server: Server, folder: Path, bodies: Path, connections: int) -> dict[str, float]:
+def wrk(server: Server, folder: Path, bodies: Path, connections: int, seconds: int = SECONDS) -> dict[str, float]:
     touch_memory()
-    command = ["taskset", "2", "wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--timeout", "20s"]
+    command = ["taskset", "2", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s"]
     url = f"http://127.0.0.1:{server.port}"
     done = subprocess.run(
         [*command, "-s", str(folder / "post.lua"), url, "--", str(bodies), server.path],
@@ -177,6 +181,30 @@ def once(server: Server, folder: Path, name: str, rows: Rows) -> dict[str, float
     if name != "echo":
         thousand = wrk(server, folder, many, 1)
         told |= {"ms for 1,000 rows": thousand["p50_ms"], "failed": told["failed"] + thousand["bad"]}
+    return told
+
+
+def cost_of_log(server: Server, folder: Path, rows: Rows) -> dict[str, Any]:
+    """By turns in one process, each start of it by itself: requests/s and CPU with the log by those without."""
+    bodies = folder / "log-1.txt"
+    bodies.write_text("\n".join(json.dumps(server.body([row])) for row in rows[:64]))
+    told: dict[str, Any] = {"requests/s": [], "CPU us a request": []}
+    for _ in range(LOG_STARTS):
+        server.start(rows[0])
+        found: dict[str, list[dict[str, float]]] = {"/predict/bench": [], "/predict/unlogged": []}
+        try:
+            for turn in range(LOG_TURNS + 1):
+                for path in list(found)[:: 1 if turn % 2 else -1]:
+                    while len(server.processes()) > 1:  # it seals what the turn before brought
+                        time.sleep(0.1)
+                    server.path, before = path, server.cpu_s()
+                    one = wrk(server, folder, bodies, 16, 1)
+                    found[path].append(one | {"cpu": (server.cpu_s() - before) / one["requests"]})
+        finally:
+            server.stop()
+        pairs = list(zip(*(some[1:] for some in found.values()), strict=True))  # the first turn warms up
+        for name, key in zip(told, ("rps", "cpu"), strict=True):
+            told[name].append(round(statistics.median(logged[key] / bare[key] for logged, bare in pairs), 3))
     return told
 
 
@@ -226,6 +254,10 @@ def main() -> None:
         quiet = shutil.copytree(folder, folder / "quiet", ignore=shutil.ignore_patterns("quiet"))
         with (quiet / "system.yaml").open("a") as file:
             file.write("\nserve: {log: false}\n")
+        apart = folder / "apart"
+        apart.mkdir()
+        beside = millrace.run(system(apart, 100_000, name="unlogged")).bundle
+        unlogged = shutil.copytree(beside, folder / "unlogged")
         ours = [sys.executable, "-m", "millrace.cli", "serve"]
         uvicorn = [python, "-m", "uvicorn", "--no-access-log", "--http", "httptools", "--loop", "uvloop"]
         fastapi = [*uvicorn, "--port", "9102", "serving_peer:app"]
@@ -258,6 +290,8 @@ def main() -> None:
                     server.stop()
         for server_name, found in rounds.items():
             told[server_name] = {key: round(float(np.median([one[key] for one in found])), 3) for key in found[0]}
+        both = Server([*ours, name, str(unlogged), "--port", "9105"], 9105, "/predict/bench", rows_body)
+        told["with the log, by without"] = cost_of_log(both, folder, rows)
         told["in process"] = in_process(millrace.open(run.bundle), (run.bundle / "model.onnx").read_bytes(), rows)
     print(json.dumps(told, indent=2))
 

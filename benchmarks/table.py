@@ -37,12 +37,12 @@ def table(rows: int, seed: int, missing: bool = True) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def system(folder: Path, rows: int, rounds: int | None = TREES) -> System:
+def system(folder: Path, rows: int, rounds: int | None = TREES, name: str = "bench") -> System:
     """A system over such a table, written to `folder`."""
     table(rows, seed=7).write_parquet(folder / "table.parquet")
     return rooted(
         System(
-            name="bench",
+            name=name,
             goal=Goal(target="target", task="binary", positive=1, metric="roc_auc"),
             data=Data(source="table.parquet"),
             split=Split(by="random"),

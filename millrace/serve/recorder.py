@@ -5,6 +5,7 @@ waits for a slow disk no more than `MOST_BYTES` are kept.
 """
 
 import asyncio
+from io import BytesIO
 
 from millrace.events import Frame, Log, Packed
 from millrace.serve.home import PREDICTIONS, Home
@@ -12,7 +13,7 @@ from millrace.serve.meter import Meter
 from millrace.serve.shelf import Route
 from millrace.serve.tell import tell
 
-FLUSH_S, FLUSH_BYTES, MOST_BYTES = 0.05, 512 << 10, 64 << 20
+FLUSH_S, FLUSH_BYTES, MOST_BYTES = 0.05, 1 << 20, 64 << 20
 """How long predictions wait, how many are written sooner (requests wait while they are), and how many may wait."""
 
 
@@ -38,9 +39,13 @@ class Recorder:
         pile = self._piles.get(route)
         if pile is None:
             pile = self._piles[route] = _Pile()
-        pile.count += len(ids)
         pile.firsts.append(ids[0])
-        pile.values += (rows, answers)
+        pile.count += len(ids)
+        write = pile.write
+        write(rows)
+        write(b",")
+        write(answers)
+        write(b",")
         self._size += len(rows) + len(answers)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
@@ -61,17 +66,24 @@ class Recorder:
         if self._writing is not None:  # what waits goes with the next turn
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
             return
-        kept: dict[Home, Frame] = {}
-        for route, pile in self._piles.items():
-            home = route.served.home
-            assert home is not None, "kept without a home"
-            kept.setdefault(home, Frame()).add(pile.packed(route.head))
-        self._piles = {}
+        kept = self._packed()
         self._size, self._timer, self._soon = 0, None, False
         if any(home.system.log.fsync for home in kept):  # it waits for the disk
             self._writing = asyncio.create_task(self._beside(kept))
         else:  # into memory of the system: a thread would be in the way of requests for longer
             self._append(kept)
+
+    def _packed(self) -> dict[Home, Frame]:
+        """What goes to the log of each workspace."""
+        kept: dict[Home, Frame] = {}
+        for route, pile in list(self._piles.items()):
+            if pile.count:
+                home = route.served.home
+                assert home is not None, "kept without a home"
+                kept.setdefault(home, Frame()).add(pile.packed(route.head))
+            else:  # its model may be served no longer
+                del self._piles[route]
+        return kept
 
     async def _beside(self, kept: dict[Home, Frame]) -> None:
         try:
@@ -97,13 +109,28 @@ class Recorder:
 
 
 class _Pile:
-    """Predictions of one route."""
+    """Predictions of one route, copied into memory that is used again and again: thousands of small objects that stay
+    for a while make every request slower."""
 
     def __init__(self) -> None:
-        self.count = 0
         self.firsts: list[str] = []
-        self.values: list[bytes] = []
+        self.count = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._values = BytesIO(b"[")
+        self._values.seek(1)
+        self.write = self._values.write
 
     def packed(self, head: bytes) -> Packed:
-        values = b"[%b]" % b",".join(self.values)
-        return Packed(self.count, PREDICTIONS, head, ["row", "answer"], self.firsts, values)
+        """What was written, each piece and a comma; then the pile is empty."""
+        end = self._values.tell()
+        self._values.seek(end - 1)
+        self.write(b"]")
+        self._values.seek(0)
+        packed = Packed(self.count, PREDICTIONS, head, ["row", "answer"], self.firsts, self._values.read(end))
+        self.firsts, self.count = [], 0
+        if end > 2 * FLUSH_BYTES:  # the disk was slow
+            self._begin()
+        self._values.seek(1)
+        return packed
