@@ -96,11 +96,6 @@ class Frame:
         for record in records:
             self.add(record)
 
-    @property
-    def size(self) -> int:
-        """In bytes, so far."""
-        return len(self._body)
-
     def add(self, record: Record | Packed) -> None:
         """Takes one more."""
         _encode_into(record, self._body, -1)

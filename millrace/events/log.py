@@ -197,8 +197,10 @@ class Log:
     def _recover(self) -> None:
         """Finds the end of the log, where another process may have written, and cuts off what one began and never
         acknowledged."""
+        if self._path is not None and self._path.with_suffix(SEALED).exists():
+            self._path = None  # whoever sealed it was killed before it removed it
         if self._path is not None and self._size == _size_of(self._path):
-            return  # whoever leaves a file for a next one has appended to it, or removed it
+            return  # whoever leaves a file for a next one has appended to it, or sealed it
         if self._path is None or not self._path.exists() or self._followed():
             files = self._files(0)
             if not files:

@@ -164,9 +164,13 @@ def test_a_torn_record_is_cut_off_and_a_damaged_one_is_told(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("step", ["parquet", "both", "open"])
-def test_sealing_may_be_killed_between_any_two_steps(tmp_path: Path, step: str) -> None:
-    log = Log(tmp_path)
-    append(log, record(0), record(1))
+@pytest.mark.parametrize("known", [False, True])
+def test_sealing_may_be_killed_between_any_two_steps(tmp_path: Path, step: str, known: bool) -> None:
+    log, another = Log(tmp_path), Log(tmp_path)
+    append(another, record(0))
+    append(log, record(1))
+    with another.writing():  # it knows all of the file
+        pass
     (open_,) = tmp_path.glob("*.open")
     kept = open_.read_bytes()
     with log.writing():
@@ -175,10 +179,11 @@ def test_sealing_may_be_killed_between_any_two_steps(tmp_path: Path, step: str) 
         (tmp_path / f"{2:020d}.open").unlink()
     if step in ("both", "open"):
         open_.write_bytes(kept)
-    again = Log(tmp_path)
+    again = another if known else Log(tmp_path)
     assert again.read()["id"].to_list() == ["0", "1"]
     assert append(again, record(2)) == 3
     assert again.read()["position"].to_list() == [0, 1, 2]
+    assert Log(tmp_path).read()["id"].to_list() == ["0", "1", "2"]
 
 
 def test_what_was_known_too_long_ago_is_removed_and_positions_go_on(tmp_path: Path) -> None:
