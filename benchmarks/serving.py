@@ -185,7 +185,8 @@ def once(server: Server, folder: Path, name: str, rows: Rows) -> dict[str, float
 
 
 def cost_of_log(server: Server, folder: Path, rows: Rows) -> dict[str, Any]:
-    """By turns in one process, each start of it by itself: requests/s and CPU with the log by those without."""
+    """By turns in one process, each start of it by itself: requests/s and CPU with the log by those without.
+    Sealing is waited for between turns: only what begins within one is in the figures."""
     bodies = folder / "log-1.txt"
     bodies.write_text("\n".join(json.dumps(server.body([row])) for row in rows[:64]))
     told: dict[str, Any] = {"requests/s": [], "CPU us a request": []}
