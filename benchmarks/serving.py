@@ -36,7 +36,7 @@ from millrace.features import open_session
 from millrace.predict import Predictor
 
 SECONDS, REPEATS, TOUCHED = 4, 3, 512 << 20
-LOG_STARTS, LOG_TURNS = 4, 10
+LOG_STARTS, LOG_TURNS = 8, 8
 PEERS = ["fastapi", "uvicorn[standard]", "mlserver", "uvloop<0.22", "scikit-learn<1.8", "lightgbm==4.6.0", "pandas<3",
          "pyarrow", "joblib", "onnxruntime"]  # fmt: skip
 LUA = """
@@ -184,19 +184,24 @@ def once(server: Server, folder: Path, name: str, rows: Rows) -> dict[str, float
     return told
 
 
-def cost_of_log(server: Server, folder: Path, rows: Rows) -> dict[str, Any]:
-    """By turns in one process, each start of it by itself: requests/s and CPU with the log by those without.
+def cost_of_log(servers: list[Server], folder: Path, rows: Rows) -> dict[str, Any]:
+    """By turns in one process, each start of it by itself: requests/s and CPU with the log by those without. The
+    servers hold the same two models and take turns at starting: which model is opened first makes a difference, too.
     Sealing is waited for between turns: only what begins within one is in the figures."""
     bodies = folder / "log-1.txt"
-    bodies.write_text("\n".join(json.dumps(server.body([row])) for row in rows[:64]))
+    bodies.write_text("\n".join(json.dumps(rows_body([row])) for row in rows[:64]))
     told: dict[str, Any] = {"requests/s": [], "CPU us a request": []}
-    for _ in range(LOG_STARTS):
+    for start in range(LOG_STARTS):
+        server = servers[start % len(servers)]
         server.start(rows[0])
         found: dict[str, list[dict[str, float]]] = {"/predict/bench": [], "/predict/unlogged": []}
         try:
             for turn in range(LOG_TURNS + 1):
                 for path in list(found)[:: 1 if turn % 2 else -1]:
-                    while len(server.processes()) > 1:  # it seals what the turn before brought
+                    until = time.monotonic() + 60
+                    while (
+                        len(server.processes()) > 1 and time.monotonic() < until
+                    ):  # it seals what the last turn brought
                         time.sleep(0.1)
                     server.path, before = path, server.cpu_s()
                     one = wrk(server, folder, bodies, 16, 1)
@@ -291,7 +296,8 @@ def main() -> None:
                     server.stop()
         for server_name, found in rounds.items():
             told[server_name] = {key: round(float(np.median([one[key] for one in found])), 3) for key in found[0]}
-        both = Server([*ours, name, str(unlogged), "--port", "9105"], 9105, "/predict/bench", rows_body)
+        orders = ([name, str(unlogged)], [str(unlogged), name])
+        both = [Server([*ours, *models, "--port", "9105"], 9105, "/predict", rows_body) for models in orders]
         told["with the log, by without"] = cost_of_log(both, folder, rows)
         told["in process"] = in_process(millrace.open(run.bundle), (run.bundle / "model.onnx").read_bytes(), rows)
     print(json.dumps(told, indent=2))

@@ -6,8 +6,10 @@ MessagePack: it is there whole or not at all.
 
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from itertools import chain, repeat
+from operator import attrgetter
 from pathlib import Path
 from struct import Struct as Layout
 from typing import Any
@@ -35,35 +37,36 @@ class Packed(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """Records of one kind that came in pieces, and are taken apart only when they are read: that costs whoever appends
     next to nothing.
 
-    Of each piece there is the id of its first record: it begins with when that happened and was known (see
-    `moment_of`), and the others follow a microsecond apart. The payload of a record is the JSON object that `head`
-    begins, without its last brace, and under each name its value. `values` is one JSON array: for every piece, for each
-    name, an array of the values of its records, or an object around one.
+    `values` is a JSON array without its brackets: for every piece, for each of the names, an array of the values of
+    its records, or an object around one. The payload of a record is the JSON object that `head` begins, without its
+    last brace, and under each name its value. Its id is what its last value, an object, has under `id`; it begins with
+    when the record happened and was known (see `moment_of`).
 
-    >>> values = b'[[{"x":1}],{"rows":[{"x":2},{"x":3}]}]'
-    >>> packed = Packed(3, "k", b'{"model":"ads"', ["row"], ["00000000000000-a", "00000000000007-a"], values)
+    >>> values = b'[{"x":1}],[{"id":"07-a"}],{"rows":[{"x":2},{"x":3}]},[{"id":"08-a"},{"id":"09-a"}]'
+    >>> packed = Packed(3, "k", b'{"model":"ads"', ["row", "answer"], "id", memoryview(values))
     >>> ids, payloads = packed.apart()
-    >>> ids[1:], payloads[2]
-    (['00000000000007-a', '00000000000008-a'], b'{"model":"ads","row":{"x":3}}')
+    >>> ids, payloads[2]
+    (['07-a', '08-a', '09-a'], b'{"model":"ads","row":{"x":3},"answer":{"id":"09-a"}}')
     """
 
     count: int
     kind: str
     head: bytes
     names: list[str]
-    firsts: list[str]
-    values: bytes
+    id: str
+    values: memoryview
 
     def apart(self) -> tuple[list[str], list[bytes]]:
         """The ids and the payloads of the records."""
-        pieces = [one if isinstance(one, list) else next(iter(one.values())) for one in _decode_values(self.values)]
+        told = _decode_values(b"".join((b"[", self.values, b"]")))
+        pieces = [one if isinstance(one, list) else next(iter(one.values())) for one in told]
         width = len(self.names)
-        pairs = zip(self.firsts, pieces[::width], strict=True)
-        ids = [id for first, piece in pairs for id in ids_from(first, len(piece))]
-        parts: list[Any] = [repeat(self.head)]
-        for at, name in enumerate(self.names):
-            parts += [repeat(b',"%b":' % name.encode()), chain.from_iterable(pieces[at::width])]
-        return ids, [b"".join((*some, b"}")) for some in zip(*parts, strict=False)]
+        columns = [list(chain.from_iterable(pieces[at::width])) for at in range(width)]
+        parts: list[Iterable[Any]] = [repeat(self.head)]
+        for name, column in zip(self.names, columns, strict=True):
+            parts += [repeat(b',"%b":' % name.encode()), column]
+        payloads = [b"".join((*some, b"}")) for some in zip(*parts, strict=False)]
+        return list(map(_id_in(self.id), columns[-1])), payloads
 
 
 def moment_of(id: str) -> int:
@@ -72,12 +75,12 @@ def moment_of(id: str) -> int:
     return int(id[:TIME_DIGITS], 16)
 
 
-def ids_from(first: str, count: int) -> list[str]:
-    """Ids a microsecond apart."""
-    if count == 1:
-        return [first]
-    moment, rest = moment_of(first), first[TIME_DIGITS:]
-    return [f"{moment + at:0{TIME_DIGITS}x}{rest}" for at in range(count)]
+@cache
+def _id_in(member: str) -> Callable[[Any], str]:
+    """Reads the id in a JSON object."""
+    named = msgspec.defstruct("Named", [("id", str)], rename={"id": member})
+    decode, get = msgspec.json.Decoder(named).decode, attrgetter("id")
+    return lambda value: get(decode(value))
 
 
 _decode_values = msgspec.json.Decoder(list[list[msgspec.Raw] | dict[str, list[msgspec.Raw]]]).decode

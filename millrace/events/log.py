@@ -49,13 +49,15 @@ class Log:
     ) -> None:
         self.folder, self._sync, self._segment, self._retention = folder, sync, segment, retention
         self._full = full
+        self._writer = folder / "writer.lock"
         self._path: Path | None = None  # the open file that this process knows, up to where, and its records
+        self._sealed: Path | None = None  # its segment, once it is sealed
         self._size = self._first = self._count = 0
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Holds the right to append for the length of the block; waits for the process that has it."""
-        with alone(self.folder / "writer.lock"):
+        with alone(self._writer):
             self._recover()
             yield
 
@@ -175,6 +177,7 @@ class Log:
 
     def _opened(self, first: int) -> None:
         self._path, self._first, self._size, self._count = self.folder / f"{first:020d}{OPEN}", first, 0, 0
+        self._sealed = self._path.with_suffix(SEALED)
         self._path.touch()  # positions go on from its name, whatever is dropped
 
     def _followed(self) -> bool:
@@ -197,7 +200,7 @@ class Log:
     def _recover(self) -> None:
         """Finds the end of the log, where another process may have written, and cuts off what one began and never
         acknowledged."""
-        if self._path is not None and self._path.with_suffix(SEALED).exists():
+        if self._sealed is not None and os.access(self._sealed, os.F_OK):
             self._path = None  # whoever sealed it was killed before it removed it
         if self._path is not None and self._size == _size_of(self._path):
             return  # whoever leaves a file for a next one has appended to it, or sealed it

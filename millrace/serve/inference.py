@@ -13,6 +13,7 @@ from msgspec import Struct
 from millrace import __version__
 from millrace.serve.batch import Prediction, Row
 from millrace.serve.http import Problem, Reply, Request, encode, json_reply
+from millrace.serve.predictions import answers_of
 from millrace.serve.served import Served
 from millrace.serve.service import Action, Service, decoded
 from millrace.serve.shelf import Route
@@ -85,7 +86,8 @@ async def infer(service: Service, request: Request, path: str) -> Reply:
         raise Problem(400, "invalid_body", "There is no such output", found)
     rows = rows_of(asked.inputs, body[length:], route.served, service.settings.max_rows)
     ids, (complete, predictions) = await service.predict(route, route.served, rows, request)
-    service.keep(route, ids, complete, predictions)
+    if route.is_logged:
+        service.recorder.keep(route, len(ids), encode(complete), answers_of(ids, predictions))
     return _replied(route, asked, ids, predictions)
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from millrace.serve.batch import Prediction, Row
 from millrace.serve.http import Problem, Reply, Request, encode, json_reply
+from millrace.serve.predictions import answers_of
 from millrace.serve.served import Served
 from millrace.serve.service import Action, Service, decoded
 
@@ -32,7 +33,8 @@ async def invoke(service: Service, request: Request, path: str) -> Reply:
             415, "content_type", "This kind of body is not read", f"{kind[:60]}; application/json or text/csv"
         )
     ids, (complete, predictions) = await service.predict(route, route.served, rows, request)
-    service.keep(route, ids, complete, predictions)
+    if route.is_logged:
+        service.recorder.keep(route, len(ids), encode(complete), answers_of(ids, predictions))
     return Reply(200, route.headers, encode({"predictions": [_flat(one) for one in predictions]}))
 
 

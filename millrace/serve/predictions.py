@@ -2,7 +2,7 @@
 
 import msgspec
 
-from millrace.serve.batch import Row
+from millrace.serve.batch import Prediction, Row
 from millrace.serve.http import Reply, Request, encode
 from millrace.serve.service import Action, Service, decoded
 
@@ -25,9 +25,20 @@ async def predict(service: Service, request: Request, ref: str) -> Reply:
     if rows is None:
         typed, rows = None, decoded(_decode, request.body).rows
     ids, (complete, predictions) = await service.predict(route, typed or route.served, rows, request)
-    answers = encode([{"prediction_id": id_, **one} for id_, one in zip(ids, predictions, strict=True)])
-    service.keep(route, ids, complete if route.served.reads_store else request.body, answers)
+    answers = answers_of(ids, predictions)
+    if route.is_logged:
+        told = encode(complete) if route.served.reads_store else request.body
+        service.recorder.keep(route, len(ids), told, answers)
     return Reply(200, route.headers, b'%b,"predictions":%b}' % (route.opening, answers))
+
+
+def answers_of(ids: list[str], predictions: list[Prediction]) -> bytes:
+    """Predictions and their ids.
+
+    >>> answers_of(["0661"], [{"prediction": 0.5}])
+    b'[{"prediction":0.5,"prediction_id":"0661"}]'
+    """
+    return encode([{**one, "prediction_id": id_} for id_, one in zip(ids, predictions, strict=True)])
 
 
 PREDICT = Action("predict", "POST", "predict", predict)

@@ -23,36 +23,35 @@ class Recorder:
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
         self._piles: dict[Route, _Pile] = {}
-        self._size = 0
-        self._soon = False
+        self._size = self._mark = 0  # what waits, and at what size of it there is something to do
         self._timer: asyncio.Handle | None = None
         self._writing: asyncio.Task[None] | None = None
         self._logs: dict[Home, Log] = {}
         self._refuses: set[Home] = set()
 
-    def keep(self, route: Route, ids: list[str], rows: bytes, answers: bytes) -> None:
-        """Keeps the predictions of a request: its rows as they went through the graph, and what was answered, each a
-        JSON array or an object around one."""
-        if self._size > MOST_BYTES:
-            self._meter.counts["millrace_log_lost",] += len(ids)
-            return
+    def keep(self, route: Route, count: int, rows: bytes, answers: bytes) -> None:
+        """Keeps `count` predictions of a request: its rows as they went through the graph, and what was answered, each
+        a JSON array or an object around one. Every answer says its `prediction_id`."""
+        if self._size >= self._mark:
+            if self._size >= MOST_BYTES:
+                self._meter.counts["millrace_log_lost",] += count
+                return
+            self._arrange()
         pile = self._piles.get(route)
         if pile is None:
             pile = self._piles[route] = _Pile()
-        pile.firsts.append(ids[0])
-        pile.count += len(ids)
-        write = pile.write
-        write(rows)
-        write(b",")
-        write(answers)
-        write(b",")
+        pile.count += count
+        pile.write((rows, b",", answers, b","))
         self._size += len(rows) + len(answers)
+
+    def _arrange(self) -> None:
+        """Sees to it that what waits is written: the first of it brings a timer, much of it does not wait for that."""
+        loop = asyncio.get_running_loop()
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
-        if self._size >= FLUSH_BYTES and not self._soon:
-            self._soon = True
+            self._timer, self._mark = loop.call_later(FLUSH_S, self._flush), FLUSH_BYTES
+        else:
             self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_soon(self._flush)  # once this one is answered
+            self._timer, self._mark = loop.call_soon(self._flush), MOST_BYTES  # once this one is answered
 
     async def close(self) -> None:
         """Appends what is left."""
@@ -67,7 +66,8 @@ class Recorder:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
             return
         kept = self._packed()
-        self._size, self._timer, self._soon = 0, None, False
+        self._size = self._mark = 0
+        self._timer = None
         if any(home.system.log.fsync for home in kept):  # it waits for the disk
             self._writing = asyncio.create_task(self._beside(kept))
         else:  # into memory of the system: a thread would be in the way of requests for longer
@@ -80,7 +80,7 @@ class Recorder:
             if pile.count:
                 home = route.served.home
                 assert home is not None, "kept without a home"
-                kept.setdefault(home, Frame()).add(pile.packed(route.head))
+                pile.move(kept.setdefault(home, Frame()), route.head)
             else:  # its model may be served no longer
                 del self._piles[route]
         return kept
@@ -113,24 +113,19 @@ class _Pile:
     for a while make every request slower."""
 
     def __init__(self) -> None:
-        self.firsts: list[str] = []
         self.count = 0
         self._begin()
 
     def _begin(self) -> None:
-        self._values = BytesIO(b"[")
-        self._values.seek(1)
-        self.write = self._values.write
+        self._values = BytesIO()
+        self.write = self._values.writelines
 
-    def packed(self, head: bytes) -> Packed:
-        """What was written, each piece and a comma; then the pile is empty."""
+    def move(self, frame: Frame, head: bytes) -> None:
+        """Moves what was written, each piece and a comma, into a frame."""
         end = self._values.tell()
-        self._values.seek(end - 1)
-        self.write(b"]")
+        with self._values.getbuffer()[: end - 1] as values:
+            frame.add(Packed(self.count, PREDICTIONS, head, ["row", "answer"], "prediction_id", values))
+        self.count = 0
         self._values.seek(0)
-        packed = Packed(self.count, PREDICTIONS, head, ["row", "answer"], self.firsts, self._values.read(end))
-        self.firsts, self.count = [], 0
         if end > 2 * FLUSH_BYTES:  # the disk was slow
             self._begin()
-        self._values.seek(1)
-        return packed

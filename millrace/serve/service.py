@@ -17,8 +17,8 @@ from msgspec import Struct
 from millrace.errors import BundleError, InputError, MillraceError, WorkError
 from millrace.events import Online
 from millrace.serve import tokens
-from millrace.serve.batch import Answer, Answers, Batcher, Prediction, Row
-from millrace.serve.http import Headers, Problem, Reply, Request, encode
+from millrace.serve.batch import Answer, Answers, Batcher
+from millrace.serve.http import Headers, Problem, Reply, Request
 from millrace.serve.ids import Ids
 from millrace.serve.meter import Histogram, Meter
 from millrace.serve.recorder import Recorder
@@ -48,7 +48,7 @@ class Service:
         self, sources: list[Source], settings: Serve, actions: Mapping[str, list[Action]], ledger: Path | None = None
     ) -> None:
         self.settings, self.meter, self.ids = settings, Meter(), Ids()
-        self.shelf = Shelf(sources, self.meter)
+        self.shelf = Shelf(sources, self.meter, settings.log)
         self.batcher = Batcher(settings.max_waiting)
         self.recorder = Recorder(self.meter)
         self.ledger = Ledger(ledger, self.meter)
@@ -81,12 +81,6 @@ class Service:
         ids = self.ids.take(len(rows), route.served.version)
         self.meter.counts["millrace_predictions", route.served.name, str(route.served.version), route.arm] += len(rows)
         return ids, answer
-
-    def keep(self, route: Route, ids: list[str], rows: bytes | list[Row], answers: bytes | list[Prediction]) -> None:
-        """Keeps predictions for the log; what is JSON already need not be made so again."""
-        if self.settings.log and ids and route.served.home is not None:
-            told = encode(rows) if isinstance(rows, list) else rows
-            self.recorder.keep(route, ids, told, encode(answers) if isinstance(answers, list) else answers)
 
     async def route(self, ref: str) -> Route:
         """The way to a model; raises `Problem` where there is none."""

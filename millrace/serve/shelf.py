@@ -36,19 +36,21 @@ class Source(Struct, frozen=True):
 
 class Route(Struct, frozen=True, eq=False):
     """A way to a model: the version that answers, the headers and the `opening` of a reply that say so, and the `head`
-    of its predictions in the log; both are JSON objects without their last brace."""
+    of its predictions in the log (both are JSON objects without their last brace), where they are logged."""
 
     served: Served
     arm: str
     headers: Headers
     opening: bytes
     head: bytes
+    is_logged: bool
 
 
-def route_of(served: Served, arm: str) -> Route:
+def route_of(served: Served, arm: str, is_logged: bool) -> Route:
     """The way to a version by an arm, or by its number."""
     told = {"model": served.name, "version": served.version}
-    return Route(served, arm, served.headers(arm), encode(told)[:-1], encode(told | {"arm": arm})[:-1])
+    opening, head = encode(told)[:-1], encode(told | {"arm": arm})[:-1]
+    return Route(served, arm, served.headers(arm), opening, head, is_logged and served.home is not None)
 
 
 def source_of(model: str, folder: Path) -> Source:
@@ -97,10 +99,11 @@ def _path(source: Source, version: int) -> Path:
 
 
 class Shelf:
-    """Holds what is served. `routes` leads from what stands behind `/predict/` (or nothing) to a model."""
+    """Holds what is served. `routes` leads from what stands behind `/predict/` (or nothing) to a model. With `log`,
+    predictions are logged where a model has a workspace."""
 
-    def __init__(self, sources: list[Source], meter: Meter) -> None:
-        self._sources, self._meter = sources, meter
+    def __init__(self, sources: list[Source], meter: Meter, log: bool) -> None:
+        self._sources, self._meter, self._log = sources, meter, log
         names = [source.name for source in sources]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise InputError("serve", f"two models are called {twice!r}", "models of different names")
@@ -214,7 +217,7 @@ class Shelf:
         routes: dict[str, Route] = {}
         gauges = {key: one for key, one in self._meter.gauges.items() if key[0] != "millrace_served_version"}
         for (name, version), served in self._ready.items():
-            routes[f"{name}@{version}"] = route_of(served, "")
+            routes[f"{name}@{version}"] = route_of(served, "", self._log)
         for source in self._sources:
             mine = []
             if source.bundle is not None:
@@ -223,7 +226,7 @@ class Shelf:
                 version_ = self._held.get((source.name, alias))
                 if version_ is not None:
                     served = self._ready[source.name, version_]
-                    routes[f"{source.name}@{alias}"] = route = route_of(served, alias)
+                    routes[f"{source.name}@{alias}"] = route = route_of(served, alias, self._log)
                     gauges["millrace_served_version", source.name, alias, str(version_)] = 1
                     mine.append(route)
             if mine:

@@ -34,13 +34,15 @@ batches_of = st.lists(st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size
 
 
 def packed(records: list[Record]) -> Packed:
-    """Records of one kind, told together in two pieces; those of a piece are a microsecond apart."""
-    values = [b'{"at": %b}' % one.id.encode() for one in records]
-    middle = len(values) // 2
-    pieces = [b' {"rows": [\n' + b", ".join(values[:middle]) + b"]}", b"[" + b", ".join(values[middle:]) + b"]"]
-    firsts = [f"{one.time:014x}-{one.kind}" for one in (records[0], records[middle])]
+    """Records of one kind, told together in two pieces."""
+    middle = len(records) // 2
+    pieces = []
+    for some in (records[:middle], records[middle:]):
+        values = [b'{"at": %b}' % one.id.encode() for one in some]
+        named = [b'{"by":"id","x":[{"id":1}], "id" :"%014x-%b"}' % (one.time, one.kind.encode()) for one in some]
+        pieces += [b' {"rows": [\n' + b", ".join(values) + b"]}", b"[" + b",".join(named) + b"]"]
     head = b'{"first":%b' % records[0].id.encode()
-    return Packed(len(records), records[0].kind, head, ["value"], firsts, b"[%b]" % b",".join(pieces))
+    return Packed(len(records), records[0].kind, head, ["value", "named"], "id", memoryview(b",".join(pieces)))
 
 
 def apart(packed: Packed) -> list[Record]:
@@ -95,7 +97,9 @@ def test_records_that_were_told_together_are_read_one_by_one() -> None:
     found = apart(packed([record(at) for at in (3, 8, 9)]))
     assert [one.id for one in found] == ["00000000000003-clicks", "00000000000008-clicks", "00000000000009-clicks"]
     assert [one.time for one in found] == [3, 8, 9]
-    assert [one.payload for one in found] == [b'{"first":3,"value":{"at": %d}}' % at for at in (3, 8, 9)]
+    named = b'{"by":"id","x":[{"id":1}], "id" :"%014x-clicks"}'
+    told = [b'{"first":3,"value":{"at": %d},"named":%b}' % (at, named % at) for at in (3, 8, 9)]
+    assert [one.payload for one in found] == told
 
 
 def test_a_process_beside_the_one_that_appends_seals(tmp_path: Path) -> None:
