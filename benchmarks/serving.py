@@ -199,9 +199,7 @@ def cost_of_log(servers: list[Server], folder: Path, rows: Rows) -> dict[str, An
             for turn in range(LOG_TURNS + 1):
                 for path in list(found)[:: 1 if turn % 2 else -1]:
                     until = time.monotonic() + 60
-                    while (
-                        len(server.processes()) > 1 and time.monotonic() < until
-                    ):  # it seals what the last turn brought
+                    while len(server.processes()) > 1 and time.monotonic() < until:  # it seals
                         time.sleep(0.1)
                     server.path, before = path, server.cpu_s()
                     one = wrk(server, folder, bodies, 16, 1)

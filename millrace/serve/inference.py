@@ -86,8 +86,8 @@ async def infer(service: Service, request: Request, path: str) -> Reply:
         raise Problem(400, "invalid_body", "There is no such output", found)
     rows = rows_of(asked.inputs, body[length:], route.served, service.settings.max_rows)
     ids, (complete, predictions) = await service.predict(route, route.served, rows, request)
-    if route.is_logged:
-        service.recorder.keep(route, len(ids), encode(complete), answers_of(ids, predictions))
+    if route.pile is not None:
+        route.pile.keep(len(ids), encode(complete), answers_of(ids, predictions))
     return _replied(route, asked, ids, predictions)
 
 

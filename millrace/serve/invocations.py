@@ -33,8 +33,8 @@ async def invoke(service: Service, request: Request, path: str) -> Reply:
             415, "content_type", "This kind of body is not read", f"{kind[:60]}; application/json or text/csv"
         )
     ids, (complete, predictions) = await service.predict(route, route.served, rows, request)
-    if route.is_logged:
-        service.recorder.keep(route, len(ids), encode(complete), answers_of(ids, predictions))
+    if route.pile is not None:
+        route.pile.keep(len(ids), encode(complete), answers_of(ids, predictions))
     return Reply(200, route.headers, encode({"predictions": [_flat(one) for one in predictions]}))
 
 

@@ -26,9 +26,8 @@ async def predict(service: Service, request: Request, ref: str) -> Reply:
         typed, rows = None, decoded(_decode, request.body).rows
     ids, (complete, predictions) = await service.predict(route, typed or route.served, rows, request)
     answers = answers_of(ids, predictions)
-    if route.is_logged:
-        told = encode(complete) if route.served.reads_store else request.body
-        service.recorder.keep(route, len(ids), told, answers)
+    if route.pile is not None:
+        route.pile.keep(len(ids), encode(complete) if route.served.reads_store else request.body, answers)
     return Reply(200, route.headers, b'%b,"predictions":%b}' % (route.opening, answers))
 
 

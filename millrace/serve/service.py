@@ -48,9 +48,9 @@ class Service:
         self, sources: list[Source], settings: Serve, actions: Mapping[str, list[Action]], ledger: Path | None = None
     ) -> None:
         self.settings, self.meter, self.ids = settings, Meter(), Ids()
-        self.shelf = Shelf(sources, self.meter, settings.log)
         self.batcher = Batcher(settings.max_waiting)
         self.recorder = Recorder(self.meter)
+        self.shelf = Shelf(sources, self.meter, self.recorder if settings.log else None)
         self.ledger = Ledger(ledger, self.meter)
         self.pushed: dict[Path, Online] = {}
         self.pushes, self.pushing = ThreadPoolExecutor(1), 0

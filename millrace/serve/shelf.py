@@ -17,6 +17,7 @@ from millrace.errors import InputError, MillraceError
 from millrace.serve.home import Home, home_of
 from millrace.serve.http import Headers, encode
 from millrace.serve.meter import Meter
+from millrace.serve.recorder import Pile, Recorder
 from millrace.serve.served import Served
 from millrace.serve.tell import tell
 
@@ -35,22 +36,14 @@ class Source(Struct, frozen=True):
 
 
 class Route(Struct, frozen=True, eq=False):
-    """A way to a model: the version that answers, the headers and the `opening` of a reply that say so, and the `head`
-    of its predictions in the log (both are JSON objects without their last brace), where they are logged."""
+    """A way to a model: the version that answers, the headers and the `opening` (a JSON object without its last brace)
+    of a reply that say so, and where its predictions wait for the log, if they are logged."""
 
     served: Served
     arm: str
     headers: Headers
     opening: bytes
-    head: bytes
-    is_logged: bool
-
-
-def route_of(served: Served, arm: str, is_logged: bool) -> Route:
-    """The way to a version by an arm, or by its number."""
-    told = {"model": served.name, "version": served.version}
-    opening, head = encode(told)[:-1], encode(told | {"arm": arm})[:-1]
-    return Route(served, arm, served.headers(arm), opening, head, is_logged and served.home is not None)
+    pile: Pile | None
 
 
 def source_of(model: str, folder: Path) -> Source:
@@ -99,11 +92,11 @@ def _path(source: Source, version: int) -> Path:
 
 
 class Shelf:
-    """Holds what is served. `routes` leads from what stands behind `/predict/` (or nothing) to a model. With `log`,
-    predictions are logged where a model has a workspace."""
+    """Holds what is served. `routes` leads from what stands behind `/predict/` (or nothing) to a model. With a
+    `recorder`, predictions are logged where a model has a workspace."""
 
-    def __init__(self, sources: list[Source], meter: Meter, log: bool) -> None:
-        self._sources, self._meter, self._log = sources, meter, log
+    def __init__(self, sources: list[Source], meter: Meter, recorder: Recorder | None) -> None:
+        self._sources, self._meter, self._recorder = sources, meter, recorder
         names = [source.name for source in sources]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise InputError("serve", f"two models are called {twice!r}", "models of different names")
@@ -217,7 +210,7 @@ class Shelf:
         routes: dict[str, Route] = {}
         gauges = {key: one for key, one in self._meter.gauges.items() if key[0] != "millrace_served_version"}
         for (name, version), served in self._ready.items():
-            routes[f"{name}@{version}"] = route_of(served, "", self._log)
+            routes[f"{name}@{version}"] = self._route(served, "")
         for source in self._sources:
             mine = []
             if source.bundle is not None:
@@ -226,7 +219,7 @@ class Shelf:
                 version_ = self._held.get((source.name, alias))
                 if version_ is not None:
                     served = self._ready[source.name, version_]
-                    routes[f"{source.name}@{alias}"] = route = route_of(served, alias, self._log)
+                    routes[f"{source.name}@{alias}"] = route = self._route(served, alias)
                     gauges["millrace_served_version", source.name, alias, str(version_)] = 1
                     mine.append(route)
             if mine:
@@ -234,6 +227,13 @@ class Shelf:
         if self._sources[0].name in routes:
             routes[""] = routes[self._sources[0].name]
         self._meter.gauges, self.routes = gauges, routes
+
+    def _route(self, served: Served, arm: str) -> Route:
+        """The way to a version by an arm, or by its number."""
+        told, pile = {"model": served.name, "version": served.version}, None
+        if self._recorder is not None and served.home is not None:
+            pile = self._recorder.pile(served.home, encode(told | {"arm": arm})[:-1])
+        return Route(served, arm, served.headers(arm), encode(told)[:-1], pile)
 
     def _load(self, source: Source, version: int) -> Served:
         return self._loaded(source, _path(source, version))
