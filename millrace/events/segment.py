@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 from polars.io.plugins import register_io_source
 
@@ -65,7 +66,11 @@ def _batches(path: Path) -> Iterator[pl.DataFrame]:
     """The records of an open file, some at a time."""
     first, some = int(path.stem), _nothing()
     for _, body, _ in frames_of(path):
-        for record in records_of(body):
+        try:
+            records = records_of(body)
+        except msgspec.DecodeError as error:
+            raise WorkError(str(path), f"records of another form ({error})", "a log of this version") from None
+        for record in records:
             for values, more in zip(some, _columns(record), strict=True):
                 values.extend(more)
         if len(some[0]) >= _AT_ONCE:

@@ -2,11 +2,14 @@
 
 import multiprocessing
 import os
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import given
@@ -290,3 +293,13 @@ while True:
         assert found == list(range(len(found)))
         assert (len(found) - before) % 3 == 0
         assert len(found) >= max(said, default=0)
+
+
+def test_an_open_file_of_another_version_is_told(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    append(log, record(1))
+    (path,) = tmp_path.glob("*.open")
+    body = msgspec.msgpack.encode([[1, "another", "form"]])
+    path.write_bytes(path.read_bytes() + struct.pack("<III", len(body), 1, zlib.crc32(body, 1)) + body)
+    with pytest.raises(WorkError, match="records of another form"):
+        log.read()
