@@ -186,7 +186,7 @@ def once(server: Server, folder: Path, name: str, rows: Rows) -> dict[str, float
 
 def cost_of_log(servers: list[Server], folder: Path, rows: Rows) -> dict[str, Any]:
     """By turns in one process, each start of it by itself: requests/s and CPU with the log by those without. The
-    servers hold the same two models and take turns at starting: which model is opened first makes a difference, too.
+    servers hold the same two models and take turns at starting, so that being opened first favours neither.
     Sealing is waited for between turns: only what begins within one is in the figures."""
     bodies = folder / "log-1.txt"
     bodies.write_text("\n".join(json.dumps(rows_body([row])) for row in rows[:64]))

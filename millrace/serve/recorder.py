@@ -1,7 +1,7 @@
 """Every prediction, appended to the log beside the requests' path.
 
 A process that is killed loses what it predicted in the last `FLUSH_S` seconds, as long as the disk keeps up; of what
-waits for a slow disk no more than `MOST_BYTES` are kept for each way to a model.
+waits for a slow disk no more than `MOST_BYTES` are kept, to the next `FLUSH_BYTES` of each pile.
 """
 
 import asyncio
@@ -27,23 +27,22 @@ class Recorder:
         self._logs: dict[Home, Log] = {}
         self._refuses: set[Home] = set()
 
-    def pile(self, home: Home, head: bytes) -> "Pile":
-        """A new pile, for the log of a workspace; every prediction of it begins with `head`."""
-        return Pile(self, home, head)
-
-    def arrange(self, pile: "Pile") -> None:
-        """Sees to it that what waits is written: the first of it brings a timer, much of it does not wait for that."""
+    def admits(self, pile: "Pile") -> bool:
+        """Whether a pile that came to its mark may take more; if so, sees to it that what waits is written: the first
+        of it brings a timer, much of it does not wait for that."""
+        if sum(one.size for one in self._waiting) >= MOST_BYTES:
+            return False
         loop = asyncio.get_running_loop()
+        pile.mark = pile.size + FLUSH_BYTES
         if not pile.size:
             self._waiting.append(pile)
-            pile.mark = FLUSH_BYTES
             if self._timer is None:
                 self._timer = loop.call_later(FLUSH_S, self._flush)
         else:
-            pile.mark = MOST_BYTES
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = loop.call_soon(self._flush)  # once this one is answered
+        return True
 
     def lose(self, count: int) -> None:
         """Counts predictions that are not logged."""
@@ -95,11 +94,12 @@ class Recorder:
 
 class Pile:
     """Predictions by one way to a model, copied into memory that is used again and again: thousands of small objects
-    that stay for a while make every request slower."""
+    that stay for a while make every request slower. Each begins with `head`, a JSON object without its last brace."""
 
     def __init__(self, recorder: Recorder, home: Home, head: bytes) -> None:
         self._recorder, self.home, self._head = recorder, home, head
-        self._count = self.size = self.mark = 0  # of the bytes; at the mark there is something to do
+        self._count = self.size = 0
+        self.mark = 0  # at this size the recorder is asked
         self._begin()
 
     def _begin(self) -> None:
@@ -109,11 +109,11 @@ class Pile:
     def keep(self, count: int, rows: bytes, answers: bytes) -> None:
         """Keeps `count` predictions of a request: its rows as they went through the graph, and what was answered, each
         a JSON array or an object around one. Every answer says its `prediction_id`."""
-        if self.size >= self.mark:
-            if self.size >= MOST_BYTES:
-                self._recorder.lose(count)
-                return
-            self._recorder.arrange(self)
+        if not count:
+            return
+        if self.size >= self.mark and not self._recorder.admits(self):
+            self._recorder.lose(count)
+            return
         self._count += count
         self._write((rows, b",", answers, b","))
         self.size += len(rows) + len(answers)

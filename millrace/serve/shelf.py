@@ -230,9 +230,10 @@ class Shelf:
 
     def _route(self, served: Served, arm: str) -> Route:
         """The way to a version by an arm, or by its number."""
-        told, pile = {"model": served.name, "version": served.version}, None
+        told = {"model": served.name, "version": served.version}
+        pile = None
         if self._recorder is not None and served.home is not None:
-            pile = self._recorder.pile(served.home, encode(told | {"arm": arm})[:-1])
+            pile = Pile(self._recorder, served.home, encode(told | {"arm": arm})[:-1])
         return Route(served, arm, served.headers(arm), encode(told)[:-1], pile)
 
     def _load(self, source: Source, version: int) -> Served:

@@ -17,8 +17,8 @@ def test_ids_ascend_and_say_what_they_are(moments: list[int], counts: list[int],
     ids = Ids(lambda: next(clock))
     taken = [ids.take(count, version) for _, count in zip(moments, counts, strict=False)]
     for some in taken:
-        moments_ = [read_id(one).time for one in some]
-        assert moments_ == list(range(moments_[0], moments_[0] + len(some)))
+        times = [read_id(one).time for one in some]
+        assert times == list(range(times[0], times[0] + len(some)))
     told = [one for some in taken for one in some]
     assert told == sorted(set(told)) and len(told) == sum(counts[: len(moments)])
     first = read_id(told[0])

@@ -84,6 +84,17 @@ def test_predictions_are_logged_alike_whatever_the_protocol(runs: Runs, tmp_path
     assert {(one["model"], one["version"], one["arm"]) for one in told} == {("multiclass", 1, "champion")}
 
 
+def test_a_request_without_rows_writes_nothing(runs: Runs, tmp_path: Path) -> None:
+    folder = tmp_path / "system"
+    shutil.copytree(folder_of(runs("binary", "gbdt")), folder, ignore=shutil.ignore_patterns("log"))
+
+    async def asked(service: Service, client: httpx.AsyncClient) -> httpx.Response:
+        return await client.post("/predict", json={"rows": []})
+
+    assert within([str(folder)], asked).json()["predictions"] == []
+    assert not (folder / ".millrace" / "log").exists()
+
+
 def test_the_id_of_a_prediction_is_ours_also_where_a_table_calls_its_ids_so() -> None:
     told = json.loads(answers_of(["0661"], [{"prediction_id": 7, "prediction": 0.5}]))
     assert told == [{"prediction_id": "0661", "prediction": 0.5}]
