@@ -1,5 +1,6 @@
 """Sealing the full files of a log in a process of its own, so that who appends has the processor to itself."""
 
+import gc
 import shutil
 import subprocess
 import sys
@@ -29,8 +30,11 @@ def start(folder: Path, retention: int | None) -> subprocess.Popen[bytes]:
 
 
 def main(folder: str, retention: str | None = None) -> None:
-    """Seals what is full; what fails now is tried again when the next file is full."""
+    """Seals what is full, and what becomes so meanwhile; what fails now is tried again when the next file is full."""
+    gc.set_threshold(100_000)  # records are many small objects without cycles: looking at them is a tenth of the work
+    log = Log(Path(folder), retention=None if retention is None else int(retention))
     try:
-        Log(Path(folder), retention=None if retention is None else int(retention)).seal_full()
+        while log.seal_full():
+            pass
     except MillraceError as error:
         sys.exit(str(error))
