@@ -22,6 +22,7 @@ import time
 import urllib.request
 import venv
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +118,8 @@ class Server:
         found = []
         for path in Path("/proc").glob("[0-9]*/stat"):
             try:
-                state, _, group = path.read_text().rpartition(")")[2].split()[:3]
-                if int(group) == self.process.pid and state != "Z":
+                state, _, _, session = path.read_text().rpartition(")")[2].split()[:4]
+                if int(session) == self.process.pid and state != "Z":
                     found.append(int(path.parent.name))
             except OSError:
                 continue
@@ -133,12 +134,11 @@ class Server:
 
     def stop(self) -> None:
         for number in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.killpg(self.process.pid, number)
+            for pid in self.processes():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            with suppress(subprocess.TimeoutExpired):
                 self.process.wait(10)
-            except (ProcessLookupError, subprocess.TimeoutExpired):
-                continue
-            break
 
 
 def touch_memory() -> None:

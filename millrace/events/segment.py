@@ -44,6 +44,8 @@ def write(path: Path) -> Path:
     Raises `WorkError` where the disk refuses, and for a file that is damaged.
     """
     segment = path.with_suffix(SEALED)
+    for left in path.parent.glob(f".{segment.name}-*"):  # by one that was killed
+        left.unlink()
     with atomic_file(segment) as beside:
         try:
             records = register_io_source(lambda *_: _batches(path), schema=COLUMNS)

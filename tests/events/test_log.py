@@ -106,8 +106,13 @@ def test_records_that_were_told_together_are_read_one_by_one() -> None:
 
 
 def test_a_process_beside_the_one_that_appends_seals(tmp_path: Path) -> None:
-    started = []
-    log = Log(tmp_path, segment=4, full=lambda: started.append(sealer.start(tmp_path, 10**6)))
+    started: list[subprocess.Popen[bytes]] = []
+
+    def full() -> None:
+        started.append(sealer.start(tmp_path, 10**6))
+        assert os.getpgid(started[-1].pid) != os.getpgid(0)  # Ctrl-C is not for it
+
+    log = Log(tmp_path, segment=4, full=full)
     for at in range(10):
         append(log, record(at))
         if at == 5:
@@ -131,7 +136,9 @@ def test_what_a_killed_sealer_left_behind_does_not_come_back(tmp_path: Path) -> 
         append(log, record(at))
     first = min(tmp_path.glob("*.open"))
     kept = first.read_bytes()
-    assert Log(tmp_path).seal_full() == 1
+    half = tmp_path / f".{first.stem}.parquet-half.parquet"
+    half.touch()  # it was killed before this one was whole
+    assert Log(tmp_path).seal_full() == 1 and not half.exists()
     first.write_bytes(kept)  # it was killed before this one was removed
     Log(tmp_path).seal_full()
     assert not first.exists() and Log(tmp_path).read()["id"].to_list() == ["0", "1", "2"]
