@@ -44,12 +44,13 @@ def write(path: Path) -> Path:
     Raises `WorkError` where the disk refuses, and for a file that is damaged.
     """
     segment = path.with_suffix(SEALED)
-    for left in path.parent.glob(f".{segment.name}-*"):  # by one that was killed
-        left.unlink()
     with atomic_file(segment) as beside:
+        for left in path.parent.glob(f".{segment.name}-*"):
+            if left.name != beside.name:  # by one that was killed
+                left.unlink()
         try:
             records = register_io_source(lambda *_: _batches(path), schema=COLUMNS)
-            # level 1 of zstd: of records it makes as little, in a third less time than the level of Polars' choice
+            # level 1 of zstd: of records it makes as little, in a quarter less time than the level of Polars' choice
             records.sink_parquet(beside, compression_level=1, row_group_size=_AT_ONCE)
         except pl.exceptions.ComputeError as error:
             raise WorkError(str(segment), f"cannot be written ({error})", "a disk with room") from error
