@@ -212,13 +212,20 @@ def predict(
 ) -> None:
     """Predict a table file into another."""
     import millrace
-    from millrace.predict import predict_file
+    from millrace.predict import Tally, predict_file
 
-    predictor = millrace.open(model, dir)
+    predictor, tally = millrace.open(model, dir), Tally()
     with _progress() as progress:
         bar = progress.add_task(f"predicting {source.name}", total=None)
-        rows = predict_file(predictor, source, target, lambda done: progress.update(bar, description=f"{done:,} rows"))
+
+        def watch(done: int) -> None:
+            progress.update(bar, description=f"{done:,} rows")
+
+        rows = predict_file(predictor, source, target, watch, tally)
     document = {"model": f"{predictor.name}@{predictor.version}", "rows": rows, "output": str(target.absolute())}
+    document |= {"imputed": dict(tally.imputed), "unseen": dict(tally.unseen)}
+    if told := tally.told():
+        print(f"warning: {told}", file=sys.stderr)
     _print(document, as_json, f"{rows:,} predictions of {document['model']} in {target}")
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 
 from millrace import evaluate, predict, registry, train
 from millrace.errors import Finding, InputError, nearest
@@ -15,7 +16,7 @@ def assess(rows: train.Rows, choice: train.Choice, pair: registry.Rival, thresho
     validation = evaluate.Scored(y, choice.scores, rows.weight_of(choice.rows))
     test = evaluate.Scored(pair.y, pair.own, pair.weight, pair.owner)
     told = evaluate.assess(goal, rows.target.classes, validation, test, pair.scores, threshold, rows.system.seed)
-    people = rows.frame[rows.parts.test].select(fairness.attributes)
+    people = rows.frame[rows.parts.test].select(cs.by_name(*fairness.attributes))
     told["fairness"] = evaluate.treatment(people, rows.target.task, pair.y, pair.own, pair.weight, pair.own_cut)
     return told | {"findings": _not_better(told["metric"])}
 
@@ -29,11 +30,13 @@ def diagnose(rows: train.Rows, predictor: predict.Predictor, pair: registry.Riva
     plain = [one.name for one in inputs if one.dtype != "vector" and one.kind != "text"]
 
     def scores(some: pl.DataFrame) -> Any:
-        return predictor.scores(predictor.predict(some))
+        return predictor.scores(predictor.predict_frame(some))
 
     return {
         "importances": evaluate.importances(scores, test, names, *given, pair.weight, pair.own_cut, pair.seed),
-        "slices": evaluate.weak_slices(test.select(plain), *given, pair.own, pair.weight, pair.own_cut, pair.seed),
+        "slices": evaluate.weak_slices(
+            test.select(cs.by_name(*plain)), *given, pair.own, pair.weight, pair.own_cut, pair.seed
+        ),
     }
 
 

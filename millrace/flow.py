@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import polars as pl
+import polars.selectors as cs
 from msgspec import Struct
 
 from millrace import (
@@ -79,7 +80,7 @@ def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
     refitted = step("refit", train.refit, rows, choice, threshold)
     resolved = train.resolved_spec(rows, refitted, choice, threshold)
     predictor = predict.Predictor(refitted.model, _schema(system, rows.columns, refitted.columns), system.name, 0)
-    tested = step("evaluate", predictor.predict, rows.frame[rows.parts.test])
+    tested = step("evaluate", predictor.predict_frame, rows.frame[rows.parts.test])
     pair = release.against_baseline(rows, predictor.scores(tested), threshold)
     assessed = step("evaluate", diagnosis.assess, rows, choice, pair, threshold)
     assessed |= step("evaluate", diagnosis.diagnose, rows, predictor, pair)
@@ -111,6 +112,7 @@ def explore(system: System) -> Exploration:
     rows, parts = known.rows, known.rows.parts
     used = [column.name for column in rows.columns if _may_leak(column)]
     labels = [spec.label_text(label) for label in rows.target.classes]
+    trained = rows.frame[parts.train].select(cs.by_name(*used))
     document = {
         "name": system.name,
         "goal": msgspec.to_builtins(rows.system.goal),
@@ -118,7 +120,7 @@ def explore(system: System) -> Exploration:
         "rows": {"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test)},
         "balance": balance(rows.y, labels),
         "columns": msgspec.to_builtins(rows.columns),
-        "relations": relations(rows.frame[parts.train].select(used), rows.y[parts.train], rows.target.task),
+        "relations": relations(trained, rows.y[parts.train], rows.target.task),
         "findings": msgspec.to_builtins(known.findings),
     }
     path = system.workspace / "explore.json"
@@ -146,7 +148,7 @@ def _prepare(system: System, position: int, step: Steps) -> _Prepared:
     parts = step("split", split.divide, frame, system.split, system.data, strata, sources.holdout_rows, system.seed)
     roles, windows = _special(system)
     trained = frame[parts.train]
-    columns = step("features", features.plan_columns, trained, system.features, roles, windows, sources.written)
+    columns = step("features", features.plan_columns, trained, system.features, roles, windows, sources.forms)
     rows = train.Rows(frame, columns, target, y, system, parts, tables.weights_of(frame, system.data.weight))
     noticed = step("explore", _explore, rows)
     fingerprints = sources.fingerprints | ({"log": str(position)} if position else {})
@@ -168,6 +170,8 @@ def _special(system: System) -> tuple[dict[str, str], list[str]]:
         data.group: "the group",
         data.weight: "the weight of rows",
     }
+    if isinstance(data.time, list):
+        roles |= {data.time_column: "the time", data.time[0]: "the year of the time: absolute time is no feature"}
     windows = [name for window in system.features.windows for name in events.window_columns(window)]
     return {name: role for name, role in roles.items() if name is not None}, windows
 
@@ -176,9 +180,9 @@ def _explore(rows: train.Rows) -> list[Finding]:
     """Leaks among the training rows' columns, and whether the split is one that service will look like."""
     used = [column.name for column in rows.columns if _may_leak(column)]
     parts, system = rows.parts, rows.system
-    trained = rows.frame[parts.train].select(used)
+    trained = rows.frame[parts.train].select(cs.by_name(*used))
     found = leaks(trained, rows.y[parts.train], rows.target.task, rows.target.name)
-    return found + split_checks(rows.frame, used, parts.train, parts.test, system.data.time, system.split.by)
+    return found + split_checks(rows.frame, used, parts.train, parts.test, system.data.time_column, system.split.by)
 
 
 def _may_leak(column: tables.Column) -> bool:

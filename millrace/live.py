@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import polars as pl
+import polars.selectors as cs
 from msgspec import Struct
 
 from millrace import events, spec, tables
@@ -93,12 +94,14 @@ def window_features(
     if online:
         return _read_online(system, rows, _us(now))
     sources = tables.read_sources(system)
+    if system.data.time_column not in rows.columns:
+        rows = tables.with_time(rows, system.data)
     return with_windows(system, rows, sources, position_of(system))
 
 
 def with_windows(system: System, rows: pl.DataFrame, sources: tables.Sources, position: int) -> pl.DataFrame:
     """Rows, and the windows of each, of the event tables and of what the log tells up to a position."""
-    windows, time = system.features.windows, system.data.time
+    windows, time = system.features.windows, system.data.time_column
     if position == 0:
         return events.add_windows(rows, windows, sources.events, time, system.data.events)
     found = _merged(system, rows, sources, position)
@@ -128,9 +131,9 @@ def _read_online(system: System, rows: pl.DataFrame, now: int) -> pl.DataFrame:
             known = "one of: " + ", ".join(rows.columns)
             raise InputError("the rows", f"no column {key!r}", known, nearest(key, rows.columns))
     moments = [now] * rows.height
-    if system.data.time in rows.columns:
-        moments = events.times_of(rows[str(system.data.time)], "the rows").tolist()
-    found = reader.rows(rows.select(reader.layout.keys).to_dicts(), moments)
+    if system.data.time_column in rows.columns:
+        moments = events.times_of(rows[str(system.data.time_column)], "the rows").tolist()
+    found = reader.rows(rows.select(cs.by_name(*reader.layout.keys)).to_dicts(), moments)
     columns = {name: [row[name] for row in found] for name in reader.layout.columns}
     return rows.with_columns(pl.Series(name, values) for name, values in columns.items())
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import polars as pl
+import polars.selectors as cs
 from msgspec import Struct
 
 from millrace import __version__, bundle, predict, registry, report, spec, split, tables, train
@@ -65,7 +66,7 @@ def describe(
 
 def _timeline(rows: train.Rows) -> list[dict[str, Any]]:
     """How the parts lie in time, where rows have one."""
-    name = rows.system.data.time
+    name = rows.system.data.time_column
     times = None if name is None else rows.frame[name]
     if times is None or not (times.dtype in (pl.Date, pl.Datetime) or times.dtype.is_integer()):
         return []
@@ -116,9 +117,11 @@ def keep_bundle(
     folder."""
     system, parts, schema = rows.system, rows.parts, predictor.schema
     held = rows.frame[parts.test]
-    plain = held.select(name for name, dtype in held.schema.items() if tables.dtype_of(dtype) != "nested")
+    plain = held.select(
+        cs.by_name(*(name for name, dtype in held.schema.items() if tables.dtype_of(dtype) != "nested"))
+    )
     inputs = [column.name for column in schema.columns] + ([system.data.id] if system.data.id else [])
-    requests = msgspec.json.decode(msgspec.json.encode(plain.head(GOLDEN_ROWS).select(inputs).to_dicts()))
+    requests = msgspec.json.decode(msgspec.json.encode(plain.head(GOLDEN_ROWS).select(cs.by_name(*inputs)).to_dicts()))
     replies = predictor.predict(requests)
     files = bundle.contents(
         resolved,
@@ -129,7 +132,7 @@ def keep_bundle(
         {key: document[key] for key in _IN_BUNDLE},
         report.card_page(document),
     )
-    answers = tested.select(pl.exclude(system.data.id)) if system.data.id else tested
+    answers = tested.select(~cs.by_name(system.data.id)) if system.data.id else tested
     return bundle.write_bundle(
         system.workspace / "bundles",
         system.name,

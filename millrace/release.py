@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 
 from millrace import predict, registry, spec, train
 from millrace.bundle import read_aliases
@@ -88,7 +89,7 @@ def _required(required: spec.Requirements, predictor: predict.Predictor, test: p
         results.append(registry.throughput(cores * one, required.throughput_rps, how))
     elif required.throughput_rps is not None:
         large = pl.concat([test] * -(-20_000 // test.height)).head(20_000)
-        rate = predict.rows_per_s(lambda: predictor.predict(large), large.height)
+        rate = predict.rows_per_s(lambda: predictor.predict_frame(large, threads=os.cpu_count() or 1), large.height)
         results.append(registry.throughput(rate, required.throughput_rps, "tables of 20,000 rows in one process"))
     return results
 
@@ -119,5 +120,7 @@ def told(decision: registry.Decision) -> dict[str, Any]:
 def _told_apart(rows: train.Rows) -> pl.DataFrame:
     """What makes a row this row and no other: its id, or all that it holds but what is computed."""
     if rows.system.data.id is not None:
-        return rows.frame.select(rows.system.data.id)
-    return rows.frame.select(column.name for column in rows.columns if column.dtype != "nested" and not column.window)
+        return rows.frame.select(cs.by_name(rows.system.data.id))
+    return rows.frame.select(
+        cs.by_name(*(column.name for column in rows.columns if column.dtype != "nested" and not column.window))
+    )

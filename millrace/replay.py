@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 
 from millrace import events, tables
 from millrace.errors import Finding, InputError, WorkError
@@ -30,18 +31,18 @@ def replayed(system: System, fingerprints: dict[str, str], held: pl.DataFrame) -
     changed = [name for name, one in told.items() if fingerprints.get(f"events.{name}") != one.fingerprint]
     if changed:
         return Finding("verify.online", names, "info", f"not replayed, since then {', '.join(changed)} changed")
-    ordered = held.sort(str(system.data.time), maintain_order=True)
+    ordered = held.sort(str(system.data.time_column), maintain_order=True)
     rows = ordered[np.linspace(0, held.height - 1, min(held.height, MOST_ROWS)).astype(int)]
     found = events.merged(
         system.features.windows,
         system.data.events,
         rows.schema,
         {name: one.frame for name, one in told.items()},
-        {name: tables.columns_of(one.frame, one.written) for name, one in told.items()},
+        {name: tables.columns_of(one.frame, one.forms) for name, one in told.items()},
         events.log_of(system),
         int(fingerprints.get("log", "0")),
     )
-    online = list(_read(found, rows, str(system.data.time)))
+    online = list(_read(found, rows, str(system.data.time_column)))
     wrong = {name: count for name in names if (count := _different(rows[name], [one[name] for one in online]))}
     said = f"{', '.join(wrong)} differ" if wrong else f"{len(names)} windows are the same"
     message = f"{rows.height} holdout rows replayed through the online store: {said}"
@@ -57,7 +58,7 @@ def _read(found: events.Merged, rows: pl.DataFrame, time: str) -> Iterator[dict[
         begun = {name: (frame, streams.tables[name]) for name, frame in streams.until(moments[0]).items()}
         events.fill(store, log, streams.layout, begun, 0, "replay", moments[0])
         online, reader = events.Online(store, log), events.Reader(store)
-        for row, moment in zip(rows.select(reader.layout.keys).to_dicts(), moments, strict=True):
+        for row, moment in zip(rows.select(cs.by_name(*reader.layout.keys)).to_dicts(), moments, strict=True):
             for name, frame in streams.until(moment).items():
                 if frame.height:
                     online.push(name, frame, moment)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from millrace.tables import Column
+from millrace.tables import Column, value_counts
 
 _QUANTILES = [round(step / 20, 2) for step in range(21)]
 _MOST_VALUES = 50
@@ -29,10 +29,10 @@ def _distribution(values: pl.Series) -> dict[str, Any]:
     if not len(present):
         return found
     if values.dtype in (pl.String, pl.Boolean):
-        counts = present.cast(pl.String).value_counts(name="n").sort(["n", values.name], descending=[True, False])
+        counts = value_counts(present.cast(pl.String))
         top = counts.head(_MOST_VALUES)
-        shares = (top["n"] / len(present)).to_list()
-        return found | {"shares": dict(zip(top[:, 0].to_list(), shares, strict=True)), "distinct": counts.height}
+        shares = (top["rows"] / len(present)).to_list()
+        return found | {"shares": dict(zip(top["value"].to_list(), shares, strict=True)), "distinct": counts.height}
     numbers = present.to_physical().cast(pl.Float64)
     finite = numbers.filter(numbers.is_finite())
     levels = np.quantile(finite.to_numpy(), _QUANTILES).tolist() if len(finite) else []

@@ -10,6 +10,7 @@ import polars as pl
 from millrace.evaluate.bootstrap import resamples
 from millrace.evaluate.metrics import Measured, Vector, cost
 from millrace.spec import Task
+from millrace.tables import value_counts
 
 Mask = npt.NDArray[np.bool_]
 _LEAST_ROWS, _MOST_ROWS = 50, 6_000
@@ -81,8 +82,7 @@ def _cuts(values: pl.Series) -> list[tuple[str, str, Mask]]:
     found = [("missing", absent)] if absent.any() else []
     if values.dtype in (pl.String, pl.Boolean) or values.n_unique() <= _MOST_VALUES:
         texts = values.cast(pl.String)
-        counts = texts.drop_nulls().value_counts(name="n").sort(["n", values.name], descending=[True, False])
-        often = counts[:, 0].head(_MOST_VALUES).to_list()
+        often = value_counts(texts)["value"].head(_MOST_VALUES).to_list()
         found += [(word, (texts == word).fill_null(False).to_numpy()) for word in often]
     else:
         found += quarters(values)

@@ -3,6 +3,7 @@ part is worked on by itself, small enough for the caches, and by as many threads
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 from msgspec import Struct
 
 from millrace.events.cover import Integers, Rows
@@ -41,7 +42,7 @@ def parts_of(keys: pl.DataFrame, times: Integers, found: History) -> Parts:
     places[order] = np.arange(len(times))
     starts = np.searchsorted(codes[order], np.arange(len(known) + 1))
 
-    same_type = [pl.col(name).cast(dtype, strict=False) for name, dtype in keys.schema.items()]
+    same_type = [cs.by_name(name).cast(dtype, strict=False) for name, dtype in keys.schema.items()]
     codes = _codes(_numbered(found.frame.select(same_type)), known)
     events = np.flatnonzero((codes >= 0) & found.alive)
     return Parts(_dealt(times[order], starts, events, codes[events]), places)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 from msgspec import structs
 
 from millrace.events.history import available_in
@@ -39,7 +40,7 @@ class Streams:
         for name, frame in self._frames.items():
             end = int(np.searchsorted(self._available[name], moment, "right"))
             columns = [column.name for column in self.layout.sources[name].columns]
-            found[name], self._told[name] = frame[self._told[name] : end].select(columns), end
+            found[name], self._told[name] = frame[self._told[name] : end].select(cs.by_name(*columns)), end
         return found
 
 
@@ -48,7 +49,7 @@ def _seen(layout: Layout, name: str, frame: pl.DataFrame, rows: pl.DataFrame) ->
     source = layout.sources[name]
     seen = pl.Series(np.zeros(frame.height, bool))
     for _, group in layout.of(name):
-        asked = names_in(group, rows.select(pl.col(key).to_physical() for key in group.keys)).drop_nulls()
+        asked = names_in(group, rows.select(cs.by_name(*group.keys).to_physical())).drop_nulls()
         seen |= names_in(group, plain(source, frame)).is_in(asked.implode()).fill_null(False)
     if source.table.id is not None:
         ids = frame[source.table.id]

@@ -209,7 +209,7 @@ def since_history(source: Source, versions: Versions) -> Versions:
 
 def plain(source: Source, frame: pl.DataFrame) -> pl.DataFrame:
     """The values that windows read, times as whole numbers."""
-    return frame.select(pl.col(name).to_physical() for name in source.values).cast(source.plain)  # type: ignore[arg-type]
+    return frame.select(cs.by_name(*source.values).to_physical()).cast(source.plain)  # type: ignore[arg-type]
 
 
 def from_payloads(records: pl.DataFrame, columns: list[Column]) -> pl.DataFrame:

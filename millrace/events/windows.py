@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import polars.selectors as cs
 from msgspec import Struct
 
 from millrace.errors import InputError
@@ -50,7 +51,7 @@ def add_windows(
     for (name, *keys), group in groups.items():
         if name not in histories:
             histories[name] = history(events[name], tables[name], f"data.events.{name}")
-        made |= _columns(group, histories[name], parts_of(frame.select(keys), times, histories[name]))
+        made |= _columns(group, histories[name], parts_of(frame.select(cs.by_name(*keys)), times, histories[name]))
     return frame.with_columns(made[name] for window in windows for name in window_columns(window))
 
 

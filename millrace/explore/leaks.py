@@ -7,6 +7,7 @@ weakest leak that was planted.
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import polars.selectors as cs
 
 from millrace.errors import Finding
 from millrace.explore.relation import Vector, explained, explained_by, sampled
@@ -32,7 +33,9 @@ def leaks(frame: pl.DataFrame, y: Vector, task: Task, target: str) -> list[Findi
     findings: list[Finding] = []
     accused: set[str] = set()
     for check in (_copies, _sums, _missing, _alone):
-        for finding in check(some.select(name for name in some.columns if name not in accused), targets, task, target):
+        for finding in check(
+            some.select(cs.by_name(*(name for name in some.columns if name not in accused))), targets, task, target
+        ):
             findings.append(finding)
             accused |= set(finding.columns)
     return findings
@@ -81,7 +84,7 @@ def _sums(frame: pl.DataFrame, y: Vector, task: Task, target: str) -> list[Findi
     names = [values.name for values in frame if values.dtype.is_numeric()][:_MOST_COLUMNS]
     if len(names) < 2:
         return []
-    X = frame.select(pl.col(names).cast(pl.Float64)).to_numpy()
+    X = frame.select(cs.by_name(*names).cast(pl.Float64)).to_numpy()
     # Rows that are not of the most frequent value come first: there a match is no accident.
     values, counts = np.unique(y, return_counts=True)
     telling = np.flatnonzero(y != values[counts.argmax()])

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import polars.selectors as cs
 
 from millrace.errors import Finding
 from millrace.explore.relation import bins_of, explained
@@ -25,7 +26,7 @@ def split_checks(
     the column of times; `by`, how the rows were divided.
     """
     findings = _backwards(frame[time], train, test) if time is not None and by != "time" else []
-    return findings + _told_apart(frame.select(columns), train, test, by)
+    return findings + _told_apart(frame.select(cs.by_name(*columns)), train, test, by)
 
 
 def _backwards(times: pl.Series, train: Indices, test: Indices) -> list[Finding]:
@@ -58,7 +59,7 @@ def _told_apart(frame: pl.DataFrame, train: Indices, test: Indices, by: str | No
         return []
     chance = np.random.default_rng(0)
     rows = np.concatenate([chance.choice(train, size, replace=False), chance.choice(test, size, replace=False)])
-    some, y = frame[rows].select(kept), np.repeat([0.0, 1.0], size)
+    some, y = frame[rows].select(cs.by_name(*kept)), np.repeat([0.0, 1.0], size)
     X = np.column_stack([_numbers(values) for values in some])
     model: Any = HistGradientBoostingClassifier(max_iter=30, learning_rate=0.2, max_leaf_nodes=15, random_state=0)
     folds = StratifiedKFold(3, shuffle=True, random_state=0)
@@ -79,6 +80,6 @@ def _told_apart(frame: pl.DataFrame, train: Indices, test: Indices, by: str | No
 def _numbers(values: pl.Series) -> npt.NDArray[np.float64]:
     """A column as floats, text by its frequency."""
     if values.dtype == pl.String:
-        counts = pl.DataFrame([values]).select(pl.len().over(values.name)).to_series()
+        counts = values.to_frame("value").select(pl.len().over("value")).to_series()
         return np.where(values.is_null().to_numpy(), np.nan, counts.to_numpy().astype(np.float64))
     return values.cast(pl.Float64).to_numpy()

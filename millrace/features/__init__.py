@@ -8,6 +8,7 @@ from millrace.features.feeds import CODES, GROUPS, Feeds
 from millrace.features.fit import Encoded, Features, fit_features, refit_means
 from millrace.features.front import open_coded
 from millrace.features.graph import Graph
+from millrace.features.levels import spellings
 from millrace.features.plan import plan_columns
 from millrace.features.session import Session, open_session
 from millrace.features.sparse import described, outputs_of
@@ -44,6 +45,7 @@ __all__ = [
     "plan_columns",
     "product",
     "refit_means",
+    "spellings",
     "target_of",
     "text_of",
 ]

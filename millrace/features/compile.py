@@ -6,6 +6,7 @@ import numpy as np
 
 from millrace.features import cross
 from millrace.features.bag import Bag
+from millrace.features.blanks import stripped
 from millrace.features.encoders import ENCODERS
 from millrace.features.fit import Encoded, Features
 from millrace.features.graph import Graph
@@ -60,17 +61,17 @@ def add_sources(graph: Graph, sets: list[Features]) -> Sources:
     if "strings" not in groups:
         return Sources(inputs, groups, "", [], "")
     words = sets[0].missing
-    texts = inputs["strings"]
+    bare = texts = stripped(graph, inputs["strings"], len(groups["strings"]))
     if any(one.group == "strings" and not one.is_coded for one in encoded):
-        texts = _without_words(graph, texts, words)
+        texts = _without_words(graph, bare, words)
     known = {name: levels for features in sets for name, levels in features.parts.items()}
     known |= {one.column: levels_of(one.state) for one in encoded if one.is_coded and not one.parts}
     coded = [column for column in groups["strings"] if column in known]
     if not coded:
         return Sources(inputs, groups, "", [], texts)
     positions = [groups["strings"].index(column) for column in coded]
-    strings = graph.columns(inputs["strings"], positions, len(groups["strings"]))
-    singles = codes(graph, strings, [known[column].known() for column in coded], words)
+    strings = graph.columns(bare, positions, len(groups["strings"]))
+    singles = codes(graph, strings, [known[column] for column in coded], words)
     blocks, parts = [singles], list(coded)
     for one in encoded:
         if one.parts and one.column not in coded:

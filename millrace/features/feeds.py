@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import polars.selectors as cs
 
 from millrace.features.calendar import MISSING_TIME
 from millrace.features.codes import Codes
-from millrace.spec import label_text
+from millrace.tables import as_text
 
 GROUPS = ("numbers", "doubles", "strings", "times")
 """The inputs of a graph, grouped by type; a group without columns is absent. A vector column is an input of its own,
@@ -27,7 +28,7 @@ def feeds_from_frame(frame: pl.DataFrame, groups: dict[str, list[str]]) -> Feeds
     """
     feeds: Feeds = {}
     for group, names in groups.items():
-        part = frame.select(names)
+        part = frame.select(cs.by_name(*names))
         if group == "strings":
             texts = np.empty((frame.height, len(names)), dtype=object)
             for position, name in enumerate(names):
@@ -64,11 +65,3 @@ def vectors(column: pl.Series) -> npt.NDArray[np.float32]:
         else flat
     )
     return np.ascontiguousarray(filled.to_numpy().astype(np.float32).reshape(len(column), column.dtype.shape[0]))
-
-
-def as_text(column: pl.Series) -> pl.Series:
-    """A categorical column as text: `5` and `5.0` are one value, true and false are lower case."""
-    if column.dtype.is_float():
-        values = [None if value is None else label_text(value) for value in column.to_list()]
-        return pl.Series(column.name, values, pl.String)
-    return column.cast(pl.String)

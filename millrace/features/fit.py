@@ -10,11 +10,11 @@ from msgspec import Struct, structs
 from millrace.features import levels, moments, onehot, target_mean
 from millrace.features.cross import combined, name_of
 from millrace.features.encoders import DEFAULTS, ENCODERS, NUMBERS, ONLY_WIDE, Representation
-from millrace.features.feeds import GROUPS, as_text
+from millrace.features.feeds import GROUPS
 from millrace.features.levels import Levels
 from millrace.spec import ColumnSpec, Encode, Kind
 from millrace.spec import Features as FeaturesSpec
-from millrace.tables import Column
+from millrace.tables import Column, as_text
 
 Outputs = npt.NDArray[np.float64]
 

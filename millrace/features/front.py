@@ -6,9 +6,17 @@ Nothing is learned twice: the table of codes is read out of the graph itself, wh
 input. Both ways give the same matrix, which a test holds them to.
 """
 
+from typing import Any
+
 from millrace.features.codes import Codes
 from millrace.features.feeds import CODES
 from millrace.features.session import Session, open_session
+
+_CHAINS = (
+    ["StringConcat", "LabelEncoder"],
+    ["Reshape", "Concat", "Tokenizer", "Slice", "Reshape", "StringConcat", "LabelEncoder"],
+)
+"""From text to codes: as it is, in older bundles, and without the blanks around it."""
 
 
 def without_front(model: bytes) -> tuple[bytes, list[Codes]]:
@@ -27,14 +35,13 @@ def without_front(model: bytes) -> tuple[bytes, list[Codes]]:
     except DecodeError:
         return model, []  # whoever loads it says so
     graph = whole.graph
-    takers = [node for node in graph.node if "strings" in node.input]
-    found = [node for node in graph.node if takers and takers[0].output[0] in node.input]
-    if [node.op_type for node in takers + found] != ["StringConcat", "LabelEncoder"]:
-        return model, []
-    lookup = found[0].output[0]
+    front = _front(graph)
+    if not front:
+        return model, []  # no look-up of ours, or text enters otherwise too: as words, or by its hash
+    lookup = front[-1].output[0]
     if any(lookup == output.name for output in graph.output):
         return model, []  # the codes themselves are the matrix
-    table = {attribute.name: attribute for attribute in found[0].attribute}
+    table = {attribute.name: attribute for attribute in front[-1].attribute}
     try:
         (strings,) = [entry for entry in graph.input if entry.name == "strings"]
         columns = strings.type.tensor_type.shape.dim[1].dim_value
@@ -45,7 +52,7 @@ def without_front(model: bytes) -> tuple[bytes, list[Codes]]:
         codes = [Codes(one) for one in known]
     except (KeyError, ValueError, IndexError):
         return model, []  # a look-up that is none of ours
-    for node in takers + found:
+    for node in front:
         graph.node.remove(node)
     for node in graph.node:
         for at, name in enumerate(node.input):
@@ -54,6 +61,20 @@ def without_front(model: bytes) -> tuple[bytes, list[Codes]]:
     graph.input.remove(strings)
     graph.input.append(onnx.helper.make_tensor_value_info(CODES, onnx.TensorProto.FLOAT, ["N", columns]))
     return whole.SerializeToString(), codes
+
+
+def _front(graph: Any) -> list[Any]:
+    """The nodes from the text to its codes, in order; none where there is no such chain, or it has another way out."""
+    chain, tensor = [], "strings"
+    while True:
+        takers = [node for node in graph.node if tensor in node.input]
+        if len(takers) != 1 or len(takers[0].output) != 1:
+            return []
+        chain.append(takers[0])
+        if takers[0].op_type == "LabelEncoder":
+            break
+        tensor = takers[0].output[0]
+    return chain if [node.op_type for node in chain] in _CHAINS else []
 
 
 def open_coded(model: bytes) -> Session:

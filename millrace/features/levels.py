@@ -3,12 +3,15 @@
 Codes are shared by every categorical encoder: -1 missing, 0 rare or never seen, then 1, 2, 3, … by falling frequency.
 """
 
+import re
 from collections import Counter
+from collections.abc import Collection
 
 import polars as pl
 from msgspec import Struct
 
 from millrace.features.graph import Graph
+from millrace.spec import label_text
 
 MISSING, RARE = -1, 0
 LEAST_ROWS = 2
@@ -18,6 +21,7 @@ Values seen once are the natural estimate for those never seen (Good, 1953). Mor
 much by itself (on clicks, keeping every value seen twice in place of ten times brought 0.971 to 0.979 of ROC AUC), and
 models have means of their own against small counts.
 """
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,6})?")
 
 
 class Levels(Struct, frozen=True):
@@ -45,8 +49,10 @@ def fit(column: pl.Series) -> Levels:
     """Counts the values of a text column; null and empty text are missing."""
     present = column.drop_nulls()
     present = present.filter(present != "")
-    counts = present.value_counts(name="n")
-    return Levels(dict(zip(counts[:, 0].to_list(), counts["n"].to_list(), strict=True)), len(column) - len(present))
+    counts = present.alias("value").value_counts(name="rows")
+    return Levels(
+        dict(zip(counts["value"].to_list(), counts["rows"].to_list(), strict=True)), len(column) - len(present)
+    )
 
 
 def merge(a: Levels, b: Levels) -> Levels:
@@ -54,17 +60,48 @@ def merge(a: Levels, b: Levels) -> Levels:
     return Levels(dict(Counter(a.counts) + Counter(b.counts)), a.missing + b.missing)
 
 
-def codes(graph: Graph, strings: str, vocabularies: list[list[str]], missing: list[str]) -> str:
+def spellings(values: Collection[str]) -> dict[str, str]:
+    """Other ways to write the values of a column, each with the value that it means.
+
+    A number may be written as a whole number, with `.0`, and with as many zeros in front as others of the column have;
+    true and false in any case. What means two values, or is one itself, means nothing else.
+
+    >>> spellings(["07", "16"])
+    {'7': '07', '7.0': '07', '16.0': '16'}
+    >>> spellings(["True", "A"])
+    {'true': 'True', 'TRUE': 'True'}
+    """
+    numbers: dict[float, list[str]] = {}
+    for value in values:
+        if _NUMBER.fullmatch(value):
+            numbers.setdefault(float(value), []).append(value)
+    widths = {len(value) for value in values if value[:1] == "0" and value.isdecimal()}
+    found: dict[str, str] = {}
+    for number, same in numbers.items():
+        plain = label_text(number)
+        ways = [plain, f"{plain}.0", *(plain.zfill(width) for width in widths)] if number.is_integer() else [plain]
+        if len(same) == 1:
+            found |= dict.fromkeys(ways, same[0])
+    for value in values:
+        if value.lower() in ("true", "false"):
+            found |= dict.fromkeys((value.lower(), value.upper(), value.capitalize()), value)
+    return {way: value for way, value in found.items() if way not in values}
+
+
+def codes(graph: Graph, strings: str, columns: list[Levels], missing: list[str]) -> str:
     """Codes `[N, s]` (float32) of the text `[N, s]`, all columns in one look-up.
 
     The position of the column and `=` stand before each value, so that one table serves every column. Words that
-    mean missing are entries of the table: the graph knows them wherever it runs.
+    mean missing and other spellings are entries of the table: the graph knows them wherever it runs. A column that was
+    never missing in training takes a missing value for a rare one.
     """
     table: dict[str, float] = {}
-    for position, known in enumerate(vocabularies):
-        table |= {f"{position}={value}": float(code) for code, value in enumerate(known, 1)}
-        table |= {f"{position}={word}": float(MISSING) for word in ["", *missing]}
-    prefixes = graph.constant([[f"{position}=" for position in range(len(vocabularies))]], object)
+    for position, levels in enumerate(columns):
+        known = {value: float(code) for code, value in enumerate(levels.known(), 1)}
+        known |= {way: known[value] for way, value in spellings(levels.counts).items() if value in known}
+        known |= dict.fromkeys(["", *missing], float(MISSING if levels.missing else RARE))
+        table |= {f"{position}={value}": code for value, code in known.items()}
+    prefixes = graph.constant([[f"{position}=" for position in range(len(columns))]], object)
     return graph.node(
         "LabelEncoder",
         graph.node("StringConcat", prefixes, strings),

@@ -9,7 +9,7 @@ from millrace.features.encoders import NUMBERS, SUITABLE
 from millrace.features.vector import width_of
 from millrace.spec import ColumnSpec, Kind, infer_kind
 from millrace.spec import Features as FeaturesSpec
-from millrace.tables import Column, dtype_of
+from millrace.tables import Column, Form, dtype_of, has_zone, value_counts
 
 _MOST_CATEGORIES = 1000
 
@@ -19,12 +19,12 @@ def plan_columns(
     spec: FeaturesSpec,
     special: dict[str, str],
     windows: list[str],
-    formats: dict[str, str] | None = None,
+    forms: dict[str, Form] | None = None,
 ) -> list[Column]:
     """Decides the kind of every column from training rows.
 
     Parameters: `frame`, the training rows; `special`, the columns that are no features, each with the reason;
-    `windows`, the columns that window features made; `formats`, how text was read as numbers or times. Returns all
+    `windows`, the columns that window features made; `forms`, how text was read as numbers or times. Returns all
     columns in their order, the ignored ones with their reason in `why`. Raises `InputError` for an override that names
     no column or does not suit its values.
     """
@@ -32,7 +32,7 @@ def plan_columns(
         if name not in frame.columns:
             place = "features.exclude" if name in spec.exclude else "features.columns"
             raise InputError(place, f"no column {name!r}", "a column of the table", nearest(name, frame.columns))
-    columns, formats = [], formats or {}
+    columns, forms = [], forms or {}
     for values in frame:
         override = spec.columns.get(values.name, ColumnSpec())
         kind: Kind
@@ -57,7 +57,7 @@ def plan_columns(
             raise InputError(
                 where, f"{NUMBERS[0]!r} for a column of text", "another encoder", "its codes are no numbers"
             )
-        columns.append(describe(values, kind, why, values.name in windows, formats.get(values.name)))
+        columns.append(describe(values, kind, why, values.name in windows, forms.get(values.name)))
     _check_crosses(spec.crosses, columns)
     return columns
 
@@ -98,7 +98,7 @@ def _check_kind(values: pl.Series, kind: Kind) -> None:
         )
 
 
-def describe(values: pl.Series, kind: Kind, why: str, window: bool = False, written: str | None = None) -> Column:
+def describe(values: pl.Series, kind: Kind, why: str, window: bool = False, form: Form | None = None) -> Column:
     """The schema entry of a column: its type, range or categories, and how much is missing."""
     dtype = dtype_of(values.dtype)
     low: Any = None
@@ -111,8 +111,7 @@ def describe(values: pl.Series, kind: Kind, why: str, window: bool = False, writ
     elif dtype == "datetime" and values.null_count() < len(values):
         low, high = str(values.min()), str(values.max())
     elif dtype == "string" and kind == "categorical":
-        counts = values.drop_nulls().value_counts(name="n").sort(["n", values.name], descending=[True, False])
-        categories = counts[:, 0].head(_MOST_CATEGORIES).to_list()
+        categories = value_counts(values)["value"].head(_MOST_CATEGORIES).to_list()
     return Column(
         name=values.name,
         dtype=dtype,
@@ -124,6 +123,8 @@ def describe(values: pl.Series, kind: Kind, why: str, window: bool = False, writ
         high=high,
         categories=categories,
         window=window,
-        written=written,
+        written=form.form if form is not None else None,
+        words=form.words if form is not None else [],
+        zoned=has_zone(values.dtype) if dtype == "datetime" else None,
         width=width_of(values) if dtype == "vector" else None,
     )

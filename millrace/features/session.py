@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import polars.selectors as cs
 
 from millrace.errors import BundleError
 from millrace.features.codes import Codes
@@ -77,7 +78,7 @@ class Session:
         texts = self.groups.get("strings", [])
         if not numbers or not texts or not frame.height:
             return CHUNK_ROWS
-        lengths = frame.select(pl.col(texts).cast(pl.String).str.len_chars().max()).row(0)
+        lengths = frame.select(cs.by_name(*texts).cast(pl.String).str.len_chars().max()).row(0)
         entries = sum(_ENTRIES_PER_CHARACTER * min(length or 0, _MOST_CHARACTERS) for length in lengths)
         return int(np.clip(_CHUNK_NUMBERS // max(numbers * entries, 1), 1, CHUNK_ROWS))
 

@@ -29,11 +29,14 @@ class Trees(Struct, frozen=True):
     """LightGBM's booster and its number of scores.
 
     `offset` is the mean of a regression target: LightGBM keeps targets as float32, so it is given differences.
+    `centres (F,)` are the means of the columns, NaN for those that were missing somewhere in training: the others take
+    a missing value for their mean, as linear models do, where LightGBM would read it as 0.
     """
 
     booster: Any
     outputs: int
     offset: float
+    centres: Vector
 
 
 def fit(sample: Sample, target: Target, params: GbdtParams, seed: int, watched: Watched | None) -> Fitted:
@@ -72,7 +75,7 @@ def fit(sample: Sample, target: Target, params: GbdtParams, seed: int, watched: 
     y = sample.y
     offset = float(np.average(y, weights=sample.weight)) if target.task == "regression" and objective != "mape" else 0.0
     sets = sample.codes if params.categories == "sets" else []
-    X = _as_sets(sample.X, sets)
+    X, centres = _as_sets(sample.X, sets), _centres(sample.X)
     data = lightgbm.Dataset(X, y - offset, weight=sample.weight, categorical_feature=sets, params=settings)
     if params.rounds is not None or watched is None:
         rounds = params.rounds or params.max_rounds
@@ -81,7 +84,7 @@ def fit(sample: Sample, target: Target, params: GbdtParams, seed: int, watched: 
         # What the shift will add belongs to the scores that early stopping judges.
         shifts = np.repeat(np.array(watched.offset), len(watched.y)) if any(watched.offset) else None
         judges = lightgbm.Dataset(
-            _as_sets(watched.X, sets), watched.y - offset, weight=watched.weight, init_score=shifts, reference=data
+            _as_sets(_filled(watched.X, centres), sets), watched.y - offset, weight=watched.weight, init_score=shifts, reference=data
         )
 
         def train(params: GbdtParams, may_hurry: bool) -> Any:
@@ -95,7 +98,24 @@ def fit(sample: Sample, target: Target, params: GbdtParams, seed: int, watched: 
             params = structs.replace(params, learning_rate=slow.learning_rate)
             booster = train(params, False)
         rounds = max(booster.best_iteration, 1)
-    return Fitted("gbdt", structs.replace(params, rounds=rounds), Trees(booster, classes, offset))
+    return Fitted("gbdt", structs.replace(params, rounds=rounds), Trees(booster, classes, offset, centres))
+
+
+def _centres(X: Matrix) -> Vector:
+    """The mean of the finite values of each column `(F,)`; NaN where it has a hole."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        centres = np.asarray(X.mean(axis=0, dtype=np.float64).astype(np.float32)).ravel()
+    for at in np.flatnonzero(np.isinf(centres) | np.isnan(centres)):
+        column = np.asarray(X[:, at], np.float64)
+        finite = column[np.isfinite(column)]
+        centres[at] = np.nan if np.isnan(column).any() or not len(finite) else finite.mean()
+    return centres
+
+
+def _filled(X: Matrix, centres: Vector) -> Matrix:
+    """The matrix with the centres of columns in the place of what is missing."""
+    absent = np.isnan(X) & ~np.isnan(centres)
+    return np.where(absent, centres.astype(np.float32), X) if absent.any() else X
 
 
 def _as_sets(X: Matrix, sets: list[int]) -> Matrix:
@@ -180,7 +200,7 @@ def _stop(watched: Watched, params: GbdtParams, may_hurry: bool) -> Any:
 def predict(fitted: Fitted, X: Matrix) -> Vector:
     """LightGBM's own raw scores."""
     trees: Trees = fitted.state
-    raw = trees.booster.predict(X, num_iteration=fitted.params.rounds, raw_score=True)
+    raw = trees.booster.predict(_filled(X, trees.centres), num_iteration=fitted.params.rounds, raw_score=True)
     return np.asarray(raw, dtype=np.float64) + trees.offset
 
 
@@ -194,7 +214,7 @@ def nodes(graph: Graph, inputs: Inputs, fitted: Fitted) -> str:
         n_targets=trees.outputs,
         aggregate_function=1,
         post_transform=0,
-        **_tree_attributes(trees.booster.model_to_string(num_iteration=fitted.params.rounds), trees.outputs),
+        **_tree_attributes(trees, fitted.params.rounds),
     )
     return graph.node("Add", raw, graph.constant(trees.offset, np.float64)) if trees.offset else raw
 
@@ -218,14 +238,16 @@ def _members(lines: dict[str, str], number: int) -> Vector:
     return np.append(codes.astype(np.float64), np.nan)
 
 
-def _tree_attributes(text: str, outputs: int) -> dict[str, Any]:
+def _tree_attributes(trees: Trees, rounds: int) -> dict[str, Any]:
     """LightGBM's own text form as the flat arrays of the operator.
 
     There a child that is not negative is a node of its tree, and `-1 - child` a leaf; bit 0 of `decision_type` says
     that the codes of a set go left, and `threshold` is the set's number; bit 1 that missing goes left; bits 2 and 3
-    whether NaN means missing (2) or is read as 0 (0).
+    whether NaN means missing (2) or was never there (0): then it goes where the column's centre would.
     """
     from onnx import numpy_helper
+
+    text = trees.booster.model_to_string(num_iteration=rounds)
 
     flat: dict[str, list[Any]] = {
         name: []
@@ -249,18 +271,20 @@ def _tree_attributes(text: str, outputs: int) -> dict[str, Any]:
         thresholds = np.array(lines["threshold"].split(), np.float64)
         decision = np.array(lines["decision_type"].split(), np.int64)
         by_set = decision & 1 == 1
-        by_missing = np.where((decision >> 2) & 3 == _NAN_IS_MISSING, (decision >> 1) & 1, thresholds >= 0)
+        asked = np.array(lines["split_feature"].split(), np.int64)
+        as_centre = np.nan_to_num(trees.centres[asked]) <= thresholds
+        by_missing = np.where((decision >> 2) & 3 == _NAN_IS_MISSING, (decision >> 1) & 1, as_centre)
         roots.append(nodes_before)
         flat["splits"].append(np.where(by_set, 0.0, _as_predicted(thresholds)))
         flat["modes"].append(np.where(by_set, _IN_SET, _NOT_ABOVE))
         flat["sets"] += [_members(lines, number) for number in thresholds[by_set].astype(np.int64)]
-        flat["features"].append(np.array(lines["split_feature"].split(), np.int64))
+        flat["features"].append(asked)
         flat["nan_true"].append(np.where(by_set, 0, by_missing))
         for side, name in (("true", "left_child"), ("false", "right_child")):
             child = np.array(lines[name].split(), np.int64)
             flat[side].append(np.where(child >= 0, child + nodes_before, -1 - child + leaves_before))
             flat[f"{side}_leaf"].append(child < 0)
-        flat["target"].append(np.full(len(weights), number % outputs))
+        flat["target"].append(np.full(len(weights), number % trees.outputs))
         flat["weight"].append(weights)
         nodes_before, leaves_before = nodes_before + len(thresholds), leaves_before + len(weights)
     whole = {name: np.concatenate(parts or [np.empty(0)]) for name, parts in flat.items()}

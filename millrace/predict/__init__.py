@@ -1,8 +1,21 @@
 """The predictor: the same graph for a dict, a table and a file."""
 
 from millrace.predict.batch import predict_file
+from millrace.predict.gaps import GapWarning, Tally
 from millrace.predict.latency import p99_ms, requests_of, rows_per_s
 from millrace.predict.predictor import Predictor, open
+from millrace.predict.rows import trimmed
 from millrace.predict.values import moment_of
 
-__all__ = ["Predictor", "moment_of", "open", "p99_ms", "predict_file", "requests_of", "rows_per_s"]
+__all__ = [
+    "GapWarning",
+    "Predictor",
+    "Tally",
+    "moment_of",
+    "open",
+    "p99_ms",
+    "predict_file",
+    "requests_of",
+    "rows_per_s",
+    "trimmed",
+]

@@ -7,21 +7,27 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
+import polars.selectors as cs
 from polars.io.plugins import register_io_source
 
 from millrace.errors import MillraceError
 from millrace.features.session import CHUNK_ROWS
+from millrace.predict.gaps import Tally
 from millrace.predict.predictor import Predictor
 from millrace.tables import Scan, scan, sink, unreadable
 
 
 def predict_file(
-    predictor: Predictor, source: Path, target: Path, watch: Callable[[int], None] = lambda rows: None
+    predictor: Predictor,
+    source: Path,
+    target: Path,
+    watch: Callable[[int], None] = lambda rows: None,
+    tally: Tally | None = None,
 ) -> int:
     """Predicts a table file into another; the formats are told by the names.
 
-    `watch` hears the number of rows done. Returns how many there were. The target appears whole or not at all. Raises
-    `InputError` naming the row and column that cannot be used.
+    `watch` hears the number of rows done, `tally` of their gaps. Returns how many there were. The target appears whole
+    or not at all. Raises `InputError` naming the row and column that cannot be used.
     """
     done = 0
     failed: list[MillraceError] = []
@@ -29,7 +35,7 @@ def predict_file(
     def predictions() -> Iterator[pl.DataFrame]:
         nonlocal done
         try:
-            for part in predict_batches(predictor, scanned, str(source)):
+            for part in predict_batches(predictor, scanned, str(source), tally):
                 done += part.height
                 watch(done)
                 yield part
@@ -53,7 +59,9 @@ def predict_lazily(predictor: Predictor, source: Path) -> pl.LazyFrame:
     return _lazy(predictor, scanned, lambda: predict_batches(predictor, scanned, str(source)))
 
 
-def predict_batches(predictor: Predictor, scanned: Scan, where: str) -> Iterator[pl.DataFrame]:
+def predict_batches(
+    predictor: Predictor, scanned: Scan, where: str, tally: Tally | None = None
+) -> Iterator[pl.DataFrame]:
     """Predicts a scan batch by batch, in order, with one thread per core and a bounded number of batches in flight.
 
     ONNX Runtime lets go of the interpreter's lock while it runs, and so do Polars' casts.
@@ -63,7 +71,7 @@ def predict_batches(predictor: Predictor, scanned: Scan, where: str) -> Iterator
     first_row = 0
     with ThreadPoolExecutor(threads) as pool:
         for batch in _wanted(predictor, scanned).collect_batches(chunk_size=CHUNK_ROWS, maintain_order=True):
-            waiting.append(pool.submit(predictor.predict_frame, batch, where, first_row, scanned.text))
+            waiting.append(pool.submit(predictor.predict_frame, batch, where, first_row, tally=tally))
             first_row += batch.height
             if len(waiting) > 2 * threads:
                 yield waiting.popleft().result()
@@ -74,7 +82,9 @@ def predict_batches(predictor: Predictor, scanned: Scan, where: str) -> Iterator
 def _wanted(predictor: Predictor, scanned: Scan) -> pl.LazyFrame:
     """Only the columns that matter are read; an absent one is found by `conform`, which says so."""
     wanted = [column.name for column in predictor.columns] + ([predictor.schema.id] if predictor.schema.id else [])
-    return scanned.frame.select([name for name in scanned.frame.collect_schema().names() if name in wanted])
+    return scanned.frame.select(
+        cs.by_name(*(name for name in scanned.frame.collect_schema().names() if name.strip() in wanted))
+    )
 
 
 def _lazy(predictor: Predictor, scanned: Scan, batches: Callable[[], Iterator[pl.DataFrame]]) -> pl.LazyFrame:
@@ -87,9 +97,9 @@ def _lazy(predictor: Predictor, scanned: Scan, batches: Callable[[], Iterator[pl
             if left is not None:
                 left -= kept.height
             kept = kept.filter(predicate) if predicate is not None else kept
-            yield kept.select(columns) if columns is not None else kept
+            yield kept.select(cs.by_name(*columns)) if columns is not None else kept
             if left == 0:
                 return
 
-    empty = predictor.predict_frame(_wanted(predictor, scanned).head(0).collect(), from_text=scanned.text)
+    empty = predictor.predict_frame(_wanted(predictor, scanned).head(0).collect())
     return register_io_source(source, schema=empty.schema, is_pure=True)

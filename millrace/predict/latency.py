@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 
 from millrace.predict.predictor import Predictor
 
@@ -17,7 +18,7 @@ _WARM_UP = 100
 def requests_of(predictor: Predictor, frame: pl.DataFrame) -> Rows:
     """Rows of a table as a client would send them."""
     names = [column.name for column in predictor.columns]
-    rows: Rows = msgspec.json.decode(msgspec.json.encode(frame.select(names).to_dicts()))
+    rows: Rows = msgspec.json.decode(msgspec.json.encode(frame.select(cs.by_name(*names)).to_dicts()))
     return rows
 
 

@@ -1,23 +1,27 @@
 """A model in this process: rows in, predictions out, in one shape everywhere."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from msgspec import UNSET, Struct
+import polars.selectors as cs
+from msgspec import UNSET, Struct, structs
 
 from millrace.bundle import find_bundle, open_bundle
 from millrace.errors import InputError
 from millrace.features import Session, open_coded
 from millrace.features.session import CHUNK_ROWS
+from millrace.predict.gaps import GapWarning, Tally
 from millrace.predict.rows import RowReader, id_getter, row_type
 from millrace.spec import label_text
-from millrace.tables import Column, Schema, conform, polars_of
+from millrace.tables import Column, Schema, conform, named, polars_of
 
 _BATCH_ROWS = 5_000
 
@@ -29,7 +33,8 @@ class Predictor:
     or a path (and returns a LazyFrame). A prediction holds the row's id where the spec names one, `prediction`
     (binary: the positive class's probability; regression: the value; multiclass: the label), for multiclass
     `probabilities` by label (in tables one column `probability_<class>` each), and where the spec states a
-    `goal.decision` the `decision`, a label.
+    `goal.decision` the `decision`, a label. Columns whose value was in no training row stand under `unseen`, those that
+    are missing though none was in training under `imputed`; of tables a `GapWarning` tells how many there were.
 
     `row_type` is what a row may be decoded into in the place of a dict, for `predict_typed`; None where columns are too
     oddly named for that, or text is to be read, before which decoding is nothing.
@@ -75,7 +80,11 @@ class Predictor:
         if frame is None:
             kinds = "a list of dicts, a Polars, pandas or Arrow table, or a path"
             raise InputError("predict", f"rows of type {type(rows).__name__}", kinds)
-        return self.predict_frame(frame, threads=os.cpu_count() or 1)
+        tally = Tally()
+        predictions = self.predict_frame(frame, threads=os.cpu_count() or 1, tally=tally)
+        if told := tally.told():
+            warnings.warn(told, GapWarning, stacklevel=2)
+        return predictions
 
     def predict_dicts(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Predictions of dicts, one for each, in their order."""
@@ -102,7 +111,7 @@ class Predictor:
 
     def _predictions(self, reader: RowReader, rows: Sequence[Any]) -> list[dict[str, Any]]:
         """Of rows, without their ids."""
-        feeds = reader.one(rows[0]) if len(rows) == 1 else reader.many(rows)
+        feeds, gaps = reader.one(rows[0]) if len(rows) == 1 else reader.many(rows)
         results = self.session.run(self._outputs, feeds)
         predictions = [{"prediction": value} for value in results[0].ravel().tolist()]
         if self.is_multiclass:
@@ -111,6 +120,8 @@ class Predictor:
         elif self.decides:
             for prediction, decision in zip(predictions, results[1].ravel().tolist(), strict=True):
                 prediction["decision"] = decision
+        for at, gap in gaps.items():
+            predictions[at] |= {name: found for name, found in structs.asdict(gap).items() if found}
         return predictions
 
     def problems(self, rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
@@ -129,32 +140,41 @@ class Predictor:
         frame: pl.DataFrame,
         where: str = "rows",
         first_row: int = 0,
-        from_text: bool = False,
         threads: int = 1,
+        tally: Tally | None = None,
     ) -> pl.DataFrame:
-        """Predictions of a table, row by row in its order; see `tables.conform` for the other parameters."""
-        typed = conform(frame, self.columns, self.schema.missing, where, first_row, from_text)
-        many = typed.height >= _BATCH_ROWS
+        """Predictions of a table, row by row in its order; `tally` hears of its gaps. See `tables.conform` for the
+        other parameters."""
+        frame = named(frame, self.columns, where)
+        typed = conform(frame, self.columns, self.schema.missing, where, first_row)
+        many, predict = typed.height >= _BATCH_ROWS, partial(self._predict_typed, tally=tally)
         size = min(self.session.chunk_rows(typed), max(-(-typed.height // threads), 1) if many else CHUNK_ROWS)
         parts = [typed[start : start + size] for start in range(0, max(typed.height, 1), size)]
         if many and threads > 1:
             with ThreadPoolExecutor(threads) as pool:
-                predictions = pl.concat(pool.map(self._predict_typed, parts))
+                predictions = pl.concat(pool.map(predict, parts))
         else:
-            predictions = pl.concat(map(self._predict_typed, parts))
+            predictions = pl.concat(map(predict, parts))
         if self.schema.id is not None and self.schema.id in frame.columns:
-            named = Column(name=self.schema.id, dtype=self.schema.id_dtype, kind="ignored")
-            predictions.insert_column(0, conform(frame, [named], [], where, first_row, from_text)[named.name])
+            id = Column(name=self.schema.id, dtype=self.schema.id_dtype, kind="ignored")
+            predictions.insert_column(0, conform(frame, [id], [], where, first_row)[id.name])
         return predictions
 
     def scores(self, predictions: pl.DataFrame) -> npt.NDArray[np.float64]:
         """The numbers in a table of predictions: `(N,)`, or `(N, K)` probabilities in a multiclass task."""
         if self.is_multiclass:
-            return predictions.select(f"probability_{label}" for label in self.classes).to_numpy().astype(np.float64)
+            return (
+                predictions.select(cs.by_name(*(f"probability_{label}" for label in self.classes)))
+                .to_numpy()
+                .astype(np.float64)
+            )
         return predictions["prediction"].to_numpy().astype(np.float64)
 
-    def _predict_typed(self, typed: pl.DataFrame) -> pl.DataFrame:
-        results = self.session.run(self._outputs, self.session.feeds(typed))
+    def _predict_typed(self, typed: pl.DataFrame, tally: Tally | None) -> pl.DataFrame:
+        feeds = self.session.feeds(typed)
+        if tally is not None:
+            self._reader.count(typed, feeds, tally)
+        results = self.session.run(self._outputs, feeds)
         columns: dict[str, Any] = {"prediction": _column(results[0])}
         if self.is_multiclass:
             columns |= {f"probability_{label}": results[1][:, at] for at, label in enumerate(self.classes)}

@@ -12,10 +12,14 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from msgspec import Struct
 
 from millrace.errors import InputError, nearest
 from millrace.features import CODES, Codes, Feeds, Session
+from millrace.features.blanks import BLANKS
+from millrace.features.levels import RARE
+from millrace.predict.gaps import Gaps, Knowledge, Tally, gaps_of, may_have_gaps
 from millrace.predict.values import Reader, category_of, moment_of, number_of, read_value, vector_of
 from millrace.tables import Column, Schema
 
@@ -36,9 +40,17 @@ class _Input(Struct, frozen=True):
     ways: list["_Way"]  # from the fastest on, for values of plain types
     letter: str = ""  # by which `struct` packs the values; none where they are no numbers
     codes: list[Codes] = []  # of text, one set a column, where the input takes them
+    flags: list[int] = []  # which columns hold 0 and 1 alone
+    full: Any = None  # `(columns,)`, which columns were never missing in training
 
 
 _Way = Callable[[_Input, list[_Values]], npt.NDArray[Any]]
+RowGaps = dict[int, Gaps]
+"""The gaps of rows by their place; rows without are not in it."""
+_NO_GAPS: RowGaps = {}
+_RARE = float(RARE)
+_FLAGS = frozenset((0, 1))
+_FLAGS_OR_NONE = _FLAGS | {None}
 
 
 class RowReader:
@@ -57,41 +69,72 @@ class RowReader:
             one = _input(group, [known[name] for name in names], at, session.codes)
             self._inputs.append(one)
             self._each += [(one, column) for column in one.columns]
+        known_codes = {} if not session.codes else dict(zip(session.groups["strings"], session.codes, strict=True))
+        self.knowledge = [Knowledge(column, self._missing, known_codes.get(column.name)) for _, column in self._each]
         names = [column.name for _, column in self._each]
         self._values: Callable[[Any], _Values] = msgspec.structs.astuple if typed else _getter(names)
         self._local = threading.local()
 
-    def one(self, row: Any) -> Feeds:
-        """Feeds of a single row, in buffers that the next call of this thread overwrites."""
+    def one(self, row: Any) -> tuple[Feeds, RowGaps]:
+        """Feeds of a single row, in buffers that the next call of this thread overwrites, and its gaps."""
         try:
             feeds, fill, others = self._local.buffers
         except AttributeError:
             feeds, fill, others = self._local.buffers = self._buffers()
         try:
-            values = self._values(row)
-            for pack, buffer, at, codes in fill:
-                pack(buffer, 0, *(map(getitem, codes, values[at]) if codes else values[at]))
+            values, odd = self._values(row), bool(others)
+            for pack, buffer, at, codes, flags_of in fill:
+                if codes:
+                    found: _Values = tuple(map(getitem, codes, values[at]))
+                    odd = odd or _RARE in found
+                    pack(buffer, 0, *found)
+                    continue
+                found = values[at]
+                pack(buffer, 0, *found)
+                if flags_of is not None and not _FLAGS.issuperset(flags_of(found)):
+                    return self.many([row])
+                odd = odd or (total := sum(found)) != total  # one that is NaN
         except _AMISS:
             return self.many([row])
         for one in others:
             feeds[one.name] = self._array(one, [(value,) for value in values[one.at]])
-        return feeds  # type: ignore[no-any-return]
+        return feeds, self._gaps([values], [0]) if odd else _NO_GAPS
 
-    def many(self, rows: Sequence[Any]) -> Feeds:
-        """Feeds of several rows."""
+    def many(self, rows: Sequence[Any]) -> tuple[Feeds, RowGaps]:
+        """Feeds of several rows, and their gaps."""
         try:
             columns = list(zip(*map(self._values, rows), strict=True))
         except (KeyError, TypeError):
+            trimmed = [trimmed(row) for row in rows]
+            if any(one is not row for one, row in zip(trimmed, rows, strict=True)):
+                return self.many(trimmed)
             for number, row in enumerate(rows, 1):
                 for one, column in self._each:
                     self._look(row, number, one, column)
             raise
-        return {one.name: self._array(one, columns[one.at]) for one in self._inputs}
+        feeds = {one.name: self._array(one, columns[one.at]) for one in self._inputs}
+        odd = np.zeros(len(rows), bool)
+        for one in self._inputs:
+            odd |= may_have_gaps(one.name, feeds[one.name], one.full).any(axis=1)
+        places = np.flatnonzero(odd).tolist()
+        return feeds, self._gaps([tuple(column[at] for column in columns) for at in places], places)
+
+    def count(self, typed: pl.DataFrame, feeds: Feeds, tally: Tally) -> None:
+        """Counts the gaps of typed rows, whose `feeds` show where to look."""
+        for one in self._inputs:
+            places = may_have_gaps(one.name, feeds[one.name], one.full)
+            for known, some in zip(self.knowledge[one.at], places.T, strict=True):
+                if some.any():
+                    tally.add(known, typed.get_column(known.column.name).filter(pl.Series(some)))
+
+    def _gaps(self, rows: list[_Values], places: list[int]) -> RowGaps:
+        found = zip(places, (gaps_of(values, self.knowledge) for values in rows), strict=True)
+        return {at: gaps for at, gaps in found if gaps.imputed or gaps.unseen}
 
     def problems(self, rows: list[Row], most: int) -> list[dict[str, Any]]:
         """See `Predictor.problems`."""
         found: list[dict[str, Any]] = []
-        for number, row in enumerate(rows, 1):
+        for number, row in enumerate(map(trimmed, rows), 1):
             for one, column in self._each:
                 try:
                     self._look(row, number, one, column)
@@ -110,7 +153,8 @@ class RowReader:
             if one.letter:
                 feeds[one.name] = np.empty((1, len(one.columns)), one.dtype)
                 pack = struct.Struct(f"{len(one.columns)}{one.letter}").pack_into
-                fill.append((pack, feeds[one.name].data.cast("B"), one.at, one.codes))
+                flags_of = _getter(one.flags) if one.flags else None
+                fill.append((pack, feeds[one.name].data.cast("B"), one.at, one.codes, flags_of))
         return feeds, fill, [one for one in self._inputs if not one.letter]
 
     def _array(self, one: _Input, columns: list[_Values]) -> npt.NDArray[Any]:
@@ -126,8 +170,8 @@ class RowReader:
             [self._value(value, number, one, column) for column, value in zip(one.columns, row, strict=True)]
             for number, row in enumerate(zip(*columns, strict=True), 1)
         ]
-        if one.codes:
-            values = [list(map(getitem, one.codes, row)) for row in values]
+        if one.codes:  # the text of a number, too, is that of a category by now
+            values = [[codes.get(text, _RARE) for codes, text in zip(one.codes, row, strict=True)] for row in values]
         elif one.read is vector_of:
             nothing = [math.nan] * (one.columns[0].width or 0)
             values = [nothing if vector is None else vector for (vector,) in values]
@@ -178,7 +222,15 @@ def _present(row: Any, number: int, column: Column) -> Any:
     return row[column.name]
 
 
-def _getter(names: list[str]) -> Callable[[Row], _Values]:
+def trimmed(row: Any) -> Any:
+    """A row whose names have no blanks around; itself where they have none. A name without blanks goes before."""
+    if not isinstance(row, dict) or not any(isinstance(name, str) and name != name.strip(BLANKS) for name in row):
+        return row
+    bare = {name.strip(BLANKS): value for name, value in row.items() if isinstance(name, str)}
+    return bare | {name: value for name, value in row.items() if name in bare}
+
+
+def _getter(names: list[Any]) -> Callable[[Any], _Values]:
     """The values of some columns as a tuple, also where it is only one."""
     if len(names) > 1:
         return itemgetter(*names)
@@ -187,26 +239,59 @@ def _getter(names: list[str]) -> Callable[[Row], _Values]:
 
 
 def _input(group: str, columns: list[Column], at: slice, codes: list[Codes]) -> _Input:
+    full = np.array([column.missing == 0 for column in columns])
+    # The text of a number is no category of its own: `07` may mean 7 where training had numbers.
+    plain = all(column.dtype == "string" for column in columns)
     if group == "strings" and codes:
-        return _Input(CODES, columns, at, category_of, np.float32, [_codes], "f", codes)
+        own = [_codes_of(column, known) for column, known in zip(columns, codes, strict=True)]
+        return _Input(CODES, columns, at, category_of, np.float32, [_codes], "f", own, full=full)
     if group in _NUMBERS:
         dtype, letter = _NUMBERS[group]
-        return _Input(group, columns, at, number_of, dtype, [_numbers, _numbers_and_holes], letter)
+        flags = [place for place, column in enumerate(columns) if column.dtype == "boolean"]
+        ways: list[_Way] = [_numbers, _numbers_and_holes]
+        return _Input(group, columns, at, number_of, dtype, ways, letter, flags=flags, full=full)
     if group == "strings":
-        return _Input(group, columns, at, category_of, object, [_texts])
+        return _Input(group, columns, at, category_of, object, [_texts] if plain else [], full=full)
     if group == "times":
-        return _Input(group, columns, at, moment_of, np.int64, [])
-    return _Input(group, columns, at, vector_of, np.float32, [])
+        return _Input(group, columns, at, moment_of, np.int64, [], full=full)
+    return _Input(group, columns, at, vector_of, np.float32, [], full=full)
+
+
+class _CountedCodes(Codes):
+    """The codes of a column that held numbers or flags in training: text is read as one before it is unknown."""
+
+    def __init__(self, known: Codes, column: Column) -> None:
+        super().__init__({text: code for text, code in known.items() if text is not None})
+        self._column = column
+
+    def __missing__(self, value: Any) -> float:
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return self[""]
+        if isinstance(value, str) and ((bare := value.strip(BLANKS)) in self or bare in self._column.words):
+            return self.get(bare, self[""])
+        return self.get(category_of(value, self._column), _RARE)
+
+
+def _codes_of(column: Column, known: Codes) -> Codes:
+    return known if column.dtype == "string" else _CountedCodes(known, column)
 
 
 def _numbers(one: _Input, columns: list[_Values]) -> npt.NDArray[Any]:
     """Numbers, none of them missing."""
+    _check_flags(one, columns)
     return _packed(one, len(columns[0]), chain.from_iterable(columns))
 
 
 def _numbers_and_holes(one: _Input, columns: list[_Values]) -> npt.NDArray[Any]:
+    _check_flags(one, columns)
     values = (math.nan if value is None else value for value in chain.from_iterable(columns))
     return _packed(one, len(columns[0]), values)
+
+
+def _check_flags(one: _Input, columns: list[_Values]) -> None:
+    """Raises `ValueError` where a flag is neither 0 nor 1; what it is instead is then told value by value."""
+    if not all(_FLAGS_OR_NONE.issuperset(columns[at]) for at in one.flags):
+        raise ValueError
 
 
 def _codes(one: _Input, columns: list[_Values]) -> npt.NDArray[Any]:

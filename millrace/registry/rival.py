@@ -85,7 +85,7 @@ def champion(
     if seen.all():
         return "it was fitted on every one of the test rows"
     try:
-        scores = predictor.scores(predictor.predict(frame.filter(~seen)))
+        scores = predictor.scores(predictor.predict_frame(frame.filter(~seen)))
     except InputError as error:
         return str(error)
     whole = np.zeros((len(seen), *scores.shape[1:]))

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import polars.selectors as cs
 from msgspec import Struct
 
 from millrace.bundle import Bundle, find_bundle, open_bundle, read_aliases
@@ -106,7 +107,7 @@ def _common(holdouts: list[pl.DataFrame], bundles: list[Bundle]) -> list[pl.Data
     shared = set.intersection(*(set(holdout.columns) for holdout in holdouts))
     answers = ("prediction", "decision")
     columns = sorted(name for name in shared if name not in answers and not name.startswith("probability_"))
-    keys = [row_hashes(holdout.select([known] if known else columns)) for holdout in holdouts]
+    keys = [row_hashes(holdout.select(cs.by_name(*([known] if known else columns)))) for holdout in holdouts]
     common = keys[0]
     for key in keys[1:]:
         common = np.intersect1d(common, key)

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import polars.selectors as cs
 
 from millrace.tables import atomic_file
 
@@ -33,7 +34,7 @@ def was_seen(workspace: Path, bundle: str, rows: pl.DataFrame) -> npt.NDArray[np
     kinds = json.loads(pl.read_parquet_metadata(path)["kinds"])
     if any(name not in rows.columns or _kind(rows.schema[name]) != kind for name, kind in kinds.items()):
         return None
-    return np.isin(row_hashes(rows.select(list(kinds))), pl.read_parquet(path)["row"].to_numpy())
+    return np.isin(row_hashes(rows.select(cs.by_name(*kinds))), pl.read_parquet(path)["row"].to_numpy())
 
 
 def row_hashes(rows: pl.DataFrame) -> Hashes:

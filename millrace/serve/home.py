@@ -22,7 +22,7 @@ class Home:
     def windows(self, columns: list[Column]) -> Windows | None:
         """Reads the windows among the columns of a model from the online store; none where there are none."""
         names = frozenset(column.name for column in columns if column.window)
-        time = self.system.data.time
+        time = self.system.data.time_column
         times = [column for column in columns if column.name == time]
         return Windows(names, time, times[0] if times else None, self._reader) if names else None
 

@@ -89,20 +89,21 @@ def _csv_rows(body: bytes, served: Served) -> list[Row]:
     """Fields are text here, and become what the model's columns are."""
     import polars as pl
 
-    from millrace.tables import conform
+    from millrace.tables import conform, named
 
     try:
         frame = pl.read_csv(body, infer_schema=False, null_values=[""])
     except (pl.exceptions.PolarsError, ValueError) as error:
         raise Problem(400, "invalid_body", "The body cannot be read", str(error)[:300]) from None
+    frame = named(frame, served.predictor.columns, "the CSV")
     known = [column for column in served.predictor.columns if column.name in frame.columns]
-    typed = conform(frame, known, served.predictor.schema.missing, "the CSV", from_text=True)
+    typed = conform(frame, known, served.predictor.schema.missing, "the CSV")
     return frame.with_columns(typed.get_columns()).to_dicts()
 
 
 def _flat(prediction: Prediction) -> dict[str, Any]:
     """As in tables: a column for each probability."""
-    flat = {name: value for name, value in prediction.items() if name not in ("probabilities", "imputed")}
+    flat = {name: value for name, value in prediction.items() if name not in ("probabilities", "imputed", "unseen")}
     for label, probability in prediction.get("probabilities", {}).items():
         flat[f"probability_{label}"] = probability
     return flat

@@ -181,7 +181,7 @@ def _prediction(served: Served) -> dict[str, Any]:
         properties["probabilities"] = {"type": "object", "properties": labels}
     elif served.predictor.decides:
         properties["decision"] = text
-    properties["imputed"] = {"type": "array", "items": text}
+    properties |= {"imputed": {"type": "array", "items": text}, "unseen": {"type": "array", "items": text}}
     return {"type": "object", "properties": properties, "required": ["prediction_id", "prediction"]}
 
 

@@ -20,6 +20,7 @@ METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "millrace_predictions": ("counter", "Predictions made.", ("model", "version", "arm")),
     "millrace_errors": ("counter", "Requests that were refused or failed, by kind.", ("kind",)),
     "millrace_imputed": ("counter", "Values that rows did not bring, by column.", ("model", "column")),
+    "millrace_unseen": ("counter", "Values that were in no training row, by column.", ("model", "column")),
     "millrace_store_failures": ("counter", "Batches whose window features the store did not tell.", ("model",)),
     "millrace_default_rows": ("counter", "Rows answered without their window features.", ("model",)),
     "millrace_score": ("histogram", "Predictions by value.", ("model", "version")),

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from millrace.bundle import Bundle, same_reply
 from millrace.errors import BundleError, InputError
-from millrace.predict import Predictor
+from millrace.predict import Predictor, trimmed
 from millrace.serve.batch import Prediction, Row
 from millrace.serve.home import Home
 from millrace.serve.http import JSON, Headers, Problem
@@ -22,6 +22,7 @@ from millrace.serve.meter import ROWS, SHARES, Meter
 from millrace.tables import Column
 
 _MOST_PROBLEMS = 50
+_GAPS = frozenset(("imputed", "unseen"))
 _WARM_UP = 50
 
 
@@ -90,14 +91,15 @@ class Served:
     def answer(self, rows: list[Row]) -> tuple[list[Row], list[Prediction]]:
         """Rows with what they lacked, and their predictions; raises `InputError` where one of the rows cannot be used.
 
-        A prediction says under `imputed` which columns its row did not have and were taken as missing.
+        A prediction says under `imputed` which columns its row did not have, or had missing though training had not, and
+        under `unseen` those whose value was in no training row.
         """
         complete, imputed = self._completed(rows) if self.optional else (rows, {})
         predictions = self.timed(self.predictor.predict_dicts, complete)
         for at, names in imputed.items():
-            predictions[at]["imputed"] = names
-        for name, times in Counter(name for names in imputed.values() for name in names).items():
-            self._meter.counts["millrace_imputed", self.name, name] += times
+            predictions[at]["imputed"] = names + predictions[at].get("imputed", [])
+            for name in names:
+                self._meter.counts["millrace_imputed", self.name, name] += 1
         return complete, predictions
 
     def timed(self, predict: Callable[[list[Any]], list[Prediction]], rows: list[Any]) -> list[Prediction]:
@@ -107,6 +109,10 @@ class Served:
         self._model_s.add(time.perf_counter() - begin)
         self._batches.add(len(rows))
         self._count(predictions)
+        for one in predictions:
+            for gap in _GAPS & one.keys():
+                for name in one[gap]:
+                    self._meter.counts[f"millrace_{gap}", self.name, name] += 1
         return predictions
 
     def problem(self, rows: list[Row], error: InputError) -> Problem:
@@ -118,6 +124,7 @@ class Served:
     def _completed(self, rows: list[Row]) -> tuple[list[Row], dict[int, list[str]]]:
         """Rows with what they may lack, and of which of them nothing is known of which columns."""
         imputed: dict[int, list[str]] = {}
+        rows = [trimmed(row) for row in rows] if _lack(rows, self.optional) else rows
         if self._windows is not None and _lack(rows, self._told):
             rows = self._with_windows(rows, imputed)
         if _lack(rows, self._imputable):

@@ -6,6 +6,7 @@ from millrace.spec.gates import Gate, parse_gate
 from millrace.spec.infer import METRICS, SMALLER_IS_BETTER, infer_goal, infer_kind, infer_split, label_text
 from millrace.spec.interview import interview
 from millrace.spec.load import dump, load, parse, schema, spec_hash
+from millrace.spec.names import says_date, says_time, words_of
 from millrace.spec.review import NONE, Answers, Ask, Question
 from millrace.spec.shared import rooted, with_changes
 from millrace.spec.system import (
@@ -81,7 +82,10 @@ __all__ = [
     "parse",
     "parse_gate",
     "rooted",
+    "says_date",
+    "says_time",
     "schema",
     "spec_hash",
     "with_changes",
+    "words_of",
 ]

@@ -112,7 +112,7 @@ def infer_goal(goal: Goal, target: pl.Series) -> tuple[Goal, dict[str, str]]:
         raise InputError(where, f"a nested column ({target.dtype})", "numbers or class names")
     if len(values) == 0:
         raise InputError(where, "no value in any row", "a value to learn from", "check `data.missing` and the column")
-    counts = values.value_counts(sort=True)
+    counts = values.alias("value").value_counts(sort=True, name="rows")
     if len(counts) == 1:
         raise InputError(where, f"the same value in every row ({values[0]!r})", "at least two different values")
     why: dict[str, str] = {}

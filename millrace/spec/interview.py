@@ -5,6 +5,7 @@ from pathlib import PurePath
 from typing import Any, get_args
 
 import polars as pl
+import polars.selectors as cs
 
 from millrace.errors import InputError
 from millrace.spec.commented import Said
@@ -65,7 +66,7 @@ def interview(frame: pl.DataFrame, source: str, answers: Answers, ask: Ask | Non
         "throughput", "requirements.throughput_rps", "How many predictions a second at the peak?",
         None, "no bound", or_none(number), optional=True,
     )  # fmt: skip
-    plain = frame.select(~pl.selectors.nested()).drop(goal.target, strict=False)
+    plain = frame.select(~(cs.nested() | cs.by_name(goal.target)))
     sensitive, why = infer_sensitive(plain)
     settle(
         "sensitive", "evaluate.fairness.attributes", "Which columns name groups that it must not treat worse?",
@@ -122,7 +123,7 @@ def _goal(frame: pl.DataFrame, settle: Review) -> Goal:
 
 
 def _data(frame: pl.DataFrame, source: str, settle: Review) -> Data:
-    answers, rest = settle.answers, frame.drop(settle.said["goal", "target"][0])
+    answers, rest = settle.answers, frame.select(~cs.by_name(settle.said["goal", "target"][0]))
     settle.say("data.source", source)
     if answers.query:
         settle.say("data.query", answers.query)

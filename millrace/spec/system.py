@@ -85,11 +85,23 @@ class Requirements(_Node, frozen=True):
 
 
 class Read(_Node, frozen=True):
-    """How a text table is written, where that cannot be told from the file."""
+    r"""How a text table is written, where that cannot be told from the file.
+
+    `quote` is a sign, or `none` where nothing is quoted; `escape`, such as `\`, stands before a quote within; `skip`
+    lines stand above the header; lines that begin with `comment` are no rows. `header` holds the names of the columns
+    where no line does, or is false (`column_1`, …); true says that the first line is one. `thousands` is the sign
+    between groups of digits, `dates` the order of day and month in `01/02/2024`.
+    """
 
     separator: Annotated[str, Meta(min_length=1, max_length=1)] | None = None
     encoding: str | None = None
-    quote: Annotated[str, Meta(min_length=1, max_length=1)] | None = None
+    quote: Annotated[str, Meta(pattern=r"^(.|none)$")] | None = None
+    escape: Annotated[str, Meta(min_length=1, max_length=1)] | None = None
+    skip: Annotated[int, Meta(ge=0)] | None = None
+    comment: Annotated[str, Meta(min_length=1, max_length=1)] | None = None
+    header: bool | list[str] | None = None
+    thousands: Literal[",", ".", " ", "'"] | None = None
+    dates: Literal["day_first", "month_first"] | None = None
 
 
 class EventTable(_Node, frozen=True):
@@ -112,19 +124,29 @@ class Data(_Node, frozen=True):
     """Where rows come from and what their special columns are.
 
     `source` is a file, a folder, a pattern such as `parts/*.parquet`, or a database (`sqlite:///FILE`, `duckdb:///FILE`,
-    `postgresql://USER@HOST/NAME`) with a `query`.
+    `postgresql://USER@HOST/NAME`) with a `query`. `time` is a column, or the columns of its parts from the year on.
     """
 
     source: str
     query: str | None = None
     id: str | None = None
-    time: str | None = None
+    time: str | list[str] | None = None
     group: str | None = None
     weight: str | None = None
     missing: list[str] = field(default_factory=lambda: ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "?"])
     read: Read = Read()
     holdout: str | None = None
     events: dict[Identifier, EventTable] = {}
+
+    @property
+    def times(self) -> list[str]:
+        """The columns of the table that say when a row was."""
+        return self.time if isinstance(self.time, list) else [self.time] if self.time is not None else []
+
+    @property
+    def time_column(self) -> str | None:
+        """The column of times; that of several parts is named after them."""
+        return "-".join(self.time) if isinstance(self.time, list) else self.time
 
 
 class ColumnSpec(_Node, frozen=True):

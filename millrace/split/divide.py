@@ -74,7 +74,9 @@ def divide(
     if holdout_rows:
         test = held
     starts = [int(part[np.argmin(order[part])]) for part in (validation, test) if order is not None and len(part)]
-    borders = [str(frame[data.time or ""][start]) for start in starts]
+    borders = [
+        f"row {start + 1}" if data.time is None else str(frame[data.time_column or ""][start]) for start in starts
+    ]
     before = len(train) + len(validation)
     validation = purge(validation, test, keys)
     train = purge(purge(train, test, keys), validation, keys)
@@ -140,24 +142,29 @@ def _by_time(order: Indices, split: Split, test_share: float, gap: int) -> tuple
 
 def _gap(split: Split, frame: pl.DataFrame, data: Data) -> int:
     gap = duration_us(split.gap or "0s")
-    if gap and not frame[data.time or ""].dtype.is_temporal():
-        raise InputError("split.gap", f"{split.gap} with whole numbers in {data.time!r}", "0s, or a column of times")
+    if gap and data.time is None:
+        raise InputError("split.gap", f"{split.gap}, but the rows have an order alone", "0s, or data.time")
+    if gap and not frame[data.time_column or ""].dtype.is_temporal():
+        raise InputError(
+            "split.gap", f"{split.gap} with whole numbers in {data.time_column!r}", "0s, or a column of times"
+        )
     return gap
 
 
 def _order(frame: pl.DataFrame, data: Data, split: Split) -> Indices:
+    """The times of rows as numbers; where they have none, their order in the file."""
     if data.time is None:
-        raise InputError("split.by", "time, but data.time is not set", "a column of times", "set data.time")
-    times = frame[data.time]
+        return np.arange(frame.height)
+    times = frame.get_column(data.time_column or "")
     if not times.dtype.is_temporal() and not times.dtype.is_integer():
         raise InputError(
-            f"data.time {data.time!r}",
+            f"data.time {data.time_column!r}",
             f"values such as {times.drop_nulls().head(1).to_list()}",
             "ISO 8601 times, all with a zone or all without, or whole numbers",
         )
     if times.null_count():
         row = int(times.is_null().arg_max() or 0)
-        raise InputError(f"data.time {data.time!r}, row {row + 1}", "no time", "a time in every row")
+        raise InputError(f"data.time {data.time_column!r}, row {row + 1}", "no time", "a time in every row")
     return times.to_physical().cast(pl.Int64).to_numpy()
 
 

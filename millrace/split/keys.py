@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import polars.selectors as cs
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -14,7 +15,7 @@ def row_keys(frame: pl.DataFrame, id_column: str | None) -> list[Indices]:
 
     Returns arrays `(N,)`; a missing id ties nothing.
     """
-    values = frame.select(pl.exclude(id_column) if id_column else pl.all()).select(~pl.selectors.nested())
+    values = frame.select(~(cs.nested() | cs.by_name(id_column)) if id_column else ~cs.nested())
     keys = [_codes(values.hash_rows())]
     if id_column:
         ids = frame[id_column]

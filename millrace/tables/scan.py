@@ -1,15 +1,16 @@
 """A file as a lazy Polars frame, whatever its format."""
 
-import codecs
-import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import polars as pl
+import polars.selectors as cs
 
 from millrace.errors import Finding, InputError
 from millrace.spec import Read
-from millrace.tables.dialect import Dialect, open_bytes, refuse_ragged, sniff
+from millrace.tables.schema import dtype_of
+from millrace.tables.text import plain_text
 
 FORMATS = {
     "csv": (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz"),
@@ -24,12 +25,16 @@ class Scan:
     """A table that has not been read yet.
 
     `frame` is lazy. Where `text` is true, every column is text as it stood in the file and its type is still to be
-    told. `findings` holds what was noticed on the way.
+    told; `separator` is then that of the file. `findings` holds what was noticed on the way, `parts` the frames of the
+    files that it is made of where they are several.
     """
 
-    def __init__(self, frame: pl.LazyFrame, text: bool, findings: list[Finding], transcoded: Any = None) -> None:
-        self.frame, self.text, self.findings = frame, text, findings
-        self._transcoded = transcoded  # a temporary file that lives as long as the scan
+    def __init__(
+        self, frame: pl.LazyFrame, text: bool, findings: list[Finding], kept: Any = None, separator: str = ""
+    ) -> None:
+        self.frame, self.text, self.findings, self.separator = frame, text, findings, separator
+        self.parts: dict[Path, pl.LazyFrame] = {}
+        self._kept = kept  # temporary files that live as long as the scan
 
 
 def format_of(path: Path) -> str:
@@ -49,15 +54,30 @@ def scan(path: Path, read: Read | None = None) -> Scan:
     Raises `InputError` where it is absent, empty, cut off or not of its format, and for files of different columns.
     """
     files = files_at(path)
-    scans = [_scan_file(file, read) for file in files]
+    scans = [_with_folders(_scan_file(file, read), file, path) for file in files]
     return scans[0] if len(scans) == 1 else _together(scans, files)
+
+
+def _with_folders(one: Scan, file: Path, path: Path) -> Scan:
+    """The columns that the names of folders give, as Hive has them: `day=2024-01-31`."""
+    if not path.is_dir():
+        return one
+    told = [part.split("=", 1) for part in file.relative_to(path).parts[:-1] if "=" in part]
+    here = set(one.frame.collect_schema().names())
+    for name, value in told:
+        if name not in here:
+            text = unquote(value)
+            counts = not one.text and text.isdecimal() and not (text[0] == "0" and len(text) > 1)
+            one.frame = one.frame.with_columns(pl.lit(int(text) if counts else text).alias(name))
+    return one
 
 
 def files_at(path: Path) -> list[Path]:
     """The files that a path stands for; raises `InputError` where a folder or a pattern has none."""
     if path.is_dir():
         known = tuple(end for ends in FORMATS.values() for end in ends)
-        found = sorted(file for file in path.iterdir() if file.name.lower().endswith(known))
+        inside = [*path.iterdir(), *path.glob("**/*=*/*")]  # Hive names folders `column=value`
+        found = sorted({file for file in inside if file.name.lower().endswith(known) and file.is_file()})
         if not found:
             raise InputError(str(path), "a folder without a table", f"files that end in {', '.join(known)}")
         return found
@@ -72,15 +92,45 @@ def files_at(path: Path) -> list[Path]:
 
 def _together(scans: list[Scan], files: list[Path]) -> Scan:
     """Files of the same columns, one below the other."""
-    first = scans[0].frame.collect_schema().names()
+    first = scans[0].frame.collect_schema()
     for one, file in zip(scans[1:], files[1:], strict=True):
         names = one.frame.collect_schema().names()
-        if set(names) != set(first) or one.text != scans[0].text:
-            odd = sorted(set(names) ^ set(first)) or ["a format without types beside one that has some"]
+        if set(names) != set(first.names()) or one.text != scans[0].text:
+            odd = sorted(set(names) ^ set(first.names())) or ["a format without types beside one that has some"]
             raise InputError(str(file), f"differs from {files[0].name} in {', '.join(odd[:5])}", "the same columns")
-    frame = pl.concat([one.frame.select(first) for one in scans], how="vertical_relaxed")
+    order = cs.by_name(*first.names())
+    frames = [one.frame.select(order) for one in scans]
+    if not scans[0].text:
+        frames = _of_one_type(frames, files)
     findings = list({finding.message: finding for one in scans for finding in one.findings}.values())
-    return Scan(frame, scans[0].text, findings, scans)
+    whole = Scan(pl.concat(frames, how="vertical_relaxed"), scans[0].text, findings, scans, scans[0].separator)
+    whole.parts = dict(zip(files, frames, strict=True))
+    return whole
+
+
+def _of_one_type(frames: list[pl.LazyFrame], files: list[Path]) -> list[pl.LazyFrame]:
+    """Times in UTC and categories as text in every file; raises `InputError` where a column means different things."""
+    plain: list[pl.LazyFrame] = []
+    known: dict[str, tuple[str, Path]] = {}
+    for frame, file in zip(frames, files, strict=True):
+        casts = []
+        for name, dtype in frame.collect_schema().items():
+            column = cs.by_name(name)
+            kind = {"integer": "number", "boolean": "number"}.get(dtype_of(dtype), dtype_of(dtype))
+            if isinstance(dtype, pl.Datetime):
+                utc = column.dt.convert_time_zone("UTC") if dtype.time_zone else column
+                casts.append(utc.cast(pl.Datetime("us", "UTC" if dtype.time_zone else None)))
+                kind = "datetime with zones" if dtype.time_zone else "datetime"
+            elif dtype in (pl.Categorical, pl.Enum):
+                casts.append(column.cast(pl.String))
+            if dtype == pl.Null:
+                continue
+            before, where = known.setdefault(name, (kind, file))
+            if before != kind:
+                found = f"column {name!r} holds {dtype}, in {where.name} {before}"
+                raise InputError(str(file), found, "one type in every part", "write the parts with one type")
+        plain.append(frame.with_columns(casts))
+    return plain
 
 
 def _scan_file(path: Path, read: Read | None) -> Scan:
@@ -113,21 +163,19 @@ def unreadable(path: Path, error: Exception) -> InputError:
 
 
 def _scan_text(path: Path, read: Read) -> Scan:
-    dialect = sniff(path, read)
-    names, findings = _unique(dialect.header)
-    source, keep = (path, None) if dialect.encoding == "utf-8" else _transcode(path, dialect)
-    refuse_ragged(path, source, dialect)
+    plain = plain_text(path, read)
+    names, findings = _unique(plain.names)
     # The header is skipped and its names are given, so that padded and repeated names need no second look.
     frame = pl.scan_csv(
-        source,
+        plain.path,
         has_header=False,
-        skip_rows=1,
-        separator=dialect.separator,
-        quote_char=dialect.quote,
+        skip_rows=plain.skip,
+        separator=plain.separator,
+        quote_char=plain.quote or None,
         schema=dict.fromkeys(names, pl.String),
         glob=False,
     )
-    return Scan(frame, True, findings, keep)
+    return Scan(frame, True, plain.findings + findings, plain.kept, plain.stated_separator)
 
 
 def _unique(header: list[str]) -> tuple[list[str], list[Finding]]:
@@ -148,18 +196,10 @@ def _unique(header: list[str]) -> tuple[list[str], list[Finding]]:
     return names, findings
 
 
-def _transcode(path: Path, dialect: Dialect) -> tuple[Path, Any]:
-    """The file as UTF-8, beside: Polars reads nothing else, and a table may be larger than memory."""
-    copy = tempfile.NamedTemporaryFile(prefix="millrace-", suffix=".csv")  # noqa: SIM115 - lives with the scan
-    decoder = codecs.getincrementaldecoder(dialect.encoding)()
-    try:
-        with open_bytes(path) as file:
-            while chunk := file.read(1 << 22):
-                copy.write(decoder.decode(chunk).encode())
-            copy.write(decoder.decode(b"", final=True).encode())
-    except UnicodeDecodeError as error:
-        raise InputError(
-            str(path), f"is not {dialect.encoding} ({error.reason} at byte {error.start})", "another data.read.encoding"
-        ) from None
-    copy.flush()
-    return Path(copy.name), copy
+def plainly_named(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Finding]]:
+    """A table whose names have no blanks around, as those of a text table, each once."""
+    padded = [name.strip() for name in frame.columns]
+    if padded == frame.columns:
+        return frame, []
+    names, findings = _unique(padded)
+    return frame.rename(dict(zip(frame.columns, names, strict=True))), findings

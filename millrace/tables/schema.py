@@ -1,14 +1,15 @@
 """The columns that a table must have, and how a table is brought to them."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import polars as pl
 from msgspec import Struct
 
 from millrace.errors import InputError, nearest
-from millrace.spec import Kind, Read
-from millrace.tables import written
-from millrace.tables.types import clean, naive_utc, parse_times
+from millrace.spec import Kind, Read, label_text
+from millrace.tables import numbers, times, written
+from millrace.tables.types import clean
 
 Dtype = Literal["integer", "number", "boolean", "string", "datetime", "vector", "nested"]
 
@@ -26,7 +27,8 @@ class Column(Struct, frozen=True, kw_only=True):
 
     `low` and `high` are the range of numbers and times (ISO text); `categories` the most frequent values of text,
     at most 1,000 of `distinct`; `missing` the share of rows without a value; `written` how a number or time stood in
-    the table where that was not the plain way (see `tables.written`); `width` the length of a vector.
+    the table where that was not the plain way, and `words` what stood in the place of one (see `tables.written`);
+    `width` the length of a vector; `zoned` whether times have a zone, none where both are taken.
     """
 
     name: str
@@ -40,7 +42,16 @@ class Column(Struct, frozen=True, kw_only=True):
     categories: list[str] | None = None
     window: bool = False
     written: str | None = None
+    words: list[str] = []
     width: int | None = None
+    zoned: bool | None = None
+
+    @property
+    def polars(self) -> Any:
+        """The type of the column in a typed table."""
+        if self.dtype == "vector":
+            return pl.Array(pl.Float32, self.width or 0)
+        return pl.Datetime("us", "UTC") if self.zoned else POLARS[self.dtype]
 
 
 class Schema(Struct, frozen=True, kw_only=True):
@@ -76,26 +87,30 @@ def dtype_of(dtype: pl.DataType) -> Dtype:
     return "nested"
 
 
-def normalise(frame: pl.DataFrame, missing: list[str], from_text: bool = False) -> pl.DataFrame:
+def normalise(frame: pl.DataFrame, missing: Sequence[str]) -> pl.DataFrame:
     """One type for each plain name: Int64, Float64, Boolean, String, Datetime in microseconds; the rest as it is.
 
-    Whole numbers beyond 64 bits become floats, and NaN is a missing number.
+    Whole numbers beyond 64 bits become text, for a float would make several of them one; NaN is a missing number;
+    bytes that are UTF-8 are text.
     """
-    columns = []
-    for column in frame:
-        plain = dtype_of(column.dtype)
-        if plain in ("nested", "vector"):
-            columns.append(_as_vector(column))
-        elif plain == "datetime":
-            columns.append(naive_utc(column))
-        elif plain == "integer":
-            whole = column.cast(pl.Int64, strict=False)
-            columns.append(whole if whole.null_count() == column.null_count() else column.cast(pl.Float64))
-        elif plain == "number":
-            columns.append(column.cast(pl.Float64).fill_nan(None))
-        else:
-            columns.append(column.cast(POLARS[plain]))
-    return clean(pl.DataFrame(columns), missing, from_text)
+    return clean(pl.DataFrame([_normal(column) for column in frame]), missing)
+
+
+def _normal(column: pl.Series) -> pl.Series:
+    plain = dtype_of(column.dtype)
+    if column.dtype == pl.Binary:
+        text = column.cast(pl.String, strict=False)
+        return text if text.null_count() == column.null_count() else column
+    if plain in ("nested", "vector"):
+        return _as_vector(column)
+    if plain == "datetime":
+        return times.in_utc(column)
+    if plain == "integer" or (isinstance(column.dtype, pl.Decimal) and not column.dtype.scale):
+        counted = column.cast(pl.Int64, strict=False)
+        return counted if counted.null_count() == column.null_count() else column.cast(pl.String)
+    if plain == "number":
+        return column.cast(pl.Float64).fill_nan(None)
+    return column.cast(POLARS[plain])
 
 
 def _as_vector(column: pl.Series) -> pl.Series:
@@ -106,23 +121,29 @@ def _as_vector(column: pl.Series) -> pl.Series:
     if not (isinstance(dtype, pl.List) and dtype.inner.is_numeric()):
         return column
     lengths = column.list.len().drop_nulls().unique()
-    return column.cast(pl.Array(pl.Float32, lengths[0])) if len(lengths) == 1 and lengths[0] else column
+    return _with_nan(column, lengths[0]) if len(lengths) == 1 and lengths[0] else column
+
+
+def _with_nan(column: pl.Series, width: int) -> pl.Series:
+    """Lists of one length as arrays; what is missing within one is NaN."""
+    floats = column.cast(pl.List(pl.Float32))
+    return floats.list.eval(pl.element().fill_null(float("nan"))).cast(pl.Array(pl.Float32, width))
 
 
 def conform(
     frame: pl.DataFrame,
     columns: list[Column],
-    missing: list[str],
+    missing: Sequence[str],
     where: str,
     first_row: int = 0,
-    from_text: bool = False,
 ) -> pl.DataFrame:
     """Brings rows to a schema: the columns of `columns` in their order, each in its type.
 
-    `from_text` says that a text table's fields are still as they stood there; `first_row` is
-    the number of the frame's first row in the whole input, for messages. Raises `InputError` that names the column,
-    the row, the value and what was expected; a missing value is fine, a missing column is not.
+    A column is found by its name, blanks around it aside. `first_row` is the number of the frame's first row in the
+    whole input, for messages. Raises `InputError` that names the column, the row, the value and what was expected; a
+    missing value is fine, a missing column is not.
     """
+    frame = named(frame, columns, where)
     absent = [column.name for column in columns if column.name not in frame.columns]
     if absent:
         window = any(column.window for column in columns if column.name in absent)
@@ -133,64 +154,124 @@ def conform(
             "every column of the model",
             "a window feature's column must be in the rows" if window else hint,
         )
-    frame = frame.select([column.name for column in columns])
-    # Text that is text already stays: the graph itself knows the words that mean missing.
-    odd = [column.name for column in columns if from_text or frame.schema[column.name] != POLARS.get(column.dtype)]
-    frame = frame.with_columns(normalise(frame.select(odd), missing, from_text).get_columns())
-    return pl.DataFrame([_to_dtype(frame[column.name], column, where, first_row) for column in columns])
+    return pl.DataFrame([_conformed(frame.get_column(one.name), one, missing, where, first_row) for one in columns])
+
+
+def named(frame: pl.DataFrame, columns: list[Column], where: str) -> pl.DataFrame:
+    """A table with the names of a schema, where it has them with blanks around; raises `InputError` where two columns
+    would be one."""
+    wanted = {column.name for column in columns} - set(frame.columns)
+    padded = {name: name.strip() for name in frame.columns if name.strip() in wanted} if wanted else {}
+    if len(set(padded.values())) < len(padded):
+        twice = next(name for name in padded.values() if list(padded.values()).count(name) > 1)
+        raise InputError(where, f"two columns {twice!r}, blanks aside", "one")
+    return frame.rename(padded) if padded else frame
+
+
+def _conformed(values: pl.Series, column: Column, missing: Sequence[str], where: str, first_row: int) -> pl.Series:
+    # Text that is text stays as it came: the graph itself strips it and knows the words that mean missing.
+    if values.dtype == column.polars:
+        return values
+    words = [*missing, *column.words]
+    return _to_dtype(normalise(values.to_frame(), words).to_series(), column, where, first_row)
 
 
 def _to_dtype(values: pl.Series, column: Column, where: str, first_row: int) -> pl.Series:
     if column.dtype == "vector":
         return _to_vector(values, column, where, first_row)
-    target = POLARS[column.dtype]
-    if values.dtype == target:
+    if values.dtype == column.polars:
         return values
-    if column.written is not None and (values.dtype == pl.String or values.dtype.is_integer()):
-        read = written.parse(values, column.written)
-        if read.null_count() == values.null_count():
-            return read
-    if column.dtype == "datetime" and values.dtype == pl.String:
-        cast = parse_times(values)
-    elif column.dtype == "boolean" and values.dtype == pl.String:
-        cast = values.str.to_lowercase().replace_strict(
-            {"true": True, "false": False}, default=None, return_dtype=pl.Boolean
-        )
-    elif column.dtype == "string" and values.dtype.is_float():
-        # Text that looked like whole numbers elsewhere: 5.0 is "5" again.
-        whole = values.cast(pl.Int64, strict=False)
-        same = whole.cast(pl.Float64) == values
-        cast = (
-            pl.select(pl.when(same).then(whole.cast(pl.String)).otherwise(values.cast(pl.String)))
-            .to_series()
-            .alias(values.name)
-        )
-    elif column.dtype in ("integer", "number") and not values.dtype.is_nested() and not values.dtype.is_temporal():
-        cast = values.cast(target, strict=False)
-        if column.dtype == "integer" and (values.dtype.is_float() or cast.null_count() > values.null_count()):
-            cast = values.cast(pl.Float64, strict=False)  # a fraction among whole numbers is a number all the same
-    elif values.dtype.is_nested() or (values.dtype.is_temporal() != (column.dtype == "datetime")):
-        cast = values.clear(len(values))
-    else:
-        cast = values.cast(target, strict=False)
+    cast = _cast(values, column)
     if cast.null_count() > values.null_count():
         row = int((cast.is_null() & values.is_not_null()).arg_max() or 0)
         raise InputError(
             f"{where}, row {first_row + row + 1}, column {column.name!r}",
-            f"the value {values[row]!r}",
-            {
-                "integer": "a number",
-                "number": "a number",
-                "boolean": "true or false",
-                "datetime": "an ISO 8601 time",
-            }.get(column.dtype, "text"),
+            f"the value {values[row]!r}" if values.dtype == pl.String else f"the value {str(values[row])!r}",
+            expected_of(column),
             "a word that means missing belongs into data.missing" if values.dtype == pl.String else "",
         )
     return cast
 
 
+def expected_of(column: Column) -> str:
+    """What a value of a column must be, in words."""
+    if column.dtype == "datetime":
+        zone = {None: "", True: " with a zone, as in training", False: " without a zone, as in training"}[column.zoned]
+        return f"an ISO 8601 time{zone}"
+    if column.dtype == "vector":
+        return f"a list of {column.width} numbers"
+    words: dict[Dtype, str] = {"integer": "a number", "number": "a number", "boolean": "true or false"}
+    return words.get(column.dtype, "text")
+
+
+def _cast(values: pl.Series, column: Column) -> pl.Series:
+    """Values in the type of a column; null where one cannot be."""
+    nothing = pl.Series(column.name, [None] * len(values), column.polars)
+    if values.dtype.is_nested() or values.dtype == pl.Binary:
+        return nothing
+    if column.dtype == "datetime":
+        return _cast_times(values, column)
+    if values.dtype.is_temporal():
+        return nothing
+    if column.dtype == "string":
+        return as_text(values)
+    if column.dtype == "boolean":
+        return _cast_flags(values)
+    if values.dtype != pl.String:
+        floats = values.cast(pl.Float64)
+        return floats.cast(pl.Int64) if column.dtype == "integer" and values.dtype == pl.Boolean else floats
+    return _cast_numbers(values, column)
+
+
+def _cast_numbers(values: pl.Series, column: Column) -> pl.Series:
+    """Text as numbers, each as the training table wrote it or as every machine reads it."""
+    plain = values.cast(pl.Float64, strict=False)
+    if column.written is not None:
+        plain = numbers.parse(values, column.written).fill_null(plain)
+    elif column.dtype == "integer" and plain.null_count() == values.null_count():
+        counted = values.cast(pl.Int64, strict=False)
+        return counted if counted.null_count() == values.null_count() else plain
+    return plain
+
+
+def _cast_flags(values: pl.Series) -> pl.Series:
+    """True and false, also as 1 and 0."""
+    words = values if values.dtype == pl.String else as_text(values)
+    known = {"true": True, "false": False, "1": True, "0": False}
+    return words.str.to_lowercase().replace_strict(known, default=None, return_dtype=pl.Boolean)
+
+
+def _cast_times(values: pl.Series, column: Column) -> pl.Series:
+    """Times with a zone where those of training had one, and without where they had none."""
+    if values.dtype.is_temporal():
+        read = values if dtype_of(values.dtype) == "datetime" else values.clear(len(values)).cast(pl.Datetime("us"))
+    elif column.written is not None:
+        read = written.parse(values, column.written)
+        if values.dtype == pl.String and read.null_count() > values.null_count():
+            others = times.iso(values)
+            if times.has_zone(others.dtype) == times.has_zone(read.dtype):
+                read = read.fill_null(others)
+            elif read.null_count() == len(read):
+                read = others
+    elif values.dtype == pl.String:
+        read = times.iso(values)
+    else:
+        read = values.clear(len(values)).cast(pl.Datetime("us"))
+    if column.zoned is not None and times.has_zone(read.dtype) != column.zoned:
+        return pl.Series(column.name, [None] * len(values), column.polars)
+    return times.in_utc(read) if column.zoned else times.in_utc(read).cast(pl.Datetime("us"))
+
+
+def as_text(column: pl.Series) -> pl.Series:
+    """A column as text: `5` and `5.0` are one value, true and false are lower case."""
+    if column.dtype.is_float():
+        values = [None if value is None else label_text(value) for value in column.to_list()]
+        return pl.Series(column.name, values, pl.String)
+    return column.cast(pl.String)
+
+
 def _to_vector(values: pl.Series, column: Column, where: str, first_row: int) -> pl.Series:
-    target = pl.Array(pl.Float32, column.width or 0)
+    target = column.polars
     if values.dtype == target:
         return values
     if values.null_count() == len(values):
@@ -200,7 +281,7 @@ def _to_vector(values: pl.Series, column: Column, where: str, first_row: int) ->
         listed = values.cast(pl.List(pl.Float32))
         wrong = (listed.list.len() != column.width).fill_null(False)
         if not wrong.any():
-            return listed.cast(target)
+            return _with_nan(listed, column.width or 0)
     row = int(wrong.arg_max() or 0)
     found = f"the value {str(values[row])[:60]!r}"
     raise InputError(f"{where}, row {first_row + row + 1}, column {column.name!r}", found, f"{column.width} numbers")

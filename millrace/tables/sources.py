@@ -3,29 +3,32 @@
 from pathlib import Path
 
 import polars as pl
+import polars.selectors as cs
 from msgspec import Struct
 
 from millrace.errors import Finding, InputError, nearest
-from millrace.spec import Read, System
+from millrace.spec import Data, Read, System
 from millrace.tables.database import database_file, is_database, read_query
 from millrace.tables.remote import fetched, is_remote
-from millrace.tables.scan import files_at
+from millrace.tables.scan import files_at, scan, unreadable
 from millrace.tables.schema import Column, conform, dtype_of
-from millrace.tables.table import Table, load, typed
-
-_RESERVED = ("prediction", "decision")
+from millrace.tables.table import Raw, Table, fingerprint, look, looked
+from millrace.tables.times import has_zone
+from millrace.tables.types import Locale, clean
+from millrace.tables.written import Form
 
 
 class Sources(Struct, frozen=True):
     """All rows that have a target (those of the holdout last, `holdout_rows` of them), the event tables by name, the
-    fingerprint of each table, how columns of the source were written, and the columns of each event table."""
+    fingerprint of each table, how columns of the source were written, the columns of each event table, and the name of
+    the column of times where several make one."""
 
     frame: pl.DataFrame
     holdout_rows: int
     events: dict[str, pl.DataFrame]
     fingerprints: dict[str, str]
     findings: list[Finding]
-    written: dict[str, str] = {}
+    forms: dict[str, Form] = {}
     columns: dict[str, list[Column]] = {}
 
 
@@ -56,26 +59,53 @@ def read_table(source: str, query: str | None, root: Path, read: Read, missing: 
     A URL's copy that is there is read as it is unless its state shall be asked for `again`. Raises `InputError` where
     the table cannot be read.
     """
+    return _look(source, query, root, read, missing, again).settle(Locale())
+
+
+def _look(source: str, query: str | None, root: Path, read: Read, missing: list[str], again: bool) -> Raw:
     if is_database(source):
-        return typed(source, read_query(source, query, root), missing)
+        return looked(source, read_query(source, query, root), missing)
+    return look(_place(source, query, root, again), read, missing)
+
+
+def _place(source: str, query: str | None, root: Path, again: bool) -> Path:
     if query is not None:
         raise InputError("data.query", f"beside the file {source}", "a database such as sqlite:///shop.db")
-    place = fetched(source, root, again) if is_remote(source) else root / source
-    return load(place, read, missing)
+    return fetched(source, root, again) if is_remote(source) else root / source
 
 
-def _read(system: System, source: str, query: str | None) -> Table:
+def _look_of(system: System, source: str, query: str | None) -> Raw:
     """A table of a system, whose files `files_of` has fetched: what named the results is what is read."""
-    return read_table(source, query, system.root, system.data.read, system.data.missing, again=False)
+    return _look(source, query, system.root, system.data.read, system.data.missing, again=False)
+
+
+def _locale_of(raws: list[Raw]) -> Locale:
+    """The order of day and month that the first table proves which proves one: a system has one."""
+    return next((raw.locale for raw in raws if raw.locale.order is not None), Locale())
+
+
+def read_as(path: Path, columns: list[Column], read: Read, missing: list[str], where: str) -> pl.DataFrame:
+    """A table of known columns, each read as the schema says that it was written; see `conform` for the errors."""
+    source = scan(path, read)
+    try:
+        frame = source.frame.collect()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise unreadable(path, error) from None
+    if frame.is_empty():
+        raise InputError(where, "a header but no rows", "at least one row")
+    return clean(conform(frame, columns, missing, where), missing)
 
 
 def read_sources(system: System) -> Sources:
     """Reads source, holdout and events; raises `InputError` for a special column that the table does not have."""
     data, target = system.data, system.goal.target
-    table = _read(system, data.source, data.query)
+    raw = _look_of(system, data.source, data.query)
+    told = {name: _look_of(system, table.source, table.query) for name, table in data.events.items()}
+    locale = _locale_of([raw, *told.values()])
+    table = raw.settle(locale)
     frame = table.frame
-    named = {"goal.target": target, "data.id": data.id, "data.time": data.time, "data.group": data.group}
-    named |= {"data.weight": data.weight}
+    named = {"goal.target": target, "data.id": data.id, "data.group": data.group, "data.weight": data.weight}
+    named |= {f"data.time {name}": name for name in data.times}
     for field, column in named.items():
         if column is not None and column not in frame.columns:
             raise InputError(
@@ -84,44 +114,85 @@ def read_sources(system: System) -> Sources:
                 "one of: " + ", ".join(frame.columns),
                 nearest(column, frame.columns),
             )
-    for column in frame.columns:
-        if column in _RESERVED or column.startswith("probability_"):
-            raise InputError(
-                f"data.source {data.source}", f"a column {column!r}", "another name", "predictions are named so"
-            )
     findings, fingerprints = list(table.findings), {"source": table.fingerprint}
     frame = _with_target(frame, target, data.source, findings)
     held = 0
     if data.holdout is not None:
-        holdout = _read(system, data.holdout, None)
-        fingerprints["holdout"] = holdout.fingerprint
-        flat = [column for column in columns_of(frame, table.written) if column.dtype != "nested"]
-        typed = conform(holdout.frame, flat, data.missing, f"data.holdout {data.holdout}")
+        flat = [column for column in columns_of(frame, table.forms, exact=True) if column.dtype != "nested"]
+        where = f"data.holdout {data.holdout}"
+        typed = read_as(_place(data.holdout, None, system.root, False), flat, data.read, data.missing, where)
+        fingerprints["holdout"] = fingerprint(typed)
         typed = _with_target(typed, target, data.holdout, findings)
         held = typed.height
-        frame = pl.concat([frame.select(column.name for column in flat), typed], how="vertical_relaxed")
-    told = read_events(system)
-    events = {name: one.frame for name, one in told.items()}
-    fingerprints |= {f"events.{name}": one.fingerprint for name, one in told.items()}
-    findings += [finding for one in told.values() for finding in one.findings]
-    columns = {name: columns_of(one.frame, one.written) for name, one in told.items()}
-    return Sources(frame, held, events, fingerprints, findings, table.written, columns)
+        kept = frame.select(cs.by_name(*(column.name for column in flat)))
+        frame = pl.concat([kept, typed], how="vertical_relaxed")
+    frame = with_time(frame, data)
+    events = {name: one.settle(locale) for name, one in told.items()}
+    fingerprints |= {f"events.{name}": one.fingerprint for name, one in events.items()}
+    findings += [finding for one in events.values() for finding in one.findings]
+    columns = {name: columns_of(one.frame, one.forms) for name, one in events.items()}
+    frames = {name: one.frame for name, one in events.items()}
+    return Sources(frame, held, frames, fingerprints, findings, table.forms, columns)
+
+
+def with_time(frame: pl.DataFrame, data: Data) -> pl.DataFrame:
+    """Rows with the column of their times, where `data.time` names the parts of one: year, month, day, and so on.
+
+    Raises `InputError` for parts that make no time, such as the 31st of a February.
+    """
+    if not isinstance(data.time, list):
+        return frame
+    name = data.time_column
+    if name in frame.columns:
+        raise InputError("data.time", f"the table has a column {name!r} already", "another name for it")
+    where = f"data.time {data.time}"
+    if not 1 <= len(data.time) <= len(_PARTS):
+        raise InputError(where, f"{len(data.time)} parts", "year, month, day, hour, minute and second, in this order")
+    for part in data.time:
+        if not frame.get_column(part).dtype.is_integer():
+            raise InputError(where, f"{part!r} holds {frame.get_column(part).dtype}", "whole numbers in every part")
+    times = time_of_parts([frame.get_column(part) for part in data.time])
+    if times.null_count():
+        row = int(times.is_null().arg_max() or 0)
+        found = ", ".join(f"{part} {frame.get_column(part)[row]}" for part in data.time)
+        raise InputError(f"{where}, row {row + 1}", found, "a time in every row")
+    return frame.with_columns(times.alias(str(name)))
+
+
+_PARTS = ("year", "month", "day", "hour", "minute", "second")
+
+
+def time_of_parts(parts: list[pl.Series]) -> pl.Series:
+    """Times of whole numbers, the largest part first; null where they make none.
+
+    >>> time_of_parts([pl.Series([2024]), pl.Series([2])])[0].isoformat()
+    '2024-02-01T00:00:00'
+    """
+    texts = [part.cast(pl.String).str.zfill(4 if at == 0 else 2) for at, part in enumerate(parts)]
+    texts += [pl.Series(["01"] * len(parts[0])) for _ in range(len(texts), 3)]
+    texts += [pl.Series(["00"] * len(parts[0])) for _ in range(len(texts), 6)]
+    joined = pl.select(pl.concat_str(texts, separator="-")).to_series()
+    return joined.str.to_datetime("%Y-%m-%d-%H-%M-%S", strict=False, time_unit="us")
 
 
 def read_events(system: System) -> dict[str, Table]:
     """Every event table, by its name."""
-    return {name: _read(system, table.source, table.query) for name, table in system.data.events.items()}
+    told = {name: _look_of(system, table.source, table.query) for name, table in system.data.events.items()}
+    locale = _locale_of([_look_of(system, system.data.source, system.data.query), *told.values()]) if told else Locale()
+    return {name: one.settle(locale) for name, one in told.items()}
 
 
-def columns_of(frame: pl.DataFrame, written: dict[str, str]) -> list[Column]:
-    """The columns of a table, and how they were written."""
+def columns_of(frame: pl.DataFrame, forms: dict[str, Form], exact: bool = False) -> list[Column]:
+    """The columns of a table, and how they were written; with `exact` times must have a zone, or none, as these do."""
     return [
         Column(
             name=name,
             dtype=dtype_of(dtype),
             kind="ignored",
-            written=written.get(name),
+            written=forms[name].form if name in forms else None,
+            words=forms[name].words if name in forms else [],
             width=dtype.shape[0] if isinstance(dtype, pl.Array) else None,
+            zoned=has_zone(dtype) if exact and dtype_of(dtype) == "datetime" else None,
         )
         for name, dtype in frame.schema.items()
     ]
@@ -135,4 +206,4 @@ def _with_target(frame: pl.DataFrame, target: str, source: str, findings: list[F
         share = absent / frame.height
         message = f"{absent} rows of {source} have no {target!r} and were left out"
         findings.append(Finding("value.missing_target", [target], "warning", message, {"rows": absent, "share": share}))
-    return frame.filter(pl.col(target).is_not_null())
+    return frame.filter(frame.get_column(target).is_not_null())

@@ -1,28 +1,49 @@
 """A table in memory: typed, checked for what can be told early, and fingerprinted."""
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-from msgspec import Struct
+import polars.selectors as cs
+from msgspec import Struct, structs
 
 from millrace.errors import Finding, InputError
 from millrace.spec import Read
-from millrace.tables.scan import scan, unreadable
+from millrace.tables.parts import parts_disagree
+from millrace.tables.scan import Scan, plainly_named, scan, unreadable
 from millrace.tables.schema import dtype_of, normalise
-from millrace.tables.types import clean, infer_types
+from millrace.tables.times import has_zone
+from millrace.tables.types import Candidate, Locale, candidates, clean, locale_of, settled
+from millrace.tables.written import Form
+
+_FEW_VALUES = 1_000
 
 
 class Table(Struct, frozen=True):
-    """Rows with their types told, the fingerprint of their content, what was noticed while reading, and how numbers and
-    times that were not written plainly were written."""
+    """Rows with their types told, the fingerprint of their content, what was noticed while reading, and how columns
+    that were not written plainly were written."""
 
     frame: pl.DataFrame
     fingerprint: str
     findings: list[Finding]
-    written: dict[str, str] = {}
+    forms: dict[str, Form] = {}
+
+
+class Raw(Struct, frozen=True):
+    """Rows as they were read from `where`, each column with what it may be; the table is settled by a locale."""
+
+    where: str
+    candidates: list[Candidate]
+    locale: Locale
+    findings: list[Finding]
+
+    def settle(self, locale: Locale) -> Table:
+        """The table, by what it proves itself and, where that is nothing, by how others order day and month."""
+        own = structs.replace(self.locale, order=self.locale.order or locale.order)
+        frame, forms, told = settled(self.candidates, own)
+        findings = [*self.findings, *told, *_nested(frame), *_spelled_alike(frame)]
+        return Table(frame, fingerprint(frame), findings, forms)
 
 
 def load(path: Path, read: Read | None = None, missing: list[str] | None = None) -> Table:
@@ -30,26 +51,40 @@ def load(path: Path, read: Read | None = None, missing: list[str] | None = None)
 
     Raises `InputError` for a file that is absent, empty, cut off, ragged or of an unknown format.
     """
+    return look(path, read or Read(), missing).settle(Locale())
+
+
+def look(path: Path, read: Read, missing: list[str] | None = None) -> Raw:
+    """Reads a whole table as far as it tells by itself; see `load`."""
     source = scan(path, read)
     try:
         frame = source.frame.collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise unreadable(path, error) from None
-    return typed(str(path), frame, missing, source.text, source.findings)
+    raw = looked(str(path), frame, missing, read, source)
+    disagreeing = parts_disagree(source, raw.candidates, _words(missing)) if source.text else []
+    return structs.replace(raw, findings=[*raw.findings, *disagreeing])
 
 
-def typed(
-    where: str, frame: pl.DataFrame, missing: list[str] | None, text: bool = False, findings: Sequence[Finding] = ()
-) -> Table:
-    """A table of rows that were read from `where`, as `text` or with types of their own.
+def looked(
+    where: str, frame: pl.DataFrame, missing: list[str] | None, read: Read | None = None, source: Scan | None = None
+) -> Raw:
+    """Rows that were read from `where`, by a scan of files or with types of their own.
 
     Raises `InputError` where there are none.
     """
     if frame.is_empty():
         raise InputError(where, "a header but no rows" if frame.width else "no columns", "at least one row")
-    words = missing if missing is not None else [""]
-    frame, forms, found = infer_types(clean(frame, words, True) if text else normalise(frame, words), text)
-    return Table(frame, fingerprint(frame), [*findings, *found, *_nested(frame)], forms)
+    read, text = read or Read(), source is not None and source.text
+    frame, renamed = plainly_named(frame)
+    frame = clean(frame, _words(missing)) if text else normalise(frame, _words(missing))
+    found = candidates(frame, text)
+    locale = locale_of(found, read, source is not None and source.separator == ";")
+    return Raw(where, found, locale, [*(source.findings if source else []), *renamed])
+
+
+def _words(missing: list[str] | None) -> list[str]:
+    return missing if missing is not None else [""]
 
 
 def _nested(frame: pl.DataFrame) -> list[Finding]:
@@ -58,6 +93,23 @@ def _nested(frame: pl.DataFrame) -> list[Finding]:
         for column in frame
         if dtype_of(column.dtype) == "nested"
     ]
+
+
+def _spelled_alike(frame: pl.DataFrame) -> list[Finding]:
+    """Columns of few values some of which differ by case alone."""
+    found = []
+    for column in frame.select(cs.string()):
+        values = column.drop_nulls().unique()
+        if len(values) > _FEW_VALUES:
+            continue
+        alike: dict[str, list[str]] = {}
+        for value in values.sort().to_list():
+            alike.setdefault(value.casefold(), []).append(value)
+        if twins := [group for group in alike.values() if len(group) > 1]:
+            shown = "; ".join(", ".join(map(repr, group)) for group in twins[:5])
+            message = f"values of {column.name!r} differ by case alone: {shown}; each counts as a value of its own"
+            found.append(Finding("value.spelling", [column.name], "warning", message, {"values": twins[:20]}))
+    return found
 
 
 def fingerprint(frame: pl.DataFrame) -> str:
@@ -69,7 +121,8 @@ def fingerprint(frame: pl.DataFrame) -> str:
     """
     digest = hashlib.sha256()
     for column in frame:
-        digest.update(f"{column.name}\0{dtype_of(column.dtype)}\0{len(column)}\0".encode())
+        zone = " UTC" if has_zone(column.dtype) else ""
+        digest.update(f"{column.name}\0{dtype_of(column.dtype)}{zone}\0{len(column)}\0".encode())
         digest.update(np.packbits(column.is_null().to_numpy()).tobytes())
         if column.dtype == pl.String:
             digest.update(column.str.len_bytes().fill_null(0).cast(pl.UInt32).to_numpy().tobytes())

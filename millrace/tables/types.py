@@ -1,95 +1,288 @@
-"""What the text of a column means: whole numbers, numbers, true and false, dates, or text."""
+"""What the values of a table mean: whole numbers, numbers, true and false, times, or text.
 
-import re
+First every column says how it can be read, then the table as a whole settles what a column cannot: whether a comma
+begins a fraction, and whether the day of a date comes first.
+"""
+
+from collections.abc import Sequence
 
 import polars as pl
+import polars.selectors as cs
+from msgspec import Struct
 
 from millrace.errors import Finding
-from millrace.tables import written
+from millrace.spec import Read
+from millrace.tables import numbers, times
+from millrace.tables.numbers import COMMA_DECIMAL, STYLES, Reading
+from millrace.tables.times import Order
+from millrace.tables.written import Form
 
 _LEADING_ZERO = r"^[+-]?0\d"
-_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}|$)")
+_WHOLE = r"^[+-]?\d+$"
+_SAMPLE = 100
 _MOSTLY = 0.9
+_MOST_WHOLE = 2.0**53
+"""Whole numbers up to here are exact as floats."""
+_WORDS_FOR_MISSING = {
+    "none", "na", "n/a", "#n/a", "#na", "n.a.", "nan", "nat", "null", "(null)", "#null!", "<na>", "\\n", "nil",
+    "missing", "unknown", "-", "--", "—", "–", ".", "?", "#div/0!", "#value!", "#ref!", "not available", "(blank)",
+}  # fmt: skip
+_FEWEST_NUMBERS = 20
+"""Among fewer different numbers an unknown word is a value like the others: `1`, `2`, `3` and `A` are wards."""
 
 
-def clean(frame: pl.DataFrame, missing: list[str], from_text: bool) -> pl.DataFrame:
-    """Turns the words that mean missing into nulls; text formats lose the padding of their fields first."""
-    text = pl.col(pl.String).str.strip_chars() if from_text else pl.col(pl.String)
+class Locale(Struct, frozen=True):
+    """How a table writes what can be read in two ways: the sign before a fraction, and the order of day and month; none
+    where nothing in it proves either. `doubtful` says that a fraction may well begin with a comma."""
+
+    decimal: str | None = None
+    order: Order | None = None
+    doubtful: bool = False
+
+
+class Candidate(Struct, frozen=True):
+    """A column and how it can be read.
+
+    `typed` is settled already; else `reading` says which numbers it may hold and `forms` which times. `words` stand for
+    missing in it.
+    """
+
+    column: pl.Series
+    typed: pl.Series | None = None
+    form: str | None = None
+    reading: Reading | None = None
+    forms: list[str] = []
+    words: list[str] = []
+    findings: list[Finding] = []
+
+
+def clean(frame: pl.DataFrame, missing: Sequence[str]) -> pl.DataFrame:
+    """Text without the blanks around it, and nulls for the words that mean missing: in every table, whatever its
+    format."""
+    text = cs.string().str.strip_chars()
     return frame.with_columns(pl.when(text.is_in(["", *missing])).then(None).otherwise(text).name.keep())
 
 
-def infer_types(frame: pl.DataFrame, from_text: bool) -> tuple[pl.DataFrame, dict[str, str], list[Finding]]:
-    """Gives text columns the type that all their values have, and epochs theirs.
+def candidates(frame: pl.DataFrame, from_text: bool) -> list[Candidate]:
+    """How each column of a clean table can be read.
 
     With `from_text` off (a format that has types of its own) plain numbers in text stay text: somebody meant it.
-    Returns the typed frame, how the columns that were not written plainly were written (see `written`), and a
-    `schema.mixed_type` finding for each column that is nearly all numbers.
     """
-    columns, forms, findings = [], {}, []
-    for column in frame:
-        typed = _typed(column, from_text) if column.dtype == pl.String else column
-        typed, form = written.infer(typed)
-        if form is not None:
-            forms[column.name] = form
+    return [_candidate(column, from_text) for column in frame]
+
+
+def locale_of(found: list[Candidate], read: Read, doubtful: bool = False) -> Locale:
+    """What the columns of a table prove of how it was written; what `read` states is taken as it is."""
+    proofs = {next(iter(one.reading.decimals)) for one in found if one.reading and _proves(one)}
+    orders = {order for one in found if (order := _only_order(one.forms)) is not None}
+    decimal = {",": ".", ".": ",", "'": "."}.get(read.thousands or "") or (proofs.pop() if len(proofs) == 1 else None)
+    return Locale(decimal, read.dates or (orders.pop() if len(orders) == 1 else None), doubtful)
+
+
+def _proves(one: Candidate) -> bool:
+    """Whether the numbers of a column can be read with one decimal sign alone, and show it or their groups."""
+    assert one.reading is not None
+    return len(one.reading.decimals) == 1 and bool(one.column.head(_SAMPLE).str.contains("[.,]").any())
+
+
+def _only_order(forms: list[str]) -> Order | None:
+    orders = {times.order_of(form) for form in forms}
+    return orders.pop() if len(orders) == 1 else None
+
+
+def settled(found: list[Candidate], locale: Locale) -> tuple[pl.DataFrame, dict[str, Form], list[Finding]]:
+    """The typed table, how the columns that were not written plainly were written, and what was noticed."""
+    columns: list[pl.Series] = []
+    forms: dict[str, Form] = {}
+    findings: list[Finding] = []
+    for one in found:
+        typed, form, told = _settled(one, locale)
         columns.append(typed)
-        if from_text and typed.dtype == pl.String:
-            findings += _mixed(column)
+        if form is not None or one.words:
+            forms[one.column.name] = Form(form, one.words)
+        findings += [*one.findings, *told]
     return pl.DataFrame(columns), forms, findings
 
 
-def _typed(column: pl.Series, from_text: bool) -> pl.Series:
+def _settled(one: Candidate, locale: Locale) -> tuple[pl.Series, str | None, list[Finding]]:
+    if one.typed is not None:
+        return one.typed, one.form, []
+    if one.reading is not None:
+        return _as_number(one, one.reading, locale)
+    return _as_time(one, locale)
+
+
+def _as_number(one: Candidate, reading: Reading, locale: Locale) -> tuple[pl.Series, str | None, list[Finding]]:
+    """By the sign that the file proves; where it proves none, the point before fractions that machines write."""
+    styles = [style for style in reading.styles if STYLES[style].decimal == locale.decimal] or reading.styles
+    told: list[Finding] = []
+    ambiguous = locale.decimal is None and len(reading.decimals) > 1 and (locale.doubtful or not reading.plain)
+    if ambiguous and bool(one.column.str.contains("[.,]").any()):
+        told = [_ambiguous_number(one.column, reading)]
+    if reading.plain and (locale.decimal != "," or "," not in reading.decimals):
+        return whole(one.column.cast(pl.Float64, strict=False)), None, told
+    form = numbers.form_of(styles[0], reading.unit)
+    return whole(numbers.parse(one.column, form)), form, told
+
+
+def _ambiguous_number(column: pl.Series, reading: Reading) -> Finding:
+    example = column.filter(column.str.contains("[.,]"))[0]
+    others = sorted({numbers.parse(pl.Series([example]), style)[0] for style in reading.styles})
+    message = (
+        f"{column.name!r} can be read in two ways, {example!r} as {' or '.join(f'{value:g}' for value in others)}, and "
+        f"nothing in the table tells which; data.read.thousands states the sign between groups"
+    )
+    return Finding("schema.ambiguous_number", [column.name], "warning", message, {"example": example})
+
+
+def _as_time(one: Candidate, locale: Locale) -> tuple[pl.Series, str | None, list[Finding]]:
+    orders = {times.order_of(form) for form in one.forms}
+    form = next((form for form in one.forms if times.order_of(form) in (None, locale.order)), one.forms[0])
+    typed = times.parse(one.column, form)
+    told = []
+    if len(orders) > 1 and locale.order is None:
+        example = one.column.drop_nulls()[0]
+        both = [times.parse(pl.Series([example]), form)[0].date().isoformat() for form in one.forms[:2]]
+        message = (
+            f"{one.column.name!r} can be read in two ways, {example!r} as {both[0]} or {both[1]}, and nothing in the "
+            f"tables tells which; it was read as {both[0]}; data.read.dates states day_first or month_first"
+        )
+        told.append(Finding("schema.ambiguous_date", [one.column.name], "warning", message, {"example": example}))
+    if "%y" in form:
+        message = (
+            f"{one.column.name!r} writes years with two digits: 69 to 99 are read as 1969 to 1999, the rest as 20.."
+        )
+        told.append(Finding("schema.two_digit_year", [one.column.name], "info", message, {"form": form}))
+    return typed, form, told
+
+
+def _candidate(column: pl.Series, from_text: bool) -> Candidate:
+    if column.dtype != pl.String:
+        if column.dtype.is_numeric():
+            column = whole(column)
+            if (counted := times.infer_counted(column)) is not None:
+                return Candidate(column, *counted)
+        return Candidate(column, column)
     present = column.drop_nulls()
-    if len(present) == 0:
+    if not len(present):
+        return Candidate(column, column)
+    found = _read(column, present, from_text)
+    if found is not None:
+        return found
+    words = _words_among(present) if from_text else []
+    if words:
+        rest = column.set(column.is_in(words).fill_null(False), None)
+        again = _read(rest, rest.drop_nulls(), from_text)
+        if again is not None and (again.typed is None or again.typed.dtype not in (pl.String, pl.Boolean)):
+            count = int(column.is_in(words).sum())
+            return Candidate(
+                column=rest, typed=again.typed, form=again.form, reading=again.reading, forms=again.forms, words=words,
+                findings=[*again.findings, _words_found(column.name, words, count)],
+            )  # fmt: skip
+    return Candidate(column, column, findings=_odd(column, present, from_text))
+
+
+def _read(column: pl.Series, present: pl.Series, from_text: bool) -> Candidate | None:
+    """How text can be read as something else; none where it is text."""
+    sample = present.head(_SAMPLE)
+    plain = from_text and sample.cast(pl.Float64, strict=False).null_count() == 0
+    if plain and not sample.str.contains(_LEADING_ZERO).any() and not present.str.contains(_LEADING_ZERO).any():
+        whole_numbers = column.cast(pl.Int64, strict=False)
+        if whole_numbers.null_count() == column.null_count():
+            return _counted(column, whole_numbers)
+        floats = column.cast(pl.Float64, strict=False)
+        if floats.null_count() == column.null_count():
+            return _float(column, present, floats)
+    if from_text and sample.str.to_lowercase().is_in(["true", "false"]).all():
+        lowered = column.str.to_lowercase()
+        if lowered.drop_nulls().is_in(["true", "false"]).all():
+            return Candidate(column, lowered == "true")
+    if (iso := times.infer_iso(column, present)) is not None:
+        return Candidate(column, iso)
+    if forms := times.forms_of(present):
+        return Candidate(column, forms=forms)
+    reading = numbers.reading_of(present, False)
+    marked = bool(sample.str.contains(r"\D").any()) or bool(present.str.contains(r"\D").any())
+    return Candidate(column, reading=reading) if reading.styles and (from_text or marked) else None
+
+
+def _counted(column: pl.Series, values: pl.Series) -> Candidate:
+    found = times.infer_counted(values)
+    return Candidate(column, values) if found is None else Candidate(column, *found)
+
+
+def _float(column: pl.Series, present: pl.Series, floats: pl.Series) -> Candidate:
+    """Floats that every machine reads, which may yet be whole numbers in groups: `2.155` and `12.300`."""
+    if present.str.contains(_WHOLE).all():
+        message = (
+            f"{column.name!r} holds whole numbers of more than 64 bits, such as {present[0]}; they are kept as text"
+        )
+        finding = Finding("schema.long_integer", [column.name], "info", message, {"example": present[0]})
+        return Candidate(column, column, findings=[finding])
+    floats = whole(floats.fill_nan(None))
+    if (found := times.infer_counted(floats)) is not None:
+        return Candidate(column, *found)
+    if not present.head(_SAMPLE).str.contains(STYLES[COMMA_DECIMAL].pattern).all():
+        return Candidate(column, floats, reading=Reading(plain=True))
+    return Candidate(column, reading=numbers.reading_of(present, True))
+
+
+def whole(column: pl.Series) -> pl.Series:
+    """Floats that are all whole numbers as such: pandas writes whole numbers with a hole so."""
+    if not column.dtype.is_float():
         return column
-    if from_text:
-        sample = present.head(100)
-        if sample.cast(pl.Float64, strict=False).null_count() == 0 and not sample.str.contains(_LEADING_ZERO).any():
-            if present.str.contains(_LEADING_ZERO).any():
-                return column
-            for dtype in (pl.Int64, pl.Float64):
-                cast = column.cast(dtype, strict=False)
-                if cast.null_count() == column.null_count():
-                    return cast
-            return column
-        lowered = sample.str.to_lowercase()
-        if lowered.is_in(["true", "false"]).all():
-            lowered = column.str.to_lowercase()
-            if lowered.drop_nulls().is_in(["true", "false"]).all():
-                return lowered == "true"
-            return column
-    if _DATE.match(present[0]):
-        times = parse_times(column)
-        if times.null_count() == column.null_count():
-            return times
-    return column
-
-
-def parse_times(column: pl.Series) -> pl.Series:
-    """ISO 8601 dates and times as microseconds in UTC; null where one does not parse.
-
-    A column is read in one form: times with a zone beside times without one do not parse together.
-    """
-    try:
-        times = column.str.to_datetime(strict=False, time_unit="us")
-    except pl.exceptions.PolarsError:
-        return pl.Series(column.name, [None] * len(column), pl.Datetime("us"))
-    return naive_utc(times)
-
-
-def naive_utc(column: pl.Series) -> pl.Series:
-    """Dates and times of any unit and zone as microseconds since 1970 in UTC."""
-    if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is not None:
-        column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-    return column.cast(pl.Datetime("us"))
-
-
-def _mixed(column: pl.Series) -> list[Finding]:
     present = column.drop_nulls()
-    numbers = present.cast(pl.Float64, strict=False)
-    if len(present) == 0 or numbers.null_count() == 0 or 1 - numbers.null_count() / len(present) < _MOSTLY:
+    for some in (present.head(_SAMPLE), present):  # most columns of fractions show one at once
+        if not len(some) or not ((some == some.round()) & (some.abs() <= _MOST_WHOLE)).all():
+            return column
+    return column.cast(pl.Int64)
+
+
+def _words_among(present: pl.Series) -> list[str]:
+    """The words for missing among values with digits: known ones, or one that is there again and again."""
+    sample = present.head(_SAMPLE * 10)
+    digits = sample.str.contains(r"\d")
+    if not digits.any() or float(str(digits.mean())) < 0.5:
         return []
-    example = present.filter(numbers.is_null())[0]
-    share = 1 - numbers.null_count() / len(present)
+    words = present.filter(~present.str.contains(r"\d"))
+    kinds = words.unique().sort().to_list()
+    if all(word.lower() in _WORDS_FOR_MISSING for word in kinds):
+        return kinds
+    if len(kinds) == 1 and len(words) > 1 and present.n_unique() > _FEWEST_NUMBERS:
+        return kinds
+    return []
+
+
+def _words_found(name: str, words: list[str], rows: int) -> Finding:
+    shown = ", ".join(map(repr, words))
+    message = f"{shown} stands in the place of a value of {name!r} in {rows} rows and was read as missing"
+    return Finding("value.missing_word", [name], "info", message, {"words": words, "rows": rows})
+
+
+def _odd(column: pl.Series, present: pl.Series, from_text: bool) -> list[Finding]:
+    """What a person would like to know of a column that stays text."""
+    if times.mixes_zones(present):
+        message = f"some times of {column.name!r} have a zone and some have none, so the column is read as text"
+        return [Finding("schema.mixed_zone", [column.name], "warning", message, {"example": present[0]})]
+    if numbers.look_like_numbers(present):
+        reading = numbers.reading_of(present, False)
+        if reading.units:
+            units = ", ".join(unit or "none" for unit in reading.units)
+            message = f"the numbers of {column.name!r} have different units ({units}), so the column is read as text"
+            return [Finding("schema.mixed_unit", [column.name], "warning", message, {"units": reading.units})]
+        if from_text or present.head(_SAMPLE).str.contains(r"\D").any():
+            message = f"{column.name!r} looks like numbers, such as {present[0]!r}, but is read as text"
+            do = "; data.read.thousands states the sign between groups"
+            return [Finding("schema.number_like", [column.name], "warning", message + do, {"example": present[0]})]
+    return _mixed(column, present) if from_text else []
+
+
+def _mixed(column: pl.Series, present: pl.Series) -> list[Finding]:
+    values = present.cast(pl.Float64, strict=False)
+    share = 1 - values.null_count() / len(present)
+    if values.null_count() == 0 or share < _MOSTLY:
+        return []
+    example = present.filter(values.is_null())[0]
     return [
         Finding(
             "schema.mixed_type",

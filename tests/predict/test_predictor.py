@@ -24,7 +24,7 @@ from millrace.predict import Predictor, predict_file
 from millrace.predict.rows import RowReader, row_type
 from millrace.spec import Features as FeaturesSpec
 from millrace.tables import Column, Schema
-from millrace.tables.written import COMMA_DECIMAL
+from millrace.tables.numbers import COMMA_DECIMAL
 from tests.conftest import EXAMPLES, Runs, make_table
 
 TASKS = ["binary", "multiclass", "regression"]
@@ -101,7 +101,7 @@ def test_dicts_equal_tables_for_any_value(runs: Runs, family: str, rows: list[di
     dtypes: dict[str, Any] = {column.name: pl.Float64 for column in predictor.columns}
     dtypes |= {"flag": pl.Boolean, "colour": pl.String, "code": pl.Int64, "at": pl.Datetime("us")}
     numbers = [{k: float(v) if k in ("x", "z", "big") and v is not None else v for k, v in row.items()} for row in rows]
-    by_table = predictor.predict(pl.DataFrame(numbers, schema=dtypes))["prediction"].to_list()
+    by_table = predictor.predict_frame(pl.DataFrame(numbers, schema=dtypes))["prediction"].to_list()
     by_dicts = [one["prediction"] for one in predictor.predict(rows)]
     one_by_one = [predictor.predict([row])[0]["prediction"] for row in rows]
     assert predictor.row_type is not None
@@ -141,8 +141,8 @@ def test_numbers_are_read_as_the_training_table_wrote_them() -> None:
     reader = RowReader(session, schema)
     rows = [{"price": "1.234"}, {"price": "5,5"}, {"price": 2}, {"price": None}]
     expected = [[1234.0], [5.5], [2.0], [math.nan]]
-    assert np.array_equal(reader.many(rows)["numbers"], expected, equal_nan=True)
-    singles = [reader.one(row)["numbers"][0].tolist() for row in rows]
+    assert np.array_equal(reader.many(rows)[0]["numbers"], expected, equal_nan=True)
+    singles = [reader.one(row)[0]["numbers"][0].tolist() for row in rows]
     assert np.array_equal(singles, expected, equal_nan=True)
 
 
@@ -177,7 +177,7 @@ def test_words_for_missing_and_text_numbers_are_understood(runs: Runs) -> None:
     assert predictor.predict([row | {"z": "NA", "colour": "?"}]) == predictor.predict(
         [row | {"z": None, "colour": None}]
     )
-    assert predictor.predict([row | {"z": "0.5", "at": "2023-05-05T10:00:00Z", "code": "3"}]) == predictor.predict(
+    assert predictor.predict([row | {"z": "0.5", "at": "2023-05-05T10:00:00", "code": "3"}]) == predictor.predict(
         [row | {"z": 0.5, "at": datetime(2023, 5, 5, 10), "code": 3.0}]
     )
 

@@ -190,7 +190,7 @@ def test_columns_of_any_name_and_values_of_any_kind_make_a_valid_spec(tmp_path: 
     frame.write_parquet(tmp_path / "odd.parquet")
     path, _ = millrace.init(tmp_path / "odd.parquet", Answers(target="y"), tmp_path)
     system = millrace.load(path)
-    assert list(system.features.columns) == ODD and system.goal.positive in ("no\x85", "on")
+    assert list(system.features.columns) == [name.strip() for name in ODD] and system.goal.positive in ("no\x85", "on")
 
 
 def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ import pytest
 import millrace
 from millrace.errors import InputError
 from millrace.spec import Answers
-from millrace.tables import load, typed
+from millrace.tables import load
+from millrace.tables.table import looked
+from millrace.tables.types import Locale
 from millrace.tables.database import read_query
 
 
@@ -55,7 +57,7 @@ QUERY = "select * from sales order by id"
 
 def test_sqlite_gives_the_table(sqlite: Path) -> None:
     source = "sqlite:///shop.db"
-    found = typed(source, read_query(source, QUERY, sqlite.parent), [""]).frame
+    found = looked(source, read_query(source, QUERY, sqlite.parent), [""]).settle(Locale()).frame
     assert found.equals(rows())
     assert read_query(f"sqlite:///{sqlite}", QUERY, Path("/")).height == 300
 
@@ -68,7 +70,7 @@ def test_duckdb_gives_the_table(tmp_path: Path) -> None:
         connection.execute("create table sales as select * from sales")
     assert len(sales) == 300
     source = "duckdb:///shop.duckdb"
-    assert typed(source, read_query(source, QUERY, tmp_path), [""]).frame.equals(rows())
+    assert looked(source, read_query(source, QUERY, tmp_path), [""]).settle(Locale()).frame.equals(rows())
     with pytest.raises(InputError, match="refused the query"):
         read_query(source, "select * from nowhere", tmp_path)
 
@@ -156,7 +158,7 @@ def test_postgresql_gives_the_table(postgres: str, tmp_path: Path) -> None:
         with connection.cursor() as cursor:
             cursor.adbc_ingest("sales", rows().to_arrow(), mode="create")
         connection.commit()
-    found = typed(postgres, read_query(postgres, QUERY, tmp_path), [""]).frame
+    found = looked(postgres, read_query(postgres, QUERY, tmp_path), [""]).settle(Locale()).frame
     assert found.equals(rows())
     with pytest.raises(InputError, match="nowhere"):
         read_query(postgres, "select * from nowhere", tmp_path)

@@ -1,5 +1,5 @@
 import gzip
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,10 @@ from millrace.tables import Column, conform, load
             b"a,b\n1,2020-02-29\n2,1969-12-31 23:59:59\n",
             [(1, datetime(2020, 2, 29)), (2, datetime(1969, 12, 31, 23, 59, 59))],
         ),
-        (b"a,b\n1,2020-02-29T01:00:00Z\n", [(1, datetime(2020, 2, 29, 1))]),
-        (b"a,b\n1,2020-02-29T01:00:00+02:00\n", [(1, datetime(2020, 2, 28, 23))]),
-        (b"a\n1\n\n3\n", [(1,), (None,), (3,)]),
+        (b"a,b\n1,2020-02-29T01:00:00Z\n", [(1, datetime(2020, 2, 29, 1, tzinfo=UTC))]),
+        (b"a,b\n1,2020-02-29T01:00:00+02:00\n", [(1, datetime(2020, 2, 28, 23, tzinfo=UTC))]),
+        (b"a\n1\n\n3\n", [(1,), (3,)]),
+        (b'a\n1\n""\n3\n', [(1,), (None,), (3,)]),
     ],
 )
 def test_text_tables_of_every_dialect(tmp_path: Path, content: bytes, expected: list[Any]) -> None:

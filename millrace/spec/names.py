@@ -1,0 +1,26 @@
+"""What the name of a column says about its values."""
+
+import re
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_OF_TIME = {"time", "timestamp", "date", "datetime", "at", "ts", "epoch", "when", "created", "updated"}
+_OF_DATE = {"date", "day"}
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name, in lower case.
+
+    >>> words_of("createdAt"), words_of("order_date"), words_of("GMT offset")
+    (['created', 'at'], ['order', 'date'], ['gmt', 'offset'])
+    """
+    return [word.lower() for word in _WORDS.findall(name)]
+
+
+def says_time(name: str) -> bool:
+    """Whether a column's values are times, by its name."""
+    return not _OF_TIME.isdisjoint(words_of(name))
+
+
+def says_date(name: str) -> bool:
+    """Whether a column's values are days, by its name."""
+    return not _OF_DATE.isdisjoint(words_of(name))

@@ -1,0 +1,197 @@
+"""A text table as Polars can read it: checked record by record, and written anew beside where it is not plain.
+
+Polars fills a short line with nulls without a word, stops at a quote in the middle of a field, and takes a blank line
+for a row. So Python's reader goes through every file first; a plain one is then read as it lies there.
+"""
+
+import csv
+import io
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from millrace.errors import Finding, InputError
+from millrace.spec import Read
+from millrace.tables.dialect import LONGEST_FIELD, Dialect, reader_of, sniff, unescaped
+from millrace.tables.encoding import open_bytes
+
+_TOTALS = {
+    "total",
+    "totals",
+    "grand total",
+    "sum",
+    "summe",
+    "gesamt",
+    "gesamtsumme",
+    "totaal",
+    "totale",
+    "somme",
+    "suma",
+}
+
+
+class PlainText(Struct, frozen=True):
+    """A file that Polars reads: rows alone behind `skip` lines, in UTF-8; `stated_separator` is that of
+    the file as it was; `kept` lives as long as it is read."""
+
+    path: Path
+    separator: str
+    quote: str
+    skip: int
+    names: list[str]
+    findings: list[Finding]
+    stated_separator: str
+    kept: Any = None
+
+
+class _Seen(Struct):
+    """What a look at every record found: the numbers of lines that are no rows, and whether the file is plain."""
+
+    rows: int = 0
+    blank: int = 0
+    headers: int = 0
+    comments: int = 0
+    total: int | None = None
+    plain: bool = True
+
+
+def plain_text(path: Path, read: Read) -> PlainText:
+    """Looks at every record of a text table.
+
+    Raises `InputError` with the line where a record is wider or narrower than the header, or a quote is not closed.
+    """
+    dialect = sniff(path, read)
+    seen = _Seen()
+    for _ in _rows(path, dialect, seen):
+        pass
+    findings = dialect.encoding.findings + _findings(path, dialect, seen)
+    if seen.plain:
+        return PlainText(
+            path, dialect.separator, dialect.quote, dialect.first, dialect.header, findings, dialect.separator
+        )
+    copy = tempfile.NamedTemporaryFile("w", prefix="millrace-", suffix=".csv", encoding="utf-8", newline="")  # noqa: SIM115
+    writer = csv.writer(copy, lineterminator="\n")
+    again, left = _Seen(), seen.rows
+    for row in _rows(path, dialect, again):
+        left -= 1
+        if left or seen.total is None:  # a line of totals is the last one
+            writer.writerow(row)
+    copy.flush()
+    return PlainText(Path(copy.name), ",", '"', 0, dialect.header, findings, dialect.separator, copy)
+
+
+class _Lines:
+    """The lines of a file as a reader of records asks for them: without what stands above, comments left out."""
+
+    def __init__(self, file: io.TextIOWrapper, dialect: Dialect, seen: _Seen) -> None:
+        self._file, self._dialect, self._seen = file, dialect, seen
+        self.number, self.begins, self.quoted = 0, 0, False
+        self.between = True
+        """Whether the next line begins a record; only then may it be a comment."""
+        self._odd = f"{dialect.separator} {dialect.quote}"
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        dialect = self._dialect
+        for line in self._file:
+            self.number += 1
+            if self.number <= dialect.first:
+                continue
+            if self.between and dialect.comment and line.startswith(dialect.comment) and self._is_comment(line):
+                self._seen.comments += 1
+                self._seen.plain = False
+                continue
+            if self.between:
+                self.begins, self.between, self.quoted = self.number, False, False
+            if dialect.quote and dialect.quote in line:
+                self.quoted = True
+                if self._odd in line:
+                    self._seen.plain = False
+            return unescaped(line) if dialect.escape else line
+        raise StopIteration
+
+    def _is_comment(self, line: str) -> bool:
+        return line.count(self._dialect.separator) + 1 != len(self._dialect.header)
+
+
+def _rows(path: Path, dialect: Dialect, seen: _Seen) -> Iterator[list[str]]:
+    """The rows of a file; `seen` is told what else was there."""
+    csv.field_size_limit(LONGEST_FIELD)
+    width = len(dialect.header)
+    encoding = dialect.encoding
+    name = "utf-8-sig" if encoding.name == "utf-8" else encoding.name
+    seen.plain = (
+        encoding.name == "utf-8"
+        and encoding.errors == "strict"
+        and not (dialect.escape or dialect.trailing)
+        and dialect.first <= 1
+    )
+    with open_bytes(path) as bytes_:
+        file = io.TextIOWrapper(bytes_, name, encoding.errors, newline="")
+        lines = _Lines(file, dialect, seen)
+        reader = reader_of(lines, dialect.separator, dialect.quote)
+        try:
+            for record in reader:
+                if not any(record):
+                    seen.blank += record != [""] or width > 1
+                    if record == [""] and width == 1:  # a quoted nothing is a missing value
+                        seen.rows += 1
+                        yield record
+                    lines.between = True
+                    continue
+                row = record[:-1] if dialect.trailing and len(record) == width + 1 and not record[-1] else record
+                if len(row) != width:
+                    raise _ragged(path, dialect, lines.begins, len(record))
+                lines.between = True
+                if row[0] == dialect.header[0] and [field.strip() for field in row] == dialect.header:
+                    seen.headers += 1
+                    continue
+                if lines.quoted and any(dialect.quote in field for field in row):
+                    seen.plain = False
+                seen.rows += 1
+                seen.total = lines.begins if row[0].strip().lower() in _TOTALS and "" in row else None
+                yield row
+        except csv.Error as error:
+            raise InputError(
+                f"{path}, line {lines.begins}",
+                f"a quote that is not closed, or text behind a closed one ({error})",
+                f"fields that hold the separator in {dialect.quote}, and {dialect.quote * 2} for a quote within",
+                "or state data.read.quote: none, or data.read.escape",
+            ) from None
+        except UnicodeDecodeError as error:
+            found = f"is not {encoding.name} ({error.reason} at byte {error.start})"
+            raise InputError(str(path), found, "another data.read.encoding") from None
+        returns = file.newlines == "\r" or (isinstance(file.newlines, tuple) and "\r" in file.newlines)
+        if seen.blank or seen.headers or seen.total is not None or returns:
+            seen.plain = False
+
+
+def _ragged(path: Path, dialect: Dialect, line: int, width: int) -> InputError:
+    return InputError(
+        f"{path}, line {line}",
+        f"{width} fields",
+        f"{len(dialect.header)} as in the header (line {dialect.above + 1})",
+        "quote fields that hold the separator, or state data.read: separator, skip (lines above the header), comment "
+        "(what such a line begins with), or header (the names of the columns)",
+    )
+
+
+def _findings(path: Path, dialect: Dialect, seen: _Seen) -> list[Finding]:
+    """What was left out, and why."""
+    left_out = (
+        (dialect.above, "schema.text_above", f"{dialect.above} lines above the header"),
+        (seen.blank, "schema.blank_lines", f"{seen.blank} lines without any value"),
+        (seen.headers, "schema.repeated_header", f"{seen.headers} lines that repeat the header"),
+        (seen.comments, "schema.comments", f"{seen.comments} lines that begin with {dialect.comment!r}"),
+        (int(seen.total is not None), "schema.total_line", f"line {seen.total}, which holds totals,"),
+    )
+    return [
+        Finding(check, [], "info", f"{what} of {path.name} were left out as no rows", {"lines": count})
+        for count, check, what in left_out
+        if count
+    ]
