@@ -137,7 +137,7 @@ def keep_bundle(
         system.workspace / "bundles",
         system.name,
         files,
-        plain.hstack(answers.get_columns()),
+        bundle.together(plain, answers),
         document["spec_hash"],
         document["fingerprints"],
         document["code_version"],

@@ -61,6 +61,9 @@ def judge(
     results += _required(system.requirements, predictor, test)
     results += registry.fairness(assessed["fairness"], system.evaluate.fairness.max_gap)
     results += registry.judge(stated, rows.target.task, assessed["metrics"], rivals)
+    if not any(gate.bound == "champion" for gate in stated):
+        assert system.goal.metric is not None
+        results += registry.not_worse(rows.target.task, system.goal.metric, rival)
     return Gates(champion, results, _beside(champion, rival, rows))
 
 

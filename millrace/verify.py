@@ -45,10 +45,10 @@ def verify(model: str | Path, folder: str | Path = ".", url: str | None = None) 
         bundle.read("model.onnx"), bundle.schema, bundle.manifest.name, bundle.manifest.version
     )
     ask = predictor.predict_dicts if url is None else _service(url)
-    holdout = bundle.holdout()
+    holdout, answers = bundle.holdout()
     findings.append(_golden(bundle, ask))
     tested = predictor.predict_frame(holdout) if url is None else _by_dicts(predictor, holdout, ask)
-    findings.append(_parity(predictor, holdout, tested))
+    findings.append(_parity(predictor, answers, tested))
     findings.append(_metrics(bundle, predictor, holdout, tested))
     findings += _online(bundle, holdout)
     if bundle.system.requirements.latency_p99_ms is not None:
@@ -69,11 +69,11 @@ def _golden(bundle: Bundle, ask: Callable[[Rows], Rows]) -> Finding:
     return _said("verify.examples", wrong == 0, message, {"wrong": wrong})
 
 
-def _parity(predictor: predict.Predictor, holdout: pl.DataFrame, tested: pl.DataFrame) -> Finding:
-    then, now = predictor.scores(holdout), predictor.scores(tested)
+def _parity(predictor: predict.Predictor, stored: pl.DataFrame, tested: pl.DataFrame) -> Finding:
+    then, now = predictor.scores(stored), predictor.scores(tested)
     worst = float(np.max(np.abs(now - then) / np.maximum(1.0, np.abs(then)))) if len(then) else 0.0
     passed = worst <= TOLERANCE and bool(
-        (holdout["prediction"] == tested["prediction"]).all() or not predictor.is_multiclass
+        (stored["prediction"] == tested["prediction"]).all() or not predictor.is_multiclass
     )
     message = (
         f"{len(then)} holdout rows: largest difference to the stored predictions {worst:.2g} (allowed {TOLERANCE})"

@@ -137,14 +137,17 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda folder: write(folder, spec=SPEC + "features: {columns: {x: {kind: text}}}\n"),
         "'text' for a column of",
     ),
-    "a reserved name": (lambda folder: write(folder, TABLE.replace("x,c", "prediction,c", 1)), "a column 'prediction'"),
+    "a reserved name": (
+        lambda folder: write(folder, TABLE.replace("id,", "prediction,", 1), SPEC.replace("id: id", "id: prediction")),
+        "data.id: 'prediction'",
+    ),
     "a latin-1 file called utf-8": (
         lambda folder: write(
             folder,
             TABLE.encode() + "1,2,caf\xe9,0\n".encode("latin-1"),
             SPEC.replace("id: id", "read: {encoding: utf-8}"),
         ),
-        "cannot be decoded",
+        "is not utf-8: line",
     ),
 }
 
@@ -225,7 +228,8 @@ def test_from_a_table_to_predictions(tmp_path: Path) -> None:
     done = millrace("run", "--json", cwd=tmp_path)
     assert done.returncode == 0 and json.loads(done.stdout) == document | {"cached": True, "seconds": saved["seconds"]}
     done = millrace("predict", "t@champion", "t.csv", "out.ndjson", "--json", cwd=tmp_path)
-    assert json.loads(done.stdout) == {"model": "t@1", "rows": 200, "output": str(tmp_path / "out.ndjson")}
+    told = {"model": "t@1", "rows": 200, "output": str(tmp_path / "out.ndjson"), "imputed": {}, "unseen": {}}
+    assert json.loads(done.stdout) == told
     assert pl.read_ndjson(tmp_path / "out.ndjson").columns == ["id", "prediction"]
     done = millrace("verify", "t@1", "--json", cwd=tmp_path)
     assert done.returncode == 0 and json.loads(done.stdout)["passed"] is True

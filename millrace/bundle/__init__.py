@@ -3,6 +3,7 @@
 from millrace.bundle.aliases import ALIASES, Alias, read_aliases, version_of, write_aliases
 from millrace.bundle.contents import contents
 from millrace.bundle.golden import TOLERANCE, same_reply
+from millrace.bundle.holdout import is_answer, together
 from millrace.bundle.manifest import Manifest, read_manifest
 from millrace.bundle.open import Bundle, find_bundle, open_bundle
 from millrace.bundle.profile import profile
@@ -17,11 +18,13 @@ __all__ = [
     "Manifest",
     "contents",
     "find_bundle",
+    "is_answer",
     "open_bundle",
     "profile",
     "read_aliases",
     "read_manifest",
     "same_reply",
+    "together",
     "version_of",
     "versions",
     "write_aliases",

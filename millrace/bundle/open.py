@@ -9,6 +9,7 @@ import msgspec
 import polars as pl
 
 from millrace.bundle.aliases import version_of
+from millrace.bundle.holdout import apart
 from millrace.bundle.manifest import Manifest, read_manifest, sha256
 from millrace.bundle.write import BundleName, versions
 from millrace.errors import BundleError, InputError, nearest
@@ -48,9 +49,9 @@ class Bundle:
         decoded: list[dict[str, Any]] = msgspec.json.decode(self.read("examples.json"))
         return decoded
 
-    def holdout(self) -> pl.DataFrame:
-        """The test rows, with the target and the predictions that were made at build time."""
-        return pl.read_parquet(self.path / "holdout.parquet")
+    def holdout(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The test rows with the target, and the predictions that were made of them at build time."""
+        return apart(pl.read_parquet(self.path / "holdout.parquet"))
 
 
 def check_sums(path: Path, manifest: Manifest) -> None:

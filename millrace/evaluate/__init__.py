@@ -2,6 +2,7 @@
 
 from millrace.evaluate.assess import Scored, assess
 from millrace.evaluate.bootstrap import paired_interval
+from millrace.evaluate.chance import average_precision_by_chance, chance_of, lift_of_chance
 from millrace.evaluate.curves import curves
 from millrace.evaluate.fairness import LEAST_ROWS, TREATMENTS, treatment
 from millrace.evaluate.importance import importances
@@ -17,12 +18,15 @@ __all__ = [
     "Measured",
     "Scored",
     "assess",
+    "average_precision_by_chance",
     "better",
+    "chance_of",
     "cost",
     "curves",
     "higher_is_better",
     "importances",
     "judge_of",
+    "lift_of_chance",
     "metrics",
     "paired_interval",
     "pick_threshold",

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from millrace.evaluate.bands import bands
 from millrace.evaluate.bootstrap import intervals
+from millrace.evaluate.chance import lift_of_chance
 from millrace.evaluate.curves import curves
 from millrace.evaluate.metrics import Measured, Vector, higher_is_better, metrics
 from millrace.evaluate.thresholds import trade_off
@@ -44,6 +45,8 @@ def assess(
         "test": metrics(goal.task, test.y, test.scores, test.weight, cut),
         "baseline": metrics(goal.task, test.y, baseline, test.weight, cut),
     }
+    if "average_precision" in found["baseline"]:  # whoever looks at nothing orders rows at random
+        found["baseline"]["average_precision"] += lift_of_chance(test.y)
     order = dict.fromkeys([goal.metric, *goal.secondary, *found["test"]])
     found = {name: {metric: values[metric] for metric in order} for name, values in found.items()}
     metric: dict[str, Any] = {"name": goal.metric, "higher_is_better": higher_is_better(goal.metric)}

@@ -36,7 +36,7 @@ def without_front(model: bytes) -> tuple[bytes, list[Codes]]:
         return model, []  # whoever loads it says so
     graph = whole.graph
     front = _front(graph)
-    if not front:
+    if not front or any(one.HasField("data_location") and one.data_location for one in graph.initializer):
         return model, []  # no look-up of ours, or text enters otherwise too: as words, or by its hash
     lookup = front[-1].output[0]
     if any(lookup == output.name for output in graph.output):

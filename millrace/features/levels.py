@@ -72,17 +72,17 @@ def spellings(values: Collection[str]) -> dict[str, str]:
     {'true': 'True', 'TRUE': 'True'}
     """
     numbers: dict[float, list[str]] = {}
-    for value in values:
+    for value in sorted(values):
         if _NUMBER.fullmatch(value):
             numbers.setdefault(float(value), []).append(value)
-    widths = {len(value) for value in values if value[:1] == "0" and value.isdecimal()}
+    widths = sorted({len(value) for value in values if value[:1] == "0" and value.isdecimal()})
     found: dict[str, str] = {}
     for number, same in numbers.items():
         plain = label_text(number)
         ways = [plain, f"{plain}.0", *(plain.zfill(width) for width in widths)] if number.is_integer() else [plain]
         if len(same) == 1:
             found |= dict.fromkeys(ways, same[0])
-    for value in values:
+    for value in sorted(values):
         if value.lower() in ("true", "false"):
             found |= dict.fromkeys((value.lower(), value.upper(), value.capitalize()), value)
     return {way: value for way, value in found.items() if way not in values}

@@ -84,7 +84,11 @@ def fit(sample: Sample, target: Target, params: GbdtParams, seed: int, watched: 
         # What the shift will add belongs to the scores that early stopping judges.
         shifts = np.repeat(np.array(watched.offset), len(watched.y)) if any(watched.offset) else None
         judges = lightgbm.Dataset(
-            _as_sets(_filled(watched.X, centres), sets), watched.y - offset, weight=watched.weight, init_score=shifts, reference=data
+            _as_sets(_filled(watched.X, centres), sets),
+            watched.y - offset,
+            weight=watched.weight,
+            init_score=shifts,
+            reference=data,
         )
 
         def train(params: GbdtParams, may_hurry: bool) -> Any:

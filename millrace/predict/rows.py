@@ -105,9 +105,9 @@ class RowReader:
         try:
             columns = list(zip(*map(self._values, rows), strict=True))
         except (KeyError, TypeError):
-            trimmed = [trimmed(row) for row in rows]
-            if any(one is not row for one, row in zip(trimmed, rows, strict=True)):
-                return self.many(trimmed)
+            bare = [trimmed(row) for row in rows]
+            if any(one is not row for one, row in zip(bare, rows, strict=True)):
+                return self.many(bare)
             for number, row in enumerate(rows, 1):
                 for one, column in self._each:
                     self._look(row, number, one, column)

@@ -1,7 +1,7 @@
 """What is live and why: gates, promotion, rollback, and the record of every decision."""
 
 from millrace.registry.decide import decide, decided, history, promote, rollback, who
-from millrace.registry.gates import Result, fairness, judge, latency, parity, throughput, told
+from millrace.registry.gates import Result, fairness, judge, latency, not_worse, parity, throughput, told
 from millrace.registry.journal import Decision
 from millrace.registry.mirror import mirror
 from millrace.registry.rival import Rival, beside, champion
@@ -24,6 +24,7 @@ __all__ = [
     "latency",
     "listed",
     "mirror",
+    "not_worse",
     "parity",
     "promote",
     "remember",

@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 
 from millrace.bundle import BundleName, open_bundle
 from millrace.errors import BundleError, InputError
-from millrace.evaluate import Measured, curves, paired_interval
+from millrace.evaluate import Measured, chance_of, curves, lift_of_chance, paired_interval
 from millrace.features import Target
 from millrace.predict import Predictor
 from millrace.registry.seen import was_seen
@@ -39,6 +39,20 @@ class Rival(Struct, frozen=True):
         return structs.replace(
             self, y=self.y[rows], own=self.own[rows], scores=self.scores[rows], weight=weight, owner=owner
         )
+
+    def rarer(self, task: Task) -> int | None:
+        """How many rows the rarer class of a binary task has."""
+        return int(min(self.y.sum(), (1 - self.y).sum())) if task == "binary" else None
+
+    def chance(self, task: Task, metric: str) -> float:
+        """The probability of a metric as good as the new model's by chance alone."""
+        return chance_of(task, metric, self.y, self.own, self.weight, self.owner, self.seed, self.own_cut)
+
+    def judged_by_chance(self, task: Task, metric: str) -> tuple[float, float, list[float]]:
+        """As `judged`, of a rival that looks at nothing: its average precision is that of a random order."""
+        own, rival, (low, high) = self.judged(task, metric)
+        lift = lift_of_chance(self.y) if metric == "average_precision" else 0.0
+        return own, rival + lift, [low - lift, high - lift]
 
     def judged(self, task: Task, metric: str) -> tuple[float, float, list[float]]:
         """The metric of the new model and of the rival, and the interval of the gain."""

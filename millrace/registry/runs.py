@@ -71,11 +71,11 @@ def compared(folder: Path, models: list[str]) -> dict[str, Any]:
     if len(told) > 1:
         raise InputError(" ".join(models), "models of different targets or classes", "models of one target")
     target = Target(targets[0]["target"], targets[0]["task"], targets[0]["classes"])
-    rows = _common([one.holdout() for one in bundles], bundles)
+    rows, answers = _common([one.holdout() for one in bundles], bundles)
     y = encode_target(target, rows[0][target.name])
     weighed = bundles[0].system.data.weight
     weight = rows[0][weighed].cast(pl.Float64).to_numpy() if weighed and weighed in rows[0].columns else None
-    scores = [predictor.scores(part) for predictor, part in zip(predictors, rows, strict=True)]
+    scores = [predictor.scores(part) for predictor, part in zip(predictors, answers, strict=True)]
     cuts = [0.5 if one.evaluation["threshold"] is None else one.evaluation["threshold"] for one in bundles]
     ones = np.ones(len(y)) if weight is None else weight
     values = [Measured(target.task, y, one, None, cut)(ones) for one, cut in zip(scores, cuts, strict=True)]
@@ -100,20 +100,26 @@ def compared(folder: Path, models: list[str]) -> dict[str, Any]:
     }
 
 
-def _common(holdouts: list[pl.DataFrame], bundles: list[Bundle]) -> list[pl.DataFrame]:
-    """The rows that every holdout has, in one order; they are told apart by the id, or by all that they hold."""
+Tables = list[pl.DataFrame]
+
+
+def _common(holdouts: list[tuple[pl.DataFrame, pl.DataFrame]], bundles: list[Bundle]) -> tuple[Tables, Tables]:
+    """The rows that every holdout has, in one order, and the predictions of each; rows are told apart by the id, or by
+    all that they hold."""
     names = {bundle.system.data.id for bundle in bundles}
     known = names.pop() if len(names) == 1 else None
-    shared = set.intersection(*(set(holdout.columns) for holdout in holdouts))
-    answers = ("prediction", "decision")
-    columns = sorted(name for name in shared if name not in answers and not name.startswith("probability_"))
-    keys = [row_hashes(holdout.select(cs.by_name(*([known] if known else columns)))) for holdout in holdouts]
+    columns = sorted(set.intersection(*(set(rows.columns) for rows, _ in holdouts)))
+    keys = [row_hashes(rows.select(cs.by_name(*([known] if known else columns)))) for rows, _ in holdouts]
     common = keys[0]
     for key in keys[1:]:
         common = np.intersect1d(common, key)
     if not len(common):
         raise InputError("runs", "no test row is common to all", "models that were judged on some of the same rows")
-    return [holdout[_places(key, common)] for holdout, key in zip(holdouts, keys, strict=True)]
+    places = [_places(key, common) for key in keys]
+    rows, answers = zip(*holdouts, strict=True)
+    return [one[at] for one, at in zip(rows, places, strict=True)], [
+        one[at] for one, at in zip(answers, places, strict=True)
+    ]
 
 
 def _places(keys: npt.NDArray[np.uint64], wanted: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:

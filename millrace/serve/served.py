@@ -97,9 +97,11 @@ class Served:
         complete, imputed = self._completed(rows) if self.optional else (rows, {})
         predictions = self.timed(self.predictor.predict_dicts, complete)
         for at, names in imputed.items():
-            predictions[at]["imputed"] = names + predictions[at].get("imputed", [])
+            told = predictions[at].get("imputed", [])
+            predictions[at]["imputed"] = names + [name for name in told if name not in names]
             for name in names:
-                self._meter.counts["millrace_imputed", self.name, name] += 1
+                if name not in told:
+                    self._meter.counts["millrace_imputed", self.name, name] += 1
         return complete, predictions
 
     def timed(self, predict: Callable[[list[Any]], list[Prediction]], rows: list[Any]) -> list[Prediction]:

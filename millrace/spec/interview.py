@@ -1,5 +1,6 @@
 """What a design review asks of a new system: answered by a flag, by a person, or by what the data suggests."""
 
+import math
 import re
 from pathlib import PurePath
 from typing import Any, get_args
@@ -161,19 +162,36 @@ def _rest(frame: pl.DataFrame, goal: Goal, data: Data, settle: Review) -> None:
     settle.say("models.candidates", ["linear", "gbdt"], "beside the baseline, which always runs")
     settle.say("models.search", {"trials": 20, "seconds": 60}, "ends with the first of the two")
     metric = goal.metric or ""
-    gates = [f"test.{metric} {'<' if metric in SMALLER_IS_BETTER else '>'} baseline"]
-    for name in goal.secondary:
+    gates, margins = [f"test.{metric} {'<' if metric in SMALLER_IS_BETTER else '>'} baseline"], []
+    for name in [metric, *goal.secondary]:
         better = "<=" if name in SMALLER_IS_BETTER else ">="
-        gates.append(f"test.{name} {better} champion ± {_margin(name, frame[goal.target]):g}")
-    settle.say("gates", gates, "what must hold before it goes live")
+        margin, why = _margin(name, goal, frame.get_column(goal.target))
+        gates.append(f"test.{name} {better} champion ± {margin:g}")
+        margins.append(why)
+    why = f"what must hold before it goes live; the margin is {margins[0]}, below which nobody would notice"
+    settle.say("gates", gates, why)
     settle.say("seed", 7)
 
 
-def _margin(metric: str, target: pl.Series) -> float:
-    """How much of a secondary metric may be lost: 0.01, or 1 % of the target's own spread in its unit."""
-    if metric not in ("rmse", "mae", "pinball_10", "pinball_90"):
-        return 0.01
-    return float(f"{0.01 * float(str(target.std())):.1g}")
+def _margin(metric: str, goal: Goal, target: pl.Series) -> tuple[float, str]:
+    """How much of a metric may be lost, and why so much: what is small beside the metric's own scale here."""
+    if metric in ("rmse", "mae", "pinball_10", "pinball_90"):
+        return _round(0.01 * float(str(target.std()))), "1 % of the target's standard deviation"
+    counts = target.drop_nulls().alias("value").value_counts(name="rows")
+    shares = (counts["rows"] / counts["rows"].sum()).to_list()
+    if metric == "log_loss":
+        return _round(-0.01 * sum(share * math.log(share) for share in shares)), "1 % of the baseline's log loss"
+    if metric == "brier":
+        return _round(0.01 * shares[0] * (1 - shares[0])), "1 % of the baseline's Brier score"
+    if metric == "average_precision":
+        share = next(one for one, value in zip(shares, counts["value"], strict=True) if value == goal.positive)
+        return _round(min(0.01, share / 10)), "a tenth of what chance gives, at most 0.01"
+    return (0.005, "half a hundredth of ROC AUC") if metric == "roc_auc" else (0.01, f"a hundredth of {metric}")
+
+
+def _round(margin: float) -> float:
+    """To one digit, as a person would state it."""
+    return float(f"{margin:.1g}")
 
 
 def _name_from(source: str) -> str:

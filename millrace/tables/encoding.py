@@ -40,18 +40,20 @@ def encoding_of(path: Path, head: bytes, read: Read) -> Encoding:
     for magic, found, do in _PACKED:
         if head.startswith(magic):
             raise InputError(str(path), found, "a text table", do)
-    if read.encoding is not None:
-        damaged = _damaged(path) if _is_utf8(read.encoding) else None
-        return Encoding(read.encoding) if damaged is None else Encoding("utf-8", "replace", [damaged])
+    if read.encoding is not None and not _is_utf8(read.encoding):
+        return Encoding(read.encoding)
     for mark, name in _BOMS:
-        if head.startswith(mark):
+        if head.startswith(mark) and read.encoding is None:
             return Encoding(name)
     if _decodes(path):
         return Encoding("utf-8")
-    good, bad = _lines_of_utf8(path)
+    good, bad, first = _lines_of_utf8(path)
     if good >= _GOOD_LINES_EACH * bad:
-        damaged = _damaged(path)
-        return Encoding("utf-8", "replace", [damaged] if damaged else [])
+        message = f"{bad} lines of {path.name} are no UTF-8, the first is {first}; what could not be read became �"
+        finding = Finding("schema.bad_byte", [], "warning", message, {"lines": bad, "first": first})
+        return Encoding("utf-8", "replace", [finding])
+    if read.encoding is not None:
+        raise InputError(str(path), f"is not {read.encoding}: {first}", "another data.read.encoding")
     name = _one_byte_encoding(path)
     return Encoding(name, "strict", [_guessed(path, name)])
 
@@ -75,35 +77,20 @@ def _decodes(path: Path) -> bool:
     return True
 
 
-def _lines_of_utf8(path: Path) -> tuple[int, int]:
-    """How many lines hold more than ASCII and are UTF-8, and how many are not."""
-    good = bad = 0
+def _lines_of_utf8(path: Path) -> tuple[int, int, str]:
+    """How many lines hold more than ASCII and are UTF-8, how many are not, and the first of these."""
+    good, bad, first = 0, 0, ""
     with open_bytes(path) as file:
-        for line in file:
+        for number, line in enumerate(file, 1):
             if line.isascii():
                 continue
             try:
                 line.decode()
                 good += 1
-            except UnicodeDecodeError:
-                bad += 1
-    return good, bad
-
-
-def _damaged(path: Path) -> Finding | None:
-    """What is told of the bytes that are no UTF-8; none where there are none."""
-    first, lines = "", 0
-    with open_bytes(path) as file:
-        for number, line in enumerate(file, 1):
-            try:
-                line.decode()
             except UnicodeDecodeError as error:
-                lines += 1
+                bad += 1
                 first = first or f"line {number} (byte 0x{line[error.start]:02X})"
-    if not lines:
-        return None
-    message = f"{lines} lines of {path.name} are no UTF-8, the first is {first}; what could not be read became �"
-    return Finding("schema.bad_byte", [], "warning", message, {"lines": lines, "first": first})
+    return good, bad, first
 
 
 def _one_byte_encoding(path: Path) -> str:

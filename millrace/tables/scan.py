@@ -178,12 +178,12 @@ def _scan_text(path: Path, read: Read) -> Scan:
     return Scan(frame, True, plain.findings + findings, plain.kept, plain.stated_separator)
 
 
-def _unique(header: list[str]) -> tuple[list[str], list[Finding]]:
-    """Names columns that have none and renames second copies."""
+def _unique(header: list[str], nameless: bool = True) -> tuple[list[str], list[Finding]]:
+    """Names columns that have none, where these are `nameless`, and renames second copies."""
     names: list[str] = []
     findings = []
     for position, given in enumerate(header, 1):
-        name = base = given or f"column_{position}"
+        name = base = given or (f"column_{position}" if nameless else "")
         copy = 1
         while name in names or (copy > 1 and name in header):
             copy += 1
@@ -201,5 +201,5 @@ def plainly_named(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Finding]]:
     padded = [name.strip() for name in frame.columns]
     if padded == frame.columns:
         return frame, []
-    names, findings = _unique(padded)
+    names, findings = _unique(padded, nameless=False)
     return frame.rename(dict(zip(frame.columns, names, strict=True))), findings

@@ -93,7 +93,7 @@ def normalise(frame: pl.DataFrame, missing: Sequence[str]) -> pl.DataFrame:
     Whole numbers beyond 64 bits become text, for a float would make several of them one; NaN is a missing number;
     bytes that are UTF-8 are text.
     """
-    return clean(pl.DataFrame([_normal(column) for column in frame]), missing)
+    return clean(pl.DataFrame({column.name: _normal(column) for column in frame}), missing)
 
 
 def _normal(column: pl.Series) -> pl.Series:
@@ -154,7 +154,8 @@ def conform(
             "every column of the model",
             "a window feature's column must be in the rows" if window else hint,
         )
-    return pl.DataFrame([_conformed(frame.get_column(one.name), one, missing, where, first_row) for one in columns])
+    typed = {one.name: _conformed(frame.get_column(one.name), one, missing, where, first_row) for one in columns}
+    return pl.DataFrame(typed)
 
 
 def named(frame: pl.DataFrame, columns: list[Column], where: str) -> pl.DataFrame:

@@ -17,6 +17,8 @@ from millrace.tables.times import has_zone
 from millrace.tables.types import Locale, clean
 from millrace.tables.written import Form
 
+_ANSWERS = ("prediction", "decision")
+
 
 class Sources(Struct, frozen=True):
     """All rows that have a target (those of the holdout last, `holdout_rows` of them), the event tables by name, the
@@ -114,6 +116,8 @@ def read_sources(system: System) -> Sources:
                 "one of: " + ", ".join(frame.columns),
                 nearest(column, frame.columns),
             )
+    if data.id is not None and (data.id in _ANSWERS or data.id.startswith("probability_")):
+        raise InputError("data.id", f"{data.id!r}", "a column of another name", "predictions are named so")
     findings, fingerprints = list(table.findings), {"source": table.fingerprint}
     frame = _with_target(frame, target, data.source, findings)
     held = 0

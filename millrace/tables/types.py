@@ -101,7 +101,7 @@ def settled(found: list[Candidate], locale: Locale) -> tuple[pl.DataFrame, dict[
         if form is not None or one.words:
             forms[one.column.name] = Form(form, one.words)
         findings += [*one.findings, *told]
-    return pl.DataFrame(columns), forms, findings
+    return pl.DataFrame({column.name: column for column in columns}), forms, findings
 
 
 def _settled(one: Candidate, locale: Locale) -> tuple[pl.Series, str | None, list[Finding]]:

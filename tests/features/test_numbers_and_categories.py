@@ -14,8 +14,8 @@ from sklearn.preprocessing import Normalizer, QuantileTransformer
 from sklearn.utils import murmurhash3_32
 
 from millrace.errors import InputError
-from millrace.features.blanks import BLANKS
 from millrace.features import Features, fit_features, open_session, plan_columns
+from millrace.features.blanks import BLANKS
 from millrace.models import compile_features
 from millrace.spec import ColumnSpec
 from millrace.spec import Features as FeaturesSpec

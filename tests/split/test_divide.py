@@ -89,7 +89,7 @@ def test_a_holdout_is_the_test_and_purges_its_copies() -> None:
     ("frame", "split", "data", "words"),
     [
         (make(5, 1), Split(by="random"), {}, "5 rows"),
-        (make(50, 1), Split(by="time"), {}, "data.time is not set"),
+        (make(50, 1), Split(by="time", gap="1h"), {}, "an order alone"),
         (make(50, 1), Split(by="group"), {}, "data.group is not set"),
         (make(50, 1), Split(by="random", test=0.0), {}, "split.test"),
         (make(50, 1), Split(by="random", test=0.5, validation=0.5), {}, "less than 0.9"),

@@ -20,9 +20,9 @@ import millrace
 from millrace.errors import InputError
 from millrace.spec import Answers
 from millrace.tables import load
+from millrace.tables.database import read_query
 from millrace.tables.table import looked
 from millrace.tables.types import Locale
-from millrace.tables.database import read_query
 
 
 def rows(count: int = 300) -> pl.DataFrame:

@@ -112,7 +112,9 @@ def test_a_table_keeps_how_it_was_written_and_requests_may_write_so(tmp_path: Pa
         Column(name="day", dtype="datetime", kind="datetime", written="%d/%m/%Y"),
         Column(name="at", dtype="datetime", kind="datetime", written="epoch_s"),
     ]
-    asked = pl.DataFrame({"price": ["1,200.5", "5"], "day": ["31/12/2024", "01/12/2024"], "at": [1700000000, 1700003600]})
+    asked = pl.DataFrame(
+        {"price": ["1,200.5", "5"], "day": ["31/12/2024", "01/12/2024"], "at": [1700000000, 1700003600]}
+    )
     assert conform(asked, columns, [""], "rows").equals(table.frame)
     assert conform(table.frame, columns, [""], "rows").equals(table.frame)
     with pytest.raises(InputError, match=r"row 1, column 'price': the value 'dear'"):
