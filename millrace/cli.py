@@ -43,7 +43,7 @@ def init(
     secondary: Annotated[str | None, typer.Option(help="Metrics that must not get worse, by commas.")] = None,
     costs: Annotated[str | None, typer.Option(help="Of a false alarm and a miss, such as 1:5.")] = None,
     id: Annotated[str | None, typer.Option(help="The column that names each row.")] = None,
-    time: Annotated[str | None, typer.Option(help="The column with the time of each row.")] = None,
+    time: Annotated[str | None, typer.Option(help="The column of each row's time, or of its parts.")] = None,
     group: Annotated[str | None, typer.Option(help="The column whose rows stay on one side of a split.")] = None,
     label_delay: Annotated[str | None, typer.Option(help="How long until an outcome is known, such as 7d.")] = None,
     prediction: Annotated[str | None, typer.Option(help="online or batch.")] = None,
@@ -53,6 +53,10 @@ def init(
     holdout: Annotated[str | None, typer.Option(help="A table of its own that serves as the test split.")] = None,
     query: Annotated[str | None, typer.Option(help="The rows of a database, such as sqlite:///shop.db.")] = None,
     name: Annotated[str | None, typer.Option(help="The system's name; from the file's name if left out.")] = None,
+    read: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD=VALUE", help="How a text is written: separator=;, header=false, …"),
+    ] = None,
     dir: Annotated[Path, typer.Option(help="Where system.yaml goes.")] = Path(),
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take what the data suggests.")] = False,
     as_json: JsonFlag = False,
@@ -68,6 +72,7 @@ def init(
         target=target, task=task, positive=positive, metric=metric, secondary=secondary, costs=costs, id=id, time=time,
         group=group, label_delay=label_delay, prediction=prediction, latency_ms=latency_ms, throughput=throughput,
         sensitive=sensitive, holdout=holdout, query=query, name=name,
+        read=read or [],
     )  # fmt: skip
     asks = not (yes or as_json) and sys.stdin.isatty() and sys.stderr.isatty()
     if asks:

@@ -9,6 +9,9 @@ from millrace import evaluate, predict, registry, train
 from millrace.errors import Finding, InputError, nearest
 from millrace.spec import System
 
+_MOST_CELLS, _LEAST_COLUMNS = 1_000_000_000, 20
+"""Of the matrices that all predictions for importances need together: some ten seconds of work."""
+
 
 def assess(rows: train.Rows, choice: train.Choice, pair: registry.Rival, threshold: float | None) -> dict[str, Any]:
     """Metrics by split beside the baseline's, their intervals, curves, and how groups of people fare."""
@@ -21,23 +24,37 @@ def assess(rows: train.Rows, choice: train.Choice, pair: registry.Rival, thresho
     return told | {"findings": _not_better(told["metric"])}
 
 
-def diagnose(rows: train.Rows, predictor: predict.Predictor, pair: registry.Rival) -> dict[str, Any]:
+def diagnose(
+    rows: train.Rows, refitted: train.Refitted, predictor: predict.Predictor, pair: registry.Rival
+) -> dict[str, Any]:
     """Which columns the model relies on, and on which rows it is worse than on the rest."""
     metric, test, inputs = rows.system.goal.metric, rows.frame[rows.parts.test], predictor.columns
     assert metric is not None
     given = rows.target.task, metric, pair.y
-    names = [one.name for one in inputs]
     plain = [one.name for one in inputs if one.dtype != "vector" and one.kind != "text"]
 
-    def scores(some: pl.DataFrame) -> Any:
-        return predictor.scores(predictor.predict_frame(some))
-
     return {
-        "importances": evaluate.importances(scores, test, names, *given, pair.weight, pair.own_cut, pair.seed),
+        "importances": _importances(rows, refitted, predictor, pair),
         "slices": evaluate.weak_slices(
             test.select(cs.by_name(*plain)), *given, pair.own, pair.weight, pair.own_cut, pair.seed
         ),
     }
+
+
+def _importances(
+    rows: train.Rows, refitted: train.Refitted, predictor: predict.Predictor, pair: registry.Rival
+) -> dict[str, float]:
+    """Of the columns that the model uses; of very wide tables those that it uses most."""
+    metric, uses = rows.system.goal.metric, refitted.uses
+    assert metric is not None
+    some = evaluate.rows_for_importances(len(pair.y), len(uses), pair.seed)
+    most = max(_MOST_CELLS // (len(some) * max(refitted.width, 1)), _LEAST_COLUMNS)
+    names = sorted(uses, key=lambda name: -uses[name])[:most]
+    arrays = predict.Arrays(predictor, rows.frame[rows.parts.test[some]])
+    weight = None if pair.weight is None else pair.weight[some]
+    return evaluate.importances(
+        arrays.scores(), arrays.dealt, names, rows.target.task, metric, pair.y[some], weight, pair.own_cut, pair.seed
+    )
 
 
 def check(system: System, frame: pl.DataFrame) -> None:

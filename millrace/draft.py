@@ -21,11 +21,12 @@ def init(data: str | Path, answers: Answers, folder: Path = Path(), ask: Ask | N
     if path.exists():
         raise InputError(str(path), "a spec stands there already", "a folder without one", "choose another --dir")
     source, query = _seen_from(home, str(data)), answers.query
+    read = spec.read_of(answers.read)
     found = source if tables.is_remote(source) else str(Path(data).absolute())
-    table = tables.read_table(found, query, home, spec.Read(), spec.Data(source="").missing)
+    table = tables.read_table(found, query, home, read, spec.Data(source="").missing)
     if answers.holdout not in (None, spec.NONE):
         held = _seen_from(home, answers.holdout)
-        tables.read_table(str(home / held) if not tables.is_remote(held) else held, None, home, spec.Read(), [""])
+        tables.read_table(str(home / held) if not tables.is_remote(held) else held, None, home, read, [""])
         answers = structs.replace(answers, holdout=held)
     text = spec.commented(spec.interview(table.frame, source, answers, ask))
     spec.parse(text.encode(), path)  # what is written is valid

@@ -27,7 +27,7 @@ from millrace import (
 )
 from millrace.cache import Cache
 from millrace.errors import Finding
-from millrace.explore import balance, leaks, relations, split_checks
+from millrace.explore import balance, leaks, order_checks, relations, split_checks
 from millrace.report import Steps, Watch, quiet
 from millrace.spec import System
 
@@ -83,7 +83,7 @@ def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
     tested = step("evaluate", predictor.predict_frame, rows.frame[rows.parts.test])
     pair = release.against_baseline(rows, predictor.scores(tested), threshold)
     assessed = step("evaluate", diagnosis.assess, rows, choice, pair, threshold)
-    assessed |= step("evaluate", diagnosis.diagnose, rows, predictor, pair)
+    assessed |= step("evaluate", diagnosis.diagnose, rows, refitted, predictor, pair)
     judge = partial(release.judge, stated, rows, refitted, predictor, assessed, pair)
     gates = step("gates", judge)
     document = record.describe(known.fingerprints, rows, known.why, resolved, choice, refitted) | assessed
@@ -141,8 +141,11 @@ def _prepare(system: System, position: int, step: Steps) -> _Prepared:
     """The first half of every command: read, join the windows, resolve the goal, split, tell kinds, look for leaks."""
     sources = step("tables", tables.read_sources, system)
     frame = step("events", live.with_windows, system, sources.frame, sources, position)
+    matched = events.match_findings(frame, system.features.windows, sources.events, position == 0)
     system, why = step("spec", _resolve, system, frame)
     target = features.target_of(system.goal, frame[system.goal.target])
+    models, left_out = spec.infer_candidates(system.models, len(target.classes))
+    system = spec.with_changes(system, models=models)
     y = features.encode_target(target, frame[target.name])
     strata = y.astype(int) if target.classes else None
     parts = step("split", split.divide, frame, system.split, system.data, strata, sources.holdout_rows, system.seed)
@@ -152,7 +155,7 @@ def _prepare(system: System, position: int, step: Steps) -> _Prepared:
     rows = train.Rows(frame, columns, target, y, system, parts, tables.weights_of(frame, system.data.weight))
     noticed = step("explore", _explore, rows)
     fingerprints = sources.fingerprints | ({"log": str(position)} if position else {})
-    return _Prepared(fingerprints, rows, why, sources.findings + parts.findings + noticed)
+    return _Prepared(fingerprints, rows, why, sources.findings + matched + left_out + parts.findings + noticed)
 
 
 def _resolve(system: System, frame: pl.DataFrame) -> tuple[System, dict[str, str]]:
@@ -181,12 +184,18 @@ def _explore(rows: train.Rows) -> list[Finding]:
     used = [column.name for column in rows.columns if _may_leak(column)]
     parts, system = rows.parts, rows.system
     trained = rows.frame[parts.train].select(cs.by_name(*used))
-    found = leaks(trained, rows.y[parts.train], rows.target.task, rows.target.name)
+    y, task = rows.y[parts.train], rows.target.task
+    labels = [spec.label_text(label) for label in rows.target.classes]
+    roles, _ = _special(system)
+    aside = {*roles, *system.features.exclude, *used}
+    ignored = [one.name for one in rows.columns if one.name not in aside and one.dtype not in ("nested", "vector")]
+    beside = rows.frame[parts.train].select(cs.by_name(*ignored))
+    found = leaks(trained, y, task, rows.target.name, labels, beside) + order_checks(trained, y, task, system.split.by)
     return found + split_checks(rows.frame, used, parts.train, parts.test, system.data.time_column, system.split.by)
 
 
 def _may_leak(column: tables.Column) -> bool:
-    """Columns that enter the model, and those that were left out only for what their values look like."""
+    """Whether a column enters the model and has plain values."""
     return column.kind != "ignored" and column.dtype not in ("nested", "vector")
 
 

@@ -5,7 +5,7 @@ from millrace.evaluate.bootstrap import paired_interval
 from millrace.evaluate.chance import average_precision_by_chance, chance_of, lift_of_chance
 from millrace.evaluate.curves import curves
 from millrace.evaluate.fairness import LEAST_ROWS, TREATMENTS, treatment
-from millrace.evaluate.importance import importances
+from millrace.evaluate.importance import importances, rows_for_importances
 from millrace.evaluate.judge import Judge, judge_of
 from millrace.evaluate.metrics import Measured, better, cost, higher_is_better, metrics
 from millrace.evaluate.slices import weak_slices
@@ -30,6 +30,7 @@ __all__ = [
     "metrics",
     "paired_interval",
     "pick_threshold",
+    "rows_for_importances",
     "treatment",
     "weak_slices",
 ]

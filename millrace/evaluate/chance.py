@@ -5,6 +5,7 @@ nothing to do with the rows: every way of dealing them out is as likely as the o
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +55,7 @@ def _deals(rows: int, owner: Steps | None, count: int, seed: int) -> Iterator[St
         return
     places = np.argsort(owner, kind="stable")
     starts = np.append(np.flatnonzero(np.diff(owner[places], prepend=-1)), rows)
-    blocks = [places[start:end] for start, end in zip(starts[:-1], starts[1:], strict=True)]
+    blocks = [places[start:end] for start, end in pairwise(starts)]
     for _ in range(count):
         order = np.empty(rows, np.int64)
         order[places] = np.concatenate([blocks[at] for at in generator.permutation(len(blocks))])

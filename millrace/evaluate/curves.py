@@ -5,19 +5,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from millrace import openmp
 from millrace.evaluate.bands import wilson
 from millrace.spec import Task
 
 Vector = npt.NDArray[np.float64]
 _POINTS = 120
 _BINS = 10
+_MOST_CLASSES, _MOST_PAIRS = 100, 50
 
 
 def curves(task: Task, y: Vector, scores: Vector, classes: list[Any], threshold: float = 0.5) -> dict[str, Any]:
     """The curves of a task on some rows.
 
     Binary: `roc` and `precision_recall` as points, `calibration` in ten equally filled bins, `confusion` at the
-    threshold. Multiclass: `confusion` and `calibration` of the chosen class. Regression: `scatter` of up to 500 rows
+    threshold. Multiclass: `confusion` (with more than 100 classes `confused`,
+    the most frequent mistakes) and `calibration` of the chosen class. Regression: `scatter` of up to 500 rows
     and the `quantiles` of the error.
     """
     if task == "regression":
@@ -31,10 +34,10 @@ def curves(task: Task, y: Vector, scores: Vector, classes: list[Any], threshold:
     chosen = scores.argmax(axis=1) if task == "multiclass" else (scores >= threshold).astype(np.int64)
     table = np.zeros((len(classes), len(classes)), dtype=np.int64)
     np.add.at(table, (y.astype(np.int64), chosen), 1)
-    found: dict[str, Any] = {"confusion": table.tolist()}
+    found: dict[str, Any] = {"confusion": table.tolist()} if len(classes) <= _MOST_CLASSES else _confused(table)
     if task == "multiclass":
         return found | {"calibration": _calibration((chosen == y).astype(np.float64), scores.max(axis=1))}
-    from sklearn import metrics as sk
+    sk = openmp.load("sklearn.metrics")
 
     found["calibration"] = _calibration(y, scores)
     if 0 < y.sum() < len(y):
@@ -43,6 +46,15 @@ def curves(task: Task, y: Vector, scores: Vector, classes: list[Any], threshold:
         found["roc"] = _thin(false_rate, true_rate)
         found["precision_recall"] = _thin(recall[::-1], precision[::-1])
     return found
+
+
+def _confused(table: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """Of many classes the pairs that are most often taken for each other: true class, chosen class, rows, rows of the
+    true class."""
+    wrong = table - np.diag(np.diag(table))
+    most = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_PAIRS]
+    pairs = [(int(row), int(at)) for row, at in zip(*np.unravel_index(most, table.shape), strict=True)]
+    return {"confused": [[row, at, int(wrong[row, at]), int(table[row].sum())] for row, at in pairs if wrong[row, at]]}
 
 
 def _calibration(y: Vector, scores: Vector) -> list[list[float]]:

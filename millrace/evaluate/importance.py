@@ -7,17 +7,28 @@ the other.
 from collections.abc import Callable
 
 import numpy as np
-import polars as pl
+import numpy.typing as npt
 
 from millrace.evaluate.metrics import Measured, Vector, cost
 from millrace.spec import Task
 
 _MOST_ROWS, _LEAST_ROWS, _MOST_PREDICTIONS = 3_000, 200, 400_000
+Order = npt.NDArray[np.int64]
+Dealt = Callable[[str, Order], Vector]
+"""Scores of rows in which the values of a column were dealt out in another order."""
+
+
+def rows_for_importances(rows: int, columns: int, seed: int) -> Order:
+    """Which of so many rows are enough, ascending: as many as 400,000 predictions allow, 200 at least."""
+    most = int(np.clip(_MOST_PREDICTIONS // max(columns, 1), _LEAST_ROWS, _MOST_ROWS))
+    if rows <= most:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
 
 
 def importances(
-    predict: Callable[[pl.DataFrame], Vector],
-    frame: pl.DataFrame,
+    scores: Vector,
+    dealt: Dealt,
     columns: list[str],
     task: Task,
     metric: str,
@@ -28,22 +39,15 @@ def importances(
 ) -> dict[str, float]:
     """How much worse the metric becomes for each column, the most important first.
 
-    Parameters: `predict`, rows to scores; `frame (N rows)` with their targets `y (N,)`, of which as many are used as
-    400,000 predictions allow, 200 at least; `columns`, those to deal out anew.
+    Parameters: `scores`, of the rows as they are, with their targets `y (N,)`; `dealt`, of the same rows with a column
+    dealt out anew; `columns`, those to ask for.
     """
     chance = np.random.default_rng(seed)
-    rows = int(np.clip(_MOST_PREDICTIONS // max(len(columns), 1), _LEAST_ROWS, _MOST_ROWS))
-    if len(y) > rows:
-        some = np.sort(chance.choice(len(y), rows, replace=False))
-        frame, y, weight = frame[some], y[some], None if weight is None else weight[some]
     ones = np.ones(len(y)) if weight is None else weight
 
-    def costs(given: pl.DataFrame) -> float:
-        return cost(metric, Measured(task, y, predict(given), [metric], cut)(ones)[metric])
+    def costs(given: Vector) -> float:
+        return cost(metric, Measured(task, y, given, [metric], cut)(ones)[metric])
 
-    before = costs(frame)
-    found = {}
-    for name in columns:
-        dealt = frame[name].gather(chance.permutation(frame.height))
-        found[name] = costs(frame.with_columns(dealt)) - before
+    before = costs(scores)
+    found = {name: costs(dealt(name, chance.permutation(len(y)))) - before for name in columns}
     return dict(sorted(found.items(), key=lambda item: -item[1]))

@@ -46,7 +46,7 @@ class Sums(NamedTuple):
     """`columns(y, scores, decided)` `(N, C)` are summed with the weights of rows; `value(sums, total)` is the
     metric."""
 
-    columns: Callable[[Vector, Vector, Vector], Vector]
+    columns: Callable[[Vector, Vector, Vector], Any]
     value: Callable[[Vector, float], float]
 
 
@@ -75,11 +75,18 @@ def _bins(y: Vector, s: Vector, d: Vector) -> Vector:
     return found
 
 
-def _by_class(y: Vector, s: Vector, d: Vector) -> Vector:
-    """True positives, predicted and actual rows of each class, side by side."""
-    classes = np.arange(s.shape[1])
-    actual, chosen = y[:, None] == classes, d[:, None] == classes
-    return np.hstack([actual & chosen, chosen, actual]).astype(np.float64)
+def _by_class(y: Vector, s: Vector, d: Vector) -> Any:
+    """True positives, predicted and actual rows of each class, side by side: three numbers a row of which few are set,
+    so that a thousand classes cost no more than two."""
+    from scipy.sparse import csr_array
+
+    rows, classes = len(y), s.shape[1]
+    hits = np.flatnonzero(y == d)
+    places = [hits, np.arange(rows), np.arange(rows)]
+    columns = [y[hits], classes + d, 2 * classes + y]
+    ones = np.ones(2 * rows + len(hits))
+    where = np.concatenate(places), np.concatenate(columns).astype(np.int64)
+    return csr_array((ones, where), shape=(rows, 3 * classes))
 
 
 def _f1s(sums: Vector) -> tuple[Vector, Vector]:
@@ -208,27 +215,34 @@ class Measured:
         self.rows = len(y)
         chosen = scores.argmax(axis=1) if scores.ndim == 2 else scores >= threshold
         decided: Vector = chosen.astype(np.float64)
-        self._values: list[tuple[str, Callable[[Vector, float], float], slice]] = []
-        columns: list[Vector] = []
-        made: dict[Any, slice] = {}
+        self._values: list[tuple[str, Callable[[Vector, float], float], int, slice]] = []
+        dense: list[Vector] = []
+        self._columns: list[Any] = [np.empty((self.rows, 0))]  # all dense ones together, then the sparse ones
+        made: dict[Any, tuple[int, slice]] = {}
         width = 0
         for name in self.names:
             if name in _SUMS[task]:
                 one = _SUMS[task][name]
                 if one.columns not in made:
-                    columns.append(one.columns(y, scores, decided))
-                    made[one.columns] = slice(width, width + columns[-1].shape[1])
-                    width += columns[-1].shape[1]
-                self._values.append((name, one.value, made[one.columns]))
-        self._columns = np.hstack(columns) if columns else np.empty((self.rows, 0))
+                    columns = one.columns(y, scores, decided)
+                    if isinstance(columns, np.ndarray):
+                        dense.append(columns)
+                        made[one.columns] = 0, slice(width, width + columns.shape[1])
+                        width += columns.shape[1]
+                    else:
+                        made[one.columns] = len(self._columns), slice(None)
+                        self._columns.append(columns)
+                self._values.append((name, one.value, *made[one.columns]))
+        if dense:
+            self._columns[0] = np.hstack(dense)
         ranked = [name for name in self.names if name not in _SUMS[task]]
         ranking = Ranking(y, scores) if ranked else None
         self._ranked = [(name, getattr(ranking, name)) for name in ranked]
 
     def __call__(self, weight: Vector) -> dict[str, float]:
         """The metrics where each row counts `weight (N,)`; one that is not defined is NaN."""
-        sums, total = weight @ self._columns, float(weight.sum())
-        found = {name: value(sums[at], total) for name, value, at in self._values}
+        sums, total = [weight @ columns for columns in self._columns], float(weight.sum())
+        found = {name: value(sums[block][at], total) for name, value, block, at in self._values}
         found |= {name: value(weight) for name, value in self._ranked}
         return {name: found[name] for name in self.names}
 

@@ -6,6 +6,7 @@ from millrace.events.frames import TIME_DIGITS, Frame, Packed, Record, moment_of
 from millrace.events.history import times_of
 from millrace.events.layout import Layout
 from millrace.events.log import Log
+from millrace.events.match import match_findings
 from millrace.events.merged import NEVER_YET, Merged, merged
 from millrace.events.names import Stand
 from millrace.events.online import Online, Pushed
@@ -39,6 +40,7 @@ __all__ = [
     "hop_us",
     "keys_of",
     "log_of",
+    "match_findings",
     "merged",
     "moment_of",
     "online_of",

@@ -1,8 +1,11 @@
-"""Columns that know the target: a copy of it, one that predicts it alone, one by being missing, two by their sum.
+"""Columns that know the target: a copy of it, one that predicts it alone or by being missing, two by their
+sum, one that proves it for some rows.
 
 The bounds come from real tables (see README.md of this room): each lies between the strongest honest column and the
 weakest leak that was planted.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +13,7 @@ import polars as pl
 import polars.selectors as cs
 
 from millrace.errors import Finding
+from millrace.explore.oneway import oneway_leaks
 from millrace.explore.relation import Vector, explained, explained_by, sampled
 from millrace.spec import Task
 
@@ -23,11 +27,19 @@ _PROBE_ROWS = 300
 _MOST_COLUMNS = 300
 
 
-def leaks(frame: pl.DataFrame, y: Vector, task: Task, target: str) -> list[Finding]:
+def leaks(
+    frame: pl.DataFrame,
+    y: Vector,
+    task: Task,
+    target: str,
+    classes: Sequence[str] = (),
+    ignored: pl.DataFrame | None = None,
+) -> list[Finding]:
     """Leak findings among the columns of the training rows.
 
-    Parameters: `frame`, columns that may enter the model; `y (N,)`, class numbers or values. Each finding names its
-    evidence; a column is accused once, of the plainest thing.
+    Parameters: `frame`, columns that may enter the model; `y (N,)`, class numbers or values; `classes`, the labels of
+    the classes; `ignored`, columns that do not enter it for what their values look like, of which it may yet matter
+    whether they are filled in. Each finding names its evidence; a column is accused once, of the plainest thing.
     """
     some, targets = sampled(frame, y)
     findings: list[Finding] = []
@@ -38,7 +50,11 @@ def leaks(frame: pl.DataFrame, y: Vector, task: Task, target: str) -> list[Findi
         ):
             findings.append(finding)
             accused |= set(finding.columns)
-    return findings
+    labels = list(classes) or [f"{number:g}" for number in range(int(y.max()) + 1 if task != "regression" else 0)]
+    rest = some.select(~cs.by_name(*accused))
+    beside = None if ignored is None or not ignored.width else sampled(ignored, y)[0]
+    whole = rest if beside is None else pl.concat([rest, beside], how="horizontal")
+    return findings + oneway_leaks(whole, targets, labels, beside.columns if beside is not None else [])
 
 
 def _copies(frame: pl.DataFrame, y: Vector, task: Task, target: str) -> list[Finding]:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import polars as pl
 import polars.selectors as cs
 
+from millrace import openmp
 from millrace.errors import Finding
 from millrace.explore.relation import bins_of, explained
 
@@ -49,7 +50,7 @@ def _backwards(times: pl.Series, train: Indices, test: Indices) -> list[Finding]
 
 def _told_apart(frame: pl.DataFrame, train: Indices, test: Indices, by: str | None) -> list[Finding]:
     """Adversarial validation: a classifier, judged out of fold, that tries to tell train rows from test rows."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
+    ensemble = openmp.load("sklearn.ensemble")
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
@@ -61,7 +62,8 @@ def _told_apart(frame: pl.DataFrame, train: Indices, test: Indices, by: str | No
     rows = np.concatenate([chance.choice(train, size, replace=False), chance.choice(test, size, replace=False)])
     some, y = frame[rows].select(cs.by_name(*kept)), np.repeat([0.0, 1.0], size)
     X = np.column_stack([_numbers(values) for values in some])
-    model: Any = HistGradientBoostingClassifier(max_iter=30, learning_rate=0.2, max_leaf_nodes=15, random_state=0)
+    settings = {"max_iter": 30, "learning_rate": 0.2, "max_leaf_nodes": 15, "random_state": 0}
+    model: Any = ensemble.HistGradientBoostingClassifier(**settings)
     folds = StratifiedKFold(3, shuffle=True, random_state=0)
     scores = cross_val_predict(model, X, y, cv=folds, method="predict_proba")[:, 1]
     area = float(roc_auc_score(y, scores))

@@ -26,6 +26,11 @@ def predict(fitted: Fitted, X: Matrix) -> Vector:
     return np.full(X.shape[0], constant[0]) if len(constant) == 1 else np.tile(constant, (X.shape[0], 1))
 
 
+def uses(fitted: Fitted) -> Vector:
+    """Nothing."""
+    return np.empty(0)
+
+
 def nodes(graph: Graph, inputs: Inputs, fitted: Fitted) -> str:
     """The constant, repeated for as many rows as there are."""
     rows = graph.node("Shape", inputs.matrix, start=0, end=1)

@@ -7,6 +7,7 @@ Sigmoid: Platt (1999), on log odds; for several classes one temperature (Guo et 
 import numpy as np
 import numpy.typing as npt
 
+from millrace import openmp
 from millrace.features import Graph
 from millrace.models.fitted import Vector, probabilities
 from millrace.spec import Calibration, Task
@@ -37,10 +38,10 @@ def _sigmoid(task: Task, y: Vector, scores: Vector, weight: Vector | None) -> Ca
 
 
 def _isotonic(y: Vector, scores: Vector, weight: Vector | None) -> Calibration:
-    from sklearn.isotonic import IsotonicRegression
+    isotonic = openmp.load("sklearn.isotonic")
 
     raw = logits_of("binary", scores)
-    model = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(raw, y, sample_weight=weight)
+    model = isotonic.IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(raw, y, sample_weight=weight)
     x = np.unique(np.quantile(raw, np.linspace(0, 1, _MOST_POINTS)))
     # A sure 0 or 1 would make one surprise infinitely costly: the ends stay as far off as the rows can tell.
     steps = np.clip(model.predict(x), 0.5 / len(y), 1 - 0.5 / len(y))

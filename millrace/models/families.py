@@ -24,6 +24,9 @@ class Family(Protocol):
     def predict(self, fitted: Fitted, X: Matrix) -> Vector:
         """Raw scores by the trainer's own code, without the shift: the reference that the graph is held against."""
 
+    def uses(self, fitted: Fitted) -> Vector:
+        """How much the model makes of each column of the matrix `(F,)`; empty where it looks at none."""
+
     def nodes(self, graph: Graph, inputs: Inputs, fitted: Fitted) -> str:
         """The same raw scores as ONNX nodes."""
 

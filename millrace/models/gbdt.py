@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from msgspec import Struct, structs
 
+from millrace import openmp
 from millrace.features import Graph, Inputs, Representation, Target
 from millrace.models.fitted import Fitted, Matrix, Pruned, Sample, Vector, Watched
 from millrace.spec import GbdtParams, Task
 
 _ZERO = float(np.float32(1e-35))
 _INFINITE = 1e300
-_SPINS = "1000"
 _NAN_IS_MISSING = 2
 _LEAST_WORK, _FASTEST, _TIMED_ROUNDS, _CLOSE = 10.0, 0.3, 3, 1.1
 """Trees that are to be worth their while need about so many rounds times learning rate, which is told from the time of
@@ -45,7 +45,7 @@ def fit(sample: Sample, target: Target, params: GbdtParams, seed: int, watched: 
     Where the deadline leaves too few rounds for the learning rate, a larger one is taken. Raises `Pruned` where
     `watched.give_up` says so.
     """
-    lightgbm = _lightgbm()
+    lightgbm = openmp.load("lightgbm")
     classes = len(target.classes) if target.task == "multiclass" else 1
     width = sample.X.shape[1]
     params = structs.replace(params, column_fraction=params.column_fraction or 0.8 * share_of_columns(width))
@@ -132,24 +132,6 @@ def _as_sets(X: Matrix, sets: list[int]) -> Matrix:
     return X
 
 
-def _lightgbm() -> Any:
-    """The library, loaded so that its threads do not wait for each other in long busy loops.
-
-    Beside other work on the machine a busy loop holds up the very thread that it waits for: a fit of 0.3 s was measured
-    to take from 1 s to over 20 s beside another one, and 1 to 1.7 s with a short loop, which costs nothing on a quiet
-    machine. OpenMP reads the length when it is loaded.
-    """
-    name = "GOMP_SPINCOUNT"
-    stated = os.environ.get(name)
-    os.environ.setdefault(name, _SPINS)
-    try:
-        import lightgbm
-    finally:
-        if stated is None:
-            del os.environ[name]
-    return lightgbm
-
-
 def share_of_columns(width: int) -> float:
     """What fractions of columns are multiplied by: with many columns each tree needs a small share of them.
 
@@ -206,6 +188,12 @@ def predict(fitted: Fitted, X: Matrix) -> Vector:
     trees: Trees = fitted.state
     raw = trees.booster.predict(_filled(X, trees.centres), num_iteration=fitted.params.rounds, raw_score=True)
     return np.asarray(raw, dtype=np.float64) + trees.offset
+
+
+def uses(fitted: Fitted) -> Vector:
+    """What the splits by each column gained."""
+    gains = fitted.state.booster.feature_importance("gain", iteration=fitted.params.rounds)
+    return np.asarray(gains, np.float64)
 
 
 def nodes(graph: Graph, inputs: Inputs, fitted: Fitted) -> str:

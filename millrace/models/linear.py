@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from millrace import openmp
 from millrace.features import Graph, Inputs, Representation, Target, product
 from millrace.models.fitted import Fitted, Matrix, Sample, Vector, Watched
 from millrace.spec import LinearParams
@@ -16,13 +17,13 @@ _MOST_ITERATIONS, _FIRST_ITERATIONS = 500, 40
 
 def fit(sample: Sample, target: Target, params: LinearParams, seed: int, watched: Watched | None) -> Fitted:
     """Minimises the mean loss plus `l2 / 2` times the squared weights (the intercept is free)."""
-    from sklearn.linear_model import Ridge
+    linear_model = openmp.load("sklearn.linear_model")
 
     X, y, weight = sample.X, sample.y, sample.weight
     wide = X if hasattr(X, "tocsr") else X.astype(np.float64)
     rows = float(len(y) if weight is None else weight.sum())
     if target.task == "regression":
-        ridge = Ridge(alpha=params.l2 * rows).fit(wide, y, weight)
+        ridge = linear_model.Ridge(alpha=params.l2 * rows).fit(wide, y, weight)
         return Fitted("linear", params, (ridge.coef_[None, :], np.atleast_1d(ridge.intercept_)))
     estimator = _logistic(wide, y, 1 / (params.l2 * rows), weight, watched.deadline if watched else float("inf"))
     return Fitted("linear", params, _all_classes(estimator, target))
@@ -30,11 +31,11 @@ def fit(sample: Sample, target: Target, params: LinearParams, seed: int, watched
 
 def _logistic(X: Matrix, y: Vector, C: float, weight: Vector | None, deadline: float) -> Any:
     """Fits in one go, or, towards a deadline, in pieces that each start from the weights of the one before."""
+    linear_model = openmp.load("sklearn.linear_model")
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
 
     pieces = [_MOST_ITERATIONS] if deadline == float("inf") else [_FIRST_ITERATIONS, 80, 160, 220]
-    estimator = LogisticRegression(C=C, tol=1e-4, warm_start=True)
+    estimator = linear_model.LogisticRegression(C=C, tol=1e-4, warm_start=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the weights after the last iteration are good ones
         for iterations in pieces:
@@ -65,6 +66,11 @@ def predict(fitted: Fitted, X: Matrix) -> Vector:
     weights, bias = fitted.state
     raw: Vector = np.asarray(X.astype(np.float64) @ weights.T) + bias
     return raw[:, 0] if raw.shape[1] == 1 else raw
+
+
+def uses(fitted: Fitted) -> Vector:
+    """The size of the weights, of columns of one scale."""
+    return np.asarray(np.abs(fitted.state[0]).sum(axis=0), np.float64)
 
 
 def nodes(graph: Graph, inputs: Inputs, fitted: Fitted) -> str:

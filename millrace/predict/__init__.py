@@ -1,5 +1,6 @@
 """The predictor: the same graph for a dict, a table and a file."""
 
+from millrace.predict.arrays import Arrays
 from millrace.predict.batch import predict_file
 from millrace.predict.gaps import GapWarning, Tally
 from millrace.predict.latency import p99_ms, requests_of, rows_per_s
@@ -8,6 +9,7 @@ from millrace.predict.rows import trimmed
 from millrace.predict.values import moment_of
 
 __all__ = [
+    "Arrays",
     "GapWarning",
     "Predictor",
     "Tally",

@@ -57,6 +57,7 @@ def _judged(gate: Gate, task: Task, value: float, rivals: Mapping[str, Rival | s
 def _compared(gate: Gate, task: Task, rival: Rival) -> Result:
     """By the paired interval, not by the point: the model must be no worse than the rival for certain, but for the
     margin. Against the baseline it must beat chance too, which is told exactly."""
+    assert not isinstance(gate.bound, float)
     is_baseline = gate.bound == "baseline"
     value, bound, (low, high) = (rival.judged_by_chance if is_baseline else rival.judged)(task, gate.metric)
     least, rarer = LEAST_EVENTS[gate.bound], rival.rarer(task)

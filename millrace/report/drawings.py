@@ -61,11 +61,15 @@ def confused(run: dict[str, Any]) -> list[dict[str, Any]]:
     names = run["classes"]
     if len(names) <= _MOST_CLASSES_DRAWN:
         return []
-    pairs = [
-        {"true": names[row], "predicted": names[at], "rows": count, "share": count / sum(counts)}
-        for row, counts in enumerate(run["curves"]["confusion"])
+    mistakes = run["curves"].get("confused") or [
+        (row, at, count, sum(counts))
+        for row, counts in enumerate(run["curves"].get("confusion", []))
         for at, count in enumerate(counts)
         if count and row != at
+    ]
+    pairs = [
+        {"true": names[row], "predicted": names[at], "rows": count, "share": count / of}
+        for row, at, count, of in mistakes
     ]
     return sorted(pairs, key=lambda pair: -pair["rows"])[:_MOST_CONFUSED]
 

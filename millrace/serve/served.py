@@ -91,8 +91,8 @@ class Served:
     def answer(self, rows: list[Row]) -> tuple[list[Row], list[Prediction]]:
         """Rows with what they lacked, and their predictions; raises `InputError` where one of the rows cannot be used.
 
-        A prediction says under `imputed` which columns its row did not have, or had missing though training had not, and
-        under `unseen` those whose value was in no training row.
+        A prediction says under `imputed` which columns its row did not have, or had missing though training had not,
+        and under `unseen` those whose value was in no training row.
         """
         complete, imputed = self._completed(rows) if self.optional else (rows, {})
         predictions = self.timed(self.predictor.predict_dicts, complete)

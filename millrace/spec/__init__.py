@@ -1,9 +1,18 @@
 """What is wanted: the `System` tree, its strict decoding, and what can be inferred from the data."""
 
 from millrace.spec.commented import commented
+from millrace.spec.decode import read_of
 from millrace.spec.duration import duration_us
 from millrace.spec.gates import Gate, parse_gate
-from millrace.spec.infer import METRICS, SMALLER_IS_BETTER, infer_goal, infer_kind, infer_split, label_text
+from millrace.spec.infer import (
+    METRICS,
+    SMALLER_IS_BETTER,
+    infer_candidates,
+    infer_goal,
+    infer_kind,
+    infer_split,
+    label_text,
+)
 from millrace.spec.interview import interview
 from millrace.spec.load import dump, load, parse, schema, spec_hash
 from millrace.spec.names import says_date, says_time, words_of
@@ -37,10 +46,12 @@ from millrace.spec.system import (
     Treatment,
     Window,
 )
+from millrace.spec.timeparts import PARTS, part_of, parts_among, time_of_parts
 
 __all__ = [
     "METRICS",
     "NONE",
+    "PARTS",
     "SMALLER_IS_BETTER",
     "Answers",
     "Ask",
@@ -75,6 +86,7 @@ __all__ = [
     "commented",
     "dump",
     "duration_us",
+    "infer_candidates",
     "infer_goal",
     "infer_kind",
     "infer_split",
@@ -83,11 +95,15 @@ __all__ = [
     "load",
     "parse",
     "parse_gate",
+    "part_of",
+    "parts_among",
+    "read_of",
     "rooted",
     "says_date",
     "says_time",
     "schema",
     "spec_hash",
+    "time_of_parts",
     "with_changes",
     "words_of",
 ]

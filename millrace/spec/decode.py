@@ -5,9 +5,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import msgspec
 
-from millrace.errors import SpecError, nearest
+from millrace.errors import InputError, SpecError, nearest
 from millrace.spec.gates import parse_gate
-from millrace.spec.system import System
+from millrace.spec.review import reading
+from millrace.spec.system import Read, System
 
 
 def decode(data: Any, where: str = "system.yaml") -> System:
@@ -33,6 +34,18 @@ def problems_of(data: Any, tree: type[msgspec.Struct]) -> list[str]:
     problems: list[str] = []
     _walk(data, tree, "", problems)
     return problems
+
+
+def read_of(told: list[str]) -> Read:
+    """The branch `data.read` as it is stated at the command line; raises `InputError` where it is not one.
+
+    >>> read_of(["header=a,b"]).header
+    ['a', 'b']
+    """
+    found = reading(told)
+    if problems := problems_of(found, Read):
+        raise InputError("--read", problems[0])
+    return msgspec.convert(found, Read)
 
 
 def _walk(value: Any, annotation: Any, path: str, problems: list[str]) -> None:

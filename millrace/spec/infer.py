@@ -6,8 +6,10 @@ from typing import Any
 import polars as pl
 from msgspec import structs
 
-from millrace.errors import InputError, nearest
-from millrace.spec.system import Data, Goal, Kind, Split, Task
+from millrace.errors import Finding, InputError, nearest
+from millrace.spec.names import says_time
+from millrace.spec.system import Data, Family, Goal, Kind, Models, Split, Task
+from millrace.spec.timeparts import parts_among, time_of_parts
 
 METRICS: dict[Task, tuple[str, ...]] = {
     "binary": (
@@ -23,7 +25,8 @@ SMALLER_IS_BETTER = {
     "log_loss", "normalized_entropy", "brier", "calibration_error", "rmse", "mae", "mape", "pinball_10", "pinball_90",
 }  # fmt: skip
 
-MAX_CLASSES = 100
+MAX_CLASSES, MAX_CLASSES_OF_TREES = 1_000, 100
+"""A tree a class and round is too many beyond a hundred classes; words and linear models take more."""
 _YES = {"1", "1.0", "true", "t", "yes", "y", "positive", "pos"}
 _FEW_INTEGERS = 10
 _WORDS_OF_TEXT, _MANY = 3.0, 50
@@ -204,6 +207,21 @@ def label_text(label: Any) -> str:
     return str(label)
 
 
+def infer_candidates(models: Models, classes: int) -> tuple[Models, list[Finding]]:
+    """The families that can take so many classes, and what is said of those that cannot.
+
+    Raises `InputError` where none is left.
+    """
+    if classes <= MAX_CLASSES_OF_TREES or "gbdt" not in models.candidates or models.members:
+        return models, []
+    rest: list[Family] = [family for family in models.candidates if family != "gbdt"]
+    if not rest:
+        expected = f"a family that takes more than {MAX_CLASSES_OF_TREES} classes, such as linear"
+        raise InputError("models.candidates", f"gbdt alone for {classes} classes", expected)
+    message = f"gbdt is left out: it takes at most {MAX_CLASSES_OF_TREES} classes, and there are {classes}"
+    return structs.replace(models, candidates=rest), [Finding("models.classes", [], "info", message)]
+
+
 def infer_split(split: Split, data: Data, goal: Goal) -> tuple[Split, dict[str, str]]:
     """Chooses how to split: by time where rows have one, else by group, else stratified or random; under a time split
     with the delay of the outcomes as the gap.
@@ -258,26 +276,49 @@ def infer_id(frame: pl.DataFrame) -> tuple[str | None, str]:
 
 
 def infer_group(frame: pl.DataFrame) -> tuple[str | None, str]:
-    """The column of an entity that owns several rows, by its name and its repeats."""
+    """The column of an entity that owns several rows, by its name and its repeats.
+
+    Where one owner has more than a tenth of the rows, or a value that stands for no owner has many, the rows cannot be
+    divided by owners.
+    """
+    why = "no column names an owner of several rows"
     for name in frame.columns:
-        if _GROUP_NAME.match(name) and not frame[name].dtype.is_float() and frame[name].n_unique() < 0.9 * len(frame):
-            return (
-                name,
-                f"{frame[name].n_unique()} owners of {len(frame)} rows; one owner stays on one side of the split",
-            )
-    return None, "no column names an owner of several rows"
+        owners = frame.get_column(name)
+        if not _GROUP_NAME.match(name) or owners.dtype.is_float() or owners.n_unique() >= 0.9 * len(owners):
+            continue
+        counts = owners.alias("owner").value_counts(name="rows").sort(["rows", "owner"], descending=[True, False])
+        owner, share = counts["owner"][0], counts["rows"][0] / len(owners)
+        if share > _LARGEST_OWNER:
+            why = f"{name!r} is no group: {label_text(owner)!r} alone owns {share:.0%} of the rows"
+        elif share > _UNKNOWN_OWNER and str(owner).strip().lower() in _NOBODY:
+            why = f"{name!r} is no group: {label_text(owner)!r} with {share:.0%} of the rows means an unknown owner"
+        elif counts.height < _FEWEST_OWNERS:
+            why = f"{name!r} is no group: {counts.height} owners are too few to divide"
+        else:
+            return name, f"{counts.height} owners of {len(owners)} rows; one owner stays on one side of the split"
+    return None, why
 
 
-def infer_time(frame: pl.DataFrame) -> tuple[str | None, str]:
-    """The column that says when a row was: dates without a hole, called like one where there are several."""
+def infer_time(frame: pl.DataFrame) -> tuple[str | list[str] | None, str]:
+    """The column that says when a row was: dates without a hole, called like one where there are several; or those of
+    its parts."""
     dates = (pl.Date, pl.Datetime)  # not the time of a day, nor a duration
     times = [name for name in frame.columns if frame[name].dtype in dates and frame[name].null_count() == 0]
-    named = [name for name in times if _TIME_NAME.search(name)] or times
+    times = [name for name in times if frame[name].n_unique() >= _FEWEST_TIMES]
+    named = [name for name in times if says_time(name) or _TIME_NAME.search(name)] or times
     if named:
         return named[0], "dates or times in every row" + (f" (also: {', '.join(times[1:])})" if len(times) > 1 else "")
+    parts = parts_among(frame)
+    if parts and time_of_parts([frame.get_column(name) for name in parts]).n_unique() >= _FEWEST_TIMES:
+        return parts, "the parts of the time of each row"
     return None, "no column holds a date or time in every row"
 
 
+_LARGEST_OWNER, _UNKNOWN_OWNER, _FEWEST_OWNERS = 0.1, 0.01, 20
+_NOBODY = {"", "0", "-1", "-", "none", "null", "nan", "na", "unknown", "anonymous", "guest", "missing", "n/a", "?"}
+"""What stands in the place of an owner that is not known."""
+_FEWEST_TIMES = 20
+"""With fewer different times a split by time may leave a part without rows."""
 _TARGET_NAME = re.compile(
     r"^(target|label|labels|y|class|outcome|response|is_.+|has_.+|churn(ed)?|click(ed)?|default(ed)?|fraud|survived|price|"
     r"converted|bought)$",

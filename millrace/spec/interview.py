@@ -35,6 +35,7 @@ from millrace.spec.review import (
     number,
     one_of,
     or_none,
+    reading,
     system_name,
     times,
 )
@@ -77,7 +78,7 @@ def interview(frame: pl.DataFrame, source: str, answers: Answers, ask: Ask | Non
         about = "how each column enters the model; delete a line to have it inferred at each run"
         settle.say("features.columns", {}, about)
     for name in frame.columns:
-        if name not in (goal.target, data.id, data.time, data.group):
+        if name not in (goal.target, data.id, data.group, *data.times[:1]):
             kind, why = infer_kind(frame[name])
             settle.said["features", "columns", name] = {"kind": kind}, why
     _rest(frame, goal, data, settle)
@@ -128,6 +129,8 @@ def _data(frame: pl.DataFrame, source: str, settle: Review) -> Data:
     settle.say("data.source", source)
     if answers.query:
         settle.say("data.query", answers.query)
+    if answers.read:
+        settle.say("data.read", reading(answers.read), "as you said")
     if answers.holdout not in (None, NONE):
         settle.say("data.holdout", answers.holdout, "a table of its own that serves as the test split")
     named = or_none(column(rest))
@@ -135,7 +138,7 @@ def _data(frame: pl.DataFrame, source: str, settle: Review) -> Data:
     time = settle("time", "data.time", "Which column says when a row was?", *infer_time(rest), or_none(times(rest)))
     group = settle("group", "data.group", "Whose rows must stay on one side of a split?", *infer_group(rest), named)
     undated = "no column says when a row was" if time is None else ""
-    if time is not None and not rest[time].dtype.is_temporal():
+    if isinstance(time, str) and not rest[time].dtype.is_temporal():
         undated = f"{time!r} holds whole numbers, not times"
     settle(
         "label_delay", "goal.label_delay", "How long after its row is an outcome known (such as 7d)?", None, "at once",
@@ -165,11 +168,11 @@ def _rest(frame: pl.DataFrame, goal: Goal, data: Data, settle: Review) -> None:
     gates, margins = [f"test.{metric} {'<' if metric in SMALLER_IS_BETTER else '>'} baseline"], []
     for name in [metric, *goal.secondary]:
         better = "<=" if name in SMALLER_IS_BETTER else ">="
-        margin, why = _margin(name, goal, frame.get_column(goal.target))
+        margin, reason = _margin(name, goal, frame.get_column(goal.target))
         gates.append(f"test.{name} {better} champion ± {margin:g}")
-        margins.append(why)
-    why = f"what must hold before it goes live; the margin is {margins[0]}, below which nobody would notice"
-    settle.say("gates", gates, why)
+        margins.append(reason)
+    about = f"what must hold before it goes live; the margin is {margins[0]}, below which nobody would notice"
+    settle.say("gates", gates, about)
     settle.say("seed", 7)
 
 

@@ -38,6 +38,7 @@ class Answers(Struct, frozen=True, kw_only=True):
     throughput: str | None = None
     costs: str | None = None
     sensitive: str | None = None
+    read: list[str] = []
 
 
 class Question(Struct, frozen=True):
@@ -160,9 +161,11 @@ def columns(frame: pl.DataFrame) -> Read:
 
 
 def times(frame: pl.DataFrame) -> Read:
-    """A column that rows can be ordered by: dates, or whole numbers, in every row."""
+    """A column that rows can be ordered by: dates, or whole numbers, in every row; or several, from the year on."""
 
-    def read(text: str, field: str) -> str:
+    def read(text: str, field: str) -> str | list[str]:
+        if text not in frame.columns and "," in text:
+            return [str(column(frame)(part.strip(), field)) for part in text.split(",")]
         name: str = column(frame)(text, field)
         found = frame[name]
         if not (found.dtype in (pl.Date, pl.Datetime) or found.dtype.is_integer()):
@@ -203,6 +206,24 @@ def duration(text: str, field: str) -> str:
     if not _DURATION.fullmatch(plain):
         raise InputError(_flag(field), repr(text), "a number and one of us, ms, s, min, h, d, w, such as 7d")
     return plain
+
+
+def reading(told: list[str]) -> dict[str, Any]:
+    """How a text table is written, as the branch `data.read`: `separator=;`, `header=false`, `header=a,b,c`.
+
+    >>> reading(["separator=;", "skip=2", "header=false"])
+    {'separator': ';', 'skip': 2, 'header': False}
+    """
+    found: dict[str, Any] = {}
+    for one in told:
+        name, equals, value = one.partition("=")
+        if not equals:
+            raise InputError("--read", repr(one), "a field of data.read and its value, such as separator=;")
+        if name == "header":
+            found[name] = {"true": True, "false": False}.get(value, value.split(","))
+        else:
+            found[name] = int(value) if name == "skip" and value.isdecimal() else {"tab": "\t"}.get(value, value)
+    return found
 
 
 def costs(text: str, field: str) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from millrace.tables.sources import (
     read_events,
     read_sources,
     read_table,
-    time_of_parts,
     with_time,
 )
 from millrace.tables.table import Table, load
@@ -58,7 +57,6 @@ __all__ = [
     "scan",
     "settle",
     "sink",
-    "time_of_parts",
     "times",
     "unreadable",
     "value_counts",

@@ -50,8 +50,8 @@ class Dialect(Struct, frozen=True):
 
 
 def reader_of(lines: Iterable[str], separator: str, quote: str) -> "Reader":
-    """Python's own reader, which knows more of what people write than any other; what stands between a closing quote and
-    the separator is an error."""
+    """Python's own reader, which knows more of what people write than any other; what stands between a closing quote
+    and the separator is an error."""
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
     sign = quote or None
     return csv.reader(lines, delimiter=separator, quotechar=sign, quoting=quoting, skipinitialspace=True, strict=True)

@@ -7,7 +7,7 @@ import polars.selectors as cs
 from msgspec import Struct
 
 from millrace.errors import Finding, InputError, nearest
-from millrace.spec import Data, Read, System
+from millrace.spec import PARTS, Data, Read, System, time_of_parts
 from millrace.tables.database import database_file, is_database, read_query
 from millrace.tables.remote import fetched, is_remote
 from millrace.tables.scan import files_at, scan, unreadable
@@ -150,7 +150,7 @@ def with_time(frame: pl.DataFrame, data: Data) -> pl.DataFrame:
     if name in frame.columns:
         raise InputError("data.time", f"the table has a column {name!r} already", "another name for it")
     where = f"data.time {data.time}"
-    if not 1 <= len(data.time) <= len(_PARTS):
+    if not 1 <= len(data.time) <= len(PARTS):
         raise InputError(where, f"{len(data.time)} parts", "year, month, day, hour, minute and second, in this order")
     for part in data.time:
         if not frame.get_column(part).dtype.is_integer():
@@ -161,22 +161,6 @@ def with_time(frame: pl.DataFrame, data: Data) -> pl.DataFrame:
         found = ", ".join(f"{part} {frame.get_column(part)[row]}" for part in data.time)
         raise InputError(f"{where}, row {row + 1}", found, "a time in every row")
     return frame.with_columns(times.alias(str(name)))
-
-
-_PARTS = ("year", "month", "day", "hour", "minute", "second")
-
-
-def time_of_parts(parts: list[pl.Series]) -> pl.Series:
-    """Times of whole numbers, the largest part first; null where they make none.
-
-    >>> time_of_parts([pl.Series([2024]), pl.Series([2])])[0].isoformat()
-    '2024-02-01T00:00:00'
-    """
-    texts = [part.cast(pl.String).str.zfill(4 if at == 0 else 2) for at, part in enumerate(parts)]
-    texts += [pl.Series(["01"] * len(parts[0])) for _ in range(len(texts), 3)]
-    texts += [pl.Series(["00"] * len(parts[0])) for _ in range(len(texts), 6)]
-    joined = pl.select(pl.concat_str(texts, separator="-")).to_series()
-    return joined.str.to_datetime("%Y-%m-%d-%H-%M-%S", strict=False, time_unit="us")
 
 
 def read_events(system: System) -> dict[str, Table]:

@@ -1,5 +1,7 @@
 """The chosen members once more, with their settings, on train and validation rows. Test rows never enter."""
 
+from collections import defaultdict
+
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, structs
@@ -31,6 +33,31 @@ class Refitted(Struct, frozen=True):
     def features(self) -> Features:
         """The encoders of the first member, whose matrix the graph can show."""
         return self.parts[0].features
+
+    @property
+    def width(self) -> int:
+        """The numbers that all members see of a row."""
+        return sum(len(part.features.names) for part in self.parts)
+
+    @property
+    def uses(self) -> dict[str, float]:
+        """How much of what the members found stands on each raw column that they use at all."""
+        found: defaultdict[str, float] = defaultdict(float)
+        for part in self.parts:
+            gains = FAMILIES[part.fitted.family].uses(part.fitted)
+            if not len(gains) or not gains.sum() > 0:
+                continue
+            shares = part.weight * gains / gains.sum()
+            encoded = [one for block in part.features.blocks() for one in block]
+            at = 0
+            for one in encoded:
+                for column in one.parts or [one.column]:
+                    found[column] += float(shares[at : at + len(one.names)].sum())
+                at += len(one.names)
+            for one in part.features.wide:
+                for column in one.parts or [one.column]:
+                    found[column] += float(shares[at:].sum())
+        return {column: share for column, share in found.items() if share > 0}
 
     @property
     def columns(self) -> set[str]:

@@ -190,7 +190,7 @@ def test_a_refused_run_leaves_the_champion(tmp_path: Path) -> None:
     assert not refused.document["promoted"] and refused.bundle.is_dir()
     assert "Refused: test.roc_auc &gt;= 0.999" in refused.report.read_text()
     stored = json.loads((refused.bundle / "evaluation.json").read_text())["gates"]
-    assert [one["passed"] for one in stored] == [True, False]
+    assert [one["passed"] for one in stored] == [True, False, True]
     assert millrace.open("binary@champion", folder).version == millrace.open(first.bundle).version
     last = millrace.history("binary", folder)[-1]
     assert (last.action, last.before, last.by) == ("refuse", 1, "gates") and "0.999" in last.why

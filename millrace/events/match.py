@@ -1,0 +1,63 @@
+"""Whether the keys of rows are those of events: a window over keys that no event has is empty without a word."""
+
+from collections.abc import Mapping
+
+import polars as pl
+import polars.selectors as cs
+
+from millrace.errors import Finding, InputError
+from millrace.events.check import keys_of
+from millrace.spec import Window
+from millrace.tables import as_text
+
+_FEW = 0.5
+"""A smaller share of rows with any event is told of where other spellings of the keys would give a larger one."""
+
+
+def match_findings(
+    frame: pl.DataFrame, windows: list[Window], events: Mapping[str, pl.DataFrame], whole: bool
+) -> list[Finding]:
+    """`window.no_match` findings for keys of rows that are written in another way than those of events.
+
+    Parameters: `frame`, the rows; `events`, the event tables by name; `whole` says that there are no others, in the log.
+    Raises `InputError` where no row's key has an event, and these are all.
+    """
+    findings = []
+    for name, *keys in dict.fromkeys((window.events, *keys_of(window)) for window in windows):
+        rows, table = _texts(frame, keys), _texts(events[name], keys)
+        share = _share(rows, table)
+        if share >= _FEW or not rows.height or not table.height:
+            continue
+        alike = _share(_bare(rows), _bare(table))
+        examples = ", ".join(f"{rows[0, key]!r} in rows, {table[0, key]!r} in events" for key in keys)
+        spelled = f"; {alike:.0%} would if zeros in front and case were left aside" if alike > share else ""
+        message = f"the key {', '.join(keys)} of {share:.1%} of the rows has any of the events {name!r}{spelled}"
+        if share == 0 and whole:
+            where = f"features.windows over {name!r} by {', '.join(keys)}"
+            raise InputError(where, f"{message} ({examples})", "keys that events have", "write them alike in both")
+        if alike > share:
+            evidence = {"share": share, "share_alike": alike}
+            findings.append(Finding("window.no_match", keys, "warning", message, evidence))
+    return findings
+
+
+def _texts(frame: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """The keys as text, those without a hole, each once."""
+    columns = {f"key_{at}": as_text(_plain(frame.get_column(key))) for at, key in enumerate(keys)}
+    return pl.DataFrame(columns).drop_nulls().rename({f"key_{at}": key for at, key in enumerate(keys)})
+
+
+def _plain(column: pl.Series) -> pl.Series:
+    return column.to_physical() if column.dtype.is_temporal() else column
+
+
+def _bare(keys: pl.DataFrame) -> pl.DataFrame:
+    return keys.with_columns(cs.all().str.to_lowercase().str.strip_chars_start("0"))
+
+
+def _share(rows: pl.DataFrame, table: pl.DataFrame) -> float:
+    if not rows.height:
+        return 1.0
+    names = {name: f"key_{at}" for at, name in enumerate(rows.columns)}
+    found = rows.rename(names).join(table.rename(names).unique(), on=list(names.values()), how="semi")
+    return found.height / rows.height
