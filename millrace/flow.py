@@ -65,6 +65,7 @@ def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
     of a run that had nothing to do says `"cached": true`. `watch(stage, detail)` hears how far it is. Raises
     `SpecError`, `InputError` or `WorkError`; nothing half-written is left behind then.
     """
+    system = spec.safely_named(system)
     step, cache = Steps(watch), Cache(system.workspace / "cache")
     names = step("tables", resume.names_of, system)
     if not fresh and (document := resume.whole_run(system, cache, names.run)) is not None:
@@ -107,6 +108,7 @@ def explore(system: System) -> Exploration:
 
     Writes `explore.json` into the workspace. Raises as `run` does for tables and specs that cannot be used.
     """
+    system = spec.safely_named(system)
     names, cache = resume.names_of(system), Cache(system.workspace / "cache")
     known = cache.make(_Prepared, names.prepared, partial(_prepare, system, names.position, Steps(quiet)), False)
     rows, parts = known.rows, known.rows.parts
@@ -144,8 +146,7 @@ def _prepare(system: System, position: int, step: Steps) -> _Prepared:
     matched = events.match_findings(frame, system.features.windows, sources.events, position == 0)
     system, why = step("spec", _resolve, system, frame)
     target = features.target_of(system.goal, frame[system.goal.target])
-    models, left_out = spec.infer_candidates(system.models, len(target.classes))
-    system = spec.with_changes(system, models=models)
+    _, left_out = spec.infer_candidates(system.models, len(target.classes))
     y = features.encode_target(target, frame[target.name])
     strata = y.astype(int) if target.classes else None
     parts = step("split", split.divide, frame, system.split, system.data, strata, sources.holdout_rows, system.seed)

@@ -38,7 +38,7 @@ def stated_gates(system: System) -> list[spec.Gate]:
 def against_baseline(rows: train.Rows, scores: Any, threshold: float | None) -> registry.Rival:
     """The model's and the baseline's scores of the test rows."""
     test, cut = rows.parts.test, 0.5 if threshold is None else threshold
-    owner = None if rows.parts.group is None else rows.parts.group[test]
+    owner = None if rows.parts.group is None else np.unique(rows.parts.group[test], return_inverse=True)[1]
     baseline = train.baseline_scores(rows)
     return registry.Rival(rows.y[test], scores, baseline, rows.weight_of(test), owner, cut, seed=rows.system.seed)
 

@@ -73,5 +73,6 @@ def whole_run(system: System, cache: Cache, name: str) -> dict[str, Any] | None:
 
 def with_rest(rows: train.Rows, system: System) -> tuple[train.Rows, System]:
     """Prepared rows with the branches of the spec that had no part in preparing them."""
-    system = spec.with_changes(system, goal=rows.system.goal, split=rows.system.split)
+    models, _ = spec.infer_candidates(system.models, len(rows.target.classes))
+    system = spec.with_changes(system, goal=rows.system.goal, split=rows.system.split, models=models)
     return structs.replace(rows, system=system), system

@@ -51,7 +51,7 @@ class Sums(NamedTuple):
 
 
 def _mean(per_row: Callable[[Vector, Vector, Vector], Vector]) -> Sums:
-    return Sums(lambda y, s, d: per_row(y, s, d)[:, None], lambda sums, total: float(sums[0] / total))
+    return Sums(lambda y, s, d: per_row(y, s, d)[:, None], lambda sums, total: _ratio(float(sums[0]), total))
 
 
 def _ratio(over: float, under: float, empty: float = float("nan")) -> float:
@@ -135,10 +135,10 @@ _SUMS: dict[Task, dict[str, Sums]] = {
         "log_loss": _mean(lambda y, s, d: log_losses(y, s)),
         "normalized_entropy": Sums(
             lambda y, s, d: np.column_stack([log_losses(y, s), y]),
-            lambda sums, total: _ratio(sums[0] / total, _entropy(float(sums[1] / total))),
+            lambda sums, total: _ratio(_ratio(sums[0], total), _entropy(_ratio(sums[1], total))),
         ),
         "brier": _mean(lambda y, s, d: np.square(s - y)),
-        "calibration_error": Sums(_bins, lambda sums, total: float(np.abs(sums).sum() / total)),
+        "calibration_error": Sums(_bins, lambda sums, total: _ratio(float(np.abs(sums).sum()), total)),
         "calibration_ratio": Sums(lambda y, s, d: np.column_stack([s, y]), lambda sums, total: _ratio(*sums)),
         "precision": Sums(_confusion, lambda sums, total: _ratio(sums[0], sums[1], 0.0)),
         "recall": Sums(_confusion, lambda sums, total: _ratio(sums[0], sums[2], 0.0)),
@@ -153,7 +153,9 @@ _SUMS: dict[Task, dict[str, Sums]] = {
         "top_3_accuracy": _mean(lambda y, s, d: _in_top(y, s, 3)),
     },
     "regression": {
-        "rmse": Sums(lambda y, s, d: np.square(s - y)[:, None], lambda sums, total: float(np.sqrt(sums[0] / total))),
+        "rmse": Sums(
+            lambda y, s, d: np.square(s - y)[:, None], lambda sums, total: float(np.sqrt(_ratio(float(sums[0]), total)))
+        ),
         "mae": _mean(lambda y, s, d: np.abs(s - y)),
         "mape": _mean(lambda y, s, d: np.abs(s - y) / np.maximum(np.abs(y), np.finfo(np.float64).eps)),
         "r2": Sums(lambda y, s, d: np.column_stack([np.square(s - y), y - y.mean(), np.square(y - y.mean())]), _r2),

@@ -19,7 +19,7 @@ def match_findings(
 ) -> list[Finding]:
     """`window.no_match` findings for keys of rows that are written in another way than those of events.
 
-    Parameters: `frame`, the rows; `events`, the event tables by name; `whole` says that there are no others, in the log.
+    Parameters: `frame`, the rows; `events`, the event tables by name; `whole` says that there are no others in the log.
     Raises `InputError` where no row's key has an event, and these are all.
     """
     findings = []

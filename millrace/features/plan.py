@@ -9,7 +9,7 @@ from millrace.features.encoders import NUMBERS, SUITABLE
 from millrace.features.vector import width_of
 from millrace.spec import ColumnSpec, Kind, infer_kind
 from millrace.spec import Features as FeaturesSpec
-from millrace.tables import Column, Form, dtype_of, has_zone, value_counts
+from millrace.tables import Column, Form, as_text, dtype_of, has_zone, value_counts
 
 _MOST_CATEGORIES = 1000
 
@@ -110,8 +110,8 @@ def describe(values: pl.Series, kind: Kind, why: str, window: bool = False, form
         low, high = (finite.min(), finite.max()) if len(finite) else (None, None)
     elif dtype == "datetime" and values.null_count() < len(values):
         low, high = str(values.min()), str(values.max())
-    elif dtype == "string" and kind == "categorical":
-        categories = value_counts(values)["value"].head(_MOST_CATEGORIES).to_list()
+    if kind == "categorical":
+        categories = value_counts(as_text(values))["value"].head(_MOST_CATEGORIES).to_list()
     return Column(
         name=values.name,
         dtype=dtype,

@@ -14,6 +14,7 @@ from millrace.errors import MillraceError
 from millrace.features.session import CHUNK_ROWS
 from millrace.predict.gaps import Tally
 from millrace.predict.predictor import Predictor
+from millrace.spec import safe_name
 from millrace.tables import Scan, scan, sink, unreadable
 
 
@@ -83,7 +84,7 @@ def _wanted(predictor: Predictor, scanned: Scan) -> pl.LazyFrame:
     """Only the columns that matter are read; an absent one is found by `conform`, which says so."""
     wanted = [column.name for column in predictor.columns] + ([predictor.schema.id] if predictor.schema.id else [])
     return scanned.frame.select(
-        cs.by_name(*(name for name in scanned.frame.collect_schema().names() if name.strip() in wanted))
+        cs.by_name(*(name for name in scanned.frame.collect_schema().names() if safe_name(name) in wanted))
     )
 
 

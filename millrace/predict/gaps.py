@@ -113,8 +113,8 @@ def gaps_of(values: tuple[Any, ...], known: list[Knowledge]) -> Gaps:
     """The gaps of one row's values, behind which its id may stand."""
     pairs = list(zip(known, values, strict=False))
     imputed = [one.column.name for one, value in pairs if one.full and one.is_missing(value)]
-    strange = [one.column for one, value in pairs if one.column.kind == "categorical" and one.is_unseen(value)]
-    return Gaps(imputed, [column.name for column in strange])
+    strange = [one.column.name for one, value in pairs if one.column.kind == "categorical" and one.is_unseen(value)]
+    return Gaps(list(dict.fromkeys(imputed)), list(dict.fromkeys(strange)))  # a code may stand in two inputs
 
 
 def may_have_gaps(name: str, values: npt.NDArray[Any], full: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -19,7 +19,7 @@ from millrace.errors import InputError
 from millrace.features import Session, open_coded
 from millrace.features.session import CHUNK_ROWS
 from millrace.predict.gaps import GapWarning, Tally
-from millrace.predict.rows import RowReader, id_getter, row_type
+from millrace.predict.rows import RowReader, id_getter, row_type, trimmed
 from millrace.spec import label_text
 from millrace.tables import Column, Schema, conform, named, polars_of
 
@@ -98,6 +98,7 @@ class Predictor:
         name = self.schema.id
         if name is None:
             return predictions
+        rows = rows if all(name in row for row in rows) else [trimmed(row) for row in rows]
         return [{name: row[name], **one} if name in row else one for row, one in zip(rows, predictions, strict=True)]
 
     def predict_typed(self, rows: list[Struct]) -> list[dict[str, Any]]:
@@ -145,7 +146,8 @@ class Predictor:
     ) -> pl.DataFrame:
         """Predictions of a table, row by row in its order; `tally` hears of its gaps. See `tables.conform` for the
         other parameters."""
-        frame = named(frame, self.columns, where)
+        id = Column(name=self.schema.id or "", dtype=self.schema.id_dtype, kind="ignored")
+        frame = named(frame, [*self.columns, id] if self.schema.id is not None else self.columns, where)
         typed = conform(frame, self.columns, self.schema.missing, where, first_row)
         many, predict = typed.height >= _BATCH_ROWS, partial(self._predict_typed, tally=tally)
         size = min(self.session.chunk_rows(typed), max(-(-typed.height // threads), 1) if many else CHUNK_ROWS)
@@ -156,7 +158,6 @@ class Predictor:
         else:
             predictions = pl.concat(map(predict, parts))
         if self.schema.id is not None and self.schema.id in frame.columns:
-            id = Column(name=self.schema.id, dtype=self.schema.id_dtype, kind="ignored")
             predictions.insert_column(0, conform(frame, [id], [], where, first_row)[id.name])
         return predictions
 

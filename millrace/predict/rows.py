@@ -21,6 +21,7 @@ from millrace.features.blanks import BLANKS
 from millrace.features.levels import RARE
 from millrace.predict.gaps import Gaps, Knowledge, Tally, gaps_of, may_have_gaps
 from millrace.predict.values import Reader, category_of, moment_of, number_of, read_value, vector_of
+from millrace.spec import safe_name
 from millrace.tables import Column, Schema
 
 Row = dict[str, Any]
@@ -121,10 +122,12 @@ class RowReader:
 
     def count(self, typed: pl.DataFrame, feeds: Feeds, tally: Tally) -> None:
         """Counts the gaps of typed rows, whose `feeds` show where to look."""
+        told: set[str] = set()  # a code may stand in two inputs
         for one in self._inputs:
             places = may_have_gaps(one.name, feeds[one.name], one.full)
             for known, some in zip(self.knowledge[one.at], places.T, strict=True):
-                if some.any():
+                if some.any() and known.column.name not in told:
+                    told.add(known.column.name)
                     tally.add(known, typed.get_column(known.column.name).filter(pl.Series(some)))
 
     def _gaps(self, rows: list[_Values], places: list[int]) -> RowGaps:
@@ -223,10 +226,11 @@ def _present(row: Any, number: int, column: Column) -> Any:
 
 
 def trimmed(row: Any) -> Any:
-    """A row whose names have no blanks around; itself where they have none. A name without blanks goes before."""
-    if not isinstance(row, dict) or not any(isinstance(name, str) and name != name.strip(BLANKS) for name in row):
+    """A row with names as tables have them (see `spec.safe_name`); itself where it has those. A name that needs no
+    change goes before."""
+    if not isinstance(row, dict) or not any(isinstance(name, str) and name != safe_name(name) for name in row):
         return row
-    bare = {name.strip(BLANKS): value for name, value in row.items() if isinstance(name, str)}
+    bare = {safe_name(name): value for name, value in row.items() if isinstance(name, str)}
     return bare | {name: value for name, value in row.items() if name in bare}
 
 

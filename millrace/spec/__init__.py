@@ -15,9 +15,9 @@ from millrace.spec.infer import (
 )
 from millrace.spec.interview import interview
 from millrace.spec.load import dump, load, parse, schema, spec_hash
-from millrace.spec.names import says_date, says_time, words_of
+from millrace.spec.names import safe_name, says_date, says_time, words_of
 from millrace.spec.review import NONE, Answers, Ask, Question
-from millrace.spec.shared import rooted, with_changes
+from millrace.spec.shared import rooted, safely_named, with_changes
 from millrace.spec.system import (
     Calibration,
     ColumnSpec,
@@ -99,6 +99,8 @@ __all__ = [
     "parts_among",
     "read_of",
     "rooted",
+    "safe_name",
+    "safely_named",
     "says_date",
     "says_time",
     "schema",

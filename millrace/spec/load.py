@@ -8,7 +8,7 @@ import msgspec
 
 from millrace.errors import InputError, SpecError
 from millrace.spec.decode import decode
-from millrace.spec.shared import rooted, with_shared
+from millrace.spec.shared import rooted, safely_named, with_shared
 from millrace.spec.system import System
 
 
@@ -36,7 +36,7 @@ def parse(text: bytes, path: Path) -> System:
         data = msgspec.yaml.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SpecError(str(path), f"is not YAML ({' '.join(str(error).split())})") from None
-    return with_shared(rooted(decode(data, str(path)), path.resolve().parent), str(path))
+    return safely_named(with_shared(rooted(decode(data, str(path)), path.resolve().parent), str(path)))
 
 
 def dump(system: System) -> bytes:

@@ -7,6 +7,19 @@ _OF_TIME = {"time", "timestamp", "date", "datetime", "at", "ts", "epoch", "when"
 _OF_DATE = {"date", "day"}
 
 
+def safe_name(name: str) -> str:
+    """A column's name without blanks around it, in which no library sees a pattern.
+
+    Polars takes a name from `^` to `$` for a regular expression, in every method of a column. A blank at its end makes
+    it a plain name, and blanks around a name mean nothing.
+
+    >>> safe_name(" age "), safe_name("^c.*$")
+    ('age', '^c.*$ ')
+    """
+    bare = name.strip()
+    return f"{bare} " if bare.startswith("^") and bare.endswith("$") else bare
+
+
 def words_of(name: str) -> list[str]:
     """The words of a name, in lower case.
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 from millrace.errors import InputError, nearest
 from millrace.spec.commented import Said
 from millrace.spec.infer import label_text
+from millrace.spec.names import safe_name
 
 NONE = "-"
 """An answer that says that there is none."""
@@ -142,6 +143,7 @@ def column(frame: pl.DataFrame) -> Read:
     """A column of a table."""
 
     def read(text: str, field: str) -> str:
+        text = text if text in frame.columns else safe_name(text)
         if text not in frame.columns:
             known = "one of: " + ", ".join(frame.columns)
             raise InputError(_flag(field), f"no column {text!r}", known, nearest(text, frame.columns))

@@ -9,6 +9,7 @@ from msgspec import structs
 
 from millrace.errors import SpecError
 from millrace.spec.decode import problems_of
+from millrace.spec.names import safe_name
 from millrace.spec.system import EventTable, Shared, System
 
 
@@ -21,6 +22,45 @@ def rooted(system: System, root: Path) -> System:
 def with_changes(system: System, **changes: Any) -> System:
     """A copy with some branches replaced; keeps the root."""
     return rooted(structs.replace(system, **changes), system.root)
+
+
+def safely_named(system: System) -> System:
+    """The spec with every name of a column as tables have it (see `safe_name`)."""
+
+    def of(name: str | None) -> str | None:
+        return None if name is None else safe_name(name)
+
+    data, features, fairness = system.data, system.features, system.evaluate.fairness
+    time = [safe_name(name) for name in data.time] if isinstance(data.time, list) else of(data.time)
+    events = {
+        name: structs.replace(
+            one, time=safe_name(one.time), id=of(one.id), available=of(one.available), deleted=of(one.deleted)
+        )
+        for name, one in data.events.items()
+    }
+    windows = [structs.replace(one, key=_safe_keys(one.key), of=of(one.of)) for one in features.windows]
+    return with_changes(
+        system,
+        goal=structs.replace(system.goal, target=safe_name(system.goal.target)),
+        data=structs.replace(
+            data, id=of(data.id), time=time, group=of(data.group), weight=of(data.weight), events=events
+        ),
+        features=structs.replace(
+            features,
+            exclude=[safe_name(name) for name in features.exclude],
+            columns={safe_name(name): column for name, column in features.columns.items()},
+            crosses=[[safe_name(name) for name in cross] for cross in features.crosses],
+            windows=windows,
+        ),
+        evaluate=structs.replace(
+            system.evaluate,
+            fairness=structs.replace(fairness, attributes=[safe_name(name) for name in fairness.attributes]),
+        ),
+    )
+
+
+def _safe_keys(key: str | list[str]) -> str | list[str]:
+    return [safe_name(one) for one in key] if isinstance(key, list) else safe_name(key)
 
 
 def with_shared(system: System, where: str) -> System:

@@ -77,6 +77,12 @@ def divide(
     borders = [
         f"row {start + 1}" if data.time is None else str(frame[data.time_column or ""][start]) for start in starts
     ]
+    together = ""
+    if order is None:
+        count = len(np.unique(tied))
+        together = (
+            f"; {count} {'owners' if group is not None else 'different rows'} stay together with all that is theirs"
+        )
     before = len(train) + len(validation)
     validation = purge(validation, test, keys)
     train = purge(purge(train, test, keys), validation, keys)
@@ -85,7 +91,7 @@ def divide(
         if len(rows) == 0 and (name != "validation" or split.validation > 0):
             raise InputError(
                 f"split.{name}",
-                f"no row of {total} (by {split.by}, {purged} duplicates purged)",
+                f"no row of {total} (by {split.by}, {purged} duplicates purged{together})",
                 "at least one row",
                 "give more rows, another split.by or other fractions",
             )

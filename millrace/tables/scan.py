@@ -8,7 +8,7 @@ import polars as pl
 import polars.selectors as cs
 
 from millrace.errors import Finding, InputError
-from millrace.spec import Read
+from millrace.spec import Read, safe_name
 from millrace.tables.schema import dtype_of
 from millrace.tables.text import plain_text
 
@@ -183,7 +183,7 @@ def _unique(header: list[str], nameless: bool = True) -> tuple[list[str], list[F
     names: list[str] = []
     findings = []
     for position, given in enumerate(header, 1):
-        name = base = given or (f"column_{position}" if nameless else "")
+        name = base = safe_name(given) or (f"column_{position}" if nameless else "")
         copy = 1
         while name in names or (copy > 1 and name in header):
             copy += 1
@@ -198,8 +198,7 @@ def _unique(header: list[str], nameless: bool = True) -> tuple[list[str], list[F
 
 def plainly_named(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Finding]]:
     """A table whose names have no blanks around, as those of a text table, each once."""
-    padded = [name.strip() for name in frame.columns]
-    if padded == frame.columns:
+    if all(name == safe_name(name) for name in frame.columns):
         return frame, []
-    names, findings = _unique(padded, nameless=False)
+    names, findings = _unique(frame.columns, nameless=False)
     return frame.rename(dict(zip(frame.columns, names, strict=True))), findings

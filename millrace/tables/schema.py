@@ -7,7 +7,7 @@ import polars as pl
 from msgspec import Struct
 
 from millrace.errors import InputError, nearest
-from millrace.spec import Kind, Read, label_text
+from millrace.spec import Kind, Read, label_text, safe_name
 from millrace.tables import numbers, times, written
 from millrace.tables.types import clean
 
@@ -25,9 +25,10 @@ POLARS: dict[Dtype, Any] = {
 class Column(Struct, frozen=True, kw_only=True):
     """One column as it was in the training rows.
 
-    `low` and `high` are the range of numbers and times (ISO text); `categories` the most frequent values of text,
-    at most 1,000 of `distinct`; `missing` the share of rows without a value; `written` how a number or time stood in
-    the table where that was not the plain way, and `words` what stood in the place of one (see `tables.written`);
+    `low` and `high` are the range of numbers and times (ISO text); `categories` the most frequent values of a category
+    as text, at most 1,000 of `distinct`; `missing` the share of rows without a value; `written` how a number or time
+    stood in the table where that was not the plain way, and `words` what stood there in its place (see
+    `tables.written`);
     `width` the length of a vector; `zoned` whether times have a zone, none where both are taken.
     """
 
@@ -162,7 +163,7 @@ def named(frame: pl.DataFrame, columns: list[Column], where: str) -> pl.DataFram
     """A table with the names of a schema, where it has them with blanks around; raises `InputError` where two columns
     would be one."""
     wanted = {column.name for column in columns} - set(frame.columns)
-    padded = {name: name.strip() for name in frame.columns if name.strip() in wanted} if wanted else {}
+    padded = {name: safe_name(name) for name in frame.columns if safe_name(name) in wanted} if wanted else {}
     if len(set(padded.values())) < len(padded):
         twice = next(name for name in padded.values() if list(padded.values()).count(name) > 1)
         raise InputError(where, f"two columns {twice!r}, blanks aside", "one")

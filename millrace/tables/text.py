@@ -91,7 +91,7 @@ class _Lines:
         self.number, self.begins, self.quoted = 0, 0, False
         self.between = True
         """Whether the next line begins a record; only then may it be a comment."""
-        self._odd = f"{dialect.separator} {dialect.quote}"
+        self._odd = f" {dialect.quote}"
 
     def __iter__(self) -> "_Lines":
         return self

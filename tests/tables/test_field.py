@@ -1,0 +1,326 @@
+"""Files as people have them: read rightly, or refused with the line and what to state."""
+
+import gzip
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from millrace.errors import InputError
+from millrace.spec import Data, Goal, Read, System, rooted
+from millrace.tables import load, read_sources
+from tests.conftest import DATA
+
+WORDS = ["", "NA", "?"]
+FIELD = DATA.parent / "field"
+
+
+def table(folder: Path, content: str | bytes, name: str = "t.csv", read: Read | None = None) -> Any:
+    (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return load(folder / name, read, WORDS)
+
+
+def checks(found: Any) -> list[str]:
+    return [finding.check for finding in found.findings]
+
+
+LINES = "".join(f"s{at};{at},5;no\n" for at in range(30))
+
+
+@pytest.mark.parametrize(
+    ("content", "rows", "check"),
+    [
+        ("sep=;\na;b;c\n" + LINES, 30, "schema.text_above"),
+        ("Sales of 2024\n\na;b;c\n" + LINES, 30, "schema.text_above"),
+        ("# made by hand\n# it's old\na;b;c\n" + LINES, 30, "schema.text_above"),
+        ("a;b;c\n" + LINES.replace("\n", "\n\n"), 30, "schema.blank_lines"),
+        ("a;b;c\n" + LINES + ";;\n;;\n", 30, "schema.blank_lines"),
+        ("a;b;c\n" + LINES + "a;b;c\n" + LINES, 60, "schema.repeated_header"),
+        ("a;b;c\n" + LINES + "Summe;450,0;\n", 30, "schema.total_line"),
+        ("a;b;c\n" + LINES.replace("\n", ";\n"), 30, None),
+        ("a;b;c;\n" + LINES.replace("\n", ";\n"), 30, None),
+        (("a;b;c\n" + LINES).replace("\n", "\r"), 30, None),
+        (("a;b;c\n" + LINES).replace("\n", "\r\n"), 30, None),
+        (('"a", "b", "c"\n' + LINES).replace(";", ", ").replace(",5,", ".5,"), 30, None),
+    ],
+)
+def test_what_is_no_row_is_left_out_and_told(tmp_path: Path, content: str, rows: int, check: str | None) -> None:
+    found = table(tmp_path, content)
+    assert found.frame.shape == (rows, 3) and found.frame.columns == ["a", "b", "c"]
+    assert found.frame["b"].dtype == pl.Float64 and found.frame["a"][:2].to_list() == ["s0", "s1"]
+    assert [one for one in checks(found) if one != "schema.encoding"] == ([check] if check else [])
+
+
+def test_lines_of_comments_within_are_no_rows(tmp_path: Path) -> None:
+    found = table(tmp_path, "# made by hand\na;b\n1;x\n# not a row\n#2;y\n")
+    assert found.frame.rows() == [("1", "x"), ("#2", "y")]
+    assert checks(found) == ["schema.text_above", "schema.comments"]
+
+
+@pytest.mark.parametrize(
+    ("content", "first"),
+    [
+        ('a,b\n15" oak,1\n12" "fir",2\n', '15" oak'),
+        ('a,b\n"says ""hi""",1\nx,2\n', 'says "hi"'),
+        ('a,b\n"says \\"hot\\" now",1\n"and \\"cold\\"",2\n', 'says "hot" now'),
+        ('a,b\n "padded, quoted", 1\n x, 2\n', "padded, quoted"),
+        ("a,b\n" + "x" * 200_000 + ",1\ny,2\n", "x" * 200_000),
+        ('a,b\n"two\nlines",1\nx,2\n', "two\nlines"),
+    ],
+)
+def test_marks_and_long_cells_stay_in_their_cell(tmp_path: Path, content: str, first: str) -> None:
+    assert table(tmp_path, content).frame["a"][0] == first
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("3.4,1.5,setosa\n4.4,2.5,virginica\n3.5,1.4,setosa\n5.1,1.1,virginica\n", "line 1: looks like data"),
+        ("k;p\n0;a;1\n1;b;2\n", "line 2: 3 fields; expected 2 as in the header"),
+        ('a,b\n"open,1\nx,2\n', "line 2: a quote that is not closed"),
+        ('a,b\n"x"y,1\nz,2\n', "line 2: a quote that is not closed, or text behind a closed one"),
+        (gzip.compress(b"a,b\n1,2\n"), "gzip content.*name it .gz"),
+    ],
+)
+def test_what_cannot_be_told_is_refused_with_the_line(tmp_path: Path, content: str | bytes, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        table(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("content", "read", "columns", "first"),
+    [
+        ("1,2\n3,4\n", Read(header=False), ["column_1", "column_2"], (1, 2)),
+        ("1,2\n3,4\n", Read(header=["p", "q"]), ["p", "q"], (1, 2)),
+        ("5,a\n3,a\n", Read(header=True), ["5", "a"], (3, "a")),
+        ("x, y\nz\np,q\n1,2\n", Read(skip=2), ["p", "q"], (1, 2)),
+        ("p,q\n%no\n1,2\n", Read(comment="%"), ["p", "q"], (1, 2)),
+        ('p,q\n15" "oak,2\n', Read(quote="none"), ["p", "q"], ('15" "oak', 2)),
+        ("p;q\n1.234;x\n5.678;x\n", Read(thousands="."), ["p", "q"], (1234, "x")),
+        ("p,q\n01/02/2024,x\n", Read(dates="day_first"), ["p", "q"], (datetime(2024, 2, 1), "x")),
+    ],
+)
+def test_what_the_spec_states_is_taken(
+    tmp_path: Path, content: str, read: Read, columns: list[str], first: tuple[Any, ...]
+) -> None:
+    found = table(tmp_path, content, read=read)
+    assert found.frame.columns == columns and found.frame.row(0) == first
+
+
+def test_an_end_in_capitals_is_an_end(tmp_path: Path) -> None:
+    assert table(tmp_path, gzip.compress(b"a,b\n1,2\n"), "T.CSV.GZ").frame.rows() == [(1, 2)]
+
+
+def test_one_bad_byte_leaves_the_rest_as_it_is(tmp_path: Path) -> None:
+    content = "a,b\n" + "Málaga,1\n" * 30
+    found = table(tmp_path, content.encode() + b"caf\xff,2\n")
+    assert found.frame["a"][0] == "Málaga" and checks(found) == ["schema.bad_byte"]
+    assert "line 32 (byte 0xFF)" in found.findings[0].message
+    latin = table(tmp_path, content.encode("cp1252"))
+    assert latin.frame["a"][0] == "Málaga" and "'Málaga,1'" in latin.findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"a": ["19,47", "5,1"], "b": ["950", "2.155"]}, {"a": [19.47, 5.1], "b": [950, 2155]}),
+        ({"a": ["1,234.5", "5"], "b": ["950", "2,155"]}, {"a": [1234.5, 5.0], "b": [950, 2155]}),
+        ({"a": ["0,125", "0,949"], "b": ["1", "2"]}, {"a": [0.125, 0.949], "b": [1, 2]}),
+        ({"a": ["12 345", "1 000"], "b": ["1'234", "12'345"]}, {"a": [12345, 1000], "b": [1234, 12345]}),
+        ({"a": ["(1,234.5)", "5"], "b": ["1", "2"]}, {"a": [-1234.5, 5.0], "b": [1, 2]}),
+        ({"a": ["1.0", "2.0"], "b": ["1", "2"]}, {"a": [1, 2], "b": [1, 2]}),
+    ],
+)
+def test_numbers_are_written_in_one_way_in_a_file(
+    tmp_path: Path, columns: dict[str, list[str]], expected: dict[str, list[float]]
+) -> None:
+    pl.DataFrame(columns).write_csv(tmp_path / "n.csv", separator=";")
+    assert load(tmp_path / "n.csv", None, WORDS).frame.to_dict(as_series=False) == expected
+
+
+def test_what_can_be_read_in_two_ways_is_told(tmp_path: Path) -> None:
+    found = table(tmp_path, "p;q\n" + "1.234;x\n2.500;y\n" * 5)
+    assert checks(found) == ["schema.ambiguous_number"] and found.frame["p"][0] == 1.234
+    found = table(tmp_path, "d,q\n" + "01/02/2024,x\n03/04/2024,y\n" * 5)
+    assert checks(found) == ["schema.ambiguous_date"]
+    assert "2024-01-02 or 2024-02-01" in found.findings[0].message
+
+
+@pytest.mark.parametrize("word", ["None", "n/a", "#N/A", "-", "(null)", "<NA>", "\\N", "nil", "missing", "."])
+def test_a_word_among_numbers_is_missing(tmp_path: Path, word: str) -> None:
+    lines = [f"{word if at % 7 == 0 else at * 1.5},{at}" for at in range(60)]
+    found = table(tmp_path, "\n".join(["x,y", *lines]))
+    assert found.frame["x"].dtype == pl.Float64 and found.frame["x"].null_count() == 9
+    assert checks(found) == ["value.missing_word"] and found.forms["x"].words == [word]
+
+
+def test_a_letter_among_few_numbers_is_a_value(tmp_path: Path) -> None:
+    assert table(tmp_path, "w,y\n" + "1,0\n2,1\nA,0\n" * 20).frame["w"].unique().sort().to_list() == ["1", "2", "A"]
+
+
+def test_units_that_differ_stay_text(tmp_path: Path) -> None:
+    found = table(tmp_path, 'x;y\n"$1,200.00";1\n"€1,200.00";2\n')
+    assert found.frame["x"].dtype == pl.String and checks(found) == ["schema.mixed_unit"]
+    found = table(tmp_path, "x;y\n12 %;1\n0.12;2\n")
+    assert found.frame["x"].dtype == pl.String and checks(found) == ["schema.mixed_unit"]
+
+
+def test_whole_numbers_beyond_64_bits_stay_apart(tmp_path: Path) -> None:
+    numbers = [11898508762506083000 + 7 * at for at in range(50)]
+    pl.DataFrame({"id": numbers}, schema={"id": pl.UInt64}).write_parquet(tmp_path / "u.parquet")
+    pl.DataFrame({"id": numbers}, schema={"id": pl.UInt64}).write_csv(tmp_path / "u.csv")
+    small = pl.DataFrame({"id": range(5)}).with_columns(pl.col("id").cast(pl.Decimal(20, 0)))
+    small.write_parquet(tmp_path / "d.parquet")
+    for name in ("u.parquet", "u.csv"):
+        assert load(tmp_path / name).frame["id"].to_list() == [str(number) for number in numbers]
+    assert load(tmp_path / "d.parquet").frame["id"].to_list() == list(range(5))
+
+
+def test_whole_floats_and_bytes_are_what_they_mean(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"n": [1.0, None, 3.0], "h": [0.5, 1.0, None], "b": ["é".encode(), b"x", None]})
+    frame.write_parquet(tmp_path / "t.parquet")
+    found = load(tmp_path / "t.parquet").frame
+    assert found.rows() == [(1, 0.5, "é"), (None, 1.0, "x"), (3, None, None)]
+    assert found.dtypes == [pl.Int64, pl.Float64, pl.String]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("date", ["20220131", "20221231"], datetime(2022, 1, 31)),
+        ("order_date", ["44592", "44600"], datetime(2022, 1, 31)),
+        ("createdAt", ["1643587200000", "1643587300000"], datetime(2022, 1, 31)),
+        ("ts", ["1643587200.0", "1643587201.5"], datetime(2022, 1, 31)),
+        ("when", ["2022-1-31", "2022-11-5"], datetime(2022, 1, 31)),
+        ("when", ["2022-01-31 00:00:00 UTC", "2022-11-05 01:00:00 UTC"], datetime(2022, 1, 31, tzinfo=UTC)),
+        ("when", ["Mon Jan 31 00:00:00 +0000 2022", "Tue Feb 01 00:00:00 +0000 2022"],
+         datetime(2022, 1, 31, tzinfo=UTC)),
+        ("when", ["01/31/22", "12/31/99"], datetime(2022, 1, 31)),
+    ],
+)  # fmt: skip
+def test_times_are_told(tmp_path: Path, name: str, values: list[str], expected: datetime) -> None:
+    found = table(tmp_path, "\n".join([f"{name},x", *(f"{value},1" for value in values)]))
+    assert found.frame[name][0] == expected
+
+
+def test_times_with_and_without_a_zone_are_told_of(tmp_path: Path) -> None:
+    found = table(tmp_path, "at,x\n2024-01-01T10:00:00Z,1\n2024-01-01T10:00:00,2\n")
+    assert found.frame["at"].dtype == pl.String and checks(found) == ["schema.mixed_zone"]
+
+
+def test_the_order_of_day_and_month_is_one_in_a_system(tmp_path: Path) -> None:
+    days = [f"{day:02d}/{month:02d}/2024" for day in (3, 9, 28) for month in range(1, 13)]
+    pl.DataFrame({"at": days, "y": [0, 1] * 18}).write_csv(tmp_path / "t.csv")
+    pl.DataFrame({"at": ["09/08/2024", "03/02/2024"], "y": [0, 1]}).write_csv(tmp_path / "h.csv")
+    pl.DataFrame({"when": ["05/04/2024"], "who": ["a"]}).write_csv(tmp_path / "e.csv")
+    data = Data(source="t.csv", holdout="h.csv", events={"e": {"source": "e.csv", "time": "when"}})  # type: ignore[dict-item]
+    import msgspec
+
+    data = msgspec.convert(msgspec.to_builtins(data), Data)
+    found = read_sources(rooted(System(name="a", goal=Goal(target="y"), data=data), tmp_path))
+    assert found.frame["at"][-2:].to_list() == [datetime(2024, 8, 9), datetime(2024, 2, 3)]
+    assert found.events["e"]["when"].to_list() == [datetime(2024, 4, 5)]
+
+
+def test_a_time_in_parts_is_a_column(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"year": [2024, 2023], "month": [2, 12], "day": [29, 31], "y": [0, 1]})
+    frame.write_parquet(tmp_path / "t.parquet")
+    data = Data(source="t.parquet", time=["year", "month", "day"])
+    system = rooted(System(name="a", goal=Goal(target="y"), data=data), tmp_path)
+    assert read_sources(system).frame["year-month-day"].to_list() == [datetime(2024, 2, 29), datetime(2023, 12, 31)]
+    frame.with_columns(day=pl.lit(31)).write_parquet(tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="row 1: year 2024, month 2, day 31"):
+        read_sources(system)
+
+
+def test_parts_of_a_folder_are_written_alike(tmp_path: Path) -> None:
+    folder = tmp_path / "zips"
+    folder.mkdir()
+    (folder / "a.csv").write_text("zip,y\n00501,1\n90210,0\n")
+    (folder / "b.csv").write_text("zip,y\n501,1\n90210,0\n")
+    with pytest.raises(InputError, match=r"b.csv: column 'zip' holds '501', in a.csv '00501'"):
+        load(folder, None, WORDS)
+    folder = tmp_path / "commas"
+    folder.mkdir()
+    (folder / "a.csv").write_text("x;y\n1.25;1\n")
+    (folder / "b.csv").write_text("x;y\n1,25;1\n")
+    with pytest.raises(InputError, match=r"b.csv: column 'x' holds '1,25', in a.csv '1.25'"):
+        load(folder, None, WORDS)
+    folder = tmp_path / "hive"
+    (folder / "day=2024-01-31").mkdir(parents=True)
+    (folder / "day=2024-02-01").mkdir()
+    for part in folder.iterdir():
+        pl.DataFrame({"x": [1]}).write_parquet(part / "p.parquet")
+    assert load(folder).frame.rows() == [(1, datetime(2024, 1, 31)), (1, datetime(2024, 2, 1))]
+
+
+def test_blanks_mean_nothing_in_any_format(tmp_path: Path) -> None:
+    frame = pl.DataFrame({" job ": [" clerk", "cook "], "y": ["Yes", "Yes "]})
+    for name, write in (
+        ("t.parquet", frame.write_parquet),
+        ("t.ndjson", frame.write_ndjson),
+        ("t.csv", frame.write_csv),
+    ):
+        write(tmp_path / name)
+        assert load(tmp_path / name).frame.to_dict(as_series=False) == {"job": ["clerk", "cook"], "y": ["Yes", "Yes"]}
+
+
+def test_values_that_differ_by_case_are_told_of(tmp_path: Path) -> None:
+    assert checks(table(tmp_path, "y,x\nYes,1\nyes,2\nno,3\n")) == ["value.spelling"]
+
+
+REFUSED = {
+    "15-excel-exports/index-no-name.csv": "line 2: 5 fields",
+    "17-parquet-folders/int-and-text": "column 'zip'",
+    "17-parquet-folders/date-and-text": "column 'd'",
+    "17-parquet-folders/zones": "column 'd'",
+    "17-parquet-folders/one-more-column": "extra",
+    "17-parquet-folders/only-empty": "no rows",
+    "22-gzip-members/no-suffix.csv": "name it .gz",
+    "25-no-header/flowers.data.csv": "looks like data",
+    "30-frames-flags-and-folders/folder": "d.csv: column 'x'",
+}
+
+
+@pytest.mark.parametrize("name", list(REFUSED))
+def test_files_of_the_field_trial_that_are_refused(name: str) -> None:
+    if not (FIELD / name).exists():
+        pytest.skip(f"no {FIELD / name}")
+    with pytest.raises(InputError, match=REFUSED[name]):
+        load(FIELD / name, None, WORDS)
+
+
+READ = {
+    "01-inch-quote/many.csv": (600, ["String", "String", "Float64", "Int64", "String"]),
+    "01-inch-quote/two.csv": (600, ["String", "String", "Float64", "Int64", "String"]),
+    "02-backslash-quote/plain.csv": (500, ["Int64", "String", "Int64", "String", "String"]),
+    "03-german-numbers/faelle.csv": (600, ["String", "Int64", "Float64", "Float64", "String"]),
+    "03-german-numbers/quote.csv": (400, ["String", "Float64", "Int64", "String"]),
+    "03-german-numbers/espaces.csv": (500, ["String", "Int64", "Int64", "String"]),
+    "10-one-bad-byte/bad.csv": (600, ["String", "Int64", "String", "String"]),
+    "11-flows-infinity/flows-header-again.csv": (800, ["Int64", "Int64", "Float64", "Float64", "String"]),
+    "15-excel-exports/blank-lines.csv": (500, ["String", "Float64", "Int64", "String"]),
+    "15-excel-exports/empty-rows-below.csv": (500, ["String", "Float64", "Int64", "String"]),
+    "15-excel-exports/mac.csv": (500, ["String", "Float64", "Int64", "String"]),
+    "15-excel-exports/sep-line.csv": (500, ["String", "Float64", "Int64", "String"]),
+    "15-excel-exports/total-line.csv": (500, ["String", "Float64", "Int64", "String"]),
+    "15-excel-exports/trailing-separator.csv": (500, ["String", "Float64", "Int64", "String"]),
+    "15-excel-exports/utf16.txt": (500, ["String", "Float64", "Int64", "String"]),
+    "16-long-text/long-first.csv.gz": (300, ["Int64", "String", "String"]),
+    "17-parquet-folders/binary-strings.parquet": (300, ["Int64", "Float64", "String", "String"]),
+    "17-parquet-folders/categorical": (400, ["Int64", "Float64", "String", "String"]),
+    "22-gzip-members/t.CSV.GZ": (600, ["Float64", "String", "String"]),
+    "26-label-types/grades-pandas.csv": (400, ["Float64", "String", "Int64"]),
+    "27-space-before-quote/comma.csv": (400, ["String", "Int64", "Float64", "String"]),
+}
+
+
+@pytest.mark.parametrize("name", list(READ))
+def test_files_of_the_field_trial_that_are_read(name: str) -> None:
+    if not (FIELD / name).exists():
+        pytest.skip(f"no {FIELD / name}")
+    rows, dtypes = READ[name]
+    found = load(FIELD / name, None, WORDS)
+    assert (found.frame.height, [str(dtype) for dtype in found.frame.dtypes]) == (rows, dtypes)
