@@ -94,7 +94,6 @@ NAMES = [
     "rows",
     "value",
     "code",
-    "",
     "a.b",
 ]
 

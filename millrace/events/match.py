@@ -24,12 +24,15 @@ def match_findings(
     """
     findings = []
     for name, *keys in dict.fromkeys((window.events, *keys_of(window)) for window in windows):
-        rows, table = _texts(frame, keys), _texts(events[name], keys)
+        dtypes = {key: frame.schema[key] for key in keys}  # as the join casts them
+        rows = _texts(frame.select(cs.by_name(*keys)))
+        found = _texts(events[name].select(cs.by_name(*keys).cast(pl.String)))
+        table = _texts(events[name].select(cs.by_name(key).cast(dtype, strict=False) for key, dtype in dtypes.items()))
         share = _share(rows, table)
-        if share >= _FEW or not rows.height or not table.height:
+        if share >= _FEW or not rows.height or not found.height:
             continue
-        alike = _share(_bare(rows), _bare(table))
-        examples = ", ".join(f"{rows[0, key]!r} in rows, {table[0, key]!r} in events" for key in keys)
+        alike = _share(_bare(rows), _bare(found))
+        examples = ", ".join(f"{rows[0, key]!r} in rows, {found[0, key]!r} in events" for key in keys)
         spelled = f"; {alike:.0%} would if zeros in front and case were left aside" if alike > share else ""
         message = f"the key {', '.join(keys)} of {share:.1%} of the rows has any of the events {name!r}{spelled}"
         if share == 0 and whole:
@@ -41,10 +44,9 @@ def match_findings(
     return findings
 
 
-def _texts(frame: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    """The keys as text, those without a hole, each once."""
-    columns = {f"key_{at}": as_text(_plain(frame.get_column(key))) for at, key in enumerate(keys)}
-    return pl.DataFrame(columns).drop_nulls().rename({f"key_{at}": key for at, key in enumerate(keys)})
+def _texts(keys: pl.DataFrame) -> pl.DataFrame:
+    """Keys as text, those without a hole."""
+    return pl.DataFrame({key.name: as_text(_plain(key)) for key in keys}).drop_nulls()
 
 
 def _plain(column: pl.Series) -> pl.Series:

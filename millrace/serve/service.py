@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -223,9 +224,20 @@ def _deadline(request: Request) -> float | None:
     raise Problem(400, "bad_header", f"{DEADLINE.decode()} is no number of milliseconds", told[:60])
 
 
+_NO_NUMBER = re.compile(rb'(?:"([^"]{0,100})"\s*:|[\[,])\s*(-?(?:NaN|Infinity|nan|inf))\b')
+
+
 def decoded(decode: Callable[[Any], Any], body: bytes) -> Any:
     """A body as a value; raises `Problem` where it is not JSON of the right shape."""
     try:
         return decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(400, "invalid_body", "The body cannot be read", str(error)) from None
+        raise Problem(400, "invalid_body", "The body cannot be read", _why_not_json(body, error)) from None
+
+
+def _why_not_json(body: bytes, error: Exception) -> str:
+    """What is wrong with a body; the numbers that other languages write into JSON are named with their field."""
+    if isinstance(error, msgspec.ValidationError) or (found := _NO_NUMBER.search(body)) is None:
+        return str(error)
+    field = f" in the field {found[1].decode(errors='replace')!r}" if found[1] else ""
+    return f"{found[2].decode()}{field} is not JSON: write null ({error})"

@@ -290,7 +290,7 @@ def infer_group(frame: pl.DataFrame) -> tuple[str | None, str]:
         owner, share = counts["owner"][0], counts["rows"][0] / len(owners)
         if share > _LARGEST_OWNER:
             why = f"{name!r} is no group: {label_text(owner)!r} alone owns {share:.0%} of the rows"
-        elif share > _UNKNOWN_OWNER and str(owner).strip().lower() in _NOBODY:
+        elif share > max(_UNKNOWN_OWNER, 3 / counts.height) and str(owner).strip().lower() in _NOBODY:
             why = f"{name!r} is no group: {label_text(owner)!r} with {share:.0%} of the rows means an unknown owner"
         elif counts.height < _FEWEST_OWNERS:
             why = f"{name!r} is no group: {counts.height} owners are too few to divide"

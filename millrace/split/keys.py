@@ -15,7 +15,8 @@ def row_keys(frame: pl.DataFrame, id_column: str | None) -> list[Indices]:
 
     Returns arrays `(N,)`; a missing id ties nothing.
     """
-    values = frame.select(~(cs.nested() | cs.by_name(id_column)) if id_column else ~cs.nested())
+    plain = ~cs.nested() | cs.array()  # a vector is a value like others
+    values = frame.select(plain - cs.by_name(id_column) if id_column else plain)
     keys = [_codes(values.hash_rows())]
     if id_column:
         ids = frame[id_column]

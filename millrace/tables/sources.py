@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 import polars.selectors as cs
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from millrace.errors import Finding, InputError, nearest
 from millrace.spec import PARTS, Data, Read, System, time_of_parts
@@ -132,6 +132,8 @@ def read_sources(system: System) -> Sources:
         frame = pl.concat([kept, typed], how="vertical_relaxed")
     frame = with_time(frame, data)
     events = {name: one.settle(locale) for name, one in told.items()}
+    findings += _zones_differ(frame, data, events)
+    events = {name: _absolute(one) for name, one in events.items()}
     fingerprints |= {f"events.{name}": one.fingerprint for name, one in events.items()}
     findings += [finding for one in events.values() for finding in one.findings]
     columns = {name: columns_of(one.frame, one.forms) for name, one in events.items()}
@@ -167,7 +169,27 @@ def read_events(system: System) -> dict[str, Table]:
     """Every event table, by its name."""
     told = {name: _look_of(system, table.source, table.query) for name, table in system.data.events.items()}
     locale = _locale_of([_look_of(system, system.data.source, system.data.query), *told.values()]) if told else Locale()
-    return {name: one.settle(locale) for name, one in told.items()}
+    return {name: _absolute(one.settle(locale)) for name, one in told.items()}
+
+
+def _absolute(table: Table) -> Table:
+    """Events with times in UTC and without zones: whoever tells of one may name any zone, or none."""
+    return structs.replace(table, frame=table.frame.with_columns(cs.datetime(time_zone="*").dt.replace_time_zone(None)))
+
+
+def _zones_differ(frame: pl.DataFrame, data: Data, events: dict[str, Table]) -> list[Finding]:
+    """Findings for events whose times have a zone where those of the rows have none, or the other way round."""
+    if data.time_column is None or not frame.get_column(data.time_column).dtype.is_temporal():
+        return []
+    zoned = has_zone(frame.get_column(data.time_column).dtype)
+    found = []
+    for name, table in events.items():
+        column = data.events[name].time
+        if column in table.frame.columns and has_zone(table.frame.get_column(column).dtype) != zoned:
+            with_zone, without = ("rows", f"events {name!r}") if zoned else (f"events {name!r}", "rows")
+            message = f"times of {with_zone} have a zone and those of {without} have none: these were taken for UTC"
+            found.append(Finding("window.zones", [column], "warning", message))
+    return found
 
 
 def columns_of(frame: pl.DataFrame, forms: dict[str, Form], exact: bool = False) -> list[Column]:

@@ -48,6 +48,7 @@ def test_predictions_have_the_one_shape(runs: Runs, task: str) -> None:
         ("POST", "/predict", b"\xff\xfe", 400, "cannot be read"),
         ("POST", "/predict", b'{"rows": [1]}', 400, "Expected `object`"),
         ("POST", "/predict", b'{"row": []}', 400, "unknown field"),
+        ("POST", "/predict", b'{"rows": [{"x": NaN}]}', 400, "NaN in the field 'x' is not JSON: write null"),
         ("POST", "/predict", b'{"rows": ' + b"[" * 100_000, 400, "cannot be read"),
         ("POST", "/predict", b'{"rows": [{}]}', 422, "row 1, column 'z': no such column"),
         ("POST", "/predict/other", b'{"rows": []}', 404, "one of: binary"),

@@ -46,7 +46,7 @@ def test_a_rare_event_is_judged_by_average_precision() -> None:
         (Goal(target="y", metric="rmse"), ["no", "yes"], "'rmse' with task binary"),
         (Goal(target="y"), [[1], [2]], "nested"),
         (Goal(target="y", task="regression"), [1.0, float("inf"), 2.0], "infinite"),
-        (Goal(target="y"), [f"c{number}" for number in range(200)], "200 different values"),
+        (Goal(target="y"), [f"c{number}" for number in range(1001)], "1001 different values"),
     ],
 )
 def test_an_impossible_target_is_refused(goal: Goal, values: list[Any], words: str) -> None:

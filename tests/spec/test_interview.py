@@ -70,7 +70,9 @@ def asking(said: dict[str, Any], heard: list[Question]) -> Ask:
 
 
 def test_every_question_is_a_flag() -> None:
-    assert set(QUESTIONS) | {"name", "query", "holdout"} == {field.name for field in msgspec.structs.fields(Answers)}
+    assert set(QUESTIONS) | {"name", "query", "holdout", "read"} == {
+        field.name for field in msgspec.structs.fields(Answers)
+    }
     heard: list[Question] = []
     asked = spec_of(commented(interview(orders(), "orders.csv", Answers(), asking(ANSWERS, heard))))
     given = spec_of(commented(interview(orders(), "orders.csv", Answers(**ANSWERS))))
