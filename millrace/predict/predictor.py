@@ -121,8 +121,9 @@ class Predictor:
         elif self.decides:
             for prediction, decision in zip(predictions, results[1].ravel().tolist(), strict=True):
                 prediction["decision"] = decision
-        for at, gap in gaps.items():
-            predictions[at] |= {name: found for name, found in structs.asdict(gap).items() if found}
+        if gaps:
+            for at, gap in gaps.items():
+                predictions[at] |= {name: found for name, found in structs.asdict(gap).items() if found}
         return predictions
 
     def problems(self, rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:

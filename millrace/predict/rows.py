@@ -79,26 +79,31 @@ class RowReader:
     def one(self, row: Any) -> tuple[Feeds, RowGaps]:
         """Feeds of a single row, in buffers that the next call of this thread overwrites, and its gaps."""
         try:
-            feeds, fill, others = self._local.buffers
+            feeds, fill, flags, others = self._local.buffers
         except AttributeError:
-            feeds, fill, others = self._local.buffers = self._buffers()
+            feeds, fill, flags, others = self._local.buffers = self._buffers()
         try:
-            values, odd = self._values(row), bool(others)
-            for pack, buffer, at, codes, flags_of in fill:
+            values, odd = self._values(row), False
+            for pack, buffer, at, codes, whole in fill:
                 if codes:
                     found: _Values = tuple(map(getitem, codes, values[at]))
-                    odd = odd or _RARE in found
                     pack(buffer, 0, *found)
-                    continue
-                found = values[at]
-                pack(buffer, 0, *found)
-                if flags_of is not None and not _FLAGS.issuperset(flags_of(found)):
+                    if _RARE in found:
+                        odd = True
+                else:
+                    found = values[at]
+                    pack(buffer, 0, *found)
+                    if whole and (total := sum(found)) != total:  # one is NaN
+                        odd = True
+            for at, flags_of in flags:
+                if not _FLAGS.issuperset(flags_of(values[at])):
                     return self.many([row])
-                odd = odd or (total := sum(found)) != total  # one that is NaN
         except _AMISS:
             return self.many([row])
-        for one in others:
-            feeds[one.name] = self._array(one, [(value,) for value in values[one.at]])
+        if others:
+            odd = True
+            for one in others:
+                feeds[one.name] = self._array(one, [(value,) for value in values[one.at]])
         return feeds, self._gaps([values], [0]) if odd else _NO_GAPS
 
     def many(self, rows: Sequence[Any]) -> tuple[Feeds, RowGaps]:
@@ -148,17 +153,17 @@ class RowReader:
                         return found
         return found
 
-    def _buffers(self) -> tuple[Feeds, list[Any], list[_Input]]:
-        """Arrays for one row, how to fill those of numbers, and the inputs that are none."""
+    def _buffers(self) -> tuple[Feeds, list[Any], list[Any], list[_Input]]:
+        """Arrays for one row, how to fill those of numbers, where flags are among them, and the other inputs."""
         feeds: Feeds = {}
         fill: list[Any] = []
+        flags = [(one.at, _getter(one.flags)) for one in self._inputs if one.flags]
         for one in self._inputs:
             if one.letter:
                 feeds[one.name] = np.empty((1, len(one.columns)), one.dtype)
                 pack = struct.Struct(f"{len(one.columns)}{one.letter}").pack_into
-                flags_of = _getter(one.flags) if one.flags else None
-                fill.append((pack, feeds[one.name].data.cast("B"), one.at, one.codes, flags_of))
-        return feeds, fill, [one for one in self._inputs if not one.letter]
+                fill.append((pack, feeds[one.name].data.cast("B"), one.at, one.codes, bool(one.full.any())))
+        return feeds, fill, flags, [one for one in self._inputs if not one.letter]
 
     def _array(self, one: _Input, columns: list[_Values]) -> npt.NDArray[Any]:
         """One input, `(N, columns)`."""

@@ -8,6 +8,7 @@ import csv
 import io
 import tempfile
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,21 @@ def plain_text(path: Path, read: Read) -> PlainText:
     return PlainText(Path(copy.name), ",", '"', 0, dialect.header, findings, dialect.separator, copy)
 
 
+class _PlainLines:
+    """The lines of a file without quotes, escapes and comments: each is a record, and none needs a look."""
+
+    quoted, between = False, True
+
+    def __init__(self, file: io.TextIOWrapper, dialect: Dialect) -> None:
+        self._first = dialect.first
+        self.reader = reader_of(islice(file, dialect.first, None), dialect.separator, dialect.quote)
+
+    @property
+    def begins(self) -> int:
+        """The number of the line of the record that was read last."""
+        return self._first + int(self.reader.line_num)
+
+
 class _Lines:
     """The lines of a file as a reader of records asks for them: without what stands above, comments left out."""
 
@@ -92,6 +108,7 @@ class _Lines:
         self.between = True
         """Whether the next line begins a record; only then may it be a comment."""
         self._odd = f" {dialect.quote}"
+        self.reader = reader_of(self, dialect.separator, dialect.quote)
 
     def __iter__(self) -> "_Lines":
         return self
@@ -133,10 +150,10 @@ def _rows(path: Path, dialect: Dialect, seen: _Seen) -> Iterator[list[str]]:
     )
     with open_bytes(path) as bytes_:
         file = io.TextIOWrapper(bytes_, name, encoding.errors, newline="")
-        lines = _Lines(file, dialect, seen)
-        reader = reader_of(lines, dialect.separator, dialect.quote)
+        lines = _PlainLines(file, dialect) if _is_unquoted(path, dialect) else _Lines(file, dialect, seen)
+        last: list[str] = []
         try:
-            for record in reader:
+            for record in lines.reader:
                 if not any(record):
                     seen.blank += record != [""] or width > 1
                     if record == [""] and width == 1:  # a quoted nothing is a missing value
@@ -154,7 +171,7 @@ def _rows(path: Path, dialect: Dialect, seen: _Seen) -> Iterator[list[str]]:
                 if lines.quoted and any(dialect.quote in field for field in row):
                     seen.plain = False
                 seen.rows += 1
-                seen.total = lines.begins if row[0].strip().lower() in _TOTALS and "" in row else None
+                last = row
                 yield row
         except csv.Error as error:
             raise InputError(
@@ -166,9 +183,22 @@ def _rows(path: Path, dialect: Dialect, seen: _Seen) -> Iterator[list[str]]:
         except UnicodeDecodeError as error:
             found = f"is not {encoding.name} ({error.reason} at byte {error.start})"
             raise InputError(str(path), found, "another data.read.encoding") from None
+        if last and last[0].strip().lower() in _TOTALS and "" in last:
+            seen.total = lines.begins
         returns = file.newlines == "\r" or (isinstance(file.newlines, tuple) and "\r" in file.newlines)
         if seen.blank or seen.headers or seen.total is not None or returns:
             seen.plain = False
+
+
+def _is_unquoted(path: Path, dialect: Dialect) -> bool:
+    """Whether no line needs a look of its own: told from the bytes, a hundred times faster than line by line."""
+    if dialect.escape or dialect.comment or dialect.encoding.name not in ("utf-8", "cp1252", "latin-1"):
+        return False
+    with open_bytes(path) as file:
+        while dialect.quote and (chunk := file.read(1 << 22)):
+            if dialect.quote.encode() in chunk:
+                return False
+    return True
 
 
 def _ragged(path: Path, dialect: Dialect, line: int, width: int) -> InputError:
