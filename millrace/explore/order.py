@@ -30,7 +30,7 @@ def _neighbours(y: Vector, task: Task) -> list[Finding]:
     likeness = _likeness(y, task)
     if likeness < _LEAST or likeness * np.sqrt(len(y)) < _SURE:
         return []
-    chance = 2 / np.sqrt(len(y))
+    chance = float(2 / np.sqrt(len(y)))
     message = (
         f"neighbours in the file have like targets (correlation {likeness:.2f}, by chance at most {chance:.2f}): if "
         f"the rows are in the order of time, a model that is judged on rows between those that it learned from looks "

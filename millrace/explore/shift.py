@@ -13,7 +13,7 @@ from millrace.explore.relation import bins_of, explained
 
 Indices = npt.NDArray[np.int64]
 _ROWS_EACH = 3_000
-_LEAST_ROWS = 50
+_LEAST_ROWS, _LEAST_VALUES = 50, 20
 _TOLD_APART = 0.65
 """Area under the curve of a classifier of train against test rows; at random it is 0.5."""
 
@@ -62,6 +62,9 @@ def _told_apart(frame: pl.DataFrame, train: Indices, test: Indices, by: str | No
     rows = np.concatenate([chance.choice(train, size, replace=False), chance.choice(test, size, replace=False)])
     some, y = frame[rows].select(cs.by_name(*kept)), np.repeat([0.0, 1.0], size)
     X = np.column_stack([_numbers(values) for values in some])
+    X = X[:, (~np.isnan(X)).sum(axis=0) >= _LEAST_VALUES]  # a fold without any value of a column is refused
+    if not X.shape[1]:
+        return []
     settings = {"max_iter": 30, "learning_rate": 0.2, "max_leaf_nodes": 15, "random_state": 0}
     model: Any = ensemble.HistGradientBoostingClassifier(**settings)
     folds = StratifiedKFold(3, shuffle=True, random_state=0)

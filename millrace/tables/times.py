@@ -182,11 +182,11 @@ def parse_value(value: str | int | float, form: str | None) -> datetime:
     """
     if isinstance(value, bool):
         raise TypeError(value)
-    if form in _PER_S:
-        return _from_epoch(value, form)
-    if form == SERIAL:
-        return _DAY_0 + timedelta(microseconds=round(float(value) * _DAY_US))
     text = str(value).strip()
+    if form == SERIAL and not _IS_ISO.fullmatch(text):
+        return _DAY_0 + timedelta(microseconds=round(float(value) * _DAY_US))
+    if form in _PER_S and not _IS_ISO.fullmatch(text):
+        return _from_epoch(value, form)
     if form is not None and re.search(_years_of(form), text):
         try:
             return datetime.strptime(text, form)

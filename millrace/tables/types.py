@@ -19,6 +19,8 @@ from millrace.tables.written import Form
 
 _LEADING_ZERO = r"^[+-]?0\d"
 _WHOLE = r"^[+-]?\d+$"
+_MARK = r"[^0-9.eE+-]"
+"""What a number as every machine reads it has not: text of such numbers in a format with types was meant as text."""
 _SAMPLE = 100
 _MOSTLY = 0.9
 _MOST_WHOLE = 2.0**53
@@ -202,8 +204,8 @@ def _read(column: pl.Series, present: pl.Series, from_text: bool) -> Candidate |
     if forms := times.forms_of(present):
         return Candidate(column, forms=forms)
     reading = numbers.reading_of(present, False)
-    marked = bool(sample.str.contains(r"\D").any()) or bool(present.str.contains(r"\D").any())
-    return Candidate(column, reading=reading) if reading.styles and (from_text or marked) else None
+    marked = from_text or bool(present.str.contains(_MARK).any())
+    return Candidate(column, reading=reading) if reading.styles and marked else None
 
 
 def _counted(column: pl.Series, values: pl.Series) -> Candidate:
@@ -213,7 +215,7 @@ def _counted(column: pl.Series, values: pl.Series) -> Candidate:
 
 def _float(column: pl.Series, present: pl.Series, floats: pl.Series) -> Candidate:
     """Floats that every machine reads, which may yet be whole numbers in groups: `2.155` and `12.300`."""
-    if present.str.contains(_WHOLE).all():
+    if present.head(_SAMPLE).str.contains(_WHOLE).all() and present.str.contains(_WHOLE).all():
         message = (
             f"{column.name!r} holds whole numbers of more than 64 bits, such as {present[0]}; they are kept as text"
         )
@@ -270,7 +272,7 @@ def _odd(column: pl.Series, present: pl.Series, from_text: bool) -> list[Finding
             units = ", ".join(unit or "none" for unit in reading.units)
             message = f"the numbers of {column.name!r} have different units ({units}), so the column is read as text"
             return [Finding("schema.mixed_unit", [column.name], "warning", message, {"units": reading.units})]
-        if from_text or present.head(_SAMPLE).str.contains(r"\D").any():
+        if from_text or present.head(_SAMPLE).str.contains(_MARK).any():
             message = f"{column.name!r} looks like numbers, such as {present[0]!r}, but is read as text"
             do = "; data.read.thousands states the sign between groups"
             return [Finding("schema.number_like", [column.name], "warning", message + do, {"example": present[0]})]

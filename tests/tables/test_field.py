@@ -186,6 +186,11 @@ def test_whole_floats_and_bytes_are_what_they_mean(tmp_path: Path) -> None:
     assert found.dtypes == [pl.Int64, pl.Float64, pl.String]
 
 
+def test_numbers_that_a_typed_format_holds_as_text_stay_text(tmp_path: Path) -> None:
+    pl.DataFrame({"a": ["1.5", "2.25"], "b": ["1,234.5", "2"], "c": ["12", "7"]}).write_parquet(tmp_path / "t.parquet")
+    assert load(tmp_path / "t.parquet").frame.dtypes == [pl.String, pl.Float64, pl.String]
+
+
 @pytest.mark.parametrize(
     ("name", "values", "expected"),
     [
