@@ -22,8 +22,7 @@ _ANSWERS = ("prediction", "decision")
 
 class Sources(Struct, frozen=True):
     """All rows that have a target (those of the holdout last, `holdout_rows` of them), the event tables by name, the
-    fingerprint of each table, how columns of the source were written, the columns of each event table, and the name of
-    the column of times where several make one."""
+    fingerprint of each table, how columns of the source were written, and the columns of each event table."""
 
     frame: pl.DataFrame
     holdout_rows: int
