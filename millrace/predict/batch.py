@@ -1,6 +1,7 @@
 """Files larger than memory: read, predicted and written in batches, in order, on every core."""
 
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +13,7 @@ from polars.io.plugins import register_io_source
 
 from millrace.errors import MillraceError
 from millrace.features.session import CHUNK_ROWS
-from millrace.predict.gaps import Tally
+from millrace.predict.gaps import GapWarning, Tally
 from millrace.predict.predictor import Predictor
 from millrace.spec import safe_name
 from millrace.tables import Scan, scan, sink, unreadable
@@ -45,6 +46,8 @@ def predict_file(
             raise
 
     scanned = scan(source, predictor.schema.read)
+    if tally is not None:
+        tally.findings += scanned.findings
     try:
         sink(_lazy(predictor, scanned, predictions), target)
     except (pl.exceptions.PolarsError, MillraceError) as error:
@@ -57,7 +60,14 @@ def predict_file(
 def predict_lazily(predictor: Predictor, source: Path) -> pl.LazyFrame:
     """The predictions of a file as a lazy frame, computed when it is collected."""
     scanned = scan(source, predictor.schema.read)
-    return _lazy(predictor, scanned, lambda: predict_batches(predictor, scanned, str(source)))
+
+    def batches() -> Iterator[pl.DataFrame]:
+        tally = Tally(scanned.findings)
+        yield from predict_batches(predictor, scanned, str(source), tally)
+        if told := tally.told():
+            warnings.warn(told, GapWarning, stacklevel=2)
+
+    return _lazy(predictor, scanned, batches)
 
 
 def predict_batches(

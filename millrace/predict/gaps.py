@@ -1,7 +1,7 @@
 """What of a row the model did not know: values that it never saw, and missing ones where it saw none missing."""
 
-import math
 from collections import Counter
+from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
@@ -10,11 +10,12 @@ import numpy.typing as npt
 import polars as pl
 from msgspec import Struct
 
+from millrace.errors import Finding
 from millrace.features import CODES, Codes, spellings
 from millrace.features.blanks import BLANKS
 from millrace.features.calendar import MISSING_TIME
 from millrace.features.levels import RARE
-from millrace.predict.values import category_of
+from millrace.predict.values import category_of, is_nothing
 from millrace.tables import Column
 
 
@@ -45,7 +46,7 @@ class Knowledge:
 
     def is_missing(self, value: Any) -> bool:
         """Whether a value of a row means that there is none."""
-        if value is None or (isinstance(value, float) and math.isnan(value)):
+        if is_nothing(value):
             return True
         return isinstance(value, str) and value.strip(BLANKS) in self._missing
 
@@ -80,9 +81,10 @@ class GapWarning(UserWarning):
 
 
 class Tally:
-    """How many values of tables had gaps, by column."""
+    """How many values of tables had gaps, by column, and what was found when they were read."""
 
-    def __init__(self) -> None:
+    def __init__(self, findings: Sequence[Finding] = ()) -> None:
+        self.findings = list(findings)
         self.imputed: Counter[str] = Counter()
         self.unseen: Counter[str] = Counter()
         self._examples: dict[str, str] = {}
@@ -106,6 +108,7 @@ class Tally:
         absent = [f"{name!r} ({rows:,})" for name, rows in self.imputed.most_common(5)]
         parts = [f"values that were in no training row: {', '.join(strange)}"] if strange else []
         parts += [f"missing values where training had none: {', '.join(absent)}"] if absent else []
+        parts += [finding.message for finding in self.findings if finding.check != "schema.encoding"]
         return "; ".join(parts)
 
 

@@ -26,7 +26,7 @@ def read_value(value: Any, where: str, column: Column, read: Reader, missing: fr
     """A value as the graph takes it; raises `InputError` at `where` for one that cannot be used."""
     if isinstance(value, np.generic):
         value = value.item()
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if is_nothing(value):
         return _MISSING[read]
     if isinstance(value, str) and ((bare := value.strip(BLANKS)) in missing or bare in column.words):
         return _MISSING[read]
@@ -35,6 +35,15 @@ def read_value(value: Any, where: str, column: Column, read: Reader, missing: fr
     except (KeyError, ValueError, TypeError, OverflowError):
         shown = "" if isinstance(value, list | dict) else f" {str(value)[:60]!r}"
         raise InputError(where, f"the value{shown} ({type(value).__name__})", expected_of(column)) from None
+
+
+def is_nothing(value: Any) -> bool:
+    """Whether a value is none: None, NaN, or pandas' NaT, neither of which equals itself.
+
+    >>> is_nothing(None), is_nothing(float("nan")), is_nothing(0.0)
+    (True, True, False)
+    """
+    return value is None or (isinstance(value, float | date) and value != value)  # noqa: PLR0124
 
 
 def vector_of(value: Any, column: Column) -> list[float]:

@@ -1,6 +1,7 @@
 """How a text table is written: separator, quote, escape, header and what stands above it, told from its beginning."""
 
 import csv
+import io
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
 
 _HEAD_BYTES = 1 << 18
 _HEAD_RECORDS = 200
-_SEPARATORS = ",;\t|"
+_SEPARATORS = "\t;|,"
+"""Where two of them make even lines the first wins: `price, EUR` and `0,5` hold commas in a table of semicolons."""
 _MOST_ABOVE = 20
 """So many lines of text above the header are told from the table itself."""
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?')
 _ESCAPED = re.compile(r"\\([\"'\\])")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_WHOLE = re.compile(r"\d+")
+_TYPED = re.compile(r"[-+$€£¥(]*\d[\d.,:/TZ%€ eE+-]*[%€)]?")
+"""What begins with a digit, or a sign before one, and holds no words: a number, a time, an amount."""
 LONGEST_FIELD = 1 << 30
 
 Record = list[str]
@@ -80,7 +84,7 @@ def sniff(path: Path, read: Read) -> Dialect:
     except (OSError, EOFError) as error:
         raise InputError(str(path), f"cannot be unpacked ({error})", "a whole .gz file") from None
     text, cut = _text_of(path, head, encoding), len(head) == _HEAD_BYTES
-    lines = text.splitlines(keepends=True)
+    lines = _lines_of(text)
     above, stated = _above(lines, read)
     lines = lines[above:]
     if not "".join(lines).strip():
@@ -92,13 +96,18 @@ def sniff(path: Path, read: Read) -> Dialect:
         skipped = _text_above(records, width)
         above += skipped
         lines, records = lines[skipped:], records[skipped:]
-    comment = read.comment or ("#" if any(line.startswith("#") for line in text.splitlines()[:above]) else "")
+    comment = read.comment or ("#" if any(line.startswith("#") for line in _lines_of(text)[:above]) else "")
     header, rows = _header(path, records, read, above)
     trailing = _ends_in_separator(header, rows)
     header = header[:-1] if trailing and header and not header[-1] else header
     headed = read.header is None or read.header is True
     first = above + (_lines_of_header(lines, separator, quote, escape) if headed else 0)
     return Dialect(encoding, separator, quote, header, first, escape, comment, trailing, above)
+
+
+def _lines_of(text: str) -> list[str]:
+    """Lines as a reader of records sees them: a form feed or a separator of paragraphs ends none."""
+    return io.StringIO(text, newline="").readlines()
 
 
 def _text_of(path: Path, head: bytes, encoding: Encoding) -> str:
@@ -226,22 +235,23 @@ def _header(path: Path, records: list[Record], read: Read, above: int) -> tuple[
 
 def _is_data(header: list[str], rows: list[Record]) -> bool:
     """Whether a first line is like those below it: numbers over numbers, and words that are values of their columns."""
-    if not rows or not header:
+    others = [row for row in rows if [field.strip() for field in row] != header]  # a header may stand within once more
+    if not others or not header:
         return False
-    numbers = [bool(_NUMBER.fullmatch(name)) for name in header]
-    if not any(numbers):
+    columns = [[row[at].strip() for row in others if at < len(row) and row[at].strip()] for at in range(len(header))]
+    known = [bool(name) and name in column for name, column in zip(header, columns, strict=True)]
+    if len(header) > 1 and all(known):
+        return True
+    typed = [bool(column) and all(_TYPED.fullmatch(value) for value in column) for column in columns]
+    like_data = [name for name, is_typed in zip(header, typed, strict=True) if is_typed and _TYPED.fullmatch(name)]
+    like_names = [name for name, is_typed in zip(header, typed, strict=True) if is_typed and not _TYPED.fullmatch(name)]
+    if not like_data or any(name and name not in ("NA", "?", "-") for name in like_names):
         return False
-    columns = [[row[at].strip() for row in rows if at < len(row)] for at in range(len(header))]
-    over_numbers = [
-        is_number and all(_NUMBER.fullmatch(value) for value in column if value)
-        for is_number, column in zip(numbers, columns, strict=True)
-    ]
-    words = [at for at, is_number in enumerate(numbers) if not is_number and header[at]]
-    if words:
-        return any(over_numbers) and all(header[at] in columns[at] for at in words)
-    counts = [float(name) for name in header]
-    counted = all(two - one == 1 for one, two in pairwise(counts))  # such as years, or 0, 1, 2, …
-    return all(over_numbers) and not (counted and len(counts) > 1)
+    counts = [float(name) for name in like_data if _WHOLE.fullmatch(name)]
+    if len(counts) == len(like_data):  # such as years, or 0, 1, 2, …
+        years = all(1900 <= count <= 2100 for count in counts)
+        return not years and not (len(counts) > 1 and all(two - one == 1 for one, two in pairwise(counts)))
+    return True
 
 
 def _ends_in_separator(header: list[str], rows: list[Record]) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from millrace.errors import InputError
+from millrace.spec import label_text
 
 
 def polars_of(table: Any, where: str) -> pl.DataFrame | None:
@@ -26,10 +27,39 @@ def polars_of(table: Any, where: str) -> pl.DataFrame | None:
         raise InputError(where, f"the column {twice!r} twice", "each column once")
     try:
         if is_pandas:
-            found: pl.DataFrame = pl.from_pandas(table)
-            return found
+            return _of_pandas(table, where)
         if hasattr(table, "__arrow_c_stream__") or hasattr(table, "__arrow_c_array__"):
             return pl.DataFrame(table)
     except ModuleNotFoundError as error:
         raise InputError(where, f"a pandas table, but {error.name} is missing", "pip install pyarrow") from None
     return None
+
+
+def _of_pandas(table: Any, where: str) -> pl.DataFrame:
+    """A pandas table; columns of Python objects of several types, which Arrow refuses, as text.
+
+    Raises `InputError` naming the column whose values are none that a table could hold.
+    """
+    try:
+        found: pl.DataFrame = pl.from_pandas(table)
+        return found
+    except ModuleNotFoundError:
+        raise
+    except Exception:  # Arrow and Polars raise a dozen types without a common parent
+        columns = {str(name): _of_objects(table[name], f"{where}, column {str(name)!r}") for name in table.columns}
+        return pl.DataFrame(columns)
+
+
+def _of_objects(column: Any, where: str) -> pl.Series:
+    try:
+        found: pl.Series = pl.from_pandas(column)
+        return found
+    except Exception:  # as above
+        absent = column.isna().tolist()
+        values = [None if gone else value for value, gone in zip(column.tolist(), absent, strict=True)]
+        odd = next((value for value in values if not isinstance(value, str | int | float | None)), None)
+        if odd is not None:
+            raise InputError(where, f"a value of type {type(odd).__name__}", "text, numbers, flags or times") from None
+        return pl.Series(
+            str(column.name), [None if value is None else label_text(value) for value in values], pl.String
+        )

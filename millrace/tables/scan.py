@@ -12,6 +12,8 @@ from millrace.spec import Read, safe_name
 from millrace.tables.schema import dtype_of
 from millrace.tables.text import plain_text
 
+_NOTHING = "__HIVE_DEFAULT_PARTITION__"
+"""How Hive names the folder of rows without a value."""
 FORMATS = {
     "csv": (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz"),
     "parquet": (".parquet", ".pq"),
@@ -26,7 +28,7 @@ class Scan:
 
     `frame` is lazy. Where `text` is true, every column is text as it stood in the file and its type is still to be
     told; `separator` is then that of the file. `findings` holds what was noticed on the way, `parts` the frames of the
-    files that it is made of where they are several.
+    files that it is made of where they are several, `partitions` the columns that the names of folders gave, as text.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class Scan:
     ) -> None:
         self.frame, self.text, self.findings, self.separator = frame, text, findings, separator
         self.parts: dict[Path, pl.LazyFrame] = {}
+        self.partitions: set[str] = set()
         self._kept = kept  # temporary files that live as long as the scan
 
 
@@ -66,9 +69,9 @@ def _with_folders(one: Scan, file: Path, path: Path) -> Scan:
     here = set(one.frame.collect_schema().names())
     for name, value in told:
         if name not in here:
-            text = unquote(value)
-            counts = not one.text and text.isdecimal() and not (text[0] == "0" and len(text) > 1)
-            one.frame = one.frame.with_columns(pl.lit(int(text) if counts else text).alias(name))
+            text = None if value == _NOTHING else unquote(value)
+            one.frame = one.frame.with_columns(pl.lit(text, pl.String).alias(name))
+            one.partitions.add(name)
     return one
 
 
@@ -77,7 +80,8 @@ def files_at(path: Path) -> list[Path]:
     if path.is_dir():
         known = tuple(end for ends in FORMATS.values() for end in ends)
         inside = [*path.iterdir(), *path.glob("**/*=*/*")]  # Hive names folders `column=value`
-        found = sorted({file for file in inside if file.name.lower().endswith(known) and file.is_file()})
+        named = {file for file in inside if file.name.lower().endswith(known) and not file.name.startswith(".")}
+        found = sorted(file for file in named if file.is_file())
         if not found:
             raise InputError(str(path), "a folder without a table", f"files that end in {', '.join(known)}")
         return found
@@ -105,6 +109,7 @@ def _together(scans: list[Scan], files: list[Path]) -> Scan:
     findings = list({finding.message: finding for one in scans for finding in one.findings}.values())
     whole = Scan(pl.concat(frames, how="vertical_relaxed"), scans[0].text, findings, scans, scans[0].separator)
     whole.parts = dict(zip(files, frames, strict=True))
+    whole.partitions = set.union(*(one.partitions for one in scans))
     return whole
 
 
@@ -148,10 +153,11 @@ def _scan_file(path: Path, read: Read | None) -> Scan:
             frame = pl.scan_ipc(path)
         else:
             frame = pl.scan_ndjson(path, infer_schema_length=None)
-        frame.collect_schema()
+        found = frame.collect_schema().names()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise unreadable(path, error) from None
-    return Scan(frame, False, [])
+    names, findings = _unique(found, nameless=False)
+    return Scan(frame.rename(dict(zip(found, names, strict=True))) if names != found else frame, False, findings)
 
 
 def unreadable(path: Path, error: Exception) -> InputError:

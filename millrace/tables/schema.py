@@ -100,8 +100,10 @@ def normalise(frame: pl.DataFrame, missing: Sequence[str]) -> pl.DataFrame:
 def _normal(column: pl.Series) -> pl.Series:
     plain = dtype_of(column.dtype)
     if column.dtype == pl.Binary:
-        text = column.cast(pl.String, strict=False)
-        return text if text.null_count() == column.null_count() else column
+        try:
+            return column.cast(pl.String)
+        except pl.exceptions.PolarsError:  # bytes that are no text
+            return column
     if plain in ("nested", "vector"):
         return _as_vector(column)
     if plain == "datetime":
@@ -232,7 +234,10 @@ def _cast_numbers(values: pl.Series, column: Column) -> pl.Series:
         plain = numbers.parse(values, column.written).fill_null(plain)
     elif column.dtype == "integer" and plain.null_count() == values.null_count():
         counted = values.cast(pl.Int64, strict=False)
-        return counted if counted.null_count() == values.null_count() else plain
+        if counted.null_count() == values.null_count():
+            return counted
+        # Beside a fraction all become floats, in which large whole numbers would be others: those are refused.
+        return plain.set((plain.abs() > 2.0**53).fill_null(False), None)
     return plain
 
 
@@ -245,7 +250,9 @@ def _cast_flags(values: pl.Series) -> pl.Series:
 
 def _cast_times(values: pl.Series, column: Column) -> pl.Series:
     """Times with a zone where those of training had one, and without where they had none."""
-    if values.dtype.is_temporal():
+    if values.dtype == pl.Boolean:
+        read = values.clear(len(values)).cast(pl.Datetime("us"))
+    elif values.dtype.is_temporal():
         read = values if dtype_of(values.dtype) == "datetime" else values.clear(len(values)).cast(pl.Datetime("us"))
     elif column.written is not None:
         read = written.parse(values, column.written)

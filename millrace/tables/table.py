@@ -78,7 +78,7 @@ def looked(
     read, text = read or Read(), source is not None and source.text
     frame, renamed = plainly_named(frame)
     frame = clean(frame, _words(missing)) if text else normalise(frame, _words(missing))
-    found = candidates(frame, text)
+    found = candidates(frame, text, source.partitions if source is not None else set())
     locale = locale_of(found, read, source is not None and source.separator == ";")
     return Raw(where, found, locale, [*(source.findings if source else []), *renamed])
 

@@ -19,6 +19,7 @@ from millrace.spec import Read
 from millrace.tables.dialect import LONGEST_FIELD, Dialect, reader_of, sniff, unescaped
 from millrace.tables.encoding import open_bytes
 
+_BLANKS = " \t\ufeff"
 _TOTALS = {
     "total",
     "totals",
@@ -66,7 +67,7 @@ def plain_text(path: Path, read: Read) -> PlainText:
     """
     dialect = sniff(path, read)
     seen = _Seen()
-    for _ in _rows(path, dialect, seen):
+    for _ in _rows(path, dialect, seen, read.comment is not None):
         pass
     findings = dialect.encoding.findings + _findings(path, dialect, seen)
     if seen.plain:
@@ -76,7 +77,7 @@ def plain_text(path: Path, read: Read) -> PlainText:
     copy = tempfile.NamedTemporaryFile("w", prefix="millrace-", suffix=".csv", encoding="utf-8", newline="")  # noqa: SIM115
     writer = csv.writer(copy, lineterminator="\n")
     again, left = _Seen(), seen.rows
-    for row in _rows(path, dialect, again):
+    for row in _rows(path, dialect, again, read.comment is not None):
         left -= 1
         if left or seen.total is None:  # a line of totals is the last one
             writer.writerow(row)
@@ -102,12 +103,12 @@ class _PlainLines:
 class _Lines:
     """The lines of a file as a reader of records asks for them: without what stands above, comments left out."""
 
-    def __init__(self, file: io.TextIOWrapper, dialect: Dialect, seen: _Seen) -> None:
+    def __init__(self, file: io.TextIOWrapper, dialect: Dialect, seen: _Seen, stated: bool) -> None:
         self._file, self._dialect, self._seen = file, dialect, seen
         self.number, self.begins, self.quoted = 0, 0, False
         self.between = True
         """Whether the next line begins a record; only then may it be a comment."""
-        self._odd = f" {dialect.quote}"
+        self._odd, self._stated = f" {dialect.quote}", stated
         self.reader = reader_of(self, dialect.separator, dialect.quote)
 
     def __iter__(self) -> "_Lines":
@@ -133,11 +134,13 @@ class _Lines:
         raise StopIteration
 
     def _is_comment(self, line: str) -> bool:
-        return line.count(self._dialect.separator) + 1 != len(self._dialect.header)
+        """What is stated is one; where it was told from the top of the file, a line as wide as the table is a row."""
+        return self._stated or line.count(self._dialect.separator) + 1 != len(self._dialect.header)
 
 
-def _rows(path: Path, dialect: Dialect, seen: _Seen) -> Iterator[list[str]]:
-    """The rows of a file; `seen` is told what else was there."""
+def _rows(path: Path, dialect: Dialect, seen: _Seen, stated: bool) -> Iterator[list[str]]:
+    """The rows of a file; `seen` is told what else was there. `stated` says that the spec names the sign of
+    comments."""
     csv.field_size_limit(LONGEST_FIELD)
     width = len(dialect.header)
     encoding = dialect.encoding
@@ -150,7 +153,7 @@ def _rows(path: Path, dialect: Dialect, seen: _Seen) -> Iterator[list[str]]:
     )
     with open_bytes(path) as bytes_:
         file = io.TextIOWrapper(bytes_, name, encoding.errors, newline="")
-        lines = _PlainLines(file, dialect) if _is_unquoted(path, dialect) else _Lines(file, dialect, seen)
+        lines = _PlainLines(file, dialect) if _is_unquoted(path, dialect) else _Lines(file, dialect, seen, stated)
         last: list[str] = []
         try:
             for record in lines.reader:
@@ -165,7 +168,7 @@ def _rows(path: Path, dialect: Dialect, seen: _Seen) -> Iterator[list[str]]:
                 if len(row) != width:
                     raise _ragged(path, dialect, lines.begins, len(record))
                 lines.between = True
-                if row[0] == dialect.header[0] and [field.strip() for field in row] == dialect.header:
+                if row[0].strip(_BLANKS) == dialect.header[0] and [one.strip(_BLANKS) for one in row] == dialect.header:
                     seen.headers += 1
                     continue
                 if lines.quoted and any(dialect.quote in field for field in row):
@@ -183,7 +186,8 @@ def _rows(path: Path, dialect: Dialect, seen: _Seen) -> Iterator[list[str]]:
         except UnicodeDecodeError as error:
             found = f"is not {encoding.name} ({error.reason} at byte {error.start})"
             raise InputError(str(path), found, "another data.read.encoding") from None
-        if last and last[0].strip().lower() in _TOTALS and "" in last:
+        words = [field for field in last if field.strip()]
+        if words and words[0].strip(" :").lower() in _TOTALS and (width == 2 or "" in last):
             seen.total = lines.begins
         returns = file.newlines == "\r" or (isinstance(file.newlines, tuple) and "\r" in file.newlines)
         if seen.blank or seen.headers or seen.total is not None or returns:

@@ -140,7 +140,9 @@ def parse(column: pl.Series, form: str) -> pl.Series:
     """The column as times; null where a value is not written so."""
     if form in _PER_S or form == SERIAL:
         return _from_count(column, form)
-    text = column.cast(pl.String).str.strip_chars()
+    counted = column.cast(pl.Int64, strict=False) if column.dtype.is_float() else column
+    text = counted.cast(pl.String).str.strip_chars()
+    text = text.str.strip_suffix(".0") if form == YMD else text
     text = text.set(~text.str.contains(_years_of(form)).fill_null(False), None)
     try:
         times = text.str.to_datetime(form, strict=False, time_unit="us")
@@ -182,7 +184,7 @@ def parse_value(value: str | int | float, form: str | None) -> datetime:
     """
     if isinstance(value, bool):
         raise TypeError(value)
-    text = str(value).strip()
+    text = str(value).strip().removesuffix(".0") if form == YMD else str(value).strip()
     if form == SERIAL and not _IS_ISO.fullmatch(text):
         return _DAY_0 + timedelta(microseconds=round(float(value) * _DAY_US))
     if form in _PER_S and not _IS_ISO.fullmatch(text):

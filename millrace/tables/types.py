@@ -4,7 +4,7 @@ First every column says how it can be read, then the table as a whole settles wh
 begins a fraction, and whether the day of a date comes first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import polars as pl
 import polars.selectors as cs
@@ -65,12 +65,13 @@ def clean(frame: pl.DataFrame, missing: Sequence[str]) -> pl.DataFrame:
     return frame.with_columns(pl.when(text.is_in(["", *missing])).then(None).otherwise(text).name.keep())
 
 
-def candidates(frame: pl.DataFrame, from_text: bool) -> list[Candidate]:
+def candidates(frame: pl.DataFrame, from_text: bool, as_text: Collection[str] = ()) -> list[Candidate]:
     """How each column of a clean table can be read.
 
-    With `from_text` off (a format that has types of its own) plain numbers in text stay text: somebody meant it.
+    With `from_text` off (a format that has types of its own) plain numbers in text stay text, but in the columns
+    `as_text`: somebody meant it.
     """
-    return [_candidate(column, from_text) for column in frame]
+    return [_candidate(column, from_text or column.name in as_text) for column in frame]
 
 
 def locale_of(found: list[Candidate], read: Read, doubtful: bool = False) -> Locale:
@@ -124,7 +125,10 @@ def _as_number(one: Candidate, reading: Reading, locale: Locale) -> tuple[pl.Ser
     if reading.plain and (locale.decimal != "," or "," not in reading.decimals):
         return whole(one.column.cast(pl.Float64, strict=False)), None, told
     form = numbers.form_of(styles[0], reading.unit)
-    return whole(numbers.parse(one.column, form)), form, told
+    values = numbers.parse(one.column, form)
+    if ((values.abs() > _MOST_WHOLE) & (values == values.round())).any():
+        return one.column, None, [*told, _long(one.column)]
+    return whole(values), form, told
 
 
 def _ambiguous_number(column: pl.Series, reading: Reading) -> Finding:
@@ -216,17 +220,21 @@ def _counted(column: pl.Series, values: pl.Series) -> Candidate:
 def _float(column: pl.Series, present: pl.Series, floats: pl.Series) -> Candidate:
     """Floats that every machine reads, which may yet be whole numbers in groups: `2.155` and `12.300`."""
     if present.head(_SAMPLE).str.contains(_WHOLE).all() and present.str.contains(_WHOLE).all():
-        message = (
-            f"{column.name!r} holds whole numbers of more than 64 bits, such as {present[0]}; they are kept as text"
-        )
-        finding = Finding("schema.long_integer", [column.name], "info", message, {"example": present[0]})
-        return Candidate(column, column, findings=[finding])
+        return Candidate(column, column, findings=[_long(column)])
     floats = whole(floats.fill_nan(None))
     if (found := times.infer_counted(floats)) is not None:
         return Candidate(column, *found)
     if not present.head(_SAMPLE).str.contains(STYLES[COMMA_DECIMAL].pattern).all():
         return Candidate(column, floats, reading=Reading(plain=True))
     return Candidate(column, reading=numbers.reading_of(present, True))
+
+
+def _long(column: pl.Series) -> Finding:
+    example = column.drop_nulls()[0]
+    message = (
+        f"{column.name!r} holds whole numbers that floats would make one, such as {example}: they are kept as text"
+    )
+    return Finding("schema.long_integer", [column.name], "info", message, {"example": example})
 
 
 def whole(column: pl.Series) -> pl.Series:

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -283,3 +284,31 @@ def test_unseen_and_imputed_values_are_counted(bundle: Path) -> None:
     page = within([str(bundle)], ask)
     assert 'millrace_unseen_total{column="job",model="doors"} 3.0' in page
     assert 'millrace_imputed_total{column="x",model="doors"} 3.0' in page
+
+
+def test_pandas_columns_of_several_types_are_read_as_dicts_are(bundle: Path) -> None:
+    predictor = millrace.open(bundle)
+    rows = spelled("as in training").head(4).to_dicts()
+    rows[0]["hour"], rows[1]["x"], rows[2]["zip"] = int(rows[0]["hour"]), float(rows[1]["x"]), 501.0
+    expected = [one["prediction"] for one in predictor.predict(rows)]
+    frame = pd.DataFrame(rows)
+    assert frame["hour"].map(type).nunique() == 2
+    assert predictor.predict(frame)["prediction"].to_list() == pytest.approx(expected, abs=1e-6)
+    frame["x"] = [1j, 2, 3, 4]
+    with pytest.raises(millrace.errors.InputError, match="column 'x'"):
+        predictor.predict(frame)
+
+
+def test_a_time_that_is_not_there_and_a_flag_in_its_place(bundle: Path) -> None:
+    predictor = millrace.open(bundle)
+    row = spelled("as in training").row(0, named=True)
+    assert predictor.predict([row | {"at": pd.NaT}])[0]["imputed"] == ["at"]
+    with pytest.raises(millrace.errors.InputError, match="column 'booked'"):
+        predictor.predict(pl.DataFrame([row | {"booked": True}]))
+
+
+def test_a_file_says_what_training_never_saw_too(bundle: Path, tmp_path: Path) -> None:
+    asked = spelled("as in training").head(5).with_columns(job=pl.lit("pilot"))
+    (tmp_path / "a.csv").write_text(asked.write_csv() + "\n\n")
+    with pytest.warns(GapWarning, match=r"'job' \(5, such as 'pilot'\).*2 lines without any value"):
+        assert millrace.open(bundle).predict(tmp_path / "a.csv").collect().height == 5

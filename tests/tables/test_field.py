@@ -329,3 +329,68 @@ def test_files_of_the_field_trial_that_are_read(name: str) -> None:
     rows, dtypes = READ[name]
     found = load(FIELD / name, None, WORDS)
     assert (found.frame.height, [str(dtype) for dtype in found.frame.dtypes]) == (rows, dtypes)
+
+
+@pytest.mark.parametrize("sign", ["\x0c", "\x0b", "\u2028", "\x85", "\x1c"])
+def test_only_a_line_break_ends_a_line(tmp_path: Path, sign: str) -> None:
+    found = table(tmp_path, f"Rep{sign}ort\na;b;c\n" + LINES)
+    assert found.frame.shape == (30, 3) and found.frame.columns == ["a", "b", "c"]
+    assert table(tmp_path, f'"a{sign}x";b;c\n' + LINES).frame.height == 30
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "2024-01-01,1.5\n2024-01-02,2.5\n2024-01-03,0.5\n",
+        "A001,1.5,1\nA002,2.5,2\nA003,3.5,7\n",
+        "Alice,30\nBob,25\nCarol,41\n",
+        "5.1,?,3\n4.2,2,1\n1.0,7,9\n",
+        "$5.10,a\n$6.00,b\n",
+        "p,x,s\ne,y,f\np,x,f\ne,x,s\n" * 5,
+        "vhigh,vhigh,2,2,small,low,unacc\nvhigh,low,5more,2,small,low,unacc\nlow,vhigh,2,4,big,low,acc\n",
+    ],
+)
+def test_a_first_line_like_the_others_is_no_header(tmp_path: Path, content: str) -> None:
+    with pytest.raises(InputError, match="line 1: looks like data"):
+        table(tmp_path, content)
+
+
+@pytest.mark.parametrize("header", ["country,2019,2020", "id,2024", "0,1,2", "name,x,p,q", "x1,x2", "n,%"])
+def test_ordinary_names_are_a_header(tmp_path: Path, header: str) -> None:
+    width = header.count(",") + 1
+    rows = "".join(",".join([f"w{at}", *[f"{at}.5"] * (width - 1)]) + "\n" for at in range(5))
+    if header == "0,1,2":
+        rows = "".join(f"{at}.5,{at},7\n" for at in range(5))
+    assert table(tmp_path, header + "\n" + rows).frame.height == 5
+
+
+def test_a_semicolon_goes_before_the_commas_of_decimals(tmp_path: Path) -> None:
+    found = table(tmp_path, "name;price, EUR\n" + "".join(f"n{at};{at},5\n" for at in range(20)))
+    assert found.frame.columns == ["name", "price, EUR"] and found.frame["price, EUR"][3] == 3.5
+
+
+def test_totals_and_comments_that_are_as_wide_as_the_table(tmp_path: Path) -> None:
+    found = table(tmp_path, "name,amount\n" + "".join(f"n{at},{at}.5\n" for at in range(9)) + "Total,450.0\n")
+    assert found.frame.height == 9 and checks(found) == ["schema.total_line"]
+    found = table(tmp_path, "p,q\n%a,b\n1,2\n", read=Read(comment="%"))
+    assert found.frame.rows() == [(1, 2)]
+    found = table(tmp_path, "x,y\n1,2\n\ufeffx, y\n3,4\n")
+    assert found.frame.rows() == [(1, 2), (3, 4)]
+
+
+def test_grouped_numbers_too_long_for_floats_stay_apart(tmp_path: Path) -> None:
+    found = table(tmp_path, 'a;b\n"12,345,678,901,234,567,890";1\n"12,345,678,901,234,567,891";2\n')
+    assert found.frame["a"].n_unique() == 2 and checks(found) == ["schema.long_integer"]
+
+
+def test_folders_of_hive_are_read_as_one(tmp_path: Path) -> None:
+    for at, name in enumerate(["month=09", "month=10", "month=__HIVE_DEFAULT_PARTITION__"]):
+        (tmp_path / "h" / name).mkdir(parents=True)
+        pl.DataFrame({"x" if at else " x": [at]}).write_parquet(tmp_path / "h" / name / "p.parquet")
+    (tmp_path / "h" / "month=10" / "._p.parquet").write_bytes(b"no table")
+    assert sorted(load(tmp_path / "h").frame.rows()) == [(0, "09"), (1, "10"), (2, None)]
+
+
+def test_bytes_that_are_no_text_are_told_of(tmp_path: Path) -> None:
+    pl.DataFrame({"b": [b"\xff", b"x"], "x": [1, 2]}).write_parquet(tmp_path / "t.parquet")
+    assert checks(load(tmp_path / "t.parquet")) == ["schema.nested"]
