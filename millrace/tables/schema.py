@@ -231,7 +231,12 @@ def _cast_numbers(values: pl.Series, column: Column) -> pl.Series:
     """Text as numbers, each as the training table wrote it or as every machine reads it."""
     plain = values.cast(pl.Float64, strict=False)
     if column.written is not None:
-        plain = numbers.parse(values, column.written).fill_null(plain)
+        own = numbers.parse(values, column.written)
+        if (own.is_null() & plain.is_not_null()).any():
+            # Some are written as machines write: what could be either is refused, not read a thousandfold.
+            own = own.set((own != plain).fill_null(False), None)
+            plain = plain.set((numbers.parse(values, column.written) != plain).fill_null(False), None)
+        plain = own.fill_null(plain)
     elif column.dtype == "integer" and plain.null_count() == values.null_count():
         counted = values.cast(pl.Int64, strict=False)
         if counted.null_count() == values.null_count():

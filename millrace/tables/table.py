@@ -1,6 +1,7 @@
 """A table in memory: typed, checked for what can be told early, and fingerprinted."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from millrace.tables.times import has_zone
 from millrace.tables.types import Candidate, Locale, candidates, clean, locale_of, settled
 from millrace.tables.written import Form
 
-_FEW_VALUES = 1_000
+_FEW_VALUES, _LONGEST_NUMBER = 1_000, 6
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 class Table(Struct, frozen=True):
@@ -79,7 +81,7 @@ def looked(
     frame, renamed = plainly_named(frame)
     frame = clean(frame, _words(missing)) if text else normalise(frame, _words(missing))
     found = candidates(frame, text, source.partitions if source is not None else set())
-    locale = locale_of(found, read, source is not None and source.separator == ";")
+    locale = locale_of(found, read, source.separator if source is not None else "")
     return Raw(where, found, locale, [*(source.findings if source else []), *renamed])
 
 
@@ -96,7 +98,7 @@ def _nested(frame: pl.DataFrame) -> list[Finding]:
 
 
 def _spelled_alike(frame: pl.DataFrame) -> list[Finding]:
-    """Columns of few values some of which differ by case alone."""
+    """Columns of few values some of which differ by case alone, or are one number written in two ways."""
     found = []
     for column in frame.select(cs.string()):
         values = column.drop_nulls().unique()
@@ -104,12 +106,17 @@ def _spelled_alike(frame: pl.DataFrame) -> list[Finding]:
             continue
         alike: dict[str, list[str]] = {}
         for value in values.sort().to_list():
-            alike.setdefault(value.casefold(), []).append(value)
+            alike.setdefault(_as_number(value) or value.casefold(), []).append(value)
         if twins := [group for group in alike.values() if len(group) > 1]:
             shown = "; ".join(", ".join(map(repr, group)) for group in twins[:5])
-            message = f"values of {column.name!r} differ by case alone: {shown}; each counts as a value of its own"
+            message = f"values of {column.name!r} differ in spelling alone: {shown}; each counts as one of its own"
             found.append(Finding("value.spelling", [column.name], "warning", message, {"values": twins[:20]}))
     return found
+
+
+def _as_number(value: str) -> str:
+    """A number in one spelling; empty for other text."""
+    return f"{float(value):g}" if len(value) <= _LONGEST_NUMBER and _NUMBER.fullmatch(value) else ""
 
 
 def fingerprint(frame: pl.DataFrame) -> str:

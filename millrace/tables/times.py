@@ -11,7 +11,7 @@ from typing import Literal
 
 import polars as pl
 
-from millrace.spec import says_date, says_time
+from millrace.spec import says_date, says_time, words_of
 
 Order = Literal["day_first", "month_first"]
 _ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?( ?(Z|UTC)|[+-]\d{2}(:?\d{2})?)?)?$"
@@ -31,6 +31,8 @@ FORMS = (
     *(day + clock for clock, day in product(_CLOCKS, _DAYS)),
     "%Y-%m", "%Y/%m", "%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S %z",
 )  # fmt: skip
+_MONTHS, _OF_MONTHS = ("%Y-%m", "%Y/%m"), {"month", "months", "period", "day"}
+"""`2009-10` is a month in a column of such a name; elsewhere it may be a season or a number of a version."""
 YMD = "%Y%m%d"
 _PER_S = {"epoch_s": 1, "epoch_ms": 10**3, "epoch_us": 10**6, "epoch_ns": 10**9}
 SERIAL = "serial"
@@ -40,6 +42,7 @@ _EPOCH, _DAY_0 = datetime(1970, 1, 1), datetime(1899, 12, 30)
 _DAY_US = 86_400 * 10**6
 _PIVOT = 1969
 """Two digits of a year mean 1969 to 2068, as POSIX has it; Polars takes 69 for 2069."""
+_COUNT = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
 _SAMPLE = 50
 
 
@@ -80,7 +83,8 @@ def forms_of(present: pl.Series) -> list[str]:
     sample, last = present.head(_SAMPLE), present[-1:]
     if not sample[:1].str.contains(r"\d").all():
         return []
-    candidates = [form for form in FORMS if _is_one(sample[0], form)]
+    named = not _OF_MONTHS.isdisjoint(words_of(present.name)) or says_time(present.name)
+    candidates = [form for form in FORMS if _is_one(sample[0], form) and (named or form not in _MONTHS)]
     candidates = [form for form in candidates if parse(sample.append(last), form).null_count() == 0]
     return [form for form in candidates if parse(present, form).null_count() == 0]
 
@@ -158,6 +162,8 @@ def _years_of(form: str) -> str:
     """What a text must contain so that two digits are not taken for the year 24."""
     if form == YMD:
         return r"^\d{8}$"
+    if form.startswith("%d.%m.%y"):
+        return r"^\d{2}\.\d{2}\.\d{2}($|\s)"  # `1.1.10` is the number of a version
     return r"(^|\D)\d{4}(\D|$)" if "%Y" in form else r"(^|\D)\d{2}($|\s)"
 
 
@@ -201,6 +207,8 @@ def parse_value(value: str | int | float, form: str | None) -> datetime:
 
 def _from_epoch(value: str | int | float, form: str) -> datetime:
     per_s = _PER_S[form]
+    if isinstance(value, str) and not _COUNT.fullmatch(value.strip()):
+        raise ValueError(value)
     try:
         micros = int(value) * 10**6 // per_s if not isinstance(value, float) else round(value * 10**6 / per_s)
     except ValueError:  # text that is no whole number

@@ -10,7 +10,7 @@ import polars as pl
 import polars.selectors as cs
 from msgspec import Struct
 
-from millrace.errors import Finding
+from millrace.errors import Finding, InputError
 from millrace.spec import Read
 from millrace.tables import numbers, times
 from millrace.tables.numbers import COMMA_DECIMAL, STYLES, Reading
@@ -21,6 +21,7 @@ _LEADING_ZERO = r"^[+-]?0\d"
 _WHOLE = r"^[+-]?\d+$"
 _MARK = r"[^0-9.eE+-]"
 """What a number as every machine reads it has not: text of such numbers in a format with types was meant as text."""
+_WITH_UNIT = r"^[+-]?\d+([.,]\d+)*\s*[A-Za-z‰]{1,4}$|^[A-Z]{3}\s*\d+([.,]\d+)*$"
 _SAMPLE = 100
 _MOSTLY = 0.9
 _MOST_WHOLE = 2.0**53
@@ -35,11 +36,12 @@ _FEWEST_NUMBERS = 20
 
 class Locale(Struct, frozen=True):
     """How a table writes what can be read in two ways: the sign before a fraction, and the order of day and month; none
-    where nothing in it proves either. `doubtful` says that a fraction may well begin with a comma."""
+    where nothing in it proves either. `separator` is the sign between its columns: a fraction may well begin with a
+    comma beside semicolons, and hardly between commas."""
 
     decimal: str | None = None
     order: Order | None = None
-    doubtful: bool = False
+    separator: str = ""
 
 
 class Candidate(Struct, frozen=True):
@@ -74,12 +76,19 @@ def candidates(frame: pl.DataFrame, from_text: bool, as_text: Collection[str] = 
     return [_candidate(column, from_text or column.name in as_text) for column in frame]
 
 
-def locale_of(found: list[Candidate], read: Read, doubtful: bool = False) -> Locale:
-    """What the columns of a table prove of how it was written; what `read` states is taken as it is."""
+def locale_of(found: list[Candidate], read: Read, separator: str = "") -> Locale:
+    """What the columns of a table prove of how it was written; what `read` states is taken as it is.
+
+    Raises `InputError` where a column proves that days and months stand otherwise than stated.
+    """
     proofs = {next(iter(one.reading.decimals)) for one in found if one.reading and _proves(one)}
     orders = {order for one in found if (order := _only_order(one.forms)) is not None}
     decimal = {",": ".", ".": ",", "'": "."}.get(read.thousands or "") or (proofs.pop() if len(proofs) == 1 else None)
-    return Locale(decimal, read.dates or (orders.pop() if len(orders) == 1 else None), doubtful)
+    for one in found:
+        if read.dates is not None and _only_order(one.forms) not in (None, read.dates):
+            wrong = f"{read.dates}, but {one.column.name!r} can only be read the other way"
+            raise InputError("data.read.dates", wrong, str(_only_order(one.forms)))
+    return Locale(decimal, read.dates or (orders.pop() if len(orders) == 1 else None), separator)
 
 
 def _proves(one: Candidate) -> bool:
@@ -119,10 +128,10 @@ def _as_number(one: Candidate, reading: Reading, locale: Locale) -> tuple[pl.Ser
     """By the sign that the file proves; where it proves none, the point before fractions that machines write."""
     styles = [style for style in reading.styles if STYLES[style].decimal == locale.decimal] or reading.styles
     told: list[Finding] = []
-    ambiguous = locale.decimal is None and len(reading.decimals) > 1 and (locale.doubtful or not reading.plain)
+    ambiguous = locale.decimal is None and len(reading.decimals) > 1 and (locale.separator == ";" or not reading.plain)
     if ambiguous and bool(one.column.str.contains("[.,]").any()):
         told = [_ambiguous_number(one.column, reading)]
-    if reading.plain and (locale.decimal != "," or "," not in reading.decimals):
+    if reading.plain and (locale.decimal != "," or "," not in reading.decimals or locale.separator == ","):
         return whole(one.column.cast(pl.Float64, strict=False)), None, told
     form = numbers.form_of(styles[0], reading.unit)
     values = numbers.parse(one.column, form)
@@ -271,6 +280,7 @@ def _words_found(name: str, words: list[str], rows: int) -> Finding:
 
 def _odd(column: pl.Series, present: pl.Series, from_text: bool) -> list[Finding]:
     """What a person would like to know of a column that stays text."""
+    sample = present.head(_SAMPLE)
     if times.mixes_zones(present):
         message = f"some times of {column.name!r} have a zone and some have none, so the column is read as text"
         return [Finding("schema.mixed_zone", [column.name], "warning", message, {"example": present[0]})]
@@ -284,11 +294,17 @@ def _odd(column: pl.Series, present: pl.Series, from_text: bool) -> list[Finding
             message = f"{column.name!r} looks like numbers, such as {present[0]!r}, but is read as text"
             do = "; data.read.thousands states the sign between groups"
             return [Finding("schema.number_like", [column.name], "warning", message + do, {"example": present[0]})]
-    return _mixed(column, present) if from_text else []
+    if sample.str.contains(_WITH_UNIT).all() and present.n_unique() > _FEWEST_NUMBERS:
+        message = f"{column.name!r} looks like numbers with a unit, such as {present[0]!r}, but is read as text"
+        return [Finding("schema.number_like", [column.name], "warning", message, {"example": present[0]})]
+    if from_text and (found := _mixed(column, present, present.cast(pl.Float64, strict=False), "numbers")):
+        return found
+    if sample.str.contains(r"^\d{4}-\d{2}-\d{2}").mean() or 0.0:
+        return _mixed(column, present, times.iso(present), "times")
+    return []
 
 
-def _mixed(column: pl.Series, present: pl.Series) -> list[Finding]:
-    values = present.cast(pl.Float64, strict=False)
+def _mixed(column: pl.Series, present: pl.Series, values: pl.Series, kind: str) -> list[Finding]:
     share = 1 - values.null_count() / len(present)
     if values.null_count() == 0 or share < _MOSTLY:
         return []
@@ -298,8 +314,8 @@ def _mixed(column: pl.Series, present: pl.Series) -> list[Finding]:
             "schema.mixed_type",
             [column.name],
             "warning",
-            f"{share:.1%} of {column.name!r} are numbers but {example!r} is not, so the column is read as text; "
+            f"{share:.1%} of {column.name!r} are {kind} but {example!r} is not, so the column is read as text; "
             f"add {example!r} to data.missing if it means missing",
-            {"share_numbers": share, "example": example},
+            {"share": share, "example": example},
         )
     ]

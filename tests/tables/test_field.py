@@ -10,7 +10,7 @@ import pytest
 
 from millrace.errors import InputError
 from millrace.spec import Data, Goal, Read, System, rooted
-from millrace.tables import load, read_sources
+from millrace.tables import Column, conform, load, read_sources
 from tests.conftest import DATA
 
 WORDS = ["", "NA", "?"]
@@ -394,3 +394,39 @@ def test_folders_of_hive_are_read_as_one(tmp_path: Path) -> None:
 def test_bytes_that_are_no_text_are_told_of(tmp_path: Path) -> None:
     pl.DataFrame({"b": [b"\xff", b"x"], "x": [1, 2]}).write_parquet(tmp_path / "t.parquet")
     assert checks(load(tmp_path / "t.parquet")) == ["schema.nested"]
+
+
+def test_what_contradicts_a_statement_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"data.read.dates: day_first, but 'd' can only be read the other way"):
+        table(tmp_path, "d,x\n01/31/2024,1\n", read=Read(dates="day_first"))
+
+
+def test_lists_in_quotes_do_not_make_thousands_of_others(tmp_path: Path) -> None:
+    found = table(tmp_path, "tags,x,y\n" + "".join(f'"{at},1",1.10{at},a\n' for at in range(9)))
+    assert found.frame["x"][:2].to_list() == [1.1, 1.101]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "check"),
+    [
+        ("season", ["2000-01", "2001-02", "2009-10"], None),
+        ("version", ["1.1.10", "2.2.10", "3.1.10"], "schema.number_like"),
+        ("code", ["07", "7", "8"], "value.spelling"),
+        ("weight", [f"{at}.5 kg" for at in range(30)], "schema.number_like"),
+        ("price", [f"USD {at}" for at in range(30)], "schema.number_like"),
+        ("at", ["2024-01-05"] * 30 + ["0000-00-00"], "schema.mixed_type"),
+    ],
+)
+def test_what_stays_text_is_told_where_it_looks_like_more(
+    tmp_path: Path, name: str, values: list[str], check: str | None
+) -> None:
+    found = table(tmp_path, "\n".join([f"{name},x", *(f"{value},1" for value in values)]) + "\n")
+    assert found.frame[name].dtype == pl.String and checks(found) == ([check] if check else [])
+
+
+def test_a_request_in_another_locale_is_refused_not_multiplied() -> None:
+    column = [Column(name="p", dtype="number", kind="numeric", written="comma_decimal")]
+    assert conform(pl.DataFrame({"p": ["1.234,5", "1.234"]}), column, [], "rows")["p"].to_list() == [1234.5, 1234.0]
+    assert conform(pl.DataFrame({"p": ["12.5", "1.25"]}), column, [], "rows")["p"].to_list() == [12.5, 1.25]
+    with pytest.raises(InputError, match=r"row 2, column 'p': the value '1.234'"):
+        conform(pl.DataFrame({"p": ["12.5", "1.234"]}), column, [], "rows")
