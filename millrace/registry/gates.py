@@ -70,7 +70,7 @@ def _compared(gate: Gate, task: Task, rival: Rival) -> Result:
     if is_baseline and passed and not gate.margin:
         chance = rival.chance(task, gate.metric)
         passed = chance <= CHANCE
-        why += f"; as good by chance in {chance:.1%}" + ("" if passed else f", at most {CHANCE:.1%} allowed")
+        why += f"; by chance in {chance:.1%} of trials" + ("" if passed else f", {CHANCE:.1%} are allowed")
     return Result(gate.text, value, bound, bool(passed), why, [low, high])
 
 
