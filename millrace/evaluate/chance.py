@@ -47,7 +47,7 @@ def chance_of(
 
 
 def _deals(rows: int, owner: Steps | None, count: int, seed: int) -> Iterator[Steps]:
-    """Whose score each row gets `(N,)`."""
+    """Deals the scores out again and again: yields the row `(N,)` whose score each row gets."""
     generator = np.random.default_rng(seed)
     if owner is None:
         for _ in range(count):

@@ -11,7 +11,7 @@ from millrace.spec import Window
 from millrace.tables import as_text
 
 _FEW = 0.5
-"""A smaller share of rows with any event is told of where other spellings of the keys would give a larger one."""
+"""Below this share of rows with any event, other spellings of the keys are tried: they may give a larger one."""
 
 
 def match_findings(

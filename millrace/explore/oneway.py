@@ -20,7 +20,7 @@ PURE, LEAST_ROWS, CHANCE = 0.995, 20, 1e-12
 """So many of the rows of a value have one outcome; so many rows there are; so likely is that by chance (README.md of
 this room tells how far honest values of real tables stay from it)."""
 _COMMON = {"leak.presence": 0.95, "leak.value": 0.6}
-"""Where so many of all rows have an outcome it is no news that those of a value have it."""
+"""An outcome that more of all rows have proves nothing: the rows of any value are likely to have it."""
 _MOST_VALUES, _MOST_NUMBERS = 1_000, 20
 
 

@@ -8,8 +8,8 @@ from millrace.explore.relation import Vector
 from millrace.spec import Task, part_of, says_time
 
 _LEAST, _SURE = 0.1, 6.0
-"""Neighbours that are so alike, and so many standard errors beyond chance, are told of. In tables whose rows are in no
-order the likeness was at most 0.04, in those in the order of time 0.14 to 0.9 (README.md of this room)."""
+"""A finding needs this correlation of neighbours, and so many standard errors beyond chance. In tables without an
+order the correlation was at most 0.04, in those in the order of time 0.14 to 0.9 (README.md of this room)."""
 _RUNS_OF_A_CLASS = 3
 _SORTED = 0.99
 

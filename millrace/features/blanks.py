@@ -5,7 +5,7 @@ import numpy as np
 from millrace.features.graph import Graph
 
 BLANKS = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
-"""What Unicode calls white space: what Polars strips."""
+"""The white space of Unicode, which Polars strips."""
 BLANK = "[" + "".join(f"\\x{{{ord(sign):x}}}" for sign in BLANKS) + "]"
 """The same as a pattern of RE2."""
 _VALUE = BLANK.replace("[", "[^", 1)

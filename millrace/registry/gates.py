@@ -16,7 +16,7 @@ CHANCE = 0.025
 LEAST_EVENTS = {"baseline": 5, "champion": 10}
 """Rows of the rarer class that a comparison needs. Chance is told exactly whatever their number, but a model that goes
 live on four events has shown little; the intervals beside a champion are resampled, and too narrow with fewer: of two
-models of noise one was better for certain in 6 to 42 % of trials with 1 to 5 positives."""
+models of noise one was better for certain in 3 to 42 % of trials with 1 to 5 positives."""
 
 
 class Result(Struct, frozen=True):

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from millrace.errors import InputError
-from millrace.spec import Data, Goal, Read, System, rooted
+from millrace.spec import Data, EventTable, Goal, Read, System, rooted
 from millrace.tables import Column, conform, load, read_sources
 from tests.conftest import DATA
 
@@ -220,10 +220,8 @@ def test_the_order_of_day_and_month_is_one_in_a_system(tmp_path: Path) -> None:
     pl.DataFrame({"at": days, "y": [0, 1] * 18}).write_csv(tmp_path / "t.csv")
     pl.DataFrame({"at": ["09/08/2024", "03/02/2024"], "y": [0, 1]}).write_csv(tmp_path / "h.csv")
     pl.DataFrame({"when": ["05/04/2024"], "who": ["a"]}).write_csv(tmp_path / "e.csv")
-    data = Data(source="t.csv", holdout="h.csv", events={"e": {"source": "e.csv", "time": "when"}})  # type: ignore[dict-item]
-    import msgspec
-
-    data = msgspec.convert(msgspec.to_builtins(data), Data)
+    events = {"e": EventTable(source="e.csv", time="when")}
+    data = Data(source="t.csv", holdout="h.csv", events=events)
     found = read_sources(rooted(System(name="a", goal=Goal(target="y"), data=data), tmp_path))
     assert found.frame["at"][-2:].to_list() == [datetime(2024, 8, 9), datetime(2024, 2, 3)]
     assert found.events["e"]["when"].to_list() == [datetime(2024, 4, 5)]
