@@ -126,7 +126,9 @@ class Served:
     def _completed(self, rows: list[Row]) -> tuple[list[Row], dict[int, list[str]]]:
         """Rows with what they may lack, and of which of them nothing is known of which columns."""
         imputed: dict[int, list[str]] = {}
-        rows = [trimmed(row) for row in rows] if _lack(rows, self.optional) else rows
+        if not _lack(rows, self.optional):
+            return rows, imputed
+        rows = [trimmed(row) for row in rows]
         if self._windows is not None and _lack(rows, self._told):
             rows = self._with_windows(rows, imputed)
         if _lack(rows, self._imputable):
