@@ -15,7 +15,8 @@ from millrace.spec import Calibration, Task
 _EDGE = 1e-12
 """How far logits keep off infinity; a loss keeps float32's step off it, for one sure mistake must not decide alone."""
 _STEP = float(np.finfo(np.float32).eps)
-_MOST_POINTS = 64
+_MOST_POINTS, _LEAST_APART = 64, 0.05
+"""A step between nearer log odds would make the last digit of a score decide."""
 
 
 def fit(method: str, task: Task, y: Vector, scores: Vector, weight: Vector | None = None) -> Calibration:
@@ -25,11 +26,16 @@ def fit(method: str, task: Task, y: Vector, scores: Vector, weight: Vector | Non
 
 def _sigmoid(task: Task, y: Vector, scores: Vector, weight: Vector | None) -> Calibration:
     from scipy.optimize import minimize
+    from scipy.special import log_softmax
 
     raw = logits_of(task, scores)
+    targets = _targets(y, 2 if scores.ndim == 1 else scores.shape[1])
 
     def loss(found: Vector) -> float:
-        return float(np.average(losses(y, probabilities(task, raw * found[0] + (*found, 0.0)[1])), weights=weight))
+        stretched = raw * found[0] + (*found, 0.0)[1]
+        each = stretched if stretched.ndim == 2 else np.column_stack([np.zeros(len(y)), stretched])
+        costs = -(targets * log_softmax(each, axis=1)).sum(axis=1)
+        return float(np.average(costs, weights=weight))
 
     start = [1.0] if task == "multiclass" else [1.0, 0.0]
     found = minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-9}).x
@@ -37,15 +43,34 @@ def _sigmoid(task: Task, y: Vector, scores: Vector, weight: Vector | None) -> Ca
     return Calibration(method="sigmoid", slope=slope, intercept=intercept)
 
 
+def _targets(y: Vector, classes: int) -> Vector:
+    """What the scores of each class should be `(N, K)`: by Platt (1999) not quite 0 and 1, but as far off as so many
+    rows can tell. Scores that part the classes would else be stretched without end, and their last digits with
+    them."""
+    of_row = y.astype(np.int64)
+    counts = np.bincount(of_row, minlength=classes)[of_row][:, None]
+    sure: Vector = np.eye(classes)[of_row]
+    return (counts * sure + 1) / (counts + classes)
+
+
 def _isotonic(y: Vector, scores: Vector, weight: Vector | None) -> Calibration:
     isotonic = openmp.load("sklearn.isotonic")
 
     raw = logits_of("binary", scores)
     model = isotonic.IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(raw, y, sample_weight=weight)
-    x = np.unique(np.quantile(raw, np.linspace(0, 1, _MOST_POINTS)))
+    x = _apart(np.unique(np.quantile(raw, np.linspace(0, 1, _MOST_POINTS))))
     # A sure 0 or 1 would make one surprise infinitely costly: the ends stay as far off as the rows can tell.
     steps = np.clip(model.predict(x), 0.5 / len(y), 1 - 0.5 / len(y))
     return Calibration(method="isotonic", x=x.tolist(), y=steps.tolist())
+
+
+def _apart(points: Vector) -> Vector:
+    """Ascending points, without those that are hardly beyond the one before."""
+    kept = [points[0]]
+    for point in points[1:]:
+        if point - kept[-1] >= _LEAST_APART:
+            kept.append(point)
+    return np.array(kept)
 
 
 def apply(calibration: Calibration | None, task: Task, scores: Vector) -> Vector:

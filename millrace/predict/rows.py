@@ -19,7 +19,7 @@ from millrace.errors import InputError, nearest
 from millrace.features import CODES, Codes, Feeds, Session
 from millrace.features.blanks import BLANKS
 from millrace.features.levels import RARE
-from millrace.predict.gaps import Gaps, Knowledge, Tally, gaps_of, may_have_gaps
+from millrace.predict.gaps import Gaps, Knowledge, Tally, gaps_of, is_whole, may_have_gaps
 from millrace.predict.values import Reader, category_of, moment_of, number_of, read_value, vector_of
 from millrace.spec import safe_name
 from millrace.tables import Column, Schema
@@ -119,8 +119,11 @@ class RowReader:
                     self._look(row, number, one, column)
             raise
         feeds = {one.name: self._array(one, columns[one.at]) for one in self._inputs}
+        looked = [one for one in self._inputs if not is_whole(one.name, feeds[one.name], one.full)]
+        if not looked:
+            return feeds, _NO_GAPS
         odd = np.zeros(len(rows), bool)
-        for one in self._inputs:
+        for one in looked:
             odd |= may_have_gaps(one.name, feeds[one.name], one.full).any(axis=1)
         places = np.flatnonzero(odd).tolist()
         return feeds, self._gaps([tuple(column[at] for column in columns) for at in places], places)
@@ -232,11 +235,17 @@ def _present(row: Any, number: int, column: Column) -> Any:
 
 def trimmed(row: Any) -> Any:
     """A row with names as tables have them (see `spec.safe_name`); itself where it has those. A name that needs no
-    change goes before."""
+    change goes before. Raises `InputError` where two names become one."""
     if not isinstance(row, dict) or not any(isinstance(name, str) and name != safe_name(name) for name in row):
         return row
-    bare = {safe_name(name): value for name, value in row.items() if isinstance(name, str)}
-    return bare | {name: value for name, value in row.items() if name in bare}
+    plain = {name: value for name, value in row.items() if not isinstance(name, str) or name == safe_name(name)}
+    for name, value in row.items():
+        bare = safe_name(str(name))
+        if bare not in row:
+            if bare in plain:
+                raise InputError("a row", f"two values of {bare!r}, blanks aside", "one")
+            plain[bare] = value
+    return plain
 
 
 def _getter(names: list[Any]) -> Callable[[Any], _Values]:
@@ -299,7 +308,7 @@ def _numbers_and_holes(one: _Input, columns: list[_Values]) -> npt.NDArray[Any]:
 
 def _check_flags(one: _Input, columns: list[_Values]) -> None:
     """Raises `ValueError` where a flag is neither 0 nor 1; what it is instead is then told value by value."""
-    if not all(_FLAGS_OR_NONE.issuperset(columns[at]) for at in one.flags):
+    if one.flags and not all(_FLAGS_OR_NONE.issuperset(columns[at]) for at in one.flags):
         raise ValueError
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,7 @@ FLAGS: dict[Any, bool] = {True: True, False: False, "true": True, "false": False
 
 def read_value(value: Any, where: str, column: Column, read: Reader, missing: frozenset[str]) -> Any:
     """A value as the graph takes it; raises `InputError` at `where` for one that cannot be used."""
-    if isinstance(value, np.generic):
-        value = value.item()
+    value = plain_of(value)
     if is_nothing(value):
         return _MISSING[read]
     if isinstance(value, str) and ((bare := value.strip(BLANKS)) in missing or bare in column.words):
@@ -37,13 +37,28 @@ def read_value(value: Any, where: str, column: Column, read: Reader, missing: fr
         raise InputError(where, f"the value{shown} ({type(value).__name__})", expected_of(column)) from None
 
 
+def plain_of(value: Any) -> Any:
+    """A value of NumPy, or an exact decimal, as Python's own type of it.
+
+    >>> plain_of(np.datetime64("2024-03-01T12:00:00.000000000")).isoformat(), plain_of(Decimal("7.0"))
+    ('2024-03-01T12:00:00', 7.0)
+    """
+    if isinstance(value, np.datetime64):
+        return value.astype("datetime64[us]").item()  # of nanoseconds `item` makes a number
+    if isinstance(value, np.generic):
+        return value.item()
+    return float(value) if isinstance(value, Decimal) else value
+
+
 def is_nothing(value: Any) -> bool:
-    """Whether a value is none: None, NaN, or pandas' NaT, neither of which equals itself.
+    """Whether a value is none: None, NaN, pandas' NaT, neither of which equals itself, or pandas' NA.
 
     >>> is_nothing(None), is_nothing(float("nan")), is_nothing(0.0)
     (True, True, False)
     """
-    return value is None or (isinstance(value, float | date) and value != value)  # noqa: PLR0124
+    if value is None or (isinstance(value, float | date) and value != value):  # noqa: PLR0124
+        return True
+    return type(value).__name__ == "NAType"
 
 
 def vector_of(value: Any, column: Column) -> list[float]:

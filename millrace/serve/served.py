@@ -22,7 +22,7 @@ from millrace.serve.meter import ROWS, SHARES, Meter
 from millrace.tables import Column
 
 _MOST_PROBLEMS = 50
-_GAPS = frozenset(("imputed", "unseen"))
+_GAPS = ("imputed", "unseen")
 _WARM_UP = 50
 
 
@@ -112,8 +112,8 @@ class Served:
         self._batches.add(len(rows))
         self._count(predictions)
         for one in predictions:
-            for gap in _GAPS & one.keys():
-                for name in one[gap]:
+            for gap in _GAPS:
+                for name in one.get(gap, ()):
                     self._meter.counts[f"millrace_{gap}", self.name, name] += 1
         return predictions
 

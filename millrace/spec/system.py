@@ -90,7 +90,7 @@ class Read(_Node, frozen=True):
     `quote` is a sign, or `none` where nothing is quoted; `escape`, such as `\`, stands before a quote within; `skip`
     lines stand above the header; lines that begin with `comment` are no rows. `header` holds the names of the columns
     where no line does, or is false (`column_1`, …); true says that the first line is one. `thousands` is the sign
-    between groups of digits, `dates` the order of day and month in `01/02/2024`.
+    between groups of digits, `dates` the order of day and month in `01/02/2024`, or the year first in `24-01-02`.
     """
 
     separator: Annotated[str, Meta(min_length=1, max_length=1)] | None = None
@@ -101,7 +101,7 @@ class Read(_Node, frozen=True):
     comment: Annotated[str, Meta(min_length=1, max_length=1)] | None = None
     header: bool | list[str] | None = None
     thousands: Literal[",", ".", " ", "'"] | None = None
-    dates: Literal["day_first", "month_first"] | None = None
+    dates: Literal["day_first", "month_first", "year_first"] | None = None
 
 
 class EventTable(_Node, frozen=True):

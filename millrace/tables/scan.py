@@ -1,5 +1,6 @@
 """A file as a lazy Polars frame, whatever its format."""
 
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -58,14 +59,17 @@ def scan(path: Path, read: Read | None = None) -> Scan:
     """
     files = files_at(path)
     scans = [_with_folders(_scan_file(file, read), file, path) for file in files]
-    return scans[0] if len(scans) == 1 else _together(scans, files)
+    whole = scans[0] if len(scans) == 1 else _together(scans, files)
+    whole.findings = whole.findings + (_passed_over(path, files) if path.is_dir() else [])
+    return whole
 
 
 def _with_folders(one: Scan, file: Path, path: Path) -> Scan:
     """The columns that the names of folders give, as Hive has them: `day=2024-01-31`."""
-    if not path.is_dir():
+    base = path if path.is_dir() else _fixed(path)
+    if not file.is_relative_to(base):
         return one
-    told = [part.split("=", 1) for part in file.relative_to(path).parts[:-1] if "=" in part]
+    told = [part.split("=", 1) for part in file.relative_to(base).parts[:-1] if "=" in part]
     here = set(one.frame.collect_schema().names())
     for name, value in told:
         if name not in here:
@@ -87,11 +91,29 @@ def files_at(path: Path) -> list[Path]:
         return found
     if path.exists() or not any(sign in str(path) for sign in "*?["):
         return [path]
-    fixed = next(at for at, part in enumerate(path.parts) if any(sign in part for sign in "*?["))
-    found = sorted(Path(*path.parts[:fixed]).glob("/".join(path.parts[fixed:])))
+    fixed = _fixed(path)
+    found = sorted(fixed.glob(str(path.relative_to(fixed))))
     if not found:
         raise InputError(str(path), "no file matches", "at least one table")
     return found
+
+
+def _fixed(path: Path) -> Path:
+    """What of a path stands before the first folder or file that is a pattern; the whole of one without."""
+    parts = takewhile(lambda part: not any(sign in part for sign in "*?["), path.parts)
+    return Path(*parts)
+
+
+def _passed_over(folder: Path, files: list[Path]) -> list[Finding]:
+    """What lies in a folder of tables and was not read: files of other formats, and folders that are no partitions."""
+    read = {file.relative_to(folder).parts[0] for file in files}
+    unread = [one for one in folder.iterdir() if one.name not in read and not one.name.startswith((".", "_"))]
+    others = sorted(one.name for one in unread if one.is_dir() or one.suffix.lower() not in ("", ".md"))
+    if not others:
+        return []
+    shown = ", ".join(others[:5]) + (" and others" if len(others) > 5 else "")
+    message = f"{shown} in {folder.name} were not read: no tables, or folders that are not named column=value"
+    return [Finding("schema.passed_over", [], "warning", message, {"names": others[:20]})]
 
 
 def _together(scans: list[Scan], files: list[Path]) -> Scan:
@@ -163,9 +185,10 @@ def _scan_file(path: Path, read: Read | None) -> Scan:
 def unreadable(path: Path, error: Exception) -> InputError:
     """Polars' words for a broken file, cut to their first line."""
     text = str(error).strip()
-    return InputError(
-        str(path), f"cannot be read ({text.splitlines()[0] if text else type(error).__name__})", "a whole, valid file"
-    )
+    found = f"cannot be read ({text.splitlines()[0] if text else type(error).__name__})"
+    is_json = path.name.lower().endswith(FORMATS["ndjson"])
+    do = "each line is one JSON object, in UTF-8 without a mark at its beginning, null where a value is missing"
+    return InputError(str(path), found, "a whole, valid file", do if is_json else "")
 
 
 def _scan_text(path: Path, read: Read) -> Scan:

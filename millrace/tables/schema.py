@@ -201,7 +201,8 @@ def expected_of(column: Column) -> str:
     """What a value of a column must be, in words."""
     if column.dtype == "datetime":
         zone = {None: "", True: " with a zone, as in training", False: " without a zone, as in training"}[column.zoned]
-        return f"an ISO 8601 time{zone}"
+        own = f", or {column.written} as in training" if column.written is not None else ""
+        return f"an ISO 8601 time{zone}{own}"
     if column.dtype == "vector":
         return f"a list of {column.width} numbers"
     words: dict[Dtype, str] = {"integer": "a number", "number": "a number", "boolean": "true or false"}

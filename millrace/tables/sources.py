@@ -14,7 +14,7 @@ from millrace.tables.scan import files_at, scan, unreadable
 from millrace.tables.schema import Column, conform, dtype_of
 from millrace.tables.table import Raw, Table, fingerprint, look, looked
 from millrace.tables.times import has_zone
-from millrace.tables.types import Locale, clean
+from millrace.tables.types import Locale, check_thousands, clean
 from millrace.tables.written import Form
 
 _ANSWERS = ("prediction", "decision")
@@ -102,6 +102,7 @@ def read_sources(system: System) -> Sources:
     data, target = system.data, system.goal.target
     raw = _look_of(system, data.source, data.query)
     told = {name: _look_of(system, table.source, table.query) for name, table in data.events.items()}
+    check_thousands([one for each in (raw, *told.values()) for one in each.candidates], data.read.thousands)
     locale = _locale_of([raw, *told.values()])
     table = raw.settle(locale)
     frame = table.frame

@@ -14,6 +14,7 @@ from millrace.spec import Read
 from millrace.tables.parts import parts_disagree
 from millrace.tables.scan import Scan, plainly_named, scan, unreadable
 from millrace.tables.schema import dtype_of, normalise
+from millrace.tables.text import TOTALS
 from millrace.tables.times import has_zone
 from millrace.tables.types import Candidate, Locale, candidates, clean, locale_of, settled
 from millrace.tables.written import Form
@@ -44,7 +45,7 @@ class Raw(Struct, frozen=True):
         """The table, by what it proves itself and, where that is nothing, by how others order day and month."""
         own = structs.replace(self.locale, order=self.locale.order or locale.order)
         frame, forms, told = settled(self.candidates, own)
-        findings = [*self.findings, *told, *_nested(frame), *_spelled_alike(frame)]
+        findings = [*self.findings, *told, *_nested(frame), *_spelled_alike(frame), *_totals(frame)]
         return Table(frame, fingerprint(frame), findings, forms)
 
 
@@ -112,6 +113,16 @@ def _spelled_alike(frame: pl.DataFrame) -> list[Finding]:
             message = f"values of {column.name!r} differ in spelling alone: {shown}; each counts as one of its own"
             found.append(Finding("value.spelling", [column.name], "warning", message, {"values": twins[:20]}))
     return found
+
+
+def _totals(frame: pl.DataFrame) -> list[Finding]:
+    """Rows that the first column of text calls totals: what stands in them is there a second time."""
+    text = next((column for column in frame if column.dtype == pl.String), None)
+    rows = 0 if text is None else int(text.str.strip_chars(" :").str.to_lowercase().is_in(list(TOTALS)).sum())
+    if text is None or not rows:
+        return []
+    message = f"{rows} rows are called totals by {text.name!r}, and were read as rows like the others"
+    return [Finding("value.total_rows", [text.name], "warning", message, {"rows": rows})]
 
 
 def _as_number(value: str) -> str:

@@ -20,7 +20,7 @@ from millrace.tables.dialect import LONGEST_FIELD, Dialect, reader_of, sniff, un
 from millrace.tables.encoding import open_bytes
 
 _BLANKS = " \t\ufeff"
-_TOTALS = {
+TOTALS = {
     "total",
     "totals",
     "grand total",
@@ -187,7 +187,7 @@ def _rows(path: Path, dialect: Dialect, seen: _Seen, stated: bool) -> Iterator[l
             found = f"is not {encoding.name} ({error.reason} at byte {error.start})"
             raise InputError(str(path), found, "another data.read.encoding") from None
         words = [field for field in last if field.strip()]
-        if words and words[0].strip(" :").lower() in _TOTALS and (width == 2 or "" in last):
+        if words and words[0].strip(" :").lower() in TOTALS and (width == 2 or "" in last):
             seen.total = lines.begins
         returns = file.newlines == "\r" or (isinstance(file.newlines, tuple) and "\r" in file.newlines)
         if seen.blank or seen.headers or seen.total is not None or returns:

@@ -13,16 +13,17 @@ import polars as pl
 
 from millrace.spec import says_date, says_time, words_of
 
-Order = Literal["day_first", "month_first"]
+Order = Literal["day_first", "month_first", "year_first"]
 _ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?( ?(Z|UTC)|[+-]\d{2}(:?\d{2})?)?)?$"
 _IS_ISO = re.compile(_ISO, re.ASCII)
 _ZONE = r"(Z|UTC|:\d{2}(\.\d+)?[+-]\d{2}(:?\d{2})?)$"
 _BY_ORDER: dict[Order, tuple[str, ...]] = {
     "month_first": ("%m/%d/%Y", "%m-%d-%Y", "%m/%d/%y", "%m-%d-%y"),
     "day_first": ("%d/%m/%Y", "%d-%m-%Y", "%d/%m/%y", "%d-%m-%y"),
+    "year_first": ("%y-%m-%d",),
 }
 _DAYS = (
-    *_BY_ORDER["month_first"], *_BY_ORDER["day_first"],
+    *(form for forms in _BY_ORDER.values() for form in forms),
     "%Y/%m/%d", "%Y-%m-%d", "%d.%m.%Y", "%d.%m.%y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%b %d, %Y", "%d %B %Y",
     "%B %d, %Y",
 )  # fmt: skip
@@ -38,12 +39,14 @@ _PER_S = {"epoch_s": 1, "epoch_ms": 10**3, "epoch_us": 10**6, "epoch_ns": 10**9}
 SERIAL = "serial"
 _FROM_S, _UNTIL_S = 315_532_800, 2_524_608_000  # 1980 to 2050
 _FROM_DAY, _UNTIL_DAY = 29_221, 54_789  # the same in days of a spreadsheet
+_PLAUSIBLE = datetime(1900, 1, 1), datetime(2200, 1, 1)
+"""A count that is a time outside of these years was written in another unit."""
 _EPOCH, _DAY_0 = datetime(1970, 1, 1), datetime(1899, 12, 30)
 _DAY_US = 86_400 * 10**6
 _PIVOT = 1969
 """Two digits of a year mean 1969 to 2068, as POSIX has it; Polars takes 69 for 2069."""
 _COUNT = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
-_SAMPLE = 50
+_SAMPLE, _FIRST = 50, 20
 
 
 def iso(column: pl.Series) -> pl.Series:
@@ -87,6 +90,17 @@ def forms_of(present: pl.Series) -> list[str]:
     candidates = [form for form in FORMS if _is_one(sample[0], form) and (named or form not in _MONTHS)]
     candidates = [form for form in candidates if parse(sample.append(last), form).null_count() == 0]
     return [form for form in candidates if parse(present, form).null_count() == 0]
+
+
+def readings_of(present: pl.Series) -> list[pl.Series]:
+    """What the forms make of a column whose values are times in no one form: those that read any of the first values,
+    null where one is not written so; the form that reads most comes first."""
+    first = present.unique(maintain_order=True).head(_FIRST).to_list()
+    forms = [form for form in FORMS if form not in _MONTHS and any(_is_one(text, form) for text in first)]
+    found = [parse(present, form) for form in forms]
+    if any(_IS_ISO.fullmatch(text) for text in first):
+        found.insert(0, iso(present))
+    return sorted(found, key=lambda reading: reading.null_count())
 
 
 def _is_one(text: str, form: str) -> bool:
@@ -143,7 +157,8 @@ def _within(bounds: tuple[float, float], low: float, high: float) -> bool:
 def parse(column: pl.Series, form: str) -> pl.Series:
     """The column as times; null where a value is not written so."""
     if form in _PER_S or form == SERIAL:
-        return _from_count(column, form)
+        counted = _from_count(column, form)
+        return counted.set(~counted.is_between(*_PLAUSIBLE).fill_null(True), None)
     counted = column.cast(pl.Int64, strict=False) if column.dtype.is_float() else column
     text = counted.cast(pl.String).str.strip_chars()
     text = text.str.strip_suffix(".0") if form == YMD else text
@@ -164,6 +179,8 @@ def _years_of(form: str) -> str:
         return r"^\d{8}$"
     if form.startswith("%d.%m.%y"):
         return r"^\d{2}\.\d{2}\.\d{2}($|\s)"  # `1.1.10` is the number of a version
+    if form.startswith("%y"):
+        return r"^\d{2}\D"
     return r"(^|\D)\d{4}(\D|$)" if "%Y" in form else r"(^|\D)\d{2}($|\s)"
 
 
@@ -191,10 +208,11 @@ def parse_value(value: str | int | float, form: str | None) -> datetime:
     if isinstance(value, bool):
         raise TypeError(value)
     text = str(value).strip().removesuffix(".0") if form == YMD else str(value).strip()
-    if form == SERIAL and not _IS_ISO.fullmatch(text):
-        return _DAY_0 + timedelta(microseconds=round(float(value) * _DAY_US))
-    if form in _PER_S and not _IS_ISO.fullmatch(text):
-        return _from_epoch(value, form)
+    if (form in _PER_S or form == SERIAL) and not _IS_ISO.fullmatch(text):
+        moment = _value_of_count(value, str(form))
+        if not _PLAUSIBLE[0] <= moment <= _PLAUSIBLE[1]:
+            raise ValueError(value)
+        return moment
     if form is not None and re.search(_years_of(form), text):
         try:
             return datetime.strptime(text, form)
@@ -205,7 +223,9 @@ def parse_value(value: str | int | float, form: str | None) -> datetime:
     return datetime.fromisoformat(re.sub(r" ?(UTC|Z)$", "Z", text))
 
 
-def _from_epoch(value: str | int | float, form: str) -> datetime:
+def _value_of_count(value: str | int | float, form: str) -> datetime:
+    if form == SERIAL:
+        return _DAY_0 + timedelta(microseconds=round(float(value) * _DAY_US))
     per_s = _PER_S[form]
     if isinstance(value, str) and not _COUNT.fullmatch(value.strip()):
         raise ValueError(value)

@@ -22,6 +22,7 @@ _WHOLE = r"^[+-]?\d+$"
 _MARK = r"[^0-9.eE+-]"
 """What a number as every machine reads it has not: text of such numbers in a format with types was meant as text."""
 _WITH_UNIT = r"^[+-]?\d+([.,]\d+)*\s*[A-Za-z‰]{1,4}$|^[A-Z]{3}\s*\d+([.,]\d+)*$"
+_PART_OF_DATE = r"\d[-/. ](\d|[A-Z][a-z]{2})"
 _SAMPLE = 100
 _MOSTLY = 0.9
 _MOST_WHOLE = 2.0**53
@@ -91,6 +92,14 @@ def locale_of(found: list[Candidate], read: Read, separator: str = "") -> Locale
     return Locale(decimal, read.dates or (orders.pop() if len(orders) == 1 else None), separator)
 
 
+def check_thousands(found: Sequence[Candidate], sign: str | None) -> None:
+    """Raises `InputError` where no column has numbers that can be read with the stated sign between groups."""
+    readings = [one.reading for one in found if one.reading is not None]
+    if sign is not None and not any(sign in STYLES[name].groups for reading in readings for name in reading.styles):
+        wrong = f"{sign!r}, but no column has numbers that are written with it"
+        raise InputError("data.read.thousands", wrong, "the sign between groups of digits, or nothing")
+
+
 def _proves(one: Candidate) -> bool:
     """Whether the numbers of a column can be read with one decimal sign alone, and show it or their groups."""
     assert one.reading is not None
@@ -151,7 +160,7 @@ def _ambiguous_number(column: pl.Series, reading: Reading) -> Finding:
 
 
 def _as_time(one: Candidate, locale: Locale) -> tuple[pl.Series, str | None, list[Finding]]:
-    orders = {times.order_of(form) for form in one.forms}
+    orders = list(dict.fromkeys(times.order_of(form) for form in one.forms))
     form = next((form for form in one.forms if times.order_of(form) in (None, locale.order)), one.forms[0])
     typed = times.parse(one.column, form)
     told = []
@@ -160,7 +169,7 @@ def _as_time(one: Candidate, locale: Locale) -> tuple[pl.Series, str | None, lis
         both = [times.parse(pl.Series([example]), form)[0].date().isoformat() for form in one.forms[:2]]
         message = (
             f"{one.column.name!r} can be read in two ways, {example!r} as {both[0]} or {both[1]}, and nothing in the "
-            f"tables tells which; it was read as {both[0]}; data.read.dates states day_first or month_first"
+            f"tables tells which; it was read as {both[0]}; data.read.dates states {' or '.join(map(str, orders))}"
         )
         told.append(Finding("schema.ambiguous_date", [one.column.name], "warning", message, {"example": example}))
     if "%y" in form:
@@ -175,8 +184,7 @@ def _candidate(column: pl.Series, from_text: bool) -> Candidate:
     if column.dtype != pl.String:
         if column.dtype.is_numeric():
             column = whole(column)
-            if (counted := times.infer_counted(column)) is not None:
-                return Candidate(column, *counted)
+            return _counted(column)
         return Candidate(column, column)
     present = column.drop_nulls()
     if not len(present):
@@ -204,7 +212,7 @@ def _read(column: pl.Series, present: pl.Series, from_text: bool) -> Candidate |
     if plain and not sample.str.contains(_LEADING_ZERO).any() and not present.str.contains(_LEADING_ZERO).any():
         whole_numbers = column.cast(pl.Int64, strict=False)
         if whole_numbers.null_count() == column.null_count():
-            return _counted(column, whole_numbers)
+            return _counted(whole_numbers)
         floats = column.cast(pl.Float64, strict=False)
         if floats.null_count() == column.null_count():
             return _float(column, present, floats)
@@ -221,9 +229,16 @@ def _read(column: pl.Series, present: pl.Series, from_text: bool) -> Candidate |
     return Candidate(column, reading=reading) if reading.styles and marked else None
 
 
-def _counted(column: pl.Series, values: pl.Series) -> Candidate:
+def _counted(values: pl.Series) -> Candidate:
+    """Numbers, which may be times by the name of their column: that is said, for `date_id` may be a number of its
+    own."""
     found = times.infer_counted(values)
-    return Candidate(column, values) if found is None else Candidate(column, *found)
+    if found is None:
+        return Candidate(values, values)
+    example, moment = values.drop_nulls()[0], found[0].drop_nulls()[0]
+    message = f"{values.name!r} holds numbers that were read as times: {example} is {moment.isoformat()}"
+    told = Finding("schema.counted_time", [values.name], "info", message, {"example": example, "form": found[1]})
+    return Candidate(values, *found, findings=[told])
 
 
 def _float(column: pl.Series, present: pl.Series, floats: pl.Series) -> Candidate:
@@ -231,8 +246,8 @@ def _float(column: pl.Series, present: pl.Series, floats: pl.Series) -> Candidat
     if present.head(_SAMPLE).str.contains(_WHOLE).all() and present.str.contains(_WHOLE).all():
         return Candidate(column, column, findings=[_long(column)])
     floats = whole(floats.fill_nan(None))
-    if (found := times.infer_counted(floats)) is not None:
-        return Candidate(column, *found)
+    if (counted := _counted(floats)).form is not None:
+        return counted
     if not present.head(_SAMPLE).str.contains(STYLES[COMMA_DECIMAL].pattern).all():
         return Candidate(column, floats, reading=Reading(plain=True))
     return Candidate(column, reading=numbers.reading_of(present, True))
@@ -299,9 +314,24 @@ def _odd(column: pl.Series, present: pl.Series, from_text: bool) -> list[Finding
         return [Finding("schema.number_like", [column.name], "warning", message, {"example": present[0]})]
     if from_text and (found := _mixed(column, present, present.cast(pl.Float64, strict=False), "numbers")):
         return found
-    if sample.str.contains(r"^\d{4}-\d{2}-\d{2}").mean() or 0.0:
-        return _mixed(column, present, times.iso(present), "times")
-    return []
+    return _odd_times(column, present) if sample.str.contains(_PART_OF_DATE).any() else []
+
+
+def _odd_times(column: pl.Series, present: pl.Series) -> list[Finding]:
+    """Of text that looks like times: the few values that are none, or that two forms are mixed."""
+    readings = times.readings_of(present)
+    if not readings:
+        return []
+    if found := _mixed(column, present, readings[0], "times"):
+        return found
+    together = pl.Series([False]).new_from_index(0, len(present))
+    for reading in readings:
+        together |= reading.is_not_null()
+    if not together.all():
+        return []
+    one, other = present.filter(readings[0].is_not_null())[0], present.filter(readings[0].is_null())[0]
+    message = f"the times of {column.name!r} are written in several ways, such as {one!r} and {other!r}: it is text"
+    return [Finding("schema.mixed_times", [column.name], "warning", message, {"examples": [one, other]})]
 
 
 def _mixed(column: pl.Series, present: pl.Series, values: pl.Series, kind: str) -> list[Finding]:

@@ -4,12 +4,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.calibration import _sigmoid_calibration
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from millrace.features import Graph, open_session
 from millrace.models import calibrate
 from millrace.spec import Calibration, Task
+from millrace.train import TOLERANCE
 from millrace.train.calibration import choose_calibration
 
 
@@ -27,6 +31,32 @@ def test_sigmoid_is_logistic_regression_on_log_odds() -> None:
     assert (found.slope, found.intercept) == pytest.approx(
         (reference.coef_[0, 0], reference.intercept_[0]), rel=0.01, abs=0.005
     )
+
+
+def test_sigmoid_is_that_of_platt_where_rows_are_few() -> None:
+    y, scores = distorted(40, 1, 3.0)
+    raw = calibrate.logits_of("binary", scores)
+    slope, intercept = _sigmoid_calibration(raw, y)
+    found = calibrate.fit("sigmoid", "binary", y, scores)
+    assert (found.slope, found.intercept) == pytest.approx((-slope, -intercept), rel=0.01, abs=0.005)
+
+
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(20, 400), method=st.sampled_from(["sigmoid", "isotonic"]))
+def test_the_last_digit_of_a_score_decides_nothing(seed: int, rows: int, method: str) -> None:
+    chance = np.random.default_rng(seed)
+    y = (np.arange(rows) % 2).astype(np.float64)
+    raw = np.where(y, 1, -1) * np.abs(chance.normal(size=rows)) ** 3  # some are next to each other, and apart
+    scores = 1 / (1 + np.exp(-raw))
+    found = calibrate.fit(method, "binary", y, scores)
+    other = calibrate.apply(found, "binary", 1 / (1 + np.exp(-raw * (1 + 1e-7) - 1e-7)))
+    assert np.abs(other - calibrate.apply(found, "binary", scores)).max() < TOLERANCE
+
+
+def test_classes_that_a_score_parts_are_not_stretched_without_end() -> None:
+    y = np.repeat([0.0, 1.0, 2.0], 30)
+    scores = np.full((90, 3), 0.1) + 0.7 * np.eye(3)[y.astype(int)]
+    found = calibrate.fit("sigmoid", "multiclass", y, scores)
+    assert calibrate.apply(found, "multiclass", scores)[0, 0] == pytest.approx(31 / 33, abs=0.01)
 
 
 def test_isotonic_follows_scikit_learn() -> None:

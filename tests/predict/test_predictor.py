@@ -5,12 +5,14 @@ import runpy
 import sys
 import threading
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from hypothesis import given
@@ -180,6 +182,28 @@ def test_words_for_missing_and_text_numbers_are_understood(runs: Runs) -> None:
     assert predictor.predict([row | {"z": "0.5", "at": "2023-05-05T10:00:00", "code": "3"}]) == predictor.predict(
         [row | {"z": 0.5, "at": datetime(2023, 5, 5, 10), "code": 3.0}]
     )
+
+
+def test_values_of_other_libraries_mean_what_they_say(runs: Runs) -> None:
+    predictor = predictor_of(runs, "binary")
+    row = make_table(1, seed=1).to_dicts()[0]
+    plain = row | {"z": 0.5, "at": datetime(2023, 5, 5, 10), "code": 3, "colour": None}
+    other = row | {
+        "z": Decimal("0.5"), "at": np.datetime64("2023-05-05T10:00:00.000000000"), "code": Decimal("3.0"),
+        "colour": pd.NA,
+    }  # fmt: skip
+    assert predictor.predict([other]) == predictor.predict([plain])
+    assert predictor.predict([other] * 2) == predictor.predict([plain] * 2)
+
+
+def test_names_that_differ_by_blanks_alone_are_refused(runs: Runs) -> None:
+    predictor = predictor_of(runs, "binary")
+    row = make_table(1, seed=1).to_dicts()[0]
+    padded = {f" {name}": value for name, value in row.items()}
+    assert predictor.predict([padded]) == predictor.predict([row])
+    assert predictor.predict([row | {" z": 99.0}]) == predictor.predict([row])
+    with pytest.raises(InputError, match="two values of 'z', blanks aside"):
+        predictor.predict([padded | {"z ": 99.0}])
 
 
 @pytest.mark.parametrize("rows", [500, 5_000])  # few are coded in a loop, many by Polars

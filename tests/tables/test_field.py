@@ -413,6 +413,11 @@ def test_lists_in_quotes_do_not_make_thousands_of_others(tmp_path: Path) -> None
         ("weight", [f"{at}.5 kg" for at in range(30)], "schema.number_like"),
         ("price", [f"USD {at}" for at in range(30)], "schema.number_like"),
         ("at", ["2024-01-05"] * 30 + ["0000-00-00"], "schema.mixed_type"),
+        ("at", [f"{day:02}/01/2024" for day in range(1, 31)] + ["31/02/2024"], "schema.mixed_type"),
+        ("at", ["2024-01-05"] * 9 + ["31/01/2024"] * 9, "schema.mixed_times"),
+        ("at", ["31/01/2024"] * 9 + ["01/31/2024"] * 9, "schema.mixed_times"),
+        ("number", ["078-05-1120", "219-09-9999", "457-55-5462"], None),
+        ("region", ["Nord"] * 9 + ["Total", "West"], "value.total_rows"),
     ],
 )
 def test_what_stays_text_is_told_where_it_looks_like_more(
@@ -420,6 +425,73 @@ def test_what_stays_text_is_told_where_it_looks_like_more(
 ) -> None:
     found = table(tmp_path, "\n".join([f"{name},x", *(f"{value},1" for value in values)]) + "\n")
     assert found.frame[name].dtype == pl.String and checks(found) == ([check] if check else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "first"),
+    [
+        ("date_id", [40_000 + at for at in range(30)], datetime(2009, 7, 6)),
+        ("processing_time", [1_700_000_000.5 + at for at in range(30)], datetime(2023, 11, 14, 22, 13, 20, 500_000)),
+    ],
+)
+def test_numbers_that_become_times_by_their_name_are_told(
+    tmp_path: Path, name: str, values: list[float], first: datetime
+) -> None:
+    found = table(tmp_path, f"{name},x\n" + "".join(f"{value},a\n" for value in values))
+    assert found.frame[name][0] == first and checks(found) == ["schema.counted_time"]
+    pl.DataFrame({name: values}).write_parquet(tmp_path / "t.parquet")
+    assert checks(load(tmp_path / "t.parquet")) == ["schema.counted_time"]
+
+
+def test_years_of_two_digits_may_come_first(tmp_path: Path) -> None:
+    days = "".join(f"{year}-{month:02}-{day:02},a\n" for year in (23, 24) for month in (1, 2) for day in (3, 28))
+    found = table(tmp_path, "d,x\n" + days)
+    assert checks(found) == ["schema.ambiguous_date", "schema.two_digit_year"]
+    assert "day_first or year_first" in found.findings[0].message
+    stated = table(tmp_path, "d,x\n" + days, read=Read(dates="year_first"))
+    assert stated.frame["d"][1] == datetime(2023, 1, 28) and checks(stated) == ["schema.two_digit_year"]
+    proven = table(tmp_path, "d,x\n99-01-28,a\n01-02-03,b\n")
+    assert proven.frame["d"].to_list() == [datetime(1999, 1, 28), datetime(2001, 2, 3)]
+    assert checks(table(tmp_path, "d,x\n28-01-99,a\n03-02-01,b\n")) == ["schema.two_digit_year"]
+
+
+def test_a_count_in_another_unit_is_no_time() -> None:
+    for written, good, bad in (("epoch_s", 1_700_000_000, 1_700_000_000_000), ("serial", 45_000, 1_700_000_000)):
+        column = [Column(name="t", dtype="datetime", kind="datetime", written=written)]
+        assert conform(pl.DataFrame({"t": [good]}), column, [], "rows")["t"][0].year == 2023
+        with pytest.raises(InputError, match=f"row 1, column 't'.*or {written} as in training"):
+            conform(pl.DataFrame({"t": [bad]}), column, [], "rows")
+
+
+def test_stated_thousands_that_no_column_has_are_refused(tmp_path: Path) -> None:
+    system = System(name="s", goal=Goal(target="y"), data=Data(source="t.csv", read=Read(thousands="'"), missing=WORDS))
+    (tmp_path / "t.csv").write_text("x;y\n1,5;a\n2,5;b\n")
+    with pytest.raises(InputError, match=r"data.read.thousands: .*, but no column has numbers"):
+        read_sources(rooted(system, tmp_path))
+    (tmp_path / "t.csv").write_text("x;y\n1'234;a\n2'500;b\n")
+    assert read_sources(rooted(system, tmp_path)).frame["x"].to_list() == [1234, 2500]
+
+
+def test_what_a_folder_holds_beside_its_tables_is_told(tmp_path: Path) -> None:
+    for name in ("h/2024/a.csv", "h/b.csv", "h/c.csv.bz2", "h/README.md", "h/_SUCCESS"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x,y\n1,a\n")
+    found = load(tmp_path / "h")
+    assert found.frame.height == 1 and checks(found) == ["schema.passed_over"]
+    assert found.findings[0].evidence["names"] == ["2024", "c.csv.bz2"]
+
+
+def test_a_pattern_over_partitions_has_their_columns(tmp_path: Path) -> None:
+    for day in ("2024-01-01", "2024-01-02"):
+        (tmp_path / "h" / f"day={day}").mkdir(parents=True)
+        pl.DataFrame({"x": [1]}).write_parquet(tmp_path / "h" / f"day={day}" / "p.parquet")
+    for path in ("h", "h/*/*.parquet"):
+        assert load(tmp_path / path).frame["day"].dt.day().to_list() == [1, 2]
+
+
+def test_lines_of_json_say_what_they_should_be(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="null where a value is missing"):
+        table(tmp_path, '{"x": NaN}\n', "t.ndjson")
 
 
 def test_a_request_in_another_locale_is_refused_not_multiplied() -> None:
