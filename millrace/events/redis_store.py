@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from millrace.addresses import masked, resolved
 from millrace.errors import InputError, WorkError
 from millrace.events.store import Changes
 
@@ -19,6 +20,7 @@ class RedisStore:
     """A store in the keys of a server that begin with `millrace:NAME:`."""
 
     def __init__(self, url: str, name: str, timeout_s: float = 5.0) -> None:
+        address = resolved(url, "store")
         try:
             import redis
             from redis.backoff import NoBackoff
@@ -29,10 +31,10 @@ class RedisStore:
         self._local = threading.local()
         try:
             self._client: Any = redis.Redis.from_url(
-                url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
+                address, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
             )
         except ValueError as error:
-            raise InputError("store", f"{url} ({error})", "redis://HOST:PORT/NUMBER") from None
+            raise InputError("store", f"{url} ({masked(str(error), url)})", "redis://HOST:PORT/NUMBER") from None
         info = self._client.connection_pool.connection_kwargs  # without the password
         self._where = f"redis://{info.get('host', info.get('path'))}:{info.get('port', '')}"
         self._asked(self._client.ping)

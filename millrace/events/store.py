@@ -10,6 +10,7 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
+from millrace.addresses import shown
 from millrace.errors import InputError
 
 
@@ -76,4 +77,4 @@ def open_store(url: str | None, folder: Path, name: str, sync: bool = False, tim
         from millrace.events.redis_store import RedisStore
 
         return RedisStore(url, name, timeout_s)
-    raise InputError("store", url, "nothing (LMDB in the workspace) or redis://HOST:PORT/NUMBER")
+    raise InputError("store", shown(url), "nothing (LMDB in the workspace) or redis://HOST:PORT/NUMBER")

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from millrace.addresses import check as check_address
+
 Task = Literal["binary", "multiclass", "regression"]
 Kind = Literal["numeric", "boolean", "categorical", "datetime", "text", "vector", "ignored"]
 Encode = Literal[
@@ -380,6 +382,17 @@ class System(_Node, frozen=True, dict=True):
     store: str | None = None
     log: Log = Log()
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 7
+
+    def __post_init__(self) -> None:
+        """Refuses addresses with secrets in them: the spec stands in every bundle."""
+        for where, address in self.addresses().items():
+            check_address(address, where)
+
+    def addresses(self) -> dict[str, str]:
+        """Where tables are and the online store is, by their fields."""
+        named = {"data.source": self.data.source, "data.holdout": self.data.holdout, "store": self.store}
+        named |= {f"data.events.{name}.source": table.source for name, table in self.data.events.items()}
+        return {where: address for where, address in named.items() if address is not None}
 
     @cached_property
     def root(self) -> Path:

@@ -1,12 +1,29 @@
-"""Rows out of a database by a query: SQLite, DuckDB and PostgreSQL, each opened for reading alone."""
+"""Rows out of a database by a query: SQLite, DuckDB and PostgreSQL, each opened for reading alone.
 
+A query comes with a spec, and a spec may come from anybody who sends one. So it is one `select`; the database itself
+refuses to write, and to read or write files, as far as it can be told to.
+"""
+
+import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
 import polars as pl
 
+from millrace.addresses import masked, resolved
 from millrace.errors import InputError
+
+_BEGINS = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/|\()*(?P<word>[A-Za-z]+)", re.DOTALL)
+_READS = ("select", "with", "values", "table", "from")
+_SERVER_FUNCTIONS = re.compile(
+    r"""\b(pg_read_\w+|pg_ls_\w+|pg_stat_file|pg_file_\w+|pg_logdir_ls|lo_\w+|dblink\w*|set_config|pg_reload_conf
+    |pg_rotate_logfile\w*|pg_terminate_backend|pg_cancel_backend|pg_switch_wal|pg_create_\w+|pg_drop_\w+
+    |\w+_to_xml\w*|ts_stat|pg_logical_\w+|pg_notify|pg_advisory_\w+|txid_\w+|pg_export_snapshot)"?\s*\(
+    |\bU&\s*["']""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""What reaches the server's files, other sessions, or runs text as a query; names in escapes hide such a one."""
 
 
 def is_database(source: str) -> bool:
@@ -22,16 +39,14 @@ def read_query(source: str, query: str | None, root: Path) -> pl.DataFrame:
     """The rows of a query.
 
     Parameters: `source`, `sqlite:///FILE`, `duckdb:///FILE` (relative files start from `root`) or
-    `postgresql://USER@HOST:PORT/NAME`. Raises `InputError` where there is no query or the database refuses it, and for
-    a password in the address: it would stand in every bundle.
+    `postgresql://USER@HOST:PORT/NAME`. Raises `InputError` where there is no query, where it is not one `select`, or
+    where the database refuses it, and for a secret in the address.
     """
     if query is None:
         raise InputError("data.query", f"none beside {source}", "the query whose rows are the table")
-    if urlsplit(source).password:
-        shown = source.replace(f":{urlsplit(source).password}@", ":…@")
-        raise InputError(
-            "data.source", f"a password in {shown}", "an address without one", "set PGPASSWORD or use ~/.pgpass"
-        )
+    begins = _BEGINS.match(query)
+    if begins is None or begins["word"].lower() not in _READS:
+        raise _no_select(query)
     return _READERS[source.split("://", maxsplit=1)[0]](source, query, root)
 
 
@@ -52,11 +67,21 @@ def _existing(source: str, root: Path) -> Path:
 def _sqlite(source: str, query: str, root: Path) -> pl.DataFrame:
     import sqlite3
 
+    reads = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
+
+    def allowed(action: int, first: str | None, second: str | None, *_: Any) -> int:
+        loads = action == sqlite3.SQLITE_FUNCTION and (second or "").lower() == "load_extension"
+        return sqlite3.SQLITE_OK if action in reads and not loads else sqlite3.SQLITE_DENY
+
     file = _existing(source, root)
     connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
     try:
-        return pl.read_database(query, connection, infer_schema_length=None)
-    except (sqlite3.Error, pl.exceptions.PolarsError) as error:
+        connection.execute("pragma query_only = on")
+        connection.set_authorizer(allowed)
+        cursor = connection.execute(query)
+        names = [one[0] for one in cursor.description or ()]
+        return pl.DataFrame(cursor.fetchall(), schema=names, orient="row", infer_schema_length=None)
+    except (sqlite3.Error, sqlite3.Warning, pl.exceptions.PolarsError, TypeError) as error:
         raise _refused(source, error) from None
     finally:
         connection.close()
@@ -68,29 +93,49 @@ def _duckdb(source: str, query: str, root: Path) -> pl.DataFrame:
         import duckdb
     except ModuleNotFoundError:
         raise _missing("duckdb") from None
+    settings = {
+        "python_enable_replacements": "false",  # else a name in the query could mean a variable of ours
+        "enable_external_access": "false",  # no other file, no address, no extension
+        "lock_configuration": "true",
+    }
     try:
-        plain = {"python_enable_replacements": "false"}  # else a name in the query could mean a variable of ours
-        with duckdb.connect(str(file), read_only=True, config=plain) as connection:
+        with duckdb.connect(str(file), read_only=True, config=settings) as connection:
+            statements = connection.extract_statements(query)
+            if [one.type for one in statements] != [duckdb.StatementType.SELECT]:
+                raise _no_select(query)
             return pl.DataFrame(connection.sql(query))
-    except duckdb.Error as error:
+    except (duckdb.Error, pl.exceptions.PolarsError) as error:
         raise _refused(source, error) from None
 
 
 def _postgresql(source: str, query: str, root: Path) -> pl.DataFrame:
+    """In a read-only transaction, and without the rights of a superuser, who alone may use the server's files."""
+    if found := _SERVER_FUNCTIONS.search(query):
+        raise InputError("data.query", f"{found[0]!r}", "a query that reads tables alone")
     try:
         from adbc_driver_manager import Error
         from adbc_driver_postgresql import dbapi
     except ModuleNotFoundError:
         raise _missing("postgresql") from None
+    address = resolved(source, "data.source")
     try:
-        with dbapi.connect(source) as connection:
-            return pl.read_database(query, connection)
-    except Error as error:
+        with dbapi.connect(address) as connection, connection.cursor() as cursor:
+            cursor.execute("set transaction read only")
+            cursor.execute("select rolsuper from pg_catalog.pg_roles where rolname = current_user")
+            if cursor.fetchone() == (True,):
+                cursor.execute("set local role pg_read_all_data")
+            cursor.execute(query)
+            return pl.DataFrame(cursor.fetch_arrow_table())
+    except (Error, pl.exceptions.PolarsError) as error:
         raise _refused(source, error) from None
 
 
+def _no_select(query: str) -> InputError:
+    return InputError("data.query", repr(query.strip()[:80]), "one select, which reads and does nothing else")
+
+
 def _refused(source: str, error: Exception) -> InputError:
-    said = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    said = (masked(str(error), source).strip().splitlines() or [type(error).__name__])[0][:300]
     return InputError(source, f"refused the query ({said})", "a query that it answers")
 
 

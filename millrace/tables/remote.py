@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import msgspec
 
+from millrace.addresses import masked, resolved
 from millrace.errors import InputError
 from millrace.tables.scan import FORMATS
 from millrace.tables.write import atomic_folder, settle
@@ -38,7 +39,7 @@ def fetched(source: str, root: Path, again: bool = True) -> Path:
 
     It is kept below `root`, in the workspace; the copy that is there is taken as it is unless its state shall be asked
     for `again`. Credentials come from where the storage's own tools look for them. Raises `InputError` where the URL
-    cannot be read, and for a password in it: it would stand in every bundle.
+    cannot be read, and for a secret in it: it would stand in every bundle.
     """
     home = root / ".millrace" / "remote"
     mine = hashlib.sha256(source.encode()).hexdigest()[:16]
@@ -64,7 +65,7 @@ def fetched(source: str, root: Path, again: bool = True) -> Path:
     except FileNotFoundError:
         raise InputError(source, "no such file", "a table") from None
     except Exception as error:  # those of the many stores have no common parent
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        said = (masked(str(error), source).strip().splitlines() or [type(error).__name__])[0][:300]
         do = "credentials and endpoint come from the environment, as the storage's own tools read them"
         raise InputError(source, f"cannot be read ({said})", "a table", do) from None
     return _table(folder)
@@ -79,21 +80,19 @@ def _table(folder: Path) -> Path:
 def _opened(source: str) -> tuple[Any, str]:
     """The store of a URL, and the path within it."""
     kind = source.split("://", maxsplit=1)[0]
+    address = resolved(source, "data.source")
     try:
-        password = urlsplit(source).password
-        if password:
-            shown = source.replace(f":{password}@", ":…@")
-            raise InputError("data.source", f"a password in {shown}", "an address without one, credentials elsewhere")
+        urlsplit(source)  # finds brackets that do not close
         from fsspec.core import url_to_fs
 
-        system, path = url_to_fs(source, use_listings_cache=False) if kind != "memory" else url_to_fs(source)
+        system, path = url_to_fs(address, use_listings_cache=False) if kind != "memory" else url_to_fs(address)
     except ImportError:
         extra = _EXTRAS.get(kind)
         do = f"pip install 'millrace[{extra}]'" if extra else f"install fsspec and its driver of {kind}://"
         raise InputError("data.source", f"nothing is installed that reads {kind}://", "its driver", do) from None
     except ValueError as error:
         known = "a path, s3://, gs://, az://, https://, sqlite:///, duckdb:/// or postgresql://"
-        raise InputError(source, f"cannot be opened ({error})", known) from None
+        raise InputError(source, f"cannot be opened ({masked(str(error), source)})", known) from None
     return system, str(path)
 
 

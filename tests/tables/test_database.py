@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -97,16 +98,84 @@ def test_a_system_on_a_database_runs_and_is_kept(sqlite: Path) -> None:
         ("sqlite:///none.db", QUERY, "no such file"),
         ("sqlite:///shop.db", None, "the query whose rows are the table"),
         ("sqlite:///shop.db", "select * from nowhere", "no such table: nowhere"),
-        ("sqlite:///shop.db", "delete from sales", "refused the query"),
-        ("postgresql://me:secret@127.0.0.1:1/shop", QUERY, "set PGPASSWORD"),
+        ("sqlite:///shop.db", "delete from sales", "one select"),
+        ("postgresql://me:hunter2@127.0.0.1:1/shop", QUERY, "PGPASSWORD"),
         ("postgresql://me@127.0.0.1:1/shop", QUERY, "refused the query"),
     ],
 )
 def test_what_a_database_cannot_answer(sqlite: Path, source: str, query: str | None, said: str) -> None:
     with pytest.raises(InputError, match=said) as error:
         read_query(source, query, sqlite.parent)
-    assert "secret" not in str(error.value)
+    assert "hunter2" not in str(error.value)
     assert read_query("sqlite:///shop.db", QUERY, sqlite.parent).height == 300
+
+
+WRITES = [
+    "vacuum into '{}/made.db'",
+    "attach '{}/made.db' as x",
+    "pragma writable_schema=1",
+    "pragma journal_mode=delete",
+    "select * from sales; select 1",
+    "select load_extension('{}/made.so')",
+    "with a as (select 1) delete from sales",
+    "with a as (select 1) insert into sales (id) select * from a",
+    "/* select */ drop table sales",
+    "",
+    "-- select",
+    "begin immediate",
+]
+COPIES = [
+    "copy (select 1) to '{}/made.csv'",
+    "copy (select 1) to '{}/made.csv'; select * from sales",
+    "select * from sales; copy (select 1) to '{}/made.csv'",
+    "export database '{}/made'",
+    "attach '{}/made.duckdb' as x",
+    "install httpfs",
+    "load httpfs",
+    "set enable_external_access = true",
+    "pragma database_size",
+    "call pragma_version()",
+    "create temp table t as select 1",
+    "select * from read_csv('{}/secret.csv')",
+    "select * from '{}/secret.csv'",
+    "from read_text('/etc/passwd')",
+    "select getenv('HOME')",
+    "with a as (select 1) insert into sales select * from sales",
+]
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("query", WRITES)
+def test_a_query_of_sqlite_writes_nothing(sqlite: Path, query: str) -> None:
+    before = files_of(sqlite.parent)
+    with pytest.raises(InputError, match=r"one select|refused the query"):
+        read_query("sqlite:///shop.db", query.format(sqlite.parent), sqlite.parent)
+    assert files_of(sqlite.parent) == before
+
+
+@pytest.mark.parametrize("query", COPIES)
+def test_a_query_of_duckdb_touches_no_other_file(tmp_path: Path, query: str) -> None:
+    import duckdb
+
+    with duckdb.connect(str(tmp_path / "shop.duckdb")) as connection:
+        connection.execute("create table sales as select 1 as id")
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    before = files_of(tmp_path)
+    with pytest.raises(InputError, match=r"one select|refused the query"):
+        read_query("duckdb:///shop.duckdb", query.format(tmp_path), tmp_path)
+    assert files_of(tmp_path) == before
+    for good in ("select * from sales", "from sales", "with a as (select * from sales) select * from a", "table sales"):
+        assert read_query("duckdb:///shop.duckdb", good, tmp_path).rows() == [(1,)]
+
+
+def test_a_select_may_begin_with_a_comment(sqlite: Path) -> None:
+    for query in ("-- all of it\nselect * from sales", "/* a */ (select * from sales)", "values (1), (2)"):
+        with suppress(InputError):  # SQLite takes no brackets
+            assert read_query("sqlite:///shop.db", query, sqlite.parent).height in (300, 2)
+    assert read_query("sqlite:///shop.db", "with a as (select * from sales) select * from a", sqlite.parent).height
 
 
 def _binaries() -> Path | None:
@@ -169,6 +238,47 @@ def test_postgresql_gives_the_table(postgres: str, tmp_path: Path) -> None:
     run = millrace.run(millrace.load(tmp_path))
     assert millrace.verify(run.bundle).passed
     assert not millrace.run(millrace.load(tmp_path)).document["cached"], "what a server holds may have changed"
+
+
+SERVER_WRITES = [
+    "copy (select 1) to program 'touch {}/made'",
+    "copy (select 1) to '{}/made'",
+    "select 1) to program 'touch {}/made' --",
+    "select 1; copy (select 1) to program 'touch {}/made'",
+    "select lo_export(lo_from_bytea(0, 'x'), '{}/made')",
+    "select \"lo_export\"(lo_from_bytea(0, 'x'), '{}/made')",
+    "select pg_read_file('/etc/passwd')",
+    "select nextval('numbers')",
+    "select set_config('role', 'millrace', true)",
+    "select query_to_xml('select 1', true, true, '')",
+    "with a as (insert into kept values (2) returning x) select * from a",
+    "create table made (x int)",
+    "do $$ begin perform 1; end $$",
+    "reset role",
+    "select * from kept for update",
+]
+
+
+@pytest.mark.parametrize("query", SERVER_WRITES)
+def test_a_query_of_postgresql_writes_nothing(postgres: str, query: str) -> None:
+    from adbc_driver_postgresql import dbapi
+
+    target = Path("/tmp") / f"millrace-postgres-{os.getpid()}"  # a folder that the server may write into
+    target = target if target.is_dir() else Path(postgres.rsplit("/", 1)[0])
+    with dbapi.connect(postgres) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("create table if not exists kept (x int)")
+            cursor.execute("create sequence if not exists numbers")
+        connection.commit()
+    with pytest.raises(InputError, match=r"one select|refused the query|reads tables alone"):
+        read_query(postgres, query.format(target), Path("/"))
+    assert not (target / "made").exists()
+    with dbapi.connect(postgres) as connection, connection.cursor() as cursor:
+        cursor.execute("select count(*) from kept")
+        assert cursor.fetchone() == (0,)
+        cursor.execute("select is_called from numbers")
+        assert cursor.fetchone() == (False,)
+    assert read_query(postgres, "select x from kept", Path("/")).height == 0
 
 
 @pytest.mark.parametrize("end", ["csv", "parquet", "ndjson", "csv.gz"])
