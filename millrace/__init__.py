@@ -7,6 +7,7 @@ Importing this package loads nothing heavy: public names arrive when they are fi
 ('spec', 'serve')
 """
 
+import os
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from millrace.registry import Decision, history, promote, rollback
     from millrace.spec import System, load
     from millrace.verify import Verification, verify
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+"""ONNX Runtime's wheel sends what it does to its maker unless this is set before it is first imported."""
 
 __version__ = "0.1.0"
 

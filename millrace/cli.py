@@ -238,6 +238,9 @@ def predict(
 def verify(
     model: ModelArgument,
     url: Annotated[str | None, typer.Option(help="Ask this live service instead of the bundle's own graph.")] = None,
+    sources: Annotated[
+        bool, typer.Option("--sources", help="Read the tables that the bundle names, also of a stranger's.")
+    ] = False,
     dir: DirOption = Path(),
     as_json: JsonFlag = False,
 ) -> None:
@@ -246,7 +249,7 @@ def verify(
 
     with _progress() as progress:
         progress.add_task(f"verifying {model}", total=None)
-        result = millrace.verify(model, dir, url)
+        result = millrace.verify(model, dir, url, sources)
     lines = [
         f"{'ok    ' if one.severity != 'error' else 'FAILED'}  {one.check:<16} {one.message}" for one in result.findings
     ]
@@ -262,6 +265,10 @@ def serve(
     port: Annotated[int | None, typer.Option(min=0, max=65535)] = None,
     host: Annotated[str | None, typer.Option(help="The address to bind to; this machine alone if left out.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.")] = None,
+    open: Annotated[
+        bool, typer.Option("--open", help="Let everybody in who reaches the address, without a token.")
+    ] = False,
+    allow_host: Annotated[list[str] | None, typer.Option(help="A further name by which the service is asked.")] = None,
     dir: DirOption = Path(),
 ) -> None:
     """Serve models over HTTP: POST /predict, the Open Inference Protocol, /docs.
@@ -271,7 +278,7 @@ def serve(
     """
     from millrace.serve import serve as serve_forever
 
-    serve_forever(models, dir, port=port, host=host, workers=workers)
+    serve_forever(models, dir, open, port=port, host=host, workers=workers, hosts=allow_host or None)
 
 
 @app.command()
@@ -283,7 +290,7 @@ def token(
 ) -> None:
     """Make a token for the service of a system. From the first one on, the service asks for one.
 
-    It is shown once; only its hash is kept. Deleting .millrace/tokens.json lets everybody in again.
+    It is shown once; only its hash is kept. Without .millrace/tokens.json a service that is started lets everybody in.
     """
     import millrace
     from millrace.serve import add_token

@@ -9,7 +9,7 @@ import polars as pl
 import polars.selectors as cs
 from msgspec import Struct
 
-from millrace import __version__, bundle, predict, registry, report, spec, split, tables, train
+from millrace import __version__, bundle, predict, registry, report, spec, split, tables, train, workspace
 from millrace.errors import InputError
 from millrace.spec import System
 
@@ -132,6 +132,7 @@ def keep_bundle(
         {key: document[key] for key in _IN_BUNDLE},
         report.card_page(document),
     )
+    workspace.claim(system.workspace)
     answers = tested.select(~cs.by_name(system.data.id)) if system.data.id else tested
     return bundle.write_bundle(
         system.workspace / "bundles",

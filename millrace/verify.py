@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 from msgspec import Struct
 
-from millrace import evaluate, features, predict
+from millrace import evaluate, features, predict, workspace
 from millrace.bundle import TOLERANCE, Bundle, find_bundle, open_bundle, same_reply
-from millrace.errors import BundleError, Finding, InputError
+from millrace.errors import BundleError, Finding, InputError, MillraceError
 from millrace.replay import replayed
 from millrace.spec import rooted
 
@@ -28,32 +28,47 @@ class Verification(Struct, frozen=True):
     findings: list[Finding]
 
 
-def verify(model: str | Path, folder: str | Path = ".", url: str | None = None) -> Verification:
+def verify(model: str | Path, folder: str | Path = ".", url: str | None = None, sources: bool = False) -> Verification:
     """Checks a bundle: checksums, golden replies, parity with the stored predictions, metrics, window features through
     the online store, and, where the spec states one, latency.
 
-    `url` names a live service that shall give the bundle's answers. Raises `InputError` where there is no such bundle;
-    what is wrong with one becomes a finding.
+    `url` names a live service that shall give the bundle's answers. What a bundle names (tables, queries, addresses) is
+    read only where it lies in a workspace that this user made, or where `sources` says so. Raises `InputError` where
+    there is no such bundle; what is wrong with one becomes a finding.
     """
     path = find_bundle(model, Path(folder))
+    findings: list[Finding] = []
     try:
         bundle = open_bundle(path)
+        bundle.check()
+        findings.append(_said("verify.sums", True, f"{len(bundle.manifest.files)} files are as they were written", {}))
+        findings += _checked(bundle, url, sources)
     except BundleError as error:
-        return Verification(str(path), False, [Finding("verify.sums", [], "error", str(error))])
-    findings = [_said("verify.sums", True, f"{len(bundle.manifest.files)} files are as they were written", {})]
+        findings.append(Finding("verify.sums", [], "error", str(error)))
+    return Verification(str(path), all(finding.severity != "error" for finding in findings), findings)
+
+
+def _checked(bundle: Bundle, url: str | None, sources: bool) -> list[Finding]:
+    """What the model of a whole bundle answers; raises `BundleError` where its parts do not go together."""
     predictor = predict.Predictor(
         bundle.read("model.onnx"), bundle.schema, bundle.manifest.name, bundle.manifest.version
     )
     ask = predictor.predict_dicts if url is None else _service(url)
     holdout, answers = bundle.holdout()
-    findings.append(_golden(bundle, ask))
-    tested = predictor.predict_frame(holdout) if url is None else _by_dicts(predictor, holdout, ask)
-    findings.append(_parity(predictor, answers, tested))
-    findings.append(_metrics(bundle, predictor, holdout, tested))
-    findings += _online(bundle, holdout)
+    try:
+        findings = [_golden(bundle, ask)]
+        tested = predictor.predict_frame(holdout) if url is None else _by_dicts(predictor, holdout, ask)
+        findings.append(_parity(predictor, answers, tested))
+        findings.append(_metrics(bundle, predictor, holdout, tested))
+    except (MillraceError, MemoryError):
+        raise
+    except Exception as error:  # sums were right, but whoever made them may have put in anything
+        said = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise BundleError(str(bundle.path), f"its parts do not go together ({said})", "a bundle of Millrace") from None
+    findings += _online(bundle, holdout, sources)
     if bundle.system.requirements.latency_p99_ms is not None:
         findings.append(_latency(bundle.system.requirements.latency_p99_ms, holdout, predictor, ask))
-    return Verification(str(path), all(finding.severity != "error" for finding in findings), findings)
+    return findings
 
 
 def _said(check: str, passed: bool, message: str, evidence: dict[str, Any]) -> Finding:
@@ -101,14 +116,17 @@ def _metrics(bundle: Bundle, predictor: predict.Predictor, holdout: pl.DataFrame
     return _said("verify.metrics", not wrong, message, {"metrics": now, "wrong": wrong})
 
 
-def _online(bundle: Bundle, holdout: pl.DataFrame) -> list[Finding]:
-    """The windows of holdout rows, replayed through the online store. Only where the bundle is in its own workspace: a
-    stranger's may not say what is read on this machine."""
+def _online(bundle: Bundle, holdout: pl.DataFrame, sources: bool) -> list[Finding]:
+    """The windows of holdout rows, replayed through the online store. Only where the bundle is in a workspace of this
+    user's: a stranger's may not say what is read on this machine."""
     bundles = bundle.path.resolve().parent
     if not bundle.system.features.windows:
         return []
     if (bundles.parent.name, bundles.name) != (".millrace", "bundles"):
         message = "not replayed outside of the workspace that the bundle was made in"
+        return [Finding("verify.online", [], "info", message)]
+    if not sources and not workspace.is_own(bundles.parent):
+        message = "not replayed, as you did not make this workspace; --sources reads the tables that it names"
         return [Finding("verify.online", [], "info", message)]
     return [replayed(rooted(bundle.system, bundles.parent.parent), bundle.manifest.data, holdout)]
 

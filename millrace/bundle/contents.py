@@ -1,11 +1,16 @@
 """What stands in a bundle's files, made from plain values."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from millrace.spec import System, dump
+from millrace.errors import BundleError
+from millrace.spec import System, dump, plain_yaml
 from millrace.tables import Schema
+
+_VERSION = re.compile(r"[0-9A-Za-z.+-]{1,40}")
 
 
 def contents(
@@ -26,7 +31,7 @@ def contents(
         "examples.json": _pretty(examples),
         "evaluation.json": _pretty(evaluation),
         "card.html": card.encode(),
-        "MLmodel": msgspec.yaml.encode(_mlmodel()),
+        "MLmodel": msgspec.yaml.encode(_mlmodel(*_versions())),
     }
 
 
@@ -34,15 +39,30 @@ def _pretty(value: Any) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
-def _mlmodel() -> dict[str, Any]:
-    """MLflow's description of a model: rows of raw columns through pyfunc, the grouped tensors through onnx."""
+def _versions() -> tuple[str, str]:
     import onnx
     import onnxruntime
 
+    return onnx.__version__, onnxruntime.__version__
+
+
+def _mlmodel(onnx: str, runtime: str) -> dict[str, Any]:
+    """MLflow's description of a model: rows of raw columns through pyfunc, the grouped tensors through onnx."""
     return {
         "flavors": {
-            "onnx": {"data": "model.onnx", "onnx_version": onnx.__version__, "providers": ["CPUExecutionProvider"]},
+            "onnx": {"data": "model.onnx", "onnx_version": onnx, "providers": ["CPUExecutionProvider"]},
             "python_function": {"loader_module": "millrace.predict.pyfunc", "data": ".", "env": None},
         },
-        "metadata": {"onnxruntime": onnxruntime.__version__},
+        "metadata": {"onnxruntime": runtime},
     }
+
+
+def check_mlmodel(path: Path, text: bytes) -> None:
+    """Raises `BundleError` where a description is not the one that Millrace writes: MLflow runs what it names."""
+    found = plain_yaml(text, str(path))
+    try:
+        versions = str(found["flavors"]["onnx"]["onnx_version"]), str(found["metadata"]["onnxruntime"])
+    except (KeyError, TypeError):
+        versions = "", ""
+    if not all(_VERSION.fullmatch(one) for one in versions) or found != _mlmodel(*versions):
+        raise BundleError(str(path), "describes another model than Millrace writes", "the file as it was written")

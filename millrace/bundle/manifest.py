@@ -1,11 +1,18 @@
 """The manifest: what a bundle is and the checksum of every file in it, its own included."""
 
 import hashlib
+import stat
 from pathlib import Path
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from millrace.errors import BundleError
+from millrace.spec import Name
+
+MOST_VERSION = 999_999_999
+_MOST_BYTES = 1 << 30
 
 FILES = (
     "system.yaml",
@@ -27,8 +34,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     `seal` is the sha256 over all the other fields, so that a changed byte in the manifest itself is found too.
     """
 
-    name: str
-    version: int
+    name: Name
+    version: Annotated[int, Meta(ge=1, le=MOST_VERSION)]
     created: str
     spec_hash: str
     data: dict[str, str]
@@ -47,6 +54,21 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
+def read_plain(path: Path, expected: str = "the file as it was written") -> bytes:
+    """The content of a plain file of bounded size; raises `BundleError` for anything else, such as a pipe."""
+    try:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode):
+            raise BundleError(str(path), "is no plain file", expected)
+        if found.st_size > _MOST_BYTES:
+            raise BundleError(str(path), f"{found.st_size:,} bytes", f"at most {_MOST_BYTES:,}")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise BundleError(str(path.parent), f"no {path.name}", expected) from None
+    except OSError as error:
+        raise BundleError(str(path), f"cannot be read ({error.strerror})", expected) from None
+
+
 def sha256(path: Path) -> str:
     """The checksum of a file, read in pieces."""
     with path.open("rb") as file:
@@ -54,14 +76,16 @@ def sha256(path: Path) -> str:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Reads and checks the manifest alone; raises `BundleError` where it is absent or changed."""
+    """Reads and checks the manifest alone; raises `BundleError` where it is absent, changed, or of a later version."""
     path = folder / "manifest.json"
+    data = read_plain(path, "a bundle's folder")
     try:
-        data = path.read_bytes()
+        fields = msgspec.json.decode(data, type=dict[str, Any])
+        if later := sorted(set(fields) - set(Manifest.__struct_fields__)):
+            by = str(fields.get("code_version"))[:40]
+            raise BundleError(str(path), f"has {later[0][:40]!r}, which this version does not know", f"Millrace {by}")
         manifest = msgspec.json.decode(data, type=Manifest)
-    except FileNotFoundError:
-        raise BundleError(str(folder), "no manifest.json", "a bundle's folder") from None
-    except (OSError, msgspec.DecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(str(path), f"cannot be read ({error})", "the manifest as it was written") from None
     if manifest.sealed().encode() != data:
         raise BundleError(str(path), "has been changed since it was written", "the manifest as it was written")

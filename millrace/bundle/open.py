@@ -3,59 +3,132 @@
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import polars as pl
+from msgspec import Struct
 
+from millrace import __version__
 from millrace.bundle.aliases import version_of
+from millrace.bundle.contents import check_mlmodel
 from millrace.bundle.holdout import apart
-from millrace.bundle.manifest import Manifest, read_manifest, sha256
+from millrace.bundle.manifest import Manifest, read_manifest, read_plain, sha256
 from millrace.bundle.write import BundleName, versions
-from millrace.errors import BundleError, InputError, nearest
-from millrace.spec import System
+from millrace.errors import BundleError, InputError, SpecError, nearest
+from millrace.spec import System, decode, plain_yaml
 from millrace.tables import Schema
+
+T = TypeVar("T")
+_MOST_ROWS, _MOST_CELLS = 20_000_000, 500_000_000
+"""Two megabytes of Parquet may hold a thousand times more rows than any memory."""
+
+
+class _Example(Struct):
+    request: dict[str, Any]
+    reply: dict[str, Any]
+
+
+class _Metric(Struct):
+    name: str
+
+
+class _Evaluation(Struct):
+    metric: _Metric
+    metrics: dict[str, dict[str, float | None]]
+    threshold: float | None
+
+
+class _Profile(Struct):
+    rows: int
+    quantiles: list[float]
+    columns: dict[str, dict[str, Any]]
+    score: dict[str, Any]
 
 
 class Bundle:
-    """A checked bundle. Its parts are read when they are first asked for."""
+    """A checked bundle. Its parts are read when they are first asked for; each raises `BundleError` where it does not
+    hold what such a part does."""
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path, self.manifest = path, manifest
 
     def read(self, file: str) -> bytes:
         """A file's bytes."""
-        return (self.path / file).read_bytes()
+        return read_plain(self.path / file)
 
     @cached_property
     def schema(self) -> Schema:
         """The columns that the model takes."""
-        return msgspec.json.decode(self.read("schema.json"), type=Schema)
+        return self._part("schema.json", Schema)
 
     @cached_property
     def system(self) -> System:
         """The resolved spec."""
-        return msgspec.yaml.decode(self.read("system.yaml"), type=System)
+        where = str(self.path / "system.yaml")
+        try:
+            return decode(plain_yaml(self.read("system.yaml"), where), where)
+        except SpecError as error:
+            raise BundleError(where, error.found, error.expected or self._writer, error.do) from None
+        except InputError as error:
+            raise BundleError(where, str(error), self._writer) from None
 
     @cached_property
     def evaluation(self) -> dict[str, Any]:
         """Metrics by split, and what else was found when the bundle was built."""
-        decoded: dict[str, Any] = msgspec.json.decode(self.read("evaluation.json"))
-        return decoded
+        found = self._part("evaluation.json", _Evaluation)
+        if found.metric.name not in found.metrics.get("test", {}):
+            raise BundleError(str(self.path / "evaluation.json"), f"no test {found.metric.name[:40]!r}", self._writer)
+        return self._part("evaluation.json", dict[str, Any])
 
     @cached_property
     def examples(self) -> list[dict[str, Any]]:
         """Golden requests with their replies."""
-        decoded: list[dict[str, Any]] = msgspec.json.decode(self.read("examples.json"))
-        return decoded
+        if not self._part("examples.json", list[_Example]):
+            raise BundleError(str(self.path / "examples.json"), "no golden request", "one at least")
+        return self._part("examples.json", list[dict[str, Any]])
+
+    @cached_property
+    def profile(self) -> dict[str, Any]:
+        """Reference distributions of inputs and score."""
+        self._part("profile.json", _Profile)
+        return self._part("profile.json", dict[str, Any])
 
     def holdout(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The test rows with the target, and the predictions that were made of them at build time."""
-        return apart(pl.read_parquet(self.path / "holdout.parquet"))
+        path = self.path / "holdout.parquet"
+        try:
+            rows, columns = (
+                pl.scan_parquet(path, glob=False).select(pl.len()).collect().item(),
+                len(pl.read_parquet_schema(path)),
+            )
+            if rows > _MOST_ROWS or rows * columns > _MOST_CELLS:
+                raise BundleError(str(path), f"{rows:,} rows of {columns} columns", f"at most {_MOST_ROWS:,} rows")
+            return apart(pl.read_parquet(path, glob=False))
+        except (pl.exceptions.PolarsError, OSError) as error:
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            raise BundleError(str(path), f"cannot be read ({said})", self._writer) from None
+
+    def check(self) -> None:
+        """Raises `BundleError` where a part does not hold what such a part does."""
+        check_mlmodel(self.path / "MLmodel", self.read("MLmodel"))
+        for part in ("schema", "system", "evaluation", "examples", "profile"):
+            getattr(self, part)
+
+    def _part(self, file: str, type: type[T]) -> T:
+        try:
+            return msgspec.json.decode(self.read(file), type=type)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BundleError(str(self.path / file), f"cannot be used ({str(error)[:200]})", self._writer) from None
+
+    @property
+    def _writer(self) -> str:
+        """What would be right, in words: a bundle of a later version may hold more."""
+        return f"what Millrace {self.manifest.code_version[:40]} writes (this is {__version__})"
 
 
 def check_sums(path: Path, manifest: Manifest) -> None:
-    """Raises `BundleError` naming the first file that is absent, no plain file, or changed."""
+    """Raises `BundleError` naming the first file that is absent, no plain file, changed, or not in the manifest."""
     for file, expected in manifest.files.items():
         part = path / file
         if part.is_symlink() or not part.is_file():
@@ -66,6 +139,9 @@ def check_sums(path: Path, manifest: Manifest) -> None:
             raise BundleError(
                 str(part), "has been changed since it was written", "the file as it was written", "get the bundle again"
             )
+    if odd := sorted({one.name for one in path.iterdir()} - {*manifest.files, "manifest.json"}):
+        shown = ", ".join(odd)[:200]
+        raise BundleError(str(path), f"holds what its manifest does not name ({shown})", "the files of a bundle alone")
 
 
 def open_bundle(path: Path) -> Bundle:

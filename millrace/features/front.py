@@ -8,6 +8,8 @@ input. Both ways give the same matrix, which a test holds them to.
 
 from typing import Any
 
+from millrace.errors import BundleError
+from millrace.features.allowed import check_graph
 from millrace.features.codes import Codes
 from millrace.features.feeds import CODES
 from millrace.features.session import Session, open_session
@@ -19,24 +21,28 @@ _CHAINS = (
 """From text to codes: as it is, in older bundles, and without the blanks around it."""
 
 
-def without_front(model: bytes) -> tuple[bytes, list[Codes]]:
+def _parsed(model: bytes) -> Any:
+    """A graph as its parts; raises `BundleError` where it is broken."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        return onnx.load_model_from_string(model)
+    except DecodeError:
+        raise BundleError("model.onnx", "cannot be loaded (it is no ONNX graph)", "a Millrace graph") from None
+
+
+def _without_front(model: bytes, whole: Any) -> tuple[bytes, list[Codes]]:
     """The graph with codes in the place of text, and the codes of each text column.
 
     A graph without text comes back as it was, without codes; so does one into which text enters otherwise too: as
     words, or by its hash.
     """
-    if b"keys_strings" not in model:
-        return model, []
     import onnx
-    from google.protobuf.message import DecodeError
 
-    try:
-        whole = onnx.load_model_from_string(model)
-    except DecodeError:
-        return model, []  # whoever loads it says so
     graph = whole.graph
     front = _front(graph)
-    if not front or any(one.HasField("data_location") and one.data_location for one in graph.initializer):
+    if not front:
         return model, []  # no look-up of ours, or text enters otherwise too: as words, or by its hash
     lookup = front[-1].output[0]
     if any(lookup == output.name for output in graph.output):
@@ -78,5 +84,10 @@ def _front(graph: Any) -> list[Any]:
 
 
 def open_coded(model: bytes) -> Session:
-    """Loads a graph to feed it codes in the place of text, where that is possible."""
-    return open_session(*without_front(model))
+    """Loads a graph to feed it codes in the place of text, where that is possible.
+
+    Raises `BundleError` for one that is broken, or holds what Millrace never writes (see `allowed`).
+    """
+    whole = _parsed(model)
+    check_graph(whole)
+    return open_session(*_without_front(model, whole))

@@ -15,7 +15,7 @@ import polars.selectors as cs
 from msgspec import UNSET, Struct, structs
 
 from millrace.bundle import find_bundle, open_bundle
-from millrace.errors import InputError
+from millrace.errors import BundleError, InputError
 from millrace.features import Session, open_coded
 from millrace.features.session import CHUNK_ROWS
 from millrace.predict.gaps import GapWarning, Tally
@@ -43,6 +43,7 @@ class Predictor:
     def __init__(self, model: bytes, schema: Schema, name: str, version: int) -> None:
         self.name, self.version, self.schema = name, version, schema
         self.session: Session = open_coded(model)
+        _check(self.session, schema)
         self.groups = self.session.groups
         names = [name for group in self.groups.values() for name in group]
         self.columns: list[Column] = [column for column in self.schema.columns if column.name in names]
@@ -183,6 +184,23 @@ class Predictor:
         elif self.decides:
             columns["decision"] = _column(results[1])
         return pl.DataFrame(columns)
+
+
+def _check(session: Session, schema: Schema) -> None:
+    """Raises `BundleError` where a graph is not one of a model with these columns."""
+    expected: dict[str, type | tuple[type, ...]] = {
+        "columns": dict, "task": str, "target": str, "classes": list, "numbers_per_entry": (int, float),
+    }  # fmt: skip
+    for name, kind in expected.items():
+        if not isinstance(session.metadata.get(name), kind):
+            raise BundleError("model.onnx", f"does not say its {name!r}", "a graph as Millrace writes it")
+    outputs = {"prediction"} | ({"probabilities"} if session.metadata["task"] == "multiclass" else set())
+    if absent := outputs - {one.name for one in session.inference.get_outputs()}:
+        raise BundleError("model.onnx", f"does not give {', '.join(absent)}", "a graph as Millrace writes it")
+    known = {column.name for column in schema.columns}
+    for group in session.groups.values():
+        if absent := {str(name) for name in group} - known:
+            raise BundleError("schema.json", f"no column {min(absent)[:80]!r}, which the graph takes", "its columns")
 
 
 def _column(output: npt.NDArray[Any]) -> Any:

@@ -53,10 +53,13 @@ class Batcher:
             retry = [(b"retry-after", b"1")]
             raise Problem(503, "overloaded", "Too many rows are waiting", f"at most {self._most}", retry)
 
-    def ask(self, answers: Answers, rows: list[Any], until_s: float | None = None) -> asyncio.Future[Answer]:
+    def ask(
+        self, answers: Answers, rows: list[Any], until_s: float | None = None, admitted: bool = False
+    ) -> asyncio.Future[Answer]:
         """Rows as they were predicted and their predictions, when they are there; until `until_s` of the clock, or
-        `Problem`."""
-        self.admit()
+        `Problem`. What follows rows that were `admitted` is not refused."""
+        if not admitted:
+            self.admit()
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Answer] = loop.create_future()
         if self._asked:

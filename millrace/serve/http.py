@@ -1,5 +1,6 @@
 """Requests and replies, and problems as JSON (RFC 9457)."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -28,6 +29,14 @@ class Problem(Exception):  # noqa: N818 (what RFC 9457 calls it)
         super().__init__(title)
         self.status, self.kind, self.title, self.detail = status, kind, title, detail
         self.headers, self.more = headers or [], more
+
+    def behind(self, rows: int) -> "Problem":
+        """The same, where so many rows stand before those that it speaks of."""
+        more = dict(self.more)
+        if isinstance(problems := more.get("errors"), list):
+            more["errors"] = [one | {"row": one["row"] + rows} if "row" in one else one for one in problems]
+        detail = re.sub(r"\brow (\d+)", lambda found: f"row {int(found[1]) + rows}", self.detail)
+        return Problem(self.status, self.kind, self.title, detail, self.headers, **more)
 
     def reply(self) -> Reply:
         """The document; `error` says it again in one line, which is where clients of the inference protocol look."""

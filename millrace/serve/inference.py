@@ -4,10 +4,10 @@ Each raw column is an input `[N, 1]` under its own name; `prediction` is an outp
 the ids of the predictions beside it.
 """
 
+import math
 import re
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from millrace import __version__
@@ -15,7 +15,7 @@ from millrace.serve.batch import Prediction, Row
 from millrace.serve.http import Problem, Reply, Request, encode, json_reply
 from millrace.serve.predictions import answers_of
 from millrace.serve.served import Served
-from millrace.serve.service import Action, Service, decoded
+from millrace.serve.service import Action, Service
 from millrace.serve.shelf import Route
 from millrace.serve.tensors import Tensor, packed, values_of
 from millrace.tables import Column
@@ -39,9 +39,6 @@ class Inference(Struct):
     id: str | None = None
     outputs: list[Asked] | None = None
     parameters: dict[str, Any] = {}
-
-
-_decode = msgspec.json.Decoder(Inference).decode
 
 
 async def told(service: Service, request: Request, path: str) -> Reply:
@@ -79,7 +76,7 @@ async def infer(service: Service, request: Request, path: str) -> Reply:
     body = request.body
     route = await _route(service, name, version)
     length = _header_length(request, body)
-    asked = decoded(_decode, body[:length])
+    asked = await service.read(request, Inference, route.served, length)
     known = [one["name"] for one in outputs_of(route.served)]
     if odd := [one.name for one in asked.outputs or [] if one.name not in known]:
         found = f"{odd[0][:60]!r}; expected one of: {', '.join(known)}"
@@ -87,7 +84,7 @@ async def infer(service: Service, request: Request, path: str) -> Reply:
     rows = rows_of(asked.inputs, body[length:], route.served, service.settings.max_rows)
     ids, (complete, predictions) = await service.predict(route, route.served, rows, request)
     if route.pile is not None:
-        route.pile.keep(len(ids), encode(complete), answers_of(ids, predictions))
+        route.pile.keep(len(ids), encode(route.served.loggable(complete)), answers_of(ids, predictions))
     return _replied(route, asked, ids, predictions)
 
 
@@ -98,6 +95,10 @@ def rows_of(inputs: list[Tensor], tail: bytes, served: Served, most: int) -> lis
         if one.shape and one.shape[0] > most:
             raise Problem(413, "too_many_rows", "There are too many rows", f"{one.shape[0]}, at most {most}")
     widths = {column.name: column.width for column in served.predictor.columns if column.dtype == "vector"}
+    for one in inputs:
+        if one.name not in widths and math.prod(one.shape[1:]) != 1 and 0 not in one.shape:
+            detail = f"input {one.name[:60]!r} has the shape {one.shape[:8]}; expected [N, 1]"
+            raise Problem(400, "invalid_body", "The tensor cannot be read", detail)
     columns: dict[str, list[Any]] = {}
     count: int | None = None
     for name, (shape, values) in values_of(inputs, tail).items():
@@ -107,13 +108,8 @@ def rows_of(inputs: list[Tensor], tail: bytes, served: Served, most: int) -> lis
             raise Problem(400, "invalid_body", "The inputs differ in length", detail)
         count = rows
         width = len(values) // rows if rows else 1
-        if name in widths:
-            columns[name] = [values[at * width : at * width + width] for at in range(rows)]
-        elif width != 1:
-            detail = f"input {name[:60]!r} has the shape {shape}; expected [N, 1]"
-            raise Problem(400, "invalid_body", "The tensor cannot be read", detail)
-        else:
-            columns[name] = values
+        wide = name in widths
+        columns[name] = [values[at * width : at * width + width] for at in range(rows)] if wide else values
     names = list(columns)
     return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 

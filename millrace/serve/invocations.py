@@ -4,18 +4,18 @@ The forms of a body are those of https://mlflow.org/docs/latest/ml/deployment/de
 row of the table that the model makes, as MLflow's `pyfunc` gives it.
 """
 
+import asyncio
 from typing import Any
-
-import msgspec
 
 from millrace.serve.batch import Prediction, Row
 from millrace.serve.http import Problem, Reply, Request, encode, json_reply
 from millrace.serve.predictions import answers_of
 from millrace.serve.served import Served
-from millrace.serve.service import Action, Service, decoded
+from millrace.serve.service import Action, Service
+from millrace.serve.slices import WHOLE_BYTES, count_outside
 
+_MOST_COLUMNS = 1_000
 _FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 async def invoke(service: Service, request: Request, path: str) -> Reply:
@@ -25,16 +25,17 @@ async def invoke(service: Service, request: Request, path: str) -> Reply:
     route = await service.route("")
     kind = (request.header(b"content-type") or "application/json").partition(";")[0].strip().lower()
     if kind == "text/csv":
-        rows = _csv_rows(body, route.served)
+        rows = await _csv(service, body, route.served)
     elif kind in ("application/json", "application/json-numpy-split", ""):
-        rows = rows_in(decoded(_decode, body), [column.name for column in route.served.inputs])
+        read = await service.read(request, dict[str, Any], route.served)
+        rows = rows_in(read, [column.name for column in route.served.inputs])
     else:
         raise Problem(
             415, "content_type", "This kind of body is not read", f"{kind[:60]}; application/json or text/csv"
         )
     ids, (complete, predictions) = await service.predict(route, route.served, rows, request)
     if route.pile is not None:
-        route.pile.keep(len(ids), encode(complete), answers_of(ids, predictions))
+        route.pile.keep(len(ids), encode(route.served.loggable(complete)), answers_of(ids, predictions))
     return Reply(200, route.headers, encode({"predictions": [_flat(one) for one in predictions]}))
 
 
@@ -83,6 +84,19 @@ def _columns(form: str, told: dict[str, Any]) -> list[Row]:
     if len({len(values) for values in columns.values()}) > 1:
         raise _bad(form, "columns of one length")
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+async def _csv(service: Service, body: bytes, served: Served) -> list[Row]:
+    """The rows of a CSV; their number and that of the columns are looked at before."""
+    columns = body[: body.find(b"\n")].count(b",") + 1
+    if columns > _MOST_COLUMNS + 10 * len(served.inputs):
+        raise Problem(413, "too_many_columns", "There are too many columns", f"{columns} in the header")
+    rows, most = await count_outside(body, b"\n"), service.settings.max_rows
+    if rows > most + 1:
+        raise Problem(413, "too_many_rows", "There are too many rows", f"{rows}, at most {most}")
+    if len(body) <= WHOLE_BYTES:
+        return _csv_rows(body, served)
+    return await asyncio.to_thread(_csv_rows, body, served)
 
 
 def _csv_rows(body: bytes, served: Served) -> list[Row]:

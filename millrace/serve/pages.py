@@ -14,7 +14,10 @@ from millrace.serve.service import Action, Service
 from millrace.serve.shelf import Route
 
 _MOST_VALUES = 200
-_CARD_POLICY = b"sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+_CARD_POLICY = (
+    b"sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; "
+    b"form-action 'none'; base-uri 'none'"
+)
 """A bundle may be a stranger's: nothing in its card runs."""
 
 
@@ -37,7 +40,11 @@ async def openapi(service: Service, request: Request, path: str) -> Reply:
 async def card(service: Service, request: Request, ref: str) -> Reply:
     """The model card of what is served."""
     route = await service.route(ref)
-    headers = [(b"content-type", b"text/html; charset=utf-8"), (b"content-security-policy", _CARD_POLICY)]
+    headers = [
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"content-security-policy", _CARD_POLICY),
+        (b"referrer-policy", b"no-referrer"),
+    ]
     return Reply(200, headers, route.served.bundle.read("card.html"))
 
 
@@ -82,12 +89,14 @@ def _told(service: Service, name: str, route: Route) -> dict[str, Any]:
 def _page(render: Callable[[str], str]) -> Reply:
     nonce = secrets.token_urlsafe(16)
     policy = (
-        f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'nonce-{nonce}'; connect-src 'self'"
+        f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'nonce-{nonce}'; "
+        "connect-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
     )
     headers: Headers = [
         (b"content-type", b"text/html; charset=utf-8"),
         (b"content-security-policy", policy.encode()),
         (b"cache-control", b"no-store"),
+        (b"referrer-policy", b"no-referrer"),
     ]
     return Reply(200, headers, render(nonce).encode())
 

@@ -4,7 +4,8 @@ import msgspec
 
 from millrace.serve.batch import Prediction, Row
 from millrace.serve.http import Reply, Request, encode
-from millrace.serve.service import Action, Service, decoded
+from millrace.serve.service import Action, Service
+from millrace.serve.slices import WHOLE_BYTES
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True):
@@ -13,21 +14,19 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     rows: list[Row]
 
 
-_decode = msgspec.json.Decoder(Body).decode
-
-
 async def predict(service: Service, request: Request, ref: str) -> Reply:
     """The predictions of rows by the model that `ref` names; nothing names the first."""
     service.batcher.admit()
     route = service.shelf.routes.get(ref) or await service.route(ref)
-    typed = route.served.typed
+    typed = route.served.typed if len(request.body) <= WHOLE_BYTES else None
     rows = typed.rows(request.body) if typed is not None else None
     if rows is None:
-        typed, rows = None, decoded(_decode, request.body).rows
+        typed, rows = None, (await service.read(request, Body, route.served)).rows
     ids, (complete, predictions) = await service.predict(route, typed or route.served, rows, request)
     answers = answers_of(ids, predictions)
     if route.pile is not None:
-        route.pile.keep(len(ids), encode(complete) if route.served.reads_store else request.body, answers)
+        kept = request.body if typed is not None else encode(route.served.loggable(complete))
+        route.pile.keep(len(ids), kept, answers)
     return Reply(200, route.headers, b'%b,"predictions":%b}' % (route.opening, answers))
 
 

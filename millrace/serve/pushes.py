@@ -16,6 +16,7 @@ from millrace.events import Online, Pushed
 from millrace.serve.home import Home
 from millrace.serve.http import Problem, Reply, Request, json_reply
 from millrace.serve.service import Action, Service, decoded
+from millrace.serve.slices import WHOLE_BYTES
 from millrace.serve.tell import tell
 from millrace.spec import EventTable
 
@@ -26,13 +27,16 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     events: list[dict[str, Any]]
 
 
-_MOST_WAITING = 16
+_MOST_WAITING, _MOST_CELLS = 16, 100
 _decode = msgspec.json.Decoder(Body).decode
 
 
 async def push(service: Service, request: Request, table: str) -> Reply:
     """Takes events, all of them or none; when it answers they are durable, and seen by the next row where `stored`."""
-    events = decoded(_decode, request.body).events
+    if len(request.body) <= WHOLE_BYTES:
+        events = decoded(_decode, request.body).events
+    else:
+        events = (await service.read_large(request.body, Body, _MOST_CELLS)).events
     most = service.settings.max_rows
     if len(events) > most:
         raise Problem(413, "too_many_rows", "There are too many events", f"{len(events)}, at most {most}")

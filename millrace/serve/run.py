@@ -10,11 +10,13 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from millrace.errors import WorkError
+from millrace.errors import InputError, WorkError
 from millrace.serve.actions import ACTIONS
 from millrace.serve.service import Service
 from millrace.serve.shelf import check, source_of
+from millrace.serve.sites import is_loopback
 from millrace.serve.tell import tell
+from millrace.serve.tokens import read_tokens
 from millrace.serve.wire import Connection
 from millrace.spec import Serve
 
@@ -85,14 +87,16 @@ def plan_of(models: list[str], folder: Path, **settings: Any) -> Plan:
     return Plan([_absolute(model) for model in models], folder.resolve(), structs.replace(stated, **said))
 
 
-def serve(models: list[str], folder: Path, **settings: Any) -> None:
+def serve(models: list[str], folder: Path, open: bool = False, **settings: Any) -> None:
     """Serves models until it is told to stop; requests that are under way are answered first.
 
-    Parameters: see `plan_of`. Raises `MillraceError` where there is nothing to serve, or no socket.
+    Parameters: see `plan_of`; `open` says that others may ask over the network without a token. Raises `MillraceError`
+    where there is nothing to serve, or no socket.
     """
     import uvicorn
 
     plan = plan_of(models, folder, **settings)
+    _check_open(plan, open)
     listening = _socket(plan.settings.host, plan.settings.port)
     host, port = listening.getsockname()[:2]
     ledger = Path(tempfile.mkdtemp(prefix="millrace-serve-")) if plan.settings.workers > 1 else None
@@ -126,6 +130,19 @@ def serve(models: list[str], folder: Path, **settings: Any) -> None:
         listening.close()
         if ledger is not None:
             shutil.rmtree(ledger, ignore_errors=True)
+
+
+def _check_open(plan: Plan, open: bool) -> None:
+    """Raises `InputError` where everybody in a network would be let in, and nobody said so."""
+    homes = [source.home for source in (source_of(model, plan.folder) for model in plan.models)]
+    guarded = any(home is not None and read_tokens(home.workspace) for home in homes)
+    if not (open or guarded or is_loopback(plan.settings.host)):
+        raise InputError(
+            "--host",
+            f"{plan.settings.host}, which others reach, and no token is asked for",
+            "a token",
+            "`millrace token NAME` makes one; --open lets everybody in",
+        )
 
 
 def _socket(host: str, port: int) -> socket.socket:

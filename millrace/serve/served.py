@@ -67,6 +67,19 @@ class Served:
         known = {column.name for column in own}
         return own + [column for column in keys if column.name not in known]
 
+    @cached_property
+    def _logged(self) -> frozenset[str]:
+        """What of a row is logged: the columns of the model, and those by which its outcome will be joined."""
+        names = {column.name for column in [*self.predictor.columns, *self.inputs]}
+        if self.home is not None:
+            data = self.home.system.data
+            names |= {name for name in (data.id, data.group, *data.times) if name is not None}
+        return frozenset(names)
+
+    def loggable(self, rows: list[Row]) -> list[Row]:
+        """Rows without the columns that nobody knows, which may hold anything, and as much as they please."""
+        return [{name: value for name, value in trimmed(row).items() if name in self._logged} for row in rows]
+
     def headers(self, arm: str) -> Headers:
         """How a reply names the route that was taken."""
         return [

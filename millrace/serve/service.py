@@ -9,13 +9,14 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
-from millrace.errors import BundleError, InputError, MillraceError, WorkError
+from millrace.errors import BundleError, InputError, WorkError
 from millrace.events import Online
 from millrace.serve import tokens
 from millrace.serve.batch import Answer, Answers, Batcher
@@ -24,13 +25,19 @@ from millrace.serve.ids import Ids
 from millrace.serve.meter import Histogram, Meter
 from millrace.serve.recorder import Recorder
 from millrace.serve.scrape import Ledger
+from millrace.serve.served import Served
 from millrace.serve.shelf import Route, Shelf, Source
+from millrace.serve.sites import Sites, is_loopback
+from millrace.serve.slices import WHOLE_BYTES, decoded_in_slices
 from millrace.serve.tell import tell
 from millrace.serve.wire import SWEEP_S, Connections
 from millrace.spec import Serve
 
 FOLLOW_S, LEDGER_S, _SWITCH_S = 0.1, 1.0, 0.0005
+_MOST_AT_ONCE, _OTHER_CELLS = 1_000, 16
+"""Rows that are predicted in one piece; values that a row may have beside those of its model."""
 DEADLINE = b"x-millrace-deadline-ms"
+T = TypeVar("T")
 
 
 class Action(Struct, frozen=True):
@@ -56,7 +63,8 @@ class Service:
         self.pushed: dict[Path, Online] = {}
         self.pushes, self.pushing = ThreadPoolExecutor(1), 0
         self.ready = False
-        self._guard = tokens.Guard([])
+        self.sites = Sites(settings.hosts, any_name=not is_loopback(settings.host))
+        self._guard, self._tokens = tokens.Guard([]), tokens.Tokens()
         self._actions = {path: {action.method: action for action in some} for path, some in actions.items()}
         self._below = sorted((path for path in self._actions if path.endswith("/") and path != "/"), reverse=True)
         self.connections = Connections(self.answer, self.refuse, int(settings.max_body_mb * 2**20))
@@ -78,10 +86,46 @@ class Service:
             raise Problem(413, "too_many_rows", "There are too many rows", f"{len(rows)}, at most {most}")
         if not rows:
             return [], ([], [])
-        answer = await self.batcher.ask(answers, rows, _deadline(request))
+        until = _deadline(request)
+        if len(rows) <= _MOST_AT_ONCE:
+            answer = await self.batcher.ask(answers, rows, until)
+        else:
+            answer = await self._in_parts(answers, rows, until)
         ids = self.ids.take(len(rows), route.served.version)
         self.meter.counts["millrace_predictions", route.served.name, str(route.served.version), route.arm] += len(rows)
         return ids, answer
+
+    async def _in_parts(self, answers: Answers, rows: list[Any], until: float | None) -> Answer:
+        """Predicts many rows so that others' come between."""
+        complete: list[Any] = []
+        predictions: list[Any] = []
+        for start in range(0, len(rows), _MOST_AT_ONCE):
+            part = rows[start : start + _MOST_AT_ONCE]
+            try:
+                one = await self.batcher.ask(answers, part, until, admitted=start > 0)
+            except Problem as problem:
+                raise problem.behind(start) from None
+            complete += one[0]
+            predictions += one[1]
+        return complete, predictions
+
+    async def read(self, request: Request, type: type[T], served: Served, until: int | None = None) -> T:
+        """The JSON of a request as a value of a type, up to its byte `until`, of at most as many values as so many rows
+        of a model may have; raises `Problem`."""
+        body = request.body[:until]
+        if len(body) <= WHOLE_BYTES:
+            read: T = decoded(_decoder(cast(Any, type)), body)
+            return read
+        cells = sum(column.width or 1 for column in served.inputs)
+        return await self.read_large(body, type, cells)
+
+    async def read_large(self, body: bytes, type: type[T], cells: int) -> T:
+        """As `read`, where a row has so many `cells`."""
+        most = self.settings.max_rows * (cells + _OTHER_CELLS)
+        try:
+            return msgspec.convert(await decoded_in_slices(body, most), type)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Problem(400, "invalid_body", "The body cannot be read", _why_not_json(body, error)) from None
 
     async def route(self, ref: str) -> Route:
         """The way to a model; raises `Problem` where there is none."""
@@ -101,10 +145,9 @@ class Service:
         try:
             action, rest = self._action(request)
             label = action.label
+            self.sites.check(request)
             if action.scope is not None:
                 self.allow(request, action.scope)
-            if request.method == "POST":
-                _same_site(request)
             reply = await action.do(self, request, rest)
         except Problem as problem:
             reply = self.refuse(problem)
@@ -186,9 +229,6 @@ class Service:
     async def _follow(self) -> None:
         try:
             self._read_tokens()
-        except MillraceError:
-            self._guard = tokens.Guard([], open=False)  # nobody is let in until they can be read
-            raise
         finally:
             await self.shelf.follow()
 
@@ -200,16 +240,11 @@ class Service:
         self.ledger.write()
 
     def _read_tokens(self) -> None:
-        homes = self.shelf.homes().values()
-        self._guard = tokens.Guard([token for home in homes for token in tokens.read_tokens(home.workspace)])
-
-
-def _same_site(request: Request) -> None:
-    """Raises `Problem` where another site's page asks in a browser: this machine alone being listened to is no shield
-    against that."""
-    origin = request.header(b"origin")
-    if origin is not None and origin.partition("://")[2] != request.header(b"host"):
-        raise Problem(403, "cross_site", "Requests of other sites are not taken", origin[:100])
+        """Takes what is there; what was read stays in force where it cannot be read any more."""
+        try:
+            self._tokens.read([home.workspace for home in self.shelf.homes().values()])
+        finally:
+            self._guard = self._tokens.guard()
 
 
 def _deadline(request: Request) -> float | None:
@@ -225,6 +260,11 @@ def _deadline(request: Request) -> float | None:
 
 
 _NO_NUMBER = re.compile(rb'(?:"([^"]{0,100})"\s*:|[\[,])\s*(-?(?:NaN|Infinity|nan|inf))\b')
+
+
+@cache
+def _decoder(type: Any) -> Callable[[bytes], Any]:
+    return msgspec.json.Decoder(type).decode
 
 
 def decoded(decode: Callable[[Any], Any], body: bytes) -> Any:

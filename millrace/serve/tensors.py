@@ -98,15 +98,18 @@ def _unpacked(tensor: Tensor, data: bytes) -> list[Any]:
     if tensor.datatype not in NUMPY:
         raise _bad(tensor, f"the type {tensor.datatype}", "one of: BYTES, " + ", ".join(NUMPY))
     dtype = np.dtype(NUMPY[tensor.datatype])
-    if len(data) % dtype.itemsize:
-        raise _bad(tensor, f"{len(data)} bytes", f"a multiple of {dtype.itemsize}")
+    if len(data) != dtype.itemsize * math.prod(tensor.shape):
+        raise _bad(tensor, f"{len(data)} bytes for the shape {tensor.shape[:8]}", f"{dtype.itemsize} for each value")
     values: list[Any] = np.frombuffer(data, dtype).tolist()
     return values
 
 
 def _texts(tensor: Tensor, data: bytes) -> list[str]:
-    texts, at = [], 0
+    texts: list[str] = []
+    at, most = 0, math.prod(tensor.shape)
     while at < len(data):
+        if len(texts) == most:
+            raise _bad(tensor, f"more than {most} texts", "as many as the shape says")
         if at + 4 > len(data) or at + 4 + (size := struct.unpack_from("<I", data, at)[0]) > len(data):
             raise _bad(tensor, "a text that is cut off", "four bytes of length before each")
         try:

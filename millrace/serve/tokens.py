@@ -49,13 +49,48 @@ def add_token(workspace: Path, name: str, scopes: list[str]) -> str:
 
 def read_tokens(workspace: Path) -> list[Token]:
     """The tokens of a workspace; raises `BundleError` for a file that cannot be read: nobody is let in then."""
+    return _tokens_in(workspace) or []
+
+
+def _tokens_in(workspace: Path) -> list[Token] | None:
+    """None where there is no file."""
     path = workspace / FILE
     try:
         return msgspec.json.decode(path.read_bytes(), type=list[Token])
     except FileNotFoundError:
-        return []
+        return None
     except (OSError, msgspec.DecodeError) as error:
         raise BundleError(str(path), f"cannot be read ({error})", "the tokens as they were written") from None
+
+
+class Tokens:
+    """The tokens of some workspaces as they were last read.
+
+    What was read stays in force: neither a workspace that is moved away nor a file that is gone or torn lets anybody
+    in, or takes from anybody what he had. A file that holds no token lets everybody in.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Path, list[Token] | None] = {}
+
+    def read(self, workspaces: list[Path]) -> None:
+        """Reads them anew; raises `BundleError` for a file that cannot be read."""
+        failed = None
+        for workspace in workspaces:
+            try:
+                found: list[Token] | None = _tokens_in(workspace)
+            except BundleError as error:
+                found, failed = self._known.get(workspace), error
+            if found is not None or not self._known.get(workspace):
+                self._known[workspace] = found if found is not None or failed is not None else []
+        if failed is not None:
+            raise failed
+
+    def guard(self) -> "Guard":
+        """Who is let in now: nobody, where a file could never be read."""
+        known = list(self._known.values())
+        tokens = [token for some in known for token in some or []]
+        return Guard(tokens, open=not tokens and all(some is not None for some in known))
 
 
 class Guard:

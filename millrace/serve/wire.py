@@ -5,9 +5,11 @@ longer than many of ours take to be answered.
 """
 
 import asyncio
+import resource
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -21,6 +23,7 @@ from millrace.serve.tell import tell
 
 MESSAGE_S, IDLE_S, LINGER_S, SWEEP_S = 30.0, 75.0, 2.0, 1.0
 MOST_HEAD, MOST_HELD, MOST_OPEN, _MOST_QUEUED = 64 << 10, 256 << 20, 4096, 16
+_OTHER_FILES = 200
 _clock = time.perf_counter
 _Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -37,6 +40,7 @@ class Connections:
         self, answer: Callable[[Request], Awaitable[Reply]], refuse: Callable[[Problem], Reply], most_body: int
     ) -> None:
         self.answer, self.refuse, self.most_body = answer, refuse, most_body
+        self.most_open = most_open()
         self.open: set[Connection] = set()
         self.held = 0
         self.date = formatdate(usegmt=True).encode()
@@ -62,7 +66,7 @@ class Connection(asyncio.Protocol):
         self._since = _clock()  # when the message began, or the silence, or that nobody reads
         self._reading = self._deaf = self._ends = self._paused = False
         self._writable: asyncio.Event | None = None
-        self._head = self._size = 0
+        self._head = self._size = self._hosts = 0
         self._url = b""
         self._heard: dict[bytes, bytes] = {}  # headers, and after the body trailers, of which nobody asks
         self._headers = self._heard
@@ -72,7 +76,7 @@ class Connection(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         self._transport = cast(asyncio.Transport, transport)
         self._shared.open.add(self)
-        if len(self._shared.open) > MOST_OPEN:
+        if len(self._shared.open) > self._shared.most_open:
             self._refuse(_overloaded("Too many connections are open"))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -99,7 +103,7 @@ class Connection(asyncio.Protocol):
             if not self._deaf:
                 self._refuse(Problem(400, "invalid_http", "This is no HTTP request", str(error)[:100]))
         if self._head > MOST_HEAD and not self._deaf:
-            self._refuse(Problem(431, "too_large", "The headers are too large", f"at most {MOST_HEAD} bytes"))
+            self._refuse(_large_head())
 
     def pause_writing(self) -> None:
         """See `asyncio.Protocol`: the client reads more slowly than it is answered."""
@@ -115,6 +119,7 @@ class Connection(asyncio.Protocol):
         """See `httptools`."""
         self._reading, self._since = True, _clock()
         self._url, self._heard, self._parts, self._size = b"", {}, [], 0
+        self._hosts = 0
 
     def on_url(self, url: bytes) -> None:
         """See `httptools`."""
@@ -122,11 +127,24 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """See `httptools`."""
-        self._heard.setdefault(name.lower(), value)
+        name = name.lower()
+        if name == b"host":
+            self._hosts += 1
+        self._heard.setdefault(name, value)
 
     def on_headers_complete(self) -> None:
         """See `httptools`."""
         self._headers, self._heard = self._heard, {}
+        version = self._parser.get_http_version()
+        if self._hosts != 1 and (self._hosts or version != "1.0"):
+            self._refuse(Problem(400, "invalid_http", "A request names one host", f"found {self._hosts}"))
+            return
+        if version not in ("1.0", "1.1"):
+            self._refuse(Problem(505, "invalid_http", "This version of HTTP is not spoken", version[:10]))
+            return
+        if self._head > MOST_HEAD and self._head_bytes() > MOST_HEAD:  # read in one piece with a body
+            self._refuse(_large_head())
+            return
         length = self._headers.get(b"content-length")
         if length is not None and int(length) > self._shared.most_body:
             self._refuse(self._too_large())
@@ -242,8 +260,31 @@ class Connection(asyncio.Protocol):
         self._shared.held -= self._size
         self._size, self._parts = 0, []
 
+    def _head_bytes(self) -> int:
+        return len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._headers.items())
+
     def _too_large(self) -> Problem:
         return Problem(413, "too_large", "The body is too large", f"at most {self._shared.most_body} bytes")
+
+
+def most_open() -> int:
+    """How many connections a process may hold: as many as it may open files, but for those that the rest needs.
+
+    The limit of the process is raised as far as it may be. Who holds all connections must not keep tokens, models and
+    the log from being read.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_OPEN + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MOST_OPEN if soft == resource.RLIM_INFINITY else min(MOST_OPEN, max(soft - _OTHER_FILES, soft // 2))
+
+
+def _large_head() -> Problem:
+    return Problem(431, "too_large", "The headers are too large", f"at most {MOST_HEAD} bytes")
 
 
 def _overloaded(title: str) -> Problem:
@@ -272,6 +313,7 @@ def _head(status: int, headers: _Headers, goes_on: bool) -> bytes:
     """The head of a reply up to its length; raises `ValueError` for a header that would begin another one."""
     lines = [b"HTTP/1.1 %d %b" % (status, HTTPStatus(status).phrase.encode())]
     lines += [b"%b: %b" % header for header in headers]
+    lines.append(b"x-content-type-options: nosniff")
     if any(b"\r" in line or b"\n" in line for line in lines):
         raise ValueError(f"headers that break the line: {headers}")
     if not goes_on:

@@ -1,7 +1,7 @@
 """What is wanted: the `System` tree, its strict decoding, and what can be inferred from the data."""
 
 from millrace.spec.commented import commented
-from millrace.spec.decode import read_of
+from millrace.spec.decode import decode, read_of
 from millrace.spec.duration import duration_us
 from millrace.spec.gates import Gate, parse_gate
 from millrace.spec.infer import (
@@ -16,6 +16,7 @@ from millrace.spec.infer import (
 from millrace.spec.interview import interview
 from millrace.spec.load import dump, load, parse, schema, spec_hash
 from millrace.spec.names import safe_name, says_date, says_time, words_of
+from millrace.spec.plain import plain_yaml
 from millrace.spec.review import NONE, Answers, Ask, Question
 from millrace.spec.shared import rooted, safely_named, with_changes
 from millrace.spec.system import (
@@ -36,6 +37,7 @@ from millrace.spec.system import (
     Member,
     Metric,
     Models,
+    Name,
     Read,
     Requirements,
     Search,
@@ -73,6 +75,7 @@ __all__ = [
     "Member",
     "Metric",
     "Models",
+    "Name",
     "Question",
     "Read",
     "Requirements",
@@ -84,6 +87,7 @@ __all__ = [
     "Treatment",
     "Window",
     "commented",
+    "decode",
     "dump",
     "duration_us",
     "infer_candidates",
@@ -97,6 +101,7 @@ __all__ = [
     "parse_gate",
     "part_of",
     "parts_among",
+    "plain_yaml",
     "read_of",
     "rooted",
     "safe_name",

@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
-from millrace.errors import InputError, SpecError
+from millrace.errors import InputError
 from millrace.spec.decode import decode
+from millrace.spec.plain import plain_yaml
 from millrace.spec.shared import rooted, safely_named, with_shared
 from millrace.spec.system import System
 
@@ -32,10 +33,7 @@ def load(folder: str | Path = ".") -> System:
 
 def parse(text: bytes, path: Path) -> System:
     """The spec that stands, or will stand, in a file; raises `SpecError` where it is not a valid one."""
-    try:
-        data = msgspec.yaml.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SpecError(str(path), f"is not YAML ({' '.join(str(error).split())})") from None
+    data = plain_yaml(text, str(path))
     return safely_named(with_shared(rooted(decode(data, str(path)), path.resolve().parent), str(path)))
 
 

@@ -10,6 +10,7 @@ from msgspec import structs
 from millrace.errors import SpecError
 from millrace.spec.decode import problems_of
 from millrace.spec.names import safe_name
+from millrace.spec.plain import plain_yaml
 from millrace.spec.system import EventTable, Shared, System
 
 
@@ -86,11 +87,9 @@ def with_shared(system: System, where: str) -> System:
 
 def _read(path: Path, where: str) -> Shared:
     try:
-        data = msgspec.yaml.decode(path.read_bytes())
+        data = plain_yaml(path.read_bytes(), str(path))
     except OSError as error:
         raise SpecError(where, f"{path} cannot be read ({error.strerror})", "a file of features") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SpecError(str(path), f"is not YAML ({' '.join(str(error).split())})") from None
     if problems := problems_of(data, Shared):
         raise SpecError(str(path), "\n  ".join(problems))
     return msgspec.convert(data, Shared)

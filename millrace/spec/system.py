@@ -347,10 +347,12 @@ class Serve(_Node, frozen=True):
 
     A request of more than `max_body_mb` or `max_rows` is refused, and so is one that finds `max_waiting` rows waiting
     in its process. Window features that the online store does not tell within `store_timeout_ms` count as missing. With
-    `log` every prediction is kept, in the log.
+    `log` every prediction is kept, in the log. `hosts` are names by which the service may be asked, beside addresses
+    and this machine's own.
     """
 
     host: str = "127.0.0.1"
+    hosts: list[str] = []
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     workers: Count = 1
     max_body_mb: Positive = 16.0

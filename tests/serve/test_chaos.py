@@ -200,7 +200,7 @@ def test_a_request_that_is_under_way_is_answered_before_the_end(runs: Runs) -> N
         host, port = service.url.removeprefix("http://").split(":")
         body = bodied(rows(1))
         with socket.create_connection((host, int(port)), 30) as wire:
-            wire.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body[:50])
+            wire.sendall(b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body) + body[:50])
             service.wait(lambda: httpx.get(service.url + "/health/ready").status_code == 200)
             service.process.send_signal(signal.SIGTERM)
             time.sleep(0.5)
@@ -228,7 +228,7 @@ def test_connections_that_say_nonsense_leave_the_service_as_it_was(runs: Runs) -
     with Running(runs("binary", "gbdt").bundle) as service:
         host, port = service.url.removeprefix("http://").split(":")
         body = bodied(rows(1))
-        head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
+        head = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body)
         answers = [
             asyncio.run(speak(host, int(port), said))
             for said in (
@@ -236,7 +236,7 @@ def test_connections_that_say_nonsense_leave_the_service_as_it_was(runs: Runs) -
                 b"GET / HTTP/9.9\r\n\r\n",
                 head + body[:10],
                 (head + body) * 3,  # three requests at once
-                b"POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+                b"POST /predict HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
             )
         ]
         assert answers[3].count(b"HTTP/1.1 200") == 3
