@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from millrace.catalogue import Feature, catalogue
     from millrace.draft import init
     from millrace.flow import Exploration, Run, clean, explore, run
-    from millrace.live import Filled, materialize, push, window_features
+    from millrace.live import Filled, materialize, push, repair_log, window_features
     from millrace.predict import Predictor, open
     from millrace.record import Comparison, compare, runs
     from millrace.registry import Decision, history, promote, rollback
@@ -47,6 +47,7 @@ _HOMES = {
     "Filled": "live",
     "materialize": "live",
     "push": "live",
+    "repair_log": "live",
     "window_features": "live",
     "run": "flow",
     "Predictor": "predict",
@@ -84,6 +85,7 @@ __all__ = [
     "open",
     "promote",
     "push",
+    "repair_log",
     "rollback",
     "run",
     "runs",

@@ -133,6 +133,19 @@ def materialize(
     _print(msgspec.to_builtins(filled), as_json, "\n".join([*lines, f"in {filled.store}"]))
 
 
+_log = typer.Typer(help="The log of a system: events and predictions.", no_args_is_help=True)
+app.add_typer(_log, name="log")
+
+
+@_log.command()
+def repair(dir: DirArgument = Path(), as_json: JsonFlag = False) -> None:
+    """Make a damaged log usable again: what is whole goes on, what is not is set aside."""
+    import millrace
+
+    done = millrace.repair_log(dir)
+    _print({"done": done}, as_json, "\n".join(done) or "nothing is damaged")
+
+
 @app.command()
 def push(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A table file of events.")],

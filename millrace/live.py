@@ -99,6 +99,16 @@ def window_features(
     return with_windows(system, rows, sources, position_of(system))
 
 
+def repair_log(folder: str | Path = ".") -> list[str]:
+    """Makes the damaged logs of a system usable again: what is whole goes on, what is not is set aside, and stays.
+
+    Returns what was done, in words; nothing where all is well. Services and pushes wait meanwhile.
+    """
+    home = spec.load(folder).workspace / "log"
+    folders = [path for path in [home, *home.glob("*/")] if any(path.glob("*.open")) or any(path.glob("*.parquet"))]
+    return [f"{path.relative_to(home.parent)}: {said}" for path in folders for said in events.Log(path).repair()]
+
+
 def with_windows(system: System, rows: pl.DataFrame, sources: tables.Sources, position: int) -> pl.DataFrame:
     """Rows, and the windows of each, of the event tables and of what the log tells up to a position."""
     windows, time = system.features.windows, system.data.time_column

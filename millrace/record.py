@@ -142,6 +142,7 @@ def keep_bundle(
         document["spec_hash"],
         document["fingerprints"],
         document["code_version"],
+        registry.last_version(system.workspace, system.name),
     )
 
 

@@ -42,12 +42,13 @@ def write_bundle(
     spec_hash: str,
     data: dict[str, str],
     code_version: str,
+    after: int = 0,
 ) -> Path:
     """Writes a new version and returns its folder.
 
-    Parameters: `files`, the content of every file but `holdout.parquet`; `data`, fingerprints by table. A reader sees
-    the whole bundle or none; of two writers at once each gets a version of its own. Raises `WorkError` where the disk
-    refuses.
+    Parameters: `files`, the content of every file but `holdout.parquet`; `data`, fingerprints by table; `after`, the
+    highest version that was ever known, whose bundle may be gone. A reader sees the whole bundle or none; of two
+    writers at once each gets a version of its own. Raises `WorkError` where the disk refuses.
     """
     with atomic_folder(parent) as beside:
         for file, content in files.items():
@@ -56,7 +57,7 @@ def write_bundle(
         sums = {file: sha256(beside / file) for file in FILES}
         while True:
             taken = versions(parent, name)
-            bundle = BundleName(name, taken[-1] + 1 if taken else 1)
+            bundle = BundleName(name, max([after, *taken]) + 1)
             manifest = Manifest(
                 name=name,
                 version=bundle.version,

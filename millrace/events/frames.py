@@ -1,7 +1,8 @@
 """Frames: how records stand in an open file of the log.
 
-A frame is a length, how many records it holds, a checksum, and the records that were appended by one call, as
-MessagePack: it is there whole or not at all.
+A frame is a length, how many records it holds, a checksum of them, a checksum of these three, and the records that were
+appended by one call, as MessagePack: it is there whole or not at all. The length has a checksum of its own so that a
+flipped bit in it is not taken for a frame that was cut off.
 """
 
 import os
@@ -12,14 +13,16 @@ from itertools import chain, repeat
 from operator import attrgetter
 from pathlib import Path
 from struct import Struct as Layout
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
 from millrace.errors import WorkError
 
 TIME_DIGITS = 14
-_FRAME = Layout("<III")
+_FRAME, _EARLIER = Layout("<IIII"), Layout("<III")
+_TAIL = 8
+"""A disk that lost power leaves zeros; no record ends in so many."""
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, tag=0):
@@ -87,6 +90,7 @@ _decode_values = msgspec.json.Decoder(list[list[msgspec.Raw] | dict[str, list[ms
 records_of = msgspec.msgpack.Decoder(list[Record | Packed]).decode
 """The records in the bytes of a frame."""
 _encode_into = msgspec.msgpack.Encoder().encode_into
+_CHECKSUM = Layout("<I")
 _LIST = Layout(">BI")  # how MessagePack begins a list of up to 2**32 values
 _LIST_32 = 0xDD
 
@@ -108,25 +112,73 @@ class Frame:
     def encode(self) -> list[bytes | bytearray]:
         """The frame, in pieces."""
         _LIST.pack_into(self._body, 0, _LIST_32, self._told)
-        return [_FRAME.pack(len(self._body), self.count, zlib.crc32(self._body, self.count)), self._body]
+        head = _EARLIER.pack(len(self._body), self.count, zlib.crc32(self._body, self.count))
+        return [head + _CHECKSUM.pack(zlib.crc32(head)), self._body]
 
 
 def frames_of(path: Path, start: int = 0) -> Iterator[tuple[int, bytes, int]]:
     """The whole frames from an offset on: how many records, their bytes, and the offset of the end.
 
-    The last frame may be torn, where its process was killed. Raises `WorkError` for one that is damaged.
+    The frame that ends the file may be torn, where its process was killed or power was lost: it is shorter than it
+    says, or zeros. Raises `WorkError` for any other that is not as it was written.
     """
     with path.open("rb") as file:
-        file.seek(start)
         end, whole = start, os.fstat(file.fileno()).st_size  # another process may append meanwhile
-        while len(begin := file.read(_FRAME.size)) == _FRAME.size:
-            at, (size, count, checksum) = end, _FRAME.unpack(begin)
-            end = at + _FRAME.size + size
-            if end > whole or (not size and not any(begin) and not any(file.read())):  # zeros: power was lost
+        while True:
+            at = end
+            file.seek(at)
+            found = _frame_at(file, at, whole)
+            if found is None:
                 return
-            body = file.read(size)
-            if not size or zlib.crc32(body, count) != checksum:
-                if end == whole:
-                    return
-                raise WorkError(f"{path} at byte {at}", "a damaged record", "the log as it was written")
+            count, body, end = found
             yield count, body, end
+
+
+def _frame_at(file: BinaryIO, at: int, whole: int) -> tuple[int, bytes, int] | None:
+    """The frame at an offset of a file that has so many bytes; none where a torn one, or nothing, ends the file."""
+    begin = file.read(_FRAME.size)
+    if len(begin) < _FRAME.size:
+        return None
+    size, count, checksum, head = _FRAME.unpack(begin)
+    if zlib.crc32(begin[: _EARLIER.size]) == head:
+        end = at + _FRAME.size + size
+        if end > whole:
+            return None
+        body = file.read(size)
+        if zlib.crc32(body, count) == checksum:
+            return count, body, end
+        if end == whole and not any(body[-_TAIL:]):
+            return None
+        raise damaged(file.name, at)
+    end = at + _EARLIER.size + size
+    if size and end <= whole:  # an earlier version had no checksum of the head
+        file.seek(at + _EARLIER.size)
+        body = file.read(size)
+        if zlib.crc32(body, count) == checksum:
+            return count, body, end
+    file.seek(at + _FRAME.size)
+    if not any(begin[-_TAIL:]) and not any(file.read()):
+        return None
+    raise damaged(file.name, at)
+
+
+def frames_behind(data: bytes, start: int) -> Iterator[tuple[int, int, int]]:
+    """The whole frames in damaged bytes, wherever they stand from an offset on: where each begins and ends, and how
+    many records it has."""
+    at = start
+    while at + _FRAME.size <= len(data):
+        size, count, checksum, head = _FRAME.unpack_from(data, at)
+        end = at + _FRAME.size + size
+        if end > len(data) or zlib.crc32(data[at : at + _EARLIER.size]) != head:
+            at += 1
+        elif zlib.crc32(data[at + _FRAME.size : end], count) == checksum:
+            yield at, end, count
+            at = end
+        else:  # its length is right, and so is that of the next
+            at = end
+
+
+def damaged(file: str, at: int) -> WorkError:
+    """A frame that is not as it was written."""
+    do = "the file is left as it is; `millrace log repair` copies what is whole"
+    return WorkError(f"{file} at byte {at}", "a damaged record", "the log as it was written", do)

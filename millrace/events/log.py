@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from millrace.errors import WorkError
-from millrace.events import segment
+from millrace.events import repair, segment
 from millrace.events.frames import Frame, Packed, Record, frames_of
 from millrace.events.segment import OPEN, SEALED
 from millrace.tables import alone
@@ -140,18 +140,34 @@ class Log:
         """The records of a kind, or of all, from a position on up to another, in their order."""
         while True:
             try:
-                parts = [segment.read(path) for path in self._files(since)]
+                files = self._files(since)
+                parts = [segment.read(path) for path in files]
             except FileNotFoundError:
                 continue  # sealed or dropped meanwhile
+            self._check_gaps(files, parts)
             found = pl.concat([pl.DataFrame(schema=segment.COLUMNS), *parts])
             found = found.filter(pl.col("position") >= since)
             found = found if until is None else found.filter(pl.col("position") < until)
             return found if kind is None else found.filter(kind=kind)
 
+    def _check_gaps(self, files: list[Path], parts: list[pl.DataFrame]) -> None:
+        """Raises `WorkError` where records are gone between two files, and nobody has said that he knows."""
+        for (path, part), after in zip(zip(files, parts, strict=True), files[1:], strict=False):
+            end, first = int(path.stem) + part.height, int(after.stem)
+            if end != first and [end, first] not in repair.known_gaps(self.folder):
+                do = "`millrace log repair` goes on without them"
+                raise WorkError(str(self.folder), f"records {end} to {first - 1} are gone", "the whole log", do)
+
+    def repair(self) -> list[str]:
+        """Sets aside what is damaged, copies what is whole, and says in words what it did."""
+        with alone(self._writer), alone(self.folder / "sealer.lock"):
+            self._path = None
+            return repair.repaired(self.folder, self._files(0))
+
     def _drop_before(self, moment: int) -> None:
         for path in self._files(0):
             if path.suffix == SEALED and segment.latest(path) < moment:
-                path.unlink()
+                segment.remove(path)
 
     def _files(self, since: int) -> list[Path]:
         """The files with records from a position on, in order; of one that was being sealed, the sealed one."""

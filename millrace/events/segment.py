@@ -1,5 +1,6 @@
 """The records of the log as a table, and the segments: full files of the log as Parquet."""
 
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from millrace.errors import WorkError
 from millrace.events.frames import Packed, Record, frames_of, moment_of, records_of
 from millrace.tables import atomic_file
 
-OPEN, SEALED = ".open", ".parquet"
+OPEN, SEALED, SUMS = ".open", ".parquet", ".sum"
 COLUMNS = {
     "position": pl.Int64(),
     "id": pl.String(),
@@ -28,13 +29,28 @@ _AT_ONCE = 4096
 grow with the file, and what a process asks for anew holds up whoever waits for the processor."""
 
 
+class _Sums(msgspec.Struct, frozen=True):
+    """What a segment was when it was sealed."""
+
+    records: int
+    latest: int
+    bytes: int
+    crc32: int
+
+
 def read(path: Path) -> pl.DataFrame:
     """The records of a file as `COLUMNS`; those of an open one stand at the positions from its first on.
 
     Raises `WorkError` for one that is damaged, `FileNotFoundError` for one that is gone.
     """
     if path.suffix == SEALED:
-        return pl.read_parquet(path)
+        content, sums = path.read_bytes(), _sums_of(path)
+        if sums is not None and (len(content) != sums.bytes or zlib.crc32(content) != sums.crc32):
+            raise _changed(path)
+        try:
+            return pl.read_parquet(content)
+        except pl.exceptions.PolarsError:
+            raise _changed(path) from None
     return pl.concat([pl.DataFrame(schema=COLUMNS), *_batches(path)])
 
 
@@ -45,13 +61,15 @@ def write(path: Path) -> Path:
     """
     segment = path.with_suffix(SEALED)
     with atomic_file(segment) as beside:
-        for left in path.parent.glob(f".{segment.name}-*"):
+        for left in path.parent.glob(f".{segment.stem}.*-*"):
             if left.name != beside.name:  # by one that was killed
                 left.unlink()
         try:
             records = register_io_source(lambda *_: _batches(path), schema=COLUMNS)
             # level 1 of zstd: of records it makes as little, in a quarter less time than the level of Polars' choice
             records.sink_parquet(beside, compression_level=1, row_group_size=_AT_ONCE)
+            with atomic_file(sums_beside(segment)) as sums:
+                sums.write_bytes(msgspec.json.encode(_summed(beside)))
         except pl.exceptions.ComputeError as error:
             raise WorkError(str(segment), f"cannot be written ({error})", "a disk with room") from error
     return segment
@@ -59,12 +77,49 @@ def write(path: Path) -> Path:
 
 def latest(segment: Path) -> int:
     """When the last of its records became known (microseconds since 1970 UTC)."""
-    return int(pl.scan_parquet(segment).select(pl.col("available").max().to_physical()).collect().item())
+    return (_sums_of(segment) or _summed(segment)).latest
 
 
 def length(segment: Path) -> int:
     """How many records it has."""
-    return int(pl.scan_parquet(segment).select(pl.len()).collect().item())
+    return (_sums_of(segment) or _summed(segment)).records
+
+
+def remove(segment: Path) -> None:
+    """Removes a segment and what is known of it."""
+    segment.unlink()
+    sums_beside(segment).unlink(missing_ok=True)
+
+
+def sums_beside(segment: Path) -> Path:
+    """The file that tells what a segment was when it was sealed: Parquet pages have no checksums that readers ask
+    for."""
+    return segment.with_suffix(SUMS)
+
+
+def _sums_of(segment: Path) -> _Sums | None:
+    """None for a segment of an earlier version."""
+    path = sums_beside(segment)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Sums)
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError:
+        raise _changed(path) from None
+
+
+def _summed(segment: Path) -> _Sums:
+    try:
+        known = pl.scan_parquet(segment).select(pl.len(), pl.col("available").max().to_physical()).collect().row(0)
+    except pl.exceptions.PolarsError:
+        raise _changed(segment) from None
+    content = segment.read_bytes()
+    return _Sums(records=known[0], latest=known[1] or 0, bytes=len(content), crc32=zlib.crc32(content))
+
+
+def _changed(path: Path) -> WorkError:
+    do = "the file is left as it is; `millrace log repair` sets it aside"
+    return WorkError(str(path), "has been changed since it was sealed", "the log as it was written", do)
 
 
 def _batches(path: Path) -> Iterator[pl.DataFrame]:

@@ -1,6 +1,6 @@
 """What is live and why: gates, promotion, rollback, and the record of every decision."""
 
-from millrace.registry.decide import decide, decided, history, promote, rollback, who
+from millrace.registry.decide import decide, decided, history, last_version, promote, rollback, who
 from millrace.registry.gates import Result, fairness, judge, latency, not_worse, parity, throughput, told
 from millrace.registry.journal import Decision
 from millrace.registry.mirror import mirror
@@ -21,6 +21,7 @@ __all__ = [
     "fairness",
     "history",
     "judge",
+    "last_version",
     "latency",
     "listed",
     "mirror",

@@ -8,7 +8,7 @@ from pathlib import Path
 from millrace.bundle import ALIASES, Alias, BundleName, find_bundle, open_bundle
 from millrace.errors import InputError, WorkError, nearest
 from millrace.registry.gates import Result, told
-from millrace.registry.journal import Decision, locked_journal
+from millrace.registry.journal import Decision, Journal, locked_journal
 from millrace.registry.mirror import mirror
 
 
@@ -36,6 +36,11 @@ def decided(workspace: Path, name: str, version: int) -> Decision | None:
     with locked_journal(workspace, name) as journal:
         found = (one for one in journal.decisions if one.version == version and one.by == "gates")
         return next(found, None)
+
+
+def last_version(workspace: Path, name: str) -> int:
+    """The highest version that was ever decided about, whatever became of its bundle: no number is used twice."""
+    return Journal(workspace, name).last_version
 
 
 def promote(model: str, alias: str = "champion", why: str = "", folder: str | Path = ".") -> Decision:
@@ -83,8 +88,7 @@ def rollback(name: str, alias: str = "champion", why: str = "", folder: str | Pa
 def history(name: str, folder: str | Path = ".") -> list[Decision]:
     """Every decision of a system, the oldest first; raises `InputError` where it has none."""
     workspace = _workspace(name, folder)
-    with locked_journal(workspace, name) as journal:
-        decisions = journal.decisions
+    decisions = Journal(workspace, name).decisions
     with suppress(WorkError):  # the record can be read while MLflow is away
         mirror(workspace, name)
     return decisions

@@ -1,8 +1,12 @@
 """Every decision about what is live, in the order in which it was made: the truth that aliases are made of.
 
 A decision is one line of JSON in `registry/NAME.jsonl`, written and fsynced under a lock before the aliases that
-readers follow are replaced. A killed process therefore leaves one of three things: no line, a torn last line, which is
-cut off (nobody was told that it counts), or a line whose aliases are not written yet, which the next command writes.
+readers follow are replaced. A killed process therefore leaves one of three things: no line, a torn last line, which the
+next decision cuts off (nobody was told that it counts), or a line whose aliases are not written yet, which the next
+decision writes. Reading changes nothing.
+
+A journal that was emptied, or restored from an old copy, does not know how the aliases came to stand where they stand:
+what is live stays so, and the next decision goes on from there.
 """
 
 import os
@@ -38,23 +42,34 @@ class Decision(Struct, frozen=True, kw_only=True):
 
 
 class Journal:
-    """The decisions of one system, read and healed; `locked_journal` gives it."""
+    """The decisions of one system. With `heals`, which only `locked_journal` may ask for, it makes up for what a killed
+    process left out."""
 
-    def __init__(self, workspace: Path, name: str) -> None:
+    def __init__(self, workspace: Path, name: str, heals: bool = False) -> None:
         self._workspace, self._name = workspace, name
         self.path = workspace / "registry" / f"{name}.jsonl"
-        self.decisions = self._read()
-        if read_aliases(workspace, name) != self.aliases:
+        self.decisions = self._read(heals)
+        live, states = read_aliases(workspace, name), list(self._states())
+        self.knows_what_is_live = live in states
+        self.aliases: dict[Alias, int] = states[-1] if self.knows_what_is_live else live
+        """What each alias stands for."""
+        if heals and live != self.aliases:
             write_aliases(workspace, name, self.aliases)
 
     @property
-    def aliases(self) -> dict[Alias, int]:
-        """What each alias stands for after all decisions."""
+    def last_version(self) -> int:
+        """The highest version that was ever decided about, or is live; 0 where there is none."""
+        told = [version for one in self.decisions for version in (one.version, one.before or 0)]
+        return max([*told, *self.aliases.values()], default=0)
+
+    def _states(self) -> Iterator[dict[Alias, int]]:
+        """What the aliases stood for before the first decision, and after each."""
         found: dict[Alias, int] = {}
+        yield found
         for one in self.decisions:
             if one.action != "refuse":
-                found[one.alias] = one.version
-        return found
+                found = {**found, one.alias: one.version}
+                yield found
 
     def before(self, alias: Alias) -> int:
         """The version that stood before the one that stands now; raises `InputError` where there is none.
@@ -65,7 +80,7 @@ class Journal:
         for one in self.decisions:
             if one.alias == alias and one.action == "promote":
                 stack.append(one.version)
-            elif one.alias == alias and one.action == "rollback":
+            elif one.alias == alias and one.action == "rollback" and stack:
                 stack.pop()
         if len(stack) < 2:
             held = f"version {stack[-1]} was the first {alias}" if stack else f"it has no {alias}"
@@ -84,12 +99,13 @@ class Journal:
             raise WorkError(str(self.path), f"cannot be written ({error.strerror})", "a folder with room") from error
         self.decisions.append(decision)
         if decision.action != "refuse":
+            self.aliases = {**self.aliases, decision.alias: decision.version}
             write_aliases(self._workspace, self._name, self.aliases)
 
-    def _read(self) -> list[Decision]:
+    def _read(self, heals: bool) -> list[Decision]:
         data = self.path.read_bytes() if self.path.exists() else b""
         whole = data[: data.rfind(b"\n") + 1]
-        if len(whole) < len(data):
+        if heals and len(whole) < len(data):
             os.truncate(self.path, len(whole))
         try:
             return [msgspec.json.decode(line, type=Decision) for line in whole.splitlines()]
@@ -101,4 +117,4 @@ class Journal:
 def locked_journal(workspace: Path, name: str) -> Iterator[Journal]:
     """The decisions of a system while nobody else makes one; others wait."""
     with alone(workspace / "registry" / "lock"):
-        yield Journal(workspace, name)
+        yield Journal(workspace, name, heals=True)

@@ -55,7 +55,7 @@ class Served:
         """Of the score's histogram: shares, or the quantiles that the scores of test rows had."""
         if self.predictor.session.metadata["task"] == "binary":
             return SHARES
-        at = msgspec.json.decode(self.bundle.read("profile.json"))["score"].get("at", [])
+        at = self.bundle.profile["score"].get("at", [])
         return tuple(np.unique(at).tolist()) or SHARES
 
     @cached_property
@@ -92,6 +92,7 @@ class Served:
     def warm(self) -> None:
         """Answers the golden requests of the bundle until the way is paved; raises `BundleError` for a reply that is
         not the golden one."""
+        self.bundle.check()  # and every part is at hand from now on, should the folder go away
         if self._windows is not None:
             self._windows.open()
         examples = self.bundle.examples

@@ -154,6 +154,8 @@ class Service:
         except InputError as error:
             self.meter.counts["millrace_errors", "invalid_rows"] += 1
             reply = Problem(422, "invalid_rows", "The rows cannot be used", str(error)).reply()
+        except BundleError as error:  # its folder is gone, or was changed
+            reply = self.refuse(Problem(503, "bundle", "The version cannot be served", str(error)))
         except WorkError as error:  # a disk or a server refuses
             self.meter.counts["millrace_errors", "store"] += 1
             retry = [(b"retry-after", b"1")]

@@ -104,6 +104,7 @@ class Shelf:
         self._pinned: set[tuple[str, int]] = set()
         self._held: dict[tuple[str, Alias], int] = {}
         self._refused: dict[tuple[str, Alias], int] = {}
+        self._lost: set[tuple[str, Alias]] = set()
         self._loading: dict[str, asyncio.Future[Route]] = {}
         self.routes: dict[str, Route] = {}
 
@@ -176,12 +177,14 @@ class Shelf:
         key = (source.name, alias)
         if version == self._held.get(key):
             self._refused.pop(key, None)
+            self._lost.discard(key)
             return
         if version is not None and version == self._refused.get(key):
             return
-        if version is None:
-            self._held.pop(key, None)  # nobody stands for it any more
-            self._publish()
+        if version is None:  # no command takes an alias away: its file, or the workspace, is gone
+            if key not in self._lost:
+                tell("error", "alias_gone", model=source.name, alias=alias, kept=self._held.get(key))
+                self._lost.add(key)
             return
         old = self._held.get(key)
         try:

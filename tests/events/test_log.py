@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import zlib
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -118,7 +120,7 @@ def test_a_process_beside_the_one_that_appends_seals(tmp_path: Path) -> None:
         if at == 5:
             assert started[0].wait(60) == 0
     assert [process.wait(60) for process in started] == [0, 0]
-    assert sorted(path.suffix for path in tmp_path.glob("0*")) == [".open", ".parquet", ".parquet"]
+    assert sorted(path.suffix for path in tmp_path.glob("0*")) == [".open", ".parquet", ".parquet", ".sum", ".sum"]
     assert log.read()["id"].to_list() == [str(at) for at in range(10)]
 
 
@@ -149,7 +151,7 @@ def test_segments_are_parquet_that_others_read(tmp_path: Path) -> None:
     log = Log(tmp_path, segment=4)
     for at in range(10):
         append(log, record(at))
-    assert sorted(path.suffix for path in tmp_path.glob("0*")) == [".open", ".parquet", ".parquet"]
+    assert sorted(path.suffix for path in tmp_path.glob("0*")) == [".open", ".parquet", ".parquet", ".sum", ".sum"]
     query = f"select sum((payload->>'at')::int), max(available), count(*) from '{tmp_path}/*.parquet'"
     assert duckdb.sql(query).fetchall() == [(28, pl.Series([8]).cast(pl.Datetime("us"))[0], 8)]
     assert pl.scan_parquet(tmp_path / "*.parquet").collect()["id"].to_list() == [str(at) for at in range(8)]
@@ -175,6 +177,111 @@ def test_a_torn_record_is_cut_off_and_a_damaged_one_is_told(tmp_path: Path) -> N
     with pytest.raises(WorkError, match="a damaged record"):
         append(Log(tmp_path), record(2))
     assert len(path.read_bytes()) == len(whole)
+
+
+def ids_of(folder: Path) -> list[str]:
+    return Log(folder).read()["id"].to_list()
+
+
+def flipped(path: Path, bit: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[bit // 8] ^= 1 << (bit % 8)
+    path.write_bytes(content)
+
+
+def check_flip(source: Path, folder: Path, chance: np.random.Generator, records: int) -> str:
+    """Flips one bit of a log: nothing is lost in silence, but for the frame that was hit; repaired, it goes on."""
+    shutil.copytree(source, folder)
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".open", ".parquet", ".sum"))
+    sizes = np.array([path.stat().st_size for path in files])
+    path = files[int(chance.choice(len(files), p=sizes / sizes.sum()))]
+    flipped(path, int(chance.integers(path.stat().st_size * 8)))
+    before = {one.name: one.read_bytes() for one in files}
+    told = False
+    for use in (lambda: ids_of(folder), lambda: append(Log(folder), record(99))):
+        try:
+            use()
+        except WorkError as error:
+            assert str(folder) in str(error) and "millrace log repair" in str(error)
+            told = True
+    if not told:
+        assert ids_of(folder) == [str(at) for at in range(records)] + ["99"]
+        return "harmless"
+    assert all((folder / name).read_bytes().startswith(content) for name, content in before.items())
+    assert Log(folder).repair()
+    kept = [one for one in ids_of(folder) if one != "99"]
+    assert set(kept) <= {str(at) for at in range(records)} and kept == sorted(kept, key=int)
+    frame = 5 if path.suffix == ".open" else 20
+    assert len(kept) >= records - frame
+    assert append(Log(folder), record(100)) > records - frame
+    assert ids_of(folder)[-1] == "100"
+    return "told"
+
+
+@pytest.fixture(scope="module")
+def flippable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sealed segments of 20 records, and an open file of 15, five in a frame."""
+    folder = tmp_path_factory.mktemp("flippable") / "log"
+    log = Log(folder, segment=20)
+    for at in range(0, 55, 5):
+        with log.writing():
+            log.append([record(one) for one in range(at, at + 5)])
+    return folder
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_flipped_bit_is_told_and_loses_one_frame_at_most(flippable: Path, tmp_path: Path, seed: int) -> None:
+    check_flip(flippable, tmp_path / "log", np.random.default_rng(seed), 55)
+
+
+@pytest.mark.slow
+def test_a_thousand_flipped_bits(flippable: Path, tmp_path: Path) -> None:
+    chance = np.random.default_rng(7)
+    found = [check_flip(flippable, tmp_path / str(at), chance, 55) for at in range(1_000)]
+    assert found.count("told") > 900
+
+
+def test_every_bit_of_the_head_of_a_frame(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    for at in range(3):
+        append(log, record(at))
+    (path,) = tmp_path.glob("*.open")
+    whole = path.read_bytes()
+    for start in (0, len(whole) // 3):
+        for bit in range(16 * 8):
+            path.write_bytes(whole)
+            flipped(path, start * 8 + bit)
+            with pytest.raises(WorkError, match="a damaged record"):
+                append(Log(tmp_path), record(9))
+            assert len(path.read_bytes()) == len(whole)
+
+
+def test_a_segment_that_is_gone_or_half_there_is_told(flippable: Path, tmp_path: Path) -> None:
+    shutil.copytree(flippable, tmp_path / "gone")
+    middle = sorted((tmp_path / "gone").glob("*.parquet"))[1]
+    middle.unlink()
+    log = Log(tmp_path / "gone")
+    with pytest.raises(WorkError, match="records 20 to 39 are gone"):
+        log.read()
+    assert log.repair() == ["records 20 to 39 are gone"]
+    assert log.read()["id"].to_list() == [str(at) for at in [*range(20), *range(40, 55)]]
+    assert log.read()["position"].to_list() == [*range(20), *range(40, 55)]
+    shutil.copytree(flippable, tmp_path / "half")
+    first = min((tmp_path / "half").glob("*.parquet"))
+    first.write_bytes(first.read_bytes()[: first.stat().st_size // 2])
+    with pytest.raises(WorkError, match="has been changed since it was sealed"):
+        Log(tmp_path / "half").read()
+
+
+def test_a_log_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    body = msgspec.msgpack.encode([record(0), record(1)])
+    frame = struct.pack("<III", len(body), 2, zlib.crc32(body, 2)) + body
+    (tmp_path / f"{0:020d}.open").write_bytes(frame * 2)
+    assert ids_of(tmp_path) == ["0", "1", "0", "1"]
+    assert append(Log(tmp_path), record(2)) == 5
+    assert ids_of(tmp_path) == ["0", "1", "0", "1", "2"]
+    with Log(tmp_path).writing():
+        pass
 
 
 @pytest.mark.parametrize("step", ["parquet", "both", "open"])

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 import millrace
 from millrace.bundle import read_aliases
 from millrace.errors import BundleError, InputError, WorkError
-from millrace.registry.journal import Decision, locked_journal
+from millrace.registry.journal import Decision, Journal, locked_journal
 from tests.conftest import write_system
 
 
@@ -66,6 +67,47 @@ def test_a_torn_line_never_counted_and_a_missing_pointer_is_written(tmp_path: Pa
         assert [one.version for one in journal.decisions] == [1, 2]
     assert path.read_bytes() == whole
     assert read_aliases(tmp_path, "m") == {"champion": 2}
+
+
+@pytest.mark.parametrize("left", [b"", b"torn", 0, 1])
+def test_reading_a_lost_journal_takes_nothing_out_of_service(tmp_path: Path, left: bytes | int) -> None:
+    with locked_journal(tmp_path, "m") as journal:
+        for version in (1, 2, 3):
+            journal.append(decision(version))
+    path, aliases = tmp_path / "registry" / "m.jsonl", tmp_path / "aliases" / "m.json"
+    whole, live = path.read_bytes().splitlines(keepends=True), aliases.read_bytes()
+    content = b"".join(whole[:left]) + whole[2][:20] if isinstance(left, int) else left
+    path.write_bytes(content)
+    (tmp_path / ".millrace").symlink_to(tmp_path)
+    if content != b"torn":
+        millrace.history("m", tmp_path)
+    assert Journal(tmp_path, "m").last_version == 3
+    assert (path.read_bytes(), aliases.read_bytes()) == (content, live)
+    with locked_journal(tmp_path, "m") as journal:
+        assert not journal.knows_what_is_live and journal.aliases == {"champion": 3}
+        journal.append(decision(4, "refuse"))
+        assert read_aliases(tmp_path, "m") == {"champion": 3}
+        journal.append(decision(5))
+    assert read_aliases(tmp_path, "m") == {"champion": 5}
+
+
+def test_a_rollback_without_a_promotion_is_no_crash(tmp_path: Path) -> None:
+    with locked_journal(tmp_path, "m") as journal:
+        journal.append(decision(2, "rollback"))
+    with locked_journal(tmp_path, "m") as journal, pytest.raises(InputError, match="it has no champion"):
+        journal.before("champion")
+
+
+def test_a_number_is_never_used_twice(tmp_path: Path) -> None:
+    folder = write_system(tmp_path, "binary", "linear", rows=300)
+    for version in (1, 2):
+        assert millrace.run(millrace.load(folder), fresh=True).bundle.name == f"binary-00000{version}"
+    shutil.rmtree(folder / ".millrace" / "bundles" / "binary-000002")
+    spec = folder / "system.yaml"
+    spec.write_text(spec.read_text().rstrip() + '\ngates: ["test.roc_auc > 0.9999"]\n')
+    run = millrace.run(millrace.load(folder), fresh=True)
+    assert not run.document["promoted"] and run.bundle.name == "binary-000003"
+    assert read_aliases(folder / ".millrace", "binary") == {"champion": 2}
 
 
 def test_a_broken_journal_says_so(tmp_path: Path) -> None:

@@ -200,7 +200,9 @@ def test_a_request_that_is_under_way_is_answered_before_the_end(runs: Runs) -> N
         host, port = service.url.removeprefix("http://").split(":")
         body = bodied(rows(1))
         with socket.create_connection((host, int(port)), 30) as wire:
-            wire.sendall(b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body) + body[:50])
+            wire.sendall(
+                b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body) + body[:50]
+            )
             service.wait(lambda: httpx.get(service.url + "/health/ready").status_code == 200)
             service.process.send_signal(signal.SIGTERM)
             time.sleep(0.5)

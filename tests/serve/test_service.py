@@ -198,7 +198,8 @@ def test_other_sites_are_not_answered(runs: Runs) -> None:
     models = [str(runs("binary", "gbdt").bundle)]
     for origin, status in (("http://evil.example", 403), ("null", 403), ("http://test.localhost", 200)):
         assert (
-            ask(models, "POST", "/predict", bodied(rows(1)), {"origin": origin, "host": "test.localhost"}).status_code == status
+            ask(models, "POST", "/predict", bodied(rows(1)), {"origin": origin, "host": "test.localhost"}).status_code
+            == status
         )
 
 

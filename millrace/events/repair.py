@@ -1,0 +1,87 @@
+"""Making a damaged log usable again: what is whole goes on, what is not is set aside and never removed.
+
+Positions stay what they were: where records are gone, the log has a gap, which is noted.
+"""
+
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+
+from millrace.errors import WorkError
+from millrace.events import segment
+from millrace.events.frames import frames_behind
+from millrace.events.segment import OPEN, SEALED
+from millrace.tables import atomic_file
+
+_GAPS = "gaps.json"
+_ASIDE = ".damaged"
+
+
+def known_gaps(folder: Path) -> list[list[int]]:
+    """From which position up to which records are gone, and somebody knows."""
+    try:
+        return msgspec.json.decode((folder / _GAPS).read_bytes(), type=list[list[int]])
+    except FileNotFoundError:
+        return []
+    except msgspec.DecodeError:
+        raise WorkError(str(folder / _GAPS), "cannot be read", "the log as it was written") from None
+
+
+def repaired(folder: Path, files: list[Path]) -> list[str]:
+    """Repairs the files of a log, in their order, while nobody writes; what was done, in words."""
+    said: list[str] = []
+    for at, path in enumerate(files):
+        after = int(files[at + 1].stem) if at + 1 < len(files) else None
+        try:
+            segment.read(path)
+        except WorkError:
+            aside = path.with_name(path.name + _ASIDE)
+            path.rename(aside)
+            if path.suffix == SEALED:
+                segment.sums_beside(path).unlink(missing_ok=True)
+                said.append(f"{path.name} was changed after it was sealed, and is set aside as {aside.name}")
+            else:
+                said += _copied(path, aside, after)
+    return said + _noted(folder)
+
+
+def _copied(path: Path, aside: Path, after: int | None) -> list[str]:
+    """Writes the whole frames of a file anew, in a file of their own for each run of them."""
+    data, first = aside.read_bytes(), int(path.stem)
+    frames = list(frames_behind(data, 0))
+    whole = sum(count for _, _, count in frames)
+    runs: list[tuple[int, list[bytes]]] = [(first, [])]
+    position, end = first, 0
+    # What a damaged frame held is known from where the next file begins; else it was one record at least.
+    lost = 1 if after is None else max(after - first - whole, 0)
+    for begin, until, count in frames:
+        if begin != end:
+            position += lost
+            lost = 0
+            runs.append((position, []))
+        runs[-1][1].append(data[begin:until])
+        position, end = position + count, until
+    if end != len(data) and after is None:
+        runs.append((position + lost, []))
+    for start, pieces in runs:
+        if pieces or start == runs[-1][0] != first:
+            with atomic_file(path.with_name(f"{start:020d}{OPEN}")) as beside:
+                beside.write_bytes(b"".join(pieces))
+    return [f"{whole} records of {path.name} were copied; the file is set aside as {aside.name}"]
+
+
+def _noted(folder: Path) -> list[str]:
+    """Notes the gaps that there are now."""
+    files = sorted({int(path.stem): path for path in sorted(folder.iterdir()) if path.suffix in (OPEN, SEALED)}.items())
+    gaps = known_gaps(folder)
+    said = []
+    for (first, path), (after, _) in pairwise(files):
+        end = first + segment.read(path).height
+        if end != after and [end, after] not in gaps:
+            gaps.append([end, after])
+            said.append(f"records {end} to {after - 1} are gone")
+    if said:
+        with atomic_file(folder / _GAPS) as beside:
+            beside.write_bytes(msgspec.json.encode(gaps))
+    return said
