@@ -60,9 +60,11 @@ def _checked(bundle: Bundle, url: str | None, sources: bool) -> list[Finding]:
         tested = predictor.predict_frame(holdout) if url is None else _by_dicts(predictor, holdout, ask)
         findings.append(_parity(predictor, answers, tested))
         findings.append(_metrics(bundle, predictor, holdout, tested))
-    except (MillraceError, MemoryError):
+    except (BundleError, MemoryError):
         raise
     except Exception as error:  # sums were right, but whoever made them may have put in anything
+        if isinstance(error, MillraceError) and url is not None:
+            raise
         said = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise BundleError(str(bundle.path), f"its parts do not go together ({said})", "a bundle of Millrace") from None
     findings += _online(bundle, holdout, sources)

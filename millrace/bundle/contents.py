@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from millrace.errors import BundleError
+from millrace.errors import BundleError, SpecError
 from millrace.spec import System, dump, plain_yaml
 from millrace.tables import Schema
 
@@ -59,9 +59,11 @@ def _mlmodel(onnx: str, runtime: str) -> dict[str, Any]:
 
 def check_mlmodel(path: Path, text: bytes) -> None:
     """Raises `BundleError` where a description is not the one that Millrace writes: MLflow runs what it names."""
-    found = plain_yaml(text, str(path))
     try:
+        found = plain_yaml(text, str(path))
         versions = str(found["flavors"]["onnx"]["onnx_version"]), str(found["metadata"]["onnxruntime"])
+    except SpecError as error:
+        raise BundleError(str(path), error.found, error.expected) from None
     except (KeyError, TypeError):
         versions = "", ""
     if not all(_VERSION.fullmatch(one) for one in versions) or found != _mlmodel(*versions):

@@ -20,6 +20,8 @@ from millrace.spec import System, decode, plain_yaml
 from millrace.tables import Schema
 
 T = TypeVar("T")
+_MLFLOWS = "registered_model_meta"
+"""MLflow leaves the name and the version of a registered model, as text, where it loaded one."""
 _MOST_ROWS, _MOST_CELLS = 20_000_000, 500_000_000
 """Two megabytes of Parquet may hold a thousand times more rows than any memory."""
 
@@ -139,7 +141,7 @@ def check_sums(path: Path, manifest: Manifest) -> None:
             raise BundleError(
                 str(part), "has been changed since it was written", "the file as it was written", "get the bundle again"
             )
-    if odd := sorted({one.name for one in path.iterdir()} - {*manifest.files, "manifest.json"}):
+    if odd := sorted({one.name for one in path.iterdir()} - {*manifest.files, "manifest.json", _MLFLOWS}):
         shown = ", ".join(odd)[:200]
         raise BundleError(str(path), f"holds what its manifest does not name ({shown})", "the files of a bundle alone")
 

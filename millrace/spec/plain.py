@@ -6,11 +6,11 @@ import msgspec
 
 from millrace.errors import SpecError
 
-_MOST_BYTES, _MOST_VALUES = 16 << 20, 1_000_000
+_MOST_BYTES, _MOST_VALUES, _DEEPEST = 4 << 20, 500_000, 100
 
 
 def plain_yaml(text: bytes, where: str) -> Any:
-    """What YAML says; raises `SpecError` where it is none, or repeats itself beyond all measure.
+    """What YAML says; raises `SpecError` where it is none, or is larger or deeper than any spec.
 
     >>> plain_yaml(b"a: [1, 2]", "system.yaml")
     {'a': [1, 2]}
@@ -18,38 +18,44 @@ def plain_yaml(text: bytes, where: str) -> Any:
     if len(text) > _MOST_BYTES:
         raise SpecError(where, f"{len(text):,} bytes", f"at most {_MOST_BYTES:,}")
     try:
-        if b"&" in text and b"*" in text:
-            _check_size(text, where)
+        _check(text, where)
         return msgspec.yaml.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
         raise SpecError(where, f"is not YAML ({' '.join(str(error).split())[:300]})") from None
 
 
-def _check_size(text: bytes, where: str) -> None:
-    """An alias (`*a`) stands for all that its anchor (`&a`) holds, which may hold aliases: ten lines become 10^10."""
+def _check(text: bytes, where: str) -> None:
+    """Reads the text event by event, which takes no more memory the deeper it is nested: a parser that builds values
+    goes down with each level, and some crash.
+
+    An alias (`*a`) stands for all that its anchor (`&a`) holds, which may hold aliases: ten lines become 10^10 values.
+    """
     import yaml
 
+    sizes: dict[str, int] = {}
+    open_: list[tuple[str | None, int]] = [(None, 0)]  # the anchor of each value that has begun, and its size so far
     try:
-        root = yaml.compose(text, yaml.CSafeLoader)
+        for event in yaml.parse(text, yaml.CSafeLoader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                open_.append((event.anchor, 1))
+                if len(open_) > _DEEPEST:
+                    raise SpecError(where, f"values nested deeper than {_DEEPEST}", "plain values")
+                continue
+            if isinstance(event, yaml.CollectionEndEvent):
+                anchor, size = open_.pop()
+            elif isinstance(event, yaml.AliasEvent):
+                if event.anchor not in sizes:
+                    raise SpecError(where, f"an alias *{event.anchor} of nothing, or that holds itself", "plain values")
+                anchor, size = None, sizes[event.anchor]
+            elif isinstance(event, yaml.ScalarEvent):
+                anchor, size = event.anchor, 1
+            else:
+                continue
+            if anchor is not None:
+                sizes[anchor] = size
+            outer, before = open_[-1]
+            open_[-1] = (outer, before + size)
+            if before + size > _MOST_VALUES:
+                raise SpecError(where, f"more than {_MOST_VALUES:,} values, aliases counted", "plain values")
     except yaml.YAMLError as error:
         raise SpecError(where, f"is not YAML ({' '.join(str(error).split())[:300]})") from None
-    sizes: dict[int, int] = {}
-    pending = [root] if root is not None else []
-    while pending:
-        node = pending[-1]
-        parts = _parts(node)
-        missing = [part for part in parts if id(part) not in sizes]
-        if any(part in pending for part in missing):
-            raise SpecError(where, "an alias that holds itself", "plain values")
-        if missing:
-            pending += missing
-            continue
-        sizes[id(pending.pop())] = 1 + sum(sizes[id(part)] for part in parts)
-        if sizes[id(node)] > _MOST_VALUES:
-            raise SpecError(where, "aliases that stand for more than a million values", "plain values")
-
-
-def _parts(node: Any) -> list[Any]:
-    if isinstance(node.value, str):
-        return []
-    return [part for entry in node.value for part in (entry if isinstance(entry, tuple) else (entry,))]
