@@ -28,7 +28,8 @@ class Log:
     What `append` returned from survives a killed process; with `sync`, which waits for the disk, also a loss of power.
     An open file of `segment` records is sealed; then segments are removed all of whose records were known `retention`
     (microseconds) before the latest of the sealed ones. With `full`, which is called in its place, another process may
-    seal it (`seal_full`): who appends much does not stop for it then.
+    seal it (`seal_full`): who appends much does not stop for it then. Who appends waits `patience_s` for his turn, or
+    for as long as it takes.
 
     >>> import tempfile
     >>> log = Log(Path(tempfile.mkdtemp()))
@@ -46,18 +47,22 @@ class Log:
         segment: int = 100_000,
         retention: int | None = None,
         full: Callable[[], None] | None = None,
+        patience_s: float | None = None,
     ) -> None:
         self.folder, self._sync, self._segment, self._retention = folder, sync, segment, retention
-        self._full = full
+        self._full, self._patience_s = full, patience_s
         self._writer = folder / "writer.lock"
         self._path: Path | None = None  # the open file that this process knows, up to where, and its records
         self._sealed: Path | None = None  # its segment, once it is sealed
         self._size = self._first = self._count = 0
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Holds the right to append for the length of the block; waits for the process that has it."""
-        with alone(self._writer):
+    def writing(self, patience_s: float | None = None) -> Iterator[None]:
+        """Holds the right to append for the length of the block; waits for the process that has it.
+
+        Raises `BusyError` where that takes longer than `patience_s`, or than the log's own patience.
+        """
+        with alone(self._writer, self._patience_s if patience_s is None else patience_s):
             self._recover()
             yield
 

@@ -9,10 +9,11 @@ from millrace.events.store import Store, open_store
 from millrace.spec import System, duration_us
 
 
-def log_of(system: System) -> Log:
-    """The log of a system's events."""
+def log_of(system: System, patience_s: float | None = None) -> Log:
+    """The log of a system's events; see `Log` for `patience_s`."""
     kept = system.log.retention
-    return Log(system.workspace / "log", system.log.fsync, retention=None if kept is None else duration_us(kept))
+    retention = None if kept is None else duration_us(kept)
+    return Log(system.workspace / "log", system.log.fsync, retention=retention, patience_s=patience_s)
 
 
 def store_of(system: System, timeout_s: float = 5.0) -> Store:
@@ -21,9 +22,9 @@ def store_of(system: System, timeout_s: float = 5.0) -> Store:
     return _embedded(folder, sync) if system.store is None else _server(system.store, folder, system.name, timeout_s)
 
 
-def online_of(system: System) -> Online:
+def online_of(system: System, patience_s: float | None = None) -> Online:
     """Takes the events that are pushed to a system; raises `InputError` where its store was never filled."""
-    return Online(store_of(system), log_of(system))
+    return Online(store_of(system), log_of(system, patience_s))
 
 
 @cache

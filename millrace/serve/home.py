@@ -13,6 +13,10 @@ PREDICTIONS = "predictions"
 """The kind of a logged prediction, and the folder of the log that holds them: they would drown the events."""
 
 
+_PATIENCE_S = 1.0
+"""How long pushed events wait for another process that writes."""
+
+
 class Home:
     """A system's workspace."""
 
@@ -35,7 +39,7 @@ class Home:
 
     def online(self) -> events.Online:
         """Takes events that are pushed; raises `InputError` where the store was never filled."""
-        return events.online_of(self.system)
+        return events.online_of(self.system, _PATIENCE_S)
 
     def log(self) -> events.Log:
         """The log of predictions; a process beside this one seals it."""

@@ -5,15 +5,19 @@ waits for a slow disk no more than `MOST_BYTES` are kept, to the next `FLUSH_BYT
 """
 
 import asyncio
+import time
 from io import BytesIO
 
 from millrace.events import Frame, Log, Packed
 from millrace.serve.home import PREDICTIONS, Home
 from millrace.serve.meter import Meter
 from millrace.serve.tell import tell
+from millrace.tables import BusyError
 
 FLUSH_S, FLUSH_BYTES, MOST_BYTES = 0.05, 1 << 20, 64 << 20
 """How long predictions wait, how many are written sooner (requests wait while they are), and how many may wait."""
+PATIENCE_S, _LOOK_S = 30.0, 0.5
+"""How long they wait for a process that holds the log; when the service ends, for the second alone."""
 
 
 class Recorder:
@@ -24,6 +28,7 @@ class Recorder:
         self._waiting: list[Pile] = []
         self._timer: asyncio.Handle | None = None
         self._writing: asyncio.Task[None] | None = None
+        self._closing = False
         self._logs: dict[Home, Log] = {}
         self._refuses: set[Home] = set()
 
@@ -50,6 +55,7 @@ class Recorder:
 
     async def close(self) -> None:
         """Appends what is left."""
+        self._closing = True
         while self._waiting or self._writing is not None:
             if self._writing is not None:
                 await self._writing
@@ -64,32 +70,45 @@ class Recorder:
         for pile in self._waiting:
             pile.move(kept.setdefault(pile.home, Frame()))
         self._waiting, self._timer = [], None
-        if any(home.system.log.fsync for home in kept):  # it waits for the disk
-            self._writing = asyncio.create_task(self._beside(kept))
-        else:  # into memory of the system: a thread would be in the way of requests for longer
-            self._append(kept)
+        # Into memory of the system it goes at once, where a thread would be in the way of requests for longer. What
+        # waits for the disk, or for a process that holds the log, waits in a thread.
+        slow = {home: frame for home, frame in kept.items() if home.system.log.fsync}
+        slow |= self._append({home: frame for home, frame in kept.items() if home not in slow}, 0)
+        if slow:
+            self._writing = asyncio.create_task(self._beside(slow))
 
     async def _beside(self, kept: dict[Home, Frame]) -> None:
+        until = time.monotonic() + PATIENCE_S
         try:
-            await asyncio.to_thread(self._append, kept)
+            while kept := await asyncio.to_thread(self._append, kept, _LOOK_S):
+                if time.monotonic() > until or self._closing:
+                    for frame in kept.values():
+                        self.lose(frame.count)
+                    tell("error", "log_refuses", why=f"another process holds it for {PATIENCE_S:g} s")
+                    return
         finally:
             self._writing = None
 
-    def _append(self, kept: dict[Home, Frame]) -> None:
+    def _append(self, kept: dict[Home, Frame], patience_s: float) -> dict[Home, Frame]:
+        """Appends frames to their logs; returns those whose log another process holds for longer."""
+        busy: dict[Home, Frame] = {}
         for home, frame in kept.items():
             try:
                 log = self._logs.get(home)
                 if log is None:
                     log = self._logs[home] = home.log()
-                with log.writing():
+                with log.writing(patience_s):
                     log.append(frame)
                 self._meter.counts["millrace_logged",] += frame.count
                 self._refuses.discard(home)
+            except BusyError:
+                busy[home] = frame
             except Exception as error:  # what was answered is answered
                 self.lose(frame.count)
                 if home not in self._refuses:
                     tell("error", "log_refuses", why=str(error))
                 self._refuses.add(home)
+        return busy
 
 
 class Pile:

@@ -1,6 +1,7 @@
 """Running the service: one process, or several behind one socket that are started again when they die."""
 
 import logging
+import os
 import shutil
 import socket
 import tempfile
@@ -25,19 +26,20 @@ GRACE_S = 30
 
 class Plan(Struct, frozen=True):
     """What a process of the service needs to know: which models (by the names that a person gave, seen from `folder`),
-    how, and where the processes leave what they count."""
+    how, where the processes leave what they count, and which process has started them."""
 
     models: list[str]
     folder: Path
     settings: Serve
     ledger: Path | None = None
+    parent: int | None = None
 
 
 def app(plan: Plan) -> Service:
     """The service of one process; raises `MillraceError` where there is nothing to serve."""
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what matters is told by `tell`
     sources = [source_of(model, plan.folder) for model in plan.models]
-    return Service(sources, plan.settings, ACTIONS, plan.ledger)
+    return Service(sources, plan.settings, ACTIONS, plan.ledger, plan.parent)
 
 
 class _Hosted:
@@ -100,7 +102,7 @@ def serve(models: list[str], folder: Path, open: bool = False, **settings: Any) 
     listening = _socket(plan.settings.host, plan.settings.port)
     host, port = listening.getsockname()[:2]
     ledger = Path(tempfile.mkdtemp(prefix="millrace-serve-")) if plan.settings.workers > 1 else None
-    plan = structs.replace(plan, ledger=ledger)
+    plan = structs.replace(plan, ledger=ledger, parent=os.getpid() if plan.settings.workers > 1 else None)
     config = uvicorn.Config(
         partial(_hosted, plan),
         factory=True,
@@ -123,9 +125,12 @@ def serve(models: list[str], folder: Path, open: bool = False, **settings: Any) 
             if not server.started:
                 raise WorkError("the service", "did not start", "", "the line before this one says why")
         else:
-            from uvicorn.supervisors import Multiprocess
+            from millrace.serve.workers import Workers
 
-            Multiprocess(config, [listening]).run()
+            workers = Workers(config, [listening])
+            workers.run()
+            if workers.failed:
+                raise WorkError("the service", "did not start", "", "the line before this one says why")
     finally:
         listening.close()
         if ledger is not None:

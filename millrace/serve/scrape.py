@@ -5,6 +5,7 @@ process that is no more has left stays counted; one that was killed takes the co
 """
 
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -61,11 +62,16 @@ class Ledger:
         self._meter.gauges.clear()
         self.write()
 
+    def remove(self) -> None:
+        """Removes the folder, where nobody is left who would."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
     def page(self) -> bytes:
         """The page of all processes."""
         self.write()
         told = [self._meter.encode()]
-        if self._folder is not None:
+        if self._folder is not None and self._folder.is_dir():
             for path in self._folder.iterdir():
                 if path != self._path and not path.name.startswith("."):
                     with suppress(OSError):

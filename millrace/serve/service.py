@@ -23,6 +23,7 @@ from millrace.serve.batch import Answer, Answers, Batcher
 from millrace.serve.http import Headers, Problem, Reply, Request
 from millrace.serve.ids import Ids
 from millrace.serve.meter import Histogram, Meter
+from millrace.serve.parent import end_without
 from millrace.serve.recorder import Recorder
 from millrace.serve.scrape import Ledger
 from millrace.serve.served import Served
@@ -53,7 +54,12 @@ class Service:
     """Serves models. `actions` are by path; one whose path ends in `/` takes what is below."""
 
     def __init__(
-        self, sources: list[Source], settings: Serve, actions: Mapping[str, list[Action]], ledger: Path | None = None
+        self,
+        sources: list[Source],
+        settings: Serve,
+        actions: Mapping[str, list[Action]],
+        ledger: Path | None = None,
+        parent: int | None = None,
     ) -> None:
         self.settings, self.meter, self.ids = settings, Meter(), Ids()
         self.batcher = Batcher(settings.max_waiting)
@@ -62,7 +68,7 @@ class Service:
         self.ledger = Ledger(ledger, self.meter)
         self.pushed: dict[Path, Online] = {}
         self.pushes, self.pushing = ThreadPoolExecutor(1), 0
-        self.ready = False
+        self.ready, self._parent = False, parent
         self.sites = Sites(settings.hosts, any_name=not is_loopback(settings.host))
         self._guard, self._tokens = tokens.Guard([]), tokens.Tokens()
         self._actions = {path: {action.method: action for action in some} for path, some in actions.items()}
@@ -236,6 +242,9 @@ class Service:
 
     async def _sweep(self) -> None:
         self.connections.sweep()
+        if end_without(self._parent):
+            self._parent = None
+            self.ledger.remove()
 
     async def _note(self) -> None:
         self.meter.gauges["millrace_waiting_rows",] = self.batcher.take_peak()

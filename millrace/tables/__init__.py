@@ -4,7 +4,7 @@ from millrace.tables import numbers, times
 from millrace.tables.counts import value_counts
 from millrace.tables.database import is_database
 from millrace.tables.foreign import polars_of
-from millrace.tables.lock import alone
+from millrace.tables.lock import BusyError, alone
 from millrace.tables.remote import is_remote
 from millrace.tables.scan import FORMATS, Scan, scan, unreadable
 from millrace.tables.schema import POLARS, Column, Dtype, Schema, as_text, conform, dtype_of, expected_of, named
@@ -27,6 +27,7 @@ from millrace.tables.written import Form
 __all__ = [
     "FORMATS",
     "POLARS",
+    "BusyError",
     "Column",
     "Dtype",
     "Form",

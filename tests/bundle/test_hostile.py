@@ -38,9 +38,12 @@ def reseal(bundle: Path, **changes: Any) -> None:
     sums = {name: hashlib.sha256((bundle / name).read_bytes()).hexdigest() for name in manifest["files"]}
     fields = manifest | {"files": sums, "seal": ""} | changes
     made = msgspec.defstruct("Any", [(name, Any) for name in fields])
-    encode = lambda: msgspec.json.format(msgspec.json.encode(made(**fields)), indent=2) + b"\n"  # noqa: E731
-    fields["seal"] = hashlib.sha256(encode()).hexdigest()
-    (bundle / "manifest.json").write_bytes(encode())
+
+    def encoded() -> bytes:
+        return msgspec.json.format(msgspec.json.encode(made(**fields)), indent=2) + b"\n"
+
+    fields["seal"] = hashlib.sha256(encoded()).hexdigest()
+    (bundle / "manifest.json").write_bytes(encoded())
 
 
 def refused(bundle: Path) -> str:
@@ -309,7 +312,7 @@ def test_a_broken_graph_is_refused(bundle: Path, content: bytes | str) -> None:
         else:
             (columns,) = [one for one in model.metadata_props if one.key == "columns"]
             columns.value = columns.value.replace('"z"', '"zz"')
-        content = model.SerializeToString()
+        content = bytes(model.SerializeToString())
     (bundle / "model.onnx").write_bytes(content)
     reseal(bundle)
     assert refused(bundle)

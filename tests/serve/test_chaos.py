@@ -18,7 +18,9 @@ import pytest
 
 import millrace
 from millrace.bundle import write_aliases
+from millrace.events import Log
 from millrace.serve.service import LEDGER_S, Service
+from millrace.tables import alone
 from tests.conftest import Runs, write_system
 from tests.serve.running import Running, within
 from tests.serve.test_service import bodied, folder_of, rows
@@ -120,6 +122,72 @@ def test_a_worker_that_is_killed_is_missed_by_nobody_for_long(runs: Runs) -> Non
         service.wait(lambda: len(set(children(service.process.pid)) - {workers[0]}) == 2)
         service.wait(lambda: predicted(service) == 20 + answered)
         assert httpx.post(service.url + "/predict", content=body).status_code == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_with_the_process_that_started_them(runs: Runs, number: int) -> None:
+    with Running(folder_of(runs("binary", "gbdt")), options=("--workers", "2")) as service:
+        workers = children(service.process.pid)
+        assert len(workers) >= 2
+        os.kill(service.process.pid, number)
+        service.process.wait(30)
+        end = time.monotonic() + 30
+        while any(alive(worker) for worker in workers) and time.monotonic() < end:
+            time.sleep(0.1)
+        assert not any(alive(worker) for worker in workers)
+        with socket.socket() as free:
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            free.bind(("127.0.0.1", int(service.url.rsplit(":", 1)[1])))
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_worker_that_cannot_start_ends_nobody_else(runs: Runs, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(folder_of(runs("binary", "gbdt")), tmp_path / "system"))
+    (model,) = (folder / ".millrace" / "bundles").glob("*/model.onnx")
+    whole, body = model.read_bytes(), bodied(rows(1))
+    with Running(folder, options=("--workers", "2")) as service:
+        assert service.process.stderr is not None
+        assert all('"ready"' in service.process.stderr.readline() for _ in range(2))
+        model.write_bytes(whole[:-1] + b"x")
+        workers = children(service.process.pid)
+        os.kill(workers[0], signal.SIGKILL)
+        end = time.monotonic() + 6
+        answered = 0
+        while time.monotonic() < end:
+            with suppress(httpx.TransportError):
+                answered += httpx.post(service.url + "/predict", content=body).status_code == 200
+            time.sleep(0.05)
+        assert answered > 20 and service.process.poll() is None
+        model.write_bytes(whole)
+        service.wait(lambda: len(set(children(service.process.pid)) - {workers[0]}) == 2)
+    assert service.rest.count("worker_not_started") in (1, 2, 3, 4)
+
+
+def test_whoever_holds_the_log_holds_up_no_request(runs: Runs, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(folder_of(runs("binary", "gbdt")), tmp_path / "system"))
+    body = bodied(rows(1))
+    shutil.rmtree(folder / ".millrace" / "log", ignore_errors=True)
+    with Running(folder) as service:
+        assert httpx.post(service.url + "/predict", content=body).status_code == 200
+        lock = folder / ".millrace" / "log" / "predictions" / "writer.lock"
+        service.wait(lock.exists)
+        with alone(lock):
+            slowest = 0.0
+            for _ in range(60):
+                begin = time.monotonic()
+                assert httpx.post(service.url + "/predict", content=body, timeout=5).status_code == 200
+                assert httpx.get(service.url + "/health/live", timeout=5).status_code == 200
+                slowest = max(slowest, time.monotonic() - begin)
+                time.sleep(0.02)
+        assert slowest < 2
+        service.wait(lambda: "millrace_logged_total 61.0" in httpx.get(service.url + "/metrics").text)
+    assert Log(lock.parent).read().height == 61
 
 
 def children(parent: int) -> list[int]:
