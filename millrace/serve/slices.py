@@ -17,6 +17,8 @@ from millrace.serve.http import Problem
 
 WHOLE_BYTES, SLICE_BYTES = 1 << 20, 128 << 10
 """Bodies up to the first are decoded at once, in some milliseconds; larger ones in slices of the second."""
+MOST_VALUE_BYTES = 2 << 20
+"""A single text cannot be cut: what is escaped in it takes its time."""
 _SCAN_BYTES, _DEEPEST = 1 << 20, 64
 _KEY = re.compile(rb'\s*("(?:[^"\\]|\\.)*")\s*:', re.DOTALL)
 _decode = msgspec.json.Decoder().decode
@@ -51,9 +53,10 @@ async def _signs_of(body: bytes, most_values: int) -> tuple[npt.NDArray[Any], np
     start, inside, values = 0, False, 0
     while start < len(body):
         end = min(start + _SCAN_BYTES, len(body))
-        while end < len(body) and body[end - 1] == 0x5C:  # what a backslash escapes stands in the same part
-            end += 1
         part = body[start:end]
+        if (len(part) - len(part.rstrip(b"\\"))) % 2:  # what a backslash escapes stands in the same part
+            end += 1
+            part = body[start:end]
         if b"\\" in part:
             part = part.replace(rb"\\", b"__").replace(rb"\"", b"__")
         letters = np.frombuffer(part, np.uint8)
@@ -87,6 +90,9 @@ class _Text:
 
     async def value(self, start: int, end: int, first: int, last: int) -> Any:
         """What stands in the bytes from `start` to `end`, whose signs are those from `first` to `last`."""
+        if first == last and end - start > MOST_VALUE_BYTES:
+            found = f"{end - start} bytes, at most {MOST_VALUE_BYTES}"
+            raise Problem(413, "too_large", "A value is too large", found)
         if end - start <= SLICE_BYTES or first == last or chr(self._letters[first]).encode() not in (b"[", b"{"):
             await asyncio.sleep(0)
             return _decode(self._body[start:end])

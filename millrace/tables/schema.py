@@ -190,7 +190,7 @@ def _to_dtype(values: pl.Series, column: Column, where: str, first_row: int) -> 
         row = int((cast.is_null() & values.is_not_null()).arg_max() or 0)
         raise InputError(
             f"{where}, row {first_row + row + 1}, column {column.name!r}",
-            f"the value {values[row]!r}" if values.dtype == pl.String else f"the value {str(values[row])!r}",
+            f"the value {str(values[row])[:60]!r}",
             expected_of(column),
             "a word that means missing belongs into data.missing" if values.dtype == pl.String else "",
         )

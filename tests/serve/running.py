@@ -24,8 +24,10 @@ T = TypeVar("T")
 class Running:
     """`millrace serve MODELS` on a free port; `first` is the first line that it tells, `rest` those until its end."""
 
-    def __init__(self, *models: Any, folder: Path | None = None, options: tuple[str, ...] = ()) -> None:
-        command = [sys.executable, "-m", "millrace.cli", "serve", *map(str, models), "--port", "0", *options]
+    def __init__(
+        self, *models: Any, folder: Path | None = None, options: tuple[str, ...] = (), before: tuple[str, ...] = ()
+    ) -> None:
+        command = [*before, sys.executable, "-m", "millrace.cli", "serve", *map(str, models), "--port", "0", *options]
         self.process = subprocess.Popen(
             [*command, *(("--dir", str(folder)) if folder else ())], stderr=subprocess.PIPE, text=True
         )

@@ -1,0 +1,330 @@
+"""Requests by somebody who means harm: large bodies, other sites' pages, no token, odd HTTP."""
+
+import asyncio
+import json
+import random
+import shutil
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from millrace.errors import InputError
+from millrace.serve import add_token, slices
+from millrace.serve.http import Problem
+from millrace.serve.run import serve
+from millrace.serve.tokens import FILE, Tokens
+from tests.conftest import Runs
+from tests.serve.running import Running, ask
+from tests.serve.test_service import bodied, folder_of, rows
+
+MB = 1 << 20
+
+
+def of_size(begin: bytes, piece: bytes, end: bytes, size: int = 15 * MB) -> bytes:
+    return begin + piece * (size // len(piece)) + end
+
+
+BODIES: dict[str, tuple[str, str, bytes]] = {
+    "CSV of one column": ("/invocations", "text/csv", of_size(b"a\n", b"1\n", b"")),
+    "CSV of many columns": ("/invocations", "text/csv", of_size(b"a", b",a", b"\n1\n")),
+    "CSV of five columns": ("/invocations", "text/csv", of_size(b"x,z,big,colour,code\n", b"1,2,3,red,5\n", b"")),
+    "CSV of quotes": ("/invocations", "text/csv", of_size(b"x\n", b'"', b"\n")),
+    "CSV of empty lines": ("/invocations", "text/csv", of_size(b"x\n", b"\n", b"")),
+    "dataframe_split": (
+        "/invocations",
+        "application/json",
+        of_size(b'{"dataframe_split":{"columns":["x"],"data":[', b"[1],", b"[1]]}}"),
+    ),
+    "records": ("/invocations", "application/json", of_size(b'{"dataframe_records":[', b"{},", b"{}]}")),
+    "instances": ("/invocations", "application/json", of_size(b'{"instances":[', b"1,", b"1]}")),
+    "inputs": ("/invocations", "application/json", of_size(b'{"inputs":{"x":[', b"1,", b"1]}}")),
+    "nested lists": (
+        "/v2/models/binary/infer",
+        "application/json",
+        of_size(b'{"inputs":[{"name":"x","shape":[1],"datatype":"FP64","data":[', b"[[1]],", b"[[1]]]}]}"),
+    ),
+    "a deep list": (
+        "/v2/models/binary/infer",
+        "application/json",
+        b'{"inputs":[{"name":"x","shape":[1],"datatype":"FP64","data":' + b"[" * 7 * MB + b"]" * 7 * MB + b"}]}",
+    ),
+    "many tensors": (
+        "/v2/models/binary/infer",
+        "application/json",
+        of_size(b'{"inputs":[', b'{"name":"x","shape":[],"datatype":"FP64","data":[]},', b"{}]}"),
+    ),
+    "empty rows": ("/predict", "application/json", of_size(b'{"rows":[', b"{},", b"{}]}")),
+    "rows of many columns": (
+        "/predict",
+        "application/json",
+        of_size(b'{"rows":[{', b'"abcdefgh":1,', b'"a":1}]}'),
+    ),
+    "a long text": ("/predict", "application/json", of_size(b'{"rows":[{"colour":"', b"x", b'"}]}')),
+    "no JSON": ("/predict", "application/json", of_size(b"", b"\xff", b"")),
+    "blanks": ("/predict", "application/json", of_size(b"", b" ", b"")),
+    "escapes": ("/predict", "application/json", of_size(b'{"rows":[{"colour":"', b"\\\\", b'"}]}')),
+    "events": ("/events", "application/json", of_size(b'{"events":[', b"{},", b"{}]}")),
+}
+
+
+class Beside:
+    """Somebody else's requests, one after the other, and how long the slowest waited."""
+
+    def __init__(self, url: str) -> None:
+        self.worst, self.statuses, self._ends = 0.0, set[int](), threading.Event()
+        self._thread = threading.Thread(target=self._ask, args=(url,))
+
+    def _ask(self, url: str) -> None:
+        body = bodied(rows(1))
+        with httpx.Client(timeout=60) as client:
+            while not self._ends.is_set():
+                begin = time.perf_counter()
+                self.statuses.add(client.post(url + "/predict", content=body).status_code)
+                self.worst = max(self.worst, time.perf_counter() - begin)
+
+    def __enter__(self) -> "Beside":
+        self._thread.start()
+        time.sleep(0.3)
+        self.worst = 0.0
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._ends.set()
+        self._thread.join()
+
+
+def memory_mb(process: int) -> float:
+    (line,) = [one for one in Path(f"/proc/{process}/status").read_text().splitlines() if one.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024
+
+
+@pytest.mark.slow
+def test_nobody_waits_for_a_large_body(runs: Runs) -> None:
+    """The others' worst wait is 0.2 s on a machine that has a core to spare; here it may be shared."""
+    with Running(folder_of(runs("binary", "gbdt"))) as service:
+        before = memory_mb(service.process.pid)
+        for name, (path, kind, body) in BODIES.items():
+            with Beside(service.url) as other:
+                answer = httpx.post(service.url + path, content=body, headers={"content-type": kind}, timeout=60)
+            assert answer.status_code in (400, 413, 422, 200), name
+            assert other.statuses == {200} and other.worst < 1.0, f"{name}: {other.worst:.2f} s"
+        assert memory_mb(service.process.pid) - before < 12 * 16
+
+
+@pytest.mark.parametrize("name", [name for name in BODIES if name not in ("a long text", "escapes", "events")])
+def test_a_hostile_body_is_refused(runs: Runs, name: str) -> None:
+    path, kind, body = BODIES[name]
+    answer = ask([str(folder_of(runs("binary", "gbdt")))], "POST", path, body, {"content-type": kind})
+    assert answer.status_code in (400, 413, 422), answer.text[:200]
+    assert "Traceback" not in answer.text and len(answer.content) < 10_000
+
+
+def test_a_large_body_is_answered_as_many_small_ones(runs: Runs) -> None:
+    given = rows(4_000)
+    models = [str(runs("binary", "gbdt").bundle)]
+    body = bodied(given)
+    assert len(body) > slices.WHOLE_BYTES / 2
+    padded = body[:-1] + b" " * (2 * MB) + b"}"
+    small, large = (ask(models, "POST", "/predict", one).json()["predictions"] for one in (body, padded))
+    assert [one["prediction"] for one in small] == [one["prediction"] for one in large] and len(small) == 4_000
+    given[3_500]["z"] = "abc"
+    for one in (bodied(given), bodied(given)[:-1] + b" " * (2 * MB) + b"}"):
+        answer = ask(models, "POST", "/predict", one)
+        assert answer.status_code == 422 and answer.json()["errors"][0]["row"] == 3_501
+        assert "row 3501" in answer.json()["detail"]
+
+
+def some(chance: random.Random, depth: int) -> Any:
+    kind = chance.random()
+    if depth > 4 or kind < 0.3:
+        return chance.choice([1, 2.5, None, True, 'a"b\\', "{[,]}", "", "é\\", -1e3])
+    if kind < 0.65:
+        return [some(chance, depth + 1) for _ in range(chance.randint(0, 5))]
+    return {chance.choice(['a"', "b", "c{", "d,", "e\\"]) + str(at): some(chance, depth + 1) for at in range(3)}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_slices_are_decoded_as_the_whole(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the text was changed, so that it is no JSON any more."""
+    monkeypatch.setattr(slices, "SLICE_BYTES", 40)
+    monkeypatch.setattr(slices, "_SCAN_BYTES", 37)
+    chance = random.Random(seed)
+
+    def decoded(body: bytes, sliced: bool) -> Any:
+        try:
+            if sliced:
+                return asyncio.run(slices.decoded_in_slices(body, 10**6))
+            return msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return "no JSON"
+
+    for _ in range(200):
+        body = json.dumps(some(chance, 0), ensure_ascii=chance.random() < 0.5).encode()
+        if chance.random() < 0.5:
+            at = chance.randrange(len(body))
+            body = body[:at] + chance.choice([b"", b",", b"]", b"}", b"[", b"{", b'"', b"\\", b"1"]) + body[at + 1 :]
+        assert decoded(body, sliced=True) == decoded(body, sliced=False), body
+    with pytest.raises(Problem, match="too many values"):
+        asyncio.run(slices.decoded_in_slices(b"[" + b"1," * 100 + b"1]", 40))
+
+
+HOSTS = [
+    ("127.0.0.1:80", 200), ("localhost", 200), ("[::1]:80", 200), ("10.1.2.3", 200), ("LOCALHOST.", 200),
+    ("app.localhost", 200), ("evil.example", 403), ("evil.example:80", 403), ("localhost.evil.example", 403),
+    ("127.0.0.1.evil.example", 403), ("127.0.0.1@evil.example", 403), ("xn--localhost", 403),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("host", "status"), HOSTS)
+def test_a_page_whose_name_means_this_machine_is_refused(runs: Runs, host: str, status: int) -> None:
+    models = [str(folder_of(runs("binary", "gbdt")))]
+    for method, path, body in (("POST", "/predict", bodied(rows(1))), ("GET", "/metrics", b""), ("GET", "/", b"")):
+        assert ask(models, method, path, body, {"host": host}).status_code == status
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a"])
+def test_what_a_page_may_send_anywhere_is_not_read(runs: Runs, kind: str) -> None:
+    models = [str(folder_of(runs("binary", "gbdt")))]
+    answer = ask(models, "POST", "/predict", bodied(rows(1)), {"content-type": kind})
+    assert answer.status_code == 415 and "send application/json" in answer.text
+
+
+def test_pages_say_what_a_browser_may_do(runs: Runs) -> None:
+    models = [str(folder_of(runs("binary", "gbdt")))]
+    for path in ("/", "/docs", "/card/binary"):
+        headers = ask(models, "GET", path, b"").headers
+        policy = headers["content-security-policy"]
+        assert all(one in policy for one in ("frame-ancestors", "form-action", "base-uri"))
+        assert headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /health/live HTTP/1.1\r\n\r\n", b"400"),
+        (b"GET /health/live HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", b"400"),
+        (b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nhost: localhost\r\n\r\n", b"400"),
+        (b"GET /health/live\r\n\r\n", b""),
+        (b"GET /health/live HTTP/0.9\r\n\r\n", b""),
+        (b"GET /health/live HTTP/2.0\r\nhost: localhost\r\n\r\n", b""),
+        (b"GET /health/live HTTP/1.0\r\n\r\n", b"200"),
+        (b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n", b"200"),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nhost: localhost\r\n\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nhost: localhost\r\nx: " + b"a" * 200_000 + b"\r\n\r\n", b"431"),
+    ],
+)
+def test_odd_http_is_refused(runs: Runs, running: Running, head: bytes, status: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", int(running.url.rsplit(":", 1)[1])), 10) as wire:
+        wire.sendall(head)
+        wire.shutdown(socket.SHUT_WR)
+        answer = b""
+        while part := wire.recv(1 << 16):
+            answer += part
+    if status:
+        assert answer.split()[1] == status
+    else:
+        assert answer == b"" or answer.split()[1] in (b"400", b"505")
+    assert answer == b"" or b"x-content-type-options: nosniff" in answer
+
+
+@pytest.fixture(scope="module")
+def running(runs: Runs) -> Any:
+    with Running(folder_of(runs("binary", "gbdt"))) as service:
+        yield service
+
+
+def test_tokens_that_were_read_stay_in_force(runs: Runs, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(folder_of(runs("binary", "gbdt")), tmp_path / "system"))
+    workspace, away = folder / ".millrace", tmp_path / "away"
+    token = add_token(workspace, "me", ["admin"])
+    body, mine = bodied(rows(1)), {"authorization": f"Bearer {token}"}
+    kept = (workspace / FILE).read_bytes()
+
+    def asked(service: Running) -> tuple[int, int]:
+        return tuple(  # type: ignore[return-value]
+            httpx.post(service.url + "/predict", content=body, headers=headers).status_code for headers in ({}, mine)
+        )
+
+    with Running(folder) as service:
+        assert asked(service) == (401, 200)
+        for damage, mend in (
+            (lambda: workspace.rename(away), lambda: back(away, workspace)),
+            (lambda: (workspace / FILE).rename(away), lambda: away.rename(workspace / FILE)),
+            (lambda: (workspace / FILE).write_bytes(b"torn"), lambda: (workspace / FILE).write_bytes(kept)),
+            (lambda: shutil.rmtree(workspace / "aliases"), lambda: None),
+            (lambda: shutil.rmtree(workspace / "bundles"), lambda: None),
+        ):
+            damage()
+            time.sleep(0.5)
+            assert asked(service) == (401, 200)
+            mend()
+            time.sleep(0.5)
+            assert asked(service) == (401, 200)
+        assert httpx.get(service.url + "/", headers=mine).status_code == 200
+        assert httpx.get(service.url + "/card/binary", headers=mine).status_code in (200, 503)
+
+
+def back(away: Path, workspace: Path) -> None:
+    shutil.rmtree(workspace, ignore_errors=True)
+    away.rename(workspace)
+
+
+def test_a_file_of_tokens_that_was_never_readable_lets_nobody_in(tmp_path: Path) -> None:
+    known = Tokens()
+    (tmp_path / FILE).write_bytes(b"torn")
+    with pytest.raises(Exception, match="cannot be read"):
+        known.read([tmp_path])
+    assert not known.guard().open
+    (tmp_path / FILE).write_bytes(b"[]")
+    known.read([tmp_path])
+    assert known.guard().open
+
+
+def test_a_network_is_not_let_in_by_mistake(runs: Runs, tmp_path: Path) -> None:
+    bundle = str(runs("binary", "gbdt").bundle)
+    for host in ("0.0.0.0", "::", "192.168.1.5"):
+        with pytest.raises(InputError, match=r"no token is asked for.*--open"):
+            serve([bundle], tmp_path, host=host, port=0)
+
+
+def test_a_stranger_who_holds_all_connections_takes_no_token(runs: Runs, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(folder_of(runs("binary", "gbdt")), tmp_path / "system"))
+    token = add_token(folder / ".millrace", "me", ["admin"])
+    body, mine = bodied(rows(1)), {"authorization": f"Bearer {token}"}
+    held: list[socket.socket] = []
+    service = Running(folder, before=("prlimit", "--nofile=256"))
+    with service, httpx.Client(headers=mine, timeout=20) as client:
+        assert client.post(service.url + "/predict", content=body).status_code == 200
+        try:
+            for _ in range(300):
+                one = socket.socket()
+                one.settimeout(1)
+                held.append(one)
+                one.connect(("127.0.0.1", int(service.url.rsplit(":", 1)[1])))
+        except OSError:
+            pass
+        time.sleep(1)
+        found = {client.post(service.url + "/predict", content=body).status_code for _ in range(20)}
+        for one in held:
+            one.close()
+        assert found == {200}
+        assert httpx.post(service.url + "/predict", content=body).status_code == 401
+
+
+def test_what_a_row_has_beside_its_columns_is_not_logged(runs: Runs, tmp_path: Path) -> None:
+    from millrace.events import Log
+
+    folder = Path(shutil.copytree(folder_of(runs("binary", "gbdt")), tmp_path / "system"))
+    shutil.rmtree(folder / ".millrace" / "log", ignore_errors=True)
+    (row,) = rows(1)
+    with Running(folder) as service:
+        answer = httpx.post(service.url + "/predict", content=bodied([row | {"other": "x" * MB}]))
+        assert answer.status_code == 200
+    record = Log(folder / ".millrace" / "log" / "predictions").read()["payload"][0]
+    assert len(record) < 2_000 and json.loads(record)["row"]["colour"] == row["colour"]
