@@ -191,8 +191,11 @@ def test_a_page_whose_name_means_this_machine_is_refused(runs: Runs, host: str, 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a"])
 def test_what_a_page_may_send_anywhere_is_not_read(runs: Runs, kind: str) -> None:
     models = [str(folder_of(runs("binary", "gbdt")))]
-    answer = ask(models, "POST", "/predict", bodied(rows(1)), {"content-type": kind})
-    assert answer.status_code == 415 and "send application/json" in answer.text
+    headers = {"content-type": kind}
+    for browser in ({"origin": "http://localhost"}, {"referer": "http://localhost/"}, {"sec-fetch-site": "cross-site"}):
+        answer = ask(models, "POST", "/predict", bodied(rows(1)), headers | {"host": "localhost"} | browser)
+        assert answer.status_code == 415 and "send application/json" in answer.text
+    assert ask(models, "POST", "/predict", bodied(rows(1)), headers).status_code == 200  # as `curl -d` sends it
 
 
 def test_pages_say_what_a_browser_may_do(runs: Runs) -> None:
