@@ -38,6 +38,10 @@ class WorkError(MillraceError):
     exit_code = 1
 
 
+class EmptyStoreError(InputError):
+    """The online store was never filled, or its server has forgotten everything."""
+
+
 class Finding(msgspec.Struct, frozen=True):
     """Something noticed in data that did not stop the work; one form in every room, table and JSON file."""
 

@@ -39,6 +39,9 @@ def push(kind: str, told: events.Events, folder: str | Path = ".", now: datetime
     `InputError` naming the row and the column, and where `materialize` has not filled a store yet; nothing is taken
     then.
     """
+    if now is not None and _us(now) > _us(None) + events.AHEAD_US:
+        do = "windows would forget all that is older than that"
+        raise InputError("now", f"{now.isoformat()}, which is to come", "a moment of the past, or nothing", do)
     pushed = _online(Path(folder).resolve()).push(kind, told, _us(now))
     if pushed.behind is not None:
         warnings.warn(f"taken, and told to the store with the next push: {pushed.behind}", RuntimeWarning, 2)

@@ -9,7 +9,7 @@ from millrace.events.log import Log
 from millrace.events.match import match_findings
 from millrace.events.merged import NEVER_YET, Merged, merged
 from millrace.events.names import Stand
-from millrace.events.online import Online, Pushed
+from millrace.events.online import AHEAD_US, Online, Pushed, ahead_of
 from millrace.events.opened import log_of, online_of, store_of
 from millrace.events.read import Reader
 from millrace.events.store import Store, open_store
@@ -19,6 +19,7 @@ from millrace.events.where import columns_in
 from millrace.events.windows import add_windows
 
 __all__ = [
+    "AHEAD_US",
     "NEVER_YET",
     "TIME_DIGITS",
     "Events",
@@ -35,6 +36,7 @@ __all__ = [
     "Store",
     "Streams",
     "add_windows",
+    "ahead_of",
     "columns_in",
     "fill",
     "hop_us",

@@ -9,7 +9,7 @@ from collections import Counter
 
 from msgspec import Struct, field
 
-from millrace.events.blob import Form, Open
+from millrace.events.blob import DAMAGE, Form, Open
 from millrace.events.edit import Editor, Event
 from millrace.events.history import NEVER
 from millrace.events.layout import Group, Layout, Source
@@ -100,23 +100,32 @@ class _GroupWriter:
         raw = self._raw(prefix, touched, changed, horizon)
         places = {one.place for before, _ in changed.values() for one in before}
         for key, blob, (name, one) in zip(keys, self._store.read(keys), touched.items(), strict=True):
-            views, opens = self._form.read(blob) if blob is not None else (None, [])
-            opens = [it for it in opens if it.place not in places and it.replaced > horizon]
-            ripe = [(it.time, it.place, it.values) for it in opens if it.known <= horizon and it.replaced == NEVER]
-            opens = [it for it in opens if it.known > horizon or it.replaced != NEVER] + one.opens
-            levels = []
-            for at, editor in enumerate(self._editors):
-                events = one.added + ripe
-                anew = {editor.start_of(time) for time in one.changed}
-                if anew:
-                    events = one.added + [it for it in ripe if editor.start_of(it[0]) not in anew]
-                    events += [it for it in raw.get(name, []) if editor.start_of(it[0]) in anew]
-                levels.append(editor.edit(views[at] if views is not None else None, anew, events, horizon))
-            written = self._form.write(levels, opens)
+            try:
+                written = self._edited(blob, one, raw.get(name, []), places, horizon)
+            except DAMAGE:
+                continue  # its bytes stay as they are, and its readers are told; others are not held up
             if written:
                 changes.puts[key] = written
             elif blob is not None:
                 changes.gone.add(key)
+
+    def _edited(
+        self, blob: bytes | None, one: _Touched, raw: list[Event], places: set[int | str], horizon: int
+    ) -> bytes:
+        """The bytes of an entity with what became of it."""
+        views, opens = self._form.read(blob) if blob is not None else (None, [])
+        opens = [it for it in opens if it.place not in places and it.replaced > horizon]
+        ripe = [(it.time, it.place, it.values) for it in opens if it.known <= horizon and it.replaced == NEVER]
+        opens = [it for it in opens if it.known > horizon or it.replaced != NEVER] + one.opens
+        levels = []
+        for at, editor in enumerate(self._editors):
+            events = one.added + ripe
+            anew = {editor.start_of(time) for time in one.changed}
+            if anew:
+                events = one.added + [it for it in ripe if editor.start_of(it[0]) not in anew]
+                events += [it for it in raw if editor.start_of(it[0]) in anew]
+            levels.append(editor.edit(views[at] if views is not None else None, anew, events, horizon))
+        return self._form.write(levels, opens)
 
     def _take_fresh(
         self, prefix: bytes, fresh: Versions, horizon: int, touched: dict[str, _Touched], changes: Changes

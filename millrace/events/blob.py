@@ -13,6 +13,7 @@ without an array.
 from collections.abc import Sequence
 from itertools import pairwise
 from struct import Struct as Format
+from struct import error as StructError  # noqa: N812 (it is one)
 from typing import Any
 
 import msgspec
@@ -35,6 +36,8 @@ class Open(msgspec.Struct, frozen=True, array_like=True):
 
 
 Last = tuple[int, Any, Any]
+DAMAGE = (StructError, ValueError, TypeError, IndexError, OverflowError, MemoryError, msgspec.DecodeError)
+"""What comes of reading bytes that were never written so."""
 _END = Format("<I")
 _encode = msgspec.msgpack.Encoder().encode
 _decode_open = msgspec.msgpack.Decoder(list[Open]).decode

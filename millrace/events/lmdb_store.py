@@ -1,5 +1,6 @@
 """The online store in a file beside the spec: LMDB, read by many processes without a lock."""
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,26 +26,63 @@ class LmdbStore:
     """
 
     def __init__(self, folder: Path, sync: bool = False, map_bytes: int = _MAP_BYTES) -> None:
+        self._folder, self._sync, self._map_bytes = folder, sync, map_bytes
         self._where, self._lock = str(folder), threading.RLock()
+        self._file, self._bytes = -1, 0
+        self._gone: list[Any] = []
+        self._open()
+
+    def _open(self) -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(parents=True, exist_ok=True)
             self._env = lmdb.open(
-                str(folder), map_size=map_bytes, max_dbs=2, max_readers=_READERS, sync=sync, metasync=sync
-            )
+                self._where, map_size=self._map_bytes, max_dbs=2, max_readers=_READERS, sync=self._sync,
+                metasync=self._sync,
+            )  # fmt: skip
+            self._watch()
             self._values = self._env.open_db(b"values")
             self._sets = self._env.open_db(b"sets", dupsort=True)
         except (lmdb.Error, OSError) as error:
             raise WorkError(self._where, f"the online store cannot be opened ({error})", "a folder with room") from None
         self._env.reader_check()
 
+    def _watch(self) -> None:
+        """Keeps an eye on the open file: to touch what is missing at its end would end the process."""
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = os.open(self._folder / "data.mdb", os.O_RDONLY)
+        self._bytes = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
+        if os.fstat(self._file).st_size < self._bytes:
+            self._env.close()
+            raise self._cut_off()
+
+    def _check(self) -> None:
+        """Follows a folder that was removed and made anew; raises `WorkError` where the file was cut off."""
+        found = os.fstat(self._file)
+        if found.st_nlink == 0:
+            with self._lock:
+                if os.fstat(self._file).st_nlink == 0:
+                    self._gone.append(self._env)  # other threads may still read in it
+                    self._open()
+                    return
+        if found.st_size < self._bytes:
+            raise self._cut_off()
+        self._bytes = found.st_size
+
+    def _cut_off(self) -> WorkError:
+        do = "remove the folder; `millrace materialize DIR` fills it anew from history and log"
+        return WorkError(self._where, "the online store was cut off", "the file as it was written", do)
+
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """See `Store`."""
+        self._check()
         with self._begin(self._values) as transaction:
             get = transaction.get
             return [get(key) for key in keys]
 
     def members(self, keys: Sequence[bytes]) -> list[set[bytes]]:
         """See `Store`."""
+        self._check()
         with self._begin(self._sets) as transaction, transaction.cursor() as cursor:
             return [set(cursor.iternext_dup()) if cursor.set_key(key) else set() for key in keys]
 
@@ -65,6 +103,7 @@ class LmdbStore:
 
     def page(self, prefix: bytes, cursor: bytes, most: int) -> tuple[list[tuple[bytes, bytes]], bytes]:
         """See `Store`."""
+        self._check()
         found: list[tuple[bytes, bytes]] = []
         with self._begin(self._values) as transaction, transaction.cursor() as at:
             going = at.set_range(cursor or prefix)
@@ -90,6 +129,9 @@ class LmdbStore:
     def close(self) -> None:
         """See `Store`."""
         self._env.close()
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
     def _begin(self, database: Any) -> Any:
         """A reading transaction, once more after what can be mended."""
@@ -103,6 +145,7 @@ class LmdbStore:
     def _written(self, write: Callable[[Any], None]) -> None:
         """Writes in one transaction, again as long as it can be mended."""
         with self._lock:
+            self._check()
             while True:
                 try:
                     with self._env.begin(write=True) as transaction:

@@ -1,6 +1,7 @@
 """What is pushed: into the log first, then into the store; acknowledged when the log has it, for the store follows."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 import polars as pl
 from msgspec import Struct, structs
@@ -16,6 +17,16 @@ from millrace.events.store import Changes, Store
 from millrace.events.sweep import Sweep
 from millrace.events.told import Events, placed, since_history, told_of, versions_of
 from millrace.events.versions import Versions
+
+AHEAD_US = 5 * 60 * 10**6
+"""So far apart may the clocks of two machines be."""
+
+
+def ahead_of(horizon: int, now: int) -> WorkError:
+    """A store to which a machine wrote whose clock was ahead: it has forgotten what that time says is long ago."""
+    hours = (horizon - now) / 3.6e9
+    do = "set the clocks right; then `millrace materialize DIR` fills the store anew"
+    return WorkError("the online store", f"was written {hours:,.1f} h ahead of this machine's clock", "one time", do)
 
 
 class Pushed(Struct, frozen=True):
@@ -34,8 +45,8 @@ class Online:
     filled.
     """
 
-    def __init__(self, store: Store, log: Log) -> None:
-        self._store, self._log = store, log
+    def __init__(self, store: Store, log: Log, clock: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
+        self._store, self._log, self._clock = store, log, clock
         self._stand = stand_of(store)
         self._follow(self._stand)
 
@@ -95,6 +106,9 @@ class Online:
         if stand.generation != self._stand.generation:
             self._follow(stand)
         self._stand = stand
+        latest = max(now, self._clock())  # who tells of the past says so
+        if stand.horizon > latest + AHEAD_US:
+            raise ahead_of(stand.horizon, latest)
         if stand.position < self._log.end:
             self._take(told_in(self._log.read(since=stand.position), self._layout), now, self._log.end)
 

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from millrace.errors import InputError
+from millrace.errors import EmptyStoreError, WorkError
 from millrace.events import sketch
-from millrace.events.blob import Form, Open, View
+from millrace.events.blob import DAMAGE, Form, Open, View
 from millrace.events.layout import Group, Layout, Level, Read, Source
 from millrace.events.names import STAND, Stand, group_prefix, layout_key, row_namer, short
 from millrace.events.states import Tally
@@ -43,7 +43,10 @@ class Reader:
         return self.rows([row], [moment])[0]
 
     def rows(self, rows: Sequence[Mapping[str, Any]], moments: Sequence[int]) -> list[dict[str, Value]]:
-        """The same of several rows, in one round trip too."""
+        """The same of several rows, in one round trip too.
+
+        An entity whose bytes are damaged has no columns, and spoils no other.
+        """
         groups = self._groups
         keys: list[bytes] = [STAND]
         for row in rows:
@@ -63,7 +66,10 @@ class Reader:
             found: dict[str, Value] = {}
             seen = moment if moment > horizon else horizon
             for group in groups:
-                group.read(blobs[place], seen, found)
+                try:
+                    group.read(blobs[place], seen, found)
+                except DAMAGE:
+                    group.forget(found)
                 place += 1
             told.append(found)
         return told
@@ -73,6 +79,11 @@ class Reader:
         missing. Raises `InputError` for a value that is no such key."""
         groups = self._groups
         return [group.name(row) for row in rows for group in groups]
+
+    @property
+    def horizon(self) -> int:
+        """The latest moment that the store knew of when it was last read (microseconds since 1970 UTC)."""
+        return self._stands[1]
 
     @property
     def layout(self) -> Layout:
@@ -96,13 +107,22 @@ def stand_of(store: Store) -> Stand:
 def layout_in(store: Store, stand: Stand) -> Layout:
     """What a store keeps."""
     (value,) = store.read([layout_key(stand.prefix)])
-    return msgspec.json.decode(value or b"", type=Layout)
+    try:
+        return msgspec.json.decode(value or b"", type=Layout)
+    except DAMAGE:
+        do = "`millrace materialize DIR` fills it anew"
+        raise WorkError("the online store", "damaged: it does not say what it keeps", "a filled one", do) from None
 
 
 def _decoded(said: bytes | None) -> Stand:
     if said is None:
-        raise InputError("the online store", "nothing in it yet", "a filled one", "millrace materialize DIR fills it")
-    return Stand.decode(said)
+        do = "millrace materialize DIR fills it"
+        raise EmptyStoreError("the online store", "nothing in it yet", "a filled one", do)
+    try:
+        return Stand.decode(said)
+    except DAMAGE:
+        do = "`millrace materialize DIR` fills it anew"
+        raise WorkError("the online store", "damaged: it does not say where it stands", "a filled one", do) from None
 
 
 class _GroupReader:
@@ -120,6 +140,11 @@ class _GroupReader:
         """Where the entity of a row stands; where nothing does for one that misses a key."""
         name = self.name(row)
         return self._prefix if name is None else self._prefix + short(name.encode())
+
+    def forget(self, found: dict[str, Value]) -> None:
+        """Takes back what was found of an entity."""
+        for name in self._empty:
+            found.pop(name, None)
 
     def read(self, blob: bytes | None, moment: int, found: dict[str, Value]) -> None:
         if blob is None:

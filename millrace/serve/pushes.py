@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from millrace.errors import EmptyStoreError
 from millrace.events import Online, Pushed
 from millrace.serve.home import Home
 from millrace.serve.http import Problem, Reply, Request, json_reply
@@ -53,6 +54,8 @@ async def push(service: Service, request: Request, table: str) -> Reply:
     try:
         loop = asyncio.get_running_loop()
         pushed = await loop.run_in_executor(service.pushes, _push, service.pushed, home, told)
+    except EmptyStoreError as error:  # the events are as they should be
+        raise Problem(503, "store", "The events cannot be taken now", str(error), [(b"retry-after", b"1")]) from None
     finally:
         service.pushing -= 1
     if pushed.behind is not None:

@@ -159,13 +159,17 @@ class Served:
         begin = time.perf_counter()
         found = self._windows.read(rows)
         self._store_s.add(time.perf_counter() - begin)
-        if found is not None:
-            return [windows | row for windows, row in zip(found, rows, strict=True)]
-        imputed |= {at: lacks for at, row in enumerate(rows) if (lacks := sorted(self._told - row.keys()))}
-        self._meter.counts["millrace_store_failures", self.name] += 1
-        self._meter.counts["millrace_default_rows", self.name] += len(imputed)
+        if found is None:
+            found = [{}] * len(rows)
+            self._meter.counts["millrace_store_failures", self.name] += 1
+        complete = [windows | row for windows, row in zip(found, rows, strict=True)]
+        lacking = {at: lacks for at, row in enumerate(complete) if (lacks := sorted(self._told - row.keys()))}
+        if not lacking:
+            return complete
+        imputed |= lacking
+        self._meter.counts["millrace_default_rows", self.name] += len(lacking)
         nothing = dict.fromkeys(self._told)
-        return [nothing | row for row in rows]
+        return [nothing | row for row in complete]
 
     def _count(self, predictions: list[Prediction]) -> None:
         if self._scores is not None:

@@ -208,6 +208,7 @@ class Service:
         sys.setswitchinterval(_SWITCH_S)  # a thread that waits for a disk, or loads a model, gives way to requests
         self.meter.gauges["millrace_waiting_rows",] = 0
         self._tasks = [asyncio.create_task(self._often(FOLLOW_S, self._follow))]
+        self._tasks.append(asyncio.create_task(self._often(FOLLOW_S, self._guarded)))
         self._tasks.append(asyncio.create_task(self._often(LEDGER_S, self._note)))
         self._tasks.append(asyncio.create_task(self._often(SWEEP_S, self._sweep)))
         self.ready = True
@@ -235,10 +236,10 @@ class Service:
                     tell("error", "failed", path=do.__name__, error=type(error).__name__, why=said[:500])
 
     async def _follow(self) -> None:
-        try:
-            self._read_tokens()
-        finally:
-            await self.shelf.follow()
+        await self.shelf.follow()
+
+    async def _guarded(self) -> None:
+        self._read_tokens()
 
     async def _sweep(self) -> None:
         self.connections.sweep()

@@ -7,13 +7,15 @@ its check leaves the old one in service.
 
 import asyncio
 import re
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
 
 from millrace import spec
 from millrace.bundle import ALIASES, Alias, BundleName, find_bundle, open_bundle, read_aliases, read_manifest
-from millrace.errors import InputError, MillraceError
+from millrace.errors import BundleError, InputError, MillraceError
 from millrace.serve.home import Home, home_of
 from millrace.serve.http import Headers, encode
 from millrace.serve.meter import Meter
@@ -22,6 +24,8 @@ from millrace.serve.served import Served
 from millrace.serve.tell import tell
 
 _VERSION = re.compile("[1-9][0-9]{0,8}")
+LOAD_S, MOVE_S = 120.0, 0.1
+"""How long a version may take to be opened, checked and warmed; and how long one look at the aliases may."""
 _MOST_READY = 8
 """Versions beyond those that aliases stand for, which stay ready."""
 
@@ -104,6 +108,7 @@ class Shelf:
         self._pinned: set[tuple[str, int]] = set()
         self._held: dict[tuple[str, Alias], int] = {}
         self._refused: dict[tuple[str, Alias], int] = {}
+        self._moving: dict[tuple[str, Alias], asyncio.Future[None]] = {}
         self._lost: set[tuple[str, Alias]] = set()
         self._loading: dict[str, asyncio.Future[Route]] = {}
         self.routes: dict[str, Route] = {}
@@ -149,7 +154,10 @@ class Shelf:
                 tell("error", "aliases_unreadable", model=source.name, why=str(error))
                 continue
             for alias in source.aliases:
-                await self._move(source, alias, wanted.get(alias))
+                key = (source.name, alias)
+                if key not in self._moving or self._moving[key].done():  # one that takes long holds up no other
+                    self._moving[key] = asyncio.ensure_future(self._move(source, alias, wanted.get(alias)))
+        await asyncio.wait(self._moving.values(), timeout=MOVE_S)
 
     async def route(self, ref: str) -> Route:
         """The way to a model that is not at hand: a version that is opened now. Raises `InputError` where there is
@@ -169,7 +177,7 @@ class Shelf:
                 del self._loading[ref]
 
     async def _take(self, source: Source, version: int) -> Route:
-        self._ready[source.name, version] = await asyncio.to_thread(self._load, source, version)
+        self._ready[source.name, version] = await self._in_time(source, version)
         self._publish()
         return self.routes[f"{source.name}@{version}"]
 
@@ -189,7 +197,7 @@ class Shelf:
         old = self._held.get(key)
         try:
             if (source.name, version) not in self._ready:
-                self._ready[source.name, version] = await asyncio.to_thread(self._load, source, version)
+                self._ready[source.name, version] = await self._in_time(source, version)
         except Exception as error:  # a bundle may fail in any way
             self._refuse(source, alias, version, old, error)
             return
@@ -238,6 +246,35 @@ class Shelf:
         if self._recorder is not None and served.home is not None:
             pile = Pile(self._recorder, served.home, encode(told | {"arm": arm})[:-1])
         return Route(served, arm, served.headers(arm), encode(told)[:-1], pile)
+
+    async def _in_time(self, source: Source, version: int) -> Served:
+        """Opens a version beside the loop. One that comes to no end keeps a thread, and nothing else."""
+        loaded: asyncio.Future[Served] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+
+        def give(served: Served | None, error: Exception | None) -> None:
+            if loaded.done():
+                return
+            if served is not None:
+                loaded.set_result(served)
+            else:
+                loaded.set_exception(error or RuntimeError("nothing was loaded"))
+
+        def load() -> None:
+            found, failed = None, None
+            try:
+                found = self._load(source, version)
+            except Exception as error:  # a bundle may fail in any way
+                failed = error
+            with suppress(RuntimeError):  # the service has ended meanwhile
+                loop.call_soon_threadsafe(give, found, failed)
+
+        threading.Thread(target=load, daemon=True, name=f"load-{source.name}-{version}").start()
+        try:
+            return await asyncio.wait_for(loaded, LOAD_S)
+        except TimeoutError:
+            found = f"is not ready after {LOAD_S:g} s"
+            raise BundleError(f"{source.name}@{version}", found, "a model that answers its golden requests") from None
 
     def _load(self, source: Source, version: int) -> Served:
         return self._loaded(source, _path(source, version))

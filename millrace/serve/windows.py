@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from millrace.errors import InputError, MillraceError
-from millrace.events import Reader
+from millrace.events import AHEAD_US, Reader, ahead_of
 from millrace.predict import moment_of
 from millrace.serve.tell import tell
 from millrace.tables import Column
@@ -37,7 +37,7 @@ class Windows:
         self._ready()
 
     def read(self, rows: list[Row]) -> list[Row] | None:
-        """The windows of each row; none where the store does not tell them.
+        """The windows of each row, but for entities whose bytes are damaged; none where the store does not tell them.
 
         Raises `InputError` for a key or a time of a row that is none.
         """
@@ -47,7 +47,10 @@ class Windows:
             return None
         try:
             found = reader.rows(rows, moments)
-            if lacks := sorted(self._names - found[0].keys()):
+            now = time.time_ns() // 1000
+            if reader.horizon > now + AHEAD_US:
+                raise ahead_of(reader.horizon, now)
+            if lacks := sorted(self._names.difference(reader.layout.columns)):
                 do = "`millrace materialize` fills it for the windows of the model"
                 raise InputError("the online store", f"no window {lacks[0]!r} in it", "", do)
         except MillraceError as error:
@@ -56,7 +59,7 @@ class Windows:
             self._lost(error)
             return None
         self._said = False
-        return [{name: windows[name] for name in self._names} for windows in found]
+        return [{name: windows[name] for name in self._names if name in windows} for windows in found]
 
     def _ready(self) -> Reader | None:
         if self._reader is None and time.monotonic() >= self._again_s:
