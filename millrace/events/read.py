@@ -31,7 +31,7 @@ class Reader:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._generation = -1
-        self._stands: tuple[bytes | None, int] = (None, 0)  # what the store said last, and the horizon in it
+        self._stands: tuple[bytes | None, int] = (b"", 0)  # what the store said last, and the horizon in it
         self._groups: list[_GroupReader] = []
         self._follow(stand_of(store))
 

@@ -1,6 +1,8 @@
 """What no row can see any more leaves the store, a few keys with every push."""
 
-from millrace.events.blob import Form
+from contextlib import suppress
+
+from millrace.events.blob import DAMAGE, Form
 from millrace.events.layout import Layout
 from millrace.events.names import Stand, day_key, member_of, namer
 from millrace.events.store import Changes, Store
@@ -26,10 +28,11 @@ class Sweep:
             if key in changes.puts:
                 continue
             number = int.from_bytes(key[head + 1 : head + 3], "big")
-            if key[head : head + 1] == b"e" and self._is_over(number, value, stand.horizon):
-                changes.gone.add(key)
-            if key[head : head + 1] == b"v":
-                self._forget(number, key, value, stand, changes)
+            with suppress(*DAMAGE):  # what is damaged stays, and its readers are told
+                if key[head : head + 1] == b"e" and self._is_over(number, value, stand.horizon):
+                    changes.gone.add(key)
+                if key[head : head + 1] == b"v":
+                    self._forget(number, key, value, stand, changes)
 
     def _is_over(self, group: int, blob: bytes, horizon: int) -> bool:
         views, opens = self._forms[group].read(blob)

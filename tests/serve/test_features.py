@@ -3,8 +3,12 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,12 @@ import polars as pl
 import pytest
 
 import millrace
+from millrace.errors import InputError, WorkError
+from millrace.events import Online, Reader, Store, log_of, store_of
+from millrace.events.lmdb_store import LmdbStore
+from millrace.events.names import entity_key
+from millrace.events.read import stand_of
+from millrace.events.store import Changes
 from millrace.serve.service import Service
 from tests.redis_server import RedisServer
 from tests.serve.running import Running, within
@@ -154,5 +164,131 @@ def test_a_store_that_is_gone_or_silent_is_not_waited_for(tmp_path: Path) -> Non
             assert 'millrace_default_rows_total{model="shop"}' in page
             service.stop()
         assert "store_lost" in service.rest
+    finally:
+        server.kill()
+
+
+def keys_of(folder: Path, user: int) -> tuple[Store, list[bytes]]:
+    """Where an entity stands in the store of a system, opened beside those that serve it."""
+    store = LmdbStore(folder / ".millrace" / "online")
+    reader, stand = Reader(store), stand_of(store)
+    names = reader.names([row(user)])
+    return store, [entity_key(stand.prefix, at, name) for at, name in enumerate(names) if name is not None]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"garbage" * 20, "half", b"", b"\xff" * 400, b"\0" * 3],
+    ids=["garbage", "half", "empty", "huge", "short"],
+)
+def test_an_entity_whose_bytes_are_damaged_spoils_no_other(shop: Path, tmp_path: Path, content: bytes | str) -> None:
+    folder = Path(shutil.copytree(shop, tmp_path / "shop"))
+    others = [row(user) for user in (2, 3, 4)]
+    with Running(folder) as service, httpx.Client(base_url=service.url) as client:
+        whole = client.post("/predict", json={"rows": others}).json()["predictions"]
+        store, keys = keys_of(folder, 1)
+        with closing(store):
+            puts = {}
+            for key in keys:
+                (value,) = store.read([key])
+                puts[key] = (value or b"")[: len(value or b"") // 2] if isinstance(content, str) else content
+            store.write(Changes(puts=puts))
+        answer = client.post("/predict", json={"rows": [others[0], row(1), *others[1:]]})
+        assert answer.status_code == 200
+        found = answer.json()["predictions"]
+        assert set(found[1]["imputed"]) == set(NAMES)
+        assert not any("imputed" in one for one in [found[0], *found[2:]])
+        assert [one["prediction"] for one in [found[0], *found[2:]]] == [one["prediction"] for one in whole]
+        now = datetime.now(UTC).replace(tzinfo=None).isoformat()
+        for number, user in enumerate((1, 2)):
+            pushed = client.post("/events/clicks", json={"events": [event(9_500 + number, user, at=now)]})
+            assert pushed.status_code == 200 and pushed.json()["stored"], pushed.text
+        assert "imputed" in client.post("/predict", json={"rows": [row(1)]}).json()["predictions"][0]
+    millrace.materialize(millrace.load(folder))
+    assert "imputed" not in client_once(folder, row(1))
+
+
+def client_once(folder: Path, one: dict[str, Any]) -> dict[str, Any]:
+    async def asked(service: Service, client: httpx.AsyncClient) -> dict[str, Any]:
+        found: dict[str, Any] = (await client.post("/predict", json={"rows": [one]})).json()["predictions"][0]
+        return found
+
+    return within([str(folder)], asked)
+
+
+def test_a_store_that_is_removed_and_filled_anew_is_followed(shop: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(shop, tmp_path / "shop"))
+    with Running(folder) as service, httpx.Client(base_url=service.url, timeout=20) as client:
+
+        def asked() -> dict[str, Any]:
+            found: dict[str, Any] = client.post("/predict", json={"rows": [row(1)]}).json()["predictions"][0]
+            return found
+
+        before = asked()
+        shutil.rmtree(folder / ".millrace" / "online")
+        assert set(asked()["imputed"]) == set(NAMES)
+        again = "import millrace, sys; millrace.materialize(millrace.load(sys.argv[1]))"
+        subprocess.run([sys.executable, "-c", again, str(folder)], check=True)
+        service.wait(lambda: "imputed" not in asked())
+        assert asked()["prediction"] == before["prediction"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_store_that_is_cut_off_ends_no_process(shop: Path, tmp_path: Path, share: float) -> None:
+    folder = Path(shutil.copytree(shop, tmp_path / "shop"))
+    file = folder / ".millrace" / "online" / "data.mdb"
+    with Running(folder) as service, httpx.Client(base_url=service.url, timeout=20) as client:
+        assert "imputed" not in client.post("/predict", json={"rows": [row(1)]}).json()["predictions"][0]
+        os.truncate(file, int(file.stat().st_size * share) // 4096 * 4096)
+        for _ in range(20):
+            answer = client.post("/predict", json={"rows": [row(1)]})
+            assert set(answer.json()["predictions"][0]["imputed"]) == set(NAMES)
+        now = datetime.now(UTC).replace(tzinfo=None).isoformat()
+        assert client.post("/events/clicks", json={"events": [event(9_600, 1, at=now)]}).status_code == 503
+        assert service.process.poll() is None
+    again = "import millrace, sys; millrace.materialize(millrace.load(sys.argv[1]))"
+    done = subprocess.run([sys.executable, "-c", again, str(folder)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 or "remove the folder; `millrace materialize DIR` fills it anew" in done.stderr
+
+
+def test_a_clock_that_is_ahead_is_told_and_empties_no_window(shop: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(shop, tmp_path / "shop"))
+    with pytest.raises(InputError, match="which is to come"):
+        millrace.push("clicks", event(9_700, 2, at=at(21_000).isoformat()), folder, datetime(2099, 1, 1, tzinfo=UTC))
+    whole = client_once(folder, row(1))
+    ahead = time.time_ns() // 1000 + 10 * 365 * 86_400 * 10**6
+    system = millrace.load(folder)
+    online = Online(store_of(system), log_of(system), lambda: ahead)
+    online.push("clicks", [event(9_701, 2, at=at(21_000).isoformat())], ahead)
+    found = client_once(folder, row(1))
+    assert set(found["imputed"]) == set(NAMES)
+    with pytest.raises(WorkError, match=r"ahead of this machine's clock.*materialize"):
+        millrace.push("clicks", event(9_702, 2, at=at(21_000).isoformat()), folder)
+    millrace.materialize(system)
+    assert client_once(folder, row(1))["prediction"] == whole["prediction"]
+
+
+def test_a_server_that_forgot_everything_is_no_fault_of_the_events(tmp_path: Path) -> None:
+    import redis
+
+    server = RedisServer(tmp_path)
+    try:
+        folder = tmp_path / "shop"
+        folder.mkdir()
+        spec(folder, f"store: {server.url}")
+        millrace.run(millrace.load(folder))
+        millrace.materialize(millrace.load(folder))
+        now = datetime.now(UTC).replace(tzinfo=None).isoformat()
+
+        async def asked(service: Service, client: httpx.AsyncClient) -> list[httpx.Response]:
+            redis.Redis.from_url(server.url).flushall()
+            return [
+                await client.post("/events/clicks", json={"events": [event(9_800, 1, at=now)]}),
+                await client.post("/predict", json={"rows": [row(1)]}),
+            ]
+
+        pushed, predicted = within([str(folder)], asked)
+        assert pushed.status_code == 503 and "materialize" in pushed.text
+        assert set(predicted.json()["predictions"][0]["imputed"]) == set(NAMES)
     finally:
         server.kill()
