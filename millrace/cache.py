@@ -37,10 +37,11 @@ def name_of(*made_of: Any) -> str:
 
 @cache
 def _code() -> str:
-    """The version of this package, and of a source tree that is being worked on."""
-    files = sorted(Path(__file__).parent.rglob("*.py"))
-    stamps = [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files]
-    return __version__ + hashlib.sha256(repr(stamps).encode()).hexdigest()
+    """The version of this package, and the content of its files: the same wherever it is installed."""
+    home, digest = Path(__file__).parent, hashlib.sha256()
+    for file in sorted(home.rglob("*.py")):
+        digest.update(f"{file.relative_to(home).as_posix()}\0".encode() + file.read_bytes() + b"\0")
+    return __version__ + digest.hexdigest()
 
 
 class Cache:

@@ -2,7 +2,10 @@
 
 import json
 import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +28,7 @@ ModelArgument = Annotated[str, typer.Argument(help="A bundle's folder, NAME@VERS
 DirOption = Annotated[Path, typer.Option("--dir", help="The folder whose workspace names are looked up in.")]
 AliasOption = Annotated[str, typer.Option(help="champion, challenger or shadow.")]
 WhyOption = Annotated[str, typer.Option(help="The reason, for the record.")]
+_IN_ORDER_S = 1.5
 _STAGES = (
     "tables", "events", "spec", "split", "features", "explore", "train", "refit", "evaluate", "gates", "bundle",
     "registry", "report",
@@ -485,7 +489,8 @@ def _progress() -> Iterator[Any]:
 
 
 def main() -> None:
-    """The entry point: a `MillraceError` becomes one line on stderr and its exit code."""
+    """The entry point: a `MillraceError` becomes one line on stderr and its exit code, a signal 128 and its number."""
+    _end_in_time()
     try:
         app()
     except MillraceError as error:
@@ -494,6 +499,30 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
+def _end_in_time() -> None:
+    """Lets a signal end what is under way in order, and, where that takes too long, at once.
+
+    A library that is at work in C does not hear of it before it returns: a thread does, by the file that the
+    interpreter writes each signal to.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+
+    def watch() -> None:
+        while True:
+            (number,) = os.read(heard, 1)
+            if number in (signal.SIGINT, signal.SIGTERM):
+                time.sleep(_IN_ORDER_S)
+                os._exit(128 + number)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import polars as pl
 import polars.selectors as cs
 from msgspec import Struct
 
-from millrace import events, spec, tables
+from millrace import events, spec, tables, workspace
 from millrace.errors import InputError, nearest
 from millrace.report import Watch, quiet
 from millrace.spec import System
@@ -62,6 +62,7 @@ def materialize(
     watch("tables", "")
     tables.files_of(system)  # fetches what lies behind a URL
     sources, log = tables.read_sources(system), events.log_of(system)
+    workspace.claim(system.workspace)
     with log.writing():
         position = log.end
     found = _merged(system, sources.frame, sources, position, None if until is None else _us(until))

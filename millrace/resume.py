@@ -11,7 +11,7 @@ from millrace import live, record, registry, release, spec, tables, train
 from millrace.bundle import open_bundle, read_aliases
 from millrace.cache import Cache, name_of, sums_of
 from millrace.errors import BundleError
-from millrace.spec import System
+from millrace.spec import Log, Serve, System
 
 
 class Names(NamedTuple):
@@ -31,7 +31,8 @@ def names_of(system: System) -> Names:
     told = [once, files, position]
     prepared = name_of("prepared", told, system.data, system.goal, system.features, system.split, system.seed)
     choice = name_of("choice", prepared, system.models, system.requirements)
-    return Names(name_of("run", told, system), prepared, choice, position)
+    trained = structs.replace(system, serve=Serve(), store=None, log=Log())  # no stage of a run reads these
+    return Names(name_of("run", told, trained), prepared, choice, position)
 
 
 def keep_trials(cache: Cache, prepared: str, fresh: bool) -> train.Keep:

@@ -39,6 +39,12 @@ def claim(workspace: Path) -> str:
     return id
 
 
+def id_of(workspace: Path) -> str:
+    """The id of a workspace; the empty string where nothing was run in it yet."""
+    known = _read(workspace)
+    return known.id if known is not None else ""
+
+
 def is_own(workspace: Path) -> bool:
     """Whether this user has run something in a workspace."""
     known = _read(workspace)

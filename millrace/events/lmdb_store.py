@@ -34,17 +34,20 @@ class LmdbStore:
 
     def _open(self) -> None:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            reads_alone = self._folder.is_dir() and not os.access(self._folder, os.W_OK)
+            if not reads_alone:
+                self._folder.mkdir(parents=True, exist_ok=True)
             self._env = lmdb.open(
                 self._where, map_size=self._map_bytes, max_dbs=2, max_readers=_READERS, sync=self._sync,
-                metasync=self._sync,
+                metasync=self._sync, readonly=reads_alone, lock=not reads_alone,
             )  # fmt: skip
             self._watch()
             self._values = self._env.open_db(b"values")
             self._sets = self._env.open_db(b"sets", dupsort=True)
         except (lmdb.Error, OSError) as error:
             raise WorkError(self._where, f"the online store cannot be opened ({error})", "a folder with room") from None
-        self._env.reader_check()
+        if not reads_alone:
+            self._env.reader_check()
 
     def _watch(self) -> None:
         """Keeps an eye on the open file: to touch what is missing at its end would end the process."""

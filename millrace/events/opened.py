@@ -3,6 +3,7 @@
 from functools import cache
 from pathlib import Path
 
+from millrace import workspace
 from millrace.events.log import Log
 from millrace.events.online import Online
 from millrace.events.store import Store, open_store
@@ -19,7 +20,11 @@ def log_of(system: System, patience_s: float | None = None) -> Log:
 def store_of(system: System, timeout_s: float = 5.0) -> Store:
     """The online store of a system; a server that is silent for longer than `timeout_s` counts as gone."""
     folder, sync = system.workspace / "online", system.log.fsync
-    return _embedded(folder, sync) if system.store is None else _server(system.store, folder, system.name, timeout_s)
+    if system.store is None:
+        return _embedded(folder, sync)
+    # Two workspaces may hold systems of one name, and share a server.
+    name = ":".join(filter(None, [system.name, workspace.id_of(system.workspace)]))
+    return _server(system.store, folder, name, timeout_s)
 
 
 def online_of(system: System, patience_s: float | None = None) -> Online:

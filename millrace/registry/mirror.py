@@ -9,6 +9,7 @@ import json
 import math
 import os
 import shutil
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from millrace.errors import BundleError, MillraceError, WorkError
 from millrace.tables import alone, atomic_file
 
 _STORE = "mlflow.db"
+_PLACES = ("artifact_location", "artifact_uri", "source", "storage_location")
+"""The columns of MLflow's tables that hold paths."""
 _MOST_PARAMS, _MOST_METRICS, _MOST_LETTERS = 100, 1_000, 500
 """What MLflow takes in one batch, and of one value."""
 
@@ -198,7 +201,28 @@ def _read(workspace: Path, name: str, uri: str) -> Mirrored:
     if not path.exists() or (uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).exists()):
         return Mirrored(uri)
     known = msgspec.json.decode(path.read_bytes(), type=Mirrored)
-    return known if known.uri == uri else Mirrored(uri)
+    if known.uri == uri:
+        return known
+    if known.uri.startswith("sqlite:") and uri.startswith("sqlite:"):  # the workspace was moved, or copied
+        _move(Path(uri.removeprefix("sqlite:///")), Path(known.uri.removeprefix("sqlite:///")).parent)
+        return structs.replace(known, uri=uri)
+    return Mirrored(uri)
+
+
+def _move(store: Path, before: Path) -> None:
+    """Lets the entries of an embedded store point to where it is now: else a copy would write into the original."""
+    import sqlite3
+
+    old, new = str(before), str(store.parent)
+    with closing(sqlite3.connect(store)) as connection, connection:
+        tables = [name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")]
+        for table in tables:
+            for column in (one[1] for one in connection.execute(f'pragma table_info("{table}")').fetchall()):
+                if column in _PLACES:
+                    connection.execute(
+                        f'update "{table}" set "{column}" = replace("{column}", ?, ?) where "{column}" like ?',
+                        (old, new, f"%{old}%"),
+                    )
 
 
 def _write(workspace: Path, name: str, known: Mirrored) -> None:

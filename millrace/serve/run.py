@@ -120,7 +120,9 @@ def serve(models: list[str], folder: Path, open: bool = False, **settings: Any) 
     tell("info", "listening", url=f"http://{host}:{port}", models=models, workers=plan.settings.workers)
     try:
         if plan.settings.workers == 1:
-            server = uvicorn.Server(config)
+            from millrace.serve.server import Server
+
+            server = Server(config)
             server.run([listening])
             if not server.started:
                 raise WorkError("the service", "did not start", "", "the line before this one says why")

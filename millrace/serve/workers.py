@@ -6,9 +6,23 @@ from typing import Any
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
+from millrace.serve.server import Server
 from millrace.serve.tell import tell
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S, LOOK_S = 0.5, 30.0, 0.5
+
+
+class _Worker(Process):  # type: ignore[misc]
+    """A process that runs our server."""
+
+    _ours: Server | None = None
+
+    @property
+    def server(self) -> Server:
+        """See `Process`."""
+        if self._ours is None:
+            self._ours = Server(config=self.config)
+        return self._ours
 
 
 class Workers(Multiprocess):  # type: ignore[misc]
@@ -20,6 +34,12 @@ class Workers(Multiprocess):  # type: ignore[misc]
         self.failed = False
         self._served = False
         self._pauses: dict[int, tuple[float, float]] = {}  # of a place: how long the next pause is, until when this one
+
+    def init_processes(self) -> None:
+        """See `Multiprocess`."""
+        self.processes = [_Worker(self.config, self.sockets) for _ in range(self.processes_num)]
+        for process in self.processes:
+            process.start()
 
     def keep_subprocess_alive(self) -> None:
         """See `Multiprocess`."""
@@ -50,6 +70,6 @@ class Workers(Multiprocess):  # type: ignore[misc]
             until = now + wait
         if now >= until:
             self._pauses[place] = self._pauses[place][0], 0.0
-            heir = Process(self.config, self.sockets)
+            heir = _Worker(self.config, self.sockets)
             heir.start()
             self.processes[place] = heir

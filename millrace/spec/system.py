@@ -348,7 +348,8 @@ class Serve(_Node, frozen=True):
     A request of more than `max_body_mb` or `max_rows` is refused, and so is one that finds `max_waiting` rows waiting
     in its process. Window features that the online store does not tell within `store_timeout_ms` count as missing. With
     `log` every prediction is kept, in the log. `hosts` are names by which the service may be asked, beside addresses
-    and this machine's own.
+    and this machine's own. Told to end (SIGTERM), it says that it is not ready, and answers on for up to `grace_s`
+    seconds, as long as connections are open: who sends requests to it notices meanwhile.
     """
 
     host: str = "127.0.0.1"
@@ -359,6 +360,7 @@ class Serve(_Node, frozen=True):
     max_rows: Count = 10_000
     max_waiting: Count = 2_000
     store_timeout_ms: Positive = 10.0
+    grace_s: Annotated[float, Meta(ge=0.0)] = 5.0
     log: bool = True
 
 

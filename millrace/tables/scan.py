@@ -15,6 +15,8 @@ from millrace.tables.text import plain_text
 
 _NOTHING = "__HIVE_DEFAULT_PARTITION__"
 """How Hive names the folder of rows without a value."""
+_NO_TABLES = (".", "_")
+"""What files begin with that others write while they work, or beside their tables."""
 FORMATS = {
     "csv": (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz"),
     "parquet": (".parquet", ".pq"),
@@ -84,7 +86,7 @@ def files_at(path: Path) -> list[Path]:
     if path.is_dir():
         known = tuple(end for ends in FORMATS.values() for end in ends)
         inside = [*path.iterdir(), *path.glob("**/*=*/*")]  # Hive names folders `column=value`
-        named = {file for file in inside if file.name.lower().endswith(known) and not file.name.startswith(".")}
+        named = {file for file in inside if file.name.lower().endswith(known) and not file.name.startswith(_NO_TABLES)}
         found = sorted(file for file in named if file.is_file())
         if not found:
             raise InputError(str(path), "a folder without a table", f"files that end in {', '.join(known)}")
@@ -93,6 +95,8 @@ def files_at(path: Path) -> list[Path]:
         return [path]
     fixed = _fixed(path)
     found = sorted(fixed.glob(str(path.relative_to(fixed))))
+    if not path.name.startswith(_NO_TABLES):
+        found = [file for file in found if not file.name.startswith(_NO_TABLES)]
     if not found:
         raise InputError(str(path), "no file matches", "at least one table")
     return found

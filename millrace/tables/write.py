@@ -1,5 +1,6 @@
 """Nothing half-written is ever seen: write beside, fsync, rename."""
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ import polars as pl
 from millrace.errors import WorkError
 from millrace.tables.scan import format_of
 
-_UNSETTLED, _DAY_S = ".writing-", 86_400
+_UNSETTLED, _DAY_S, _FRESH_S = ".writing-", 86_400, 10
 
 
 @contextmanager
@@ -23,12 +24,13 @@ def atomic_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
     Raises `WorkError` where the disk refuses.
     """
     path = path.absolute()
-    beside = None
+    beside = handle = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep_files(path)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
         beside = Path(name)
+        fcntl.flock(handle, fcntl.LOCK_EX)  # as long as it is written nobody takes it for left behind
         yield beside
         _fsync(beside)
         beside.chmod(mode)
@@ -39,6 +41,22 @@ def atomic_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
     finally:
         if beside is not None:
             beside.unlink(missing_ok=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def _sweep_files(path: Path) -> None:
+    """Removes what processes that were killed left beside a file that they were writing."""
+    for left in path.parent.iterdir():
+        if left.name.startswith(f".{path.name}-"):
+            with suppress(OSError):  # another process is at it
+                handle = os.open(left, os.O_RDONLY)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if time.time() - left.stat().st_mtime > _FRESH_S:
+                        left.unlink()
+                finally:
+                    os.close(handle)
 
 
 @contextmanager

@@ -1,0 +1,17 @@
+"""The command: `millrace`, or `python -m millrace`. A signal ends it without a word, from its first moment on."""
+
+import os
+import signal
+
+
+def main() -> None:
+    """Loads the command line, which takes a moment, and runs it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: os._exit(128 + number))  # nothing has begun yet
+    from millrace import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
