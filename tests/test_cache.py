@@ -330,3 +330,27 @@ def test_what_is_live_now_is_told_with_a_kept_run(system: Path) -> None:
     copy = shutil.copytree(system, system.parent / "copy")
     told = millrace.run(millrace.load(copy)).document
     assert Path(told["bundle"]).is_relative_to(copy) and Path(told["report"]).is_relative_to(copy)
+
+
+def test_how_it_is_served_makes_no_new_run(system: Path) -> None:
+    first = millrace.run(millrace.load(system))
+    spec = system / "system.yaml"
+    spec.write_text(
+        spec.read_text() + "serve: {port: 9000, max_rows: 7}\nstore: redis://127.0.0.1:1/0\nlog: {fsync: true}\n"
+    )
+    again = millrace.run(millrace.load(system))
+    assert again.document["cached"] and again.bundle == first.bundle
+    spec.write_text(spec.read_text() + "seed: 11\n")
+    assert not millrace.run(millrace.load(system)).document["cached"]
+
+
+def test_code_is_named_by_what_it_says(tmp_path: Path) -> None:
+    """Two machines with the same wheel, whose files have other times, share results."""
+    ask = "import sys; sys.path.insert(0, sys.argv[1]); from millrace.cache import name_of; print(name_of(1))"
+    names = []
+    for place, change in (("a", ""), ("b", ""), ("c", "\n# changed\n")):
+        copy = Path(shutil.copytree(Path(millrace.__file__).parent, tmp_path / place / "millrace"))
+        (copy / "errors.py").write_text((copy / "errors.py").read_text() + change)
+        done = subprocess.run([sys.executable, "-c", ask, str(copy.parent)], capture_output=True, text=True, check=True)
+        names.append(done.stdout.strip())
+    assert names[0] == names[1] != names[2]

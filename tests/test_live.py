@@ -391,3 +391,23 @@ def test_what_a_user_does_wrong(shop: Path) -> None:
     (plain / "system.yaml").write_text(text[: text.index("features:")] + text[text.index("split:") :])
     with pytest.raises(InputError, match=r"features\.windows: none in this spec"):
         millrace.materialize(millrace.load(plain))
+
+
+def test_two_workspaces_share_a_server_without_mixing(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path)
+    try:
+        folders = []
+        for name in ("a", "b"):
+            (tmp_path / name).mkdir()
+            folders.append(spec(tmp_path / name, f"store: {server.url}"))
+            millrace.materialize(millrace.load(folders[-1]))
+        for number in range(3):
+            millrace.push("clicks", event(9_000 + number, 1), folders[0])
+        millrace.push("clicks", event(9_000, 1), folders[1])
+        rows = row(30_000)
+        counts = [
+            millrace.window_features(millrace.load(folder), rows, online=True)["clicks_all"][0] for folder in folders
+        ]
+        assert counts[0] == counts[1] + 2
+    finally:
+        server.kill()

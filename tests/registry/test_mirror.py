@@ -1,6 +1,7 @@
 """MLflow shows what is so: runs, metrics, parameters, versions, aliases; and catches up after a kill."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -187,3 +188,24 @@ def answers(url: str) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
+
+
+@pytest.mark.parametrize("how", ["moved", "copied"])
+def test_a_workspace_elsewhere_has_a_store_of_its_own(folder: Path, tmp_path: Path, how: str) -> None:
+    millrace.run(millrace.load(folder))
+    mlflow_agrees(folder, NAME)
+    there = tmp_path / "there"
+    if how == "moved":
+        folder.rename(there)
+    else:
+        shutil.copytree(folder, there)
+    before = {path for path in folder.rglob("*") if path.is_file()}
+    run = millrace.run(millrace.load(there), fresh=True)
+    mlflow_agrees(there, NAME)
+    found = mlflow_client(there)
+    for version in found.search_model_versions(f"name = '{NAME}'"):
+        assert Path(version.source).is_relative_to(there)
+        assert str(there) in found.get_run(version.run_id).info.artifact_uri
+        assert {file.path for file in found.list_artifacts(version.run_id)} >= {"card.html"}
+    assert run.bundle.is_relative_to(there)
+    assert {path for path in folder.rglob("*") if path.is_file()} == before

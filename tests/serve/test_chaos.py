@@ -190,6 +190,22 @@ def test_whoever_holds_the_log_holds_up_no_request(runs: Runs, tmp_path: Path) -
     assert Log(lock.parent).read().height == 61
 
 
+def test_a_service_that_is_told_to_end_answers_on_for_a_while(runs: Runs) -> None:
+    body = bodied(rows(1))
+    for options in ((), ("--workers", "2")):
+        with Running(folder_of(runs("binary", "gbdt")), options=options) as service:
+            with httpx.Client(base_url=service.url, timeout=10) as client:
+                assert client.post("/predict", content=body).status_code == 200
+                service.process.send_signal(signal.SIGTERM)
+                time.sleep(1)
+                for _ in range(20):  # on the connection that is open, as a load balancer does
+                    assert client.post("/predict", content=body).status_code == 200
+                assert client.get("/health/ready").status_code == 503
+                begin = time.monotonic()
+            assert service.process.wait(20) in (0, 143, -15)
+            assert time.monotonic() - begin < 4  # nobody is connected any more
+
+
 def children(parent: int) -> list[int]:
     """The processes of a service's workers."""
     found = []
