@@ -12,7 +12,7 @@ from millrace.errors import WorkError
 from millrace.events.store import Changes
 
 _READERS = 1022
-_MAP_BYTES = 2**36
+_MAP_BYTES, _LEAST_MAP_BYTES = 2**36, 2**26
 
 
 class LmdbStore:
@@ -37,10 +37,7 @@ class LmdbStore:
             reads_alone = self._folder.is_dir() and not os.access(self._folder, os.W_OK)
             if not reads_alone:
                 self._folder.mkdir(parents=True, exist_ok=True)
-            self._env = lmdb.open(
-                self._where, map_size=self._map_bytes, max_dbs=2, max_readers=_READERS, sync=self._sync,
-                metasync=self._sync, readonly=reads_alone, lock=not reads_alone,
-            )  # fmt: skip
+            self._env = self._mapped(reads_alone)
             self._watch()
             self._values = self._env.open_db(b"values")
             self._sets = self._env.open_db(b"sets", dupsort=True)
@@ -48,6 +45,20 @@ class LmdbStore:
             raise WorkError(self._where, f"the online store cannot be opened ({error})", "a folder with room") from None
         if not reads_alone:
             self._env.reader_check()
+
+    def _mapped(self, reads_alone: bool) -> Any:
+        """With as large a map as this process may have addresses."""
+        size = self._map_bytes
+        while True:
+            try:
+                return lmdb.open(
+                    self._where, map_size=size, max_dbs=2, max_readers=_READERS, sync=self._sync,
+                    metasync=self._sync, readonly=reads_alone, lock=not reads_alone,
+                )  # fmt: skip
+            except lmdb.MemoryError:
+                if size <= _LEAST_MAP_BYTES:
+                    raise
+                size //= 4
 
     def _watch(self) -> None:
         """Keeps an eye on the open file: to touch what is missing at its end would end the process."""

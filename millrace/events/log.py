@@ -8,6 +8,7 @@ first record.
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import pairwise
@@ -17,6 +18,7 @@ import polars as pl
 
 from millrace.errors import WorkError
 from millrace.events import repair, segment
+from millrace.events.clock import may_be_believed
 from millrace.events.frames import Frame, Packed, Record, frames_of
 from millrace.events.segment import OPEN, SEALED
 from millrace.tables import alone
@@ -139,6 +141,10 @@ class Log:
         """Removes what is older than the retention, now that this one was sealed."""
         if self._retention is not None:
             now = time.time_ns() // 1000  # a record may be said to become known later
+            if not may_be_believed(self.folder, now / 1e6):
+                why = "the clock has jumped: nothing is removed as too old before it goes on evenly for a day"
+                warnings.warn(f"{self.folder}: {why}", RuntimeWarning, stacklevel=2)
+                return
             self._drop_before(min(segment.latest(sealed), now) - self._retention)
 
     def read(self, kind: str | None = None, since: int = 0, until: int | None = None) -> pl.DataFrame:

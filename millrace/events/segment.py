@@ -24,9 +24,9 @@ COLUMNS = {
 }
 """Of a segment, and of what `read` gives: times in UTC, the payload as JSON."""
 _PLAIN = {**COLUMNS, "time": pl.Int64(), "available": pl.Int64(), "payload": pl.Binary()}
-_AT_ONCE = 4096
-"""So many records are taken apart at once, and are a row group of the segment: the memory that sealing takes does not
-grow with the file, and what a process asks for anew holds up whoever waits for the processor."""
+_AT_ONCE, _BYTES_AT_ONCE = 4096, 16 << 20
+"""So many records, or bytes of them, are taken apart at once, and are a row group of the segment: the memory that
+sealing takes does not grow with the file, and what a process asks for anew holds up whoever waits for the processor."""
 
 
 class _Sums(msgspec.Struct, frozen=True):
@@ -124,7 +124,7 @@ def _changed(path: Path) -> WorkError:
 
 def _batches(path: Path) -> Iterator[pl.DataFrame]:
     """The records of an open file, some at a time."""
-    first, some = int(path.stem), _nothing()
+    first, some, size = int(path.stem), _nothing(), 0
     for _, body, _ in frames_of(path):
         try:
             records = records_of(body)
@@ -133,9 +133,10 @@ def _batches(path: Path) -> Iterator[pl.DataFrame]:
         for record in records:
             for values, more in zip(some, _columns(record), strict=True):
                 values.extend(more)
-        if len(some[0]) >= _AT_ONCE:
+        size += len(body)
+        if len(some[0]) >= _AT_ONCE or size > _BYTES_AT_ONCE:
             yield _table(first, some)
-            first, some = first + len(some[0]), _nothing()
+            first, some, size = first + len(some[0]), _nothing(), 0
     if some[0]:
         yield _table(first, some)
 

@@ -40,6 +40,7 @@ async def openapi(service: Service, request: Request, path: str) -> Reply:
 async def card(service: Service, request: Request, ref: str) -> Reply:
     """The model card of what is served."""
     route = await service.route(ref)
+    service.allow_home(request, route.served.home)
     headers = [
         (b"content-type", b"text/html; charset=utf-8"),
         (b"content-security-policy", _CARD_POLICY),

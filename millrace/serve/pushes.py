@@ -46,6 +46,7 @@ async def push(service: Service, request: Request, table: str) -> Reply:
         plain = {name: value for name, value in event.items() if name != "kind"}
         told.setdefault(str(event.get("kind")), []).append(plain)
     home = _home_of(list(service.shelf.homes().values()), told)
+    service.allow_home(request, home)
     tables = home.system.data.events
     told = {kind: [_named(event, tables[kind]) for event in some] for kind, some in told.items()}
     if service.pushing >= _MOST_WAITING:

@@ -20,6 +20,7 @@ from millrace.errors import BundleError, InputError, WorkError
 from millrace.events import Online
 from millrace.serve import tokens
 from millrace.serve.batch import Answer, Answers, Batcher
+from millrace.serve.home import Home
 from millrace.serve.http import Headers, Problem, Reply, Request
 from millrace.serve.ids import Ids
 from millrace.serve.meter import Histogram, Meter
@@ -70,7 +71,7 @@ class Service:
         self.pushes, self.pushing = ThreadPoolExecutor(1), 0
         self.ready, self._parent = False, parent
         self.sites = Sites(settings.hosts, any_name=not is_loopback(settings.host))
-        self._guard, self._tokens = tokens.Guard([]), tokens.Tokens()
+        self._guard, self._tokens = tokens.Guard({}, open=True), tokens.Tokens()
         self._actions = {path: {action.method: action for action in some} for path, some in actions.items()}
         self._below = sorted((path for path in self._actions if path.endswith("/") and path != "/"), reverse=True)
         self.connections = Connections(self.answer, self.refuse, int(settings.max_body_mb * 2**20))
@@ -80,13 +81,19 @@ class Service:
     def allow(self, request: Request, scope: tokens.Scope) -> None:
         """Raises `Problem` where tokens are asked for and the request has none of the scope."""
         if not self._guard.open:
-            self._guard.check(request.header(b"authorization"), scope)
+            request.homes = self._guard.check(request.header(b"authorization"), scope)
+
+    def allow_home(self, request: Request, home: Home | None) -> None:
+        """Raises `Problem` where a request's token is for another system than that of a workspace."""
+        if request.homes is not None and home is not None and home.workspace not in request.homes:
+            raise Problem(403, "forbidden", "The token is for another system", "one of its own workspace is needed")
 
     async def predict(
         self, route: Route, answers: Answers, rows: list[Any], request: Request
     ) -> tuple[list[str], Answer]:
         """The ids of predictions, which are counted, and the rows as they were predicted by what the route has for rows
         of their kind; raises `Problem`."""
+        self.allow_home(request, route.served.home)
         most = self.settings.max_rows
         if len(rows) > most:
             raise Problem(413, "too_many_rows", "There are too many rows", f"{len(rows)}, at most {most}")

@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -88,26 +89,32 @@ class Tokens:
 
     def guard(self) -> "Guard":
         """Who is let in now: nobody, where a file could never be read."""
-        known = list(self._known.values())
-        tokens = [token for some in known for token in some or []]
-        return Guard(tokens, open=not tokens and all(some is not None for some in known))
+        tokens = {home: some for home, some in self._known.items() if some}
+        return Guard(tokens, open=not tokens and all(some is not None for some in self._known.values()))
 
 
 class Guard:
-    """Lets in whoever has a token of the right scope; `admin` is for everything."""
+    """Lets in whoever has a token of the right scope; `admin` is for everything. A token is for the workspaces that
+    hold it."""
 
-    def __init__(self, tokens: list[Token], open: bool | None = None) -> None:
-        self._scopes = {token.sha256: frozenset(token.scopes) for token in tokens}
-        self.open = not tokens if open is None else open
+    def __init__(self, tokens: Mapping[Path, list[Token]], open: bool) -> None:
+        self._scopes: dict[str, dict[Path, frozenset[str]]] = {}
+        for home, some in tokens.items():
+            for token in some:
+                self._scopes.setdefault(token.sha256, {})[home] = frozenset(token.scopes)
+        self.open = open
 
-    def check(self, authorization: str | None, scope: Scope) -> None:
-        """Raises `Problem`: 401 for no token or a wrong one, 403 for one of another scope."""
-        scopes = self._scopes.get(_hash(_secret(authorization or "")))
-        if scopes is None:
+    def check(self, authorization: str | None, scope: Scope) -> frozenset[Path]:
+        """The workspaces that the token is for; raises `Problem`: 401 for no token or a wrong one, 403 for one of
+        another scope."""
+        held = self._scopes.get(_hash(_secret(authorization or "")))
+        if held is None:
             asks = [(b"www-authenticate", b'Bearer realm="millrace"'), (b"www-authenticate", b'Basic realm="millrace"')]
             raise Problem(401, "unauthorized", "A token is needed", f"one with the scope {scope}", asks)
-        if scope not in scopes and "admin" not in scopes:
+        homes = frozenset(home for home, scopes in held.items() if scope in scopes or "admin" in scopes)
+        if not homes:
             raise Problem(403, "forbidden", "The token is for something else", f"this needs the scope {scope}")
+        return homes
 
 
 def _secret(authorization: str) -> str:

@@ -216,6 +216,8 @@ def _unique(header: list[str], nameless: bool = True) -> tuple[list[str], list[F
     names: list[str] = []
     findings = []
     for position, given in enumerate(header, 1):
+        if "\0" in given:
+            raise InputError("the table", f"a column called {given!r}", "names without a zero byte", "rename it")
         name = base = safe_name(given) or (f"column_{position}" if nameless else "")
         copy = 1
         while name in names or (copy > 1 and name in header):
@@ -231,7 +233,7 @@ def _unique(header: list[str], nameless: bool = True) -> tuple[list[str], list[F
 
 def plainly_named(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Finding]]:
     """A table whose names have no blanks around, as those of a text table, each once."""
-    if all(name == safe_name(name) for name in frame.columns):
+    if all(name == safe_name(name) and "\0" not in name for name in frame.columns):
         return frame, []
     names, findings = _unique(frame.columns, nameless=False)
     return frame.rename(dict(zip(frame.columns, names, strict=True))), findings

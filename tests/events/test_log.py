@@ -323,6 +323,46 @@ def test_a_record_of_the_far_future_removes_nothing(tmp_path: Path) -> None:
     assert log.read()["id"].to_list() == ["now", "later"]
 
 
+def test_a_clock_that_jumps_removes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    day = 86_400 * 10**6
+    wall, running = [time.time_ns()], [1_000.0]
+    monkeypatch.setattr(time, "time_ns", lambda: wall[0])
+    monkeypatch.setattr(time, "clock_gettime", lambda _: running[0])
+
+    def write(count: int) -> None:
+        log = Log(tmp_path, segment=5, retention=30 * day)
+        for _ in range(count):
+            now = wall[0] // 1000
+            append(log, Record(str(now), now, now, "clicks", b"{}"))
+
+    def pass_by(days: float, jump: float = 0.0) -> None:
+        wall[0] += int((days + jump) * day * 1000)
+        running[0] += days * 86_400
+
+    write(6)
+    pass_by(1)
+    write(6)
+    assert Log(tmp_path).read().height == 12
+    pass_by(0.1, jump=200)
+    with pytest.warns(RuntimeWarning, match="the clock has jumped"):
+        write(6)
+    assert Log(tmp_path).read().height == 18
+    pass_by(0, jump=-200)  # it is set right
+    write(6)
+    assert Log(tmp_path).read().height == 24
+    pass_by(40)
+    write(6)
+    left = Log(tmp_path).read()  # what is over its retention goes; what says that it is of the future stays
+    assert left.height == 20 and left["position"][0] == 10
+    pass_by(0, jump=100)
+    with pytest.warns(RuntimeWarning, match="the clock has jumped"):
+        write(5)
+    kept = Log(tmp_path).read().height
+    pass_by(2)
+    write(5)  # it went on evenly for more than a day
+    assert Log(tmp_path).read().height <= kept
+
+
 def test_a_segment_that_cannot_be_written_does_not_refuse_what_is_safe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -331,3 +331,16 @@ def test_what_a_row_has_beside_its_columns_is_not_logged(runs: Runs, tmp_path: P
         assert answer.status_code == 200
     record = Log(folder / ".millrace" / "log" / "predictions").read()["payload"][0]
     assert len(record) < 2_000 and json.loads(record)["row"]["colour"] == row["colour"]
+
+
+def test_a_token_is_for_the_system_whose_workspace_holds_it(runs: Runs, tmp_path: Path) -> None:
+    folders = [
+        Path(shutil.copytree(folder_of(runs(task, "gbdt")), tmp_path / task)) for task in ("binary", "regression")
+    ]
+    tokens = [add_token(folder / ".millrace", "me", ["predict"]) for folder in folders]
+    body = bodied(rows(1))
+    for at, token in enumerate(tokens):
+        for other, task in enumerate(("binary", "regression")):
+            headers = {"authorization": f"Bearer {token}"}
+            answer = ask([str(folder) for folder in folders], "POST", f"/predict/{task}", body, headers)
+            assert answer.status_code == (200 if at == other else 403), answer.text

@@ -11,6 +11,7 @@ import pytest
 from millrace.errors import InputError
 from millrace.spec import Data, EventTable, Goal, Read, System, rooted
 from millrace.tables import Column, conform, load, read_sources
+from millrace.tables.table import looked
 from tests.conftest import DATA
 
 WORDS = ["", "NA", "?"]
@@ -500,3 +501,11 @@ def test_a_request_in_another_locale_is_refused_not_multiplied() -> None:
     assert conform(pl.DataFrame({"p": ["12.5", "1.25"]}), column, [], "rows")["p"].to_list() == [12.5, 1.25]
     with pytest.raises(InputError, match=r"row 2, column 'p': the value '1.234'"):
         conform(pl.DataFrame({"p": ["12.5", "1.234"]}), column, [], "rows")
+
+
+def test_a_zero_byte_in_a_name_is_refused(tmp_path: Path) -> None:
+    pl.DataFrame({"a\0b": [1]}).write_ndjson(tmp_path / "t.ndjson")
+    with pytest.raises(InputError, match="without a zero byte"):
+        load(tmp_path / "t.ndjson")
+    with pytest.raises(InputError, match="without a zero byte"):
+        looked("here", pl.DataFrame({"a\0b": [1]}), WORDS)
