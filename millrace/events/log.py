@@ -165,7 +165,7 @@ class Log:
         """Raises `WorkError` where records are gone between two files, and nobody has said that he knows."""
         for (path, part), after in zip(zip(files, parts, strict=True), files[1:], strict=False):
             end, first = int(path.stem) + part.height, int(after.stem)
-            if end != first and [end, first] not in repair.known_gaps(self.folder):
+            if end > first or (end < first and not repair.is_known(self.folder, end, first)):
                 do = "`millrace log repair` goes on without them"
                 raise WorkError(str(self.folder), f"records {end} to {first - 1} are gone", "the whole log", do)
 
@@ -176,9 +176,15 @@ class Log:
             return repair.repaired(self.folder, self._files(0))
 
     def _drop_before(self, moment: int) -> None:
+        kept = False
         for path in self._files(0):
-            if path.suffix == SEALED and segment.latest(path) < moment:
-                segment.remove(path)
+            if path.suffix != SEALED or segment.latest(path) >= moment:
+                kept = True
+                continue
+            if kept:  # what was known later stands before it
+                first = int(path.stem)
+                repair.note(self.folder, [[first, first + segment.length(path)]])
+            segment.remove(path)
 
     def _files(self, since: int) -> list[Path]:
         """The files with records from a position on, in order; of one that was being sealed, the sealed one."""

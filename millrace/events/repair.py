@@ -28,6 +28,20 @@ def known_gaps(folder: Path) -> list[list[int]]:
         raise WorkError(str(folder / _GAPS), "cannot be read", "the log as it was written") from None
 
 
+def is_known(folder: Path, end: int, first: int) -> bool:
+    """Whether somebody knows of all records that are gone from one position up to another."""
+    for start, until in sorted(known_gaps(folder)):
+        if start <= end < until:
+            end = until
+    return end >= first
+
+
+def note(folder: Path, gaps: list[list[int]]) -> None:
+    """Notes that records are gone."""
+    with atomic_file(folder / _GAPS) as beside:
+        beside.write_bytes(msgspec.json.encode([*known_gaps(folder), *gaps]))
+
+
 def repaired(folder: Path, files: list[Path]) -> list[str]:
     """Repairs the files of a log, in their order, while nobody writes; what was done, in words."""
     said: list[str] = []
@@ -74,14 +88,11 @@ def _copied(path: Path, aside: Path, after: int | None) -> list[str]:
 def _noted(folder: Path) -> list[str]:
     """Notes the gaps that there are now."""
     files = sorted({int(path.stem): path for path in sorted(folder.iterdir()) if path.suffix in (OPEN, SEALED)}.items())
-    gaps = known_gaps(folder)
-    said = []
+    gaps = []
     for (first, path), (after, _) in pairwise(files):
         end = first + segment.read(path).height
-        if end != after and [end, after] not in gaps:
+        if end < after and not is_known(folder, end, after):
             gaps.append([end, after])
-            said.append(f"records {end} to {after - 1} are gone")
-    if said:
-        with atomic_file(folder / _GAPS) as beside:
-            beside.write_bytes(msgspec.json.encode(gaps))
-    return said
+    if gaps:
+        note(folder, gaps)
+    return [f"records {end} to {after - 1} are gone" for end, after in gaps]
