@@ -1,6 +1,7 @@
 """Features over time as a user has them: a spec, its tables, what is pushed, and what is killed."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -411,3 +412,67 @@ def test_two_workspaces_share_a_server_without_mixing(tmp_path: Path) -> None:
         assert counts[0] == counts[1] + 2
     finally:
         server.kill()
+
+
+@pytest.mark.slow
+def test_twenty_killed_fills_end_like_an_undisturbed_one(tmp_path: Path) -> None:
+    """The windows change between the kills, as the store of the spec before is still read."""
+    disturbed, whole = tmp_path / "disturbed", tmp_path / "whole"
+    for folder in (disturbed, whole):
+        folder.mkdir()
+        spec(folder)
+    chance = np.random.default_rng(3)
+    text = (disturbed / "system.yaml").read_text()
+    changed = text.replace("over: [1h, 7d, all]", "over: [2h, 14d, all]")
+    assert changed != text
+    fill = "import millrace, sys; millrace.materialize(millrace.load(sys.argv[1]))"
+    for kill in range(20):
+        (disturbed / "system.yaml").write_text(changed if kill % 3 == 1 else text)
+        process = subprocess.Popen([sys.executable, "-c", fill, str(disturbed)], stderr=subprocess.DEVNULL)
+        time.sleep(float(chance.uniform(0.3, 1.6)))
+        process.kill()
+        process.wait()
+    (disturbed / "system.yaml").write_text(text)
+    read = (
+        "import millrace, sys, polars as pl; from datetime import datetime; s = millrace.load(sys.argv[1]);"
+        "rows = pl.DataFrame({'user': list(range(20)) * 3, 'item': ['a'] * 20 + ['b'] * 20 + ['c'] * 20});"
+        "print(millrace.window_features(s, rows, True, datetime(2024, 1, 15)).write_csv())"
+    )
+    told = []
+    for folder in (disturbed, whole):
+        subprocess.run([sys.executable, "-c", fill, str(folder)], check=True, capture_output=True)
+        done = subprocess.run([sys.executable, "-c", read, str(folder)], check=True, capture_output=True, text=True)
+        told.append(done.stdout)
+    assert told[0] == told[1] and told[0].count("\n") > 60
+
+
+@pytest.mark.slow
+def test_a_workspace_that_cannot_be_written_serves_predicts_and_tells(tmp_path: Path) -> None:
+    folder = spec(tmp_path)
+    millrace.run(millrace.load(folder))
+    millrace.materialize(millrace.load(folder))
+    rows = folder / "asked.csv"
+    rows.write_text("user,item\n1,a\n2,b\n")
+    mount = f"mount --bind {folder} {folder} && mount -o remount,ro,bind {folder}"
+    if subprocess.run(["unshare", "-m", "sh", "-c", mount], check=False, capture_output=True).returncode:
+        pytest.skip("no right to mount a folder read-only")
+    command = f"{sys.executable} -m millrace"
+    served = (
+        "import httpx, sys; sys.path.insert(0, '.'); from tests.serve.running import Running\n"
+        f"with Running({str(folder)!r}) as service:\n"
+        "    answer = httpx.post(service.url + '/predict', json={'rows': [{'at': '2024-01-15T00:00:00', 'user': 1,"
+        " 'item': 'a', 'x': 0.5}]})\n"
+        "    assert answer.status_code == 200 and 'imputed' not in answer.json()['predictions'][0], answer.text\n"
+    )
+    (tmp_path.parent / f"{tmp_path.name}-served.py").write_text(served)
+    for one in (
+        f"{command} history shop --dir {folder}",
+        f"{command} features {folder} --rows {rows} /tmp/millrace-{os.getpid()}.csv --online",
+        f"{command} runs {folder}",
+        f"{command} verify shop@champion --dir {folder}",
+        f"{sys.executable} {tmp_path.parent / (tmp_path.name + '-served.py')}",
+    ):
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", f"{mount} && {one}"], check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0 and "Traceback" not in done.stderr, f"{one}: {done.stderr[-600:]}"

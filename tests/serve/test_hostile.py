@@ -14,13 +14,17 @@ import httpx
 import msgspec
 import pytest
 
+from millrace.bundle import write_aliases
 from millrace.errors import InputError
-from millrace.serve import add_token, slices
+from millrace.serve import add_token, shelf, slices
 from millrace.serve.http import Problem
 from millrace.serve.run import serve
+from millrace.serve.served import Served
+from millrace.serve.service import Service
+from millrace.serve.shelf import Shelf, Source
 from millrace.serve.tokens import FILE, Tokens
 from tests.conftest import Runs
-from tests.serve.running import Running, ask
+from tests.serve.running import Running, ask, within
 from tests.serve.test_service import bodied, folder_of, rows
 
 MB = 1 << 20
@@ -344,3 +348,43 @@ def test_a_token_is_for_the_system_whose_workspace_holds_it(runs: Runs, tmp_path
             headers = {"authorization": f"Bearer {token}"}
             answer = ask([str(folder) for folder in folders], "POST", f"/predict/{task}", body, headers)
             assert answer.status_code == (200 if at == other else 403), answer.text
+
+
+def test_a_version_that_comes_to_no_end_holds_up_nothing(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(folder_of(runs("binary", "gbdt")), tmp_path / "system"))
+    workspace, ends = folder / ".millrace", threading.Event()
+    bundles = workspace / "bundles"
+    shutil.copytree(bundles / "binary-000001", bundles / "binary-000002")
+    load = Shelf._load
+
+    def stuck(self: Shelf, source: Source, version: int) -> Served:
+        if version == 2:
+            ends.wait(60)
+        return load(self, source, version)
+
+    monkeypatch.setattr(Shelf, "_load", stuck)
+    monkeypatch.setattr(shelf, "LOAD_S", 3.0)
+
+    async def asked(service: Service, client: httpx.AsyncClient) -> list[int]:
+        write_aliases(workspace, "binary", {"champion": 2})
+        await asyncio.sleep(0.5)
+        found = [(await client.post("/predict", content=bodied(rows(1)))).status_code]
+        token = add_token(workspace, "me", ["predict"])
+        await asyncio.sleep(0.5)
+        found.append((await client.post("/predict", content=bodied(rows(1)))).status_code)
+        headers = {"authorization": f"Bearer {token}"}
+        write_aliases(workspace, "binary", {"champion": 2, "challenger": 1})
+        await asyncio.sleep(0.5)
+        answer = await client.post("/predict/binary@challenger", content=bodied(rows(1)), headers=headers)
+        found.append(answer.status_code)
+        await asyncio.sleep(2.5)
+        answer = await client.post("/predict", content=bodied(rows(1)), headers=headers)
+        assert answer.headers["x-millrace-version"] == "1"
+        return found
+
+    try:
+        assert within([str(folder)], asked) == [200, 401, 200]
+    finally:
+        ends.set()
