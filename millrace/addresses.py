@@ -6,14 +6,24 @@ stands for one, and is read from the environment when the address is used.
 
 import os
 import re
+from urllib.parse import unquote
 
 from millrace.errors import InputError
 
-_USER = re.compile(r"(?P<scheme>[a-zA-Z][\w+.-]*)://(?P<user>[^/?#\s:@]*)(?P<password>:[^/?#\s]*)?@")
-_SETTING = re.compile(r"[?&;](?P<name>[^=&;#\s]+)=(?P<value>[^&;#\s]*)")
-_SECRET = re.compile(
-    r"pass|pwd|secret|token|signature|credential|auth|accesskey|apikey|(^|[-_.])(sig|key|sas|code)$", re.IGNORECASE
+_USER = re.compile(
+    r"(?P<scheme>https?)://(?P<user>[^/?#\s:@]*)(?P<password>:[^/?#\s]*)?@"
+    r"|(?P<scheme_>[a-zA-Z][\w+.-]*)://(?P<user_>[^/:@]*)(?P<password_>:[^/]*)?@",
+    re.IGNORECASE,
 )
+"""What stands before a host: of databases and stores also with `?`, `#` and blanks in it, as their drivers take it."""
+_SETTING = re.compile(r"[?&;#]\s*(?P<name>[^=&;#]+?)\s*=\s*(?P<value>[^&;#\s]*)")
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_SECRET_ENDS = ("password", "passwd", "passphrase", "pwd", "secret", "token", "signature", "credential", "credentials",
+                "jwt", "bearer", "hmac", "apikey", "sessionid")  # fmt: skip
+_SECRET_NAMES = ("pass", "pw", "sig", "sas", "key", "jsessionid")
+_KEYS = ("api", "access", "secret", "private", "account", "shared", "subscription", "auth")
+_MAYBE, _LONG = ("code", "key", "session", "sid", "auth", "pass"), 16
+"""Names of secrets that may as well name a country or a column: what is long stands for a secret."""
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TOKEN_SCHEMES = ("http", "https")
 """Where a name before the host is a token as often as a person's."""
@@ -29,14 +39,36 @@ def secret_of(address: str) -> str:
     ''
     """
     for found in _USER.finditer(address):
-        if _is_secret((found["password"] or "").removeprefix(":")):
+        scheme, user, password = _parts(found)
+        if _is_secret(password):
             return "a password"
-        if found["scheme"].lower() in _TOKEN_SCHEMES and _is_secret(found["user"]):
+        if scheme in _TOKEN_SCHEMES and _is_secret(user):
             return "a user or a token"
     for found in _SETTING.finditer(address):
-        if _SECRET.search(found["name"]) and _is_secret(found["value"]):
-            return f"the setting {found['name']!r}"
+        if _is_secret(found["value"]) and _names_a_secret(found["name"], found["value"]):
+            return f"the setting {unquote(found['name'])!r}"
     return ""
+
+
+def _parts(found: re.Match[str]) -> tuple[str, str, str]:
+    """Scheme, user and password."""
+    scheme = found["scheme"] or found["scheme_"]
+    user = found["user"] if found["scheme"] else found["user_"]
+    password = (found["password"] if found["scheme"] else found["password_"]) or ""
+    return scheme.lower(), user, password.removeprefix(":")
+
+
+def _names_a_secret(name: str, value: str) -> bool:
+    """Whether a setting of an address is secret by its name, and, where that may mean anything, its value."""
+    words = [word.lower() for word in _WORDS.findall(unquote(name))]
+    whole = "".join(words)
+    if not words or whole == "passfile":
+        return False
+    if whole in _SECRET_NAMES or whole.endswith(_SECRET_ENDS) or "accesskey" in whole:
+        return True
+    if words[-1] == "key" and len(words) > 1 and words[-2] in _KEYS:
+        return True
+    return whole.endswith("privatekey") or (words[-1] in _MAYBE and len(value) >= _LONG)
 
 
 def _is_secret(value: str) -> bool:
@@ -51,15 +83,15 @@ def shown(text: str) -> str:
     """
 
     def of_user(found: re.Match[str]) -> str:
-        user, password = found["user"], (found["password"] or "").removeprefix(":")
-        hides_user = found["scheme"].lower() in _TOKEN_SCHEMES and _is_secret(user)
+        scheme, user, password = _parts(found)
+        hides_user = scheme in _TOKEN_SCHEMES and _is_secret(user)
         kept = [_HIDDEN if hides_user else user]
         kept += [_HIDDEN if _is_secret(password) else password] if password else []
-        return f"{found['scheme']}://{':'.join(kept)}@"
+        return f"{scheme}://{':'.join(kept)}@"
 
     def of_setting(found: re.Match[str]) -> str:
         whole = found[0]
-        hides = _SECRET.search(found["name"]) and _is_secret(found["value"])
+        hides = _is_secret(found["value"]) and _names_a_secret(found["name"], found["value"])
         return whole.removesuffix(found["value"]) + _HIDDEN if hides else whole
 
     return _SETTING.sub(of_setting, _USER.sub(of_user, text))

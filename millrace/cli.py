@@ -29,6 +29,7 @@ DirOption = Annotated[Path, typer.Option("--dir", help="The folder whose workspa
 AliasOption = Annotated[str, typer.Option(help="champion, challenger or shadow.")]
 WhyOption = Annotated[str, typer.Option(help="The reason, for the record.")]
 _IN_ORDER_S = 1.5
+_interrupted: list[bool] = []
 _STAGES = (
     "tables", "events", "spec", "split", "features", "explore", "train", "refit", "evaluate", "gates", "bundle",
     "registry", "report",
@@ -295,6 +296,7 @@ def serve(
     """
     from millrace.serve import serve as serve_forever
 
+    signal.set_wakeup_fd(-1)  # the service ends in its own time
     serve_forever(models, dir, open, port=port, host=host, workers=workers, hosts=allow_host or None)
 
 
@@ -501,6 +503,15 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
+    except Exception:
+        if _interrupted:  # a library that was being loaded made another error of it
+            sys.exit(128 + signal.SIGINT)
+        raise
+
+
+def _interrupt(*_: object) -> None:
+    _interrupted.append(True)
+    raise KeyboardInterrupt
 
 
 def _end_in_time() -> None:
@@ -509,7 +520,7 @@ def _end_in_time() -> None:
     A library that is at work in C does not hear of it before it returns: a thread does, by the file that the
     interpreter writes each signal to.
     """
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     heard, told = os.pipe()
     os.set_blocking(told, False)

@@ -1,6 +1,8 @@
 """Re-assessing a bundle anywhere: is it whole, does it still predict the same, is it as good and as fast as it says?"""
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from millrace.errors import BundleError, Finding, InputError, MillraceError
 from millrace.replay import replayed
 from millrace.spec import rooted
 
-_REMOTE_BATCH = 500
+_REMOTE_BATCH, _PROBE_S = 500, 60
 Rows = list[dict[str, Any]]
 
 
@@ -50,9 +52,9 @@ def verify(model: str | Path, folder: str | Path = ".", url: str | None = None, 
 
 def _checked(bundle: Bundle, url: str | None, sources: bool) -> list[Finding]:
     """What the model of a whole bundle answers; raises `BundleError` where its parts do not go together."""
-    predictor = predict.Predictor(
-        bundle.read("model.onnx"), bundle.schema, bundle.manifest.name, bundle.manifest.version
-    )
+    predictor = predict.predictor_of(bundle)
+    if not _is_own(bundle):
+        _probe(bundle.path / "holdout.parquet")
     ask = predictor.predict_dicts if url is None else _service(url)
     holdout, answers = bundle.holdout()
     try:
@@ -127,10 +129,32 @@ def _online(bundle: Bundle, holdout: pl.DataFrame, sources: bool) -> list[Findin
     if (bundles.parent.name, bundles.name) != (".millrace", "bundles"):
         message = "not replayed outside of the workspace that the bundle was made in"
         return [Finding("verify.online", [], "info", message)]
-    if not sources and not workspace.is_own(bundles.parent):
+    if not sources and not _is_own(bundle):
         message = "not replayed, as you did not make this workspace; --sources reads the tables that it names"
         return [Finding("verify.online", [], "info", message)]
     return [replayed(rooted(bundle.system, bundles.parent.parent), bundle.manifest.data, holdout)]
+
+
+def _is_own(bundle: Bundle) -> bool:
+    """Whether a bundle lies in a workspace of this user's."""
+    return workspace.is_own(bundle.path.resolve().parent.parent)
+
+
+def _probe(path: Path) -> None:
+    """Reads a stranger's table in a process of its own, with so much memory and time: a reader of Parquet that meets
+    what no writer writes may end its process, or ask for all memory that there is."""
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30));"
+        "import polars; polars.read_parquet(sys.argv[1], glob=False)"
+    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path)], capture_output=True, timeout=_PROBE_S, check=False
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise BundleError(str(path), f"is not read within {_PROBE_S} s", "a table of test rows") from None
+    if done.returncode:
+        raise BundleError(str(path), "cannot be read", "a table of test rows")
 
 
 def _latency(

@@ -29,6 +29,21 @@ SECRETS = [
     "zip://rows.csv::https://host/rows.zip?key=S3CRET",
     "s3://me:S3CRET@bucket/rows.parquet",
     "redis://:p@S3CRET@db/0",
+    "postgresql://me:S3CRET#x@host/db",
+    "postgresql://me:S3CRET?x@host/db",
+    "postgresql://host/db?%70assword=S3CRET",
+    "postgresql://host/db?password = S3CRET",
+    "redis://me:pa ss S3CRET@db/0",
+    "https://h/x#access_token=S3CRET",
+    "https://h/x?jwt=S3CRET",
+    "https://h/x?a=1&bearer=S3CRET",
+    "https://h/x?hmac=S3CRET",
+    "https://h/x?privatekey=S3CRET",
+    "https://h/x?private_key=S3CRET",
+    "https://h/x?pw=S3CRET",
+    "https://h/x?sessionid=S3CRET",
+    "https://h/x;jsessionid=S3CRET",
+    "https://h/x?code=S3CRETS3CRETS3CRET",
 ]
 PLAIN = [
     "rows.csv",
@@ -41,7 +56,13 @@ PLAIN = [
     "https://host/a@b.csv",
     "redis://:${REDIS_PASSWORD}@db/0",
     "https://host/rows.csv?sig=${SIGNATURE}",
-]
+    *(f"https://host/rows.csv?{one}" for one in (
+        "author=Smith", "passengers=3", "compass=N", "bypass=1", "country_code=DE", "code=AAPL", "sort_key=a",
+        "partition_key=a", "max_tokens=5", "signature_version=4", "design=S3CRET", "keyword=blue",
+    )),
+    "postgresql://u@h/db?passfile=/x",
+    "postgresql://u@h/db?require_auth=scram-sha-256",
+]  # fmt: skip
 
 
 def spec(**changes: Any) -> dict[str, Any]:

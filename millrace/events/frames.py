@@ -162,9 +162,9 @@ def _frame_at(file: BinaryIO, at: int, whole: int) -> tuple[int, bytes, int] | N
     raise damaged(file.name, at)
 
 
-def frames_behind(data: bytes, start: int) -> Iterator[tuple[int, int, int]]:
-    """The whole frames in damaged bytes, wherever they stand from an offset on: where each begins and ends, and how
-    many records it has."""
+def frames_behind(data: bytes, start: int) -> Iterator[tuple[int, int, int, bool]]:
+    """The frames in damaged bytes, wherever they stand from an offset on: where each begins and ends, how many records
+    it has, and whether it is whole."""
     at = start
     while at + _FRAME.size <= len(data):
         size, count, checksum, head = _FRAME.unpack_from(data, at)
@@ -172,9 +172,10 @@ def frames_behind(data: bytes, start: int) -> Iterator[tuple[int, int, int]]:
         if end > len(data) or zlib.crc32(data[at : at + _EARLIER.size]) != head:
             at += 1
         elif zlib.crc32(data[at + _FRAME.size : end], count) == checksum:
-            yield at, end, count
+            yield at, end, count, True
             at = end
-        else:  # its length is right, and so is that of the next
+        else:  # its length and its count are right
+            yield at, end, count, False
             at = end
 
 

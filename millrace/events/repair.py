@@ -16,6 +16,8 @@ from millrace.tables import atomic_file
 
 _GAPS = "gaps.json"
 _ASIDE = ".damaged"
+_LEAST_BYTES = 16
+"""No record takes fewer."""
 
 
 def known_gaps(folder: Path) -> list[list[int]]:
@@ -61,25 +63,32 @@ def repaired(folder: Path, files: list[Path]) -> list[str]:
 
 
 def _copied(path: Path, aside: Path, after: int | None) -> list[str]:
-    """Writes the whole frames of a file anew, in a file of their own for each run of them."""
+    """Writes the whole frames of a file anew, in a file of their own for each run of them.
+
+    Each stays at its position. What a frame held whose head is damaged, too, is known from where the next file begins;
+    else as many records are taken for lost as could have stood there, so that no position is given twice.
+    """
     data, first = aside.read_bytes(), int(path.stem)
     frames = list(frames_behind(data, 0))
-    whole = sum(count for _, _, count in frames)
+    counted = sum(count for _, _, count, _ in frames)
+    unknown = None if after is None else max(after - first - counted, 0)
     runs: list[tuple[int, list[bytes]]] = [(first, [])]
-    position, end = first, 0
-    # What a damaged frame held is known from where the next file begins; else it was one record at least.
-    lost = 1 if after is None else max(after - first - whole, 0)
-    for begin, until, count in frames:
-        if begin != end:
-            position += lost
-            lost = 0
+    position, end, whole = first, 0, 0
+    for begin, until, count, is_whole in [*frames, (len(data), len(data), 0, False)]:
+        if begin > end:  # bytes that are no frame
+            position += (begin - end) // _LEAST_BYTES + 1 if unknown is None else unknown
+            unknown = unknown and 0
             runs.append((position, []))
-        runs[-1][1].append(data[begin:until])
         position, end = position + count, until
-    if end != len(data) and after is None:
-        runs.append((position + lost, []))
-    for start, pieces in runs:
-        if pieces or start == runs[-1][0] != first:
+        if is_whole:
+            runs[-1][1].append(data[begin:until])
+            whole += count
+        elif count:
+            runs.append((position, []))
+    if after is not None and not runs[-1][1]:
+        runs.pop()  # the next file goes on from there
+    for at, (start, pieces) in enumerate(runs):
+        if pieces or at == len(runs) - 1:
             with atomic_file(path.with_name(f"{start:020d}{OPEN}")) as beside:
                 beside.write_bytes(b"".join(pieces))
     return [f"{whole} records of {path.name} were copied; the file is set aside as {aside.name}"]

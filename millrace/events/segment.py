@@ -36,6 +36,13 @@ class _Sums(msgspec.Struct, frozen=True):
     latest: int
     bytes: int
     crc32: int
+    own: int = 0
+    """The checksum of these."""
+
+    def sealed(self) -> "_Sums":
+        """The same with its own checksum."""
+        told = f"{self.records} {self.latest} {self.bytes} {self.crc32}".encode()
+        return msgspec.structs.replace(self, own=zlib.crc32(told))
 
 
 def read(path: Path) -> pl.DataFrame:
@@ -101,11 +108,14 @@ def _sums_of(segment: Path) -> _Sums | None:
     """None for a segment of an earlier version."""
     path = sums_beside(segment)
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Sums)
+        found = msgspec.json.decode(path.read_bytes(), type=_Sums)
     except FileNotFoundError:
         return None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise _changed(path) from None
+    if found != found.sealed():
+        raise _changed(path)
+    return found
 
 
 def _summed(segment: Path) -> _Sums:
@@ -114,7 +124,8 @@ def _summed(segment: Path) -> _Sums:
     except pl.exceptions.PolarsError:
         raise _changed(segment) from None
     content = segment.read_bytes()
-    return _Sums(records=known[0], latest=known[1] or 0, bytes=len(content), crc32=zlib.crc32(content))
+    made = _Sums(records=known[0], latest=known[1] or 0, bytes=len(content), crc32=zlib.crc32(content))
+    return made.sealed()
 
 
 def _changed(path: Path) -> WorkError:

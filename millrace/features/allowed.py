@@ -15,8 +15,8 @@ OPERATORS = {
     "": {
         "Abs", "Add", "ArgMax", "BitwiseAnd", "Cast", "Concat", "Div", "Equal", "Expand", "Gather", "Gemm", "Greater",
         "GreaterOrEqual", "Identity", "IsNaN", "Log", "MatMul", "Max", "Min", "Mod", "Mul", "Pad", "Reciprocal",
-        "ReduceSum", "RegexFullMatch", "Reshape", "Shape", "Sigmoid", "Sign", "Slice", "Softmax", "Sqrt", "Squeeze",
-        "StringConcat", "StringNormalizer", "Sub", "Sum", "Unsqueeze", "Where",
+        "ReduceL2", "ReduceSum", "RegexFullMatch", "Reshape", "Shape", "Sigmoid", "Sign", "Slice", "Softmax", "Sqrt",
+        "Squeeze", "StringConcat", "StringNormalizer", "Sub", "Sum", "Unsqueeze", "Where",
     },
     "ai.onnx.ml": {"LabelEncoder", "TreeEnsemble"},
     "com.microsoft": {"MurmurHash3", "Tokenizer"},
@@ -24,6 +24,7 @@ OPERATORS = {
 """Every operator that Millrace writes, by its domain."""
 _STATED = {"Reshape": 1, "Slice": 1, "Pad": 1, "Squeeze": 1, "Unsqueeze": 1, "ReduceSum": 1}
 """From which input on an operator's shapes and axes stand, which must be constants."""
+_WIDEST = 200_000
 _MOST_NODES, _MOST_COPIES, _MOST_CELLS, _DEEPEST = 100_000, 100_000, 1 << 24, 5_000
 
 
@@ -38,6 +39,9 @@ def check_graph(model: Any) -> None:
         raise _odd("constants in another file")
     if len(graph.node) > _MOST_NODES:
         raise _odd(f"{len(graph.node):,} nodes")
+    for one in graph.input:
+        if any(dim.dim_value > _WIDEST for dim in one.type.tensor_type.shape.dim):
+            raise _odd(f"an input {one.name[:40]!r} of more than {_WIDEST:,} columns")
     constants = {one.name: one for one in graph.initializer}
     defined = {one.name for one in graph.input} | set(constants)
     copies: dict[str, int] = {}
@@ -79,9 +83,12 @@ def _check_trees(attributes: dict[str, Any]) -> None:
             (np.array(attributes[f"nodes_{side}nodeids"].ints), np.array(attributes[f"nodes_{side}leafs"].ints))
             for side in ("true", "false")
         ]
+        roots = np.array(attributes["tree_roots"].ints)
     except KeyError as error:
         raise _odd(f"trees without {error}") from None
     count = len(sides[0][0])
+    if len(np.unique(roots)) < len(roots) or (len(roots) and (roots.min() < 0 or roots.max() >= count)):
+        raise _odd("trees with roots that are none, or stand there twice")
     depth = np.zeros(count, np.int64)
     for children, leaves in sides:
         if not len(children) == len(leaves) == count:

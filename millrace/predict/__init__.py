@@ -4,7 +4,7 @@ from millrace.predict.arrays import Arrays
 from millrace.predict.batch import predict_file
 from millrace.predict.gaps import GapWarning, Tally
 from millrace.predict.latency import p99_ms, requests_of, rows_per_s
-from millrace.predict.predictor import Predictor, open
+from millrace.predict.predictor import Predictor, open, predictor_of
 from millrace.predict.rows import trimmed
 from millrace.predict.values import moment_of
 
@@ -17,6 +17,7 @@ __all__ = [
     "open",
     "p99_ms",
     "predict_file",
+    "predictor_of",
     "requests_of",
     "rows_per_s",
     "trimmed",

@@ -14,9 +14,9 @@ import polars as pl
 import polars.selectors as cs
 from msgspec import UNSET, Struct, structs
 
-from millrace.bundle import find_bundle, open_bundle
+from millrace.bundle import Bundle, find_bundle, open_bundle
 from millrace.errors import BundleError, InputError
-from millrace.features import Session, open_coded
+from millrace.features import CODES, Session, open_coded
 from millrace.features.session import CHUNK_ROWS
 from millrace.predict.gaps import GapWarning, Tally
 from millrace.predict.rows import RowReader, id_getter, row_type, trimmed
@@ -197,10 +197,21 @@ def _check(session: Session, schema: Schema) -> None:
     outputs = {"prediction"} | ({"probabilities"} if session.metadata["task"] == "multiclass" else set())
     if absent := outputs - {one.name for one in session.inference.get_outputs()}:
         raise BundleError("model.onnx", f"does not give {', '.join(absent)}", "a graph as Millrace writes it")
-    known = {column.name for column in schema.columns}
-    for group in session.groups.values():
-        if absent := {str(name) for name in group} - known:
+    known = {column.name: column for column in schema.columns}
+    inputs = {one.name: one.shape for one in session.inference.get_inputs()}
+    if not session.groups or "decision" not in session.metadata:
+        raise BundleError("model.onnx", "does not say what it takes and gives", "a graph as Millrace writes it")
+    for name, group in session.groups.items():
+        if not isinstance(group, list):
+            raise BundleError("model.onnx", "does not say its 'columns'", "a graph as Millrace writes it")
+        if absent := {str(name) for name in group} - known.keys():
             raise BundleError("schema.json", f"no column {min(absent)[:80]!r}, which the graph takes", "its columns")
+        width = known[group[0]].width if len(group) == 1 and known[group[0]].dtype == "vector" else len(group)
+        shape = inputs.pop(CODES if name == "strings" and session.codes else name, None)
+        if shape is None or shape[1:] != [width]:
+            raise BundleError("model.onnx", f"does not take its columns as {name!r}", "a graph as Millrace writes it")
+    if inputs:
+        raise BundleError("model.onnx", f"takes {min(inputs)[:80]!r} besides", "a graph as Millrace writes it")
 
 
 def _column(output: npt.NDArray[Any]) -> Any:
@@ -215,4 +226,13 @@ def open(model: str | Path, folder: str | Path = ".") -> Predictor:
     there is no such bundle.
     """
     bundle = open_bundle(find_bundle(model, Path(folder)))
-    return Predictor(bundle.read("model.onnx"), bundle.schema, bundle.manifest.name, bundle.manifest.version)
+    return predictor_of(bundle)
+
+
+def predictor_of(bundle: Bundle) -> Predictor:
+    """The predictor of an open bundle; raises `BundleError` where its graph and its schema do not go together."""
+    try:
+        return Predictor(bundle.read("model.onnx"), bundle.schema, bundle.manifest.name, bundle.manifest.version)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        said = f"{type(error).__name__}: {error}"[:200]
+        raise BundleError(str(bundle.path), f"its parts do not go together ({said})", "a bundle of Millrace") from None

@@ -12,6 +12,10 @@ encode = msgspec.json.Encoder().encode
 JSON: tuple[bytes, bytes] = (b"content-type", b"application/json")
 
 
+_LONGEST = 1_000
+"""What is wrong is said, and not sent back whole."""
+
+
 class Reply(msgspec.Struct):
     """What is sent back."""
 
@@ -28,7 +32,8 @@ class Problem(Exception):  # noqa: N818 (what RFC 9457 calls it)
         self, status: int, kind: str, title: str, detail: str = "", headers: Headers | None = None, **more: Any
     ) -> None:
         super().__init__(title)
-        self.status, self.kind, self.title, self.detail = status, kind, title, detail
+        shown = detail if len(detail) <= _LONGEST else f"{detail[:_LONGEST]}…"
+        self.status, self.kind, self.title, self.detail = status, kind, title, shown
         self.headers, self.more = headers or [], more
 
     def behind(self, rows: int) -> "Problem":
@@ -36,7 +41,7 @@ class Problem(Exception):  # noqa: N818 (what RFC 9457 calls it)
         more = dict(self.more)
         if isinstance(problems := more.get("errors"), list):
             more["errors"] = [one | {"row": one["row"] + rows} if "row" in one else one for one in problems]
-        detail = re.sub(r"\brow (\d+)", lambda found: f"row {int(found[1]) + rows}", self.detail)
+        detail = re.sub(r"^row (\d+)", lambda found: f"row {int(found[1]) + rows}", self.detail)
         return Problem(self.status, self.kind, self.title, detail, self.headers, **more)
 
     def reply(self) -> Reply:

@@ -22,6 +22,7 @@ from millrace.tables import Column
 
 _HEADER_LENGTH = b"inference-header-content-length"
 _DATATYPES = {"boolean": "BOOL", "number": "FP64", "integer": "INT64", "vector": "FP32"}
+_MOST_DIMENSIONS = 8
 _PLATFORM = "onnx_onnxruntime"
 
 
@@ -81,19 +82,31 @@ async def infer(service: Service, request: Request, path: str) -> Reply:
     if odd := [one.name for one in asked.outputs or [] if one.name not in known]:
         found = f"{odd[0][:60]!r}; expected one of: {', '.join(known)}"
         raise Problem(400, "invalid_body", "There is no such output", found)
-    rows = rows_of(asked.inputs, body[length:], route.served, service.settings.max_rows)
+    if len(asked.outputs or []) > len(known):
+        found = f"{len(asked.outputs or [])} of {len(known)}"
+        raise Problem(400, "invalid_body", "Outputs are asked for more than once", found)
+    most, most_values = service.settings.max_rows, service.most_values(route.served)
+    rows = rows_of(asked.inputs, body[length:], route.served, most, most_values)
     ids, (complete, predictions) = await service.predict(route, route.served, rows, request)
     if route.pile is not None:
         route.pile.keep(len(ids), encode(route.served.loggable(complete)), answers_of(ids, predictions))
     return _replied(route, asked, ids, predictions)
 
 
-def rows_of(inputs: list[Tensor], tail: bytes, served: Served, most: int) -> list[Row]:
-    """Rows of raw columns: one input a column; raises `Problem` for inputs of different lengths or of more rows than
-    `most`."""
+def rows_of(inputs: list[Tensor], tail: bytes, served: Served, most: int, most_values: int) -> list[Row]:
+    """Rows of raw columns: one input a column; raises `Problem` for inputs of different lengths, or of more rows or
+    values than may be."""
+    count_of_values = 0
     for one in inputs:
+        if len(one.shape) > _MOST_DIMENSIONS:
+            detail = f"input {one.name[:60]!r} has {len(one.shape)} dimensions; expected [N, 1]"
+            raise Problem(400, "invalid_body", "The tensor cannot be read", detail)
         if one.shape and one.shape[0] > most:
             raise Problem(413, "too_many_rows", "There are too many rows", f"{one.shape[0]}, at most {most}")
+        count_of_values += math.prod(one.shape)
+    if count_of_values > most_values:
+        found = f"{count_of_values}, at most {most_values}"
+        raise Problem(413, "too_many_rows", "There are too many values", found)
     widths = {column.name: column.width for column in served.predictor.columns if column.dtype == "vector"}
     for one in inputs:
         if one.name not in widths and math.prod(one.shape[1:]) != 1 and 0 not in one.shape:

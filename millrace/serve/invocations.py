@@ -12,9 +12,10 @@ from millrace.serve.http import Problem, Reply, Request, encode, json_reply
 from millrace.serve.predictions import answers_of
 from millrace.serve.served import Served
 from millrace.serve.service import Action, Service
-from millrace.serve.slices import WHOLE_BYTES, count_outside
+from millrace.serve.slices import WHOLE_BYTES, shape_of_csv
 
-_MOST_COLUMNS = 1_000
+_JSON = ("application/json", "application/json-numpy-split", "application/x-www-form-urlencoded", "")
+"""`curl -d` calls JSON a form; a page of another site that does so is refused before."""
 _FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
 
@@ -26,7 +27,7 @@ async def invoke(service: Service, request: Request, path: str) -> Reply:
     kind = (request.header(b"content-type") or "application/json").partition(";")[0].strip().lower()
     if kind == "text/csv":
         rows = await _csv(service, body, route.served)
-    elif kind in ("application/json", "application/json-numpy-split", ""):
+    elif kind in _JSON:
         read = await service.read(request, dict[str, Any], route.served)
         rows = rows_in(read, [column.name for column in route.served.inputs])
     else:
@@ -88,12 +89,11 @@ def _columns(form: str, told: dict[str, Any]) -> list[Row]:
 
 async def _csv(service: Service, body: bytes, served: Served) -> list[Row]:
     """The rows of a CSV; their number and that of the columns are looked at before."""
-    columns = body[: body.find(b"\n")].count(b",") + 1
-    if columns > _MOST_COLUMNS + 10 * len(served.inputs):
-        raise Problem(413, "too_many_columns", "There are too many columns", f"{columns} in the header")
-    rows, most = await count_outside(body, b"\n"), service.settings.max_rows
-    if rows > most + 1:
+    (rows, columns), most = await shape_of_csv(body), service.settings.max_rows
+    if rows > most:
         raise Problem(413, "too_many_rows", "There are too many rows", f"{rows}, at most {most}")
+    if rows * columns > service.most_values(served):
+        raise Problem(413, "too_many_columns", "There are too many columns", f"{rows} rows of {columns}")
     if len(body) <= WHOLE_BYTES:
         return _csv_rows(body, served)
     return await asyncio.to_thread(_csv_rows, body, served)

@@ -37,7 +37,8 @@ async def push(service: Service, request: Request, table: str) -> Reply:
     if len(request.body) <= WHOLE_BYTES:
         events = decoded(_decode, request.body).events
     else:
-        events = (await service.read_large(request.body, Body, _MOST_CELLS)).events
+        most_values = service.settings.max_rows * _MOST_CELLS
+        events = (await service.read_large(request.body, Body, most_values)).events
     most = service.settings.max_rows
     if len(events) > most:
         raise Problem(413, "too_many_rows", "There are too many events", f"{len(events)}, at most {most}")

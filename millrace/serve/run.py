@@ -21,7 +21,7 @@ from millrace.serve.tokens import read_tokens
 from millrace.serve.wire import Connection
 from millrace.spec import Serve
 
-GRACE_S = 30
+GRACE_S = 10
 
 
 class Plan(Struct, frozen=True):

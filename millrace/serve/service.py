@@ -30,7 +30,7 @@ from millrace.serve.scrape import Ledger
 from millrace.serve.served import Served
 from millrace.serve.shelf import Route, Shelf, Source
 from millrace.serve.sites import Sites, is_loopback
-from millrace.serve.slices import WHOLE_BYTES, decoded_in_slices
+from millrace.serve.slices import SLICE_BYTES, WHOLE_BYTES, decoded_in_slices
 from millrace.serve.tell import tell
 from millrace.serve.wire import SWEEP_S, Connections
 from millrace.spec import Serve
@@ -129,14 +129,17 @@ class Service:
         if len(body) <= WHOLE_BYTES:
             read: T = decoded(_decoder(cast(Any, type)), body)
             return read
-        cells = sum(column.width or 1 for column in served.inputs)
-        return await self.read_large(body, type, cells)
+        return await self.read_large(body, type, self.most_values(served))
 
-    async def read_large(self, body: bytes, type: type[T], cells: int) -> T:
-        """As `read`, where a row has so many `cells`."""
-        most = self.settings.max_rows * (cells + _OTHER_CELLS)
+    def most_values(self, served: Served) -> int:
+        """How many values a request may have for a model: as many as so many rows of it."""
+        cells = sum(column.width or 1 for column in served.inputs)
+        return self.settings.max_rows * (cells + _OTHER_CELLS)
+
+    async def read_large(self, body: bytes, type: type[T], most_values: int) -> T:
+        """As `read`, with at most so many values."""
         try:
-            return msgspec.convert(await decoded_in_slices(body, most), type)
+            return msgspec.convert(await decoded_in_slices(body, most_values), type)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Problem(400, "invalid_body", "The body cannot be read", _why_not_json(body, error)) from None
 
@@ -296,7 +299,7 @@ def decoded(decode: Callable[[Any], Any], body: bytes) -> Any:
 
 def _why_not_json(body: bytes, error: Exception) -> str:
     """What is wrong with a body; the numbers that other languages write into JSON are named with their field."""
-    if isinstance(error, msgspec.ValidationError) or (found := _NO_NUMBER.search(body)) is None:
+    if isinstance(error, msgspec.ValidationError) or (found := _NO_NUMBER.search(body[:SLICE_BYTES])) is None:
         return str(error)
     field = f" in the field {found[1].decode(errors='replace')!r}" if found[1] else ""
     return f"{found[2].decode()}{field} is not JSON: write null ({error})"

@@ -157,7 +157,8 @@ class Shelf:
                 key = (source.name, alias)
                 if key not in self._moving or self._moving[key].done():  # one that takes long holds up no other
                     self._moving[key] = asyncio.ensure_future(self._move(source, alias, wanted.get(alias)))
-        await asyncio.wait(self._moving.values(), timeout=MOVE_S)
+        if self._moving:
+            await asyncio.wait(self._moving.values(), timeout=MOVE_S)
 
     async def route(self, ref: str) -> Route:
         """The way to a model that is not at hand: a version that is opened now. Raises `InputError` where there is

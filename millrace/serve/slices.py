@@ -19,7 +19,7 @@ WHOLE_BYTES, SLICE_BYTES = 1 << 20, 128 << 10
 """Bodies up to the first are decoded at once, in some milliseconds; larger ones in slices of the second."""
 MOST_VALUE_BYTES = 2 << 20
 """A single text cannot be cut: what is escaped in it takes its time."""
-_SCAN_BYTES, _DEEPEST = 1 << 20, 64
+_SCAN_BYTES, _DEEPEST, _LONGEST_NAME = 1 << 20, 64, 16 << 10
 _KEY = re.compile(rb'\s*("(?:[^"\\]|\\.)*")\s*:', re.DOTALL)
 _decode = msgspec.json.Decoder().decode
 _OPENS, _CLOSES = b"[{", b"]}"
@@ -35,16 +35,23 @@ async def decoded_in_slices(body: bytes, most_values: int) -> Any:
     return await _Text(body, *signs).value(0, len(body), 0, len(signs[0]))
 
 
-async def count_outside(body: bytes, sign: bytes) -> int:
-    """How often a sign stands outside of double quotes, as line breaks do between the rows of a CSV."""
-    found, inside = 0, False
+async def shape_of_csv(body: bytes) -> tuple[int, int]:
+    """How many lines a CSV has below its header, and how many columns that has; what stands in quotes counts for
+    nothing."""
+    lines, columns, inside, in_header = 0, 1, False, True
     for start in range(0, len(body), _SCAN_BYTES):
         letters = np.frombuffer(body, np.uint8, min(_SCAN_BYTES, len(body) - start), start)
         quoted = np.cumsum(letters == 0x22, dtype=np.uint32) + np.uint32(inside)
-        inside = bool(quoted[-1] & 1)
-        found += int(np.count_nonzero((letters == sign[0]) & ((quoted & 1) == 0)))
+        inside, outside = bool(quoted[-1] & 1), (quoted & 1) == 0
+        breaks = np.flatnonzero((letters == 0x0A) & outside)
+        if in_header:
+            end = int(breaks[0]) if len(breaks) else len(letters)
+            columns += int(np.count_nonzero((letters[:end] == 0x2C) & outside[:end]))
+            in_header = not len(breaks)
+        lines += len(breaks)
         await asyncio.sleep(0)
-    return found
+    ends_open = bool(body) and not body.endswith(b"\n")
+    return max(lines - 1 + ends_open, 0), columns
 
 
 async def _signs_of(body: bytes, most_values: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
@@ -109,6 +116,8 @@ class _Text:
         inner = slice(first + 1, last - 1)
         depth = self._depths[first]
         commas = np.flatnonzero((self._depths[inner] == depth) & (self._letters[inner] == 0x2C)) + first + 1
+        if not len(commas) and not self._body[opens + 1 : closes].strip():
+            return made
         borders = [first, *commas.tolist(), last - 1]
         at = 0
         while at < len(borders) - 1:
@@ -132,7 +141,7 @@ class _Text:
                 raise msgspec.DecodeError("JSON is malformed: nothing between two commas")
             made.extend(found)
         elif len(part) > SLICE_BYTES:
-            key = _KEY.match(part)
+            key = _KEY.match(part[:_LONGEST_NAME])
             if key is None:
                 raise msgspec.DecodeError("JSON is malformed: a member without a name")
             made[_decode(key[1])] = await self.value(start + key.end(), end, first, last)

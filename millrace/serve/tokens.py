@@ -123,7 +123,7 @@ def _secret(authorization: str) -> str:
     if kind.lower() == "basic":
         try:
             return base64.b64decode(value, validate=True).decode().partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
+        except (binascii.Error, ValueError):
             return ""
     return value.strip() if kind.lower() == "bearer" else ""
 

@@ -23,7 +23,7 @@ from millrace.serve.tell import tell
 
 MESSAGE_S, IDLE_S, LINGER_S, SWEEP_S = 30.0, 75.0, 2.0, 1.0
 MOST_HEAD, MOST_HELD, MOST_OPEN, _MOST_QUEUED = 64 << 10, 256 << 20, 4096, 16
-_OTHER_FILES = 200
+_OTHER_FILES, _MOST_PARTS = 200, 1_000
 _clock = time.perf_counter
 _Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -70,7 +70,8 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._heard: dict[bytes, bytes] = {}  # headers, and after the body trailers, of which nobody asks
         self._headers = self._heard
-        self._parts: list[bytes] = []
+        self._parts: list[bytes] = []  # of a body, and, in one piece, what follows the first ones
+        self._rest: bytearray | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
@@ -119,7 +120,7 @@ class Connection(asyncio.Protocol):
         """See `httptools`."""
         self._reading, self._since = True, _clock()
         self._url, self._heard, self._parts, self._size = b"", {}, [], 0
-        self._hosts = 0
+        self._hosts, self._rest = 0, None
 
     def on_url(self, url: bytes) -> None:
         """See `httptools`."""
@@ -156,7 +157,12 @@ class Connection(asyncio.Protocol):
         if self._deaf:
             return
         self._head = 0
-        self._parts.append(part)
+        if len(self._parts) < _MOST_PARTS:
+            self._parts.append(part)
+        else:  # thousands of small pieces take far more memory than what stands in them
+            if self._rest is None:
+                self._rest = bytearray()
+            self._rest += part
         self._size += len(part)
         self._shared.held += len(part)
         if self._size > self._shared.most_body:
@@ -169,8 +175,8 @@ class Connection(asyncio.Protocol):
         if self._deaf:
             return
         self._head, self._reading = 0, False
-        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._size, self._parts = 0, []
+        body = self._parts[0] if len(self._parts) == 1 else b"".join([*self._parts, self._rest or b""])
+        self._size, self._parts, self._rest = 0, [], None
         method = self._parser.get_method().decode("latin-1")
         path = (_path_of if len(self._url) <= _SHORT else path_of)(self._url)
         request = Request(method, path, self._headers, body, self._since)
@@ -196,6 +202,12 @@ class Connection(asyncio.Protocol):
         self._ends = True
         if self._task is None and not self._reading:
             self._transport.close()
+        elif self._reading:  # what is on its way may come
+            asyncio.get_running_loop().call_later(LINGER_S, self._leave)
+
+    def _leave(self) -> None:
+        if self._reading:
+            self._transport.abort()
 
     def _put(self, asked: Request | Reply, goes_on: bool) -> None:
         self._queue.append((asked, goes_on))
@@ -258,7 +270,7 @@ class Connection(asyncio.Protocol):
 
     def _forget_body(self) -> None:
         self._shared.held -= self._size
-        self._size, self._parts = 0, []
+        self._size, self._parts, self._rest = 0, [], None
 
     def _head_bytes(self) -> int:
         return len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._headers.items())

@@ -18,12 +18,17 @@ _BEGINS = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/|\()*(?P<word>[A-Za-z]+)", re
 _READS = ("select", "with", "values", "table", "from")
 _SERVER_FUNCTIONS = re.compile(
     r"""\b(pg_read_\w+|pg_ls_\w+|pg_stat_file|pg_file_\w+|pg_logdir_ls|lo_\w+|dblink\w*|set_config|pg_reload_conf
-    |pg_rotate_logfile\w*|pg_terminate_backend|pg_cancel_backend|pg_switch_wal|pg_create_\w+|pg_drop_\w+
-    |\w+_to_xml\w*|ts_stat|pg_logical_\w+|pg_notify|pg_advisory_\w+|txid_\w+|pg_export_snapshot)"?\s*\(
-    |\bU&\s*["']""",
+    |pg_rotate_logfile\w*|pg_terminate_backend|pg_cancel_backend|pg_switch_\w+|pg_create_\w+|pg_drop_\w+|pg_copy_\w+
+    |\w+_to_xml\w*|ts_stat|pg_logical_\w+|pg_replication_\w+|pg_notify|pg_advisory_\w+|pg_try_advisory_\w+
+    |pg_export_snapshot|pg_backup_\w+|pg_start_\w+|pg_stop_\w+|pg_promote|pg_wal_\w+|pg_import_\w+|pg_sleep\w*)\b
+    |\bU&""",
     re.IGNORECASE | re.VERBOSE,
 )
-"""What reaches the server's files, other sessions, or runs text as a query; names in escapes hide such a one."""
+"""What reaches the server's files or other sessions, or runs text as a query. The names alone are refused, wherever
+they stand: a comment may part one from its bracket, and escapes may hide it."""
+
+
+_ODD = ("INTERVAL", "BIT", "VARINT", "BIGNUM", "TIME WITH TIME ZONE")
 
 
 def is_database(source: str) -> bool:
@@ -103,7 +108,12 @@ def _duckdb(source: str, query: str, root: Path) -> pl.DataFrame:
             statements = connection.extract_statements(query)
             if [one.type for one in statements] != [duckdb.StatementType.SELECT]:
                 raise _no_select(query)
-            return pl.DataFrame(connection.sql(query))
+            relation = connection.sql(query)
+            odd = [name for name, kind in zip(relation.columns, relation.types, strict=True) if str(kind) in _ODD]
+            if odd:
+                do = "cast it in the query, such as to a number of seconds"
+                raise InputError("data.query", f"the column {odd[0]!r} of a type that no table has", "plain types", do)
+            return pl.DataFrame(relation)
     except (duckdb.Error, pl.exceptions.PolarsError) as error:
         raise _refused(source, error) from None
 

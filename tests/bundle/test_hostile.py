@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import time
@@ -21,6 +22,7 @@ import millrace
 from millrace import workspace
 from millrace.bundle import Manifest
 from millrace.errors import BundleError, InputError
+from millrace.features.allowed import OPERATORS
 from tests.conftest import Runs
 
 _SECONDS = 5.0
@@ -261,6 +263,17 @@ def function(model: Any) -> None:
     )
 
 
+def roots(model: Any) -> None:
+    (tree,) = [one for one in model.graph.node if one.op_type == "TreeEnsemble"]
+    (found,) = [one for one in tree.attribute if one.name == "tree_roots"]
+    found.ints.extend([0] * 100_000)
+
+
+def wide(model: Any) -> None:
+    (strings,) = [one for one in model.graph.input if one.name == "strings"]
+    strings.type.tensor_type.shape.dim[1].dim_value = 10**9
+
+
 GRAPHS: dict[str, Callable[[Any], None]] = {
     "a loop": loop,
     "constants of a terabyte": with_nodes(node("ConstantOfShape", ["s"], ["big"]), s=[10**12]),
@@ -285,6 +298,8 @@ GRAPHS: dict[str, Callable[[Any], None]] = {
     ),
     "padding": with_nodes(node("Pad", ["numbers", "p"], ["d"]), p=[0, 0, 0, 10**12]),
     "random numbers": with_nodes(node("RandomUniform", [], ["d"], shape=[10**6, 10**6])),
+    "roots again and again": roots,
+    "an input of a billion columns": wide,
     "another optimizer": with_nodes(node("QuickGelu", ["numbers"], ["d"], domain="com.microsoft")),
 }  # fmt: skip
 
@@ -298,6 +313,52 @@ def test_a_graph_holds_what_millrace_writes(bundle: Path, name: str) -> None:
     assert refused(bundle).startswith("model.onnx: holds")
     with pytest.raises(BundleError, match=r"model\.onnx: holds .*; expected a graph as Millrace writes it"):
         millrace.open(bundle)
+
+
+METADATA: dict[str, Any] = {
+    "no columns": ("columns", {}),
+    "columns of another kind": ("columns", {"numbers": 5, "strings": ["colour"]}),
+    "columns elsewhere": ("columns", {"strings": ["x", "z"], "numbers": ["colour"]}),
+    "no decision": ("decision", None),
+    "another task": ("task", 5),
+    "no classes": ("classes", {}),
+}
+
+
+@pytest.mark.parametrize("name", METADATA)
+def test_a_graph_says_what_millrace_would(bundle: Path, name: str) -> None:
+    model = onnx.load(bundle / "model.onnx")
+    key, value = METADATA[name]
+    kept = [(one.key, one.value) for one in model.metadata_props if one.key != key]
+    del model.metadata_props[:]
+    made = dict(kept) | ({} if value is None else {key: json.dumps(value)})
+    helper.set_model_props(model, made)
+    (bundle / "model.onnx").write_bytes(model.SerializeToString())
+    reseal(bundle)
+    assert refused(bundle)
+    with pytest.raises(BundleError):
+        millrace.open(bundle)
+
+
+@pytest.mark.slow
+def test_a_cell_that_fills_memory_is_not_read(bundle: Path) -> None:
+    path = bundle / "holdout.parquet"
+    huge = pl.DataFrame({"z": [pl.repeat(0, 500_000_000, eager=True, dtype=pl.Int8)]})
+    whole = pl.read_parquet(path)
+    rows = pl.concat([whole.head(1).drop("z"), huge], how="horizontal")
+    rows.write_parquet(path)
+    assert path.stat().st_size < 10_000_000
+    reseal(bundle)
+    assert "holdout.parquet" in refused(bundle) or "go together" in refused(bundle)
+
+
+def test_every_operator_that_is_written_is_allowed() -> None:
+    """What the rooms write stands in their sources, as the first argument of `node`."""
+    found = set()
+    for room in ("features", "models"):
+        for file in (Path(millrace.__file__).parent / room).glob("*.py"):
+            found |= set(re.findall(r"\.node\(\s*\"(\w+)\"", file.read_text()))
+    assert len(found) > 30 and found <= set.union(*OPERATORS.values())
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 100, b"not a graph", "metadata", "outputs", "columns"])

@@ -273,6 +273,39 @@ def test_a_segment_that_is_gone_or_half_there_is_told(flippable: Path, tmp_path:
         Log(tmp_path / "half").read()
 
 
+@pytest.mark.parametrize("bit", [0, 40, 16 * 8 + 3])
+@pytest.mark.parametrize("last", [True, False])
+def test_what_is_whole_stays_where_it_was(tmp_path: Path, bit: int, last: bool) -> None:
+    """Also where a damaged frame held several records, and where its head does not say any more how many."""
+    log = Log(tmp_path)
+    append(log, record(0))
+    (path,) = tmp_path.glob("*.open")
+    start = path.stat().st_size
+    append(log, *(record(at) for at in range(1, 6)))
+    end = 6 if last else append(log, record(6))
+    flipped(path, start * 8 + bit)
+    said = Log(tmp_path).repair()
+    assert any("are gone" in one for one in said) or last
+    found = Log(tmp_path).read()
+    assert found["id"].to_list() == (["0"] if last else ["0", "6"])
+    if bit >= 16 * 8:
+        assert found["position"].to_list() == ([0] if last else [0, 6])
+    assert found["position"][-1] >= (0 if last else 6)
+    assert append(Log(tmp_path), record(7)) > end  # no position that was acknowledged is given again
+
+
+def test_what_is_known_of_a_segment_is_believed_whole_alone(flippable: Path, tmp_path: Path) -> None:
+    sums = min(flippable.glob("*.sum"))
+    for bit in range(sums.stat().st_size * 8):
+        folder = tmp_path / str(bit)
+        folder.mkdir()
+        for one in sums.parent.glob(f"{sums.stem}.*"):
+            shutil.copy(one, folder)
+        flipped(folder / sums.name, bit)
+        with pytest.raises(WorkError, match="has been changed since it was sealed"):
+            Log(folder).read()
+
+
 def test_a_log_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     body = msgspec.msgpack.encode([record(0), record(1)])
     frame = struct.pack("<III", len(body), 2, zlib.crc32(body, 2)) + body

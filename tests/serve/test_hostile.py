@@ -7,6 +7,7 @@ import shutil
 import socket
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,30 @@ BODIES: dict[str, tuple[str, str, bytes]] = {
         "/v2/models/binary/infer",
         "application/json",
         of_size(b'{"inputs":[', b'{"name":"x","shape":[],"datatype":"FP64","data":[]},', b"{}]}"),
+    ),
+    "a quoted break in the header": ("/invocations", "text/csv", of_size(b'"a\n"', b",", b"\n1\n", 2 * MB)),
+    "short rows of many columns": (
+        "/invocations",
+        "text/csv",
+        ",".join(f"c{at}" for at in range(1_000)).encode() + b"\n" + b"1\n" * 9_900,
+    ),
+    "a long name": ("/predict", "application/json", of_size(b'{"rows":[],"', b"x", b'":[1]}', 14 * MB)),
+    "many dimensions": (
+        "/v2/models/binary/infer",
+        "application/json",
+        b'{"inputs":[{"name":"x","shape":[1' + b",9223372036854775783" * 45_000 + b'],"datatype":"FP64","data":[1]}]}',
+    ),
+    "outputs again and again": (
+        "/v2/models/binary/infer",
+        "application/json",
+        b'{"inputs":[{"name":"x","shape":[1,1],"datatype":"FP64","data":[1]}],"outputs":['
+        + b'{"name":"prediction"},' * 30_000
+        + b'{"name":"prediction"}]}',
+    ),
+    "broken at its end": (
+        "/predict",
+        "application/json",
+        b'{"rows":[' + (b'{"colour":"' + b"[" * 1_900_000 + b'"},') * 8 + b",nul]}",
     ),
     "empty rows": ("/predict", "application/json", of_size(b'{"rows":[', b"{},", b"{}]}")),
     "rows of many columns": (
@@ -388,3 +413,77 @@ def test_a_version_that_comes_to_no_end_holds_up_nothing(
         assert within([str(folder)], asked) == [200, 401, 200]
     finally:
         ends.set()
+
+
+def test_binary_tensors_are_counted_before_they_are_read(runs: Runs) -> None:
+    head = {
+        "inputs": [
+            {
+                "name": f"n{at}",
+                "shape": [9_000, 1],
+                "datatype": "BOOL",
+                "parameters": {"binary_data_size": 9_000},
+            }
+            for at in range(500)
+        ]
+    }
+    text = json.dumps(head).encode()
+    headers = {"inference-header-content-length": str(len(text))}
+    models = [str(folder_of(runs("binary", "gbdt")))]
+    answer = ask(models, "POST", "/v2/models/binary/infer", text + bytes(9_000 * 500), headers)
+    assert answer.status_code == 413 and "values" in answer.text
+
+
+def test_small_pieces_of_a_body_take_no_more_memory_than_it(runs: Runs) -> None:
+    body = bodied(rows(1))[:-1] + b" " * 400_000 + b"}"
+    with Running(folder_of(runs("binary", "gbdt"))) as service:
+        httpx.post(service.url + "/predict", content=body)
+        before = memory_mb(service.process.pid)
+        pieces = b"".join(b"2\r\n%b\r\n" % body[at : at + 2].ljust(2) for at in range(0, len(body), 2)) + b"0\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", int(service.url.rsplit(":", 1)[1])), 20) as wire:
+            head = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
+            wire.sendall(head + pieces)
+            assert b" 200 " in wire.recv(1 << 16)
+        assert memory_mb(service.process.pid) - before < 25
+
+
+@pytest.mark.parametrize(
+    "authorization", [b"Basic \xe9\xe9\xe9\xe9", b"Basic =", b"Bearer \xff", b"Basic", b"x" * 9_000]
+)
+def test_an_odd_authorization_is_no_fault_of_ours(runs: Runs, tmp_path: Path, authorization: bytes) -> None:
+    folder = Path(shutil.copytree(folder_of(runs("binary", "gbdt")), tmp_path / "system"))
+    add_token(folder / ".millrace", "me", ["admin"])
+
+    async def asked(service: Service, client: httpx.AsyncClient) -> int:
+        headers = [(b"authorization", authorization)]
+        return (await client.post("/predict", content=bodied(rows(1)), headers=headers)).status_code
+
+    assert within([str(folder)], asked) == 401
+
+
+def test_only_the_place_of_a_row_is_counted_anew(runs: Runs) -> None:
+    given = rows(3_000)
+    given[2_500]["z"] = "see row 7"
+    answer = ask([str(runs("binary", "gbdt").bundle)], "POST", "/predict", bodied(given))
+    assert "row 2501, column 'z': the value 'see row 7'" in answer.json()["detail"]
+
+
+def test_a_form_of_curl_is_json_for_every_door(runs: Runs) -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    models = [str(folder_of(runs("binary", "gbdt")))]
+    body = json.dumps({"dataframe_records": rows(1)}).encode()
+    assert ask(models, "POST", "/invocations", body, headers).status_code == 200
+    empty = b'{"rows":[' + b" " * 300_000 + b"]}" + b" " * MB
+    assert ask(models, "POST", "/predict", empty, headers).json()["predictions"] == []
+
+
+def test_an_unfinished_request_holds_up_no_end(runs: Runs) -> None:
+    with Running(folder_of(runs("binary", "gbdt"))) as service:
+        wire = socket.create_connection(("127.0.0.1", int(service.url.rsplit(":", 1)[1])), 10)
+        with closing(wire):
+            wire.sendall(b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n")
+            time.sleep(0.3)
+            begin = time.monotonic()
+            service.process.terminate()
+            service.process.wait(30)
+            assert time.monotonic() - begin < 12

@@ -171,6 +171,15 @@ def test_a_query_of_duckdb_touches_no_other_file(tmp_path: Path, query: str) -> 
         assert read_query("duckdb:///shop.duckdb", good, tmp_path).rows() == [(1,)]
 
 
+def test_a_type_that_no_table_has_is_told(tmp_path: Path) -> None:
+    import duckdb
+
+    with duckdb.connect(str(tmp_path / "shop.duckdb")) as connection:
+        connection.execute("create table o as select timestamp '2024-01-02' as a, timestamp '2024-01-01' as b")
+    with pytest.raises(InputError, match="the column 'took' of a type that no table has"):
+        read_query("duckdb:///shop.duckdb", "select a - b as took from o", tmp_path)
+
+
 def test_a_select_may_begin_with_a_comment(sqlite: Path) -> None:
     for query in ("-- all of it\nselect * from sales", "/* a */ (select * from sales)", "values (1), (2)"):
         with suppress(InputError):  # SQLite takes no brackets
@@ -256,6 +265,12 @@ SERVER_WRITES = [
     "do $$ begin perform 1; end $$",
     "reset role",
     "select * from kept for update",
+    "select set_config/**/('role','none',true), query_to_xml/**/('select 1',true,true,'')",
+    "select pg_ls_dir/**/('/etc')",
+    "select \"pg_read_file\"/* */('/etc/passwd')",
+    "select pg_create_physical_replication_slot/**/('slotx', true)",
+    "select pg_notify/**/('a', 'b')",
+    "select pg_switch_wal/**/()",
 ]
 
 
