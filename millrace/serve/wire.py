@@ -66,7 +66,8 @@ class Connection(asyncio.Protocol):
         self._since = _clock()  # when the message began, or the silence, or that nobody reads
         self._reading = self._deaf = self._ends = self._paused = False
         self._writable: asyncio.Event | None = None
-        self._head = self._size = self._hosts = 0
+        self._head = self._size = 0
+        self._twice, self._version = False, ""
         self._url = b""
         self._heard: dict[bytes, bytes] = {}  # headers, and after the body trailers, of which nobody asks
         self._headers = self._heard
@@ -120,7 +121,7 @@ class Connection(asyncio.Protocol):
         """See `httptools`."""
         self._reading, self._since = True, _clock()
         self._url, self._heard, self._parts, self._size = b"", {}, [], 0
-        self._hosts, self._rest = 0, None
+        self._twice, self._rest = False, None
 
     def on_url(self, url: bytes) -> None:
         """See `httptools`."""
@@ -129,16 +130,16 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """See `httptools`."""
         name = name.lower()
-        if name == b"host":
-            self._hosts += 1
-        self._heard.setdefault(name, value)
+        if self._heard.setdefault(name, value) is not value and name == b"host":
+            self._twice = True
 
     def on_headers_complete(self) -> None:
         """See `httptools`."""
         self._headers, self._heard = self._heard, {}
-        version = self._parser.get_http_version()
-        if self._hosts != 1 and (self._hosts or version != "1.0"):
-            self._refuse(Problem(400, "invalid_http", "A request names one host", f"found {self._hosts}"))
+        version = self._version = self._parser.get_http_version()
+        if self._twice or (version == "1.1" and b"host" not in self._headers):
+            found = "two or more" if self._twice else "none"
+            self._refuse(Problem(400, "invalid_http", "A request names one host", f"found {found}"))
             return
         if version not in ("1.0", "1.1"):
             self._refuse(Problem(505, "invalid_http", "This version of HTTP is not spoken", version[:10]))
@@ -180,7 +181,7 @@ class Connection(asyncio.Protocol):
         method = self._parser.get_method().decode("latin-1")
         path = (_path_of if len(self._url) <= _SHORT else path_of)(self._url)
         request = Request(method, path, self._headers, body, self._since)
-        goes_on = self._parser.should_keep_alive() and self._parser.get_http_version() == "1.1"
+        goes_on = self._parser.should_keep_alive() and self._version == "1.1"
         self._deaf = not goes_on
         self._put(request, goes_on)
 
