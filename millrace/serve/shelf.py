@@ -250,8 +250,8 @@ class Shelf:
 
     async def _in_time(self, source: Source, version: int) -> Served:
         """Opens a version beside the loop. One that comes to no end keeps a thread, and nothing else."""
-        loaded: asyncio.Future[Served] = asyncio.get_running_loop().create_future()
         loop = asyncio.get_running_loop()
+        loaded: asyncio.Future[Served] = loop.create_future()
 
         def give(served: Served | None, error: Exception | None) -> None:
             if loaded.done():

@@ -9,7 +9,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 from millrace.serve.server import Server
 from millrace.serve.tell import tell
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S, LOOK_S = 0.5, 30.0, 0.5
+FIRST_PAUSE_S, LONGEST_PAUSE_S, SOON_S = 0.5, 30.0, 10.0
 
 
 class _Worker(Process):  # type: ignore[misc]
@@ -27,12 +27,14 @@ class _Worker(Process):  # type: ignore[misc]
 
 class Workers(Multiprocess):  # type: ignore[misc]
     """uvicorn's processes, but that one which cannot start does not end those that serve: it is tried again, after a
-    pause that doubles each time. Where none could start at first, all is ended, and `failed` says so."""
+    pause that doubles each time, and so is one that dies soon. Where none could start at first, all is ended, and
+    `failed` says so."""
 
     def __init__(self, config: Any, sockets: Any) -> None:
         super().__init__(config, sockets)
         self.failed = False
         self._served = False
+        self._began: dict[int, float] = {}  # when the process of a place was started
         self._pauses: dict[int, tuple[float, float]] = {}  # of a place: how long the next pause is, until when this one
 
     def init_processes(self) -> None:
@@ -63,13 +65,14 @@ class Workers(Multiprocess):  # type: ignore[misc]
                 self.failed = True
                 self.should_exit.set()
                 return
-            wait = pause if failed else 0.0
-            if failed:
-                tell("error", "worker_not_started", process=process.pid, again_in_s=wait)
-            self._pauses[place] = min(pause * 2, LONGEST_PAUSE_S) if failed else FIRST_PAUSE_S, now + wait
+            soon = failed or now - self._began.get(place, 0.0) < SOON_S
+            wait = pause if soon else 0.0
+            what = "worker_not_started" if failed else "worker_died"
+            tell("error", what, process=process.pid, status=process.exitcode, again_in_s=wait)
+            self._pauses[place] = min(pause * 2, LONGEST_PAUSE_S) if soon else FIRST_PAUSE_S, now + wait
             until = now + wait
         if now >= until:
             self._pauses[place] = self._pauses[place][0], 0.0
             heir = _Worker(self.config, self.sockets)
             heir.start()
-            self.processes[place] = heir
+            self.processes[place], self._began[place] = heir, now
