@@ -1,7 +1,7 @@
 """The command: `millrace`, or `python -m millrace`. A signal ends it without a word, from its first moment on."""
 
+import _signal as signal  # `signal` itself takes a moment to load, in which a signal would be told as a fault
 import os
-import signal
 
 
 def main() -> None:
