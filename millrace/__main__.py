@@ -1,6 +1,6 @@
 """The command: `millrace`, or `python -m millrace`. A signal ends it without a word, from its first moment on."""
 
-import _signal as signal  # `signal` itself takes a moment to load, in which a signal would be told as a fault
+import _signal as signal  # type: ignore[import-not-found]  # `signal` itself takes a moment to load
 import os
 
 
