@@ -59,7 +59,7 @@ class Writer:
         changed = {}
         for key, new in told.items():
             old = known[key]
-            before = [] if old is None else decode(old)
+            before = [] if old is None else _decoded(old)
             changed[key] = (before, standing(before + new, horizon))
         return fresh, changed
 
@@ -191,10 +191,19 @@ class _GroupWriter:
             return {}
         sets = self._store.members(sorted(days))
         keys = sorted({versions_key(prefix, self._number, one) for some in sets for one in some} - set(changed))
-        kept = [standing(decode(value), horizon) for value in self._store.read(keys) if value is not None]
+        known = [_decoded(value) for value in self._store.read(keys) if value is not None]
+        kept = [standing(versions, horizon) for versions in known if versions]
         found: dict[str, list[Event]] = {}
         for versions in kept + [now for _, now in changed.values()]:
             first = versions[0] if folds(versions, horizon) else None
             if first is not None and (owner := self._name(first.values)) is not None:
                 found.setdefault(owner, []).append((first.time, first.place, first.values))
         return found
+
+
+def _decoded(value: bytes) -> Versions:
+    """The versions of an event; none where their bytes are damaged, as if it had not been told of yet."""
+    try:
+        return decode(value)
+    except DAMAGE:
+        return []

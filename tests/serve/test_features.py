@@ -292,3 +292,40 @@ def test_a_server_that_forgot_everything_is_no_fault_of_the_events(tmp_path: Pat
         assert set(predicted.json()["predictions"][0]["imputed"]) == set(NAMES)
     finally:
         server.kill()
+
+
+@pytest.mark.parametrize("what", ["garbage", "cut", "another type", "one key"])
+def test_a_server_whose_values_were_changed_is_told_and_fails_nobody(tmp_path: Path, what: str) -> None:
+    import redis
+
+    server = RedisServer(tmp_path)
+    try:
+        folder = tmp_path / "shop"
+        folder.mkdir()
+        spec(folder, f"store: {server.url}")
+        millrace.run(millrace.load(folder))
+        millrace.materialize(millrace.load(folder))
+        client = redis.Redis.from_url(server.url)
+        now = datetime.now(UTC).replace(tzinfo=None).isoformat()
+
+        async def asked(service: Service, http: httpx.AsyncClient) -> list[httpx.Response]:
+            for key in client.keys("*"):
+                if client.type(key) != b"string" or (what == "one key" and b"stand" not in key.lower()):
+                    continue
+                if what == "another type":
+                    client.delete(key)
+                    client.sadd(key, "x")
+                else:
+                    client.set(key, b"garbage" if what != "cut" else (client.get(key) or b"")[:5])
+            return [
+                await http.post("/predict", json={"rows": [row(1)]}),
+                await http.post("/events/clicks", json={"events": [event(9_900, 1, at=now), event(1, 2, at=now)]}),
+                await http.post("/predict", json={"rows": [row(1)]}),
+            ]
+
+        before, pushed, after = within([str(folder)], asked)
+        assert (before.status_code, after.status_code) == (200, 200) and pushed.status_code in (200, 503)
+        if what != "one key":
+            assert set(before.json()["predictions"][0]["imputed"]) == set(NAMES)
+    finally:
+        server.kill()
