@@ -176,10 +176,18 @@ def keys_of(folder: Path, user: int) -> tuple[Store, list[bytes]]:
     return store, [entity_key(stand.prefix, at, name) for at, name in enumerate(names) if name is not None]
 
 
+SLOW = pytest.mark.slow
+
+
 @pytest.mark.parametrize(
     "content",
-    [b"garbage" * 20, "half", b"", b"\xff" * 400, b"\0" * 3],
-    ids=["garbage", "half", "empty", "huge", "short"],
+    [
+        pytest.param(b"garbage" * 20, id="garbage"),
+        pytest.param("half", id="half"),
+        pytest.param(b"", id="empty", marks=SLOW),
+        pytest.param(b"\xff" * 400, id="huge", marks=SLOW),
+        pytest.param(b"\0" * 3, id="short", marks=SLOW),
+    ],
 )
 def test_an_entity_whose_bytes_are_damaged_spoils_no_other(shop: Path, tmp_path: Path, content: bytes | str) -> None:
     folder = Path(shutil.copytree(shop, tmp_path / "shop"))
@@ -233,7 +241,7 @@ def test_a_store_that_is_removed_and_filled_anew_is_followed(shop: Path, tmp_pat
         assert asked()["prediction"] == before["prediction"]
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5])
+@pytest.mark.parametrize("share", [pytest.param(0.0, marks=SLOW), 0.5])
 def test_a_store_that_is_cut_off_ends_no_process(shop: Path, tmp_path: Path, share: float) -> None:
     folder = Path(shutil.copytree(shop, tmp_path / "shop"))
     file = folder / ".millrace" / "online" / "data.mdb"
@@ -294,7 +302,9 @@ def test_a_server_that_forgot_everything_is_no_fault_of_the_events(tmp_path: Pat
         server.kill()
 
 
-@pytest.mark.parametrize("what", ["garbage", "cut", "another type", "one key"])
+@pytest.mark.parametrize(
+    "what", ["garbage", *(pytest.param(one, marks=SLOW) for one in ("cut", "another type", "one key"))]
+)
 def test_a_server_whose_values_were_changed_is_told_and_fails_nobody(tmp_path: Path, what: str) -> None:
     import redis
 
