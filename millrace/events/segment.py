@@ -74,7 +74,7 @@ def write(path: Path) -> Path:
         try:
             records = register_io_source(lambda *_: _batches(path), schema=COLUMNS)
             # level 1 of zstd: of records it makes as little, in a quarter less time than the level of Polars' choice
-            records.sink_parquet(beside, compression_level=1, row_group_size=_AT_ONCE)
+            records.sink_parquet(beside, compression_level=1, row_group_size=_rows_at_once(path))
             with atomic_file(sums_beside(segment)) as sums:
                 sums.write_bytes(msgspec.json.encode(_summed(beside)))
         except pl.exceptions.ComputeError as error:
@@ -123,8 +123,11 @@ def _summed(segment: Path) -> _Sums:
         known = pl.scan_parquet(segment).select(pl.len(), pl.col("available").max().to_physical()).collect().row(0)
     except pl.exceptions.PolarsError:
         raise _changed(segment) from None
-    content = segment.read_bytes()
-    made = _Sums(records=known[0], latest=known[1] or 0, bytes=len(content), crc32=zlib.crc32(content))
+    crc32 = 0
+    with segment.open("rb") as file:
+        while piece := file.read(1 << 20):
+            crc32 = zlib.crc32(piece, crc32)
+    made = _Sums(records=known[0], latest=known[1] or 0, bytes=segment.stat().st_size, crc32=crc32)
     return made.sealed()
 
 
@@ -145,11 +148,18 @@ def _batches(path: Path) -> Iterator[pl.DataFrame]:
             for values, more in zip(some, _columns(record), strict=True):
                 values.extend(more)
         size += len(body)
-        if len(some[0]) >= _AT_ONCE or size > _BYTES_AT_ONCE:
+        if len(some[0]) >= _AT_ONCE or size >= _BYTES_AT_ONCE:
             yield _table(first, some)
             first, some, size = first + len(some[0]), _nothing(), 0
     if some[0]:
         yield _table(first, some)
+
+
+def _rows_at_once(path: Path) -> int:
+    """How many records make a row group: those of the first frame tell how large they are."""
+    for count, body, _ in frames_of(path):
+        return min(max(_BYTES_AT_ONCE * count // max(len(body), 1), 16), _AT_ONCE)
+    return _AT_ONCE
 
 
 def _nothing() -> list[list[Any]]:

@@ -356,6 +356,26 @@ def test_a_record_of_the_far_future_removes_nothing(tmp_path: Path) -> None:
     assert log.read()["id"].to_list() == ["now", "later"]
 
 
+@pytest.mark.slow
+def test_large_records_are_sealed_in_little_memory(tmp_path: Path) -> None:
+    code = """
+import os, resource, sys
+from pathlib import Path
+from millrace.events import Log
+from millrace.events.frames import Record
+log = Log(Path(sys.argv[1]), segment=10**9)
+for at in range(0, 4096, 64):
+    with log.writing():
+        log.append([Record(str(one), 1, 1, "c", b'"%b"' % os.urandom(50_000).hex().encode()) for one in range(at, at + 64)])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+with log.writing():
+    log.seal()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 500  # megabytes, of 400
+
+
 def test_a_clock_that_jumps_removes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     day = 86_400 * 10**6
     wall, running = [time.time_ns()], [1_000.0]
