@@ -366,7 +366,8 @@ from millrace.events.frames import Record
 log = Log(Path(sys.argv[1]), segment=10**9)
 for at in range(0, 4096, 64):
     with log.writing():
-        log.append([Record(str(one), 1, 1, "c", b'"%b"' % os.urandom(50_000).hex().encode()) for one in range(at, at + 64)])
+        texts = [b'"%b"' % os.urandom(50_000).hex().encode() for _ in range(64)]
+        log.append([Record(str(at + one), 1, 1, "c", text) for one, text in enumerate(texts)])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 with log.writing():
     log.seal()
