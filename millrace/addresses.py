@@ -15,7 +15,7 @@ _USER = re.compile(
     r"|(?P<scheme_>[a-zA-Z][\w+.-]*)://(?P<user_>[^/:@]*)(?P<password_>:[^/]*)?@",
     re.IGNORECASE,
 )
-"""What stands before a host: of databases and stores also with `?`, `#` and blanks in it, as their drivers take it."""
+"""Matches user and password before a host. Drivers of databases and stores take `?`, `#` and blanks in them, too."""
 _SETTING = re.compile(r"[?&;#]\s*(?P<name>[^=&;#]+?)\s*=\s*(?P<value>[^&;#\s]*)")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SECRET_ENDS = ("password", "passwd", "passphrase", "pwd", "secret", "token", "signature", "credential", "credentials",
@@ -23,15 +23,15 @@ _SECRET_ENDS = ("password", "passwd", "passphrase", "pwd", "secret", "token", "s
 _SECRET_NAMES = ("pass", "pw", "sig", "sas", "key", "jsessionid")
 _KEYS = ("api", "access", "secret", "private", "account", "shared", "subscription", "auth")
 _MAYBE, _LONG = ("code", "key", "session", "sid", "auth", "pass"), 16
-"""Names of secrets that may as well name a country or a column: what is long stands for a secret."""
+"""Such a setting may as well name a country or a column. A long value counts as a secret."""
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TOKEN_SCHEMES = ("http", "https")
-"""Where a name before the host is a token as often as a person's."""
+"""A user in such an address is often a token."""
 _HIDDEN = "…"
 
 
 def secret_of(address: str) -> str:
-    """What in an address is secret, in words; the empty string where nothing is.
+    """Names the secret part of an address; returns the empty string where there is none.
 
     >>> secret_of("redis://:hunter2@db/0"), secret_of("https://host/rows.csv?sig=abc"), secret_of("redis://db/0")
     ('a password', "the setting 'sig'", '')
@@ -76,7 +76,7 @@ def _is_secret(value: str) -> bool:
 
 
 def shown(text: str) -> str:
-    """A text without the secrets of the addresses in it: what may be printed.
+    """Hides the secrets of all addresses in a text, so that it may be printed.
 
     >>> shown("cannot reach redis://me:hunter2@db/0")
     'cannot reach redis://me:…@db/0'
@@ -117,7 +117,7 @@ def resolved(address: str, where: str) -> str:
 
 
 def masked(text: str, address: str) -> str:
-    """A driver's words without what the environment gave for the address, and without other secrets."""
+    """Hides in a driver's message the values that the environment gave for the address, and other secrets."""
     for name in _REFERENCE.findall(address):
         if value := os.environ.get(name):
             text = text.replace(value, f"${{{name}}}")

@@ -125,7 +125,7 @@ class Bundle:
 
     @property
     def _writer(self) -> str:
-        """What would be right, in words: a bundle of a later version may hold more."""
+        """Names the version that wrote the bundle: a later one may write more."""
         return f"what Millrace {self.manifest.code_version[:40]} writes (this is {__version__})"
 
 

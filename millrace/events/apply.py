@@ -103,7 +103,7 @@ class _GroupWriter:
             try:
                 written = self._edited(blob, one, raw.get(name, []), places, horizon)
             except DAMAGE:
-                continue  # its bytes stay as they are, and its readers are told; others are not held up
+                continue  # leaves the damaged bytes, whose readers are told, and goes on with the others
             if written:
                 changes.puts[key] = written
             elif blob is not None:

@@ -37,7 +37,7 @@ class Open(msgspec.Struct, frozen=True, array_like=True):
 
 Last = tuple[int, Any, Any]
 DAMAGE = (StructError, ValueError, TypeError, IndexError, OverflowError, MemoryError, msgspec.DecodeError)
-"""What comes of reading bytes that were never written so."""
+"""Reading damaged bytes raises one of these."""
 _END = Format("<I")
 _encode = msgspec.msgpack.Encoder().encode
 _decode_open = msgspec.msgpack.Decoder(list[Open]).decode

@@ -17,7 +17,7 @@ _MOST_APART_S, _SETTLED_S = 3_600.0, 86_400.0
 
 
 class _Seen(Struct, frozen=True):
-    """What both clocks said: of one start of the machine, in seconds."""
+    """Holds one look at both clocks, in seconds. `boot` names the start of the machine that `running_s` counts from."""
 
     boot: str
     running_s: float
@@ -25,7 +25,7 @@ class _Seen(Struct, frozen=True):
 
 
 class _Known(Struct, frozen=True):
-    """What was believed last, and, where the clock has jumped since, what it said then."""
+    """Holds the last look that was believed and, where the clock has jumped since, the first look after the jump."""
 
     trusted: _Seen
     jumped: _Seen | None = None

@@ -52,14 +52,23 @@ def repaired(folder: Path, files: list[Path]) -> list[str]:
         try:
             segment.read(path)
         except WorkError:
-            aside = path.with_name(path.name + _ASIDE)
-            path.rename(aside)
+            aside = _free(path.with_name(path.name + _ASIDE))
             if path.suffix == SEALED:
+                path.rename(aside)
                 segment.sums_beside(path).unlink(missing_ok=True)
                 said.append(f"{path.name} was changed after it was sealed, and is set aside as {aside.name}")
             else:
                 said += _copied(path, aside, after)
     return said + _noted(folder)
+
+
+def _free(path: Path) -> Path:
+    """Finds a name that no file has: what was set aside before stays."""
+    count, free = 1, path
+    while free.exists():
+        count += 1
+        free = path.with_name(f"{path.name}-{count}")
+    return free
 
 
 def _copied(path: Path, aside: Path, after: int | None) -> list[str]:
@@ -68,7 +77,7 @@ def _copied(path: Path, aside: Path, after: int | None) -> list[str]:
     Each stays at its position. What a frame held whose head is damaged, too, is known from where the next file begins;
     else as many records are taken for lost as could have stood there, so that no position is given twice.
     """
-    data, first = aside.read_bytes(), int(path.stem)
+    data, first = path.read_bytes(), int(path.stem)
     frames = list(frames_behind(data, 0))
     counted = sum(count for _, _, count, _ in frames)
     unknown = None if after is None else max(after - first - counted, 0)
@@ -87,10 +96,14 @@ def _copied(path: Path, aside: Path, after: int | None) -> list[str]:
             runs.append((position, []))
     if after is not None and not runs[-1][1]:
         runs.pop()  # the next file goes on from there
-    for at, (start, pieces) in enumerate(runs):
-        if pieces or at == len(runs) - 1:
-            with atomic_file(path.with_name(f"{start:020d}{OPEN}")) as beside:
-                beside.write_bytes(b"".join(pieces))
+    aside.hardlink_to(path)
+    # The damaged file gives way last: where the process dies before, the log is refused as it was.
+    written = [(start, pieces) for at, (start, pieces) in enumerate(runs) if pieces or at == len(runs) - 1]
+    for start, pieces in reversed(written):
+        with atomic_file(path.with_name(f"{start:020d}{OPEN}")) as beside:
+            beside.write_bytes(b"".join(pieces))
+    if first not in dict(written):
+        path.unlink()
     return [f"{whole} records of {path.name} were copied; the file is set aside as {aside.name}"]
 
 

@@ -22,7 +22,6 @@ MOST_VALUE_BYTES = 2 << 20
 _SCAN_BYTES, _DEEPEST, _LONGEST_NAME = 1 << 20, 64, 16 << 10
 _KEY = re.compile(rb'\s*("(?:[^"\\]|\\.)*")\s*:', re.DOTALL)
 _decode = msgspec.json.Decoder().decode
-_OPENS, _CLOSES = b"[{", b"]}"
 
 
 async def decoded_in_slices(body: bytes, most_values: int) -> Any:

@@ -79,11 +79,15 @@ class Tokens:
         failed = None
         for workspace in workspaces:
             try:
-                found: list[Token] | None = _tokens_in(workspace)
+                found = _tokens_in(workspace)
             except BundleError as error:
-                found, failed = self._known.get(workspace), error
-            if found is not None or not self._known.get(workspace):
-                self._known[workspace] = found if found is not None or failed is not None else []
+                self._known.setdefault(workspace, None)  # until it can be read, nobody is let in
+                failed = error
+                continue
+            if found is not None:
+                self._known[workspace] = found
+            else:  # there never was a file, or it is gone
+                self._known.setdefault(workspace, [])
         if failed is not None:
             raise failed
 

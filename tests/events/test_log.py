@@ -294,6 +294,18 @@ def test_what_is_whole_stays_where_it_was(tmp_path: Path, bit: int, last: bool) 
     assert append(Log(tmp_path), record(7)) > end  # no position that was acknowledged is given again
 
 
+def test_what_was_set_aside_before_stays(tmp_path: Path) -> None:
+    contents = []
+    for at in range(2):
+        for one in range(3):
+            append(Log(tmp_path), record(10 * at + one))
+        path = min(tmp_path.glob("*.open"))
+        flipped(path, (path.stat().st_size // 2) * 8)
+        contents.append(path.read_bytes())
+        Log(tmp_path).repair()
+    assert [one.read_bytes() for one in sorted(tmp_path.glob("*.damaged*"))] == contents
+
+
 def test_what_is_known_of_a_segment_is_believed_whole_alone(flippable: Path, tmp_path: Path) -> None:
     sums = min(flippable.glob("*.sum"))
     for bit in range(sums.stat().st_size * 8):
