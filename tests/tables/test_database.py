@@ -8,7 +8,6 @@ import socket
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -181,10 +180,13 @@ def test_a_type_that_no_table_has_is_told(tmp_path: Path) -> None:
 
 
 def test_a_select_may_begin_with_a_comment(sqlite: Path) -> None:
-    for query in ("-- all of it\nselect * from sales", "/* a */ (select * from sales)", "values (1), (2)"):
-        with suppress(InputError):  # SQLite takes no brackets
-            assert read_query("sqlite:///shop.db", query, sqlite.parent).height in (300, 2)
-    assert read_query("sqlite:///shop.db", "with a as (select * from sales) select * from a", sqlite.parent).height
+    for query, rows_ in (
+        ("-- all of it\nselect * from sales", 300),
+        ("/* a */ select * from sales", 300),
+        ("values (1), (2)", 2),
+        ("with a as (select * from sales) select * from a", 300),
+    ):
+        assert read_query("sqlite:///shop.db", query, sqlite.parent).height == rows_
 
 
 def _binaries() -> Path | None:
