@@ -16,7 +16,7 @@ $(READY): requirements.lock pyproject.toml scripts/setup
 setup: $(READY)  ## a virtual environment in .venv with the locked versions
 
 demo: $(READY)  ## set up, then run the income example end to end
-	@$(BIN)/millrace demo income --dir build/demo-income
+	@$(BIN)/headrace demo income --dir build/demo-income
 
 test: $(READY)  ## set up, then run the tests (the slow ones excepted)
 	$(BIN)/python -m pytest -q

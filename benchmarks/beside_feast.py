@@ -1,10 +1,10 @@
-"""Feast beside Millrace in one run, at the job that both do: the last five values of an entity, as of a time and now.
+"""Feast beside Headrace in one run, at the job that both do: the last five values of an entity, as of a time and now.
 
     python benchmarks/beside_feast.py
 
 100,000 labels and 2 million events of 50,000 entities, from Parquet files. Feast goes into an environment of its own
 (build/peers/feast, made by the first run); without Redis its rows are left out. What Feast reads is what its batch
-wrote last; a push of Millrace is also durable in the log, and later for training.
+wrote last; a push of Headrace is also durable in the log, and later for training.
 """
 
 import json
@@ -21,15 +21,15 @@ import polars as pl
 from online_store import redis_server, timed
 from windows import median_s
 
-from millrace.events import add_windows
-from millrace.events.fill import fill
-from millrace.events.layout import layout_of
-from millrace.events.log import Log
-from millrace.events.online import Online
-from millrace.events.read import Reader
-from millrace.events.store import open_store
-from millrace.spec import EventTable, Window
-from millrace.tables import columns_of
+from headrace.events import add_windows
+from headrace.events.fill import fill
+from headrace.events.layout import layout_of
+from headrace.events.log import Log
+from headrace.events.online import Online
+from headrace.events.read import Reader
+from headrace.events.store import open_store
+from headrace.spec import EventTable, Window
+from headrace.tables import columns_of
 
 KEYS, EVENTS, LABELS = 50_000, 2_000_000, 100_000
 START_US, SPAN_US = 1_780_272_000_000_000, 90 * 86_400_000_000
@@ -127,7 +127,7 @@ def main() -> None:
         finally:
             if server is not None:
                 server.terminate()
-    print(json.dumps({"millrace": ours, "feast": theirs}, indent=2))
+    print(json.dumps({"headrace": ours, "feast": theirs}, indent=2))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 from table import NUMERIC, TEXT, TREES, predictor, table
 
-from millrace.predict import Predictor, predict_file
+from headrace.predict import Predictor, predict_file
 
 REPEATS = 5
 BATCH_ROWS = 1_000_000
@@ -76,8 +76,8 @@ def single(ours: Predictor, fitted: Any, loaded: Any) -> dict[str, Any]:
     rows = table(2_000, seed=99, missing=False).drop("target").to_dicts()
     holes = table(2_000, seed=98).drop("target").to_dicts()
     calls: dict[str, tuple[Callable[[Row], Any], list[Row]]] = {
-        "millrace": (lambda row: ours.predict([row]), rows),
-        "millrace, with missing values": (lambda row: ours.predict([row]), holes),
+        "headrace": (lambda row: ours.predict([row]), rows),
+        "headrace, with missing values": (lambda row: ours.predict([row]), holes),
         "scikit-learn pipeline": (lambda row: fitted.predict_proba(pd.DataFrame([row])), rows),
     }
     if loaded is not None:
@@ -105,7 +105,7 @@ def batch(ours: Predictor, fitted: Any, loaded: Any, folder: Path) -> dict[str, 
         pd.DataFrame({"score": scores}).to_parquet(target)
 
     jobs: dict[str, Callable[[], Any]] = {
-        "millrace": lambda: predict_file(ours, source, target),
+        "headrace": lambda: predict_file(ours, source, target),
         "scikit-learn pipeline + pandas": lambda: by_pandas(lambda rows: fitted.predict_proba(rows)[:, 1]),
     }
     if loaded is not None:

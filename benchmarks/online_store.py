@@ -21,15 +21,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from millrace.events.fill import fill
-from millrace.events.layout import Layout, layout_of
-from millrace.events.log import Log
-from millrace.events.online import Online
-from millrace.events.read import Reader
-from millrace.events.redis_store import RedisStore
-from millrace.events.store import open_store
-from millrace.spec import EventTable, Window
-from millrace.tables import columns_of
+from headrace.events.fill import fill
+from headrace.events.layout import Layout, layout_of
+from headrace.events.log import Log
+from headrace.events.online import Online
+from headrace.events.read import Reader
+from headrace.events.redis_store import RedisStore
+from headrace.events.store import open_store
+from headrace.spec import EventTable, Window
+from headrace.tables import columns_of
 
 HOUR_US, NOW = 3_600_000_000, 1_790_000_000_000_000 // 3_600_000_000 * 3_600_000_000
 KEYS = 10_000

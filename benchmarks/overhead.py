@@ -1,4 +1,4 @@
-"""What Millrace adds to the library calls that a run cannot avoid, and what starting it costs.
+"""What Headrace adds to the library calls that a run cannot avoid, and what starting it costs.
 
     python benchmarks/overhead.py
 
@@ -20,9 +20,9 @@ from typing import Any
 from msgspec import structs
 from table import system
 
-import millrace
-import millrace.spec
-from millrace.models import FAMILIES
+import headrace
+import headrace.spec
+from headrace.models import FAMILIES
 
 REPEATS = 3
 
@@ -52,12 +52,12 @@ def overhead(rows: int, trials: int, repeats: int) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as name:
             spec = system(Path(name), rows, rounds=None)
             models = structs.replace(
-                spec.models, candidates=["linear", "gbdt"], search=millrace.spec.Search(trials=trials)
+                spec.models, candidates=["linear", "gbdt"], search=headrace.spec.Search(trials=trials)
             )
-            spec = millrace.spec.with_changes(spec, models=models)
+            spec = headrace.spec.with_changes(spec, models=models)
             seconds.clear()
             begin = time.perf_counter()
-            run = millrace.run(spec)
+            run = headrace.run(spec)
             totals.append(time.perf_counter() - begin)
             shares.append((totals[-1] - sum(seconds)) / sum(seconds))
             stages = run.document["seconds"]
@@ -72,8 +72,8 @@ def starts() -> dict[str, str]:
     """Fresh interpreters, minus a bare one."""
     commands = {
         "python": [sys.executable, "-c", "pass"],
-        "import millrace": [sys.executable, "-c", "import millrace"],
-        "millrace --help": [str(Path(sys.executable).with_name("millrace")), "--help"],
+        "import headrace": [sys.executable, "-c", "import headrace"],
+        "headrace --help": [str(Path(sys.executable).with_name("headrace")), "--help"],
     }
     times: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(11):

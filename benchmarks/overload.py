@@ -20,9 +20,9 @@ import numpy as np
 from serving import Server, rows_body
 from table import system, table
 
-import millrace
-from millrace import spec
-from millrace.spec import Serve
+import headrace
+from headrace import spec
+from headrace.spec import Serve
 
 ROWS, CONNECTIONS, SECONDS, PORT = 20, 512, 5.0, 9100
 
@@ -121,11 +121,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "system.yaml").write_bytes(spec.dump(system(folder, 100_000)))
-        millrace.run(millrace.load(folder))
+        headrace.run(headrace.load(folder))
         for waiting in (Serve().max_waiting, 200):
             with (folder / "system.yaml").open("a") as file:
                 file.write(f"\nserve: {{max_waiting: {waiting}}}\n" if waiting != Serve().max_waiting else "")
-            command = [sys.executable, "-m", "millrace.cli", "serve", name, "--port", str(PORT)]
+            command = [sys.executable, "-m", "headrace.cli", "serve", name, "--port", str(PORT)]
             server = Server(command, PORT, "/predict", rows_body)
             server.start(rows[0])
             try:

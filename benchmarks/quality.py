@@ -1,7 +1,7 @@
-"""How good the model is that `millrace run` finds by itself, beside its peers on the same rows of real tables.
+"""How good the model is that `headrace run` finds by itself, beside its peers on the same rows of real tables.
 
     python benchmarks/quality.py                              # everything; hours on two cores
-    python benchmarks/quality.py --cases bikes,adult --seeds 1,2,3 --peers millrace,lightgbm
+    python benchmarks/quality.py --cases bikes,adult --seeds 1,2,3 --peers headrace,lightgbm
 
 Predictions are kept in build/quality, so a run goes on where it stopped; delete the folder to measure anew. A peer
 wins a case where the paired 95 % bootstrap interval of its advantage lies above 0.002 (relative for RMSE), test rows
@@ -23,9 +23,9 @@ import polars as pl
 from quality_data import CASES, HOME, Case
 from quality_peers import PEERS, SECONDS
 
-import millrace
-from millrace.evaluate import Measured
-from millrace.evaluate.bootstrap import resamples
+import headrace
+from headrace.evaluate import Measured
+from headrace.evaluate.bootstrap import resamples
 
 BUILD = Path(__file__).parent.parent / "build"
 FLAML = ["flaml[automl]==2.7.0", "numpy<2.5", "pandas<3", "pyarrow"]
@@ -44,9 +44,9 @@ def flaml_python() -> str:
     return str(python)
 
 
-def run_millrace(folder: Path, case: Case, seed: int) -> Any:
+def run_headrace(folder: Path, case: Case, seed: int) -> Any:
     """A spec that states the task and the metric, and nothing else; the test rows are its holdout."""
-    home = folder / "millrace"
+    home = folder / "headrace"
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir()
     spec = {
@@ -57,12 +57,12 @@ def run_millrace(folder: Path, case: Case, seed: int) -> Any:
         "seed": seed,
     }
     (home / "system.yaml").write_text(json.dumps(spec))
-    result = millrace.run(millrace.load(home))
-    predictor = millrace.open(result.bundle)
+    result = headrace.run(headrace.load(home))
+    predictor = headrace.open(result.bundle)
     test = pl.read_parquet(folder / "test.parquet")
     found = predictor.scores(predictor.predict(test))
     summary = {name: result.document[name] for name in ("winner", "decisions", "seconds", "metric")}
-    (folder / "millrace.json").write_text(json.dumps(summary, indent=1, default=str))
+    (folder / "headrace.json").write_text(json.dumps(summary, indent=1, default=str))
     return found
 
 
@@ -76,8 +76,8 @@ def predictions(name: str, case: Case, seed: int, peer: str) -> Any:
         train.write_parquet(folder / "train.parquet")
         test.write_parquet(folder / "test.parquet")
         begin = time.perf_counter()
-        if peer == "millrace":
-            np.save(kept, run_millrace(folder, case, seed))
+        if peer == "headrace":
+            np.save(kept, run_headrace(folder, case, seed))
         else:
             python = flaml_python() if peer == "flaml" else sys.executable
             script = str(Path(__file__).with_name("quality_peers.py"))
@@ -107,7 +107,7 @@ def shaped(case: Case, scores: Any) -> Any:
 
 
 def advantage(case: Case, pairs: list[tuple[Any, Any, Any]]) -> tuple[float, float, float]:
-    """How much better a peer is than Millrace: the mean over seeds and its 95 % interval, relative for RMSE."""
+    """How much better a peer is than Headrace: the mean over seeds and its 95 % interval, relative for RMSE."""
     measures = [[Measured(case.task, y, scores, [case.metric]) for scores in pair] for y, *pair in pairs]
 
     def difference(weights: list[Any]) -> float:
@@ -127,10 +127,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--cases", default=",".join(CASES))
     parser.add_argument("--seeds", default="1,2,3")
-    parser.add_argument("--peers", default="millrace," + ",".join(PEERS))
+    parser.add_argument("--peers", default="headrace," + ",".join(PEERS))
     wanted = parser.parse_args()
     if not HOME.is_dir():
-        sys.exit(f"no data in {HOME}; set MILLRACE_DATA")
+        sys.exit(f"no data in {HOME}; set HEADRACE_DATA")
     peers, ranks, lost = wanted.peers.split(","), [], []
     for name in wanted.cases.split(","):
         case = CASES[name]()
@@ -155,8 +155,8 @@ def main() -> None:
         print(f"\n{name}: {case.table.height:,} rows, {case.metric}")
         for peer in ranked:
             line = f"  {peer:<9} {values[peer]:.4f}"
-            if peer != "millrace" and "millrace" in made and len(made[peer]) == len(made["millrace"]):
-                pairs = [(y, ours, theirs) for (y, ours), (_, theirs) in zip(made["millrace"], made[peer], strict=True)]
+            if peer != "headrace" and "headrace" in made and len(made[peer]) == len(made["headrace"]):
+                pairs = [(y, ours, theirs) for (y, ours), (_, theirs) in zip(made["headrace"], made[peer], strict=True)]
                 point, low, high = advantage(case, pairs)
                 verdict = "WINS" if low > MARGIN else "ahead" if low > 0 else "behind" if high < 0 else "even"
                 lost += [f"{peer} on {name}"] if low > MARGIN else []

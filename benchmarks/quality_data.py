@@ -1,4 +1,4 @@
-"""Real tables for the quality benchmark, from a data folder beside the repository (`MILLRACE_DATA`, or
+"""Real tables for the quality benchmark, from a data folder beside the repository (`HEADRACE_DATA`, or
 `../shared/data`).
 
 Test rows are a random quarter, so a clock would let a model look up a test row's neighbours in time (a session's other
@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from millrace.spec import Task
-from millrace.tables import load
+from headrace.spec import Task
+from headrace.tables import load
 
-HOME = Path(os.environ.get("MILLRACE_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
+HOME = Path(os.environ.get("HEADRACE_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
 TEST_SHARE = 0.25
 _AFTER_TAKE_OFF = [
     "WHEELS_ON", "TAXI_IN", "ARRIVAL_TIME", "ELAPSED_TIME", "AIR_TIME", "DIVERTED", "CANCELLED", "CANCELLATION_REASON",
@@ -38,7 +38,7 @@ class Case(NamedTuple):
     def divided(self, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Train and test rows: the official ones, or a quarter at random for testing, by class.
 
-        Rows that repeat a test row are in nobody's training table: Millrace leaves them out of its own accord, and
+        Rows that repeat a test row are in nobody's training table: Headrace leaves them out of its own accord, and
         others would be asked what they had been told.
         """
         train, test = self._cut(seed)

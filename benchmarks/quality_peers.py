@@ -2,7 +2,7 @@
 test.
 
 The glue is what a careful user writes: text columns as categories, times as their parts, free text as tf-idf.
-FLAML runs in an environment of its own (see `quality.py`): this file imports nothing of Millrace.
+FLAML runs in an environment of its own (see `quality.py`): this file imports nothing of Headrace.
 """
 
 import sys

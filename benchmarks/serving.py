@@ -31,10 +31,10 @@ import polars as pl
 from embedded import p50_us
 from table import NUMERIC, TEXT, system, table
 
-import millrace
-from millrace import spec
-from millrace.features import open_session
-from millrace.predict import Predictor
+import headrace
+from headrace import spec
+from headrace.features import open_session
+from headrace.predict import Predictor
 
 SECONDS, REPEATS, TOUCHED = 4, 3, 512 << 20
 LOG_STARTS, LOG_TURNS = 8, 8
@@ -250,7 +250,7 @@ def main() -> None:
         folder = Path(name)
         stated = system(folder, 100_000)
         (folder / "system.yaml").write_bytes(spec.dump(stated))
-        run = millrace.run(millrace.load(folder))
+        run = headrace.run(headrace.load(folder))
         (folder / "post.lua").write_text(LUA)
         shutil.copy(run.bundle / "model.onnx", folder / "model.onnx")
         python = peer_python()
@@ -260,17 +260,17 @@ def main() -> None:
             file.write("\nserve: {log: false}\n")
         apart = folder / "apart"
         apart.mkdir()
-        beside = millrace.run(system(apart, 100_000, name="unlogged")).bundle
+        beside = headrace.run(system(apart, 100_000, name="unlogged")).bundle
         unlogged = shutil.copytree(beside, folder / "unlogged")
-        ours = [sys.executable, "-m", "millrace.cli", "serve"]
+        ours = [sys.executable, "-m", "headrace.cli", "serve"]
         uvicorn = [python, "-m", "uvicorn", "--no-access-log", "--http", "httptools", "--loop", "uvloop"]
         fastapi = [*uvicorn, "--port", "9102", "serving_peer:app"]
         mlserver = [str(Path(python).with_name("mlserver")), "start"]
         at = {"FOLDER": name}
         servers = {
             "echo": Server([*uvicorn, "--port", "9101", "serving_peer:echo"], 9101, "/", rows_body),
-            "millrace": Server([*ours, name, "--port", "9100"], 9100, "/predict", rows_body),
-            "millrace, without the log": Server([*ours, str(quiet), "--port", "9104"], 9104, "/predict", rows_body),
+            "headrace": Server([*ours, name, "--port", "9100"], 9100, "/predict", rows_body),
+            "headrace, without the log": Server([*ours, str(quiet), "--port", "9104"], 9104, "/predict", rows_body),
         }
         for kind in ("pipeline", "graph"):
             servers[f"fastapi, {kind}"] = Server(fastapi, 9102, "/predict", rows_body, KIND=kind, **at)
@@ -297,7 +297,7 @@ def main() -> None:
         orders = ([name, str(unlogged)], [str(unlogged), name])
         both = [Server([*ours, *models, "--port", "9105"], 9105, "/predict", rows_body) for models in orders]
         told["with the log, by without"] = cost_of_log(both, folder, rows)
-        told["in process"] = in_process(millrace.open(run.bundle), (run.bundle / "model.onnx").read_bytes(), rows)
+        told["in process"] = in_process(headrace.open(run.bundle), (run.bundle / "model.onnx").read_bytes(), rows)
     print(json.dumps(told, indent=2))
 
 

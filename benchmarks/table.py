@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-import millrace
-from millrace.predict import Predictor
-from millrace.spec import Data, GbdtParams, Goal, Models, Search, Split, System, rooted
+import headrace
+from headrace.predict import Predictor
+from headrace.spec import Data, GbdtParams, Goal, Models, Search, Split, System, rooted
 
 NUMERIC = [f"num_{position}" for position in range(12)]
 SIZES = [5, 10, 20, 50, 100, 300, 1000, 2000]
@@ -58,6 +58,6 @@ def system(folder: Path, rows: int, rounds: int | None = TREES, name: str = "ben
 
 
 def predictor(rows: int = 100_000) -> Predictor:
-    """A Millrace model of 200 trees with 31 leaves on that table."""
+    """A Headrace model of 200 trees with 31 leaves on that table."""
     with tempfile.TemporaryDirectory() as folder:
-        return millrace.open(millrace.run(system(Path(folder), rows)).bundle)
+        return headrace.open(headrace.run(system(Path(folder), rows)).bundle)

@@ -11,14 +11,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-import millrace
-from millrace.flow import Run
+import headrace
+from headrace.flow import Run
 
-hypothesis.settings.register_profile("millrace", deadline=None, max_examples=40, derandomize=True)
-hypothesis.settings.load_profile("millrace")
+hypothesis.settings.register_profile("headrace", deadline=None, max_examples=40, derandomize=True)
+hypothesis.settings.load_profile("headrace")
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-DATA = Path(os.environ.get("MILLRACE_DATA", EXAMPLES.parent.parent / "shared" / "data"))
+DATA = Path(os.environ.get("HEADRACE_DATA", EXAMPLES.parent.parent / "shared" / "data"))
 """Real tables that may stand beside the repository; a test that needs one skips where it is absent."""
 
 
@@ -82,20 +82,20 @@ def mlflow_client(folder: Path) -> Any:
     """MLflow's own client of a system's store."""
     from mlflow import MlflowClient
 
-    uri = f"sqlite:///{folder / '.millrace' / 'mlflow.db'}"
+    uri = f"sqlite:///{folder / '.headrace' / 'mlflow.db'}"
     return MlflowClient(uri, uri)
 
 
 def mlflow_agrees(folder: Path, name: str) -> None:
     """One run and one version for each bundle, and the champion is the one that readers follow."""
     found = mlflow_client(folder)
-    paths = (folder / ".millrace" / "bundles").iterdir()
+    paths = (folder / ".headrace" / "bundles").iterdir()
     bundles = {path.name for path in paths if not path.name.startswith(".")}
     versions = found.search_model_versions(f"name = '{name}'")
-    assert sorted(one.tags["millrace.bundle"] for one in versions) == sorted(bundles)
-    live = millrace.open(f"{name}@champion", folder).version
+    assert sorted(one.tags["headrace.bundle"] for one in versions) == sorted(bundles)
+    live = headrace.open(f"{name}@champion", folder).version
     champion = found.get_model_version_by_alias(name, "champion")
-    assert champion.tags["millrace.bundle"] == f"{name}-{live:06d}"
+    assert champion.tags["headrace.bundle"] == f"{name}-{live:06d}"
     experiment = found.get_experiment_by_name(name).experiment_id
     assert {run.info.run_name for run in found.search_runs([experiment])} == bundles
 
@@ -119,7 +119,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         if (task, family) not in made:
             encode = "frequency" if family == "linear" else "ordinal"
             folder = write_system(tmp_path_factory.mktemp(f"{task}-{family}"), task, family, encode=encode)
-            made[task, family] = millrace.run(millrace.load(folder))
+            made[task, family] = headrace.run(headrace.load(folder))
         return made[task, family]
 
     return get

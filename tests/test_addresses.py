@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-import millrace
-from millrace.addresses import masked, resolved, secret_of, shown
-from millrace.errors import InputError
-from millrace.spec import Data, Goal, System
+import headrace
+from headrace.addresses import masked, resolved, secret_of, shown
+from headrace.errors import InputError
+from headrace.spec import Data, Goal, System
 
 SECRETS = [
     "redis://:S3CRET@db:6379/0",
@@ -80,7 +80,7 @@ def test_a_secret_is_refused_and_not_shown(address: str, tmp_path: Path) -> None
     ):
         (tmp_path / "system.yaml").write_bytes(msgspec.yaml.encode(one))
         with pytest.raises(InputError, match=r"\$\{NAME\}") as error:
-            millrace.load(tmp_path)
+            headrace.load(tmp_path)
         assert "S3CRET" not in str(error.value)
         assert error.value.where.startswith(("store", "data."))
 

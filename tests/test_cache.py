@@ -16,16 +16,16 @@ import polars as pl
 import pytest
 from msgspec import Struct
 
-import millrace
-import millrace.spec
-from millrace import evaluate, flow, registry, resume, train
-from millrace.bundle import read_aliases
-from millrace.cache import Cache, name_of, sums_of
-from millrace.models import FAMILIES, Pruned
-from millrace.report import Steps, quiet
-from millrace.report.text import told as text_of_run
-from millrace.train.choose import _plan
-from millrace.train.trial import Trials
+import headrace
+import headrace.spec
+from headrace import evaluate, flow, registry, resume, train
+from headrace.bundle import read_aliases
+from headrace.cache import Cache, name_of, sums_of
+from headrace.models import FAMILIES, Pruned
+from headrace.report import Steps, quiet
+from headrace.report.text import told as text_of_run
+from headrace.train.choose import _plan
+from headrace.train.trial import Trials
 from tests.conftest import make_table, mlflow_agrees, write_system
 
 
@@ -84,7 +84,7 @@ def test_files_are_read_again_only_where_they_changed(tmp_path: Path, monkeypatc
     file.write_bytes(b"one")
     first = sums_of({"f": file, "none": tmp_path / "none"}, memory)
     assert first["none"] == "absent"
-    monkeypatch.setattr("millrace.cache._sum", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr("headrace.cache._sum", lambda path: pytest.fail("read again"))
     assert sums_of({"f": file, "none": tmp_path / "none"}, memory) == first
     monkeypatch.undo()
     file.write_bytes(b"two")
@@ -101,43 +101,43 @@ def system(tmp_path: Path) -> Path:
 
 
 def bundles(folder: Path) -> list[str]:
-    return sorted(path.name for path in (folder / ".millrace" / "bundles").iterdir())
+    return sorted(path.name for path in (folder / ".headrace" / "bundles").iterdir())
 
 
 def test_an_unchanged_run_does_nothing(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = millrace.run(millrace.load(system))
+    first = headrace.run(headrace.load(system))
     assert first.document["cached"] is False
     monkeypatch.setattr(flow, "_prepare", lambda *given: pytest.fail("prepared again"))
     monkeypatch.setattr(train, "choose", lambda *given: pytest.fail("chosen again"))
-    again = millrace.run(millrace.load(system))
+    again = headrace.run(headrace.load(system))
     same = [name for name in first.document if name not in ("cached", "seconds")]
     assert all(again.document[name] == first.document[name] for name in same) and again.document["cached"] is True
     assert again.bundle == first.bundle and again.report == first.report
     assert bundles(system) == ["binary-000001"]
     monkeypatch.undo()
-    assert millrace.run(millrace.load(system), fresh=True).bundle.name == "binary-000002"
-    assert (system / ".millrace/bundles/binary-000002/model.onnx").read_bytes() == (
+    assert headrace.run(headrace.load(system), fresh=True).bundle.name == "binary-000002"
+    assert (system / ".headrace/bundles/binary-000002/model.onnx").read_bytes() == (
         first.bundle / "model.onnx"
     ).read_bytes()
 
 
 def test_a_change_of_models_reads_nothing_again(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = millrace.run(millrace.load(system))
+    first = headrace.run(headrace.load(system))
     monkeypatch.setattr(flow, "_prepare", lambda *given: pytest.fail("prepared again"))
     spec = system / "system.yaml"
     spec.write_text(spec.read_text() + "  linear: {l2: 0.01}\n")
-    second = millrace.run(millrace.load(system))
+    second = headrace.run(headrace.load(system))
     assert second.document["winner"]["members"][0]["linear"]["l2"] == 0.01
     assert second.document["columns"] == first.document["columns"]
     spec.write_text(spec.read_text() + 'gates: ["test.roc_auc > 0.5"]\n')
     monkeypatch.setattr(train, "choose", lambda *given: pytest.fail("chosen again"))
-    assert len(millrace.run(millrace.load(system)).document["gates"]) == 3
+    assert len(headrace.run(headrace.load(system)).document["gates"]) == 3
 
 
 def test_another_table_another_run(system: Path) -> None:
-    first = millrace.run(millrace.load(system))
+    first = headrace.run(headrace.load(system))
     make_table(310, 3).write_parquet(system / "rows.parquet")
-    second = millrace.run(millrace.load(system))
+    second = headrace.run(headrace.load(system))
     assert second.document["cached"] is False
     assert second.document["fingerprints"] != first.document["fingerprints"]
 
@@ -160,14 +160,14 @@ def test_a_killed_search_goes_on_where_it_was(system: Path, monkeypatch: pytest.
         return fit(*given)
 
     monkeypatch.setattr(FAMILIES["linear"], "fit", counted)
-    whole = millrace.run(millrace.load(searching(system)))
+    whole = headrace.run(headrace.load(searching(system)))
     needed = fits
     again = searching(write_system(system / "again", "binary", "linear", rows=300))
     fits, most = 0, needed - 3
     with pytest.raises(KeyboardInterrupt):
-        millrace.run(millrace.load(again))
+        headrace.run(headrace.load(again))
     fits, most = 0, 10**6
-    resumed = millrace.run(millrace.load(again))
+    resumed = headrace.run(headrace.load(again))
     assert needed - 3 + fits <= needed + 5, "no more is done twice than the five folds of one trial"
     found = [[one | {"seconds": 0} for one in run.document["candidates"]] for run in (whole, resumed)]
     assert found[0] == found[1] and resumed.document["metrics"] == whole.document["metrics"]
@@ -175,7 +175,7 @@ def test_a_killed_search_goes_on_where_it_was(system: Path, monkeypatch: pytest.
 
 
 def test_more_trials_are_more_of_the_same(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = millrace.run(millrace.load(searching(system)))
+    first = headrace.run(headrace.load(searching(system)))
     spec = system / "system.yaml"
     spec.write_text(spec.read_text().replace("trials: 4", "trials: 6"))
     fit = FAMILIES["linear"].fit
@@ -187,7 +187,7 @@ def test_more_trials_are_more_of_the_same(system: Path, monkeypatch: pytest.Monk
         return fit(*given)
 
     monkeypatch.setattr(FAMILIES["linear"], "fit", counted)
-    second = millrace.run(millrace.load(system))
+    second = headrace.run(headrace.load(system))
     before, after = first.document["candidates"], second.document["candidates"]
     assert after[: len(before)] == before
     assert 2 < fits <= 2 * 5 + 1, "two more trials of up to five folds, and the refit"
@@ -200,30 +200,30 @@ def test_a_run_that_was_killed_as_it_was_judged(system: Path, monkeypatch: pytes
 
     monkeypatch.setattr(registry, "mirror" if moment == "decided" else "decide", killed)
     with pytest.raises(KeyboardInterrupt):
-        millrace.run(millrace.load(system))
-    listed = millrace.runs(system)
+        headrace.run(headrace.load(system))
+    listed = headrace.runs(system)
     assert [one.promoted for one in listed] == [None]
     monkeypatch.undo()
-    run = millrace.run(millrace.load(system))
+    run = headrace.run(headrace.load(system))
     assert run.document["promoted"] and run.report.exists() and run.document["cached"] is (moment == "decided")
-    assert [one.promoted for one in millrace.runs(system)] == ([True] if moment == "decided" else [True, None])
-    assert read_aliases(system / ".millrace", "binary") == {"champion": 1 if moment == "decided" else 2}
-    told = (system / ".millrace/registry").glob("*mlflow*.json")
+    assert [one.promoted for one in headrace.runs(system)] == ([True] if moment == "decided" else [True, None])
+    assert read_aliases(system / ".headrace", "binary") == {"champion": 1 if moment == "decided" else 2}
+    told = (system / ".headrace/registry").glob("*mlflow*.json")
     assert run.report.read_text().count("Promoted to champion") == 1 and list(told)
 
 
 @pytest.mark.parametrize("lost", ["bundles", "runs", "cache"])
 def test_what_was_lost_is_made_again(system: Path, lost: str) -> None:
-    millrace.run(millrace.load(system))
-    shutil.rmtree(system / ".millrace" / lost)
-    again = millrace.run(millrace.load(system))
+    headrace.run(headrace.load(system))
+    shutil.rmtree(system / ".headrace" / lost)
+    again = headrace.run(headrace.load(system))
     assert again.document["cached"] is False and again.bundle.is_dir()
-    assert millrace.verify(again.bundle).passed
+    assert headrace.verify(again.bundle).passed
 
 
 def command(folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "millrace.cli", "run", str(folder), "--fresh"],
+        [sys.executable, "-m", "headrace.cli", "run", str(folder), "--fresh"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
 
@@ -240,12 +240,12 @@ def killed_runs(folder: Path, times: int) -> None:
         process.send_signal(signal.SIGKILL)
         process.wait()
         for bundle in bundles(folder):
-            assert bundle.startswith(".") or millrace.verify(folder / ".millrace" / "bundles" / bundle).passed
-        live = [one.version for one in millrace.history("binary", folder) if one.action != "refuse"][-1]
-        assert read_aliases(folder / ".millrace", "binary") == {"champion": live}
-        assert millrace.open("binary@champion", folder).version == live
+            assert bundle.startswith(".") or headrace.verify(folder / ".headrace" / "bundles" / bundle).passed
+        live = [one.version for one in headrace.history("binary", folder) if one.action != "refuse"][-1]
+        assert read_aliases(folder / ".headrace", "binary") == {"champion": live}
+        assert headrace.open("binary@champion", folder).version == live
         mlflow_agrees(folder, "binary")
-    run = millrace.run(millrace.load(folder))
+    run = headrace.run(headrace.load(folder))
     assert run.document["promoted"] and json.loads((run.report.parent / "run.json").read_text())["model"]
 
 
@@ -264,11 +264,11 @@ def test_a_change_in_any_file_of_one_name_is_seen(system: Path) -> None:
         make_table(300, 3)[150 * at : 150 * at + 150].write_parquet(system / f"day={at}" / "part.parquet")
     spec = system / "system.yaml"
     spec.write_text(spec.read_text().replace("rows.parquet", "day=*/part.parquet"))
-    millrace.run(millrace.load(system))
-    assert millrace.run(millrace.load(system)).document["cached"]
+    headrace.run(headrace.load(system))
+    assert headrace.run(headrace.load(system)).document["cached"]
     for at in range(2):
         make_table(150, 8 + at).write_parquet(system / f"day={at}" / "part.parquet")
-        assert not millrace.run(millrace.load(system)).document["cached"]
+        assert not headrace.run(headrace.load(system)).document["cached"]
 
 
 def test_two_processes_share_a_cache(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_two_processes_share_a_cache(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 import numpy as np
-from millrace.cache import Cache
+from headrace.cache import Cache
 cache = Cache(Path(sys.argv[1]), 20_000)
 for turn in range(150):
     cache.keep(["x" * 2000, turn], f"e{turn % 7}")
@@ -292,15 +292,15 @@ for turn in range(150):
 def test_two_runs_at_once_in_one_folder(system: Path) -> None:
     started = [command(searching(system)), command(system)]
     assert [process.wait(120) for process in started] == [0, 0]
-    assert len(bundles(system)) == 2 and len(millrace.history("binary", system)) == 2
+    assert len(bundles(system)) == 2 and len(headrace.history("binary", system)) == 2
     mlflow_agrees(system, "binary")
 
 
 def test_settings_of_a_trial_that_was_given_up_can_be_stated(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever states them wants them fitted, whatever became of them beside others."""
-    rows = millrace.load(system)
+    rows = headrace.load(system)
     given_up: list[int] = []
-    member = millrace.spec.Member(family="linear", linear=millrace.spec.LinearParams(l2=0.3))
+    member = headrace.spec.Member(family="linear", linear=headrace.spec.LinearParams(l2=0.3))
     prepared = flow._prepare(rows, 0, Steps(quiet)).rows
     cache = Cache(rows.workspace / "cache")
     keep = resume.keep_trials(cache, "prepared", False)
@@ -318,38 +318,38 @@ def test_settings_of_a_trial_that_was_given_up_can_be_stated(system: Path, monke
 
 
 def test_what_is_live_now_is_told_with_a_kept_run(system: Path) -> None:
-    first = millrace.run(millrace.load(system))
+    first = headrace.run(headrace.load(system))
     spec = system / "system.yaml"
     text = spec.read_text()
     spec.write_text(text + "seed: 8\n")
-    millrace.run(millrace.load(system))
+    headrace.run(headrace.load(system))
     spec.write_text(text)
-    again = millrace.run(millrace.load(system)).document
+    again = headrace.run(headrace.load(system)).document
     assert again["cached"] and again["model"] == first.document["model"] and again["alias"] is None
     assert "that is version 2 now" in text_of_run(again)
     copy = shutil.copytree(system, system.parent / "copy")
-    told = millrace.run(millrace.load(copy)).document
+    told = headrace.run(headrace.load(copy)).document
     assert Path(told["bundle"]).is_relative_to(copy) and Path(told["report"]).is_relative_to(copy)
 
 
 def test_how_it_is_served_makes_no_new_run(system: Path) -> None:
-    first = millrace.run(millrace.load(system))
+    first = headrace.run(headrace.load(system))
     spec = system / "system.yaml"
     spec.write_text(
         spec.read_text() + "serve: {port: 9000, max_rows: 7}\nstore: redis://127.0.0.1:1/0\nlog: {fsync: true}\n"
     )
-    again = millrace.run(millrace.load(system))
+    again = headrace.run(headrace.load(system))
     assert again.document["cached"] and again.bundle == first.bundle
     spec.write_text(spec.read_text() + "seed: 11\n")
-    assert not millrace.run(millrace.load(system)).document["cached"]
+    assert not headrace.run(headrace.load(system)).document["cached"]
 
 
 def test_code_is_named_by_what_it_says(tmp_path: Path) -> None:
     """Two machines with the same wheel, whose files have other times, share results."""
-    ask = "import sys; sys.path.insert(0, sys.argv[1]); from millrace.cache import name_of; print(name_of(1))"
+    ask = "import sys; sys.path.insert(0, sys.argv[1]); from headrace.cache import name_of; print(name_of(1))"
     names = []
     for place, change in (("a", ""), ("b", ""), ("c", "\n# changed\n")):
-        copy = Path(shutil.copytree(Path(millrace.__file__).parent, tmp_path / place / "millrace"))
+        copy = Path(shutil.copytree(Path(headrace.__file__).parent, tmp_path / place / "headrace"))
         (copy / "errors.py").write_text((copy / "errors.py").read_text() + change)
         done = subprocess.run([sys.executable, "-c", ask, str(copy.parent)], capture_output=True, text=True, check=True)
         names.append(done.stdout.strip())

@@ -8,19 +8,19 @@ import numpy as np
 import polars as pl
 import pytest
 
-import millrace
-from millrace.errors import InputError
-from millrace.predict import GapWarning
+import headrace
+from headrace.errors import InputError
+from headrace.predict import GapWarning
 from tests.conftest import DATA
 
 FIELD = DATA.parent / "field"
 
 
-def system(folder: Path, data: str, more: str = "", target: str = "y", family: str = "gbdt") -> millrace.Run:
+def system(folder: Path, data: str, more: str = "", target: str = "y", family: str = "gbdt") -> headrace.Run:
     folder.mkdir(parents=True, exist_ok=True)
     models = f"models: {{candidates: [{family}], search: {{trials: 0}}, gbdt: {{max_rounds: 40}}}}"
     (folder / "system.yaml").write_text(f"name: s\ngoal: {{target: {target}}}\ndata: {{{data}}}\n{models}\n{more}")
-    return millrace.run(millrace.load(folder))
+    return headrace.run(headrace.load(folder))
 
 
 def field(name: str) -> Path:
@@ -36,7 +36,7 @@ def test_missing_where_training_had_none_is_the_typical_value(family: str, tmp_p
     frame = pl.DataFrame({"level": level, "other": chance.normal(size=800), "y": level + chance.normal(size=800) < 11})
     tmp_path.mkdir(exist_ok=True)
     frame.write_parquet(tmp_path / "t.parquet")
-    predictor = millrace.open(system(tmp_path, "source: t.parquet", family=family).bundle)
+    predictor = headrace.open(system(tmp_path, "source: t.parquet", family=family).bundle)
     row = {"level": None, "other": 0.0}
     typical = predictor.predict([row | {"level": float(level.mean())}])[0]["prediction"]
     (found,) = predictor.predict([row])
@@ -55,7 +55,7 @@ def test_long_ids_stay_apart_as_ids_and_as_groups(tmp_path: Path) -> None:
     frame.write_csv(tmp_path / "t.csv")
     run = system(tmp_path, "source: t.csv, group: user", "split: {by: group}\n")
     assert run.document["rows"]["train"] in range(330, 370)
-    found = millrace.open(run.bundle)
+    found = headrace.open(run.bundle)
     assert "user" not in {column.name for column in found.columns}
 
 
@@ -64,8 +64,8 @@ def test_a_holdout_is_read_as_the_source_was(tmp_path: Path) -> None:
     run = system(tmp_path, f"source: {train}, holdout: {holdout}", target="cancelled")
     told = run.document["metrics"]["test"]["roc_auc"]
     assert told > 0.75
-    predictions = millrace.open(run.bundle).predict(holdout).collect()["prediction"]
-    held, _ = millrace.bundle.open_bundle(run.bundle).holdout()
+    predictions = headrace.open(run.bundle).predict(holdout).collect()["prediction"]
+    held, _ = headrace.bundle.open_bundle(run.bundle).holdout()
     assert held["booked"].to_list()[0] == datetime(2024, 8, 9)
     stored = pl.read_parquet(run.bundle / "holdout.parquet")["prediction"]
     assert predictions.to_list() == pytest.approx(stored.to_list(), abs=1e-6)
@@ -89,7 +89,7 @@ def test_keys_of_rows_and_events(kind: str, tmp_path: Path) -> None:
     column = next(one for one in run.document["columns"] if one["name"] == "n_all")
     assert column["distinct"] > 5
     if kind == "float-in-rows":
-        assert millrace.materialize(millrace.load(tmp_path)).events == {"buys": 900}
+        assert headrace.materialize(headrace.load(tmp_path)).events == {"buys": 900}
 
 
 def test_times_keep_their_zone(tmp_path: Path) -> None:
@@ -99,8 +99,8 @@ def test_times_keep_their_zone(tmp_path: Path) -> None:
     frame = pl.DataFrame({"at": at, "n": chance.normal(size=900), "y": [one.hour > 12 for one in at]})
     frame.write_parquet(tmp_path / "t.parquet")
     run = system(tmp_path, "source: t.parquet", "split: {by: random}\n")
-    assert millrace.verify(run.bundle).passed
-    predictor = millrace.open(run.bundle)
+    assert headrace.verify(run.bundle).passed
+    predictor = headrace.open(run.bundle)
     row: dict[str, Any] = {"at": "2024-01-05T20:00:00+00:00", "n": 0.0}
     known = predictor.predict([row])[0]["prediction"]
     assert predictor.predict([row | {"at": "2024-01-05T22:00:00+02:00"}])[0]["prediction"] == known
@@ -115,10 +115,10 @@ def test_a_group_that_nobody_can_divide_is_none(tmp_path: Path) -> None:
     users = np.where(chance.random(600) < 0.6, 0, chance.integers(1, 80, 600))
     frame = pl.DataFrame({"user_id": users, "x": chance.normal(size=600), "y": chance.random(600) < 0.4})
     frame.write_csv(tmp_path / "t.csv")
-    path, text = millrace.init(tmp_path / "t.csv", millrace.spec.Answers(target="y"), tmp_path / "s")
+    path, text = headrace.init(tmp_path / "t.csv", headrace.spec.Answers(target="y"), tmp_path / "s")
     assert "'user_id' is no group: '0' alone owns" in text
     path.write_text(text.replace("{trials: 20, seconds: 60}", "{trials: 0}"))
-    assert millrace.run(millrace.load(tmp_path / "s")).bundle.is_dir()
+    assert headrace.run(headrace.load(tmp_path / "s")).bundle.is_dir()
 
 
 def test_a_time_in_parts_is_split_by_time(tmp_path: Path) -> None:
@@ -127,14 +127,14 @@ def test_a_time_in_parts_is_split_by_time(tmp_path: Path) -> None:
     frame = pl.DataFrame({"year": days.dt.year(), "month": days.dt.month(), "day": days.dt.day(), "hr": days.dt.hour()})
     frame = frame.with_columns(x=pl.Series(chance.normal(size=len(days)))).with_columns(y=pl.col("x") + pl.col("hr"))
     frame.write_csv(tmp_path / "t.csv")
-    path, text = millrace.init(tmp_path / "t.csv", millrace.spec.Answers(target="y"), tmp_path / "s")
+    path, text = headrace.init(tmp_path / "t.csv", headrace.spec.Answers(target="y"), tmp_path / "s")
     assert "time: [year, month, day, hr]  # the parts of the time of each row" in text and "by: time" in text
     path.write_text(text.replace("{trials: 20, seconds: 60}", "{trials: 0}"))
-    run = millrace.run(millrace.load(tmp_path / "s"))
+    run = headrace.run(headrace.load(tmp_path / "s"))
     assert run.document["borders"][1].startswith("2023-09")
     why = {column["name"]: column["why"] for column in run.document["columns"]}
     assert "absolute time" in why["year"] and why["year-month-day-hr"] == "the time"
-    assert millrace.verify(run.bundle).passed
+    assert headrace.verify(run.bundle).passed
 
 
 def test_vectors_with_a_hole_have_one_meaning(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_vectors_with_a_hole_have_one_meaning(tmp_path: Path) -> None:
     frame = pl.DataFrame({"v": values, "y": [bool(row[0] > 0) for row in values]})
     frame.write_parquet(tmp_path / "t.parquet")
     run = system(tmp_path, "source: t.parquet", family="linear")
-    predictor = millrace.open(run.bundle)
+    predictor = headrace.open(run.bundle)
     table = predictor.predict(frame.head(10))["prediction"].to_list()
     assert [one["prediction"] for one in predictor.predict(frame.head(10).to_dicts())] == pytest.approx(table, abs=1e-6)
 
@@ -154,18 +154,18 @@ def test_vectors_with_a_hole_have_one_meaning(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", range(5))
 def test_a_table_of_noise_does_not_go_live(number: int, tmp_path: Path) -> None:
     source = field(f"29-chance-passes-the-gate/noise-{number}.csv")
-    path, text = millrace.init(source, millrace.spec.Answers(target="fraud"), tmp_path)
+    path, text = headrace.init(source, headrace.spec.Answers(target="fraud"), tmp_path)
     path.write_text(text.replace("{trials: 20, seconds: 60}", "{trials: 2, seconds: 10}"))
-    assert not millrace.run(millrace.load(tmp_path)).document["promoted"]
+    assert not headrace.run(headrace.load(tmp_path)).document["promoted"]
 
 
 @pytest.mark.parametrize("name", ["five", "three", "two"])
 def test_a_handful_of_positives_does_not_go_live(name: str, tmp_path: Path) -> None:
     source = field(f"20-rare-class/{name}.csv")
-    path, text = millrace.init(source, millrace.spec.Answers(target="fraud"), tmp_path)
+    path, text = headrace.init(source, headrace.spec.Answers(target="fraud"), tmp_path)
     path.write_text(text.replace("{trials: 20, seconds: 60}", "{trials: 0}"))
     try:
-        document = millrace.run(millrace.load(tmp_path)).document
+        document = headrace.run(headrace.load(tmp_path)).document
     except InputError as error:
         assert "class" in str(error)
         return

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from hypothesis import strategies as st
 
-import millrace
-from millrace.spec import Answers
+import headrace
+from headrace.spec import Answers
 from tests.conftest import DATA, EXAMPLES
 
 INDEX = {
@@ -28,10 +28,10 @@ INDEX = {
 }
 
 
-def first_run(source: Path, target: str, folder: Path) -> millrace.Run:
-    path, text = millrace.init(source, Answers(target=target), folder)
+def first_run(source: Path, target: str, folder: Path) -> headrace.Run:
+    path, text = headrace.init(source, Answers(target=target), folder)
     path.write_text(text.replace("{trials: 20, seconds: 60}", "{trials: 0, seconds: 10}"))
-    return millrace.run(millrace.load(folder))
+    return headrace.run(headrace.load(folder))
 
 
 @pytest.mark.slow
@@ -41,7 +41,7 @@ def test_every_table_of_the_index(name: str, tmp_path: Path) -> None:
     if not source.exists():
         pytest.skip(f"no {source}")
     run = first_run(source, target, tmp_path / "system")
-    assert millrace.verify(run.bundle).passed
+    assert headrace.verify(run.bundle).passed
 
 
 @st.composite
@@ -112,8 +112,8 @@ def test_any_column_name_works_in_any_place(target: str, tmp_path: Path) -> None
     )
     frame.write_parquet(tmp_path / "t.parquet")
     run = first_run(tmp_path / "t.parquet", target, tmp_path / "system")
-    assert millrace.verify(run.bundle).passed
-    predictor = millrace.open(run.bundle)
+    assert headrace.verify(run.bundle).passed
+    predictor = headrace.open(run.bundle)
     asked = frame.head(9)
     table = predictor.predict(asked)["prediction"].to_list()
     assert [one["prediction"] for one in predictor.predict(asked.to_dicts())] == pytest.approx(table, abs=1e-6)
@@ -124,9 +124,9 @@ def test_a_frame_with_a_column_twice_gets_one_clear_error(tmp_path: Path) -> Non
     chance = np.random.default_rng(8)
     frame = pl.DataFrame({"x": chance.normal(size=200), "z": chance.normal(size=200), "y": [0, 1] * 100})
     frame.write_parquet(tmp_path / "t.parquet")
-    predictor = millrace.open(first_run(tmp_path / "t.parquet", "y", tmp_path / "s").bundle)
+    predictor = headrace.open(first_run(tmp_path / "t.parquet", "y", tmp_path / "s").bundle)
     pandas = frame.to_pandas()[["x", "z", "z"]]
-    with pytest.raises(millrace.errors.InputError, match="twice"):
+    with pytest.raises(headrace.errors.InputError, match="twice"):
         predictor.predict(pandas)
 
 
@@ -143,7 +143,7 @@ def test_a_few_hundred_classes_of_text(tmp_path: Path) -> None:
     assert run.document["metrics"]["test"]["accuracy"] > 0.5
     assert [one["check"] for one in run.document["findings"] if one["check"] == "models.classes"] == ["models.classes"]
     assert "gbdt" not in {one["family"] for one in run.document["candidates"]}
-    assert millrace.verify(run.bundle).passed and run.report.exists()
+    assert headrace.verify(run.bundle).passed and run.report.exists()
 
 
 @pytest.mark.slow

@@ -7,18 +7,18 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
-import millrace
+import headrace
 from tests.contracts.test_doors import DOORS
 
 
 def test_income_end_to_end(income: Path, tmp_path: Path) -> None:
-    run = millrace.run(millrace.load(income))
+    run = headrace.run(headrace.load(income))
     assert run.document["metric"]["test"] >= 0.925
     assert run.document["rows"]["test"] == 16_281
     truth = pl.read_csv(income / "test.csv.gz")[" classification"].str.strip_chars() == ">50K"
-    predictions = millrace.open(run.bundle).predict(income / "test.csv.gz").collect()["prediction"]
+    predictions = headrace.open(run.bundle).predict(income / "test.csv.gz").collect()["prediction"]
     assert roc_auc_score(truth, predictions) == pytest.approx(run.document["metric"]["test"], abs=1e-12)
-    assert millrace.verify(run.bundle).passed
+    assert headrace.verify(run.bundle).passed
     # Its values and names begin with a blank; whatever reads them, whatever they come in as, the answer is the same.
     asked = pl.read_csv(income / "test.csv.gz", infer_schema=False)
     typed = pd.read_csv(income / "test.csv.gz")
@@ -28,6 +28,6 @@ def test_income_end_to_end(income: Path, tmp_path: Path) -> None:
             continue  # a row at a time takes long; tensors and other blanks are held to the rest in the contract
         found = door(run.bundle, asked.head(2_000) if name.startswith(("/", "padded")) else asked, tmp_path)
         assert found == pytest.approx(predictions[: len(found)].to_list(), abs=1e-6), name
-    assert millrace.open(run.bundle).predict(typed)["prediction"].to_list() == pytest.approx(
+    assert headrace.open(run.bundle).predict(typed)["prediction"].to_list() == pytest.approx(
         list(predictions), abs=1e-6
     )

@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-import millrace
-from millrace import events, live, resume
-from millrace.errors import InputError, SpecError
+import headrace
+from headrace import events, live, resume
+from headrace.errors import InputError, SpecError
 from tests.redis_server import RedisServer
 
 START = datetime(2024, 3, 1)
@@ -94,36 +94,36 @@ def row(minute: int, user: int = 1) -> pl.DataFrame:
 
 @pytest.mark.parametrize("convert", [lambda table: table, pl.DataFrame.to_pandas, pl.DataFrame.to_arrow])
 def test_what_is_pushed_is_seen_online_and_in_training(shop: Path, convert: Callable[[pl.DataFrame], Any]) -> None:
-    system = millrace.load(shop)
-    filled = millrace.materialize(system)
+    system = headrace.load(shop)
+    filled = headrace.materialize(system)
     assert filled.events == {"clicks": 3000}
     asked = row(21_000)
     columns = ["clicks_1h", "clicks_7d", "clicks_all", "spent_1d", "kinds_all"]
-    before = millrace.window_features(system, asked).select(columns)
-    assert millrace.window_features(system, asked, online=True).select(columns).equals(before)
-    assert millrace.push("clicks", event(9001, 20_990), shop, now=at(20_991)) == 1
+    before = headrace.window_features(system, asked).select(columns)
+    assert headrace.window_features(system, asked, online=True).select(columns).equals(before)
+    assert headrace.push("clicks", event(9001, 20_990), shop, now=at(20_991)) == 1
     many = pl.DataFrame([event(9002 + more, 20_992) for more in range(3)])
-    assert millrace.push("clicks", convert(many), shop, now=at(20_993)) == 3
-    offline = millrace.window_features(system, asked).select(columns)
-    assert millrace.window_features(system, asked, online=True).select(columns).equals(offline)
+    assert headrace.push("clicks", convert(many), shop, now=at(20_993)) == 3
+    offline = headrace.window_features(system, asked).select(columns)
+    assert headrace.window_features(system, asked, online=True).select(columns).equals(offline)
     assert offline["clicks_1h"][0] == before["clicks_1h"][0] + 4
     assert offline["spent_1d"][0] == before["spent_1d"][0] + 8.0
-    early = millrace.window_features(system, row(20_992))  # known, but for the three that came a minute later
+    early = headrace.window_features(system, row(20_992))  # known, but for the three that came a minute later
     assert early["clicks_1h"][0] == before["clicks_1h"][0] + 1
 
 
 def test_a_push_makes_a_run_see_more_and_another_kind_does_not(shop: Path) -> None:
-    system = millrace.load(shop)
-    first = millrace.run(system).document
-    assert millrace.run(system).document.get("cached")
-    millrace.materialize(system)
-    millrace.push("clicks", event(9001, 10, user=3), shop, now=at(100))
+    system = headrace.load(shop)
+    first = headrace.run(system).document
+    assert headrace.run(system).document.get("cached")
+    headrace.materialize(system)
+    headrace.push("clicks", event(9001, 10, user=3), shop, now=at(100))
     assert resume.names_of(system).position == 1
-    again = millrace.run(system).document
+    again = headrace.run(system).document
     assert not again.get("cached")
     assert again["fingerprints"]["log"] == "1"
     assert first["fingerprints"] == {name: one for name, one in again["fingerprints"].items() if name != "log"}
-    held = millrace.open("shop@2", shop)
+    held = headrace.open("shop@2", shop)
     assert held.version == 2
     found = pl.read_parquet(Path(again["bundle"]) / "holdout.parquet")
     expected = live.window_features(system, found.select("at", "user", "item"))
@@ -131,13 +131,13 @@ def test_a_push_makes_a_run_see_more_and_another_kind_does_not(shop: Path) -> No
 
 
 def test_verify_replays_the_holdout_and_says_why_where_it_cannot(shop: Path) -> None:
-    system = millrace.load(shop)
-    millrace.materialize(system)
-    millrace.push("clicks", [event(5, 30), event(9001, 5)], shop, now=at(12_000))
-    bundle = millrace.run(system).bundle
+    system = headrace.load(shop)
+    headrace.materialize(system)
+    headrace.push("clicks", [event(5, 30), event(9001, 5)], shop, now=at(12_000))
+    bundle = headrace.run(system).bundle
 
     def replay(model: str | Path = "shop@1", folder: Path = shop) -> Any:
-        return next(one for one in millrace.verify(model, folder).findings if one.check == "verify.online")
+        return next(one for one in headrace.verify(model, folder).findings if one.check == "verify.online")
 
     assert replay().message == "90 holdout rows replayed through the online store: 5 windows are the same"
     moved = shop / "elsewhere"
@@ -152,14 +152,14 @@ def test_verify_replays_the_holdout_and_says_why_where_it_cannot(shop: Path) -> 
 
 
 def test_verify_finds_windows_that_the_online_path_does_not_give(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    millrace.run(millrace.load(shop))
-    real = millrace.events.Reader.row
+    headrace.run(headrace.load(shop))
+    real = headrace.events.Reader.row
 
     def wrong(self: Any, *asked: Any) -> dict[str, Any]:
         return real(self, *asked) | {"clicks_1h": 77}
 
-    monkeypatch.setattr("millrace.events.Reader.row", wrong)
-    result = millrace.verify("shop@1", shop)
+    monkeypatch.setattr("headrace.events.Reader.row", wrong)
+    result = headrace.verify("shop@1", shop)
     (found,) = [one for one in result.findings if one.check == "verify.online"]
     assert (found.severity, found.columns, result.passed) == ("error", ["clicks_1h"], False)
 
@@ -167,7 +167,7 @@ def test_verify_finds_windows_that_the_online_path_does_not_give(shop: Path, mon
 PUSHES = """
 import sys
 from datetime import datetime, timedelta
-import millrace
+import headrace
 folder, first = sys.argv[1], int(sys.argv[2])
 print("ready", flush=True)
 at = first
@@ -175,7 +175,7 @@ while True:
     moment = datetime(2024, 6, 1) + timedelta(seconds=at)
     rest = {"at": moment, "item": "a", "kind": "buy", "price": 1.0}
     told = [{"click": at + more, "user": more, **rest} for more in (1, 2)]
-    millrace.push("clicks", told, folder, now=moment)
+    headrace.push("clicks", told, folder, now=moment)
     at += 2
     print(at, flush=True)
 """
@@ -194,8 +194,8 @@ def store_line(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 @pytest.mark.parametrize("id", ["id: click, ", ""])
 def test_killed_pushes_lose_nothing_and_count_nothing_twice(tmp_path: Path, store_line: str, id: str) -> None:
     spec(tmp_path, store_line, id)
-    system = millrace.load(tmp_path)
-    millrace.materialize(system)
+    system = headrace.load(tmp_path)
+    headrace.materialize(system)
     before = {user: _count(system, user) for user in (1, 2)}
     acknowledged = 0
     for _ in range(3):
@@ -225,7 +225,7 @@ def test_killed_pushes_lose_nothing_and_count_nothing_twice(tmp_path: Path, stor
 LATER = datetime(2025, 1, 1)
 
 
-def _count(system: millrace.System, user: int) -> int:
+def _count(system: headrace.System, user: int) -> int:
     rows = pl.DataFrame({"user": [user], "item": ["a"]})
     found: int = live.window_features(system, rows, online=True, now=LATER)["clicks_all"][0]
     return found
@@ -234,8 +234,8 @@ def _count(system: millrace.System, user: int) -> int:
 def test_a_killed_materialize_leaves_the_store_and_goes_on(shop: Path) -> None:
     code = f"""
 import importlib, os
-import millrace
-fill = importlib.import_module("millrace.events.fill")
+import headrace
+fill = importlib.import_module("headrace.events.fill")
 fill._ENTITIES, fill._EVENTS = 4, 400
 steps = 0
 def watch(stage, detail):
@@ -245,7 +245,7 @@ def watch(stage, detail):
         print(detail, flush=True)
         if steps == 4:
             os.kill(os.getpid(), 9)
-millrace.materialize(millrace.load({str(shop)!r}), watch=watch)
+headrace.materialize(headrace.load({str(shop)!r}), watch=watch)
 """
     said = []
     while True:
@@ -258,16 +258,16 @@ millrace.materialize(millrace.load({str(shop)!r}), watch=watch)
             subprocess_reads(shop)
     total = int(said[-1].split()[-1])
     assert [int(line.split()[0]) for line in said] == list(range(1, total + 1))
-    assert subprocess_reads(shop) == live.window_features(millrace.load(shop), row(21_000))["clicks_all"][0]
+    assert subprocess_reads(shop) == live.window_features(headrace.load(shop), row(21_000))["clicks_all"][0]
 
 
 def subprocess_reads(folder: Path) -> int:
     """Read in another process: this one may hold the store open from before."""
     code = f"""
-import millrace, polars as pl
+import headrace, polars as pl
 from datetime import datetime
 rows = pl.DataFrame({{"user": [1], "item": ["a"]}})
-print(millrace.window_features(millrace.load({str(folder)!r}), rows, True, datetime(2025, 1, 1))["clicks_all"][0])
+print(headrace.window_features(headrace.load({str(folder)!r}), rows, True, datetime(2025, 1, 1))["clicks_all"][0])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     if "nothing in it yet" in done.stderr:
@@ -276,7 +276,7 @@ print(millrace.window_features(millrace.load({str(folder)!r}), rows, True, datet
 
 
 def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "millrace.cli", *arguments]
+    command = [sys.executable, "-m", "headrace.cli", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -284,7 +284,7 @@ def test_the_commands(shop: Path) -> None:
     done = cli("push", str(shop / "clicks.parquet"), "--dir", str(shop))
     assert done.returncode == 2
     assert "error: the online store: nothing in it yet" in done.stderr
-    assert "millrace materialize" in done.stderr
+    assert "headrace materialize" in done.stderr
     document = json.loads(cli("materialize", str(shop), "--until", "2024-03-02", "--json").stdout)
     known = pl.read_parquet(shop / "clicks.parquet").filter(pl.col("at") <= datetime(2024, 3, 2))
     assert document["events"] == {"clicks": known.height}
@@ -305,12 +305,12 @@ def test_the_commands(shop: Path) -> None:
 
 
 def test_the_catalogue(shop: Path) -> None:
-    system = millrace.load(shop)
-    first = millrace.catalogue([system])
+    system = headrace.load(shop)
+    first = headrace.catalogue([system])
     assert [one.name for one in first] == ["clicks_1h", "clicks_7d", "clicks_all", "spent_1d", "kinds_all"]
     assert all(one.distribution is None and one.used_by == [] for one in first)
-    millrace.run(system)
-    found = {one.name: one for one in millrace.catalogue([system])}
+    headrace.run(system)
+    found = {one.name: one for one in headrace.catalogue([system])}
     spent = found["spent_1d"]
     assert spent.definition == "sum of price of clicks where kind == 'buy', by user, in the last 1d, in steps of 1h"
     assert spent.inputs == ["clicks: user, price, kind"]
@@ -346,13 +346,13 @@ def test_features_of_a_shared_file(tmp_path: Path) -> None:
             "features: {use: [../shared/users.yaml]}\nsplit: {by: time}\n"
             "models: {candidates: [linear], search: {trials: 0}}\n"
         )
-        systems.append(millrace.load(folder))
-        run = millrace.run(systems[-1])
+        systems.append(headrace.load(folder))
+        run = headrace.run(systems[-1])
         assert "recent_1d" in run.document["features"] or "recent_1d" in str(run.document["columns"])
-        resolved = millrace.load(run.bundle)
+        resolved = headrace.load(run.bundle)
         assert resolved.features.use == []
         assert [window.owner for window in resolved.features.windows] == ["people", "ads"]
-    found = {one.name: one for one in millrace.catalogue(systems)}
+    found = {one.name: one for one in headrace.catalogue(systems)}
     assert found["recent_1d"].used_by == ["one@1 (champion)", "two@1 (champion)"]
 
 
@@ -372,26 +372,26 @@ def test_a_shared_file_that_cannot_be(shop: Path, shared: str | None, words: str
     if shared is not None:
         (shop / "users.yaml").write_text(shared)
     with pytest.raises(SpecError, match=words):
-        millrace.load(shop)
+        headrace.load(shop)
 
 
 def test_what_a_user_does_wrong(shop: Path) -> None:
-    system = millrace.load(shop)
+    system = headrace.load(shop)
     with pytest.raises(InputError, match="the online store: nothing in it yet"):
-        millrace.window_features(system, row(1), online=True)
-    millrace.materialize(system)
+        headrace.window_features(system, row(1), online=True)
+    headrace.materialize(system)
     with pytest.raises(InputError, match="the rows: no column 'item'; expected one of: at, user"):
-        millrace.window_features(system, row(1).drop("item"), online=True)
+        headrace.window_features(system, row(1).drop("item"), online=True)
     with pytest.raises(InputError, match="the key 'user': the value 'x'"):
-        millrace.window_features(system, row(1).with_columns(user=pl.lit("x")), online=True)
+        headrace.window_features(system, row(1).with_columns(user=pl.lit("x")), online=True)
     (shop / "system.yaml").write_text((shop / "system.yaml").read_text().replace("[1h, 7d, all]", "[2h]"))
     with pytest.raises(InputError, match="no window 'clicks_2h' in it"):
-        millrace.window_features(millrace.load(shop), row(1), online=True)
+        headrace.window_features(headrace.load(shop), row(1), online=True)
     plain = spec(shop / "..").resolve()
     text = (plain / "system.yaml").read_text()
     (plain / "system.yaml").write_text(text[: text.index("features:")] + text[text.index("split:") :])
     with pytest.raises(InputError, match=r"features\.windows: none in this spec"):
-        millrace.materialize(millrace.load(plain))
+        headrace.materialize(headrace.load(plain))
 
 
 def test_two_workspaces_share_a_server_without_mixing(tmp_path: Path) -> None:
@@ -401,13 +401,13 @@ def test_two_workspaces_share_a_server_without_mixing(tmp_path: Path) -> None:
         for name in ("a", "b"):
             (tmp_path / name).mkdir()
             folders.append(spec(tmp_path / name, f"store: {server.url}"))
-            millrace.materialize(millrace.load(folders[-1]))
+            headrace.materialize(headrace.load(folders[-1]))
         for number in range(3):
-            millrace.push("clicks", event(9_000 + number, 1), folders[0])
-        millrace.push("clicks", event(9_000, 1), folders[1])
+            headrace.push("clicks", event(9_000 + number, 1), folders[0])
+        headrace.push("clicks", event(9_000, 1), folders[1])
         rows = row(30_000)
         counts = [
-            millrace.window_features(millrace.load(folder), rows, online=True)["clicks_all"][0] for folder in folders
+            headrace.window_features(headrace.load(folder), rows, online=True)["clicks_all"][0] for folder in folders
         ]
         assert counts[0] == counts[1] + 2
     finally:
@@ -425,7 +425,7 @@ def test_twenty_killed_fills_end_like_an_undisturbed_one(tmp_path: Path) -> None
     text = (disturbed / "system.yaml").read_text()
     changed = text.replace("over: [1h, 7d, all]", "over: [2h, 14d, all]")
     assert changed != text
-    fill = "import millrace, sys; millrace.materialize(millrace.load(sys.argv[1]))"
+    fill = "import headrace, sys; headrace.materialize(headrace.load(sys.argv[1]))"
     for kill in range(20):
         (disturbed / "system.yaml").write_text(changed if kill % 3 == 1 else text)
         process = subprocess.Popen([sys.executable, "-c", fill, str(disturbed)], stderr=subprocess.DEVNULL)
@@ -434,9 +434,9 @@ def test_twenty_killed_fills_end_like_an_undisturbed_one(tmp_path: Path) -> None
         process.wait()
     (disturbed / "system.yaml").write_text(text)
     read = (
-        "import millrace, sys, polars as pl; from datetime import datetime; s = millrace.load(sys.argv[1]);"
+        "import headrace, sys, polars as pl; from datetime import datetime; s = headrace.load(sys.argv[1]);"
         "rows = pl.DataFrame({'user': list(range(20)) * 3, 'item': ['a'] * 20 + ['b'] * 20 + ['c'] * 20});"
-        "print(millrace.window_features(s, rows, True, datetime(2024, 1, 15)).write_csv())"
+        "print(headrace.window_features(s, rows, True, datetime(2024, 1, 15)).write_csv())"
     )
     told = []
     for folder in (disturbed, whole):
@@ -449,14 +449,14 @@ def test_twenty_killed_fills_end_like_an_undisturbed_one(tmp_path: Path) -> None
 @pytest.mark.slow
 def test_a_workspace_that_cannot_be_written_serves_predicts_and_tells(tmp_path: Path) -> None:
     folder = spec(tmp_path)
-    millrace.run(millrace.load(folder))
-    millrace.materialize(millrace.load(folder))
+    headrace.run(headrace.load(folder))
+    headrace.materialize(headrace.load(folder))
     rows = folder / "asked.csv"
     rows.write_text("user,item\n1,a\n2,b\n")
     mount = f"mount --bind {folder} {folder} && mount -o remount,ro,bind {folder}"
     if subprocess.run(["unshare", "-m", "sh", "-c", mount], check=False, capture_output=True).returncode:
         pytest.skip("no right to mount a folder read-only")
-    command = f"{sys.executable} -m millrace"
+    command = f"{sys.executable} -m headrace"
     served = (
         "import httpx, sys; sys.path.insert(0, '.'); from tests.serve.running import Running\n"
         f"with Running({str(folder)!r}) as service:\n"
@@ -467,7 +467,7 @@ def test_a_workspace_that_cannot_be_written_serves_predicts_and_tells(tmp_path: 
     (tmp_path.parent / f"{tmp_path.name}-served.py").write_text(served)
     for one in (
         f"{command} history shop --dir {folder}",
-        f"{command} features {folder} --rows {rows} /tmp/millrace-{os.getpid()}.csv --online",
+        f"{command} features {folder} --rows {rows} /tmp/headrace-{os.getpid()}.csv --online",
         f"{command} runs {folder}",
         f"{command} verify shop@champion --dir {folder}",
         f"{sys.executable} {tmp_path.parent / (tmp_path.name + '-served.py')}",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import millrace
+import headrace
 from tests.conftest import make_table, write_system
 from tests.test_live import spec as shop_spec
 
@@ -38,7 +38,7 @@ COMMANDS: dict[str, list[str]] = {
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_system(tmp_path_factory.mktemp("signals"), "binary", "gbdt", rows=2_000)
-    millrace.run(millrace.load(folder))
+    headrace.run(headrace.load(folder))
     make_table(2_000, seed=1).write_parquet(folder / "table.parquet")
     return folder
 
@@ -46,7 +46,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ended(command: list[str], folder: Path, number: int, moment: float) -> None:
     """Starts a command, sends it a signal, and looks at how it ends."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "millrace", *command], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-m", "headrace", *command], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, start_new_session=True,
     )  # fmt: skip
     time.sleep(moment)
@@ -65,10 +65,10 @@ def ended(command: list[str], folder: Path, number: int, moment: float) -> None:
 
 
 def check_whole(folder: Path) -> None:
-    left = [path for path in folder.rglob(".*-*") if path.is_file() and ".millrace/cache" not in str(path)]
+    left = [path for path in folder.rglob(".*-*") if path.is_file() and ".headrace/cache" not in str(path)]
     assert not [path for path in left if path.suffix in (".csv", ".json", ".jsonl", ".yaml")], left
-    for bundle in (folder / ".millrace" / "bundles").glob("binary-*"):
-        millrace.open(bundle)
+    for bundle in (folder / ".headrace" / "bundles").glob("binary-*"):
+        headrace.open(bundle)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -94,12 +94,12 @@ def test_every_command_ends_when_it_is_told_to(system: Path, tmp_path: Path, nam
 @pytest.mark.parametrize("command", [["materialize", "."], ["push", "more.parquet"], ["features", "."]])
 def test_the_commands_of_windows_too(tmp_path: Path, command: list[str]) -> None:
     folder = shop_spec(tmp_path)
-    millrace.materialize(millrace.load(folder))
+    headrace.materialize(headrace.load(folder))
     shutil.copy(folder / "clicks.parquet", folder / "more.parquet")
     for number in (signal.SIGINT, signal.SIGTERM):
         for moment in MOMENTS[:5]:
             ended(command, folder, number, moment)
-    millrace.materialize(millrace.load(folder))
+    headrace.materialize(headrace.load(folder))
 
 
 def test_a_signal_that_finds_a_library_at_work_ends_it_all_the_same(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_signal_that_finds_a_library_at_work_ends_it_all_the_same(tmp_path: Pa
     script = tmp_path / "stuck.py"
     script.write_text(
         "import ctypes, threading, os, signal\n"
-        "from millrace import cli\n"
+        "from headrace import cli\n"
         "cli._end_in_time()\n"
         "threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()\n"
         "ctypes.CDLL(None).sleep(30)\n"

@@ -15,12 +15,12 @@ NOWHERE = ("00000000", "0" * 32)
 @pytest.mark.parametrize(
     "entry",
     [
-        "import millrace",
-        "from millrace.predict import open",
-        "import millrace.cli",
-        "import millrace.__main__",
-        "from millrace.serve import app",
-        "import millrace.predict.pyfunc",
+        "import headrace",
+        "from headrace.predict import open",
+        "import headrace.cli",
+        "import headrace.__main__",
+        "from headrace.serve import app",
+        "import headrace.predict.pyfunc",
     ],
 )
 def test_telemetry_is_off_before_onnx_runtime_is_loaded(entry: str) -> None:
@@ -66,7 +66,7 @@ def family(parent: int) -> set[int]:
 @pytest.mark.parametrize("name", ["income", "flights"])
 def test_a_demo_speaks_to_nobody(name: str, tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "millrace", "demo", name], cwd=tmp_path, stdout=subprocess.DEVNULL,
+        [sys.executable, "-m", "headrace", "demo", name], cwd=tmp_path, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     found: set[str] = set()

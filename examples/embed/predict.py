@@ -1,4 +1,4 @@
-"""Predict with a bundle's graph and nothing of Millrace: ONNX Runtime runs it, Polars reads the rows.
+"""Predict with a bundle's graph and nothing of Headrace: ONNX Runtime runs it, Polars reads the rows.
 
     python examples/embed/predict.py BUNDLE
 

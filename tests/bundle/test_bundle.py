@@ -6,12 +6,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-import millrace
-from millrace.bundle import find_bundle, open_bundle
-from millrace.bundle.manifest import FILES, Manifest
-from millrace.bundle.write import versions
-from millrace.errors import BundleError, InputError
-from millrace.spec import load
+import headrace
+from headrace.bundle import find_bundle, open_bundle
+from headrace.bundle.manifest import FILES, Manifest
+from headrace.bundle.write import versions
+from headrace.errors import BundleError, InputError
+from headrace.spec import load
 from tests.conftest import Runs
 
 
@@ -43,8 +43,8 @@ def test_one_changed_byte_is_refused(bundle: Path, file: str, where: float) -> N
     data[int(where * len(data))] ^= 1
     (bundle / file).write_bytes(data)
     with pytest.raises(BundleError, match=r"changed|cannot be read"):
-        millrace.open(bundle)
-    assert not millrace.verify(bundle).passed
+        headrace.open(bundle)
+    assert not headrace.verify(bundle).passed
 
 
 def reseal(bundle: Path, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
@@ -88,7 +88,7 @@ def test_a_graph_that_points_to_a_file_outside_does_not_load(bundle: Path) -> No
     digest = hashlib.sha256((bundle / "model.onnx").read_bytes()).hexdigest()
     reseal(bundle, lambda files: {**files, "model.onnx": digest})
     with pytest.raises(BundleError, match="constants in another file"):
-        millrace.open(bundle)
+        headrace.open(bundle)
 
 
 def test_versions_count_up_and_are_found_by_name(runs: Runs) -> None:
@@ -116,6 +116,6 @@ def test_verify_finds_what_checksums_cannot(bundle: Path) -> None:
     holdout.with_columns(pl.col("prediction") + 0.001).write_parquet(bundle / "holdout.parquet")
     digest = hashlib.sha256((bundle / "holdout.parquet").read_bytes()).hexdigest()
     reseal(bundle, lambda files: {**files, "holdout.parquet": digest})
-    result = millrace.verify(bundle)
+    result = headrace.verify(bundle)
     failed = [finding.check for finding in result.findings if finding.severity == "error"]
     assert failed == ["verify.parity"] and not result.passed

@@ -18,11 +18,11 @@ import polars as pl
 import pytest
 from onnx import TensorProto, helper
 
-import millrace
-from millrace import workspace
-from millrace.bundle import Manifest
-from millrace.errors import BundleError, InputError
-from millrace.features.allowed import OPERATORS
+import headrace
+from headrace import workspace
+from headrace.bundle import Manifest
+from headrace.errors import BundleError, InputError
+from headrace.features.allowed import OPERATORS
 from tests.conftest import Runs
 
 _SECONDS = 5.0
@@ -51,11 +51,11 @@ def reseal(bundle: Path, **changes: Any) -> None:
 def refused(bundle: Path) -> str:
     """What `verify` says of a bundle that it must refuse; `open` refuses it too, or answers as if nothing was."""
     begin = time.perf_counter()
-    result = millrace.verify(bundle)
+    result = headrace.verify(bundle)
     assert not result.passed
     failed = [one for one in result.findings if one.severity == "error"]
     try:
-        millrace.open(bundle)
+        headrace.open(bundle)
     except (BundleError, InputError) as error:
         assert "\n" not in str(error)
     assert time.perf_counter() - begin < _SECONDS
@@ -64,7 +64,7 @@ def refused(bundle: Path) -> str:
 
 def test_a_resealed_bundle_is_a_bundle(bundle: Path) -> None:
     reseal(bundle)
-    assert millrace.verify(bundle).passed
+    assert headrace.verify(bundle).passed
 
 
 NAMES = [
@@ -130,8 +130,8 @@ def test_a_bomb_of_yaml_is_refused(bundle: Path, tmp_path: Path) -> None:
         assert "values, aliases counted" in refused(bundle)
         (bundle / file).write_bytes(kept)
     (tmp_path / "system.yaml").write_bytes(bomb)
-    with pytest.raises(millrace.errors.MillraceError, match="aliases counted"):
-        millrace.load(tmp_path)
+    with pytest.raises(headrace.errors.HeadraceError, match="aliases counted"):
+        headrace.load(tmp_path)
     for text, words in (
         (b"a: &a [*a]", "holds itself"),
         (b"a: !!python/object/apply:os.system ['touch pwned']", "is not YAML"),
@@ -139,10 +139,10 @@ def test_a_bomb_of_yaml_is_refused(bundle: Path, tmp_path: Path) -> None:
         (b"a: " + b"x" * (17 << 20), "bytes"),
     ):
         (tmp_path / "system.yaml").write_bytes(text)
-        with pytest.raises(millrace.errors.MillraceError, match=words):
-            millrace.load(tmp_path)
+        with pytest.raises(headrace.errors.HeadraceError, match=words):
+            headrace.load(tmp_path)
     (tmp_path / "system.yaml").write_bytes(b"name: &n ads\ngoal: {target: *n}\ndata: {source: t.csv}\n")
-    assert millrace.load(tmp_path).goal.target == "ads"
+    assert headrace.load(tmp_path).goal.target == "ads"
 
 
 def test_a_pipe_is_no_manifest(bundle: Path) -> None:
@@ -194,7 +194,7 @@ def later(manifest: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_bundle_of_a_later_version_is_told_as_such(bundle: Path) -> None:
     reseal(bundle, code_version="9.0.0", signature="x")
-    assert "'signature', which this version does not know; expected Millrace 9.0.0" in refused(bundle)
+    assert "'signature', which this version does not know; expected Headrace 9.0.0" in refused(bundle)
     manifest = msgspec.json.decode((bundle / "manifest.json").read_bytes(), type=dict)
     del manifest["signature"]
     (bundle / "manifest.json").write_bytes(json.dumps(manifest).encode())
@@ -305,14 +305,14 @@ GRAPHS: dict[str, Callable[[Any], None]] = {
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_a_graph_holds_what_millrace_writes(bundle: Path, name: str) -> None:
+def test_a_graph_holds_what_headrace_writes(bundle: Path, name: str) -> None:
     model = onnx.load(bundle / "model.onnx")
     GRAPHS[name](model)
     (bundle / "model.onnx").write_bytes(model.SerializeToString())
     reseal(bundle)
     assert refused(bundle).startswith("model.onnx: holds")
-    with pytest.raises(BundleError, match=r"model\.onnx: holds .*; expected a graph as Millrace writes it"):
-        millrace.open(bundle)
+    with pytest.raises(BundleError, match=r"model\.onnx: holds .*; expected a graph as Headrace writes it"):
+        headrace.open(bundle)
 
 
 METADATA: dict[str, Any] = {
@@ -326,7 +326,7 @@ METADATA: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", METADATA)
-def test_a_graph_says_what_millrace_would(bundle: Path, name: str) -> None:
+def test_a_graph_says_what_headrace_would(bundle: Path, name: str) -> None:
     model = onnx.load(bundle / "model.onnx")
     key, value = METADATA[name]
     kept = [(one.key, one.value) for one in model.metadata_props if one.key != key]
@@ -337,7 +337,7 @@ def test_a_graph_says_what_millrace_would(bundle: Path, name: str) -> None:
     reseal(bundle)
     assert refused(bundle)
     with pytest.raises(BundleError):
-        millrace.open(bundle)
+        headrace.open(bundle)
 
 
 @pytest.mark.slow
@@ -356,7 +356,7 @@ def test_every_operator_that_is_written_is_allowed() -> None:
     """What the rooms write stands in their sources, as the first argument of `node`."""
     found = set()
     for room in ("features", "models"):
-        for file in (Path(millrace.__file__).parent / room).glob("*.py"):
+        for file in (Path(headrace.__file__).parent / room).glob("*.py"):
             found |= set(re.findall(r"\.node\(\s*\"(\w+)\"", file.read_text()))
     assert len(found) > 30 and found <= set.union(*OPERATORS.values())
 
@@ -378,15 +378,15 @@ def test_a_broken_graph_is_refused(bundle: Path, content: bytes | str) -> None:
     reseal(bundle)
     assert refused(bundle)
     with pytest.raises(BundleError):
-        millrace.open(bundle)
+        headrace.open(bundle)
 
 
 @pytest.fixture
 def stranger(runs: Runs, tmp_path: Path) -> Path:
     """An archive that somebody sent: a workspace whose bundle names a query and an address."""
     home = tmp_path / "evil"
-    shutil.copytree(runs("binary", "gbdt").bundle, home / ".millrace" / "bundles" / "binary-000001")
-    (home / ".millrace" / "workspace.json").write_text('{"id":"00","mark":"11"}')
+    shutil.copytree(runs("binary", "gbdt").bundle, home / ".headrace" / "bundles" / "binary-000001")
+    (home / ".headrace" / "workspace.json").write_text('{"id":"00","mark":"11"}')
     return home
 
 
@@ -397,9 +397,9 @@ def stranger(runs: Runs, tmp_path: Path) -> Path:
 def test_what_a_strangers_bundle_names_is_not_read(
     stranger: Path, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from millrace import tables
+    from headrace import tables
 
-    bundle = stranger / ".millrace" / "bundles" / "binary-000001"
+    bundle = stranger / ".headrace" / "bundles" / "binary-000001"
     with sqlite3.connect(stranger / "shop.db") as connection:
         connection.execute("create table t (at text)")
     spec = msgspec.yaml.decode((bundle / "system.yaml").read_bytes())
@@ -417,30 +417,30 @@ def test_what_a_strangers_bundle_names_is_not_read(
     monkeypatch.setattr(tables, "read_events", read)
     monkeypatch.chdir(stranger)
     for model in (bundle, "binary@1"):
-        found = {one.check: one for one in millrace.verify(model, stranger).findings}
+        found = {one.check: one for one in headrace.verify(model, stranger).findings}
         assert "--sources" in found["verify.online"].message and not asked
-    millrace.open(bundle)
+    headrace.open(bundle)
     assert not asked
-    millrace.verify(bundle, sources=True)
+    headrace.verify(bundle, sources=True)
     assert len(asked) == 1
 
 
 def test_a_workspace_is_whose_who_ran_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "mine"))
-    home = tmp_path / "w" / ".millrace"
+    home = tmp_path / "w" / ".headrace"
     assert not workspace.is_own(home)
     id = workspace.claim(home)
     assert workspace.is_own(home) and workspace.claim(home) == id
-    assert (tmp_path / "mine" / "millrace" / "key").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "mine" / "headrace" / "key").stat().st_mode & 0o777 == 0o600
     shutil.move(home.parent, tmp_path / "moved")
-    assert workspace.is_own(tmp_path / "moved" / ".millrace")
+    assert workspace.is_own(tmp_path / "moved" / ".headrace")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "other"))
-    assert not workspace.is_own(tmp_path / "moved" / ".millrace")
-    assert workspace.claim(tmp_path / "moved" / ".millrace") == id
-    assert workspace.is_own(tmp_path / "moved" / ".millrace")
+    assert not workspace.is_own(tmp_path / "moved" / ".headrace")
+    assert workspace.claim(tmp_path / "moved" / ".headrace") == id
+    assert workspace.is_own(tmp_path / "moved" / ".headrace")
     for content in (b"", b"{}", b"[]", b'{"id": 5}', b"\xff"):
-        (tmp_path / "moved" / ".millrace" / "workspace.json").write_bytes(content)
-        assert not workspace.is_own(tmp_path / "moved" / ".millrace")
+        (tmp_path / "moved" / ".headrace" / "workspace.json").write_bytes(content)
+        assert not workspace.is_own(tmp_path / "moved" / ".headrace")
 
 
 def test_manifests_of_now_have_no_other_fields() -> None:

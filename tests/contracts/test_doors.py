@@ -12,10 +12,10 @@ import pandas as pd
 import polars as pl
 import pytest
 
-import millrace
-from millrace.predict import GapWarning, Predictor
-from millrace.serve.service import Service
-from millrace.tables import conform
+import headrace
+from headrace.predict import GapWarning, Predictor
+from headrace.serve.service import Service
+from headrace.tables import conform
 from tests.serve.running import within
 
 ROWS = 400
@@ -59,7 +59,7 @@ def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp(f"doors_{request.param}")
     written().write_csv(folder / "train.csv")
     (folder / "system.yaml").write_text(SPEC.replace("FAMILY", request.param))
-    return millrace.run(millrace.load(folder)).bundle
+    return headrace.run(headrace.load(folder)).bundle
 
 
 Door = Callable[[Path, pl.DataFrame, Path], list[float]]
@@ -68,21 +68,21 @@ Door = Callable[[Path, pl.DataFrame, Path], list[float]]
 def by_file(end: str, write: Callable[[pl.DataFrame, Path], Any]) -> Door:
     def door(bundle: Path, asked: pl.DataFrame, folder: Path) -> list[float]:
         write(asked, folder / f"asked.{end}")
-        return list(millrace.open(bundle).predict(folder / f"asked.{end}").collect()["prediction"])
+        return list(headrace.open(bundle).predict(folder / f"asked.{end}").collect()["prediction"])
 
     return door
 
 
 def by_python(made: Callable[[pl.DataFrame], Any]) -> Door:
     def door(bundle: Path, asked: pl.DataFrame, folder: Path) -> list[float]:
-        found = millrace.open(bundle).predict(made(asked))
+        found = headrace.open(bundle).predict(made(asked))
         return [one["prediction"] for one in found] if isinstance(found, list) else list(found["prediction"])
 
     return door
 
 
 def one_by_one(bundle: Path, asked: pl.DataFrame, folder: Path) -> list[float]:
-    predictor = millrace.open(bundle)
+    predictor = headrace.open(bundle)
     return [predictor.predict([row])[0]["prediction"] for row in asked.to_dicts()]
 
 
@@ -208,7 +208,7 @@ def test_a_plain_onnx_runtime_reads_the_same_text(bundle: Path, tmp_path: Path) 
 
     session = onnxruntime.InferenceSession(bundle / "model.onnx", providers=["CPUExecutionProvider"])
     groups = json.loads(session.get_modelmeta().custom_metadata_map["columns"])
-    predictor = millrace.open(bundle)
+    predictor = headrace.open(bundle)
     expected = predictor.predict_frame(spelled("as in training"))["prediction"].to_list()
     columns = {one.name: one for one in predictor.columns}
     for how in ("as in training", "padded", "without zeros"):
@@ -234,7 +234,7 @@ def test_a_plain_onnx_runtime_reads_the_same_text(bundle: Path, tmp_path: Path) 
     ],
 )
 def test_what_training_never_saw_is_told(bundle: Path, change: dict[str, Any], gaps: dict[str, list[str]]) -> None:
-    predictor = millrace.open(bundle)
+    predictor = headrace.open(bundle)
     rows = [row | (change if at == 1 else {}) for at, row in enumerate(spelled("as in training").head(3).to_dicts())]
     for found in (predictor.predict(rows)[1], predictor.predict([rows[1]])[0]):
         told = {name: sorted(found[name]) for name in ("unseen", "imputed") if name in found}
@@ -263,10 +263,10 @@ def test_what_training_never_saw_is_told(bundle: Path, change: dict[str, Any], g
     ],
 )
 def test_what_means_something_else_is_refused_at_every_door(bundle: Path, change: dict[str, Any], words: str) -> None:
-    predictor: Predictor = millrace.open(bundle)
+    predictor: Predictor = headrace.open(bundle)
     row = spelled("as in training").row(0, named=True) | change
     for asked in ([row], [row, row], pl.DataFrame([row])):
-        with pytest.raises(millrace.errors.InputError, match=words):
+        with pytest.raises(headrace.errors.InputError, match=words):
             predictor.predict(asked)
 
 
@@ -282,12 +282,12 @@ def test_unseen_and_imputed_values_are_counted(bundle: Path) -> None:
         return (await client.get("/metrics")).text
 
     page = within([str(bundle)], ask)
-    assert 'millrace_unseen_total{column="job",model="doors"} 3.0' in page
-    assert 'millrace_imputed_total{column="x",model="doors"} 3.0' in page
+    assert 'headrace_unseen_total{column="job",model="doors"} 3.0' in page
+    assert 'headrace_imputed_total{column="x",model="doors"} 3.0' in page
 
 
 def test_pandas_columns_of_several_types_are_read_as_dicts_are(bundle: Path) -> None:
-    predictor = millrace.open(bundle)
+    predictor = headrace.open(bundle)
     rows = spelled("as in training").head(4).to_dicts()
     rows[0]["hour"], rows[1]["x"], rows[2]["zip"] = int(rows[0]["hour"]), float(rows[1]["x"]), 501.0
     expected = [one["prediction"] for one in predictor.predict(rows)]
@@ -295,15 +295,15 @@ def test_pandas_columns_of_several_types_are_read_as_dicts_are(bundle: Path) -> 
     assert frame["hour"].map(type).nunique() == 2
     assert predictor.predict(frame)["prediction"].to_list() == pytest.approx(expected, abs=1e-6)
     frame["x"] = [1j, 2, 3, 4]
-    with pytest.raises(millrace.errors.InputError, match="column 'x'"):
+    with pytest.raises(headrace.errors.InputError, match="column 'x'"):
         predictor.predict(frame)
 
 
 def test_a_time_that_is_not_there_and_a_flag_in_its_place(bundle: Path) -> None:
-    predictor = millrace.open(bundle)
+    predictor = headrace.open(bundle)
     row = spelled("as in training").row(0, named=True)
     assert predictor.predict([row | {"at": pd.NaT}])[0]["imputed"] == ["at"]
-    with pytest.raises(millrace.errors.InputError, match="column 'booked'"):
+    with pytest.raises(headrace.errors.InputError, match="column 'booked'"):
         predictor.predict(pl.DataFrame([row | {"booked": True}]))
 
 
@@ -311,4 +311,4 @@ def test_a_file_says_what_training_never_saw_too(bundle: Path, tmp_path: Path) -
     asked = spelled("as in training").head(5).with_columns(job=pl.lit("pilot"))
     (tmp_path / "a.csv").write_text(asked.write_csv() + "\n\n")
     with pytest.warns(GapWarning, match=r"'job' \(5, such as 'pilot'\).*2 lines without any value"):
-        assert millrace.open(bundle).predict(tmp_path / "a.csv").collect().height == 5
+        assert headrace.open(bundle).predict(tmp_path / "a.csv").collect().height == 5

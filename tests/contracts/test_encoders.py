@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.features import ENCODERS, Encoded, Features, open_session
-from millrace.features.encoders import SUITABLE
-from millrace.models import compile_features
+from headrace.features import ENCODERS, Encoded, Features, open_session
+from headrace.features.encoders import SUITABLE
+from headrace.models import compile_features
 
 numbers = st.one_of(st.none(), st.floats(-1e3, 1e3, width=32))
 categories = st.one_of(st.none(), st.sampled_from("abcdef"))

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from millrace.features import Encoded, Features, Target, fit_features, open_session, plan_columns, quantile
-from millrace.features import raw as raw_encoder
-from millrace.models import (
+from headrace.features import Encoded, Features, Target, fit_features, open_session, plan_columns, quantile
+from headrace.features import raw as raw_encoder
+from headrace.models import (
     FAMILIES,
     Fitted,
     Part,
@@ -22,8 +22,8 @@ from millrace.models import (
     compile_model,
     probabilities,
 )
-from millrace.spec import Calibration, GbdtParams, Models
-from millrace.spec import Features as FeaturesSpec
+from headrace.spec import Calibration, GbdtParams, Models
+from headrace.spec import Features as FeaturesSpec
 
 TARGETS = {
     "binary": Target("y", "binary", ["no", "yes"]),

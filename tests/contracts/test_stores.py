@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from millrace.errors import InputError, WorkError
-from millrace.events.store import Changes, Store, open_store
+from headrace.errors import InputError, WorkError
+from headrace.events.store import Changes, Store, open_store
 from tests.redis_server import RedisServer
 
 

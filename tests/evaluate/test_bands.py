@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
-from millrace.evaluate.bands import bands, wilson
+from headrace.evaluate.bands import bands, wilson
 
 
 def scored(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

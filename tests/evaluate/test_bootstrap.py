@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from millrace.evaluate import Measured, paired_interval
-from millrace.evaluate.bootstrap import intervals, resamples
+from headrace.evaluate import Measured, paired_interval
+from headrace.evaluate.bootstrap import intervals, resamples
 
 
 def test_the_interval_of_a_mean_is_scipy_s() -> None:

@@ -7,7 +7,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import roc_auc_score
 
-from millrace.evaluate import importances, rows_for_importances, weak_slices
+from headrace.evaluate import importances, rows_for_importances, weak_slices
 
 
 def test_importances_are_those_of_scikit_learn() -> None:

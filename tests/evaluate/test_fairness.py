@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.evaluate import LEAST_ROWS, TREATMENTS, treatment
-from millrace.registry import fairness
+from headrace.evaluate import LEAST_ROWS, TREATMENTS, treatment
+from headrace.registry import fairness
 
 
 def share(rows: list[int], right: Any, weight: Any) -> float | None:

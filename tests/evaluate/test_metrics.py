@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from millrace.evaluate import Measured, better, cost, higher_is_better, metrics
-from millrace.evaluate.curves import curves
-from millrace.spec import METRICS
+from headrace.evaluate import Measured, better, cost, higher_is_better, metrics
+from headrace.evaluate.curves import curves
+from headrace.spec import METRICS
 
 
 def binary(seed: int, rows: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

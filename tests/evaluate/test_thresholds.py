@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from millrace.evaluate import pick_threshold
-from millrace.evaluate.thresholds import trade_off
-from millrace.spec import Decision
+from headrace.evaluate import pick_threshold
+from headrace.evaluate.thresholds import trade_off
+from headrace.spec import Decision
 
 
 def data(seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,9 +10,9 @@ from typing import Any
 import lmdb
 import pytest
 
-from millrace.errors import WorkError
-from millrace.events.lmdb_store import LmdbStore
-from millrace.events.store import Changes
+from headrace.errors import WorkError
+from headrace.events.lmdb_store import LmdbStore
+from headrace.events.store import Changes
 
 SMALL = 2**16
 spawned = multiprocessing.get_context("spawn")

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.errors import WorkError
-from millrace.events import sealer
-from millrace.events.frames import Frame, Packed, Record, moment_of
-from millrace.events.log import Log
-from millrace.events.segment import COLUMNS
+from headrace.errors import WorkError
+from headrace.events import sealer
+from headrace.events.frames import Frame, Packed, Record, moment_of
+from headrace.events.log import Log
+from headrace.events.segment import COLUMNS
 
 spawned = multiprocessing.get_context("spawn")
 
@@ -202,7 +202,7 @@ def check_flip(source: Path, folder: Path, chance: np.random.Generator, records:
         try:
             use()
         except WorkError as error:
-            assert str(folder) in str(error) and "millrace log repair" in str(error)
+            assert str(folder) in str(error) and "headrace log repair" in str(error)
             told = True
     if not told:
         assert ids_of(folder) == [str(at) for at in range(records)] + ["99"]
@@ -373,8 +373,8 @@ def test_large_records_are_sealed_in_little_memory(tmp_path: Path) -> None:
     code = """
 import os, resource, sys
 from pathlib import Path
-from millrace.events import Log
-from millrace.events.frames import Record
+from headrace.events import Log
+from headrace.events.frames import Record
 log = Log(Path(sys.argv[1]), segment=10**9)
 for at in range(0, 4096, 64):
     with log.writing():
@@ -437,7 +437,7 @@ def test_a_segment_that_cannot_be_written_does_not_refuse_what_is_safe(
     def full(path: Path) -> None:
         raise WorkError(str(path), "no room")
 
-    monkeypatch.setattr("millrace.events.segment.atomic_file", full)
+    monkeypatch.setattr("headrace.events.segment.atomic_file", full)
     assert [append(log, record(at)) for at in range(3)] == [1, 2, 3]
     monkeypatch.undo()
     assert append(log, record(3)) == 4
@@ -449,8 +449,8 @@ def test_a_full_disk_acknowledges_nothing(tmp_path: Path) -> None:
     code = f"""
 import resource
 from pathlib import Path
-from millrace.errors import WorkError
-from millrace.events import Log, Record
+from headrace.errors import WorkError
+from headrace.events import Log, Record
 log = Log(Path({str(tmp_path)!r}))
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 import signal
@@ -491,7 +491,7 @@ def test_processes_take_turns_while_another_reads(tmp_path: Path) -> None:
 def test_a_killed_writer_has_lost_nothing_that_it_acknowledged(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
-from millrace.events import Log, Record
+from headrace.events import Log, Record
 log = Log(Path({str(tmp_path)!r}), segment=300)
 at = 0
 while True:

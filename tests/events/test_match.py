@@ -3,9 +3,9 @@
 import polars as pl
 import pytest
 
-from millrace.errors import InputError
-from millrace.events import match_findings
-from millrace.spec import Window
+from headrace.errors import InputError
+from headrace.events import match_findings
+from headrace.spec import Window
 
 WINDOW = Window(name="clicks", events="clicks", key="user", over=["1h"])
 

@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from millrace.errors import InputError, WorkError
-from millrace.events.fill import fill
-from millrace.events.layout import Layout, layout_of
-from millrace.events.log import Log
-from millrace.events.online import Online
-from millrace.events.read import Reader
-from millrace.events.store import open_store
-from millrace.spec import EventTable
-from millrace.tables import Column, dtype_of
+from headrace.errors import InputError, WorkError
+from headrace.events.fill import fill
+from headrace.events.layout import Layout, layout_of
+from headrace.events.log import Log
+from headrace.events.online import Online
+from headrace.events.read import Reader
+from headrace.events.store import open_store
+from headrace.spec import EventTable
+from headrace.tables import Column, dtype_of
 from tests.events.brute import Version, aggregate, default_hop, in_window
 from tests.events.test_windows import AGGREGATES, events_table, minutes, same, users, versions_of, window
 
@@ -246,7 +246,7 @@ class Killed(BaseException):
 
 
 def test_filling_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = import_module("millrace.events.fill")
+    module = import_module("headrace.events.fill")
     monkeypatch.setattr(module, "_ENTITIES", 3)
     monkeypatch.setattr(module, "_EVENTS", 7)
     versions = [Version(at, at, at, f"user {at % 20}", float(at), "a") for at in range(60)]

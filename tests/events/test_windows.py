@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millrace.errors import InputError
-from millrace.events import add_windows, parts
-from millrace.spec import EventTable, Window
+from headrace.errors import InputError
+from headrace.events import add_windows, parts
+from headrace.spec import EventTable, Window
 from tests.events.brute import Version, aggregate, default_hop, in_window
 
 EPOCH = datetime(1970, 1, 1)

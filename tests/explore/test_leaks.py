@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.explore import leaks, relations
-from millrace.explore.relation import bins_of, explained
-from millrace.features import encode_target, target_of
-from millrace.spec import Goal, Task, infer_goal, infer_kind
-from millrace.tables import load
+from headrace.explore import leaks, relations
+from headrace.explore.relation import bins_of, explained
+from headrace.features import encode_target, target_of
+from headrace.spec import Goal, Task, infer_goal, infer_kind
+from headrace.tables import load
 from tests.conftest import DATA, EXAMPLES
 
 Rows = tuple[pl.DataFrame, np.ndarray, Task]

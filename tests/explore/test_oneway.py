@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from millrace.explore import leaks, order_checks
+from headrace.explore import leaks, order_checks
 from tests.explore.test_leaks import rows_of
 
 

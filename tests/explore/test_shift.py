@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
-from millrace.explore import split_checks
+from headrace.explore import split_checks
 
 ROWS = 3000
 CHANCE = np.random.default_rng(5)

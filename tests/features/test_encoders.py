@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from millrace.features import REPRESENTATIONS, Features, fit_features, open_session, plan_columns
-from millrace.models import compile_features
-from millrace.spec import ColumnSpec
-from millrace.spec import Features as FeaturesSpec
+from headrace.features import REPRESENTATIONS, Features, fit_features, open_session, plan_columns
+from headrace.models import compile_features
+from headrace.spec import ColumnSpec
+from headrace.spec import Features as FeaturesSpec
 
 MISSING = ["?", "NA"]
 EPOCH = datetime(1970, 1, 1)

@@ -13,12 +13,12 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import Normalizer, QuantileTransformer
 from sklearn.utils import murmurhash3_32
 
-from millrace.errors import InputError
-from millrace.features import Features, fit_features, open_session, plan_columns
-from millrace.features.blanks import BLANKS
-from millrace.models import compile_features
-from millrace.spec import ColumnSpec
-from millrace.spec import Features as FeaturesSpec
+from headrace.errors import InputError
+from headrace.features import Features, fit_features, open_session, plan_columns
+from headrace.features.blanks import BLANKS
+from headrace.models import compile_features
+from headrace.spec import ColumnSpec
+from headrace.spec import Features as FeaturesSpec
 
 
 def fitted(frame: pl.DataFrame, encode: Any, kind: Any = None, y: np.ndarray | None = None, **more: Any) -> Features:

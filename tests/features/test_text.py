@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from millrace.features import fit_features, open_session, plan_columns
-from millrace.features.fold import fold
-from millrace.features.vocabulary import entries
-from millrace.models import compile_features
-from millrace.spec import ColumnSpec
-from millrace.spec import Features as FeaturesSpec
+from headrace.features import fit_features, open_session, plan_columns
+from headrace.features.fold import fold
+from headrace.features.vocabulary import entries
+from headrace.models import compile_features
+from headrace.spec import ColumnSpec
+from headrace.spec import Features as FeaturesSpec
 
 TEXTS = [
     "Where is my card?", "My card has not arrived yet", "card is lost, please block it", "I lost my CARD",

@@ -10,11 +10,11 @@ from sklearn.calibration import _sigmoid_calibration
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from millrace.features import Graph, open_session
-from millrace.models import calibrate
-from millrace.spec import Calibration, Task
-from millrace.train import TOLERANCE
-from millrace.train.calibration import choose_calibration
+from headrace.features import Graph, open_session
+from headrace.models import calibrate
+from headrace.spec import Calibration, Task
+from headrace.train import TOLERANCE
+from headrace.train.calibration import choose_calibration
 
 
 def distorted(rows: int, seed: int, slope: float) -> tuple[np.ndarray, np.ndarray]:

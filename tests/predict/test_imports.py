@@ -14,11 +14,11 @@ HEAVY = {
 @pytest.mark.parametrize(
     ("statement", "allowed"),
     [
-        ("import millrace", set()),
-        ("import millrace.cli", set()),
-        ("import millrace.predict", {"polars", "numpy"}),
-        ("import millrace.serve", {"polars", "numpy"}),
-        ("import millrace.flow", {"polars", "numpy", "scipy"}),
+        ("import headrace", set()),
+        ("import headrace.cli", set()),
+        ("import headrace.predict", {"polars", "numpy"}),
+        ("import headrace.serve", {"polars", "numpy"}),
+        ("import headrace.flow", {"polars", "numpy", "scipy"}),
     ],
 )
 def test_heavy_libraries_wait_until_they_are_needed(statement: str, allowed: set[str]) -> None:

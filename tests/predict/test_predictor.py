@@ -18,15 +18,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import millrace
-from millrace.errors import InputError
-from millrace.features import fit_features, open_coded, open_session, plan_columns
-from millrace.models import compile_features
-from millrace.predict import Predictor, predict_file
-from millrace.predict.rows import RowReader, row_type
-from millrace.spec import Features as FeaturesSpec
-from millrace.tables import Column, Schema
-from millrace.tables.numbers import COMMA_DECIMAL
+import headrace
+from headrace.errors import InputError
+from headrace.features import fit_features, open_coded, open_session, plan_columns
+from headrace.models import compile_features
+from headrace.predict import Predictor, predict_file
+from headrace.predict.rows import RowReader, row_type
+from headrace.spec import Features as FeaturesSpec
+from headrace.tables import Column, Schema
+from headrace.tables.numbers import COMMA_DECIMAL
 from tests.conftest import EXAMPLES, Runs, make_table
 
 TASKS = ["binary", "multiclass", "regression"]
@@ -35,7 +35,7 @@ _predictors: dict[Any, Predictor] = {}
 
 def predictor_of(runs: Runs, task: str, family: str = "gbdt") -> Predictor:
     if (task, family) not in _predictors:
-        _predictors[task, family] = millrace.open(runs(task, family).bundle)
+        _predictors[task, family] = headrace.open(runs(task, family).bundle)
     return _predictors[task, family]
 
 
@@ -262,8 +262,8 @@ def test_memory_stays_flat_as_files_grow(runs: Runs, tmp_path: Path) -> None:
 
     bundle = runs("binary", "gbdt").bundle
     script = (
-        "import sys, resource, millrace; from pathlib import Path; from millrace.predict import predict_file\n"
-        "predict_file(millrace.open(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))\n"
+        "import sys, resource, headrace; from pathlib import Path; from headrace.predict import predict_file\n"
+        "predict_file(headrace.open(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     peaks = []

@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 from sklearn.metrics import average_precision_score
 
-import millrace
-from millrace.evaluate import average_precision_by_chance, chance_of
-from millrace.registry import Rival, judge
-from millrace.registry.gates import not_worse
-from millrace.spec import parse_gate
+import headrace
+from headrace.evaluate import average_precision_by_chance, chance_of
+from headrace.registry import Rival, judge
+from headrace.registry.gates import not_worse
+from headrace.spec import parse_gate
 
 
 @pytest.mark.parametrize(("positives", "rows"), [(1, 4), (2, 5), (3, 7), (4, 4)])
@@ -105,7 +105,7 @@ def test_a_worse_model_does_not_replace_the_champion(tmp_path: Path) -> None:
 
     def run(exclude: str, gates: str = "") -> dict[str, object]:
         (tmp_path / "system.yaml").write_text(SPEC.format(exclude=exclude, gates=gates))
-        return millrace.run(millrace.load(tmp_path)).document
+        return headrace.run(headrace.load(tmp_path)).document
 
     assert run("")["promoted"]
     refused = run("x")

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import millrace
-from millrace.errors import InputError, SpecError
-from millrace.registry import Rival, judge, remember
-from millrace.registry.seen import row_hashes, was_seen
-from millrace.spec import parse_gate
+import headrace
+from headrace.errors import InputError, SpecError
+from headrace.registry import Rival, judge, remember
+from headrace.registry.seen import row_hashes, was_seen
+from headrace.spec import parse_gate
 from tests.conftest import write_system
 
 
@@ -99,9 +99,9 @@ def test_a_metric_of_another_task(tmp_path: Path) -> None:
     for _ in range(2):  # also where the rows were prepared before
         (folder / "system.yaml").write_text(text + 'gates: ["test.roc_auc > baseline"]\n')
         with pytest.raises(InputError, match="roc_auc with task regression"):
-            millrace.run(millrace.load(folder))
+            headrace.run(headrace.load(folder))
         (folder / "system.yaml").write_text(text)
-        assert millrace.run(millrace.load(folder)).document["promoted"]
+        assert headrace.run(headrace.load(folder)).document["promoted"]
 
 
 numbers = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True), st.integers(-(2**40), 2**40))
@@ -133,9 +133,9 @@ def test_groups_that_fare_differently_are_refused(tmp_path: Path) -> None:
     spec = write_system(tmp_path, "binary", "linear", rows=1500) / "system.yaml"
     text = spec.read_text() + "evaluate: {fairness: {attributes: [colour, owner], max_gap: {GAP}}}\n"
     spec.write_text(text.replace("GAP", "selection_rate: 0.9"))
-    assert millrace.run(millrace.load(tmp_path)).document["promoted"]
+    assert headrace.run(headrace.load(tmp_path)).document["promoted"]
     spec.write_text(text.replace("GAP", "selection_rate: 0.01"))
-    run = millrace.run(millrace.load(tmp_path))
+    run = headrace.run(headrace.load(tmp_path))
     failed = [one for one in run.document["gates"] if not one["passed"]]
     assert not run.document["promoted"] and failed[0]["gate"] == "selection_rate by colour within 0.01"
     test = pl.read_parquet(run.bundle / "holdout.parquet")
@@ -157,7 +157,7 @@ def test_groups_that_cannot_be_compared(tmp_path: Path, spec: str, words: str) -
     path = write_system(tmp_path, "binary", "linear", rows=300) / "system.yaml"
     path.write_text(path.read_text() + f"evaluate: {{fairness: {{{spec}}}}}\n")
     with pytest.raises(InputError, match=words):
-        millrace.run(millrace.load(tmp_path))
+        headrace.run(headrace.load(tmp_path))
 
 
 @pytest.mark.parametrize("prediction", ["online", "batch"])
@@ -165,8 +165,8 @@ def test_a_required_load_is_measured(tmp_path: Path, prediction: str) -> None:
     path = write_system(tmp_path, "binary", "linear", rows=300) / "system.yaml"
     text = path.read_text() + f"requirements: {{prediction: {prediction}, throughput_rps: RATE}}\n"
     path.write_text(text.replace("RATE", "10"))
-    assert millrace.run(millrace.load(tmp_path)).document["promoted"]
+    assert headrace.run(headrace.load(tmp_path)).document["promoted"]
     path.write_text(text.replace("RATE", "1000000000000"))
-    run = millrace.run(millrace.load(tmp_path))
+    run = headrace.run(headrace.load(tmp_path))
     failed = [one for one in run.document["gates"] if not one["passed"]]
     assert [one["gate"] for one in failed] == ["throughput_rps >= 1e+12"] and failed[0]["value"] > 10

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import millrace
-from millrace.bundle import read_aliases
-from millrace.errors import BundleError, InputError, WorkError
-from millrace.registry.journal import Decision, Journal, locked_journal
+import headrace
+from headrace.bundle import read_aliases
+from headrace.errors import BundleError, InputError, WorkError
+from headrace.registry.journal import Decision, Journal, locked_journal
 from tests.conftest import write_system
 
 
@@ -78,9 +78,9 @@ def test_reading_a_lost_journal_takes_nothing_out_of_service(tmp_path: Path, lef
     whole, live = path.read_bytes().splitlines(keepends=True), aliases.read_bytes()
     content = b"".join(whole[:left]) + whole[2][:20] if isinstance(left, int) else left
     path.write_bytes(content)
-    (tmp_path / ".millrace").symlink_to(tmp_path)
+    (tmp_path / ".headrace").symlink_to(tmp_path)
     if content != b"torn":
-        millrace.history("m", tmp_path)
+        headrace.history("m", tmp_path)
     assert Journal(tmp_path, "m").last_version == 3
     assert (path.read_bytes(), aliases.read_bytes()) == (content, live)
     with locked_journal(tmp_path, "m") as journal:
@@ -101,13 +101,13 @@ def test_a_rollback_without_a_promotion_is_no_crash(tmp_path: Path) -> None:
 def test_a_number_is_never_used_twice(tmp_path: Path) -> None:
     folder = write_system(tmp_path, "binary", "linear", rows=300)
     for version in (1, 2):
-        assert millrace.run(millrace.load(folder), fresh=True).bundle.name == f"binary-00000{version}"
-    shutil.rmtree(folder / ".millrace" / "bundles" / "binary-000002")
+        assert headrace.run(headrace.load(folder), fresh=True).bundle.name == f"binary-00000{version}"
+    shutil.rmtree(folder / ".headrace" / "bundles" / "binary-000002")
     spec = folder / "system.yaml"
     spec.write_text(spec.read_text().rstrip() + '\ngates: ["test.roc_auc > 0.9999"]\n')
-    run = millrace.run(millrace.load(folder), fresh=True)
+    run = headrace.run(headrace.load(folder), fresh=True)
     assert not run.document["promoted"] and run.bundle.name == "binary-000003"
-    assert read_aliases(folder / ".millrace", "binary") == {"champion": 2}
+    assert read_aliases(folder / ".headrace", "binary") == {"champion": 2}
 
 
 def test_a_broken_journal_says_so(tmp_path: Path) -> None:
@@ -122,49 +122,49 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A system with three bundles; the first is champion by its gates."""
     folder = write_system(tmp_path_factory.mktemp("versions"), "binary", "linear", rows=300)
     for _ in range(3):
-        assert millrace.run(millrace.load(folder), fresh=True).document["promoted"]
+        assert headrace.run(headrace.load(folder), fresh=True).document["promoted"]
     return folder
 
 
 def test_by_hand(versions: Path, tmp_path: Path) -> None:
-    assert millrace.open("binary@champion", versions).version == 3
-    moved = millrace.promote("binary@1", "challenger", "looks good", versions)
+    assert headrace.open("binary@champion", versions).version == 3
+    moved = headrace.promote("binary@1", "challenger", "looks good", versions)
     assert (moved.version, moved.before, moved.by, moved.evidence[0]["passed"]) == (1, None, "person", True)
-    assert millrace.open("binary@challenger", versions).version == 1
-    assert millrace.rollback("binary", folder=versions).version == 2
-    assert millrace.rollback("binary", why="again", folder=versions).version == 1
+    assert headrace.open("binary@challenger", versions).version == 1
+    assert headrace.rollback("binary", folder=versions).version == 2
+    assert headrace.rollback("binary", why="again", folder=versions).version == 1
     with pytest.raises(InputError, match="version 1 was the first champion"):
-        millrace.rollback("binary", folder=versions)
-    assert [one.action for one in millrace.history("binary", versions)][-3:] == ["promote", "rollback", "rollback"]
+        headrace.rollback("binary", folder=versions)
+    assert [one.action for one in headrace.history("binary", versions)][-3:] == ["promote", "rollback", "rollback"]
     for model, alias, said in (
         ("binary@9", "champion", "versions 1, 2, 3"),
         ("binary@1", "champoin", "did you mean 'champion'"),
         ("other@1", "champion", "no such version"),
     ):
         with pytest.raises(InputError, match=said):
-            millrace.promote(model, alias, folder=versions)
+            headrace.promote(model, alias, folder=versions)
     with pytest.raises(InputError, match="has no shadow"):
-        millrace.open("binary@shadow", versions)
+        headrace.open("binary@shadow", versions)
     with pytest.raises(InputError, match="nothing was decided"):
-        millrace.history("binary", tmp_path)
-    millrace.promote("binary@3", folder=versions)
+        headrace.history("binary", tmp_path)
+    headrace.promote("binary@3", folder=versions)
 
 
 def test_a_bundle_that_is_not_whole_is_not_promoted(versions: Path) -> None:
-    card = versions / ".millrace" / "bundles" / "binary-000002" / "card.html"
+    card = versions / ".headrace" / "bundles" / "binary-000002" / "card.html"
     whole = card.read_bytes()
     card.write_bytes(whole + b" ")
     try:
         with pytest.raises(BundleError, match="changed since it was written"):
-            millrace.promote("binary@2", folder=versions)
+            headrace.promote("binary@2", folder=versions)
     finally:
         card.write_bytes(whole)
-    assert millrace.open("binary@champion", versions).version == 3
+    assert headrace.open("binary@champion", versions).version == 3
 
 
 def command(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "millrace.cli", *arguments, "--dir", str(folder)],
+        [sys.executable, "-m", "headrace.cli", *arguments, "--dir", str(folder)],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
 
@@ -173,29 +173,29 @@ def agree(folder: Path) -> None:
     """After the next command: every decision follows from the one before, pointer and MLflow tell the last one."""
     from mlflow import MlflowClient
 
-    millrace.promote("binary@2", folder=folder)
-    decisions = [one for one in millrace.history("binary", folder) if one.alias == "champion"]
+    headrace.promote("binary@2", folder=folder)
+    decisions = [one for one in headrace.history("binary", folder) if one.alias == "champion"]
     live: int | None = None
     for one in decisions:
         assert one.before == live
         live = one.version if one.action != "refuse" else live
-    assert read_aliases(folder / ".millrace", "binary").get("champion") == live
-    assert millrace.open("binary@champion", folder).version == live
-    uri = f"sqlite:///{folder / '.millrace' / 'mlflow.db'}"
+    assert read_aliases(folder / ".headrace", "binary").get("champion") == live
+    assert headrace.open("binary@champion", folder).version == live
+    uri = f"sqlite:///{folder / '.headrace' / 'mlflow.db'}"
     champion = MlflowClient(uri, uri).get_model_version_by_alias("binary", "champion")
-    assert champion.tags["millrace.bundle"] == f"binary-{live:06d}"
+    assert champion.tags["headrace.bundle"] == f"binary-{live:06d}"
 
 
 @pytest.mark.parametrize("count", [9, pytest.param(30, marks=pytest.mark.slow)])
 def test_many_at_once(versions: Path, count: int) -> None:
     """Promotions and rollbacks at once: each is recorded, none is lost."""
-    before = len(millrace.history("binary", versions))
+    before = len(headrace.history("binary", versions))
     started = [
         command(versions, *(("rollback", "binary") if number % 3 == 0 else ("promote", f"binary@{number % 3 + 1}")))
         for number in range(count)
     ]
     done = [process.wait(120) for process in started]
-    assert len(millrace.history("binary", versions)) == before + done.count(0)
+    assert len(headrace.history("binary", versions)) == before + done.count(0)
     assert done.count(0) >= count * 2 // 3  # a rollback has nothing to go back to where several came first
     agree(versions)
 
@@ -215,33 +215,33 @@ def test_killed_at_any_point(versions: Path, kills: int) -> None:
         agree(versions)
 
 
-def refuses(folder: Path, gate: str) -> millrace.Run:
+def refuses(folder: Path, gate: str) -> headrace.Run:
     spec = folder / "system.yaml"
     text = spec.read_text()
     spec.write_text(text + f'gates: ["{gate}"]\n')
     try:
-        return millrace.run(millrace.load(folder))
+        return headrace.run(headrace.load(folder))
     finally:
         spec.write_text(text)
 
 
 def test_a_refused_run_leaves_the_champion(tmp_path: Path) -> None:
     folder = write_system(tmp_path, "binary", "linear", rows=300)
-    first = millrace.run(millrace.load(folder))
+    first = headrace.run(headrace.load(folder))
     refused = refuses(folder, "test.roc_auc >= 0.999")
     assert not refused.document["promoted"] and refused.bundle.is_dir()
     assert "Refused: test.roc_auc &gt;= 0.999" in refused.report.read_text()
     stored = json.loads((refused.bundle / "evaluation.json").read_text())["gates"]
     assert [one["passed"] for one in stored] == [True, False, True]
-    assert millrace.open("binary@champion", folder).version == millrace.open(first.bundle).version
-    last = millrace.history("binary", folder)[-1]
+    assert headrace.open("binary@champion", folder).version == headrace.open(first.bundle).version
+    last = headrace.history("binary", folder)[-1]
     assert (last.action, last.before, last.by) == ("refuse", 1, "gates") and "0.999" in last.why
 
 
 def test_the_champion_is_judged_on_rows_that_it_has_not_seen(tmp_path: Path) -> None:
     """With another seed most test rows are rows that the champion was fitted on; the gate must not count them."""
     folder = write_system(tmp_path, "binary", "gbdt", rows=1200)
-    millrace.run(millrace.load(folder))
+    headrace.run(headrace.load(folder))
     again = refuses(folder, "test.roc_auc >= champion")
     gate = again.document["gates"][-1]
     assert gate["passed"] and gate["value"] == gate["bound"] and "180 rows" in gate["why"]
@@ -255,7 +255,7 @@ def test_the_champion_is_judged_on_rows_that_it_has_not_seen(tmp_path: Path) -> 
 @pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
 def test_a_champion_that_cannot_be_compared_stays(tmp_path: Path, change: Callable[[Path], object]) -> None:
     folder = write_system(tmp_path, "binary", "linear", rows=300)
-    first = millrace.run(millrace.load(folder))
+    first = headrace.run(headrace.load(folder))
     change(first.bundle / "model.onnx")
     gate = refuses(folder, "test.roc_auc >= champion").document["gates"][-1]
     assert not gate["passed"] and "cannot be compared" in gate["why"]

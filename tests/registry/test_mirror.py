@@ -14,8 +14,8 @@ import msgspec
 import polars as pl
 import pytest
 
-import millrace
-from millrace.errors import WorkError
+import headrace
+from headrace.errors import WorkError
 from tests.conftest import mlflow_agrees, mlflow_client, write_system
 
 NAME = "regression"
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_run_is_told_whole(folder: Path) -> None:
-    run = millrace.run(millrace.load(folder))
+    run = headrace.run(headrace.load(folder))
     mlflow_agrees(folder, NAME)
     found = mlflow_client(folder)
     version = found.get_model_version_by_alias(NAME, "champion")
@@ -39,22 +39,22 @@ def test_a_run_is_told_whole(folder: Path) -> None:
     tried = found.get_metric_history(version.run_id, "candidates.rmse")
     assert [one.value for one in tried] == pytest.approx([one["value"] for one in run.document["candidates"]])
     assert told.data.params["goal.target"] == "amount" and told.data.params["split.test"] == "0.15"
-    assert told.data.tags["millrace.data.source"] == run.document["fingerprints"]["source"]
-    assert told.data.tags["mlflow.user"] == millrace.history(NAME, folder)[0].who
+    assert told.data.tags["headrace.data.source"] == run.document["fingerprints"]["source"]
+    assert told.data.tags["mlflow.user"] == headrace.history(NAME, folder)[0].who
     assert told.info.status == "FINISHED" and told.info.end_time > told.info.start_time
     assert {file.path for file in found.list_artifacts(version.run_id)} == {
         "card.html", "evaluation.json", "system.yaml",
     }  # fmt: skip
-    millrace.run(millrace.load(folder), fresh=True)
-    millrace.rollback(NAME, folder=folder)
+    headrace.run(headrace.load(folder), fresh=True)
+    headrace.rollback(NAME, folder=folder)
     mlflow_agrees(folder, NAME)
 
 
 @pytest.mark.parametrize("lost", ["registry/regression.mlflow.json", "mlflow.db"])
 def test_what_was_lost_is_told_again_once(folder: Path, lost: str) -> None:
-    millrace.run(millrace.load(folder))
-    (folder / ".millrace" / lost).unlink()
-    millrace.promote(f"{NAME}@1", folder=folder)
+    headrace.run(headrace.load(folder))
+    (folder / ".headrace" / lost).unlink()
+    headrace.promote(f"{NAME}@1", folder=folder)
     mlflow_agrees(folder, NAME)
 
 
@@ -67,36 +67,36 @@ def test_a_run_that_was_cut_off_is_told_again(folder: Path, monkeypatch: pytest.
     for step in ("log_batch", "log_artifact", "set_terminated", "create_model_version", "set_registered_model_alias"):
         monkeypatch.setattr(MlflowClient, step, killed)
         with pytest.raises(KeyboardInterrupt):
-            millrace.run(millrace.load(folder), fresh=True)
+            headrace.run(headrace.load(folder), fresh=True)
         monkeypatch.undo()
-    millrace.promote(f"{NAME}@1", folder=folder)
+    headrace.promote(f"{NAME}@1", folder=folder)
     mlflow_agrees(folder, NAME)
 
 
 def test_a_store_that_refuses_is_one_clear_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = millrace.run(millrace.load(folder))
+    run = headrace.run(headrace.load(folder))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////proc/none/mlflow.db")
     with pytest.raises(WorkError, match="a store that takes runs"):
-        millrace.promote(f"{NAME}@1", folder=folder)
-    assert millrace.history(NAME, folder)[-1].action == "promote" and run.bundle.is_dir()
+        headrace.promote(f"{NAME}@1", folder=folder)
+    assert headrace.history(NAME, folder)[-1].action == "promote" and run.bundle.is_dir()
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    millrace.promote(f"{NAME}@1", folder=folder)
+    headrace.promote(f"{NAME}@1", folder=folder)
     mlflow_agrees(folder, NAME)
 
 
 def test_another_store_gets_the_bundles_uploaded(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    millrace.run(millrace.load(folder))
+    headrace.run(headrace.load(folder))
     monkeypatch.chdir(tmp_path)
     uri = f"sqlite:///{tmp_path / 'other.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    millrace.promote(f"{NAME}@1", folder=folder)
+    headrace.promote(f"{NAME}@1", folder=folder)
     from mlflow import MlflowClient
 
     found = MlflowClient(uri, uri)
     version = found.get_model_version_by_alias(NAME, "champion")
     assert version.source == f"runs:/{version.run_id}/bundle"
     copy = Path(found.download_artifacts(version.run_id, "bundle"))
-    assert copy != folder and millrace.verify(copy).passed
+    assert copy != folder and headrace.verify(copy).passed
 
 
 LOAD = """
@@ -121,7 +121,7 @@ def mlflow_home() -> Path:
     return home
 
 
-def loads(home: Path, uri: str, run: millrace.Run, folder: Path) -> None:
+def loads(home: Path, uri: str, run: headrace.Run, folder: Path) -> None:
     """MLflow's own loaders predict what the bundle says."""
     rows, answers, script = folder / "rows.parquet", folder / "answers.parquet", folder / "load.py"
     holdout = pl.read_parquet(run.bundle / "holdout.parquet")
@@ -141,8 +141,8 @@ def plain() -> dict[str, str]:
 
 @pytest.mark.slow
 def test_mlflow_loads_the_champion(mlflow_home: Path, folder: Path, tmp_path: Path) -> None:
-    run = millrace.run(millrace.load(folder))
-    loads(mlflow_home, f"sqlite:///{folder / '.millrace' / 'mlflow.db'}", run, tmp_path)
+    run = headrace.run(headrace.load(folder))
+    loads(mlflow_home, f"sqlite:///{folder / '.headrace' / 'mlflow.db'}", run, tmp_path)
 
 
 @pytest.mark.slow
@@ -171,8 +171,8 @@ def test_a_server_gets_the_bundle_itself(
             while time.monotonic() < deadline and not answers(f"{uri}/health"):
                 time.sleep(0.5)
             monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-            run = millrace.run(millrace.load(folder))
-            assert run.document["promoted"] and not (folder / ".millrace" / "mlflow.db").exists()
+            run = headrace.run(headrace.load(folder))
+            assert run.document["promoted"] and not (folder / ".headrace" / "mlflow.db").exists()
             bundle = tmp_path / "bundle"
             run.bundle.rename(bundle)
             moved = msgspec.structs.replace(run, bundle=bundle)
@@ -192,7 +192,7 @@ def answers(url: str) -> bool:
 
 @pytest.mark.parametrize("how", ["moved", "copied"])
 def test_a_workspace_elsewhere_has_a_store_of_its_own(folder: Path, tmp_path: Path, how: str) -> None:
-    millrace.run(millrace.load(folder))
+    headrace.run(headrace.load(folder))
     mlflow_agrees(folder, NAME)
     there = tmp_path / "there"
     if how == "moved":
@@ -200,7 +200,7 @@ def test_a_workspace_elsewhere_has_a_store_of_its_own(folder: Path, tmp_path: Pa
     else:
         shutil.copytree(folder, there)
     before = {path for path in folder.rglob("*") if path.is_file()}
-    run = millrace.run(millrace.load(there), fresh=True)
+    run = headrace.run(headrace.load(there), fresh=True)
     mlflow_agrees(there, NAME)
     found = mlflow_client(there)
     for version in found.search_model_versions(f"name = '{NAME}'"):

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
-import millrace
-from millrace.errors import InputError
+import headrace
+from headrace.errors import InputError
 from tests.conftest import Runs, write_system
 
 
@@ -20,24 +20,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = spec.read_text()
     for more in ("", "  linear: {l2: 1.0}\n", "seed: 8\n"):
         spec.write_text(text + more)
-        millrace.run(millrace.load(home))
+        headrace.run(headrace.load(home))
     return home
 
 
 def test_every_run_is_a_line(folder: Path) -> None:
-    found = millrace.runs(folder)
+    found = headrace.runs(folder)
     assert [one.model for one in found] == ["binary@3", "binary@2", "binary@1"]
     assert [one.aliases for one in found] == [["champion"], [], []]
     assert len({one.spec_hash for one in found}) == 3 and all(one.promoted for one in found)
-    assert millrace.runs(folder / "none") == []
+    assert headrace.runs(folder / "none") == []
 
 
 def holdout(folder: Path, version: int) -> pl.DataFrame:
-    return pl.read_parquet(folder / ".millrace" / "bundles" / f"binary-{version:06d}" / "holdout.parquet")
+    return pl.read_parquet(folder / ".headrace" / "bundles" / f"binary-{version:06d}" / "holdout.parquet")
 
 
 def test_side_by_side_on_the_same_rows(folder: Path) -> None:
-    found = millrace.compare(["binary@1", "binary@2"], folder)
+    found = headrace.compare(["binary@1", "binary@2"], folder)
     rows = holdout(folder, 1)
     assert found.document["rows"] == rows.height
     for at, version in enumerate((1, 2)):
@@ -51,7 +51,7 @@ def test_side_by_side_on_the_same_rows(folder: Path) -> None:
 
 
 def test_only_common_rows_count(folder: Path) -> None:
-    found = millrace.compare(["binary@1", "binary@3", "binary@2"], folder).document
+    found = headrace.compare(["binary@1", "binary@3", "binary@2"], folder).document
     both = holdout(folder, 1).join(holdout(folder, 3), on="row", suffix="_3")
     assert 0 < found["rows"] == both.height < holdout(folder, 1).height
     assert found["metrics"]["roc_auc"][1] == pytest.approx(roc_auc_score(both["label"] == "yes", both["prediction_3"]))
@@ -59,7 +59,7 @@ def test_only_common_rows_count(folder: Path) -> None:
 
 
 def test_one_with_itself_is_even(folder: Path) -> None:
-    found = millrace.compare(["binary@1", "binary@1"], folder).document
+    found = headrace.compare(["binary@1", "binary@1"], folder).document
     assert np.allclose([gain for gains in found["gains"].values() for pair in gains for gain in pair], 0)
     assert found["spec"] == []
 
@@ -67,12 +67,12 @@ def test_one_with_itself_is_even(folder: Path) -> None:
 @pytest.mark.parametrize("task", ["multiclass", "regression"])
 def test_other_tasks(runs: Runs, task: str) -> None:
     bundle = runs(task, "linear").bundle
-    found = millrace.compare([str(bundle), str(runs(task, "gbdt").bundle)], bundle.parent.parent.parent)
+    found = headrace.compare([str(bundle), str(runs(task, "gbdt").bundle)], bundle.parent.parent.parent)
     assert found.document["rows"] > 100 and "Wrote" not in found.page.read_text()
 
 
 def test_what_cannot_be_compared(folder: Path, runs: Runs) -> None:
     with pytest.raises(InputError, match="at least two"):
-        millrace.compare(["binary@1"], folder)
+        headrace.compare(["binary@1"], folder)
     with pytest.raises(InputError, match="different targets"):
-        millrace.compare(["binary@1", str(runs("regression", "linear").bundle)], folder)
+        headrace.compare(["binary@1", str(runs("regression", "linear").bundle)], folder)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import millrace
+import headrace
 from tests.browser import CHROMIUM, Browser, browser
 from tests.conftest import Runs, write_system
 
@@ -60,14 +60,14 @@ def test_a_report_beside_a_champion_in_time(tab: Browser, tmp_path: Path) -> Non
     folder = write_system(tmp_path, "binary", "gbdt", by="time")
     spec = folder / "system.yaml"
     spec.write_text(spec.read_text() + "evaluate: {fairness: {attributes: [colour]}}\n")
-    millrace.run(millrace.load(folder))
+    headrace.run(headrace.load(folder))
     spec.write_text(spec.read_text() + "seed: 11\n")
-    run = millrace.run(millrace.load(folder))
+    run = headrace.run(headrace.load(folder))
     shows(tab, run.report)
     text = tab.value("document.body.innerText")
     assert "Beside the champion of then, version 1" in text and "By colour" in text and "Dashed" in text
     assert tab.value("document.querySelector('.line svg').innerHTML.length") > 1000, "the split on a time line"
-    shows(tab, millrace.compare(["binary@1", "binary@2"], folder).page)
+    shows(tab, headrace.compare(["binary@1", "binary@2"], folder).page)
 
 
 def test_the_browser_would_complain(tab: Browser, runs: Runs, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from millrace.report import number
+from headrace.report import number
 from tests.conftest import Runs
 
 
@@ -40,7 +40,7 @@ def test_the_report_is_one_self_contained_page(runs: Runs, task: str) -> None:
 
 
 def test_a_hostile_column_name_is_only_text(tmp_path: object) -> None:
-    from millrace.report.page import template
+    from headrace.report.page import template
 
     column = {"name": "<script>alert(1)</script>", "kind": "numeric", "why": "", "missing": 0.0, "distinct": 1}
     column |= {"low": None, "high": None, "categories": None}

@@ -13,21 +13,21 @@ from typing import Any, TypeVar
 
 import httpx
 
-from millrace.serve import app
-from millrace.serve.run import plan_of
-from millrace.serve.service import Service
-from millrace.serve.wire import Connection
+from headrace.serve import app
+from headrace.serve.run import plan_of
+from headrace.serve.service import Service
+from headrace.serve.wire import Connection
 
 T = TypeVar("T")
 
 
 class Running:
-    """`millrace serve MODELS` on a free port; `first` is the first line that it tells, `rest` those until its end."""
+    """`headrace serve MODELS` on a free port; `first` is the first line that it tells, `rest` those until its end."""
 
     def __init__(
         self, *models: Any, folder: Path | None = None, options: tuple[str, ...] = (), before: tuple[str, ...] = ()
     ) -> None:
-        command = [*before, sys.executable, "-m", "millrace.cli", "serve", *map(str, models), "--port", "0", *options]
+        command = [*before, sys.executable, "-m", "headrace.cli", "serve", *map(str, models), "--port", "0", *options]
         self.process = subprocess.Popen(
             [*command, *(("--dir", str(folder)) if folder else ())], stderr=subprocess.PIPE, text=True
         )

@@ -16,11 +16,11 @@ import httpx
 import numpy as np
 import pytest
 
-import millrace
-from millrace.bundle import write_aliases
-from millrace.events import Log
-from millrace.serve.service import LEDGER_S, Service
-from millrace.tables import alone
+import headrace
+from headrace.bundle import write_aliases
+from headrace.events import Log
+from headrace.serve.service import LEDGER_S, Service
+from headrace.tables import alone
 from tests.conftest import Runs, write_system
 from tests.serve.running import Running, within
 from tests.serve.test_service import bodied, folder_of, rows
@@ -31,23 +31,23 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A system with three versions, of which the third has a changed byte."""
     folder = write_system(tmp_path_factory.mktemp("versions"), "binary", "linear", rows=600)
     spec = folder / "system.yaml"
-    millrace.run(millrace.load(folder))
+    headrace.run(headrace.load(folder))
     spec.write_text(spec.read_text() + "seed: 11\n")
-    millrace.run(millrace.load(folder))
-    bundles = folder / ".millrace" / "bundles"
+    headrace.run(headrace.load(folder))
+    bundles = folder / ".headrace" / "bundles"
     made = shutil.copytree(bundles / "binary-000002", bundles / "binary-000003")
     (made / "model.onnx").write_bytes((made / "model.onnx").read_bytes()[:-1] + b"!")
     return folder
 
 
 def point(folder: Path, version: int) -> None:
-    write_aliases(folder / ".millrace", "binary", {"champion": version})
+    write_aliases(folder / ".headrace", "binary", {"champion": version})
 
 
 def test_versions_are_swapped_under_load_without_a_failed_or_mixed_answer(versions: Path) -> None:
     point(versions, 1)
     given = rows(40)
-    expected = {at: millrace.open(f"binary@{at}", versions).predict(given) for at in (1, 2)}
+    expected = {at: headrace.open(f"binary@{at}", versions).predict(given) for at in (1, 2)}
     done = threading.Event()
     wrong: list[Any] = []
     answered = [0, 0, 0]
@@ -60,7 +60,7 @@ def test_versions_are_swapped_under_load_without_a_failed_or_mixed_answer(versio
                 answer = client.post(url + "/predict", content=bodied([given[at]]))
                 found = answer.json()
                 version = found.get("version")
-                if answer.status_code != 200 or answer.headers["x-millrace-version"] != str(version):
+                if answer.status_code != 200 or answer.headers["x-headrace-version"] != str(version):
                     wrong.append(answer.text)
                 elif found["predictions"][0]["prediction"] != pytest.approx(expected[version][at]["prediction"]):
                     wrong.append((version, at, found))
@@ -82,7 +82,7 @@ def test_versions_are_swapped_under_load_without_a_failed_or_mixed_answer(versio
                 thread.join()
         assert not wrong and answered[1] > 20 and answered[2] > 20
         metrics = httpx.get(service.url + "/metrics").text
-        assert 'millrace_swaps_total{model="binary",outcome="taken"} 20.0' in metrics
+        assert 'headrace_swaps_total{model="binary",outcome="taken"} 20.0' in metrics
         point(versions, 3)  # a byte of it has changed
         service.wait(lambda: 'outcome="refused"} 1.0' in httpx.get(service.url + "/metrics").text)
         assert version_of(service) == 1
@@ -94,7 +94,7 @@ def test_versions_are_swapped_under_load_without_a_failed_or_mixed_answer(versio
 
 def version_of(service: Running) -> int:
     answer = httpx.post(service.url + "/predict", content=b'{"rows": []}')
-    return int(answer.headers["x-millrace-version"])
+    return int(answer.headers["x-headrace-version"])
 
 
 def test_a_worker_that_is_killed_is_missed_by_nobody_for_long(runs: Runs) -> None:
@@ -104,7 +104,7 @@ def test_a_worker_that_is_killed_is_missed_by_nobody_for_long(runs: Runs) -> Non
     def predicted(service: Running) -> float:
         page = httpx.get(service.url + "/metrics").text
         return sum(
-            float(line.split()[-1]) for line in page.splitlines() if line.startswith("millrace_predictions_total")
+            float(line.split()[-1]) for line in page.splitlines() if line.startswith("headrace_predictions_total")
         )
 
     with Running(folder, options=("--workers", "2")) as service:
@@ -149,7 +149,7 @@ def alive(process: int) -> bool:
 
 def test_a_worker_that_cannot_start_ends_nobody_else(runs: Runs, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(folder_of(runs("binary", "gbdt")), tmp_path / "system"))
-    (model,) = (folder / ".millrace" / "bundles").glob("*/model.onnx")
+    (model,) = (folder / ".headrace" / "bundles").glob("*/model.onnx")
     whole, body = model.read_bytes(), bodied(rows(1))
     with Running(folder, options=("--workers", "2")) as service:
         assert service.process.stderr is not None
@@ -172,10 +172,10 @@ def test_a_worker_that_cannot_start_ends_nobody_else(runs: Runs, tmp_path: Path)
 def test_whoever_holds_the_log_holds_up_no_request(runs: Runs, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(folder_of(runs("binary", "gbdt")), tmp_path / "system"))
     body = bodied(rows(1))
-    shutil.rmtree(folder / ".millrace" / "log", ignore_errors=True)
+    shutil.rmtree(folder / ".headrace" / "log", ignore_errors=True)
     with Running(folder) as service:
         assert httpx.post(service.url + "/predict", content=body).status_code == 200
-        lock = folder / ".millrace" / "log" / "predictions" / "writer.lock"
+        lock = folder / ".headrace" / "log" / "predictions" / "writer.lock"
         service.wait(lock.exists)
         with alone(lock):
             slowest = 0.0
@@ -186,7 +186,7 @@ def test_whoever_holds_the_log_holds_up_no_request(runs: Runs, tmp_path: Path) -
                 slowest = max(slowest, time.monotonic() - begin)
                 time.sleep(0.02)
         assert slowest < 2
-        service.wait(lambda: "millrace_logged_total 61.0" in httpx.get(service.url + "/metrics").text)
+        service.wait(lambda: "headrace_logged_total 61.0" in httpx.get(service.url + "/metrics").text)
     assert Log(lock.parent).read().height == 61
 
 
@@ -337,7 +337,7 @@ def test_more_load_than_can_be_served_makes_no_longer_queue(runs: Runs, tmp_path
     with (folder / "system.yaml").open("a") as spec:
         spec.write("\nserve: {max_waiting: 40}\n")
     given = rows(20)
-    expected = [one["prediction"] for one in millrace.open("binary@1", folder).predict(given)]
+    expected = [one["prediction"] for one in headrace.open("binary@1", folder).predict(given)]
     body = bodied(given)
 
     async def load(url: str) -> list[httpx.Response]:
@@ -354,5 +354,5 @@ def test_more_load_than_can_be_served_makes_no_longer_queue(runs: Runs, tmp_path
     assert all(answer.headers["retry-after"] == "1" for answer in refused)
     for answer in accepted:
         assert [one["prediction"] for one in answer.json()["predictions"]] == pytest.approx(expected)
-    counts = dict(re.findall(r'millrace_batch_rows_(bucket\{le="64.0"|count\{)[^}]*\} (\S+)', page))
+    counts = dict(re.findall(r'headrace_batch_rows_(bucket\{le="64.0"|count\{)[^}]*\} (\S+)', page))
     assert counts['bucket{le="64.0"'] == counts["count{"]  # no batch of more than may wait and one request besides

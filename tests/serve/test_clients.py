@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-import millrace
+import headrace
 from tests.conftest import Runs
 from tests.serve.running import Running
 from tests.serve.test_service import folder_of, rows
@@ -92,7 +92,7 @@ def test_triton(runs: Runs, python: Python, task: str) -> None:
     with Running(folder) as service:
         url = service.url.removeprefix("http://")
         found = run(python("tritonclient[http]"), TRITON, url, task, json.dumps(given))
-    expected = [one["prediction"] for one in millrace.open(f"{task}@1", folder).predict(given)]
+    expected = [one["prediction"] for one in headrace.open(f"{task}@1", folder).predict(given)]
     assert all(one == pytest.approx(expected) if task != "multiclass" else one == expected for one in found)
 
 
@@ -118,7 +118,7 @@ def test_kserve(runs: Runs, python: Python) -> None:
     with Running(folder) as service:
         tensors = tensors_of(service, given)
         found = run(python("kserve"), KSERVE, service.url, "binary", json.dumps(tensors))
-    expected = [one["prediction"] for one in millrace.open("binary@1", folder).predict(given)]
+    expected = [one["prediction"] for one in headrace.open("binary@1", folder).predict(given)]
     assert found == pytest.approx(expected)
 
 
@@ -143,14 +143,14 @@ def test_mlserver(runs: Runs, python: Python, tmp_path: Path) -> None:
     told = [json.loads(line) for line in (tmp_path / "out.txt").read_text().splitlines()]
     told.sort(key=lambda one: one.get("parameters", {}).get("batch_internal_id", one["id"]))
     predicted = [tensor["data"][0] for one in told for tensor in one["outputs"] if tensor["name"] == "prediction"]
-    expected = [one["prediction"] for one in millrace.open("binary@1", folder).predict(given)]
+    expected = [one["prediction"] for one in headrace.open("binary@1", folder).predict(given)]
     assert sorted(predicted) == pytest.approx(sorted(expected))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "multiclass"])
 def test_a_body_gets_the_answer_that_mlflow_gives(runs: Runs, python: Python, task: str) -> None:
-    """MLflow serves the same bundle with Millrace as a library."""
+    """MLflow serves the same bundle with Headrace as a library."""
     run_ = runs(task, "gbdt")
     given = [{name: value for name, value in row.items() if name != "row"} for row in whole(4)]
     columns = list(given[0])
@@ -165,7 +165,7 @@ def test_a_body_gets_the_answer_that_mlflow_gives(runs: Runs, python: Python, ta
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    home = Path(millrace.__file__).parent.parent
+    home = Path(headrace.__file__).parent.parent
     found = python("mlflow", "pandas", str(home))
     command = [str(found), "-m", "mlflow", "models", "serve", "-m", str(run_.bundle), "--env-manager", "local"]
     environment = {"PATH": f"{found.parent}:/usr/bin:/bin"}

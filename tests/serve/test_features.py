@@ -17,14 +17,14 @@ import httpx
 import polars as pl
 import pytest
 
-import millrace
-from millrace.errors import InputError, WorkError
-from millrace.events import Online, Reader, Store, log_of, store_of
-from millrace.events.lmdb_store import LmdbStore
-from millrace.events.names import entity_key
-from millrace.events.read import stand_of
-from millrace.events.store import Changes
-from millrace.serve.service import Service
+import headrace
+from headrace.errors import InputError, WorkError
+from headrace.events import Online, Reader, Store, log_of, store_of
+from headrace.events.lmdb_store import LmdbStore
+from headrace.events.names import entity_key
+from headrace.events.read import stand_of
+from headrace.events.store import Changes
+from headrace.serve.service import Service
 from tests.redis_server import RedisServer
 from tests.serve.running import Running, within
 from tests.test_live import at, event, spec
@@ -35,9 +35,9 @@ NAMES = ["clicks_1h", "clicks_7d", "clicks_all", "spent_1d", "kinds_all"]
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = spec(tmp_path_factory.mktemp("shop"))
-    system = millrace.load(folder)
-    millrace.run(system)
-    millrace.materialize(system)
+    system = headrace.load(folder)
+    headrace.run(system)
+    headrace.materialize(system)
     return folder
 
 
@@ -48,8 +48,8 @@ def row(user: int, minute: int = 21_000, **more: Any) -> dict[str, Any]:
 def expected(folder: Path, rows: list[dict[str, Any]]) -> list[float]:
     """By the offline path: the tables and the log together, and the bundle in this process."""
     frame = pl.DataFrame([{**one, "at": datetime.fromisoformat(one["at"])} for one in rows])
-    told = millrace.window_features(millrace.load(folder), frame).to_dicts()
-    found: list[dict[str, Any]] = millrace.open("shop@champion", folder).predict(told)
+    told = headrace.window_features(headrace.load(folder), frame).to_dicts()
+    found: list[dict[str, Any]] = headrace.open("shop@champion", folder).predict(told)
     return [one["prediction"] for one in found]
 
 
@@ -100,15 +100,15 @@ def test_predictions_are_logged_with_what_they_were_made_from(shop: Path) -> Non
         answer = httpx.post(service.url + "/predict", json={"rows": [row(1), row(2)]}).json()
         assert httpx.post(service.url + "/predict", json={"rows": [{}]}).status_code == 422
         assert service.stop() == 128 + signal.SIGTERM  # as asked, after all was written
-    from millrace.serve.home import Home
+    from headrace.serve.home import Home
 
-    log = Home(millrace.load(shop)).log().read("predictions")
+    log = Home(headrace.load(shop)).log().read("predictions")
     kept = log.filter(pl.col("id").is_in([one["prediction_id"] for one in answer["predictions"]]))
     payloads = [json.loads(one) for one in kept["payload"]]
     assert [one["answer"]["prediction"] for one in payloads] == [one["prediction"] for one in answer["predictions"]]
     assert all(set(NAMES) <= one["row"].keys() for one in payloads) and payloads[0]["row"]["user"] == 1
     assert [(one["model"], one["version"], one["arm"]) for one in payloads] == [("shop", 1, "champion")] * 2
-    again = millrace.open("shop@1", shop).predict([one["row"] for one in payloads])
+    again = headrace.open("shop@1", shop).predict([one["row"] for one in payloads])
     assert [one["prediction"] for one in again] == [one["answer"]["prediction"] for one in payloads]
 
 
@@ -121,12 +121,12 @@ def test_a_killed_process_loses_no_more_than_the_stated_moment(shop: Path) -> No
                 ]
                 for at_ in range(30)
             ]
-        service.wait(lambda: "millrace_logged_total 30.0" in httpx.get(service.url + "/metrics").text)
+        service.wait(lambda: "headrace_logged_total 30.0" in httpx.get(service.url + "/metrics").text)
         os.kill(service.process.pid, signal.SIGKILL)
         service.process.wait()
-    from millrace.serve.home import Home
+    from headrace.serve.home import Home
 
-    assert set(ids) <= set(Home(millrace.load(shop)).log().read()["id"].to_list())
+    assert set(ids) <= set(Home(headrace.load(shop)).log().read()["id"].to_list())
 
 
 def test_a_store_that_is_gone_or_silent_is_not_waited_for(tmp_path: Path) -> None:
@@ -135,9 +135,9 @@ def test_a_store_that_is_gone_or_silent_is_not_waited_for(tmp_path: Path) -> Non
         folder = tmp_path / "shop"
         folder.mkdir()
         spec(folder, f"store: {server.url}\nserve: {{store_timeout_ms: 20}}")
-        system = millrace.load(folder)
-        millrace.run(system)
-        millrace.materialize(system)
+        system = headrace.load(folder)
+        headrace.run(system)
+        headrace.materialize(system)
         with Running(folder) as service, httpx.Client() as client:
 
             def ask() -> dict[str, Any]:
@@ -161,7 +161,7 @@ def test_a_store_that_is_gone_or_silent_is_not_waited_for(tmp_path: Path) -> Non
             service.wait(lambda: "imputed" not in ask())
             assert ask()["prediction"] == first["prediction"]
             page = client.get(service.url + "/metrics").text
-            assert 'millrace_default_rows_total{model="shop"}' in page
+            assert 'headrace_default_rows_total{model="shop"}' in page
             service.stop()
         assert "store_lost" in service.rest
     finally:
@@ -170,7 +170,7 @@ def test_a_store_that_is_gone_or_silent_is_not_waited_for(tmp_path: Path) -> Non
 
 def keys_of(folder: Path, user: int) -> tuple[Store, list[bytes]]:
     """Where an entity stands in the store of a system, opened beside those that serve it."""
-    store = LmdbStore(folder / ".millrace" / "online")
+    store = LmdbStore(folder / ".headrace" / "online")
     reader, stand = Reader(store), stand_of(store)
     names = reader.names([row(user)])
     return store, [entity_key(stand.prefix, at, name) for at, name in enumerate(names) if name is not None]
@@ -212,7 +212,7 @@ def test_an_entity_whose_bytes_are_damaged_spoils_no_other(shop: Path, tmp_path:
             pushed = client.post("/events/clicks", json={"events": [event(9_500 + number, user, at=now)]})
             assert pushed.status_code == 200 and pushed.json()["stored"], pushed.text
         assert "imputed" in client.post("/predict", json={"rows": [row(1)]}).json()["predictions"][0]
-    millrace.materialize(millrace.load(folder))
+    headrace.materialize(headrace.load(folder))
     assert "imputed" not in client_once(folder, row(1))
 
 
@@ -233,9 +233,9 @@ def test_a_store_that_is_removed_and_filled_anew_is_followed(shop: Path, tmp_pat
             return found
 
         before = asked()
-        shutil.rmtree(folder / ".millrace" / "online")
+        shutil.rmtree(folder / ".headrace" / "online")
         assert set(asked()["imputed"]) == set(NAMES)
-        again = "import millrace, sys; millrace.materialize(millrace.load(sys.argv[1]))"
+        again = "import headrace, sys; headrace.materialize(headrace.load(sys.argv[1]))"
         subprocess.run([sys.executable, "-c", again, str(folder)], check=True)
         service.wait(lambda: "imputed" not in asked())
         assert asked()["prediction"] == before["prediction"]
@@ -244,7 +244,7 @@ def test_a_store_that_is_removed_and_filled_anew_is_followed(shop: Path, tmp_pat
 @pytest.mark.parametrize("share", [pytest.param(0.0, marks=SLOW), 0.5])
 def test_a_store_that_is_cut_off_ends_no_process(shop: Path, tmp_path: Path, share: float) -> None:
     folder = Path(shutil.copytree(shop, tmp_path / "shop"))
-    file = folder / ".millrace" / "online" / "data.mdb"
+    file = folder / ".headrace" / "online" / "data.mdb"
     with Running(folder) as service, httpx.Client(base_url=service.url, timeout=20) as client:
         assert "imputed" not in client.post("/predict", json={"rows": [row(1)]}).json()["predictions"][0]
         os.truncate(file, int(file.stat().st_size * share) // 4096 * 4096)
@@ -254,25 +254,25 @@ def test_a_store_that_is_cut_off_ends_no_process(shop: Path, tmp_path: Path, sha
         now = datetime.now(UTC).replace(tzinfo=None).isoformat()
         assert client.post("/events/clicks", json={"events": [event(9_600, 1, at=now)]}).status_code == 503
         assert service.process.poll() is None
-    again = "import millrace, sys; millrace.materialize(millrace.load(sys.argv[1]))"
+    again = "import headrace, sys; headrace.materialize(headrace.load(sys.argv[1]))"
     done = subprocess.run([sys.executable, "-c", again, str(folder)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0 or "remove the folder; `millrace materialize DIR` fills it anew" in done.stderr
+    assert done.returncode == 0 or "remove the folder; `headrace materialize DIR` fills it anew" in done.stderr
 
 
 def test_a_clock_that_is_ahead_is_told_and_empties_no_window(shop: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(shop, tmp_path / "shop"))
     with pytest.raises(InputError, match="which is to come"):
-        millrace.push("clicks", event(9_700, 2, at=at(21_000).isoformat()), folder, datetime(2099, 1, 1, tzinfo=UTC))
+        headrace.push("clicks", event(9_700, 2, at=at(21_000).isoformat()), folder, datetime(2099, 1, 1, tzinfo=UTC))
     whole = client_once(folder, row(1))
     ahead = time.time_ns() // 1000 + 10 * 365 * 86_400 * 10**6
-    system = millrace.load(folder)
+    system = headrace.load(folder)
     online = Online(store_of(system), log_of(system), lambda: ahead)
     online.push("clicks", [event(9_701, 2, at=at(21_000).isoformat())], ahead)
     found = client_once(folder, row(1))
     assert set(found["imputed"]) == set(NAMES)
     with pytest.raises(WorkError, match=r"ahead of this machine's clock.*materialize"):
-        millrace.push("clicks", event(9_702, 2, at=at(21_000).isoformat()), folder)
-    millrace.materialize(system)
+        headrace.push("clicks", event(9_702, 2, at=at(21_000).isoformat()), folder)
+    headrace.materialize(system)
     assert client_once(folder, row(1))["prediction"] == whole["prediction"]
 
 
@@ -284,8 +284,8 @@ def test_a_server_that_forgot_everything_is_no_fault_of_the_events(tmp_path: Pat
         folder = tmp_path / "shop"
         folder.mkdir()
         spec(folder, f"store: {server.url}")
-        millrace.run(millrace.load(folder))
-        millrace.materialize(millrace.load(folder))
+        headrace.run(headrace.load(folder))
+        headrace.materialize(headrace.load(folder))
         now = datetime.now(UTC).replace(tzinfo=None).isoformat()
 
         async def asked(service: Service, client: httpx.AsyncClient) -> list[httpx.Response]:
@@ -313,8 +313,8 @@ def test_a_server_whose_values_were_changed_is_told_and_fails_nobody(tmp_path: P
         folder = tmp_path / "shop"
         folder.mkdir()
         spec(folder, f"store: {server.url}")
-        millrace.run(millrace.load(folder))
-        millrace.materialize(millrace.load(folder))
+        headrace.run(headrace.load(folder))
+        headrace.materialize(headrace.load(folder))
         client = redis.Redis.from_url(server.url)
         now = datetime.now(UTC).replace(tzinfo=None).isoformat()
 

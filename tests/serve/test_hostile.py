@@ -15,15 +15,15 @@ import httpx
 import msgspec
 import pytest
 
-from millrace.bundle import write_aliases
-from millrace.errors import InputError
-from millrace.serve import add_token, shelf, slices
-from millrace.serve.http import Problem
-from millrace.serve.run import serve
-from millrace.serve.served import Served
-from millrace.serve.service import Service
-from millrace.serve.shelf import Shelf, Source
-from millrace.serve.tokens import FILE, Tokens
+from headrace.bundle import write_aliases
+from headrace.errors import InputError
+from headrace.serve import add_token, shelf, slices
+from headrace.serve.http import Problem
+from headrace.serve.run import serve
+from headrace.serve.served import Served
+from headrace.serve.service import Service
+from headrace.serve.shelf import Shelf, Source
+from headrace.serve.tokens import FILE, Tokens
 from tests.conftest import Runs
 from tests.serve.running import Running, ask, within
 from tests.serve.test_service import bodied, folder_of, rows
@@ -273,7 +273,7 @@ def running(runs: Runs) -> Any:
 
 def test_tokens_that_were_read_stay_in_force(runs: Runs, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(folder_of(runs("binary", "gbdt")), tmp_path / "system"))
-    workspace, away = folder / ".millrace", tmp_path / "away"
+    workspace, away = folder / ".headrace", tmp_path / "away"
     token = add_token(workspace, "me", ["admin"])
     body, mine = bodied(rows(1)), {"authorization": f"Bearer {token}"}
     kept = (workspace / FILE).read_bytes()
@@ -327,7 +327,7 @@ def test_a_network_is_not_let_in_by_mistake(runs: Runs, tmp_path: Path) -> None:
 
 def test_a_stranger_who_holds_all_connections_takes_no_token(runs: Runs, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(folder_of(runs("binary", "gbdt")), tmp_path / "system"))
-    token = add_token(folder / ".millrace", "me", ["admin"])
+    token = add_token(folder / ".headrace", "me", ["admin"])
     body, mine = bodied(rows(1)), {"authorization": f"Bearer {token}"}
     held: list[socket.socket] = []
     service = Running(folder, before=("prlimit", "--nofile=256"))
@@ -350,15 +350,15 @@ def test_a_stranger_who_holds_all_connections_takes_no_token(runs: Runs, tmp_pat
 
 
 def test_what_a_row_has_beside_its_columns_is_not_logged(runs: Runs, tmp_path: Path) -> None:
-    from millrace.events import Log
+    from headrace.events import Log
 
     folder = Path(shutil.copytree(folder_of(runs("binary", "gbdt")), tmp_path / "system"))
-    shutil.rmtree(folder / ".millrace" / "log", ignore_errors=True)
+    shutil.rmtree(folder / ".headrace" / "log", ignore_errors=True)
     (row,) = rows(1)
     with Running(folder) as service:
         answer = httpx.post(service.url + "/predict", content=bodied([row | {"other": "x" * MB}]))
         assert answer.status_code == 200
-    record = Log(folder / ".millrace" / "log" / "predictions").read()["payload"][0]
+    record = Log(folder / ".headrace" / "log" / "predictions").read()["payload"][0]
     assert len(record) < 2_000 and json.loads(record)["row"]["colour"] == row["colour"]
 
 
@@ -366,7 +366,7 @@ def test_a_token_is_for_the_system_whose_workspace_holds_it(runs: Runs, tmp_path
     folders = [
         Path(shutil.copytree(folder_of(runs(task, "gbdt")), tmp_path / task)) for task in ("binary", "regression")
     ]
-    tokens = [add_token(folder / ".millrace", "me", ["predict"]) for folder in folders]
+    tokens = [add_token(folder / ".headrace", "me", ["predict"]) for folder in folders]
     body = bodied(rows(1))
     for at, token in enumerate(tokens):
         for other, task in enumerate(("binary", "regression")):
@@ -379,7 +379,7 @@ def test_a_version_that_comes_to_no_end_holds_up_nothing(
     runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = Path(shutil.copytree(folder_of(runs("binary", "gbdt")), tmp_path / "system"))
-    workspace, ends = folder / ".millrace", threading.Event()
+    workspace, ends = folder / ".headrace", threading.Event()
     bundles = workspace / "bundles"
     shutil.copytree(bundles / "binary-000001", bundles / "binary-000002")
     load = Shelf._load
@@ -406,7 +406,7 @@ def test_a_version_that_comes_to_no_end_holds_up_nothing(
         found.append(answer.status_code)
         await asyncio.sleep(2.5)
         answer = await client.post("/predict", content=bodied(rows(1)), headers=headers)
-        assert answer.headers["x-millrace-version"] == "1"
+        assert answer.headers["x-headrace-version"] == "1"
         return found
 
     try:
@@ -452,7 +452,7 @@ def test_small_pieces_of_a_body_take_no_more_memory_than_it(runs: Runs) -> None:
 )
 def test_an_odd_authorization_is_no_fault_of_ours(runs: Runs, tmp_path: Path, authorization: bytes) -> None:
     folder = Path(shutil.copytree(folder_of(runs("binary", "gbdt")), tmp_path / "system"))
-    add_token(folder / ".millrace", "me", ["admin"])
+    add_token(folder / ".headrace", "me", ["admin"])
 
     async def asked(service: Service, client: httpx.AsyncClient) -> int:
         headers = [(b"authorization", authorization)]

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.serve import read_id
-from millrace.serve.ids import Ids
+from headrace.serve import read_id
+from headrace.serve.ids import Ids
 
 
 @given(

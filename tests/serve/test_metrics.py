@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from millrace import serve
-from millrace.serve.meter import Histogram, Meter, gathered
-from millrace.serve.scrape import METRICS, page_of
+from headrace import serve
+from headrace.serve.meter import Histogram, Meter, gathered
+from headrace.serve.scrape import METRICS, page_of
 
 
 def meter(seed: int) -> Meter:
@@ -29,9 +29,9 @@ def meter(seed: int) -> Meter:
 
 def test_several_processes_count_as_one() -> None:
     whole = gathered([meter(1).encode(), meter(1).encode(), meter(2).encode()])
-    key = ("millrace_requests", 'route "1"\n', 'status "1"\n')
-    assert whole.counts[key] == 2 and whole.gauges["millrace_waiting_rows",] == 4
-    histogram = whole.histograms["millrace_stage_seconds", 'stage "1"\n']
+    key = ("headrace_requests", 'route "1"\n', 'status "1"\n')
+    assert whole.counts[key] == 2 and whole.gauges["headrace_waiting_rows",] == 4
+    histogram = whole.histograms["headrace_stage_seconds", 'stage "1"\n']
     assert sum(histogram.counts) == 2 and histogram.sum == pytest.approx(0.006)
 
 
@@ -56,7 +56,7 @@ def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
     asked = " ".join(target["expr"] for panel in dashboard["panels"] for target in panel["targets"])
     told = {name for line in page_of(meter(1)).decode().splitlines() if not line.startswith("#")
             for name in re.findall(r"^\w+", line)}  # fmt: skip
-    names = set(re.findall(r"millrace_\w+", asked))
+    names = set(re.findall(r"headrace_\w+", asked))
     assert names and names <= told
     families = {re.sub(r"_(total|bucket|sum|count)$", "", name) for name in names}
     assert families == METRICS.keys()  # nothing is counted that nobody sees

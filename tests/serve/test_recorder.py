@@ -8,11 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from millrace.events import Log
-from millrace.serve import recorder
-from millrace.serve.predictions import answers_of
-from millrace.serve.service import Service
-from millrace.tables import alone
+from headrace.events import Log
+from headrace.serve import recorder
+from headrace.serve.predictions import answers_of
+from headrace.serve.service import Service
+from headrace.tables import alone
 from tests.conftest import Runs, make_table
 from tests.serve.running import within
 from tests.serve.test_service import folder_of, rows
@@ -28,7 +28,7 @@ def test_more_than_may_wait_for_the_disk_is_lost_and_counted(
     monkeypatch.setattr(recorder, "FLUSH_BYTES", 10_000)
     monkeypatch.setattr(recorder, "MOST_BYTES", 20_000)
     given = make_table(5, seed=3).to_dicts()
-    log = folder / ".millrace" / "log" / "predictions"
+    log = folder / ".headrace" / "log" / "predictions"
 
     async def asked(service: Service, client: httpx.AsyncClient) -> tuple[list[str], int, int]:
         ids: list[str] = []
@@ -47,7 +47,7 @@ def test_more_than_may_wait_for_the_disk_is_lost_and_counted(
         await ask(2)  # and is well again
         await service.recorder.close()
         counts = service.meter.counts
-        return ids, int(counts["millrace_logged",]), int(counts["millrace_log_lost",])
+        return ids, int(counts["headrace_logged",]), int(counts["headrace_log_lost",])
 
     ids, logged, lost = within([str(folder)], asked)
     kept = Log(log).read()
@@ -74,7 +74,7 @@ def test_predictions_are_logged_alike_whatever_the_protocol(runs: Runs, tmp_path
         return [*(one["prediction_id"] for one in named), *outputs["prediction_id"]]
 
     ids = within([str(folder)], asked)
-    kept = Log(folder / ".millrace" / "log" / "predictions").read()
+    kept = Log(folder / ".headrace" / "log" / "predictions").read()
     told = [json.loads(payload) for payload in kept["payload"]]
     assert len(told) == 6 and [one["answer"]["prediction_id"] for one in told] == kept["id"].to_list()
     assert [*kept["id"][:2], *kept["id"][4:]] == ids
@@ -92,7 +92,7 @@ def test_a_request_without_rows_writes_nothing(runs: Runs, tmp_path: Path) -> No
         return await client.post("/predict", json={"rows": []})
 
     assert within([str(folder)], asked).json()["predictions"] == []
-    assert not (folder / ".millrace" / "log").exists()
+    assert not (folder / ".headrace" / "log").exists()
 
 
 def test_the_id_of_a_prediction_is_ours_also_where_a_table_calls_its_ids_so() -> None:

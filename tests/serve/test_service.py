@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-import millrace
-from millrace.events import Log
-from millrace.serve import add_token, read_id
-from millrace.serve.service import Service
+import headrace
+from headrace.events import Log
+from headrace.serve import add_token, read_id
+from headrace.serve.service import Service
 from tests.conftest import Runs, make_table
 from tests.serve.running import Running, ask, within
 
@@ -32,13 +32,13 @@ def test_predictions_have_the_one_shape(runs: Runs, task: str) -> None:
     bundle = runs(task, "gbdt").bundle
     given = rows(3)
     answer = ask([str(bundle)], "POST", "/predict", bodied(given))
-    assert answer.status_code == 200 and answer.headers["x-millrace-model"] == task
+    assert answer.status_code == 200 and answer.headers["x-headrace-model"] == task
     document = answer.json()
     assert (document["model"], document["version"]) == (task, 1)
     ids = [one.pop("prediction_id") for one in document["predictions"]]
     assert sorted(ids) == ids and len(set(ids)) == 3
     assert {read_id(one).version for one in ids} == {1}
-    assert document["predictions"] == millrace.open(bundle).predict(given)
+    assert document["predictions"] == headrace.open(bundle).predict(given)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_what_is_wrong_is_said(runs: Runs, method: str, path: str, body: bytes, 
         assert answer.headers["content-type"] == "application/problem+json" and answer.json()["status"] == status
 
 
-def folder_of(run: millrace.Run) -> Path:
+def folder_of(run: headrace.Run) -> Path:
     return run.bundle.parent.parent.parent
 
 
@@ -101,7 +101,7 @@ def test_every_bad_field_is_named_by_row_and_column(runs: Runs) -> None:
 def test_a_bad_row_spoils_no_request_beside_it(runs: Runs) -> None:
     bundle = runs("binary", "gbdt").bundle
     given = rows(40)
-    expected = millrace.open(bundle).predict(given)
+    expected = headrace.open(bundle).predict(given)
     bad = [dict(row) for row in given[:1]]
     bad[0]["z"] = "abc"
 
@@ -121,7 +121,7 @@ def test_a_bad_row_spoils_no_request_beside_it(runs: Runs) -> None:
 def test_rows_that_arrive_together_go_through_the_graph_together(runs: Runs) -> None:
     async def all_at_once(service: Service, client: httpx.AsyncClient) -> list[int]:
         await asyncio.gather(*(client.post("/predict", content=bodied([row])) for row in rows(16)))
-        return service.meter.histograms["millrace_batch_rows", "binary"].counts
+        return service.meter.histograms["headrace_batch_rows", "binary"].counts
 
     counts = within([str(runs("binary", "gbdt").bundle)], all_at_once)
     assert sum(counts) < 16  # fewer calls than requests
@@ -130,7 +130,7 @@ def test_rows_that_arrive_together_go_through_the_graph_together(runs: Runs) -> 
 def test_a_column_that_had_holes_may_be_left_out_and_is_told(runs: Runs) -> None:
     bundle = runs("binary", "gbdt").bundle
     given = rows(2)
-    expected = millrace.open(bundle).predict([given[0], {**given[1], "x": None, "colour": None}])
+    expected = headrace.open(bundle).predict([given[0], {**given[1], "x": None, "colour": None}])
     del given[1]["x"], given[1]["colour"]
 
     async def asked(service: Service, client: httpx.AsyncClient) -> tuple[Any, str]:
@@ -140,7 +140,7 @@ def test_a_column_that_had_holes_may_be_left_out_and_is_told(runs: Runs) -> None
     found, page = within([str(bundle)], asked)
     assert "imputed" not in found[0] and found[1].pop("imputed") == ["colour", "x"]
     assert [one["prediction"] for one in found] == [one["prediction"] for one in expected]
-    assert 'millrace_imputed_total{column="x",model="binary"} 1.0' in page
+    assert 'headrace_imputed_total{column="x",model="binary"} 1.0' in page
 
 
 def test_what_was_imputed_is_told_also_beside_a_bad_row(runs: Runs) -> None:
@@ -159,7 +159,7 @@ def test_what_was_imputed_is_told_also_beside_a_bad_row(runs: Runs) -> None:
 def test_a_model_that_was_changed_is_not_served(runs: Runs, tmp_path: Path) -> None:
     folder = tmp_path / "system"
     shutil.copytree(folder_of(runs("binary", "gbdt")), folder)
-    model = folder / ".millrace" / "bundles" / "binary-000001" / "model.onnx"
+    model = folder / ".headrace" / "bundles" / "binary-000001" / "model.onnx"
     model.write_bytes(model.read_bytes()[:-1] + b"!")
     for named in (folder, model.parent):
         service = Running(named)
@@ -189,7 +189,7 @@ def test_every_row_of_the_log_can_be_read_whatever_the_body_looked_like(runs: Ru
         return [answer.json()["predictions"][0]["prediction_id"] for answer in answers]
 
     ids = within([str(folder)], asked)
-    kept = Log(folder / ".millrace" / "log" / "predictions").read().tail(len(ids))  # others have asked before
+    kept = Log(folder / ".headrace" / "log" / "predictions").read().tail(len(ids))  # others have asked before
     assert kept["id"].to_list() == ids
     assert all(json.loads(one)["row"]["z"] == rows(1)[0]["z"] for one in kept["payload"])
 
@@ -217,10 +217,10 @@ def test_limits(runs: Runs) -> None:
     assert ask(models, "POST", "/predict", b" " * 2000, max_body_mb=0.001).status_code == 413
     many = ask(models, "POST", "/predict", bodied(rows(3)), max_rows=2)
     assert many.status_code == 413 and "3, at most 2" in many.text
-    late = ask(models, "POST", "/predict", bodied(rows(1)), {"x-millrace-deadline-ms": "0"})
+    late = ask(models, "POST", "/predict", bodied(rows(1)), {"x-headrace-deadline-ms": "0"})
     assert late.status_code == 504
-    assert ask(models, "POST", "/predict", bodied(rows(1)), {"x-millrace-deadline-ms": "soon"}).status_code == 400
-    assert ask(models, "POST", "/predict", bodied(rows(1)), {"x-millrace-deadline-ms": "10000"}).status_code == 200
+    assert ask(models, "POST", "/predict", bodied(rows(1)), {"x-headrace-deadline-ms": "soon"}).status_code == 400
+    assert ask(models, "POST", "/predict", bodied(rows(1)), {"x-headrace-deadline-ms": "10000"}).status_code == 200
 
 
 def test_more_than_may_wait_is_refused_and_the_rest_answered(runs: Runs) -> None:
@@ -243,7 +243,7 @@ def test_models_side_by_side(runs: Runs) -> None:
 
     answers = within(folders, asked)
     assert [answer.json()["model"] for answer in answers] == ["binary", "binary", *["regression"] * 3]
-    assert [answer.headers["x-millrace-arm"] for answer in answers] == ["champion"] * 4 + [""]
+    assert [answer.headers["x-headrace-arm"] for answer in answers] == ["champion"] * 4 + [""]
 
 
 def test_a_folder_without_a_champion_says_what_to_do(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_a_folder_without_a_champion_says_what_to_do(tmp_path: Path) -> None:
     service = Running(write_system(tmp_path, "binary", "linear"))
     assert service.process.wait(60) == 2
     service.stop()
-    assert "no champion of 'binary' yet" in service.first and "millrace run" in service.first
+    assert "no champion of 'binary' yet" in service.first and "headrace run" in service.first
 
 
 def test_pages_and_metrics(runs: Runs) -> None:
@@ -280,7 +280,7 @@ def test_pages_and_metrics(runs: Runs) -> None:
         nonce = re.search(r"script-src 'nonce-([^']+)'", found[page].headers["content-security-policy"])
         assert nonce and f'<script nonce="{nonce[1]}">' in found[page].text
         assert not re.search(r'(src|href)="https?://', found[page].text)
-    assert 'millrace_predictions_total{arm="champion",model="multiclass",version="1"} 3.0' in found["/metrics"].text
+    assert 'headrace_predictions_total{arm="champion",model="multiclass",version="1"} 3.0' in found["/metrics"].text
 
 
 def test_the_examples_of_the_openapi_document_work(runs: Runs) -> None:
@@ -301,10 +301,10 @@ def test_the_examples_of_the_openapi_document_work(runs: Runs) -> None:
 def test_tokens(runs: Runs, tmp_path: Path) -> None:
     folder = tmp_path / "system"
     shutil.copytree(folder_of(runs("binary", "gbdt")), folder)
-    predicts, admin = (add_token(folder / ".millrace", name, [name]) for name in ("predict", "admin"))
-    kept = (folder / ".millrace" / "tokens.json").read_text()
+    predicts, admin = (add_token(folder / ".headrace", name, [name]) for name in ("predict", "admin"))
+    kept = (folder / ".headrace" / "tokens.json").read_text()
     assert predicts not in kept and admin not in kept
-    assert (folder / ".millrace" / "tokens.json").stat().st_mode & 0o077 == 0
+    assert (folder / ".headrace" / "tokens.json").stat().st_mode & 0o077 == 0
 
     async def asked(service: Service, client: httpx.AsyncClient) -> list[int]:
         async def status(method: str, path: str, said: str | None) -> int:
@@ -330,6 +330,6 @@ def test_tokens(runs: Runs, tmp_path: Path) -> None:
 def test_a_live_service_is_verified_over_http(runs: Runs) -> None:
     bundle = runs("multiclass", "gbdt").bundle
     with Running(bundle) as service:
-        result = millrace.verify(bundle, url=service.url)
+        result = headrace.verify(bundle, url=service.url)
         assert result.passed, result.findings
         assert "verify.parity" in [finding.check for finding in result.findings]

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.serve import wire
-from millrace.serve.http import Problem, Reply, Request
-from millrace.serve.wire import Connection, Connections
+from headrace.serve import wire
+from headrace.serve.http import Problem, Reply, Request
+from headrace.serve.wire import Connection, Connections
 
 MOST = 1000
 Heard = list[tuple[int, bytes]]

@@ -3,9 +3,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from millrace.errors import SpecError
-from millrace.spec import System, dump, schema
-from millrace.spec.decode import decode
+from headrace.errors import SpecError
+from headrace.spec import System, dump, schema
+from headrace.spec.decode import decode
 
 GOOD: dict[str, Any] = {"name": "ads", "goal": {"target": "y"}, "data": {"source": "a.csv"}}
 

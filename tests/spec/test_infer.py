@@ -4,10 +4,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from millrace.errors import InputError
-from millrace.spec import Answers, Decision, Goal, commented, infer_goal, infer_kind, interview
-from millrace.spec.decode import decode
-from millrace.spec.infer import infer_time
+from headrace.errors import InputError
+from headrace.spec import Answers, Decision, Goal, commented, infer_goal, infer_kind, interview
+from headrace.spec.decode import decode
+from headrace.spec.infer import infer_time
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-import millrace
-from millrace.errors import InputError
-from millrace.spec import Answers, Ask, Question, System, commented, interview
-from millrace.spec.decode import decode
+import headrace
+from headrace.errors import InputError
+from headrace.spec import Answers, Ask, Question, System, commented, interview
+from headrace.spec.decode import decode
 
 QUESTIONS = {
     "target": "Which column shall be predicted?",
@@ -193,8 +193,8 @@ ODD = [
 def test_columns_of_any_name_and_values_of_any_kind_make_a_valid_spec(tmp_path: Path) -> None:
     frame = pl.DataFrame({name: ["a\u2028\x7f# b", "c"] * 30 for name in ODD} | {"y": ["no\x85", "on"] * 30})
     frame.write_parquet(tmp_path / "odd.parquet")
-    path, _ = millrace.init(tmp_path / "odd.parquet", Answers(target="y"), tmp_path)
-    system = millrace.load(path)
+    path, _ = headrace.init(tmp_path / "odd.parquet", Answers(target="y"), tmp_path)
+    system = headrace.load(path)
     assert list(system.features.columns) == [name.strip() for name in ODD] and system.goal.positive in ("no\x85", "on")
 
 
@@ -202,9 +202,9 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     orders().write_csv(tmp_path / "orders.csv")
     for answers in (Answers(target="returned", name="my ads"), Answers(target="returned", holdout="none.csv")):
         with pytest.raises(InputError):
-            millrace.init(tmp_path / "orders.csv", answers, tmp_path)
+            headrace.init(tmp_path / "orders.csv", answers, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["orders.csv"]
-    millrace.init(tmp_path / "orders.csv", Answers(target="returned"), tmp_path)
+    headrace.init(tmp_path / "orders.csv", Answers(target="returned"), tmp_path)
 
 
 def test_nobody_to_ask_and_no_target() -> None:
@@ -215,7 +215,7 @@ def test_nobody_to_ask_and_no_target() -> None:
 def test_a_person_at_a_terminal(tmp_path: Path) -> None:
     orders().write_csv(tmp_path / "orders.csv")
     terminal, end = pty.openpty()
-    command = [sys.executable, "-m", "millrace.cli", "init", "orders.csv", "--dir", "shop"]
+    command = [sys.executable, "-m", "headrace.cli", "init", "orders.csv", "--dir", "shop"]
     child = subprocess.Popen(command, cwd=tmp_path, stdin=end, stdout=end, stderr=end)
     os.close(end)
     shown = ""
@@ -237,4 +237,4 @@ def test_a_person_at_a_terminal(tmp_path: Path) -> None:
     os.close(terminal)
     assert child.wait(30) == 0 and not expected
     assert "did you mean 'log_loss'?" in shown and "Wrote" in shown
-    assert millrace.load(tmp_path / "shop").goal.metric == "log_loss"
+    assert headrace.load(tmp_path / "shop").goal.metric == "log_loss"

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.errors import InputError
-from millrace.spec import Data, Split
-from millrace.split import Parts, divide, folds
+from headrace.errors import InputError
+from headrace.spec import Data, Split
+from headrace.split import Parts, divide, folds
 
 START = datetime(2024, 1, 1)
 

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from millrace.spec import Data, Split
-from millrace.split import divide, timeline
+from headrace.spec import Data, Split
+from headrace.split import divide, timeline
 
 START = datetime(2024, 1, 1)
 

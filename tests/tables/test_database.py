@@ -16,13 +16,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-import millrace
-from millrace.errors import InputError
-from millrace.spec import Answers
-from millrace.tables import load
-from millrace.tables.database import read_query
-from millrace.tables.table import looked
-from millrace.tables.types import Locale
+import headrace
+from headrace.errors import InputError
+from headrace.spec import Answers
+from headrace.tables import load
+from headrace.tables.database import read_query
+from headrace.tables.table import looked
+from headrace.tables.types import Locale
 
 
 def rows(count: int = 300) -> pl.DataFrame:
@@ -78,17 +78,17 @@ def test_duckdb_gives_the_table(tmp_path: Path) -> None:
 def test_a_system_on_a_database_runs_and_is_kept(sqlite: Path) -> None:
     home = sqlite.parent
     answers = Answers(target="bought", id="id", query=QUERY)
-    _, text = millrace.init("sqlite:///shop.db", answers, home)
+    _, text = headrace.init("sqlite:///shop.db", answers, home)
     assert 'source: "sqlite:///shop.db"' in text and "query:" in text
     spec = home / "system.yaml"
     spec.write_text(spec.read_text().replace("trials: 20", "trials: 0").replace("[linear, gbdt]", "[linear]"))
-    first = millrace.run(millrace.load(home))
-    assert first.document["rows"]["train"] > 150 and millrace.verify(first.bundle).passed
-    assert millrace.run(millrace.load(home)).document["cached"]
+    first = headrace.run(headrace.load(home))
+    assert first.document["rows"]["train"] > 150 and headrace.verify(first.bundle).passed
+    assert headrace.run(headrace.load(home)).document["cached"]
     with sqlite3.connect(sqlite) as connection:
         connection.execute("delete from sales where id < 20")
     connection.close()
-    assert not millrace.run(millrace.load(home)).document["cached"]
+    assert not headrace.run(headrace.load(home)).document["cached"]
 
 
 @pytest.mark.parametrize(
@@ -201,14 +201,14 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if home is None:
         pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
     folder = Path(tmp_path_factory.mktemp("postgres"))
-    user, before = "millrace", []
+    user, before = "headrace", []
     if os.getuid() == 0:  # the server refuses to run as root
         try:
             pwd.getpwnam("postgres")
         except KeyError:
             pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
         before = ["runuser", "-u", "postgres", "--"]
-        folder = Path("/tmp") / f"millrace-postgres-{os.getpid()}"
+        folder = Path("/tmp") / f"headrace-postgres-{os.getpid()}"
         folder.mkdir()
         shutil.chown(folder, "postgres")
     with socket.socket() as free:
@@ -246,9 +246,9 @@ def test_postgresql_gives_the_table(postgres: str, tmp_path: Path) -> None:
     (tmp_path / "system.yaml").write_text(
         json.dumps(spec | {"models": {"candidates": ["linear"], "search": {"trials": 0}}})
     )
-    run = millrace.run(millrace.load(tmp_path))
-    assert millrace.verify(run.bundle).passed
-    assert not millrace.run(millrace.load(tmp_path)).document["cached"], "what a server holds may have changed"
+    run = headrace.run(headrace.load(tmp_path))
+    assert headrace.verify(run.bundle).passed
+    assert not headrace.run(headrace.load(tmp_path)).document["cached"], "what a server holds may have changed"
 
 
 SERVER_WRITES = [
@@ -260,7 +260,7 @@ SERVER_WRITES = [
     "select \"lo_export\"(lo_from_bytea(0, 'x'), '{}/made')",
     "select pg_read_file('/etc/passwd')",
     "select nextval('numbers')",
-    "select set_config('role', 'millrace', true)",
+    "select set_config('role', 'headrace', true)",
     "select query_to_xml('select 1', true, true, '')",
     "with a as (insert into kept values (2) returning x) select * from a",
     "create table made (x int)",
@@ -280,7 +280,7 @@ SERVER_WRITES = [
 def test_a_query_of_postgresql_writes_nothing(postgres: str, query: str) -> None:
     from adbc_driver_postgresql import dbapi
 
-    target = Path("/tmp") / f"millrace-postgres-{os.getpid()}"  # a folder that the server may write into
+    target = Path("/tmp") / f"headrace-postgres-{os.getpid()}"  # a folder that the server may write into
     target = target if target.is_dir() else Path(postgres.rsplit("/", 1)[0])
     with dbapi.connect(postgres) as connection:
         with connection.cursor() as cursor:

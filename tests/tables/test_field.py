@@ -8,10 +8,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from millrace.errors import InputError
-from millrace.spec import Data, EventTable, Goal, Read, System, rooted
-from millrace.tables import Column, conform, load, read_sources
-from millrace.tables.table import looked
+from headrace.errors import InputError
+from headrace.spec import Data, EventTable, Goal, Read, System, rooted
+from headrace.tables import Column, conform, load, read_sources
+from headrace.tables.table import looked
 from tests.conftest import DATA
 
 WORDS = ["", "NA", "?"]

@@ -6,9 +6,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from millrace.errors import InputError
-from millrace.spec import Read
-from millrace.tables import Column, conform, load
+from headrace.errors import InputError
+from headrace.spec import Read
+from headrace.tables import Column, conform, load
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import fsspec
 import polars as pl
 import pytest
 
-import millrace
-from millrace.errors import InputError
-from millrace.spec import Answers
-from millrace.tables.remote import fetched
+import headrace
+from headrace.errors import InputError
+from headrace.spec import Answers
+from headrace.tables.remote import fetched
 from tests.conftest import make_table, write_system
 
 ROOT = Path(__file__).parent.parent.parent
@@ -39,13 +39,13 @@ def test_a_run_reads_a_url_and_sees_that_it_changed(store: Any, tmp_path: Path) 
     spec.write_text(spec.read_text().replace("rows.parquet", "memory://shop/rows.parquet"))
     put(store, "/shop/rows.parquet", make_table(300, 3))
     (folder / "rows.parquet").rename(folder / "here.parquet")
-    first = millrace.run(millrace.load(folder))
-    assert millrace.run(millrace.load(folder)).document["cached"]
+    first = headrace.run(headrace.load(folder))
+    assert headrace.run(headrace.load(folder)).document["cached"]
     put(store, "/shop/rows.parquet", make_table(320, 3))
-    second = millrace.run(millrace.load(folder))
+    second = headrace.run(headrace.load(folder))
     assert not second.document["cached"]
     assert first.document["fingerprints"] != second.document["fingerprints"]
-    assert len([one for one in (folder / ".millrace/remote").iterdir() if not one.name.startswith(".")]) == 1
+    assert len([one for one in (folder / ".headrace/remote").iterdir() if not one.name.startswith(".")]) == 1
 
 
 def test_patterns_and_folders(store: Any, tmp_path: Path) -> None:
@@ -56,8 +56,8 @@ def test_patterns_and_folders(store: Any, tmp_path: Path) -> None:
     for url in ("memory://lake/*.parquet", "memory://lake/", "memory://lake"):
         found = fetched(url, tmp_path)
         assert sorted(file.name for file in found.iterdir()) == ["000000-day=0.parquet", "000001-day=1.parquet"]
-    whole = millrace.init("memory://lake/*.parquet", Answers(target="label", name="lake"), tmp_path)[0]
-    assert millrace.load(whole).data.source == "memory://lake/*.parquet"
+    whole = headrace.init("memory://lake/*.parquet", Answers(target="label", name="lake"), tmp_path)[0]
+    assert headrace.load(whole).data.source == "memory://lake/*.parquet"
 
 
 def test_files_of_one_name_are_all_read(store: Any, tmp_path: Path) -> None:
@@ -66,17 +66,17 @@ def test_files_of_one_name_are_all_read(store: Any, tmp_path: Path) -> None:
     folder = write_system(tmp_path, "binary", "linear")
     spec = folder / "system.yaml"
     spec.write_text(spec.read_text().replace("rows.parquet", "memory://lake/*/part-0.parquet").replace("id: row, ", ""))
-    rows = millrace.run(millrace.load(folder)).document["rows"]
+    rows = headrace.run(headrace.load(folder)).document["rows"]
     assert sum(rows[part] for part in ("train", "validation", "test", "purged")) == 300
     put(store, "/lake/day=1/part-0.parquet", make_table(100, 7))
-    assert not millrace.run(millrace.load(folder)).document["cached"]
+    assert not headrace.run(headrace.load(folder)).document["cached"]
 
 
 def test_a_store_that_says_nothing_is_read_once_a_run(
     store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What named the results and what was read are the same copy."""
-    monkeypatch.setattr("millrace.tables.remote._STATES", ())
+    monkeypatch.setattr("headrace.tables.remote._STATES", ())
     folder = write_system(tmp_path, "binary", "linear", rows=300)
     spec = folder / "system.yaml"
     spec.write_text(spec.read_text().replace("rows.parquet", "memory://shop/rows.parquet"))
@@ -89,14 +89,14 @@ def test_a_store_that_says_nothing_is_read_once_a_run(
         return get(*given)
 
     monkeypatch.setattr(type(store), "get_file", counted)
-    assert not millrace.run(millrace.load(folder)).document["cached"] and len(asked) == 1
-    assert millrace.run(millrace.load(folder)).document["cached"] and len(asked) == 2, "the content is the same"
+    assert not headrace.run(headrace.load(folder)).document["cached"] and len(asked) == 1
+    assert headrace.run(headrace.load(folder)).document["cached"] and len(asked) == 2, "the content is the same"
 
 
 def test_csv_in_another_dialect(store: Any, tmp_path: Path) -> None:
     store.pipe("/t/rows.csv", "a;b;y\n1,5;é;0\n2,5;ü;1\n".encode("latin-1"))
-    path, _ = millrace.init("memory://t/rows.csv", Answers(target="y"), tmp_path)
-    assert millrace.load(path).name == "rows"
+    path, _ = headrace.init("memory://t/rows.csv", Answers(target="y"), tmp_path)
+    assert headrace.load(path).name == "rows"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_csv_in_another_dialect(store: Any, tmp_path: Path) -> None:
         ("nosuch://bucket/rows.parquet", "expected a path, s3://"),
         ("s3://me:hunter2@bucket/rows.parquet", "a password in s3://me:…@bucket"),
         ("mysql://host/db", "expected a path, s3://"),
-        ("gs://bucket/rows.csv", "pip install 'millrace[gcs]'"),
+        ("gs://bucket/rows.csv", "pip install 'headrace[gcs]'"),
         ("https://[bad/rows.csv", "cannot be opened"),
     ],
 )
@@ -115,7 +115,7 @@ def test_what_cannot_be_read_is_one_error(store: Any, tmp_path: Path, url: str, 
     with pytest.raises(InputError) as error:
         fetched(url, tmp_path)
     assert words in str(error.value) and "hunter2" not in str(error.value)
-    assert not (tmp_path / ".millrace").exists() or not list((tmp_path / ".millrace" / "remote").iterdir())
+    assert not (tmp_path / ".headrace").exists() or not list((tmp_path / ".headrace" / "remote").iterdir())
 
 
 S3 = """
@@ -126,14 +126,14 @@ server.start()
 host, port = server.get_host_and_port()
 os.environ |= {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b",
                "AWS_DEFAULT_REGION": "us-east-1"}
-import boto3, millrace
+import boto3, headrace
 from pathlib import Path
 client = boto3.client("s3")
 client.create_bucket(Bucket="shop")
 for part in sorted(Path(sys.argv[1]).glob("*.parquet")):
     client.upload_file(str(part), "shop", f"days/{part.name}")
-run = millrace.run(millrace.load(sys.argv[2]))
-again = millrace.run(millrace.load(sys.argv[2]))
+run = headrace.run(headrace.load(sys.argv[2]))
+again = headrace.run(headrace.load(sys.argv[2]))
 print(json.dumps({"rows": run.document["rows"], "cached": again.document["cached"]}))
 server.stop()
 """

@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from millrace.errors import WorkError
-from millrace.tables import atomic_file, atomic_folder, load, settle, sink
+from headrace.errors import WorkError
+from headrace.tables import atomic_file, atomic_folder, load, settle, sink
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.parquet", "t.ndjson", "t.arrow"])

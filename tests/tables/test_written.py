@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.errors import InputError
-from millrace.spec import Read
-from millrace.tables import Column, conform, load, numbers, times
-from millrace.tables.types import candidates, locale_of, settled
+from headrace.errors import InputError
+from headrace.spec import Read
+from headrace.tables import Column, conform, load, numbers, times
+from headrace.tables.types import candidates, locale_of, settled
 
 
 def infer(column: pl.Series, order: str | None = None) -> tuple[pl.Series, str | None]:

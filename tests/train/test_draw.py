@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from millrace.errors import InputError
-from millrace.features import Target
-from millrace.models import FAMILIES, Fitted, Sample, probabilities
-from millrace.spec import LinearParams, Models
-from millrace.train.draw import draw
+from headrace.errors import InputError
+from headrace.features import Target
+from headrace.models import FAMILIES, Fitted, Sample, probabilities
+from headrace.spec import LinearParams, Models
+from headrace.train.draw import draw
 
 BINARY = Target("y", "binary", ["no", "yes"])
 THREE = Target("y", "multiclass", ["a", "b", "c"])

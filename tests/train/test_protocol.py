@@ -6,14 +6,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-import millrace
-from millrace.errors import InputError
-from millrace.flow import Run
+import headrace
+from headrace.errors import InputError
+from headrace.flow import Run
 from tests.conftest import Runs, make_table, write_system
 
 
 def run(folder: Path) -> Run:
-    return millrace.run(millrace.load(folder))
+    return headrace.run(headrace.load(folder))
 
 
 def model_of(result: Run) -> bytes:
@@ -34,7 +34,7 @@ def test_the_resolved_spec_gives_the_same_model_byte_for_byte(tmp_path: Path, fa
 
 def test_the_same_spec_and_data_give_the_same_model(tmp_path: Path) -> None:
     folder = write_system(tmp_path, "multiclass", "gbdt", rows=600)
-    assert model_of(run(folder)) == model_of(millrace.run(millrace.load(folder), fresh=True))
+    assert model_of(run(folder)) == model_of(headrace.run(headrace.load(folder), fresh=True))
 
 
 def test_test_rows_never_enter_the_model(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ models: {candidates: [gbdt], search: {trials: 0}}
     assert result.document["metrics"]["test"]["roc_auc"] > 0.95
     holdout = pl.read_parquet(result.bundle / "holdout.parquet")
     assert holdout["recent_1h"].max() == 2
-    predictor = millrace.open(result.bundle)
+    predictor = headrace.open(result.bundle)
     with pytest.raises(InputError, match=r"recent_1h.*window feature's column must be in the rows"):
         predictor.predict(holdout.drop("recent_1h"))
-    assert millrace.verify(result.bundle).passed
+    assert headrace.verify(result.bundle).passed

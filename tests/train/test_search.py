@@ -10,15 +10,15 @@ import polars as pl
 import pytest
 from msgspec import structs
 
-import millrace
-from millrace.errors import InputError
-from millrace.evaluate import Judge, metrics
-from millrace.features import Target
-from millrace.flow import Run
-from millrace.models import FAMILIES, Fitted, Pruned, Sample, Watched
-from millrace.spec import GbdtParams, Member
-from millrace.train.average import averaged, select
-from millrace.train.trial import Candidate
+import headrace
+from headrace.errors import InputError
+from headrace.evaluate import Judge, metrics
+from headrace.features import Target
+from headrace.flow import Run
+from headrace.models import FAMILIES, Fitted, Pruned, Sample, Watched
+from headrace.spec import GbdtParams, Member
+from headrace.train.average import averaged, select
+from headrace.train.trial import Candidate
 from tests.conftest import make_table
 
 SPEC = """
@@ -40,7 +40,7 @@ def write(folder: Path, frame: pl.DataFrame, target: str, **more: Any) -> Path:
 
 
 def run(folder: Path) -> Run:
-    return millrace.run(millrace.load(folder))
+    return headrace.run(headrace.load(folder))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_the_resolved_spec_of_a_search_gives_the_same_model(tmp_path: Path, targ
     second = run(again)
     assert (second.bundle / "model.onnx").read_bytes() == (first.bundle / "model.onnx").read_bytes()
     assert len(second.document["candidates"]) == 1 + len(first.document["winner"]["members"])
-    assert millrace.verify(first.bundle).passed
+    assert headrace.verify(first.bundle).passed
 
 
 def test_the_budget_of_seconds_is_held_within_a_fit(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_weights_count_in_the_fit_and_in_the_metrics(tmp_path: Path) -> None:
     assert (
         np.mean(red["amount"].to_numpy() - red["prediction"].to_numpy()) > 10
     )  # nobody told the model of the red rows
-    assert "w" not in found.document["features"] and millrace.verify(found.bundle).passed
+    assert "w" not in found.document["features"] and headrace.verify(found.bundle).passed
     frame.with_columns(w=pl.lit(-1.0)).write_parquet(tmp_path / "rows.parquet")
     with pytest.raises(InputError, match=r"data.weight 'w', row 1: -1; expected a number of at least 0"):
         run(folder)
@@ -226,7 +226,7 @@ def test_rare_events_keep_their_probability(tmp_path: Path) -> None:
 def test_a_decision_is_in_every_answer(tmp_path: Path) -> None:
     goal = ", metric: roc_auc, secondary: [f1], decision: {by: cost, false_negative: 4}"
     found = run(write(tmp_path, make_table(1500, 6), "label", goal=goal, trials=0))
-    predictor, holdout = millrace.open(found.bundle), pl.read_parquet(found.bundle / "holdout.parquet")
+    predictor, holdout = headrace.open(found.bundle), pl.read_parquet(found.bundle / "holdout.parquet")
     threshold = found.document["threshold"]
     assert 0 < threshold < 0.5 and list(found.document["metrics"]["test"])[:2] == ["roc_auc", "f1"]
     table = predictor.predict(holdout)
@@ -234,7 +234,7 @@ def test_a_decision_is_in_every_answer(tmp_path: Path) -> None:
     rows = [{key: value for key, value in row.items() if key != "label"} for row in holdout.head(20).to_dicts()]
     assert [one["decision"] for one in predictor.predict(rows)] == table["decision"].head(20).to_list()
     assert holdout["decision"].to_list() == table["decision"].to_list()
-    decided = millrace.load(found.bundle).goal.decision
+    decided = headrace.load(found.bundle).goal.decision
     assert decided is not None and decided.threshold == threshold
 
 
@@ -271,8 +271,8 @@ def test_text_vectors_and_crosses_travel_to_the_service(tmp_path: Path) -> None:
             )
         )
         assert found.document["metrics"]["test"]["roc_auc"] > 0.97 and found.document["parity"] <= 1e-5
-        assert millrace.verify(found.bundle).passed
-        predictor = millrace.open(found.bundle)
+        assert headrace.verify(found.bundle).passed
+        predictor = headrace.open(found.bundle)
         asked = frame.head(7).drop("label")
         table = predictor.predict(asked)["prediction"].to_list()
         assert [one["prediction"] for one in predictor.predict(asked.to_dicts())] == pytest.approx(table, abs=1e-6)

@@ -1,0 +1,120 @@
+"""Headrace: one spec takes a table to a tested model that predicts the same everywhere.
+
+Importing this package loads nothing heavy: public names arrive when they are first used (PEP 562).
+
+>>> import headrace
+>>> headrace.ROOMS[0], headrace.ROOMS[-1]
+('spec', 'serve')
+"""
+
+import os
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headrace.catalogue import Feature, catalogue
+    from headrace.draft import init
+    from headrace.flow import Exploration, Run, clean, explore, run
+    from headrace.live import Filled, materialize, push, repair_log, window_features
+    from headrace.predict import Predictor, open
+    from headrace.record import Comparison, compare, runs
+    from headrace.registry import Decision, history, promote, rollback
+    from headrace.spec import System, load
+    from headrace.verify import Verification, verify
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+"""ONNX Runtime's wheel sends what it does to its maker unless this is set before it is first imported."""
+
+__version__ = "0.1.0"
+
+ROOMS = (
+    "spec", "tables", "explore", "split", "events", "features", "models", "train", "evaluate", "bundle", "predict",
+    "registry", "serve",
+)  # fmt: skip
+"""The rooms in the order in which data flows; a room imports only rooms before it (and `errors`, `report`)."""
+
+_HOMES = {
+    "System": "spec",
+    "load": "spec",
+    "Exploration": "flow",
+    "Run": "flow",
+    "clean": "flow",
+    "explore": "flow",
+    "Feature": "catalogue",
+    "catalogue": "catalogue",
+    "init": "draft",
+    "Filled": "live",
+    "materialize": "live",
+    "push": "live",
+    "repair_log": "live",
+    "window_features": "live",
+    "run": "flow",
+    "Predictor": "predict",
+    "open": "predict",
+    "Verification": "verify",
+    "verify": "verify",
+    "Comparison": "record",
+    "compare": "record",
+    "runs": "record",
+    "Decision": "registry",
+    "history": "registry",
+    "promote": "registry",
+    "rollback": "registry",
+}
+
+__all__ = [
+    "ROOMS",
+    "Comparison",
+    "Decision",
+    "Exploration",
+    "Feature",
+    "Filled",
+    "Predictor",
+    "Run",
+    "System",
+    "Verification",
+    "catalogue",
+    "clean",
+    "compare",
+    "explore",
+    "history",
+    "init",
+    "load",
+    "materialize",
+    "open",
+    "promote",
+    "push",
+    "repair_log",
+    "rollback",
+    "run",
+    "runs",
+    "verify",
+    "window_features",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'headrace' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"headrace.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+class _Package(ModuleType):
+    """Keeps `headrace.verify` and `headrace.explore` the public functions: importing a submodule would bind its module
+    to that name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

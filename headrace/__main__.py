@@ -1,0 +1,17 @@
+"""The command: `headrace`, or `python -m headrace`. A signal ends it without a word, from its first moment on."""
+
+import _signal as signal  # type: ignore[import-not-found]  # `signal` itself takes a moment to load
+import os
+
+
+def main() -> None:
+    """Loads the command line, which takes a moment, and runs it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: os._exit(128 + number))  # nothing has begun yet
+    from headrace import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""What stands in a bundle's files, made from plain values."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from headrace.errors import BundleError, SpecError
+from headrace.spec import System, dump, plain_yaml
+from headrace.tables import Schema
+
+_VERSION = re.compile(r"[0-9A-Za-z.+-]{1,40}")
+
+
+def contents(
+    system: System,
+    schema: Schema,
+    model: bytes,
+    profile: dict[str, Any],
+    examples: list[dict[str, Any]],
+    evaluation: dict[str, Any],
+    card: str,
+) -> dict[str, bytes]:
+    """Every file of a bundle but the manifest and the holdout, by name."""
+    return {
+        "system.yaml": dump(system),
+        "schema.json": _pretty(schema),
+        "model.onnx": model,
+        "profile.json": _pretty(profile),
+        "examples.json": _pretty(examples),
+        "evaluation.json": _pretty(evaluation),
+        "card.html": card.encode(),
+        "MLmodel": msgspec.yaml.encode(_mlmodel(*_versions())),
+    }
+
+
+def _pretty(value: Any) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+
+
+def _versions() -> tuple[str, str]:
+    import onnx
+    import onnxruntime
+
+    return onnx.__version__, onnxruntime.__version__
+
+
+def _mlmodel(onnx: str, runtime: str) -> dict[str, Any]:
+    """MLflow's description of a model: rows of raw columns through pyfunc, the grouped tensors through onnx."""
+    return {
+        "flavors": {
+            "onnx": {"data": "model.onnx", "onnx_version": onnx, "providers": ["CPUExecutionProvider"]},
+            "python_function": {"loader_module": "headrace.predict.pyfunc", "data": ".", "env": None},
+        },
+        "metadata": {"onnxruntime": runtime},
+    }
+
+
+def check_mlmodel(path: Path, text: bytes) -> None:
+    """Raises `BundleError` where a description is not the one that Headrace writes: MLflow runs what it names."""
+    try:
+        found = plain_yaml(text, str(path))
+        versions = str(found["flavors"]["onnx"]["onnx_version"]), str(found["metadata"]["onnxruntime"])
+    except SpecError as error:
+        raise BundleError(str(path), error.found, error.expected) from None
+    except (KeyError, TypeError):
+        versions = "", ""
+    if not all(_VERSION.fullmatch(one) for one in versions) or found != _mlmodel(*versions):
+        raise BundleError(str(path), "describes another model than Headrace writes", "the file as it was written")

@@ -1,0 +1,95 @@
+"""The manifest: what a bundle is and the checksum of every file in it, its own included."""
+
+import hashlib
+import stat
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from headrace.errors import BundleError
+from headrace.spec import Name
+
+MOST_VERSION = 999_999_999
+_MOST_BYTES = 1 << 30
+
+FILES = (
+    "system.yaml",
+    "schema.json",
+    "model.onnx",
+    "holdout.parquet",
+    "profile.json",
+    "examples.json",
+    "evaluation.json",
+    "card.html",
+    "MLmodel",
+)
+"""Every file that a bundle has beside its manifest."""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """`created` is UTC; `data` maps each table to the fingerprint of its content; `files` maps names to sha256.
+
+    `seal` is the sha256 over all the other fields, so that a changed byte in the manifest itself is found too.
+    """
+
+    name: Name
+    version: Annotated[int, Meta(ge=1, le=MOST_VERSION)]
+    created: str
+    spec_hash: str
+    data: dict[str, str]
+    code_version: str
+    parent: str | None
+    files: dict[str, str]
+    seal: str = ""
+
+    def sealed(self) -> "Manifest":
+        """The same with its seal set."""
+        unsealed = msgspec.structs.replace(self, seal="")
+        return msgspec.structs.replace(unsealed, seal=hashlib.sha256(unsealed.encode()).hexdigest())
+
+    def encode(self) -> bytes:
+        """The one form in which a manifest is written."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+def read_plain(path: Path, expected: str = "the file as it was written") -> bytes:
+    """The content of a plain file of bounded size; raises `BundleError` for anything else, such as a pipe."""
+    try:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode):
+            raise BundleError(str(path), "is no plain file", expected)
+        if found.st_size > _MOST_BYTES:
+            raise BundleError(str(path), f"{found.st_size:,} bytes", f"at most {_MOST_BYTES:,}")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise BundleError(str(path.parent), f"no {path.name}", expected) from None
+    except OSError as error:
+        raise BundleError(str(path), f"cannot be read ({error.strerror})", expected) from None
+
+
+def sha256(path: Path) -> str:
+    """The checksum of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Reads and checks the manifest alone; raises `BundleError` where it is absent, changed, or of a later version."""
+    path = folder / "manifest.json"
+    data = read_plain(path, "a bundle's folder")
+    try:
+        fields = msgspec.json.decode(data, type=dict[str, Any])
+        if later := sorted(set(fields) - set(Manifest.__struct_fields__)):
+            by = str(fields.get("code_version"))[:40]
+            raise BundleError(str(path), f"has {later[0][:40]!r}, which this version does not know", f"Headrace {by}")
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BundleError(str(path), f"cannot be read ({error})", "the manifest as it was written") from None
+    if manifest.sealed().encode() != data:
+        raise BundleError(str(path), "has been changed since it was written", "the manifest as it was written")
+    if set(manifest.files) != set(FILES):
+        odd = sorted(set(manifest.files) ^ set(FILES))
+        raise BundleError(str(path), f"names other files than a bundle has ({', '.join(odd)[:200]})", ", ".join(FILES))
+    return manifest

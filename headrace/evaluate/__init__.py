@@ -1,0 +1,36 @@
+"""Arrays in, numbers out: how good predictions are."""
+
+from headrace.evaluate.assess import Scored, assess
+from headrace.evaluate.bootstrap import paired_interval
+from headrace.evaluate.chance import average_precision_by_chance, chance_of, lift_of_chance
+from headrace.evaluate.curves import curves
+from headrace.evaluate.fairness import LEAST_ROWS, TREATMENTS, treatment
+from headrace.evaluate.importance import importances, rows_for_importances
+from headrace.evaluate.judge import Judge, judge_of
+from headrace.evaluate.metrics import Measured, better, cost, higher_is_better, metrics
+from headrace.evaluate.slices import weak_slices
+from headrace.evaluate.thresholds import pick_threshold
+
+__all__ = [
+    "LEAST_ROWS",
+    "TREATMENTS",
+    "Judge",
+    "Measured",
+    "Scored",
+    "assess",
+    "average_precision_by_chance",
+    "better",
+    "chance_of",
+    "cost",
+    "curves",
+    "higher_is_better",
+    "importances",
+    "judge_of",
+    "lift_of_chance",
+    "metrics",
+    "paired_interval",
+    "pick_threshold",
+    "rows_for_importances",
+    "treatment",
+    "weak_slices",
+]

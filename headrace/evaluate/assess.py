@@ -1,0 +1,64 @@
+"""All that is told about how good a model is, from predictions of rows that had no part in fitting it."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from headrace.evaluate.bands import bands
+from headrace.evaluate.bootstrap import intervals
+from headrace.evaluate.chance import lift_of_chance
+from headrace.evaluate.curves import curves
+from headrace.evaluate.metrics import Measured, Vector, higher_is_better, metrics
+from headrace.evaluate.thresholds import trade_off
+from headrace.spec import Decision, Goal
+
+
+class Scored(Struct, frozen=True):
+    """Predicted rows: `y (N,)`, `scores (N,)` or `(N, K)`, weights `(N,)`, and whose they are, `owner (N,)`."""
+
+    y: Vector
+    scores: Vector
+    weight: Vector | None = None
+    owner: npt.NDArray[np.int64] | None = None
+
+
+def assess(
+    goal: Goal,
+    classes: list[Any],
+    validation: Scored,
+    test: Scored,
+    baseline: Vector,
+    threshold: float | None,
+    seed: int,
+) -> dict[str, Any]:
+    """Every metric of a (resolved) goal's task by split, test intervals, curves, and what other thresholds would give.
+
+    Parameters: `validation`, the rows that chose the model; `baseline`, the baseline's scores of the test rows;
+    `threshold`, where a binary prediction becomes a yes (half where there is none).
+    """
+    assert goal.task is not None and goal.metric is not None
+    cut = 0.5 if threshold is None else threshold
+    found = {
+        "validation": metrics(goal.task, validation.y, validation.scores, validation.weight, cut),
+        "test": metrics(goal.task, test.y, test.scores, test.weight, cut),
+        "baseline": metrics(goal.task, test.y, baseline, test.weight, cut),
+    }
+    if "average_precision" in found["baseline"]:  # whoever looks at nothing orders rows at random
+        found["baseline"]["average_precision"] += lift_of_chance(test.y)
+    order = dict.fromkeys([goal.metric, *goal.secondary, *found["test"]])
+    found = {name: {metric: values[metric] for metric in order} for name, values in found.items()}
+    metric: dict[str, Any] = {"name": goal.metric, "higher_is_better": higher_is_better(goal.metric)}
+    told: dict[str, Any] = {
+        "metric": metric | {name: values[goal.metric] for name, values in found.items()},
+        "metrics": found,
+        "intervals": intervals(Measured(goal.task, test.y, test.scores, None, cut), test.weight, test.owner, seed),
+        "curves": curves(goal.task, test.y, test.scores, classes, cut),
+        "threshold": threshold,
+    }
+    told["bands"] = bands(test.y, test.scores, test.owner, seed) if goal.task == "binary" else {}
+    if goal.task == "binary":
+        decision = goal.decision or Decision()
+        told["thresholds"] = trade_off(validation.y, validation.scores, decision, validation.weight)
+    return told

@@ -1,0 +1,82 @@
+"""Whether a model beats what chance would give, exactly: also with a handful of positives, where resampling misleads.
+
+Fisher (1935); Phipson and Smyth (2010), "Permutation p-values should never be zero". Under chance the scores have
+nothing to do with the rows: every way of dealing them out is as likely as the one that was seen.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.evaluate.metrics import Measured, Vector, cost
+from headrace.spec import Task
+
+Steps = npt.NDArray[np.int64]
+_DEALS = ((5_000, 399), (50_000, 199), (float("inf"), 39))
+"""Up to so many rows, so many deals; with any of these numbers a probability of 2.5 % is exact."""
+
+
+def chance_of(
+    task: Task,
+    metric: str,
+    y: Vector,
+    scores: Vector,
+    weight: Vector | None = None,
+    owner: Steps | None = None,
+    seed: int = 0,
+    cut: float = 0.5,
+) -> float:
+    """The probability of a metric as good as this, were the scores dealt out by chance among the rows.
+
+    Rows of one `owner (N,)` keep the order of their scores: what is alike within an owner is no evidence.
+
+    >>> y = np.tile([0.0, 1.0], 50)
+    >>> chance_of("binary", "roc_auc", y, y) < 0.01 < chance_of("binary", "roc_auc", y, np.arange(100.0) // 2)
+    True
+    """
+    weights = np.ones(len(y)) if weight is None else weight
+    own = cost(metric, Measured(task, y, scores, [metric], cut)(weights)[metric])
+    count = next(count for most, count in _DEALS if len(y) <= most)
+    as_good = 0
+    for order in _deals(len(y), owner, count, seed):
+        found = cost(metric, Measured(task, y, scores[order], [metric], cut)(weights)[metric])
+        as_good += not found > own  # one that is not defined is no evidence against chance
+    return (1 + as_good) / (1 + count)
+
+
+def _deals(rows: int, owner: Steps | None, count: int, seed: int) -> Iterator[Steps]:
+    """Deals the scores out again and again: yields the row `(N,)` whose score each row gets."""
+    generator = np.random.default_rng(seed)
+    if owner is None:
+        for _ in range(count):
+            yield generator.permutation(rows)
+        return
+    places = np.argsort(owner, kind="stable")
+    starts = np.append(np.flatnonzero(np.diff(owner[places], prepend=-1)), rows)
+    blocks = [places[start:end] for start, end in pairwise(starts)]
+    for _ in range(count):
+        order = np.empty(rows, np.int64)
+        order[places] = np.concatenate([blocks[at] for at in generator.permutation(len(blocks))])
+        yield order
+
+
+def lift_of_chance(y: Vector) -> float:
+    """How much more than the share of positives among `y (N,)` the average precision of a random order is."""
+    return average_precision_by_chance(float(y.sum()), len(y)) - float(y.mean())
+
+
+def average_precision_by_chance(positives: float, rows: int) -> float:
+    """The expected average precision of a random order, which lies above the share of positives.
+
+    Each place holds a positive with probability `positives / rows`, and those before it are among the others' share.
+
+    >>> round(average_precision_by_chance(1, 4), 4), average_precision_by_chance(4, 4)
+    (0.5208, 1.0)
+    """
+    if not 0 < positives <= rows:
+        return float("nan")
+    harmonic = float((1 / np.arange(1, rows + 1)).sum())
+    others = (positives - 1) / (rows - 1) if rows > 1 else 0.0
+    return (harmonic + others * (rows - harmonic)) / rows

@@ -1,0 +1,53 @@
+"""How much a model relies on a column: how much worse it predicts when the column's values are dealt out anew.
+
+Breiman (2001), "Random forests", section 10. Columns that say the same share their importance: each can stand in for
+the other.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.evaluate.metrics import Measured, Vector, cost
+from headrace.spec import Task
+
+_MOST_ROWS, _LEAST_ROWS, _MOST_PREDICTIONS = 3_000, 200, 400_000
+Order = npt.NDArray[np.int64]
+Dealt = Callable[[str, Order], Vector]
+"""Scores of rows in which the values of a column were dealt out in another order."""
+
+
+def rows_for_importances(rows: int, columns: int, seed: int) -> Order:
+    """Which of so many rows are enough, ascending: as many as 400,000 predictions allow, 200 at least."""
+    most = int(np.clip(_MOST_PREDICTIONS // max(columns, 1), _LEAST_ROWS, _MOST_ROWS))
+    if rows <= most:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+
+
+def importances(
+    scores: Vector,
+    dealt: Dealt,
+    columns: list[str],
+    task: Task,
+    metric: str,
+    y: Vector,
+    weight: Vector | None,
+    cut: float,
+    seed: int,
+) -> dict[str, float]:
+    """How much worse the metric becomes for each column, the most important first.
+
+    Parameters: `scores`, of the rows as they are, with their targets `y (N,)`; `dealt`, of the same rows with a column
+    dealt out anew; `columns`, those to ask for.
+    """
+    chance = np.random.default_rng(seed)
+    ones = np.ones(len(y)) if weight is None else weight
+
+    def costs(given: Vector) -> float:
+        return cost(metric, Measured(task, y, given, [metric], cut)(ones)[metric])
+
+    before = costs(scores)
+    found = {name: costs(dealt(name, chance.permutation(len(y)))) - before for name in columns}
+    return dict(sorted(found.items(), key=lambda item: -item[1]))

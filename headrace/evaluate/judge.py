@@ -1,0 +1,34 @@
+"""The one metric that decides between candidates, and whether a difference by it is more than luck."""
+
+import numpy as np
+from msgspec import Struct
+
+from headrace.evaluate.bootstrap import paired_interval
+from headrace.evaluate.metrics import Measured, Vector, cost
+from headrace.spec import Goal, Task
+
+
+class Judge(Struct, frozen=True):
+    """Judges scores of a task by a metric. Weights are those of rows, all 1 where there are none."""
+
+    task: Task
+    metric: str
+
+    def value(self, y: Vector, scores: Vector, weight: Vector | None = None) -> float:
+        """The metric's value."""
+        ones = np.ones(len(y)) if weight is None else weight
+        return Measured(self.task, y, scores, [self.metric])(ones)[self.metric]
+
+    def cost(self, y: Vector, scores: Vector, weight: Vector | None = None) -> float:
+        """A number that is smaller where the scores are better."""
+        return cost(self.metric, self.value(y, scores, weight))
+
+    def gain(self, y: Vector, a: Vector, b: Vector, weight: Vector | None = None) -> list[float]:
+        """The 95 % interval of how much better `a` is than `b` on the same rows."""
+        return paired_interval(self.task, self.metric, y, a, b, weight)
+
+
+def judge_of(goal: Goal) -> Judge:
+    """The judge of a (resolved) goal."""
+    assert goal.task is not None and goal.metric is not None
+    return Judge(goal.task, goal.metric)

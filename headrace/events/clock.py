@@ -1,0 +1,70 @@
+"""Whether the clock may be believed when it says that records are old enough to be removed.
+
+A machine without its time server, or a slip of a hand, sets a clock years ahead, and everything is over its retention
+at once. So it is compared with a second one, which counts from the start of the machine and which nobody can set.
+"""
+
+import time
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from headrace.tables import atomic_file
+
+_FILE, _BOOT = "clock.json", Path("/proc/sys/kernel/random/boot_id")
+_MOST_APART_S, _SETTLED_S = 3_600.0, 86_400.0
+
+
+class _Seen(Struct, frozen=True):
+    """Holds one look at both clocks, in seconds. `boot` names the start of the machine that `running_s` counts from."""
+
+    boot: str
+    running_s: float
+    wall_s: float
+
+
+class _Known(Struct, frozen=True):
+    """Holds the last look that was believed and, where the clock has jumped since, the first look after the jump."""
+
+    trusted: _Seen
+    jumped: _Seen | None = None
+
+
+def may_be_believed(folder: Path, wall_s: float) -> bool:
+    """Whether as much time has passed by the clock as by the machine's own since a log was last looked at.
+
+    A clock that jumped and goes on evenly for a day was set right, and is believed from then on.
+    """
+    now = _Seen(_boot(), time.clock_gettime(time.CLOCK_BOOTTIME), wall_s)
+    path = folder / _FILE
+    try:
+        known = msgspec.json.decode(path.read_bytes(), type=_Known)
+    except (FileNotFoundError, msgspec.DecodeError):
+        known = _Known(now)
+    if _agree(known.trusted, now):
+        found, believed = _Known(now), True
+    elif known.jumped is not None and _agree(known.jumped, now):
+        believed = now.boot == known.jumped.boot and now.running_s - known.jumped.running_s > _SETTLED_S
+        found = _Known(now) if believed else known
+    else:
+        found, believed = _Known(known.trusted, now), False
+    if found != known or not path.exists():
+        with atomic_file(path) as beside:
+            beside.write_bytes(msgspec.json.encode(found))
+    return believed
+
+
+def _agree(before: _Seen, now: _Seen) -> bool:
+    """Whether two looks may be of one clock; how long a machine was off nobody knows."""
+    if before.boot != now.boot:
+        return now.wall_s >= before.wall_s - _MOST_APART_S
+    passed = now.running_s - before.running_s
+    return abs(now.wall_s - before.wall_s - passed) <= _MOST_APART_S
+
+
+def _boot() -> str:
+    try:
+        return _BOOT.read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,42 @@
+"""The log and the online store of a system, each opened once in a process: LMDB allows no more."""
+
+from functools import cache
+from pathlib import Path
+
+from headrace import workspace
+from headrace.events.log import Log
+from headrace.events.online import Online
+from headrace.events.store import Store, open_store
+from headrace.spec import System, duration_us
+
+
+def log_of(system: System, patience_s: float | None = None) -> Log:
+    """The log of a system's events; see `Log` for `patience_s`."""
+    kept = system.log.retention
+    retention = None if kept is None else duration_us(kept)
+    return Log(system.workspace / "log", system.log.fsync, retention=retention, patience_s=patience_s)
+
+
+def store_of(system: System, timeout_s: float = 5.0) -> Store:
+    """The online store of a system; a server that is silent for longer than `timeout_s` counts as gone."""
+    folder, sync = system.workspace / "online", system.log.fsync
+    if system.store is None:
+        return _embedded(folder, sync)
+    # Two workspaces may hold systems of one name, and share a server.
+    name = ":".join(filter(None, [system.name, workspace.id_of(system.workspace)]))
+    return _server(system.store, folder, name, timeout_s)
+
+
+def online_of(system: System, patience_s: float | None = None) -> Online:
+    """Takes the events that are pushed to a system; raises `InputError` where its store was never filled."""
+    return Online(store_of(system), log_of(system, patience_s))
+
+
+@cache
+def _embedded(folder: Path, sync: bool) -> Store:
+    return open_store(None, folder, "", sync)
+
+
+@cache
+def _server(url: str, folder: Path, name: str, timeout_s: float) -> Store:
+    return open_store(url, folder, name, timeout_s=timeout_s)

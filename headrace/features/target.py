@@ -1,0 +1,45 @@
+"""The target as numbers, and the classes by which predictions are named."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from msgspec import Struct
+
+from headrace.spec import Goal, Task
+
+
+class Target(Struct, frozen=True):
+    """What is predicted; `classes` in the order of their numbers (binary: negative, positive), none in regression."""
+
+    name: str
+    task: Task
+    classes: list[Any]
+
+    @property
+    def positive(self) -> Any:
+        """The class whose probability a binary system predicts."""
+        return self.classes[1] if self.task == "binary" else None
+
+
+def target_of(goal: Goal, values: pl.Series) -> Target:
+    """Names the classes of a (resolved) goal from all rows' targets."""
+    assert goal.task is not None
+    if goal.task == "regression":
+        return Target(goal.target, goal.task, [])
+    classes = values.drop_nulls().unique().sort().to_list()
+    if values.dtype.is_float():
+        classes = [int(label) for label in classes]
+    if goal.task == "binary":
+        classes.sort(key=lambda label: bool(label == goal.positive))
+    return Target(goal.target, goal.task, classes)
+
+
+def encode_target(target: Target, values: pl.Series) -> npt.NDArray[np.float64]:
+    """Targets `(N,)` as float64: the value, or the number of the class; NaN where missing or of no known class."""
+    if target.task == "regression":
+        return values.cast(pl.Float64).to_numpy().copy()
+    numbers = {label: float(number) for number, label in enumerate(target.classes)}
+    encoded = values.replace_strict(list(numbers), list(numbers.values()), default=None, return_dtype=pl.Float64)
+    return encoded.fill_null(np.nan).to_numpy().copy()

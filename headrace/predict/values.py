@@ -1,0 +1,114 @@
+"""Single values of rows, of every type in which they may come."""
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from headrace.errors import InputError
+from headrace.features import text_of
+from headrace.features.blanks import BLANKS
+from headrace.features.calendar import MISSING_TIME
+from headrace.spec import label_text
+from headrace.tables import Column, expected_of, numbers, times
+
+Reader = Callable[[Any, Column], Any]
+"""Raises `ValueError`, `TypeError` or `OverflowError` for a value that cannot be used."""
+_EPOCH = datetime(1970, 1, 1)
+FLAGS: dict[Any, bool] = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
+"""What a flag may be; 1 and 1.0 are the same key as true."""
+
+
+def read_value(value: Any, where: str, column: Column, read: Reader, missing: frozenset[str]) -> Any:
+    """A value as the graph takes it; raises `InputError` at `where` for one that cannot be used."""
+    value = plain_of(value)
+    if is_nothing(value):
+        return _MISSING[read]
+    if isinstance(value, str) and ((bare := value.strip(BLANKS)) in missing or bare in column.words):
+        return _MISSING[read]
+    try:
+        return read(value, column)
+    except (KeyError, ValueError, TypeError, OverflowError):
+        shown = "" if isinstance(value, list | dict) else f" {str(value)[:60]!r}"
+        raise InputError(where, f"the value{shown} ({type(value).__name__})", expected_of(column)) from None
+
+
+def plain_of(value: Any) -> Any:
+    """A value of NumPy, or an exact decimal, as Python's own type of it.
+
+    >>> plain_of(np.datetime64("2024-03-01T12:00:00.000000000")).isoformat(), plain_of(Decimal("7.0"))
+    ('2024-03-01T12:00:00', 7.0)
+    """
+    if isinstance(value, np.datetime64):
+        return value.astype("datetime64[us]").item()  # of nanoseconds `item` makes a number
+    if isinstance(value, np.generic):
+        return value.item()
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def is_nothing(value: Any) -> bool:
+    """Whether a value is none: None, NaN, pandas' NaT, neither of which equals itself, or pandas' NA.
+
+    >>> is_nothing(None), is_nothing(float("nan")), is_nothing(0.0)
+    (True, True, False)
+    """
+    if value is None or (isinstance(value, float | date) and value != value):  # noqa: PLR0124
+        return True
+    return type(value).__name__ == "NAType"
+
+
+def vector_of(value: Any, column: Column) -> list[float]:
+    """Numbers, as many as the column is wide, NaN for one that is missing; see `Reader` for the errors."""
+    if isinstance(value, str) or len(value) != column.width:
+        raise TypeError
+    return [math.nan if number is None else float(number) for number in value]
+
+
+def number_of(value: Any, column: Column) -> float:
+    """A number, also as the training table wrote it; of a column of flags 0, 1, true and false alone. See `Reader` for
+    the errors."""
+    if column.dtype == "boolean":
+        return float(FLAGS[value.strip(BLANKS).lower() if isinstance(value, str) else value])
+    if isinstance(value, str):
+        if column.written is not None:
+            with suppress(ValueError):
+                return numbers.parse_value(value, column.written)
+        return numbers.plain_value(value)
+    if isinstance(value, int | float):
+        return float(value)
+    raise TypeError
+
+
+def category_of(value: Any, column: Column) -> str:
+    """The text of a category; where training had numbers or flags, of the number or flag that it means. See `Reader`
+    for the errors."""
+    if column.dtype == "boolean":
+        return str(bool(number_of(value, column))).lower()
+    if column.dtype in ("integer", "number") and isinstance(value, str | bool):
+        return label_text(number_of(value, column))
+    return text_of(value)
+
+
+def moment_of(value: Any, column: Column | None = None) -> int:
+    """A time, a date, or the ISO 8601 text of one, in microseconds since 1970 UTC.
+
+    Where the `column` is known, also as its times were written in the training table, and with a zone where those had
+    one. Raises `TypeError`, `ValueError` or `OverflowError`.
+
+    >>> moment_of("1970-01-01T01:00:00.5+01:00")
+    500000
+    """
+    form = column.written if column is not None else None
+    if isinstance(value, str) or (form is not None and isinstance(value, int | float)):
+        value = times.parse_value(value, form)
+    elif not isinstance(value, date):
+        raise TypeError
+    past: timedelta = times.utc_of(value, column.zoned if column is not None else None) - _EPOCH
+    return (past.days * 86_400 + past.seconds) * 10**6 + past.microseconds
+
+
+_MISSING: dict[Reader, Any] = {number_of: float("nan"), category_of: "", moment_of: MISSING_TIME, vector_of: None}

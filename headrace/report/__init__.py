@@ -1,0 +1,22 @@
+"""A leaf: pure functions from values to charts, pages and progress."""
+
+from headrace.report.page import card_page, compare_page, promotion, report_page, verdicts
+from headrace.report.service import docs_page, service_page
+from headrace.report.stages import stages
+from headrace.report.steps import Steps, Watch, quiet
+from headrace.report.words import number
+
+__all__ = [
+    "Steps",
+    "Watch",
+    "card_page",
+    "compare_page",
+    "docs_page",
+    "number",
+    "promotion",
+    "quiet",
+    "report_page",
+    "service_page",
+    "stages",
+    "verdicts",
+]

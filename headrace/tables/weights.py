@@ -1,0 +1,29 @@
+"""The column that says what each row counts."""
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from headrace.errors import InputError
+
+
+def weights_of(frame: pl.DataFrame, name: str | None) -> npt.NDArray[np.float64] | None:
+    """The weights `(N,)` in a column, none without one.
+
+    Raises `InputError` for a weight that is missing, negative or no number, and where all are 0.
+
+    >>> weights_of(pl.DataFrame({"w": [1, 2]}), "w").tolist()
+    [1.0, 2.0]
+    """
+    if name is None:
+        return None
+    if not frame[name].dtype.is_numeric():
+        raise InputError("data.weight", f"{name!r} holds {frame[name].dtype} values", "a column of numbers")
+    weights = frame[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    odd = ~(np.isfinite(weights) & (weights >= 0))
+    if odd.any():
+        row = int(odd.argmax())
+        raise InputError(f"data.weight {name!r}, row {row + 1}", f"{frame[name][row]}", "a number of at least 0")
+    if not weights.any():
+        raise InputError(f"data.weight {name!r}", "0 in every row", "rows that count")
+    return weights

@@ -1,0 +1,70 @@
+"""Which rows a model is fitted on and what each counts, where one class is rare; and how to undo it exactly."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.errors import InputError
+from headrace.features import Target
+from headrace.spec import Models, label_text
+
+Vector = npt.NDArray[np.float64]
+
+
+class Drawn(NamedTuple):
+    """`kept (M,)`, positions among the rows; their `weight (M,)`, none where all count the same; and `shift`, what must
+    be added to raw scores so that they are those of all rows, each counting once."""
+
+    kept: npt.NDArray[np.int64]
+    weight: Vector | None
+    shift: list[float]
+
+    def of(self, X: Any) -> Any:
+        """The kept rows of a matrix."""
+        return X if len(self.kept) == X.shape[0] else X[self.kept]
+
+
+def draw(y: Vector, weight: Vector | None, target: Target, models: Models, seed: int) -> Drawn:
+    """Draws negatives and weights classes as `models` says.
+
+    Keeping a share `s` of the negatives multiplies the odds by `1 / s`, and weighting classes by `w` multiplies the
+    probability of each class by its `w` (up to a constant): adding `ln s`, or `-ln w`, to raw scores undoes it
+    (King and Zeng, 2001, "Logistic regression in rare events data").
+    """
+    kept, shift = np.arange(len(y)), np.zeros(1 if target.task != "multiclass" else len(target.classes))
+    if models.negatives < 1:
+        if target.task != "binary":
+            raise InputError("models.negatives", f"{models.negatives} with task {target.task}", "1.0")
+        negative = np.flatnonzero(y == 0)
+        chosen = np.random.default_rng(seed).permutation(negative)[: max(1, round(models.negatives * len(negative)))]
+        kept = np.sort(np.concatenate([np.flatnonzero(y > 0), chosen]))
+        before, after = (negative, chosen) if weight is None else (weight[negative], weight[chosen])
+        shift[0] += np.log(_size(after, weight) / _size(before, weight))
+    by_class = _class_weights(y[kept], target, models)
+    counted = None if weight is None else weight[kept]
+    if by_class is not None:
+        each = by_class[y[kept].astype(np.int64)]
+        counted = each if counted is None else counted * each
+        shift -= np.log(by_class) if target.task == "multiclass" else np.log(by_class[1] / by_class[0])
+    return Drawn(kept, counted, shift.tolist() if shift.any() else [])
+
+
+def _size(rows: npt.NDArray[np.float64] | npt.NDArray[np.int64], weight: Vector | None) -> float:
+    return float(len(rows) if weight is None else rows.sum())
+
+
+def _class_weights(y: Vector, target: Target, models: Models) -> Vector | None:
+    stated = models.class_weight
+    if stated is None:
+        return None
+    if target.task == "regression":
+        raise InputError("models.class_weight", "given with task regression", "null")
+    if stated == "balanced":
+        counts = np.bincount(y.astype(np.int64), minlength=len(target.classes))
+        return len(y) / len(target.classes) / np.maximum(counts, 1)
+    names = [label_text(label) for label in target.classes]
+    odd = [name for name in stated if name not in names]
+    if odd:
+        raise InputError("models.class_weight", f"no class {odd[0]!r}", "one of: " + ", ".join(names[:20]))
+    return np.array([stated.get(name, 1.0) for name in names])

@@ -1,7 +1,0 @@
-"""The HTTP service: models by name, version and alias, over the protocols that clients speak."""
-
-from millrace.serve.ids import Named, read_id
-from millrace.serve.run import Plan, app, serve
-from millrace.serve.tokens import SCOPES, add_token
-
-__all__ = ["SCOPES", "Named", "Plan", "add_token", "app", "read_id", "serve"]
