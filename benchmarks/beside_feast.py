@@ -26,8 +26,8 @@ from headrace.events.fill import fill
 from headrace.events.layout import layout_of
 from headrace.events.log import Log
 from headrace.events.online import Online
+from headrace.events.opened import open_store
 from headrace.events.read import Reader
-from headrace.events.store import open_store
 from headrace.spec import EventTable, Window
 from headrace.tables import columns_of
 

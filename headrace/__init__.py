@@ -12,6 +12,8 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from headrace._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from headrace.catalogue import Feature, catalogue
     from headrace.draft import init
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 """ONNX Runtime's wheel sends what it does to its maker unless this is set before it is first imported."""
-
-__version__ = "0.1.0"
 
 ROOMS = (
     "spec", "tables", "explore", "split", "events", "features", "models", "train", "evaluate", "bundle", "predict",

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from headrace import __version__
+from headrace._version import __version__
 from headrace.tables import atomic_file, atomic_folder, settle
 
 T = TypeVar("T")

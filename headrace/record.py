@@ -9,7 +9,8 @@ import polars as pl
 import polars.selectors as cs
 from msgspec import Struct
 
-from headrace import __version__, bundle, predict, registry, report, spec, split, tables, train, workspace
+from headrace import bundle, predict, registry, report, spec, split, tables, train, workspace
+from headrace._version import __version__
 from headrace.errors import InputError
 from headrace.spec import System
 

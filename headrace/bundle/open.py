@@ -9,7 +9,7 @@ import msgspec
 import polars as pl
 from msgspec import Struct
 
-from headrace import __version__
+from headrace._version import __version__
 from headrace.bundle.aliases import version_of
 from headrace.bundle.contents import check_mlmodel
 from headrace.bundle.holdout import apart

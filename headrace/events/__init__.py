@@ -10,9 +10,9 @@ from headrace.events.match import match_findings
 from headrace.events.merged import NEVER_YET, Merged, merged
 from headrace.events.names import Stand
 from headrace.events.online import AHEAD_US, Online, Pushed, ahead_of
-from headrace.events.opened import log_of, online_of, store_of
+from headrace.events.opened import log_of, online_of, open_store, store_of
 from headrace.events.read import Reader
-from headrace.events.store import Store, open_store
+from headrace.events.store import Store
 from headrace.events.streams import Streams
 from headrace.events.told import Events
 from headrace.events.where import columns_in

@@ -4,10 +4,28 @@ from functools import cache
 from pathlib import Path
 
 from headrace import workspace
+from headrace.addresses import shown
+from headrace.errors import InputError
 from headrace.events.log import Log
 from headrace.events.online import Online
-from headrace.events.store import Store, open_store
+from headrace.events.store import Store
 from headrace.spec import System, duration_us
+
+
+def open_store(url: str | None, folder: Path, name: str, sync: bool = False, timeout_s: float = 5.0) -> Store:
+    """The store of a system: LMDB in `folder`, or Redis at a URL, where its keys begin with the system's `name`.
+
+    Raises `InputError` for a URL that is none of a store.
+    """
+    if url is None:
+        from headrace.events.lmdb_store import LmdbStore
+
+        return LmdbStore(folder, sync)
+    if url.startswith(("redis://", "rediss://", "unix://")):
+        from headrace.events.redis_store import RedisStore
+
+        return RedisStore(url, name, timeout_s)
+    raise InputError("store", shown(url), "nothing (LMDB in the workspace) or redis://HOST:PORT/NUMBER")
 
 
 def log_of(system: System, patience_s: float | None = None) -> Log:

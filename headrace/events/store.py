@@ -5,13 +5,9 @@ stands here.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct, field
-
-from headrace.addresses import shown
-from headrace.errors import InputError
 
 
 class Changes(Struct):
@@ -62,19 +58,3 @@ class Store(Protocol):
     def close(self) -> None:
         """Gives back what it holds."""
         ...
-
-
-def open_store(url: str | None, folder: Path, name: str, sync: bool = False, timeout_s: float = 5.0) -> Store:
-    """The store of a system: LMDB in `folder`, or Redis at a URL, where its keys begin with the system's `name`.
-
-    Raises `InputError` for a URL that is none of a store.
-    """
-    if url is None:
-        from headrace.events.lmdb_store import LmdbStore
-
-        return LmdbStore(folder, sync)
-    if url.startswith(("redis://", "rediss://", "unix://")):
-        from headrace.events.redis_store import RedisStore
-
-        return RedisStore(url, name, timeout_s)
-    raise InputError("store", shown(url), "nothing (LMDB in the workspace) or redis://HOST:PORT/NUMBER")

@@ -12,10 +12,10 @@ import polars as pl
 from msgspec import Struct
 
 from headrace.features.graph import Graph
+from headrace.features.reserved import MISSING_TIME
 
 DAY_US = 86_400 * 10**6
 CYCLE_DAYS = 146_097
-MISSING_TIME = int(np.iinfo(np.int64).min)
 Floats = npt.NDArray[np.float32]
 
 

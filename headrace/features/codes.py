@@ -8,7 +8,7 @@ import numpy.typing as npt
 import polars as pl
 
 from headrace.features.blanks import BLANKS
-from headrace.features.levels import RARE
+from headrace.features.reserved import RARE
 from headrace.spec import label_text
 
 _RARE = float(RARE)

@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 
 from headrace.features.graph import Graph
-from headrace.features.levels import MISSING, RARE, Levels
+from headrace.features.levels import Levels
+from headrace.features.reserved import MISSING, RARE
 
 
 def name_of(columns: list[str]) -> str:

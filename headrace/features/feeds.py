@@ -7,8 +7,8 @@ import numpy.typing as npt
 import polars as pl
 import polars.selectors as cs
 
-from headrace.features.calendar import MISSING_TIME
 from headrace.features.codes import Codes
+from headrace.features.reserved import MISSING_TIME
 from headrace.tables import as_text
 
 GROUPS = ("numbers", "doubles", "strings", "times")

@@ -11,9 +11,9 @@ import polars as pl
 from msgspec import Struct
 
 from headrace.features.graph import Graph
+from headrace.features.reserved import MISSING, RARE
 from headrace.spec import label_text
 
-MISSING, RARE = -1, 0
 LEAST_ROWS = 2
 """How many rows a value needs for a code of its own.
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from headrace.features.bag import Bag
 from headrace.features.graph import Graph
-from headrace.features.levels import MISSING, RARE, Levels, fit, merge
+from headrace.features.levels import Levels, fit, merge
+from headrace.features.reserved import MISSING, RARE
 
 MOST = 100
 """Values with a column of their own where the block is dense."""

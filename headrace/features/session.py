@@ -14,6 +14,7 @@ import polars.selectors as cs
 from headrace.errors import BundleError
 from headrace.features.codes import Codes
 from headrace.features.feeds import Feeds, coded_feeds, feeds_from_frame
+from headrace.features.sparse import csr_of, outputs_of_bags
 
 CHUNK_ROWS = 20_000
 """Rows a call: large enough to forget the cost of the call, small enough to stay in the cache."""
@@ -92,8 +93,6 @@ class Session:
         if not bags:
             return self.column("features", frame)
         from scipy.sparse import csr_matrix, hstack, vstack
-
-        from headrace.features.sparse import csr_of, outputs_of_bags
 
         size = self.chunk_rows(frame)
 

@@ -1,36 +1,11 @@
 """Bags as sparse matrices: what trainers see of wide features, made by the graph itself."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from headrace.features.bag import Bag
-from headrace.features.graph import Graph
-
-
-def rows_of(column: pl.Series, bags: Callable[[Graph, str], list[Bag]]) -> Any:
-    """The bags of one text column as a CSR matrix `(N, widths)`."""
-    from headrace.features.session import open_session
-
-    graph = Graph()
-    text = graph.input("strings", str, 1)
-    found = bags(graph, text)
-    rows = graph.node("Shape", text, start=0, end=1)
-    shape = graph.node("Concat", rows, graph.constant([0], np.int64), axis=0)
-    nothing = graph.node("Expand", graph.constant(np.empty((1, 0)), np.float32), shape)
-    outputs = {nothing: ("features", np.float32, 0)} | outputs_of(found)
-    model = graph.build(
-        outputs,
-        {
-            "columns": {"strings": [column.name]},
-            "bags": described(found),
-            "numbers_per_entry": graph.numbers_per_entry,
-        },
-    )
-    return open_session(model.SerializeToString()).rows(column.to_frame())
 
 
 def outputs_of(bags: list[Bag]) -> dict[str, tuple[str, Any, int | None]]:

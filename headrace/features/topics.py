@@ -3,15 +3,19 @@
 Deerwester et al. (1990), "Indexing by latent semantic analysis".
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 from msgspec import Struct
 
 from headrace.features import vocabulary
-from headrace.features.bag import product
+from headrace.features.bag import Bag, product
 from headrace.features.graph import Graph
-from headrace.features.sparse import rows_of
+from headrace.features.session import open_session
+from headrace.features.sparse import described, outputs_of
 from headrace.features.vocabulary import Vocabulary
 
 MOST_TOPICS = 64
@@ -37,13 +41,33 @@ def fit(column: pl.Series) -> Topics:
 
     state = vocabulary.fit(column)
     step = -(-len(column) // _FIT_ROWS)
-    matrix = rows_of(column.gather_every(max(step, 1)), lambda graph, text: vocabulary.bags(graph, text, state))
+    matrix = _rows_of(column.gather_every(max(step, 1)), lambda graph, text: vocabulary.bags(graph, text, state))
     topics = min(MOST_TOPICS, matrix.shape[1] - 1, matrix.shape[0] - 1)
     if topics < 1:
         return Topics(state, 0, b"")
     start = np.ones(min(matrix.shape))  # stated, so that the same text gives the same topics
     _, _, vectors = svds(matrix.astype(np.float64), topics, v0=start)
     return Topics(state, topics, np.ascontiguousarray(vectors[::-1].T, "<f4").tobytes())
+
+
+def _rows_of(column: pl.Series, bags: Callable[[Graph, str], list[Bag]]) -> Any:
+    """The bags of one text column as a CSR matrix `(N, widths)`."""
+    graph = Graph()
+    text = graph.input("strings", str, 1)
+    found = bags(graph, text)
+    rows = graph.node("Shape", text, start=0, end=1)
+    shape = graph.node("Concat", rows, graph.constant([0], np.int64), axis=0)
+    nothing = graph.node("Expand", graph.constant(np.empty((1, 0)), np.float32), shape)
+    outputs = {nothing: ("features", np.float32, 0)} | outputs_of(found)
+    model = graph.build(
+        outputs,
+        {
+            "columns": {"strings": [column.name]},
+            "bags": described(found),
+            "numbers_per_entry": graph.numbers_per_entry,
+        },
+    )
+    return open_session(model.SerializeToString()).rows(column.to_frame())
 
 
 def names(column: str, state: Topics) -> list[str]:

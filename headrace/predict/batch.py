@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 import polars as pl
 import polars.selectors as cs
@@ -14,13 +15,25 @@ from polars.io.plugins import register_io_source
 from headrace.errors import HeadraceError
 from headrace.features.session import CHUNK_ROWS
 from headrace.predict.gaps import GapWarning, Tally
-from headrace.predict.predictor import Predictor
 from headrace.spec import safe_name
-from headrace.tables import Scan, scan, sink, unreadable
+from headrace.tables import Column, Scan, Schema, scan, sink, unreadable
+
+
+class FramePredictor(Protocol):
+    """What predicts tables: see `Predictor`."""
+
+    schema: Schema
+    columns: list[Column]
+
+    def predict_frame(
+        self, frame: pl.DataFrame, where: str = ..., first_row: int = ..., threads: int = ..., tally: Tally | None = ...
+    ) -> pl.DataFrame:
+        """One row of predictions for each row of `frame`, in its order."""
+        ...
 
 
 def predict_file(
-    predictor: Predictor,
+    predictor: FramePredictor,
     source: Path,
     target: Path,
     watch: Callable[[int], None] = lambda rows: None,
@@ -57,7 +70,7 @@ def predict_file(
     return done
 
 
-def predict_lazily(predictor: Predictor, source: Path) -> pl.LazyFrame:
+def predict_lazily(predictor: FramePredictor, source: Path) -> pl.LazyFrame:
     """The predictions of a file as a lazy frame, computed when it is collected."""
     scanned = scan(source, predictor.schema.read)
 
@@ -71,7 +84,7 @@ def predict_lazily(predictor: Predictor, source: Path) -> pl.LazyFrame:
 
 
 def predict_batches(
-    predictor: Predictor, scanned: Scan, where: str, tally: Tally | None = None
+    predictor: FramePredictor, scanned: Scan, where: str, tally: Tally | None = None
 ) -> Iterator[pl.DataFrame]:
     """Predicts a scan batch by batch, in order, with one thread per core and a bounded number of batches in flight.
 
@@ -90,7 +103,7 @@ def predict_batches(
             yield waiting.popleft().result()
 
 
-def _wanted(predictor: Predictor, scanned: Scan) -> pl.LazyFrame:
+def _wanted(predictor: FramePredictor, scanned: Scan) -> pl.LazyFrame:
     """Only the columns that matter are read; an absent one is found by `conform`, which says so."""
     wanted = [column.name for column in predictor.columns] + ([predictor.schema.id] if predictor.schema.id else [])
     return scanned.frame.select(
@@ -98,7 +111,7 @@ def _wanted(predictor: Predictor, scanned: Scan) -> pl.LazyFrame:
     )
 
 
-def _lazy(predictor: Predictor, scanned: Scan, batches: Callable[[], Iterator[pl.DataFrame]]) -> pl.LazyFrame:
+def _lazy(predictor: FramePredictor, scanned: Scan, batches: Callable[[], Iterator[pl.DataFrame]]) -> pl.LazyFrame:
     def source(
         columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, batch_rows: int | None
     ) -> Iterator[pl.DataFrame]:

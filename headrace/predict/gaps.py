@@ -13,8 +13,7 @@ from msgspec import Struct
 from headrace.errors import Finding
 from headrace.features import CODES, Codes, spellings
 from headrace.features.blanks import BLANKS
-from headrace.features.calendar import MISSING_TIME
-from headrace.features.levels import RARE
+from headrace.features.reserved import MISSING_TIME, RARE
 from headrace.predict.values import category_of, is_nothing
 from headrace.tables import Column
 

@@ -18,6 +18,7 @@ from headrace.bundle import Bundle, find_bundle, open_bundle
 from headrace.errors import BundleError, InputError
 from headrace.features import CODES, Session, open_coded
 from headrace.features.session import CHUNK_ROWS
+from headrace.predict.batch import predict_lazily
 from headrace.predict.gaps import GapWarning, Tally
 from headrace.predict.rows import RowReader, id_getter, row_type, trimmed
 from headrace.spec import label_text
@@ -74,8 +75,6 @@ class Predictor:
         if isinstance(rows, dict):
             raise InputError("predict", "one dict", "a list of dicts", "write [row]")
         if isinstance(rows, str | Path):
-            from headrace.predict.batch import predict_lazily
-
             return predict_lazily(self, Path(rows))
         frame = polars_of(rows, "predict")
         if frame is None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from headrace import __version__
+from headrace._version import __version__
 from headrace.serve.batch import Prediction, Row
 from headrace.serve.http import Problem, Reply, Request, encode, json_reply
 from headrace.serve.predictions import answers_of

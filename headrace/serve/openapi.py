@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from headrace import __version__
+from headrace._version import __version__
 from headrace.serve.inference import datatype_of
 from headrace.serve.served import Served
 from headrace.serve.service import Service

@@ -5,16 +5,15 @@ from headrace.spec.decode import decode, read_of
 from headrace.spec.duration import duration_us
 from headrace.spec.gates import Gate, parse_gate
 from headrace.spec.infer import (
-    METRICS,
-    SMALLER_IS_BETTER,
     infer_candidates,
     infer_goal,
     infer_kind,
     infer_split,
-    label_text,
 )
 from headrace.spec.interview import interview
+from headrace.spec.labels import label_text
 from headrace.spec.load import dump, load, parse, schema, spec_hash
+from headrace.spec.metrics import METRICS, SMALLER_IS_BETTER
 from headrace.spec.names import safe_name, says_date, says_time, words_of
 from headrace.spec.plain import plain_yaml
 from headrace.spec.review import NONE, Answers, Ask, Question

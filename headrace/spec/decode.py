@@ -7,7 +7,6 @@ import msgspec
 
 from headrace.errors import InputError, SpecError, nearest
 from headrace.spec.gates import parse_gate
-from headrace.spec.review import reading
 from headrace.spec.system import Read, System
 
 
@@ -46,6 +45,24 @@ def read_of(told: list[str]) -> Read:
     if problems := problems_of(found, Read):
         raise InputError("--read", problems[0])
     return msgspec.convert(found, Read)
+
+
+def reading(told: list[str]) -> dict[str, Any]:
+    """How a text table is written, as the branch `data.read`: `separator=;`, `header=false`, `header=a,b,c`.
+
+    >>> reading(["separator=;", "skip=2", "header=false"])
+    {'separator': ';', 'skip': 2, 'header': False}
+    """
+    found: dict[str, Any] = {}
+    for one in told:
+        name, equals, value = one.partition("=")
+        if not equals:
+            raise InputError("--read", repr(one), "a field of data.read and its value, such as separator=;")
+        if name == "header":
+            found[name] = {"true": True, "false": False}.get(value, value.split(","))
+        else:
+            found[name] = int(value) if name == "skip" and value.isdecimal() else {"tab": "\t"}.get(value, value)
+    return found
 
 
 def _walk(value: Any, annotation: Any, path: str, problems: list[str]) -> None:

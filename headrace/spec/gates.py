@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from headrace.errors import SpecError, nearest
-from headrace.spec.infer import SMALLER_IS_BETTER
+from headrace.spec.metrics import SMALLER_IS_BETTER
 from headrace.spec.system import Metric
 
 Rival = Literal["champion", "baseline"]

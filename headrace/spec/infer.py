@@ -7,23 +7,11 @@ import polars as pl
 from msgspec import structs
 
 from headrace.errors import Finding, InputError, nearest
+from headrace.spec.labels import label_text
+from headrace.spec.metrics import METRICS
 from headrace.spec.names import says_time
 from headrace.spec.system import Data, Family, Goal, Kind, Models, Split, Task
 from headrace.spec.timeparts import parts_among, time_of_parts
-
-METRICS: dict[Task, tuple[str, ...]] = {
-    "binary": (
-        "roc_auc", "average_precision", "log_loss", "normalized_entropy", "brier", "calibration_error",
-        "calibration_ratio", "precision", "recall", "f1", "accuracy",
-    ),
-    "multiclass": ("log_loss", "accuracy", "macro_f1", "weighted_f1", "top_3_accuracy"),
-    "regression": ("rmse", "mae", "mape", "r2", "pinball_10", "pinball_90"),
-}  # fmt: skip
-"""The metrics of each task; the first is the default."""
-
-SMALLER_IS_BETTER = {
-    "log_loss", "normalized_entropy", "brier", "calibration_error", "rmse", "mae", "mape", "pinball_10", "pinball_90",
-}  # fmt: skip
 
 MAX_CLASSES, MAX_CLASSES_OF_TREES = 1_000, 100
 """A tree a class and round is too many beyond a hundred classes; words and linear models take more."""
@@ -196,15 +184,6 @@ def _infer_metric(task: Task, values: pl.Series, positive: Any) -> tuple[Any, st
     if task == "multiclass":
         return "log_loss", "judges the probability of every class, not the label alone"
     return "rmse", "the usual loss of a mean, in the target's own unit"
-
-
-def label_text(label: Any) -> str:
-    """A class as text: `1.0` and `1` are one class, `True` is `true`."""
-    if isinstance(label, bool):
-        return str(label).lower()
-    if isinstance(label, float) and label.is_integer():
-        return str(int(label))
-    return str(label)
 
 
 def infer_candidates(models: Models, classes: int) -> tuple[Models, list[Finding]]:

@@ -10,9 +10,8 @@ import polars.selectors as cs
 
 from headrace.errors import InputError
 from headrace.spec.commented import Said
+from headrace.spec.decode import reading
 from headrace.spec.infer import (
-    METRICS,
-    SMALLER_IS_BETTER,
     infer_goal,
     infer_group,
     infer_id,
@@ -22,6 +21,7 @@ from headrace.spec.infer import (
     infer_target,
     infer_time,
 )
+from headrace.spec.metrics import METRICS, SMALLER_IS_BETTER
 from headrace.spec.review import (
     NONE,
     Answers,
@@ -35,7 +35,6 @@ from headrace.spec.review import (
     number,
     one_of,
     or_none,
-    reading,
     system_name,
     times,
 )

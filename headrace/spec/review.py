@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from headrace.errors import InputError, nearest
 from headrace.spec.commented import Said
-from headrace.spec.infer import label_text
+from headrace.spec.labels import label_text
 from headrace.spec.names import safe_name
 
 NONE = "-"
@@ -208,24 +208,6 @@ def duration(text: str, field: str) -> str:
     if not _DURATION.fullmatch(plain):
         raise InputError(_flag(field), repr(text), "a number and one of us, ms, s, min, h, d, w, such as 7d")
     return plain
-
-
-def reading(told: list[str]) -> dict[str, Any]:
-    """How a text table is written, as the branch `data.read`: `separator=;`, `header=false`, `header=a,b,c`.
-
-    >>> reading(["separator=;", "skip=2", "header=false"])
-    {'separator': ';', 'skip': 2, 'header': False}
-    """
-    found: dict[str, Any] = {}
-    for one in told:
-        name, equals, value = one.partition("=")
-        if not equals:
-            raise InputError("--read", repr(one), "a field of data.read and its value, such as separator=;")
-        if name == "header":
-            found[name] = {"true": True, "false": False}.get(value, value.split(","))
-        else:
-            found[name] = int(value) if name == "skip" and value.isdecimal() else {"tab": "\t"}.get(value, value)
-    return found
 
 
 def costs(text: str, field: str) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from headrace.events.fill import fill
 from headrace.events.layout import Layout, layout_of
 from headrace.events.log import Log
 from headrace.events.online import Online
+from headrace.events.opened import open_store
 from headrace.events.read import Reader
-from headrace.events.store import open_store
 from headrace.spec import EventTable
 from headrace.tables import Column, dtype_of
 from tests.events.brute import Version, aggregate, default_hop, in_window
