@@ -21,15 +21,15 @@ import polars as pl
 from online_store import redis_server, timed
 from windows import median_s
 
-from headrace.events import add_windows
-from headrace.events.fill import fill
-from headrace.events.layout import layout_of
-from headrace.events.log import Log
-from headrace.events.online import Online
-from headrace.events.opened import open_store
-from headrace.events.read import Reader
+from headrace.log.log import Log
 from headrace.spec import EventTable, Window
+from headrace.store.backfill import fill
+from headrace.store.layout import layout_of
+from headrace.store.open import open_store
+from headrace.store.push import Online
+from headrace.store.read import Reader
 from headrace.tables import columns_of
+from headrace.windows import add_windows
 
 KEYS, EVENTS, LABELS = 50_000, 2_000_000, 100_000
 START_US, SPAN_US = 1_780_272_000_000_000, 90 * 86_400_000_000

@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from headrace.events.fill import fill
-from headrace.events.layout import Layout, layout_of
-from headrace.events.log import Log
-from headrace.events.online import Online
-from headrace.events.opened import open_store
-from headrace.events.read import Reader
-from headrace.events.redis_store import RedisStore
+from headrace.log.log import Log
 from headrace.spec import EventTable, Window
+from headrace.store.backends.redis import RedisStore
+from headrace.store.backfill import fill
+from headrace.store.layout import Layout, layout_of
+from headrace.store.open import open_store
+from headrace.store.push import Online
+from headrace.store.read import Reader
 from headrace.tables import columns_of
 
 HOUR_US, NOW = 3_600_000_000, 1_790_000_000_000_000 // 3_600_000_000 * 3_600_000_000

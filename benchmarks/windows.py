@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from headrace.events import add_windows
 from headrace.spec import EventTable, Window
+from headrace.windows import add_windows
 
 KEYS, DAYS, DAY_US = 50_000, 90, 86_400_000_000
 LABELS, EVENTS = 100_000, 2_000_000

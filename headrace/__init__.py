@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, Any
 from headrace._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from headrace.catalogue import Feature, catalogue
-    from headrace.draft import init
+    from headrace.design.init import init
     from headrace.flow import Exploration, Run, clean, explore, run
-    from headrace.live import Filled, materialize, push, repair_log, window_features
     from headrace.predict import Predictor, open
-    from headrace.record import Comparison, compare, runs
     from headrace.registry import Decision, history, promote, rollback
+    from headrace.registry.catalogue import Feature, catalogue
+    from headrace.run.record import Comparison, compare, runs
     from headrace.spec import System, load
+    from headrace.store.live import Filled, materialize, push, repair_log, window_features
     from headrace.verify import Verification, verify
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 """ONNX Runtime's wheel sends what it does to its maker unless this is set before it is first imported."""
 
 ROOMS = (
-    "spec", "tables", "explore", "split", "events", "features", "models", "train", "evaluate", "bundle", "predict",
-    "registry", "serve",
+    "spec", "tables", "design", "explore", "split", "log", "windows", "store", "features", "models", "train",
+    "evaluate", "bundle", "predict", "registry", "run", "serve",
 )  # fmt: skip
 """The rooms in the order in which data flows; a room imports only rooms before it (and `errors`, `report`)."""
 
@@ -41,22 +41,22 @@ _HOMES = {
     "Run": "flow",
     "clean": "flow",
     "explore": "flow",
-    "Feature": "catalogue",
-    "catalogue": "catalogue",
-    "init": "draft",
-    "Filled": "live",
-    "materialize": "live",
-    "push": "live",
-    "repair_log": "live",
-    "window_features": "live",
+    "Feature": "registry.catalogue",
+    "catalogue": "registry.catalogue",
+    "init": "design.init",
+    "Filled": "store.live",
+    "materialize": "store.live",
+    "push": "store.live",
+    "repair_log": "store.live",
+    "window_features": "store.live",
     "run": "flow",
     "Predictor": "predict",
     "open": "predict",
     "Verification": "verify",
     "verify": "verify",
-    "Comparison": "record",
-    "compare": "record",
-    "runs": "record",
+    "Comparison": "run.record",
+    "compare": "run.record",
+    "runs": "run.record",
     "Decision": "registry",
     "history": "registry",
     "promote": "registry",

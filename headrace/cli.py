@@ -71,7 +71,7 @@ def init(
     Each option answers its question; - says that there is none. Away from a terminal nothing is asked.
     """
     import headrace
-    from headrace.spec import Answers
+    from headrace.design import Answers
 
     answers = Answers(
         target=target, task=task, positive=positive, metric=metric, secondary=secondary, costs=costs, id=id, time=time,

@@ -9,27 +9,14 @@ import polars as pl
 import polars.selectors as cs
 from msgspec import Struct
 
-from headrace import (
-    diagnosis,
-    evaluate,
-    events,
-    features,
-    live,
-    predict,
-    record,
-    registry,
-    release,
-    resume,
-    spec,
-    split,
-    tables,
-    train,
-)
-from headrace.cache import Cache
+from headrace import design, evaluate, features, predict, registry, spec, split, tables, train
 from headrace.errors import Finding
 from headrace.explore import balance, leaks, order_checks, relations, split_checks
 from headrace.report import Steps, Watch, quiet
+from headrace.run import Cache, diagnosis, record, release, resume
 from headrace.spec import System
+from headrace.store import live
+from headrace.windows import match_findings, window_columns
 
 
 class Run(Struct, frozen=True):
@@ -143,10 +130,10 @@ def _prepare(system: System, position: int, step: Steps) -> _Prepared:
     """The first half of every command: read, join the windows, resolve the goal, split, tell kinds, look for leaks."""
     sources = step("tables", tables.read_sources, system)
     frame = step("events", live.with_windows, system, sources.frame, sources, position)
-    matched = events.match_findings(frame, system.features.windows, sources.events, position == 0)
+    matched = match_findings(frame, system.features.windows, sources.events, position == 0)
     system, why = step("spec", _resolve, system, frame)
     target = features.target_of(system.goal, frame[system.goal.target])
-    _, left_out = spec.infer_candidates(system.models, len(target.classes))
+    _, left_out = design.infer_candidates(system.models, len(target.classes))
     y = features.encode_target(target, frame[target.name])
     strata = y.astype(int) if target.classes else None
     parts = step("split", split.divide, frame, system.split, system.data, strata, sources.holdout_rows, system.seed)
@@ -160,8 +147,8 @@ def _prepare(system: System, position: int, step: Steps) -> _Prepared:
 
 
 def _resolve(system: System, frame: pl.DataFrame) -> tuple[System, dict[str, str]]:
-    goal, why = spec.infer_goal(system.goal, frame[system.goal.target])
-    by, split_why = spec.infer_split(system.split, system.data, goal)
+    goal, why = design.infer_goal(system.goal, frame[system.goal.target])
+    by, split_why = design.infer_split(system.split, system.data, goal)
     return spec.with_changes(system, goal=goal, split=by), why | split_why
 
 
@@ -176,7 +163,7 @@ def _special(system: System) -> tuple[dict[str, str], list[str]]:
     }
     if isinstance(data.time, list):
         roles |= {data.time_column: "the time", data.time[0]: "the year of the time: absolute time is no feature"}
-    windows = [name for window in system.features.windows for name in events.window_columns(window)]
+    windows = [name for window in system.features.windows for name in window_columns(window)]
     return {name: role for name, role in roles.items() if name is not None}, windows
 
 

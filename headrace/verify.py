@@ -15,8 +15,8 @@ from msgspec import Struct
 from headrace import evaluate, features, predict, workspace
 from headrace.bundle import TOLERANCE, Bundle, find_bundle, open_bundle, same_reply
 from headrace.errors import BundleError, Finding, HeadraceError, InputError
-from headrace.replay import replayed
 from headrace.spec import rooted
+from headrace.store import replayed
 
 _REMOTE_BATCH, _PROBE_S = 500, 60
 Rows = list[dict[str, Any]]

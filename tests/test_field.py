@@ -115,7 +115,7 @@ def test_a_group_that_nobody_can_divide_is_none(tmp_path: Path) -> None:
     users = np.where(chance.random(600) < 0.6, 0, chance.integers(1, 80, 600))
     frame = pl.DataFrame({"user_id": users, "x": chance.normal(size=600), "y": chance.random(600) < 0.4})
     frame.write_csv(tmp_path / "t.csv")
-    path, text = headrace.init(tmp_path / "t.csv", headrace.spec.Answers(target="y"), tmp_path / "s")
+    path, text = headrace.init(tmp_path / "t.csv", headrace.design.Answers(target="y"), tmp_path / "s")
     assert "'user_id' is no group: '0' alone owns" in text
     path.write_text(text.replace("{trials: 20, seconds: 60}", "{trials: 0}"))
     assert headrace.run(headrace.load(tmp_path / "s")).bundle.is_dir()
@@ -127,7 +127,7 @@ def test_a_time_in_parts_is_split_by_time(tmp_path: Path) -> None:
     frame = pl.DataFrame({"year": days.dt.year(), "month": days.dt.month(), "day": days.dt.day(), "hr": days.dt.hour()})
     frame = frame.with_columns(x=pl.Series(chance.normal(size=len(days)))).with_columns(y=pl.col("x") + pl.col("hr"))
     frame.write_csv(tmp_path / "t.csv")
-    path, text = headrace.init(tmp_path / "t.csv", headrace.spec.Answers(target="y"), tmp_path / "s")
+    path, text = headrace.init(tmp_path / "t.csv", headrace.design.Answers(target="y"), tmp_path / "s")
     assert "time: [year, month, day, hr]  # the parts of the time of each row" in text and "by: time" in text
     path.write_text(text.replace("{trials: 20, seconds: 60}", "{trials: 0}"))
     run = headrace.run(headrace.load(tmp_path / "s"))
@@ -154,7 +154,7 @@ def test_vectors_with_a_hole_have_one_meaning(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", range(5))
 def test_a_table_of_noise_does_not_go_live(number: int, tmp_path: Path) -> None:
     source = field(f"29-chance-passes-the-gate/noise-{number}.csv")
-    path, text = headrace.init(source, headrace.spec.Answers(target="fraud"), tmp_path)
+    path, text = headrace.init(source, headrace.design.Answers(target="fraud"), tmp_path)
     path.write_text(text.replace("{trials: 20, seconds: 60}", "{trials: 2, seconds: 10}"))
     assert not headrace.run(headrace.load(tmp_path)).document["promoted"]
 
@@ -162,7 +162,7 @@ def test_a_table_of_noise_does_not_go_live(number: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["five", "three", "two"])
 def test_a_handful_of_positives_does_not_go_live(name: str, tmp_path: Path) -> None:
     source = field(f"20-rare-class/{name}.csv")
-    path, text = headrace.init(source, headrace.spec.Answers(target="fraud"), tmp_path)
+    path, text = headrace.init(source, headrace.design.Answers(target="fraud"), tmp_path)
     path.write_text(text.replace("{trials: 20, seconds: 60}", "{trials: 0}"))
     try:
         document = headrace.run(headrace.load(tmp_path)).document

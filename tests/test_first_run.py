@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 import headrace
-from headrace.spec import Answers
+from headrace.design import Answers
 from tests.conftest import DATA, EXAMPLES
 
 INDEX = {

@@ -12,7 +12,7 @@ import pytest
 
 import headrace
 from tests.conftest import make_table, write_system
-from tests.test_live import spec as shop_spec
+from tests.store.test_live import spec as shop_spec
 
 MOMENTS = [0.1, 0.3, 0.7, 1.2, 2.0, 3.5]
 """Seconds after the start: while libraries are loaded, while tables are read, while a model is fitted."""

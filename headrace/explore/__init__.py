@@ -5,4 +5,10 @@ from headrace.explore.order import order_checks
 from headrace.explore.relation import balance, relations
 from headrace.explore.shift import split_checks
 
-__all__ = ["balance", "leaks", "order_checks", "relations", "split_checks"]
+__all__ = [
+    "balance",
+    "leaks",
+    "order_checks",
+    "relations",
+    "split_checks",
+]

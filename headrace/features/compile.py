@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from headrace.features import cross
-from headrace.features.bag import Bag
-from headrace.features.blanks import stripped
-from headrace.features.encoders import ENCODERS
+from headrace.features.encoders.registry import ENCODERS
 from headrace.features.fit import Encoded, Features
-from headrace.features.graph import Graph
-from headrace.features.levels import Levels, codes
+from headrace.features.graph.bag import Bag
+from headrace.features.graph.blanks import stripped
+from headrace.features.graph.graph import Graph
+from headrace.features.states.levels import Levels, codes
 
 TYPES: dict[str, Any] = {"numbers": np.float32, "doubles": np.float64, "strings": str, "times": np.int64}
 

@@ -9,9 +9,9 @@ import json
 import numpy as np
 import polars as pl
 
-from headrace.features.graph import Graph
-from headrace.features.levels import Levels
-from headrace.features.reserved import MISSING, RARE
+from headrace.features.graph.graph import Graph
+from headrace.features.graph.reserved import MISSING, RARE
+from headrace.features.states.levels import Levels
 
 
 def name_of(columns: list[str]) -> str:

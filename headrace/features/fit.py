@@ -7,11 +7,12 @@ import numpy.typing as npt
 import polars as pl
 from msgspec import Struct, structs
 
-from headrace.features import levels, moments, onehot, target_mean
 from headrace.features.cross import combined, name_of
-from headrace.features.encoders import DEFAULTS, ENCODERS, NUMBERS, ONLY_WIDE, Representation
-from headrace.features.feeds import GROUPS
-from headrace.features.levels import Levels
+from headrace.features.encoders import onehot, target_mean
+from headrace.features.encoders.registry import DEFAULTS, ENCODERS, NUMBERS, ONLY_WIDE, Representation
+from headrace.features.graph.feeds import GROUPS
+from headrace.features.states import levels, moments
+from headrace.features.states.levels import Levels
 from headrace.spec import ColumnSpec, Encode, Kind
 from headrace.spec import Features as FeaturesSpec
 from headrace.tables import Column, as_text

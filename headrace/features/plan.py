@@ -4,10 +4,11 @@ from typing import Any
 
 import polars as pl
 
+from headrace.design import infer_kind
 from headrace.errors import InputError, nearest
-from headrace.features.encoders import NUMBERS, SUITABLE
-from headrace.features.vector import width_of
-from headrace.spec import ColumnSpec, Kind, infer_kind
+from headrace.features.encoders.registry import NUMBERS, SUITABLE
+from headrace.features.states.vector import width_of
+from headrace.spec import ColumnSpec, Kind
 from headrace.spec import Features as FeaturesSpec
 from headrace.tables import Column, Form, as_text, dtype_of, has_zone, value_counts
 

@@ -13,7 +13,7 @@ import polars.selectors as cs
 from polars.io.plugins import register_io_source
 
 from headrace.errors import HeadraceError
-from headrace.features.session import CHUNK_ROWS
+from headrace.features.graph.session import CHUNK_ROWS
 from headrace.predict.gaps import GapWarning, Tally
 from headrace.spec import safe_name
 from headrace.tables import Column, Scan, Schema, scan, sink, unreadable

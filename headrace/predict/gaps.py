@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from headrace.errors import Finding
 from headrace.features import CODES, Codes, spellings
-from headrace.features.blanks import BLANKS
-from headrace.features.reserved import MISSING_TIME, RARE
+from headrace.features.graph.blanks import BLANKS
+from headrace.features.graph.reserved import MISSING_TIME, RARE
 from headrace.predict.values import category_of, is_nothing
 from headrace.tables import Column
 

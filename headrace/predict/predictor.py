@@ -17,7 +17,7 @@ from msgspec import UNSET, Struct, structs
 from headrace.bundle import Bundle, find_bundle, open_bundle
 from headrace.errors import BundleError, InputError
 from headrace.features import CODES, Session, open_coded
-from headrace.features.session import CHUNK_ROWS
+from headrace.features.graph.session import CHUNK_ROWS
 from headrace.predict.batch import predict_lazily
 from headrace.predict.gaps import GapWarning, Tally
 from headrace.predict.rows import RowReader, id_getter, row_type, trimmed

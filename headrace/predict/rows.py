@@ -17,8 +17,8 @@ from msgspec import Struct
 
 from headrace.errors import InputError, nearest
 from headrace.features import CODES, Codes, Feeds, Session
-from headrace.features.blanks import BLANKS
-from headrace.features.reserved import RARE
+from headrace.features.graph.blanks import BLANKS
+from headrace.features.graph.reserved import RARE
 from headrace.predict.gaps import Gaps, Knowledge, Tally, gaps_of, is_whole, may_have_gaps
 from headrace.predict.values import Reader, category_of, moment_of, number_of, read_value, vector_of
 from headrace.spec import safe_name

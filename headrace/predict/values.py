@@ -11,8 +11,8 @@ import numpy as np
 
 from headrace.errors import InputError
 from headrace.features import text_of
-from headrace.features.blanks import BLANKS
-from headrace.features.reserved import MISSING_TIME
+from headrace.features.graph.blanks import BLANKS
+from headrace.features.graph.reserved import MISSING_TIME
 from headrace.spec import label_text
 from headrace.tables import Column, expected_of, numbers, times
 

@@ -1,12 +1,12 @@
 """What is live and why: gates, promotion, rollback, and the record of every decision."""
 
+from headrace.registry.champion import Rival, beside, champion
 from headrace.registry.decide import decide, decided, history, last_version, promote, rollback, who
+from headrace.registry.fitted_rows import remember
 from headrace.registry.gates import Result, fairness, judge, latency, not_worse, parity, throughput, told
 from headrace.registry.journal import Decision
-from headrace.registry.mirror import mirror
-from headrace.registry.rival import Rival, beside, champion
+from headrace.registry.mlflow_sync import mirror
 from headrace.registry.runs import Listed, compared, listed
-from headrace.registry.seen import remember
 
 __all__ = [
     "Decision",

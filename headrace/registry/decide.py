@@ -9,7 +9,7 @@ from headrace.bundle import ALIASES, Alias, BundleName, find_bundle, open_bundle
 from headrace.errors import InputError, WorkError, nearest
 from headrace.registry.gates import Result, told
 from headrace.registry.journal import Decision, Journal, locked_journal
-from headrace.registry.mirror import mirror
+from headrace.registry.mlflow_sync import mirror
 
 
 def decide(workspace: Path, name: str, version: int, results: list[Result], champion: int | None) -> Decision | None:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from headrace.evaluate import LEAST_ROWS
-from headrace.registry.rival import Rival
+from headrace.registry.champion import Rival
 from headrace.spec import Gate, Metric, Task, Treatment
 
 _MOST_NAMED = 6

@@ -16,7 +16,7 @@ from headrace.errors import InputError
 from headrace.evaluate import Measured, curves, paired_interval
 from headrace.features import Target, encode_target
 from headrace.predict import Predictor
-from headrace.registry.seen import row_hashes
+from headrace.registry.fitted_rows import row_hashes
 
 _NOT_COMPARED = ("name", "models.members", "models.calibration")
 

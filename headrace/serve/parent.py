@@ -3,7 +3,7 @@
 import os
 import signal
 
-from headrace.serve.tell import tell
+from headrace.serve.log_event import tell
 
 
 def end_without(parent: int | None) -> bool:

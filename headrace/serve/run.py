@@ -12,13 +12,13 @@ from typing import Any
 from msgspec import Struct, structs
 
 from headrace.errors import InputError, WorkError
-from headrace.serve.actions import ACTIONS
+from headrace.serve.http.connection import Connection
+from headrace.serve.http.sites import is_loopback
+from headrace.serve.http.tokens import read_tokens
+from headrace.serve.log_event import tell
+from headrace.serve.models.repository import check, source_of
+from headrace.serve.routes import ACTIONS
 from headrace.serve.service import Service
-from headrace.serve.shelf import check, source_of
-from headrace.serve.sites import is_loopback
-from headrace.serve.tell import tell
-from headrace.serve.tokens import read_tokens
-from headrace.serve.wire import Connection
 from headrace.spec import Serve
 
 GRACE_S = 10

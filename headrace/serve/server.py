@@ -6,7 +6,7 @@ from typing import Any
 
 import uvicorn
 
-from headrace.serve.tell import tell
+from headrace.serve.log_event import tell
 
 
 class Server(uvicorn.Server):  # type: ignore[misc]

@@ -17,23 +17,23 @@ import msgspec
 from msgspec import Struct
 
 from headrace.errors import BundleError, InputError, WorkError
-from headrace.events import Online
-from headrace.serve import tokens
-from headrace.serve.batch import Answer, Answers, Batcher
-from headrace.serve.home import Home
-from headrace.serve.http import Headers, Problem, Reply, Request
-from headrace.serve.ids import Ids
-from headrace.serve.meter import Histogram, Meter
+from headrace.serve.http import tokens
+from headrace.serve.http.connection import SWEEP_S, Connections
+from headrace.serve.http.messages import Headers, Problem, Reply, Request
+from headrace.serve.http.sites import Sites, is_loopback
+from headrace.serve.http.slices import SLICE_BYTES, WHOLE_BYTES, decoded_in_slices
+from headrace.serve.log_event import tell
+from headrace.serve.metrics.exposition import Ledger
+from headrace.serve.metrics.metrics import Histogram, Meter
+from headrace.serve.models.batch import Answer, Answers, Batcher
+from headrace.serve.models.ids import Ids
+from headrace.serve.models.recorder import Recorder
+from headrace.serve.models.repository import Route, Shelf, Source
+from headrace.serve.models.served import Served
+from headrace.serve.models.workspace import Home
 from headrace.serve.parent import end_without
-from headrace.serve.recorder import Recorder
-from headrace.serve.scrape import Ledger
-from headrace.serve.served import Served
-from headrace.serve.shelf import Route, Shelf, Source
-from headrace.serve.sites import Sites, is_loopback
-from headrace.serve.slices import SLICE_BYTES, WHOLE_BYTES, decoded_in_slices
-from headrace.serve.tell import tell
-from headrace.serve.wire import SWEEP_S, Connections
 from headrace.spec import Serve
+from headrace.store import Online
 
 FOLLOW_S, LEDGER_S, _SWITCH_S = 0.1, 1.0, 0.0005
 _MOST_AT_ONCE, _OTHER_CELLS = 1_000, 16

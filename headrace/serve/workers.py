@@ -6,8 +6,8 @@ from typing import Any
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
+from headrace.serve.log_event import tell
 from headrace.serve.server import Server
-from headrace.serve.tell import tell
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S, SOON_S = 0.5, 30.0, 10.0
 

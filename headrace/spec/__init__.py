@@ -1,22 +1,14 @@
 """What is wanted: the `System` tree, its strict decoding, and what can be inferred from the data."""
 
-from headrace.spec.commented import commented
+from headrace.spec.addresses import masked, resolved, shown
 from headrace.spec.decode import decode, read_of
 from headrace.spec.duration import duration_us
 from headrace.spec.gates import Gate, parse_gate
-from headrace.spec.infer import (
-    infer_candidates,
-    infer_goal,
-    infer_kind,
-    infer_split,
-)
-from headrace.spec.interview import interview
 from headrace.spec.labels import label_text
 from headrace.spec.load import dump, load, parse, schema, spec_hash
 from headrace.spec.metrics import METRICS, SMALLER_IS_BETTER
 from headrace.spec.names import safe_name, says_date, says_time, words_of
 from headrace.spec.plain import plain_yaml
-from headrace.spec.review import NONE, Answers, Ask, Question
 from headrace.spec.shared import rooted, safely_named, with_changes
 from headrace.spec.system import (
     Calibration,
@@ -52,11 +44,8 @@ from headrace.spec.timeparts import PARTS, part_of, parts_among, time_of_parts
 
 __all__ = [
     "METRICS",
-    "NONE",
     "PARTS",
     "SMALLER_IS_BETTER",
-    "Answers",
-    "Ask",
     "Calibration",
     "ColumnSpec",
     "Data",
@@ -77,7 +66,6 @@ __all__ = [
     "Metric",
     "Models",
     "Name",
-    "Question",
     "Read",
     "Requirements",
     "Search",
@@ -87,29 +75,26 @@ __all__ = [
     "Task",
     "Treatment",
     "Window",
-    "commented",
     "decode",
     "dump",
     "duration_us",
-    "infer_candidates",
-    "infer_goal",
-    "infer_kind",
-    "infer_split",
-    "interview",
     "label_text",
     "load",
+    "masked",
     "parse",
     "parse_gate",
     "part_of",
     "parts_among",
     "plain_yaml",
     "read_of",
+    "resolved",
     "rooted",
     "safe_name",
     "safely_named",
     "says_date",
     "says_time",
     "schema",
+    "shown",
     "spec_hash",
     "time_of_parts",
     "with_changes",

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from headrace.addresses import check as check_address
+from headrace.spec.addresses import check as check_address
 
 Task = Literal["binary", "multiclass", "regression"]
 Kind = Literal["numeric", "boolean", "categorical", "datetime", "text", "vector", "ignored"]
@@ -174,7 +174,7 @@ class Window(_Node, frozen=True):
 
     `key` is a column, or several, of rows and events. The `aggregate` is `of` a column (sum, mean, min, max, last,
     distinct) or of the events themselves (count, since: seconds since the latest, rate: the share for which `where`
-    holds); `where` picks events, such as `kind == 'buy' and price > 10`. See `events/README.md` for the exact meaning.
+    holds); `where` picks events, such as `kind == 'buy' and price > 10`. See `windows/README.md` for the exact meaning.
     `owner` and `description` stand in the catalogue of features.
     """
 

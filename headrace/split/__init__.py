@@ -4,4 +4,11 @@ from headrace.split.divide import Parts, divide
 from headrace.split.folds import Fold, folds, inner_folds
 from headrace.split.timeline import timeline
 
-__all__ = ["Fold", "Parts", "divide", "folds", "inner_folds", "timeline"]
+__all__ = [
+    "Fold",
+    "Parts",
+    "divide",
+    "folds",
+    "inner_folds",
+    "timeline",
+]

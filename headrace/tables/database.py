@@ -11,8 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from headrace.addresses import masked, resolved
 from headrace.errors import InputError
+from headrace.spec import masked, resolved
 
 _BEGINS = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/|\()*(?P<word>[A-Za-z]+)", re.DOTALL)
 _READS = ("select", "with", "values", "table", "from")

@@ -13,8 +13,8 @@ from uuid import uuid4
 
 import msgspec
 
-from headrace.addresses import masked, resolved
 from headrace.errors import InputError
+from headrace.spec import masked, resolved
 from headrace.tables.scan import FORMATS
 from headrace.tables.write import atomic_folder, settle
 

@@ -1,9 +1,9 @@
 """Finding the model on rows that none was fitted on, then fitting it on all but the test rows."""
 
-from headrace.train.choose import Choice, Tried, choose
-from headrace.train.kept import Keep
 from headrace.train.refit import TOLERANCE, Refitted, baseline_scores, refit, resolved_spec
 from headrace.train.rows import Rows
+from headrace.train.select import Choice, Tried, choose
+from headrace.train.trial_cache import Keep
 
 __all__ = [
     "TOLERANCE",

@@ -10,10 +10,10 @@ from headrace.errors import WorkError
 from headrace.features import Features, open_session
 from headrace.models import FAMILIES, Part, Sample, calibrate, compile_model
 from headrace.spec import Calibration, ColumnSpec, Member, System, with_changes
-from headrace.train.average import averaged
-from headrace.train.choose import Choice
-from headrace.train.draw import draw
+from headrace.train.ensemble import averaged
 from headrace.train.rows import Rows
+from headrace.train.select import Choice
+from headrace.train.subsample import draw
 from headrace.train.trial import scores_of
 
 TOLERANCE = 1e-5

@@ -12,9 +12,9 @@ from msgspec import Struct, structs
 from headrace.models import FAMILIES, Fitted, Matrix, Pruned, Sample, Watched, probabilities
 from headrace.spec import GbdtParams, LinearParams, Member
 from headrace.split import Fold
-from headrace.train.draw import draw
-from headrace.train.kept import MOST_CELLS, Keep, Matrices, Outcome, anew, packed, unpacked
 from headrace.train.rows import Rows
+from headrace.train.subsample import draw
+from headrace.train.trial_cache import MOST_CELLS, Keep, Matrices, Outcome, anew, packed, unpacked
 
 Vector = npt.NDArray[np.float64]
 _CACHED_BYTES = 1 << 31

@@ -22,7 +22,7 @@ import headrace
 from headrace import workspace
 from headrace.bundle import Manifest
 from headrace.errors import BundleError, InputError
-from headrace.features.allowed import OPERATORS
+from headrace.features.graph.allowed import OPERATORS
 from tests.conftest import Runs
 
 _SECONDS = 5.0
@@ -356,7 +356,7 @@ def test_every_operator_that_is_written_is_allowed() -> None:
     """What the rooms write stands in their sources, as the first argument of `node`."""
     found = set()
     for room in ("features", "models"):
-        for file in (Path(headrace.__file__).parent / room).glob("*.py"):
+        for file in (Path(headrace.__file__).parent / room).rglob("*.py"):
             found |= set(re.findall(r"\.node\(\s*\"(\w+)\"", file.read_text()))
     assert len(found) > 30 and found <= set.union(*OPERATORS.values())
 

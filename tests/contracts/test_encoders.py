@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.features import ENCODERS, Encoded, Features, open_session
-from headrace.features.encoders import SUITABLE
+from headrace.features.encoders.registry import SUITABLE
 from headrace.models import compile_features
 
 numbers = st.one_of(st.none(), st.floats(-1e3, 1e3, width=32))

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from headrace.features import Encoded, Features, Target, fit_features, open_session, plan_columns, quantile
-from headrace.features import raw as raw_encoder
+from headrace.features import Encoded, Features, Target, fit_features, open_session, plan_columns
+from headrace.features.encoders import quantile
+from headrace.features.encoders import raw as raw_encoder
 from headrace.models import (
     FAMILIES,
     Fitted,

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import InputError, WorkError
-from headrace.events.opened import open_store
-from headrace.events.store import Changes, Store
+from headrace.store.open import open_store
+from headrace.store.store import Changes, Store
 from tests.redis_server import RedisServer
 
 

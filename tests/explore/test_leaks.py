@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.design import infer_goal, infer_kind
 from headrace.explore import leaks, relations
 from headrace.explore.relation import bins_of, explained
 from headrace.features import encode_target, target_of
-from headrace.spec import Goal, Task, infer_goal, infer_kind
+from headrace.spec import Goal, Task
 from headrace.tables import load
 from tests.conftest import DATA, EXAMPLES
 

@@ -15,7 +15,7 @@ from sklearn.utils import murmurhash3_32
 
 from headrace.errors import InputError
 from headrace.features import Features, fit_features, open_session, plan_columns
-from headrace.features.blanks import BLANKS
+from headrace.features.graph.blanks import BLANKS
 from headrace.models import compile_features
 from headrace.spec import ColumnSpec
 from headrace.spec import Features as FeaturesSpec

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from headrace.features import fit_features, open_session, plan_columns
-from headrace.features.fold import fold
-from headrace.features.vocabulary import entries
+from headrace.features.states.casefold import fold
+from headrace.features.states.vocabulary import entries
 from headrace.models import compile_features
 from headrace.spec import ColumnSpec
 from headrace.spec import Features as FeaturesSpec

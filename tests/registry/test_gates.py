@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import headrace
 from headrace.errors import InputError, SpecError
 from headrace.registry import Rival, judge, remember
-from headrace.registry.seen import row_hashes, was_seen
+from headrace.registry.fitted_rows import row_hashes, was_seen
 from headrace.spec import parse_gate
 from tests.conftest import write_system
 

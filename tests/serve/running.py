@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 import httpx
 
 from headrace.serve import app
+from headrace.serve.http.connection import Connection
 from headrace.serve.run import plan_of
 from headrace.serve.service import Service
-from headrace.serve.wire import Connection
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ import pytest
 
 import headrace
 from headrace.bundle import write_aliases
-from headrace.events import Log
+from headrace.log import Log
 from headrace.serve.service import LEDGER_S, Service
 from headrace.tables import alone
 from tests.conftest import Runs, write_system

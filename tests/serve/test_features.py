@@ -19,15 +19,15 @@ import pytest
 
 import headrace
 from headrace.errors import InputError, WorkError
-from headrace.events import Online, Reader, Store, log_of, store_of
-from headrace.events.lmdb_store import LmdbStore
-from headrace.events.names import entity_key
-from headrace.events.read import stand_of
-from headrace.events.store import Changes
 from headrace.serve.service import Service
+from headrace.store import Online, Reader, Store, log_of, store_of
+from headrace.store.backends.lmdb import LmdbStore
+from headrace.store.keys import entity_key
+from headrace.store.read import stand_of
+from headrace.store.store import Changes
 from tests.redis_server import RedisServer
 from tests.serve.running import Running, within
-from tests.test_live import at, event, spec
+from tests.store.test_live import at, event, spec
 
 NAMES = ["clicks_1h", "clicks_7d", "clicks_all", "spent_1d", "kinds_all"]
 
@@ -100,7 +100,7 @@ def test_predictions_are_logged_with_what_they_were_made_from(shop: Path) -> Non
         answer = httpx.post(service.url + "/predict", json={"rows": [row(1), row(2)]}).json()
         assert httpx.post(service.url + "/predict", json={"rows": [{}]}).status_code == 422
         assert service.stop() == 128 + signal.SIGTERM  # as asked, after all was written
-    from headrace.serve.home import Home
+    from headrace.serve.models.workspace import Home
 
     log = Home(headrace.load(shop)).log().read("predictions")
     kept = log.filter(pl.col("id").is_in([one["prediction_id"] for one in answer["predictions"]]))
@@ -124,7 +124,7 @@ def test_a_killed_process_loses_no_more_than_the_stated_moment(shop: Path) -> No
         service.wait(lambda: "headrace_logged_total 30.0" in httpx.get(service.url + "/metrics").text)
         os.kill(service.process.pid, signal.SIGKILL)
         service.process.wait()
-    from headrace.serve.home import Home
+    from headrace.serve.models.workspace import Home
 
     assert set(ids) <= set(Home(headrace.load(shop)).log().read()["id"].to_list())
 

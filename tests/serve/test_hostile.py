@@ -17,13 +17,15 @@ import pytest
 
 from headrace.bundle import write_aliases
 from headrace.errors import InputError
-from headrace.serve import add_token, shelf, slices
-from headrace.serve.http import Problem
+from headrace.serve import add_token
+from headrace.serve.http import slices
+from headrace.serve.http.messages import Problem
+from headrace.serve.http.tokens import FILE, Tokens
+from headrace.serve.models import repository
+from headrace.serve.models.repository import Shelf, Source
+from headrace.serve.models.served import Served
 from headrace.serve.run import serve
-from headrace.serve.served import Served
 from headrace.serve.service import Service
-from headrace.serve.shelf import Shelf, Source
-from headrace.serve.tokens import FILE, Tokens
 from tests.conftest import Runs
 from tests.serve.running import Running, ask, within
 from tests.serve.test_service import bodied, folder_of, rows
@@ -350,7 +352,7 @@ def test_a_stranger_who_holds_all_connections_takes_no_token(runs: Runs, tmp_pat
 
 
 def test_what_a_row_has_beside_its_columns_is_not_logged(runs: Runs, tmp_path: Path) -> None:
-    from headrace.events import Log
+    from headrace.log import Log
 
     folder = Path(shutil.copytree(folder_of(runs("binary", "gbdt")), tmp_path / "system"))
     shutil.rmtree(folder / ".headrace" / "log", ignore_errors=True)
@@ -390,7 +392,7 @@ def test_a_version_that_comes_to_no_end_holds_up_nothing(
         return load(self, source, version)
 
     monkeypatch.setattr(Shelf, "_load", stuck)
-    monkeypatch.setattr(shelf, "LOAD_S", 3.0)
+    monkeypatch.setattr(repository, "LOAD_S", 3.0)
 
     async def asked(service: Service, client: httpx.AsyncClient) -> list[int]:
         write_aliases(workspace, "binary", {"champion": 2})

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.serve import read_id
-from headrace.serve.ids import Ids
+from headrace.serve.models.ids import Ids
 
 
 @given(

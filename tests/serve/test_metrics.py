@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from headrace import serve
-from headrace.serve.meter import Histogram, Meter, gathered
-from headrace.serve.scrape import METRICS, page_of
+from headrace.serve.metrics.exposition import METRICS, page_of
+from headrace.serve.metrics.metrics import Histogram, Meter, gathered
 
 
 def meter(seed: int) -> Meter:
@@ -52,7 +52,7 @@ def test_promtool_finds_nothing_to_say() -> None:
 
 
 def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
-    dashboard = json.loads(Path(serve.__file__).with_name("grafana.json").read_text())
+    dashboard = json.loads((Path(serve.__file__).parent / "metrics" / "grafana.json").read_text())
     asked = " ".join(target["expr"] for panel in dashboard["panels"] for target in panel["targets"])
     told = {name for line in page_of(meter(1)).decode().splitlines() if not line.startswith("#")
             for name in re.findall(r"^\w+", line)}  # fmt: skip

@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from headrace.events import Log
-from headrace.serve import recorder
-from headrace.serve.predictions import answers_of
+from headrace.log import Log
+from headrace.serve.api.predict import answers_of
+from headrace.serve.models import recorder
 from headrace.serve.service import Service
 from headrace.tables import alone
 from tests.conftest import Runs, make_table

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 import headrace
-from headrace.events import Log
+from headrace.log import Log
 from headrace.serve import add_token, read_id
 from headrace.serve.service import Service
 from tests.conftest import Runs, make_table

@@ -17,8 +17,8 @@ import polars as pl
 import pytest
 
 import headrace
+from headrace.design import Answers
 from headrace.errors import InputError
-from headrace.spec import Answers
 from headrace.tables import load
 from headrace.tables.database import read_query
 from headrace.tables.table import looked

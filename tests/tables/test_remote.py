@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 
 import headrace
+from headrace.design import Answers
 from headrace.errors import InputError
-from headrace.spec import Answers
 from headrace.tables.remote import fetched
 from tests.conftest import make_table, write_system
 

@@ -17,7 +17,7 @@ from headrace.features import Target
 from headrace.flow import Run
 from headrace.models import FAMILIES, Fitted, Pruned, Sample, Watched
 from headrace.spec import GbdtParams, Member
-from headrace.train.average import averaged, select
+from headrace.train.ensemble import averaged, select
 from headrace.train.trial import Candidate
 from tests.conftest import make_table
 

@@ -1,0 +1,1 @@
+"""The encoders, one short file each: `fit`, `names`, and `nodes` or `bags`."""

@@ -1,0 +1,1 @@
+"""HTTP: connections, messages, tokens, hosts; nothing of models."""

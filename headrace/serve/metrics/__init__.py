@@ -1,0 +1,1 @@
+"""What the service counts, and the pages that show it."""

@@ -1,0 +1,1 @@
+"""The models in service: which are there, what they answer, what is logged."""

@@ -1,0 +1,69 @@
+"""The workspace that models are served from: its aliases, its online store, its log."""
+
+import subprocess
+from pathlib import Path
+
+from headrace import spec
+from headrace.log import Log, sealer
+from headrace.serve.models.windows import Windows
+from headrace.spec import System
+from headrace.store import Online, Reader, online_of, store_of
+from headrace.tables import Column
+from headrace.windows import keys_of
+
+PREDICTIONS = "predictions"
+"""The kind of a logged prediction, and the folder of the log that holds them: they would drown the events."""
+
+
+_PATIENCE_S = 1.0
+"""How long pushed events wait for another process that writes."""
+
+
+class Home:
+    """A system's workspace."""
+
+    def __init__(self, system: System) -> None:
+        self.system, self.workspace = system, system.workspace
+
+    def windows(self, columns: list[Column]) -> Windows | None:
+        """Reads the windows among the columns of a model from the online store; none where there are none."""
+        names = frozenset(column.name for column in columns if column.window)
+        time = self.system.data.time_column
+        times = [column for column in columns if column.name == time]
+        return Windows(names, time, times[0] if times else None, self._reader) if names else None
+
+    @property
+    def keys(self) -> list[Column]:
+        """The columns by which windows are read."""
+        windows = self.system.features.windows
+        names = dict.fromkeys(key for window in windows for key in keys_of(window))
+        return [Column(name=name, dtype="string", kind="categorical") for name in names]
+
+    def online(self) -> Online:
+        """Takes events that are pushed; raises `InputError` where the store was never filled."""
+        return online_of(self.system, _PATIENCE_S)
+
+    def log(self) -> Log:
+        """The log of predictions; a process beside this one seals it."""
+        kept, folder = self.system.log.retention, self.workspace / "log" / PREDICTIONS
+        retention = None if kept is None else spec.duration_us(kept)
+        sealers: list[subprocess.Popen[bytes]] = []
+
+        def full() -> None:
+            sealers[:] = [one for one in sealers if one.poll() is None]
+            if not sealers:  # one that is at work takes what is full when it comes to it, or the next one does
+                sealers.append(sealer.start(folder, retention))
+
+        return Log(folder, self.system.log.fsync, retention=retention, full=full)
+
+    def _reader(self) -> Reader:
+        return Reader(store_of(self.system, self.system.serve.store_timeout_ms / 1e3))
+
+
+def home_of(bundle: Path) -> Home | None:
+    """The workspace of a bundle's folder; none where it does not lie in one."""
+    bundles = bundle.resolve().parent
+    workspace = bundles.parent
+    if (workspace.name, bundles.name) != (".headrace", "bundles") or not (workspace.parent / "system.yaml").exists():
+        return None
+    return Home(spec.load(workspace.parent))

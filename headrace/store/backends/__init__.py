@@ -1,0 +1,1 @@
+"""The backends of the online store, one file each."""

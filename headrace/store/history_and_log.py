@@ -1,0 +1,73 @@
+"""History and log as one: the tables that a spec names, and what was pushed since."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+from msgspec import Struct, structs
+
+from headrace.log import Log
+from headrace.spec import EventTable, Window
+from headrace.store.ingest import from_payloads
+from headrace.store.layout import Layout, layout_of
+from headrace.tables import Column
+from headrace.windows import Times, available_in, times_of
+
+_AVAILABLE = "__available__"
+NEVER_YET = np.iinfo(np.int64).min
+"""The watermark of a table without events."""
+
+
+class Merged(Struct, frozen=True):
+    """Tables of events with what the log told of them, what the spec says of these tables, and the layout for the
+    windows over them."""
+
+    frames: dict[str, pl.DataFrame]
+    tables: dict[str, EventTable]
+    layout: Layout
+
+
+def merged(
+    windows: list[Window],
+    tables: Mapping[str, EventTable],
+    rows: Mapping[str, pl.DataType],
+    frames: Mapping[str, pl.DataFrame],
+    columns: Mapping[str, list[Column]],
+    log: Log,
+    position: int,
+    until: int | None = None,
+) -> Merged:
+    """The events of tables, and those that the log tells of up to a position.
+
+    Both count where events have ids: versions of one event are told apart by when they were known. Without ids history
+    counts as far as it goes, and the log after it, so that nothing that is in both counts twice.
+
+    Parameters: the `windows` over `tables`; the types of the `rows`' columns; the `frames` of the tables and their
+    `columns`; `until`, the last moment of which history counts (microseconds). Raises `InputError` as `add_windows`.
+    """
+    layout = layout_of(windows, tables, rows, columns)
+    found, said, sources = dict(frames), dict(tables), dict(layout.sources)
+    for name, source in layout.sources.items():
+        frame, table = frames[name], tables[name]
+        available = available_in(frame, table, f"data.events.{name}")
+        if until is not None:
+            frame, available = frame.filter(pl.Series(available <= until)), available[available <= until]
+        watermark = int(available.max()) if len(available) else NEVER_YET
+        sources[name] = structs.replace(source, watermark=watermark)
+        records = log.read(name, until=position)
+        if table.id is None:
+            records = records.filter(pl.col("available").to_physical() > watermark)
+        found[name] = frame
+        if records.height:
+            found[name], said[name] = _with_records(frame, available, table, source.columns, records)
+    return Merged(found, said, structs.replace(layout, sources=sources))
+
+
+def _with_records(
+    frame: pl.DataFrame, available: Times, table: EventTable, columns: list[Column], records: pl.DataFrame
+) -> tuple[pl.DataFrame, EventTable]:
+    told = from_payloads(records, columns)
+    told = told.with_columns(pl.Series(_AVAILABLE, times_of(records["available"], "the log")))
+    both = pl.concat([frame.with_columns(pl.Series(_AVAILABLE, available)), told], how="diagonal_relaxed")
+    timed = both.with_columns(pl.col(_AVAILABLE).cast(pl.Datetime("us")))
+    return timed, structs.replace(table, available=_AVAILABLE, delay=None)

@@ -1,0 +1,188 @@
+"""What the online store keeps of events so that every window of a spec can be read from it."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import polars as pl
+from msgspec import Struct
+
+from headrace.errors import InputError
+from headrace.spec import EventTable, Window, duration_us
+from headrace.tables import POLARS, Column, Dtype
+from headrace.windows import check_window, columns_in, hop_us, keys_of, window_columns
+
+_ORDER = {"count": 0, "sum": 0, "max": 1, "time": 1, "min": 2}
+"""States that merge alike stand side by side."""
+_ALL_US = 30 * 86_400 * 10**6
+"""The width of the tiles of `over: all`."""
+
+
+class State(Struct, frozen=True):
+    """What a tile knows of its events: of those for which `where` holds and, where it is set, that have a value in
+    `of`, the `count`, the `sum`, the `min`, the `max`, the latest `time`, the `last` or the `distinct` values."""
+
+    kind: Literal["count", "sum", "min", "max", "time", "last", "distinct"]
+    of: str | None = None
+    where: str | None = None
+
+
+class Level(Struct, frozen=True):
+    """Tiles of one width, `hop` microseconds, and how far back they are read (`most`; none: for ever).
+
+    States stand in three lists: those that are numbers, the last values, the sets of different values.
+    """
+
+    hop: int
+    most: int | None
+    numbers: list[State]
+    lasts: list[State]
+    sets: list[State]
+
+    @property
+    def states(self) -> list[State]:
+        """All of them, in the order of the lists."""
+        return [*self.numbers, *self.lasts, *self.sets]
+
+    def least_start(self, moment: int) -> int | None:
+        """The first tile that a row at the moment, or later, reads."""
+        return None if self.most is None else (moment - self.most) // self.hop * self.hop
+
+
+class Read(Struct, frozen=True):
+    """How a window's column is read: from which level, how far back (none: for ever), which of its states."""
+
+    name: str
+    aggregate: str
+    level: int
+    over: int | None
+    states: list[int]
+
+
+class Group(Struct, frozen=True):
+    """The windows over the events of one table by one key, which are kept, and read, together."""
+
+    events: str
+    keys: list[str]
+    dtypes: list[Dtype]
+    levels: list[Level]
+    reads: list[Read]
+
+
+class Source(Struct, frozen=True):
+    """A table of events: what the spec says of it, its columns that are needed, those of them that windows read
+    (`values`), how far back that is (none: for ever), and up to when history told of it (`watermark`; microseconds)."""
+
+    table: EventTable
+    columns: list[Column]
+    values: list[str]
+    most: int | None
+    watermark: int = 0
+
+    @property
+    def plain(self) -> dict[str, pl.DataType]:
+        """The types of the values as they are kept: times are whole numbers, microseconds since 1970 UTC."""
+        dtypes = {column.name: column.dtype for column in self.columns}
+        return {name: POLARS["integer" if dtypes[name] == "datetime" else dtypes[name]] for name in self.values}
+
+
+class Layout(Struct, frozen=True):
+    """What is kept of every table, and in which groups."""
+
+    sources: dict[str, Source]
+    groups: list[Group]
+
+    def of(self, events: str) -> list[tuple[int, Group]]:
+        """The groups of a table, with their numbers."""
+        return [(number, group) for number, group in enumerate(self.groups) if group.events == events]
+
+    @property
+    def columns(self) -> dict[str, Read]:
+        """Every column of a window, by its name."""
+        return {read.name: read for group in self.groups for read in group.reads}
+
+    @property
+    def keys(self) -> list[str]:
+        """The columns that a row needs, so that its windows can be read."""
+        return list(dict.fromkeys(key for group in self.groups for key in group.keys))
+
+
+def layout_of(
+    windows: list[Window],
+    tables: Mapping[str, EventTable],
+    rows: Mapping[str, pl.DataType],
+    events: Mapping[str, list[Column]],
+) -> Layout:
+    """The layout for some windows.
+
+    Parameters: what the spec says of its event `tables`; the types of the `rows`' columns; the columns of each table of
+    `events`. Raises `InputError` as `add_windows` does.
+    """
+    needed: dict[str, set[str]] = {}
+    groups: dict[tuple[str, ...], list[Window]] = {}
+    for window in windows:
+        schema = {column.name: POLARS.get(column.dtype, pl.Object) for column in events.get(window.events, [])}
+        check_window(window, rows, {window.events: schema} if window.events in events else {})
+        groups.setdefault((window.events, *keys_of(window)), []).append(window)
+        used = {*keys_of(window), *([window.of] if window.of else []), *columns_in(window.where)}
+        needed.setdefault(window.events, set()).update(used)
+    made = []
+    for (name, *keys), some in groups.items():
+        levels, reads = _levels(some)
+        made.append(Group(name, keys, [_key_dtype(key, rows[key]) for key in keys], levels, reads))
+    sources = {}
+    for name, used in needed.items():
+        reach = [level.most for group in made if group.events == name for level in group.levels]
+        most = None if None in reach else max(one or 0 for one in reach) + max(_hops(made, name))
+        special = {tables[name].time, tables[name].id, tables[name].available, tables[name].deleted}
+        kept = [column for column in events[name] if column.name in used | special]
+        sources[name] = Source(tables[name], kept, sorted(used), most)
+    return Layout(sources, made)
+
+
+def _hops(groups: list[Group], name: str) -> list[int]:
+    return [level.hop for group in groups if group.events == name for level in group.levels]
+
+
+def _key_dtype(key: str, dtype: pl.DataType) -> Dtype:
+    names: list[Dtype] = [name for name, polars in POLARS.items() if dtype == polars]
+    if not names or names[0] == "number":
+        raise InputError(f"the key {key!r}", f"a column of {dtype}", "text, whole numbers, times or true and false")
+    return names[0]
+
+
+def _levels(windows: list[Window]) -> tuple[list[Level], list[Read]]:
+    levels: dict[tuple[int, bool], tuple[list[int], list[State]]] = {}
+    asked: list[tuple[str, str, tuple[int, bool], int | None, list[State]]] = []
+    for window in windows:
+        for name, over in zip(window_columns(window), window.over, strict=True):
+            forever = over == "all"
+            level = (_ALL_US if forever else hop_us(window, over) or 1, forever)
+            reach, kept = levels.setdefault(level, ([], []))
+            states = _states(window)
+            reach += [] if forever else [duration_us(over)]
+            kept += [state for state in states if state not in kept]
+            asked.append((name, window.aggregate, level, None if forever else duration_us(over), states))
+    made = []
+    for (hop, forever), (reach, kept) in levels.items():
+        of = {kind: [state for state in kept if state.kind == kind] for kind in ("last", "distinct")}
+        numbers = sorted((state for state in kept if state.kind not in of), key=lambda state: _ORDER[state.kind])
+        made.append(Level(hop, None if forever else max(reach), numbers, of["last"], of["distinct"]))
+    order = list(levels)
+    reads = [
+        Read(name, aggregate, order.index(level), over, [made[order.index(level)].states.index(one) for one in states])
+        for name, aggregate, level, over, states in asked
+    ]
+    return made, reads
+
+
+def _states(window: Window) -> list[State]:
+    of, where = window.of, window.where
+    match window.aggregate:
+        case "mean":
+            return [State("sum", of, where), State("count", of, where)]
+        case "rate":
+            return [State("count", None, where), State("count")]
+        case "since":
+            return [State("time", None, where)]
+        case kind:
+            return [State(kind, of, where)]

@@ -1,0 +1,184 @@
+"""Features over time outside of a run: what is pushed, the online store, and the windows of given rows."""
+
+import hashlib
+import warnings
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import polars as pl
+import polars.selectors as cs
+from msgspec import Struct
+
+from headrace import spec, tables, workspace
+from headrace.errors import InputError, nearest
+from headrace.log import Log
+from headrace.report import Watch, quiet
+from headrace.spec import System
+from headrace.store.backfill import fill
+from headrace.store.history_and_log import NEVER_YET, Merged, merged
+from headrace.store.ingest import Events
+from headrace.store.open import log_of, online_of, store_of
+from headrace.store.push import AHEAD_US, Online
+from headrace.store.read import Reader
+from headrace.windows import add_windows, times_of, window_columns
+
+_EPOCH = datetime(1970, 1, 1)
+
+
+class Filled(Struct, frozen=True):
+    """A filled store: how many rows of each table are in it, up to when history told of each, and up to which position
+    of the log it holds what was pushed."""
+
+    store: str
+    events: dict[str, int]
+    watermarks: dict[str, datetime | None]
+    position: int
+
+
+def push(kind: str, told: Events, folder: str | Path = ".", now: datetime | None = None) -> int:
+    """Tells the system of a folder of events of one table of its `data.events`; returns how many.
+
+    Parameters: `told`, an event, a list of them, or a Polars, pandas or Arrow table; `now`, from when they are known
+    (the clock's, where it is left out). When this returns the events are in the log, for training, and in the online
+    store; a store that failed once the log had them is warned of (`RuntimeWarning`), and told by the next push. Raises
+    `InputError` naming the row and the column, and where `materialize` has not filled a store yet; nothing is taken
+    then.
+    """
+    if now is not None and _us(now) > _us(None) + AHEAD_US:
+        do = "windows would forget all that is older than that"
+        raise InputError("now", f"{now.isoformat()}, which is to come", "a moment of the past, or nothing", do)
+    pushed = _online(Path(folder).resolve()).push(kind, told, _us(now))
+    if pushed.behind is not None:
+        warnings.warn(f"taken, and told to the store with the next push: {pushed.behind}", RuntimeWarning, 2)
+    return pushed.events
+
+
+def materialize(
+    system: System, until: datetime | None = None, now: datetime | None = None, watch: Watch = quiet
+) -> Filled:
+    """Fills the online store of a system with what its event tables and its log tell, and lets it be read.
+
+    History counts up to `until`, or to its end; what was pushed counts too. A store that is read stays until the new
+    one is whole, and pushes may go on meanwhile. A call goes on where an earlier one was killed. Raises `InputError`
+    for a system without windows, and as `run` does for its tables.
+    """
+    if not system.features.windows:
+        raise InputError("features.windows", "none in this spec", "a window over data.events to keep")
+    watch("tables", "")
+    tables.files_of(system)  # fetches what lies behind a URL
+    sources, log = tables.read_sources(system), log_of(system)
+    workspace.claim(system.workspace)
+    with log.writing():
+        position = log.end
+    found = _merged(system, sources.frame, sources, position, None if until is None else _us(until))
+    made_of = [found.layout, sources.fingerprints, position, until]
+    name = hashlib.sha256(msgspec.json.encode(made_of, order="deterministic")).hexdigest()
+    kept = {name: (found.frames[name], found.tables[name]) for name in found.layout.sources}
+    stand = fill(
+        store_of(system),
+        log,
+        found.layout,
+        kept,
+        position,
+        name,
+        _us(now),
+        lambda done, of: watch("events", f"{done} of {of}"),
+    )
+    return Filled(
+        system.store or str(system.workspace / "online"),
+        {name: frame.height for name, (frame, _) in kept.items()},
+        {name: _until(one.watermark) for name, one in found.layout.sources.items()},
+        stand.position,
+    )
+
+
+def window_features(
+    system: System, rows: pl.DataFrame, online: bool = False, now: datetime | None = None
+) -> pl.DataFrame:
+    """Rows, and the windows of each as of its time.
+
+    `online` reads the store, which tells no past: a row before the latest event that it knows of is read as of that
+    one; rows without the column of times as of `now`. Raises `InputError` where rows miss a key, the store a window.
+    """
+    if online:
+        return _read_online(system, rows, _us(now))
+    sources = tables.read_sources(system)
+    if system.data.time_column not in rows.columns:
+        rows = tables.with_time(rows, system.data)
+    return with_windows(system, rows, sources, position_of(system))
+
+
+def repair_log(folder: str | Path = ".") -> list[str]:
+    """Makes the damaged logs of a system usable again: what is whole goes on, what is not is set aside, and stays.
+
+    Returns what was done, in words; nothing where all is well. Services and pushes wait meanwhile.
+    """
+    home = spec.load(folder).workspace / "log"
+    folders = [path for path in [home, *home.glob("*/")] if any(path.glob("*.open")) or any(path.glob("*.parquet"))]
+    return [f"{path.relative_to(home.parent)}: {said}" for path in folders for said in Log(path).repair()]
+
+
+def with_windows(system: System, rows: pl.DataFrame, sources: tables.Sources, position: int) -> pl.DataFrame:
+    """Rows, and the windows of each, of the event tables and of what the log tells up to a position."""
+    windows, time = system.features.windows, system.data.time_column
+    if position == 0:
+        return add_windows(rows, windows, sources.events, time, system.data.events)
+    found = _merged(system, rows, sources, position)
+    return add_windows(rows, windows, found.frames, time, found.tables)
+
+
+def position_of(system: System) -> int:
+    """The position in the log behind the last event that a window may see."""
+    return log_of(system).position([window.events for window in system.features.windows])
+
+
+def reader_of(system: System) -> Reader:
+    """Reads the windows of a system from its store; raises `InputError` where it was not filled, or without one."""
+    reader = Reader(store_of(system))
+    kept = reader.layout.columns
+    for name in [name for window in system.features.windows for name in window_columns(window)]:
+        if name not in kept:
+            do = "`headrace materialize` fills it for the windows of the spec"
+            raise InputError("the online store", f"no window {name!r} in it", "one of: " + ", ".join(kept), do)
+    return reader
+
+
+def _read_online(system: System, rows: pl.DataFrame, now: int) -> pl.DataFrame:
+    reader = reader_of(system)
+    for key in reader.layout.keys:
+        if key not in rows.columns:
+            known = "one of: " + ", ".join(rows.columns)
+            raise InputError("the rows", f"no column {key!r}", known, nearest(key, rows.columns))
+    moments = [now] * rows.height
+    if system.data.time_column in rows.columns:
+        moments = times_of(rows[str(system.data.time_column)], "the rows").tolist()
+    found = reader.rows(rows.select(cs.by_name(*reader.layout.keys)).to_dicts(), moments)
+    columns = {name: [row[name] for row in found] for name in reader.layout.columns}
+    return rows.with_columns(pl.Series(name, values) for name, values in columns.items())
+
+
+def _merged(
+    system: System, rows: pl.DataFrame, sources: tables.Sources, position: int, until: int | None = None
+) -> Merged:
+    data, log = system.data, log_of(system)
+    told: Mapping[str, pl.DataFrame] = sources.events
+    return merged(system.features.windows, data.events, rows.schema, told, sources.columns, log, position, until)
+
+
+@cache
+def _online(folder: Path) -> Online:
+    return online_of(spec.load(folder))
+
+
+def _until(watermark: int) -> datetime | None:
+    return None if watermark == NEVER_YET else _EPOCH + timedelta(microseconds=watermark)
+
+
+def _us(moment: datetime | None) -> int:
+    """A moment, or the clock's, in microseconds since 1970 UTC; one without a zone is UTC."""
+    moment = moment or datetime.now(UTC)
+    plain = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    return (plain - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,249 @@
+"""Reading the windows of a row from the store: one round trip, whatever the number of windows."""
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from headrace.errors import EmptyStoreError, WorkError
+from headrace.store import hyperloglog
+from headrace.store.accumulator import Tally
+from headrace.store.codec import DAMAGE, Form, Open, View
+from headrace.store.keys import STAND, Stand, group_prefix, layout_key, row_namer, short
+from headrace.store.layout import Group, Layout, Level, Read, Source
+from headrace.store.store import Store
+
+_EPOCH = datetime(1970, 1, 1)
+Value = Any
+
+
+class Reader:
+    """Reads the windows of rows as of a moment.
+
+    It follows the store: what was pushed is seen by the next read, and so is a store that was filled anew. Raises
+    `InputError` where the store was never filled.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._generation = -1
+        self._stands: tuple[bytes | None, int] = (b"", 0)  # what the store said last, and the horizon in it
+        self._groups: list[_GroupReader] = []
+        self._follow(stand_of(store))
+
+    def row(self, row: Mapping[str, Any], moment: int) -> dict[str, Value]:
+        """The windows' columns of one row; `moment` in microseconds since 1970 UTC.
+
+        The store tells no past: a moment before its horizon, the latest moment that it knows of, is read as that.
+        """
+        return self.rows([row], [moment])[0]
+
+    def rows(self, rows: Sequence[Mapping[str, Any]], moments: Sequence[int]) -> list[dict[str, Value]]:
+        """The same of several rows, in one round trip too.
+
+        An entity whose bytes are damaged has no columns, and spoils no other.
+        """
+        groups = self._groups
+        keys: list[bytes] = [STAND]
+        for row in rows:
+            for group in groups:
+                keys.append(group.key(row))
+        blobs = self._store.read(keys)
+        said, horizon = self._stands
+        if blobs[0] != said:
+            stand = _decoded(blobs[0])
+            if stand.generation != self._generation:
+                self._follow(stand)
+                return self.rows(rows, moments)
+            horizon = stand.horizon
+            self._stands = (blobs[0], horizon)
+        place, told = 1, []
+        for moment in moments:
+            found: dict[str, Value] = {}
+            seen = moment if moment > horizon else horizon
+            for group in groups:
+                try:
+                    group.read(blobs[place], seen, found)
+                except DAMAGE:
+                    group.forget(found)
+                place += 1
+            told.append(found)
+        return told
+
+    def names(self, rows: Sequence[Mapping[str, Any]]) -> list[str | None]:
+        """What the entities of rows are called: those of the first row, then those of the next; none where a key is
+        missing. Raises `InputError` for a value that is no such key."""
+        groups = self._groups
+        return [group.name(row) for row in rows for group in groups]
+
+    @property
+    def horizon(self) -> int:
+        """The latest moment that the store knew of when it was last read (microseconds since 1970 UTC)."""
+        return self._stands[1]
+
+    @property
+    def layout(self) -> Layout:
+        """What the store keeps."""
+        return self._layout
+
+    def _follow(self, stand: Stand) -> None:
+        self._layout = layout_in(self._store, stand)
+        self._groups = [
+            _GroupReader(group, self._layout.sources[group.events], group_prefix(stand.prefix, at))
+            for at, group in enumerate(self._layout.groups)
+        ]
+        self._generation = stand.generation
+
+
+def stand_of(store: Store) -> Stand:
+    """Where a store stands; raises `InputError` where it was never filled."""
+    return _decoded(store.read([STAND])[0])
+
+
+def layout_in(store: Store, stand: Stand) -> Layout:
+    """What a store keeps."""
+    (value,) = store.read([layout_key(stand.prefix)])
+    try:
+        return msgspec.json.decode(value or b"", type=Layout)
+    except DAMAGE:
+        do = "`headrace materialize DIR` fills it anew"
+        raise WorkError("the online store", "damaged: it does not say what it keeps", "a filled one", do) from None
+
+
+def _decoded(said: bytes | None) -> Stand:
+    if said is None:
+        do = "headrace materialize DIR fills it"
+        raise EmptyStoreError("the online store", "nothing in it yet", "a filled one", do)
+    try:
+        return Stand.decode(said)
+    except DAMAGE:
+        do = "`headrace materialize DIR` fills it anew"
+        raise WorkError("the online store", "damaged: it does not say where it stands", "a filled one", do) from None
+
+
+class _GroupReader:
+    """Reads the columns of one group from the bytes of an entity."""
+
+    def __init__(self, group: Group, source: Source, prefix: bytes) -> None:
+        self._prefix, self._form, self.name = prefix, Form(group), row_namer(group)
+        spans: dict[tuple[int, int | None], list[Read]] = {}
+        for read in group.reads:
+            spans.setdefault((read.level, read.over), []).append(read)
+        self._spans = [_Span(at, over, group.levels[at], source, reads) for (at, over), reads in spans.items()]
+        self._empty = {read.name: _EMPTY.get(read.aggregate) for read in group.reads}
+
+    def key(self, row: Mapping[str, Any]) -> bytes:
+        """Where the entity of a row stands; where nothing does for one that misses a key."""
+        name = self.name(row)
+        return self._prefix if name is None else self._prefix + short(name.encode())
+
+    def forget(self, found: dict[str, Value]) -> None:
+        """Takes back what was found of an entity."""
+        for name in self._empty:
+            found.pop(name, None)
+
+    def read(self, blob: bytes | None, moment: int, found: dict[str, Value]) -> None:
+        if blob is None:
+            found.update(self._empty)
+            return
+        views, opens = self._form.read(blob)
+        seen = [one for one in opens if one.known <= moment < one.replaced] if opens else opens
+        for span in self._spans:
+            span.read(views[span.level], seen, moment, found)
+
+
+class _Span:
+    """How the columns are read whose windows reach equally far: the states of the tiles, and of them the values."""
+
+    def __init__(self, at: int, over: int | None, level: Level, source: Source, reads: list[Read]) -> None:
+        self.level, self._over, self._hop, self._tally = at, over, level.hop, Tally(level, source)
+        needed = {state for read in reads for state in read.states}
+        self._height, lasts = len(level.numbers), len(level.lasts)
+        self._reduce = []
+        for kinds, reduce in ((("count", "sum"), _added), (("max", "time"), _largest), (("min",), _least)):
+            rows = [row for row, state in enumerate(level.numbers) if state.kind in kinds and row in needed]
+            if rows:
+                self._reduce.append((reduce, slice(rows[0], rows[-1] + 1)))
+        self._lasts = [at for at in range(lasts) if self._height + at in needed]
+        self._sets = [at for at in range(lasts, lasts + len(level.sets)) if self._height + at in needed]
+        times = {column.name for column in source.columns if column.dtype == "datetime"}
+        self._columns = [
+            (read.name, _FINISH[read.aggregate], read.states[0], read.states[-1])
+            for read in reads
+            if read.aggregate != "last" or level.states[read.states[0]].of not in times
+        ]
+        self._times = [
+            (read.name, read.states[0]) for read in reads if read.name not in {one[0] for one in self._columns}
+        ]
+
+    def read(self, view: View, opens: list[Open], moment: int, found: dict[str, Value]) -> None:
+        over = self._over
+        left = -math.inf if over is None else (moment - over) // self._hop * self._hop
+        first = 0 if over is None else bisect_left(view.starts, left)
+        states = self._states(view, first)
+        for one in opens:
+            if one.time >= left:
+                self._tally.take(states, one.time, one.place, one.values)
+        if self._sets:
+            self._join(view, first, states)
+        for name, finish, state, other in self._columns:
+            found[name] = finish(states[state], states[other], moment)
+        for name, state in self._times:
+            last = states[state]
+            found[name] = None if last is None else _EPOCH + timedelta(microseconds=last[2])
+
+    def _states(self, view: View, first: int) -> list[Any]:
+        """The states of the tiles from one on; those that no column needs are of nothing."""
+        states = self._tally.nothing()
+        count = view.count - first
+        if count <= 0:
+            return states
+        if count == 1:
+            states[: self._height] = view.column(first)
+        else:
+            numbers = view.numbers()
+            for reduce, rows in self._reduce:
+                states[rows] = reduce(numbers[rows, first:], axis=1).tolist()
+        for at in self._lasts:
+            states[self._height + at] = view.last(at, first)
+        return states
+
+    def _join(self, view: View, first: int, states: list[Any]) -> None:
+        """Puts the sketches of the tiles beside the values that are still open."""
+        for at in self._sets:
+            fresh = np.array(sorted(states[self._height + at]), np.uint64)
+            states[self._height + at] = [*(view.sketches(at, first) if view.count else []), fresh]
+
+
+_added, _largest, _least = np.add.reduce, np.fmax.reduce, np.fmin.reduce
+
+
+def _ratio(above: float, below: float, moment: int) -> float | None:
+    return above / below if below else None
+
+
+def _number(state: float, _: Any, moment: int) -> float | None:
+    return None if math.isnan(state) else state
+
+
+def _since(state: float, _: Any, moment: int) -> float | None:
+    return None if math.isnan(state) else (moment - state) / 1e6
+
+
+_EMPTY: dict[str, Value] = {"count": 0, "sum": 0.0}
+_FINISH: dict[str, Callable[[Any, Any, int], Value]] = {
+    "count": lambda state, _, moment: int(state),
+    "sum": lambda state, _, moment: state,
+    "mean": _ratio,
+    "rate": _ratio,
+    "min": _number,
+    "max": _number,
+    "last": lambda state, _, moment: None if state is None else state[2],
+    "distinct": lambda state, _, moment: hyperloglog.size(state) or None,
+    "since": _since,
+}
+"""The value of a column, of its first state, its last one, and the moment."""

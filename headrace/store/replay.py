@@ -1,0 +1,86 @@
+"""Whether the online path gives what was trained on: events are pushed as they became known, rows read as they came."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import polars as pl
+import polars.selectors as cs
+
+from headrace import tables
+from headrace.errors import Finding, InputError, WorkError
+from headrace.log import Log
+from headrace.spec import System
+from headrace.store.backfill import fill
+from headrace.store.history_and_log import Merged, merged
+from headrace.store.open import log_of, open_store
+from headrace.store.push import Online
+from headrace.store.read import Reader
+from headrace.store.replay_order import Streams
+from headrace.windows import times_of, window_columns
+
+MOST_ROWS = 200
+_RELATIVE, _SKETCHED, _EXACT = 1e-9, 0.08, 511
+
+
+def replayed(system: System, fingerprints: dict[str, str], held: pl.DataFrame) -> Finding:
+    """Replays a sample of rows `held` that carry their windows, and says how the store's values differ from them.
+
+    Where the events are not here, or have changed since the `fingerprints` were taken, that is said instead.
+    """
+    names = [name for window in system.features.windows for name in window_columns(window)]
+    try:
+        told = tables.read_events(system)
+    except (InputError, WorkError) as error:
+        return Finding("verify.online", names, "info", f"not replayed, the events are not here ({error})")
+    changed = [name for name, one in told.items() if fingerprints.get(f"events.{name}") != one.fingerprint]
+    if changed:
+        return Finding("verify.online", names, "info", f"not replayed, since then {', '.join(changed)} changed")
+    ordered = held.sort(str(system.data.time_column), maintain_order=True)
+    rows = ordered[np.linspace(0, held.height - 1, min(held.height, MOST_ROWS)).astype(int)]
+    found = merged(
+        system.features.windows,
+        system.data.events,
+        rows.schema,
+        {name: one.frame for name, one in told.items()},
+        {name: tables.columns_of(one.frame, one.forms) for name, one in told.items()},
+        log_of(system),
+        int(fingerprints.get("log", "0")),
+    )
+    online = list(_read(found, rows, str(system.data.time_column)))
+    wrong = {name: count for name in names if (count := _different(rows[name], [one[name] for one in online]))}
+    said = f"{', '.join(wrong)} differ" if wrong else f"{len(names)} windows are the same"
+    message = f"{rows.height} holdout rows replayed through the online store: {said}"
+    return Finding("verify.online", list(wrong), "error" if wrong else "info", message, {"wrong": wrong})
+
+
+def _read(found: Merged, rows: pl.DataFrame, time: str) -> Iterator[dict[str, Any]]:
+    """The windows of each row, from a store that was filled up to the first and told of every later event in time."""
+    moments = times_of(rows[time], "holdout").tolist()
+    streams = Streams(found, rows)
+    with TemporaryDirectory() as folder, closing(open_store(None, Path(folder) / "online", "replay")) as store:
+        log = Log(Path(folder) / "log")
+        begun = {name: (frame, streams.tables[name]) for name, frame in streams.until(moments[0]).items()}
+        fill(store, log, streams.layout, begun, 0, "replay", moments[0])
+        online, reader = Online(store, log), Reader(store)
+        for row, moment in zip(rows.select(cs.by_name(*reader.layout.keys)).to_dicts(), moments, strict=True):
+            for name, frame in streams.until(moment).items():
+                if frame.height:
+                    online.push(name, frame, moment)
+            yield reader.row(row, moment)
+
+
+def _different(expected: pl.Series, online: list[Any]) -> int:
+    """In how many rows values differ by more than rounding, or than a sketch may."""
+    largest = expected.abs().max() if expected.dtype.is_float() else 0.0
+    return sum(not _same(one, other, largest or 0.0) for one, other in zip(expected.to_list(), online, strict=True))
+
+
+def _same(one: Any, other: Any, largest: Any) -> bool:
+    if not isinstance(one, int | float) or not isinstance(other, int | float):
+        return bool(one == other)
+    allowed = _SKETCHED if isinstance(one, int) and one > _EXACT else _RELATIVE
+    return bool(abs(one - other) <= allowed * max(abs(one), largest))

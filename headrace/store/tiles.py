@@ -1,0 +1,118 @@
+"""Tiles: what the events of one key and one stretch of time amount to, in a form that can be merged.
+
+A tile keeps partial states (a count, a sum, extremes, the last value, the different values), never a finished value.
+Here the tiles of a whole table of events are made, when a store is filled; `edit.py` changes those of one entity.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from msgspec import Struct
+
+from headrace.store import hyperloglog
+from headrace.store.accumulator import nothing
+from headrace.store.layout import Level, State
+from headrace.windows import condition
+
+Integers = npt.NDArray[np.int64]
+Objects = npt.NDArray[np.object_]
+_MERGE: dict[str, Any] = {"count": np.add, "sum": np.add, "min": np.fmin, "max": np.fmax, "time": np.fmax}
+
+
+class Tiles(Struct, frozen=True):
+    """Tiles of one level: of which `entity (T,)` and from which `start (T,)`, in the order of both; the states that are
+    `numbers (S, T)`; the `lasts`, each `(T,)` of `(time, place, value)` or none; the `sets`, each `(T,)` of sketches or
+    none."""
+
+    entity: Integers
+    start: Integers
+    numbers: npt.NDArray[np.float64]
+    lasts: list[Objects]
+    sets: list[Objects]
+
+    def some(self, kept: npt.NDArray[np.bool_]) -> "Tiles":
+        """Those under a mask `(T,)`."""
+        lasts, sets = ([column[kept] for column in columns] for columns in (self.lasts, self.sets))
+        return Tiles(self.entity[kept], self.start[kept], self.numbers[:, kept], lasts, sets)
+
+
+class Facts(Struct, frozen=True):
+    """Events that count for some entities: `entity (N,)`, `time (N,)`, their `places (N,)` among events of one time,
+    and the `values` of the columns that windows read."""
+
+    entity: Integers
+    time: Integers
+    places: pl.Series
+    values: pl.DataFrame
+
+    def some(self, kept: npt.NDArray[np.bool_]) -> "Facts":
+        """Those under a mask `(N,)`."""
+        mask = pl.Series(kept)
+        return Facts(self.entity[kept], self.time[kept], self.places.filter(mask), self.values.filter(mask))
+
+
+def tiles_of(level: Level, facts: Facts) -> Tiles:
+    """The tiles of events."""
+    start = facts.time // level.hop * level.hop
+    order = np.lexsort((facts.places.rank("dense").to_numpy(), facts.time, start, facts.entity))
+    entity, start, values = facts.entity[order], start[order], facts.values[order]
+    begins = _begins(entity, start)
+    numbers = np.empty((len(level.numbers), len(begins)))
+    for row, state in zip(numbers, level.numbers, strict=True):
+        row[:] = _MERGE[state.kind].reduceat(_number(state, values, facts.time[order]), begins) if len(begins) else 0.0
+    lasts = [_lasts(state, values, facts, order, begins) for state in level.lasts]
+    sets = [_sets(state, values, begins) for state in level.sets]
+    return Tiles(entity[begins], start[begins], numbers, lasts, sets)
+
+
+def _begins(entity: Integers, start: Integers) -> Integers:
+    """Where each run of one entity and one start begins."""
+    if not len(entity):
+        return np.empty(0, np.int64)
+    return np.flatnonzero(np.concatenate([[True], (entity[1:] != entity[:-1]) | (start[1:] != start[:-1])]))
+
+
+def counted(state: State, values: pl.DataFrame) -> npt.NDArray[np.bool_]:
+    """For which events a state counts `(N,)`."""
+    kept = np.ones(values.height, bool)
+    if state.where is not None:
+        kept = condition(state.where, "", values.schema).mask(values).to_numpy()
+    return kept & values[state.of].is_not_null().to_numpy() if state.of is not None else kept
+
+
+def _number(state: State, values: pl.DataFrame, time: Integers) -> npt.NDArray[np.float64]:
+    kept = counted(state, values)
+    if state.kind == "count":
+        return kept.astype(np.float64)
+    found = time if state.of is None else values[state.of].cast(pl.Float64).fill_null(0.0).to_numpy()
+    return np.where(kept, found, nothing(state.kind))
+
+
+def _lasts(state: State, values: pl.DataFrame, facts: Facts, order: Integers, begins: Integers) -> Objects:
+    assert state.of is not None
+    latest = np.where(counted(state, values), np.arange(len(order)), -1)
+    latest = np.maximum.reduceat(latest, begins) if len(begins) else latest
+    place, value = facts.places.gather(order[latest]).to_list(), values[state.of].gather(latest).to_list()
+    found = np.empty(len(begins), object)
+    for at, one in enumerate(zip(facts.time[order[latest]].tolist(), place, value, strict=True)):
+        found[at] = one if latest[at] >= 0 else None
+    return found
+
+
+def _sets(state: State, values: pl.DataFrame, begins: Integers) -> Objects:
+    assert state.of is not None
+    kept = np.flatnonzero(counted(state, values))
+    hashes = hyperloglog.hashes(values[state.of].gather(kept))
+    tile = np.searchsorted(begins, kept, "right") - 1
+    order = np.lexsort((hashes, tile))
+    hashes, tile = hashes[order], tile[order]
+    fresh = np.ones(len(tile), bool)
+    fresh[1:] = (tile[1:] != tile[:-1]) | (hashes[1:] != hashes[:-1])
+    hashes, tile = hashes[fresh], tile[fresh]
+    found = np.empty(len(begins), object)
+    ends = np.searchsorted(tile, np.arange(len(begins) + 1))
+    for at in np.unique(tile).tolist():
+        found[at] = hyperloglog.small(hashes[ends[at] : ends[at + 1]])
+    return found

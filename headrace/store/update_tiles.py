@@ -1,0 +1,89 @@
+"""Changing the tiles of one entity: tiles go, tiles are added to, old ones expire; the rest is left as it is."""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.store import hyperloglog
+from headrace.store.accumulator import States, Tally, largest, latest, least
+from headrace.store.codec import View, Written, decode_last, piece, sketch_in
+from headrace.store.layout import Level, Source
+
+Event = tuple[int, Any, list[Any]]
+"""The time, the place and the values of an event."""
+_MERGE = {"count": float.__add__, "sum": float.__add__, "min": least, "max": largest, "time": largest}
+
+
+class Editor:
+    """Edits tiles of one level."""
+
+    def __init__(self, level: Level, source: Source) -> None:
+        self.level, self._tally = level, Tally(level, source)
+        self._merge = [_MERGE[state.kind] for state in level.numbers]
+
+    def start_of(self, time: int) -> int:
+        """Where the tile of a time begins."""
+        return time // self.level.hop * self.level.hop
+
+    def edit(self, view: View | None, anew: set[int], events: Iterable[Event], horizon: int) -> Written:
+        """The tiles of an entity without those that start at `anew`, with events, and without what no row at the
+        horizon or later reads."""
+        patch: dict[int, States] = {}
+        for time, place, values in events:
+            start = time // self.level.hop * self.level.hop
+            states = patch.get(start)
+            if states is None:
+                states = patch[start] = self._tally.nothing()
+            self._tally.take(states, time, place, values)
+        oldest = self.level.least_start(horizon)
+        made = self._kept(view, anew, oldest)
+        for start in sorted(patch):
+            if oldest is None or start >= oldest:
+                self._put(made, start, patch[start])
+        return made
+
+    def _kept(self, view: View | None, anew: set[int], oldest: int | None) -> Written:
+        height, pieces = len(self.level.numbers), len(self.level.lasts) + len(self.level.sets)
+        if view is None or not view.count:
+            return Written(np.empty(0, np.int64), np.empty((height, 0)), [[] for _ in range(pieces)])
+        first = 0 if oldest is None else bisect_left(view.starts, oldest)
+        starts, numbers = np.array(view.starts[first:], np.int64), view.numbers()[:, first:].copy()
+        columns = [view.pieces(state)[first:] for state in range(pieces)]
+        if anew:
+            kept = ~np.isin(starts, list(anew))
+            starts, numbers = starts[kept], numbers[:, kept]
+            columns = [[one for one, keep in zip(column, kept.tolist(), strict=True) if keep] for column in columns]
+        return Written(starts, numbers, columns)
+
+    def _put(self, made: Written, start: int, states: States) -> None:
+        """Merges the states of a tile."""
+        height, lasts = len(self.level.numbers), len(self.level.lasts)
+        at = int(made.starts.searchsorted(start))
+        if at < len(made.starts) and made.starts[at] == start:
+            old = made.numbers[:, at].tolist()
+            made.numbers[:, at] = [merge(*two) for merge, *two in zip(self._merge, old, states[:height], strict=True)]
+            for column, state in zip(made.pieces[:lasts], states[height : height + lasts], strict=True):
+                column[at] = piece(latest(decode_last(column[at]) if column[at] else None, state))
+            for column, state in zip(made.pieces[lasts:], states[height + lasts :], strict=True):
+                column[at] = piece(_joined(sketch_in(column[at]), state))
+            return
+        made.starts = _with(made.starts, at, start)
+        made.numbers = _with(made.numbers, at, np.array(states[:height]))
+        for column, state in zip(made.pieces[:lasts], states[height : height + lasts], strict=True):
+            column.insert(at, piece(state))
+        for column, state in zip(made.pieces[lasts:], states[height + lasts :], strict=True):
+            column.insert(at, piece(_joined(sketch_in(b""), state)))
+
+
+def _joined(kept: hyperloglog.Sketch, hashes: set[int]) -> hyperloglog.Sketch:
+    return hyperloglog.union(kept, hyperloglog.small(np.array(sorted(hashes), np.uint64))) if hashes else kept
+
+
+def _with(array: npt.NDArray[Any], at: int, value: Any) -> npt.NDArray[Any]:
+    """An array with a further value in its last dimension."""
+    made = np.empty((*array.shape[:-1], array.shape[-1] + 1), array.dtype)
+    made[..., :at], made[..., at], made[..., at + 1 :] = array[..., :at], value, array[..., at:]
+    return made

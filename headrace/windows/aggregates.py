@@ -1,0 +1,124 @@
+"""What the events that a row sees amount to, by the name of the aggregate. A row that sees nothing counts and sums 0;
+the rest is missing then."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from msgspec import Struct
+
+from headrace.windows.history import History
+from headrace.windows.row_ranges import LEAST, Cover
+
+Mask = npt.NDArray[np.bool_]
+Times = npt.NDArray[np.int64]
+US_PER_S = 1_000_000
+
+
+class Seen(Struct, frozen=True):
+    """What rows see: which events (`cover`) of a history, the column that is aggregated, the events for which the
+    condition of a rate holds, and the times of the rows by place. What was found of the cover is `kept`, for other
+    columns of the same events."""
+
+    cover: Cover
+    history: History
+    of: str
+    holds: Mask
+    times: Times
+    kept: dict[str, Times]
+
+    @property
+    def latest(self) -> Times:
+        """The rank in the history of the last event that each row sees."""
+        if "latest" not in self.kept:
+            self.kept["latest"] = self.cover.largest(self.history.ranks[self.cover.events])
+        return self.kept["latest"]
+
+    @property
+    def values(self) -> pl.Series:
+        """The column of the events that any row sees `(C,)`."""
+        return self.history.frame[self.of].gather(self.cover.events)
+
+    @property
+    def numbers(self) -> npt.NDArray[np.float64]:
+        """The same as numbers."""
+        return self.values.cast(pl.Float64).to_numpy()
+
+
+def _count(seen: Seen) -> pl.Series:
+    return pl.Series(seen.cover.count())
+
+
+def _sum(seen: Seen) -> pl.Series:
+    return pl.Series(seen.cover.total(seen.numbers))
+
+
+def _mean(seen: Seen) -> pl.Series:
+    return _ratio(seen.cover.total(seen.numbers), seen.cover.count())
+
+
+def _min(seen: Seen) -> pl.Series:
+    return _extreme(seen, -1)
+
+
+def _max(seen: Seen) -> pl.Series:
+    return _extreme(seen, 1)
+
+
+def _last(seen: Seen) -> pl.Series:
+    found, latest = seen.history, seen.latest
+    values = found.frame[seen.of]
+    if not len(found.order):
+        return pl.Series([None] * len(latest), dtype=values.dtype)
+    return _present(values.gather(found.order[np.maximum(latest, 0)]), latest != LEAST)
+
+
+def _distinct(seen: Seen) -> pl.Series:
+    codes = seen.values.rank("dense").cast(pl.Int64).to_numpy()
+    return _present(seen.cover.different(codes), seen.cover.count() > 0)
+
+
+def _rate(seen: Seen) -> pl.Series:
+    return _ratio(seen.cover.of(seen.holds).count().astype(np.float64), seen.cover.count())
+
+
+def _since(seen: Seen) -> pl.Series:
+    latest = seen.cover.largest(seen.history.time[seen.cover.events])
+    return _present((seen.times - np.where(latest == LEAST, seen.times, latest)) / US_PER_S, latest != LEAST)
+
+
+AGGREGATES: dict[str, Callable[[Seen], pl.Series]] = {
+    "count": _count,
+    "sum": _sum,
+    "mean": _mean,
+    "min": _min,
+    "max": _max,
+    "last": _last,
+    "distinct": _distinct,
+    "rate": _rate,
+    "since": _since,
+}
+"""Each gives a value for each row, by its place."""
+
+
+def _extreme(seen: Seen, sign: int) -> pl.Series:
+    best = seen.cover.largest(_ordered(sign * seen.numbers))
+    return _present(sign * _ordered(best).view(np.float64), best != LEAST)
+
+
+def _ordered(numbers: npt.NDArray[Any]) -> Times:
+    """Floats as whole numbers that are ordered as they are, and back: the bits of a negative one are turned over, but
+    for its sign."""
+    bits = numbers.view(np.int64)
+    return bits ^ ((bits >> 63) & np.iinfo(np.int64).max)
+
+
+def _ratio(above: npt.NDArray[np.float64], below: Times) -> pl.Series:
+    return _present(above / np.maximum(below, 1), below > 0)
+
+
+def _present(values: npt.NDArray[np.generic] | pl.Series, seen: Mask) -> pl.Series:
+    """Values where something was seen, missing elsewhere."""
+    return pl.Series(values).set(pl.Series(~seen), None)

@@ -1,0 +1,70 @@
+"""What a window is called, what it needs, and whether it can be."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from headrace.errors import InputError, nearest
+from headrace.spec import Window, duration_us
+from headrace.windows.condition import condition
+
+OF_NUMBERS = ("sum", "mean", "min", "max")
+OF_VALUES = (*OF_NUMBERS, "last", "distinct")
+"""The aggregates that are of a column; events that miss it do not count for them."""
+_HOUR_US = 3600 * 10**6
+_HOPS_US = ((12 * _HOUR_US, 300 * 10**6), (12 * 24 * _HOUR_US, _HOUR_US))
+
+
+def window_columns(window: Window) -> list[str]:
+    """The names of the columns that a window makes.
+
+    >>> window_columns(Window(name="user_clicks", events="clicks", key="user", over=["1h", "7d"]))
+    ['user_clicks_1h', 'user_clicks_7d']
+    """
+    return [f"{window.name}_{over}" for over in window.over]
+
+
+def keys_of(window: Window) -> list[str]:
+    """The columns that name a window's key."""
+    return [window.key] if isinstance(window.key, str) else window.key
+
+
+def hop_us(window: Window, over: str) -> int:
+    """What the left end of a window is a multiple of, in microseconds; 0 where it is exact."""
+    if window.hop is not None:
+        return duration_us(window.hop)
+    span = duration_us(over)
+    return next((hop for most, hop in _HOPS_US if span <= most), 24 * _HOUR_US)
+
+
+def check_window(
+    window: Window, rows: Mapping[str, pl.DataType], events: Mapping[str, Mapping[str, pl.DataType]]
+) -> str:
+    """Where a window stands in the spec; raises `InputError` where it cannot be.
+
+    Parameters: the types of the columns of the `rows`, and of the tables of `events` by name.
+    """
+    where, aggregate, of = f"features.windows {window.name!r}", window.aggregate, window.of
+    if window.events not in events:
+        told = f"one of data.events: {', '.join(events)}"
+        raise InputError(where, f"no events {window.events!r}", told, nearest(window.events, list(events)))
+    table = events[window.events]
+    for label, schema in (("the rows", rows), (f"events {window.events!r}", table)):
+        for column in keys_of(window):
+            if column not in schema:
+                known = "one of: " + ", ".join(schema)
+                raise InputError(where, f"no column {column!r} in {label}", known, nearest(column, list(schema)))
+    if (of is None) == (aggregate in OF_VALUES):
+        said = "no `of`" if of is None else f"of {of!r}"
+        raise InputError(where, f"{said} with aggregate {aggregate}", f"one with {', '.join(OF_VALUES)} alone")
+    if of is not None and of not in table:
+        known = "one of: " + ", ".join(table)
+        raise InputError(where, f"no column {of!r} in events {window.events!r}", known, nearest(of, list(table)))
+    dtype = pl.Float64() if of is None else table[of]
+    if aggregate in OF_NUMBERS and not (dtype.is_numeric() or dtype == pl.Boolean):
+        raise InputError(where, f"{aggregate} of {of!r}, which holds {dtype}", "a column of numbers")
+    if aggregate == "rate" and window.where is None:
+        raise InputError(where, "a rate without `where`", "a condition: the rate is of the events for which it holds")
+    if window.where is not None:
+        condition(window.where, where, table)
+    return where
