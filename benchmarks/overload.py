@@ -125,7 +125,7 @@ def main() -> None:
         for waiting in (Serve().max_waiting, 200):
             with (folder / "system.yaml").open("a") as file:
                 file.write(f"\nserve: {{max_waiting: {waiting}}}\n" if waiting != Serve().max_waiting else "")
-            command = [sys.executable, "-m", "headrace.cli", "serve", name, "--port", str(PORT)]
+            command = [sys.executable, "-m", "headrace", "serve", name, "--port", str(PORT)]
             server = Server(command, PORT, "/predict", rows_body)
             server.start(rows[0])
             try:

@@ -262,7 +262,7 @@ def main() -> None:
         apart.mkdir()
         beside = headrace.run(system(apart, 100_000, name="unlogged")).bundle
         unlogged = shutil.copytree(beside, folder / "unlogged")
-        ours = [sys.executable, "-m", "headrace.cli", "serve"]
+        ours = [sys.executable, "-m", "headrace", "serve"]
         uvicorn = [python, "-m", "uvicorn", "--no-access-log", "--http", "httptools", "--loop", "uvloop"]
         fastapi = [*uvicorn, "--port", "9102", "serving_peer:app"]
         mlserver = [str(Path(python).with_name("mlserver")), "start"]

@@ -8,9 +8,9 @@ def main() -> None:
     """Loads the command line, which takes a moment, and runs it."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: os._exit(128 + number))  # nothing has begun yet
-    from headrace import cli
+    from headrace.cli import main as run_command
 
-    cli.main()
+    run_command()
 
 
 if __name__ == "__main__":

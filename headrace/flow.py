@@ -18,6 +18,12 @@ from headrace.spec import System
 from headrace.store import live
 from headrace.windows import match_findings, window_columns
 
+STAGES = (
+    "tables", "events", "spec", "split", "features", "explore", "train", "refit", "evaluate", "gates", "bundle",
+    "registry", "report",
+)  # fmt: skip
+"""The stages of a run, in the order in which they begin."""
+
 
 class Run(Struct, frozen=True):
     """What a run made: where its bundle and its report are, and its document (the content of `run.json`)."""

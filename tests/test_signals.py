@@ -107,8 +107,8 @@ def test_a_signal_that_finds_a_library_at_work_ends_it_all_the_same(tmp_path: Pa
     script = tmp_path / "stuck.py"
     script.write_text(
         "import ctypes, threading, os, signal\n"
-        "from headrace import cli\n"
-        "cli._end_in_time()\n"
+        "from headrace.cli import signals\n"
+        "signals.end_in_time()\n"
         "threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()\n"
         "ctypes.CDLL(None).sleep(30)\n"
     )

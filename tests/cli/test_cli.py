@@ -18,7 +18,7 @@ SPEC = "name: a\ngoal: {target: y}\ndata: {source: t.csv, id: id}\nmodels: {sear
 
 
 def headrace(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "headrace.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "headrace", *map(str, arguments)]
     environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=120, check=False)
 

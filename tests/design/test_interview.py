@@ -216,7 +216,7 @@ def test_nobody_to_ask_and_no_target() -> None:
 def test_a_person_at_a_terminal(tmp_path: Path) -> None:
     orders().write_csv(tmp_path / "orders.csv")
     terminal, end = pty.openpty()
-    command = [sys.executable, "-m", "headrace.cli", "init", "orders.csv", "--dir", "shop"]
+    command = [sys.executable, "-m", "headrace", "init", "orders.csv", "--dir", "shop"]
     child = subprocess.Popen(command, cwd=tmp_path, stdin=end, stdout=end, stderr=end)
     os.close(end)
     shown = ""

@@ -164,7 +164,7 @@ def test_a_bundle_that_is_not_whole_is_not_promoted(versions: Path) -> None:
 
 def command(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "headrace.cli", *arguments, "--dir", str(folder)],
+        [sys.executable, "-m", "headrace", *arguments, "--dir", str(folder)],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
 

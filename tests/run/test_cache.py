@@ -224,7 +224,7 @@ def test_what_was_lost_is_made_again(system: Path, lost: str) -> None:
 
 def command(folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "headrace.cli", "run", str(folder), "--fresh"],
+        [sys.executable, "-m", "headrace", "run", str(folder), "--fresh"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
 

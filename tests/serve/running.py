@@ -27,7 +27,7 @@ class Running:
     def __init__(
         self, *models: Any, folder: Path | None = None, options: tuple[str, ...] = (), before: tuple[str, ...] = ()
     ) -> None:
-        command = [*before, sys.executable, "-m", "headrace.cli", "serve", *map(str, models), "--port", "0", *options]
+        command = [*before, sys.executable, "-m", "headrace", "serve", *map(str, models), "--port", "0", *options]
         self.process = subprocess.Popen(
             [*command, *(("--dir", str(folder)) if folder else ())], stderr=subprocess.PIPE, text=True
         )

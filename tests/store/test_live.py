@@ -277,7 +277,7 @@ print(headrace.window_features(headrace.load({str(folder)!r}), rows, True, datet
 
 
 def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "headrace.cli", *arguments]
+    command = [sys.executable, "-m", "headrace", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
