@@ -59,7 +59,7 @@ def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
     `SpecError`, `InputError` or `WorkError`; nothing half-written is left behind then.
     """
     system = spec.safely_named(system)
-    step, cache = Steps(watch), Cache(system.workspace / "cache")
+    step, cache = Steps(watch), Cache(system.workspace.cache)
     names = step("tables", resume.names_of, system)
     if not fresh and (document := resume.whole_run(system, cache, names.run)) is not None:
         return _run(document)
@@ -102,7 +102,7 @@ def explore(system: System) -> Exploration:
     Writes `explore.json` into the workspace. Raises as `run` does for tables and specs that cannot be used.
     """
     system = spec.safely_named(system)
-    names, cache = resume.names_of(system), Cache(system.workspace / "cache")
+    names, cache = resume.names_of(system), Cache(system.workspace.cache)
     known = cache.make(_Prepared, names.prepared, partial(_prepare, system, names.position, Steps(quiet)), False)
     rows, parts = known.rows, known.rows.parts
     used = [column.name for column in rows.columns if _may_leak(column)]
@@ -118,7 +118,7 @@ def explore(system: System) -> Exploration:
         "relations": relations(trained, rows.y[parts.train], rows.target.task),
         "findings": msgspec.to_builtins(known.findings),
     }
-    path = system.workspace / "explore.json"
+    path = system.workspace.explored
     with tables.atomic_file(path) as beside:
         beside.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))
     return Exploration(path, document)
@@ -129,7 +129,7 @@ def clean(system: System, most_bytes: int = 0) -> int:
 
     Bundles, runs and the record of decisions stay.
     """
-    return Cache(system.workspace / "cache").trim(most_bytes)
+    return Cache(system.workspace.cache).trim(most_bytes)
 
 
 def _prepare(system: System, position: int, step: Steps) -> _Prepared:

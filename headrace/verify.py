@@ -12,11 +12,12 @@ import numpy as np
 import polars as pl
 from msgspec import Struct
 
-from headrace import evaluate, features, predict, workspace
+from headrace import evaluate, features, predict
 from headrace.bundle import TOLERANCE, Bundle, find_bundle, open_bundle, same_reply
 from headrace.errors import BundleError, Finding, HeadraceError, InputError
 from headrace.spec import rooted
 from headrace.store import replayed
+from headrace.workspace import Workspace
 
 _REMOTE_BATCH, _PROBE_S = 500, 60
 Rows = list[dict[str, Any]]
@@ -123,21 +124,22 @@ def _metrics(bundle: Bundle, predictor: predict.Predictor, holdout: pl.DataFrame
 def _online(bundle: Bundle, holdout: pl.DataFrame, sources: bool) -> list[Finding]:
     """The windows of holdout rows, replayed through the online store. Only where the bundle is in a workspace of this
     user's: a stranger's may not say what is read on this machine."""
-    bundles = bundle.path.resolve().parent
     if not bundle.system.features.windows:
         return []
-    if (bundles.parent.name, bundles.name) != (".headrace", "bundles"):
+    workspace = Workspace.containing(bundle.path)
+    if workspace is None:
         message = "not replayed outside of the workspace that the bundle was made in"
         return [Finding("verify.online", [], "info", message)]
-    if not sources and not _is_own(bundle):
+    if not sources and not workspace.is_own:
         message = "not replayed, as you did not make this workspace; --sources reads the tables that it names"
         return [Finding("verify.online", [], "info", message)]
-    return [replayed(rooted(bundle.system, bundles.parent.parent), bundle.manifest.data, holdout)]
+    return [replayed(rooted(bundle.system, workspace.root), bundle.manifest.data, holdout)]
 
 
 def _is_own(bundle: Bundle) -> bool:
     """Whether a bundle lies in a workspace of this user's."""
-    return workspace.is_own(bundle.path.resolve().parent.parent)
+    workspace = Workspace.containing(bundle.path)
+    return workspace is not None and workspace.is_own
 
 
 def _probe(path: Path) -> None:

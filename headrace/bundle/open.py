@@ -1,6 +1,5 @@
 """Opening a bundle without trusting it: checksums first, no code, no path that leaves the folder."""
 
-import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,14 +9,13 @@ import polars as pl
 from msgspec import Struct
 
 from headrace._version import __version__
-from headrace.bundle.aliases import version_of
 from headrace.bundle.contents import check_mlmodel
 from headrace.bundle.holdout import apart
 from headrace.bundle.manifest import Manifest, read_manifest, read_plain, sha256
-from headrace.bundle.write import BundleName, versions
-from headrace.errors import BundleError, InputError, SpecError, nearest
+from headrace.errors import BundleError, InputError, SpecError
 from headrace.spec import System, decode, plain_yaml
 from headrace.tables import Schema
+from headrace.workspace import Workspace, folders_in
 
 T = TypeVar("T")
 _MLFLOWS = "registered_model_meta"
@@ -158,32 +156,11 @@ def find_bundle(model: str | Path, folder: Path) -> Path:
 
     Raises `InputError` that says what there is.
     """
-    text = str(model)
-    if Path(text).is_dir():
-        if (Path(text) / "system.yaml").exists() and not (Path(text) / "manifest.json").exists():
-            known = _known(Path(text) / ".headrace" / "bundles")
-            raise InputError(
-                text, "a system's folder, not a bundle", f"a bundle such as {known[-1]}" if known else "run it first"
-            )
-        return Path(text)
-    bundles = folder / ".headrace" / "bundles"
-    named = re.fullmatch(r"([A-Za-z][A-Za-z0-9_-]*)@(\w+)", text)
-    known = _known(bundles)
-    if named:
-        version = int(named[2]) if named[2].isdigit() else version_of(folder / ".headrace", named[1], named[2])
-        found = bundles / BundleName(named[1], version).folder
-        if found.is_dir():
-            return found
-        have = versions(bundles, named[1])
-        hint = f"versions {', '.join(map(str, have))}" if have else f"one of: {', '.join(known) or 'none yet'}"
-        raise InputError(text, f"no such version in {bundles}", hint, nearest(named[1], known))
-    raise InputError(
-        text,
-        "no such bundle",
-        "a bundle's folder, NAME@VERSION or NAME@champion",
-        f"{bundles} has {', '.join(known) or 'none'}",
-    )
-
-
-def _known(bundles: Path) -> list[str]:
-    return sorted(path.name for path in bundles.iterdir() if not path.name.startswith(".")) if bundles.is_dir() else []
+    path = Path(model)
+    if not path.is_dir():
+        return Workspace(folder).find(str(model))
+    if (path / "system.yaml").exists() and not (path / "manifest.json").exists():
+        known = folders_in(Workspace(path).bundles)
+        do = f"a bundle such as {known[-1]}" if known else "run it first"
+        raise InputError(str(model), "a system's folder, not a bundle", do)
+    return path

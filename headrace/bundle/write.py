@@ -1,37 +1,13 @@
 """Writing a bundle: filled beside, then named in one step."""
 
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
-from msgspec import Struct
 
 from headrace.bundle.manifest import FILES, Manifest, sha256
 from headrace.tables import atomic_folder, settle
-
-
-class BundleName(Struct, frozen=True):
-    """`NAME-000003` as its parts."""
-
-    name: str
-    version: int
-
-    @property
-    def folder(self) -> str:
-        """The name of the bundle's folder.
-
-        >>> BundleName("ads", 3).folder
-        'ads-000003'
-        """
-        return f"{self.name}-{self.version:06d}"
-
-
-def versions(parent: Path, name: str) -> list[int]:
-    """The versions of a system's bundles in a folder, ascending."""
-    pattern = re.compile(re.escape(name) + r"-(\d{6,})")
-    found = [pattern.fullmatch(path.name) for path in parent.iterdir()] if parent.is_dir() else []
-    return sorted(int(match[1]) for match in found if match)
+from headrace.workspace import BundleName, versions_in
 
 
 def write_bundle(
@@ -56,7 +32,7 @@ def write_bundle(
         holdout.write_parquet(beside / "holdout.parquet")
         sums = {file: sha256(beside / file) for file in FILES}
         while True:
-            taken = versions(parent, name)
+            taken = versions_in(parent, name)
             bundle = BundleName(name, max([after, *taken]) + 1)
             manifest = Manifest(
                 name=name,

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from headrace.bundle import Bundle, BundleName, read_aliases, read_manifest, versions
+from headrace.bundle import Bundle, read_manifest
 from headrace.spec import System, Window, duration_us
 from headrace.tables import Column
 from headrace.windows import columns_in, hop_us, keys_of, window_columns
@@ -72,7 +72,7 @@ def _columns(system: System) -> list[Feature]:
 
 def _seen(system: System, feature: Feature) -> Feature:
     """The feature with what the bundles of the workspace tell of it."""
-    aliases = read_aliases(system.workspace, system.name)
+    aliases = system.workspace.read_aliases(system.name)
     distribution, used = None, []
     for bundle in _bundles(system):
         if any(column.name == feature.name for column in bundle.schema.columns):
@@ -86,8 +86,8 @@ def _seen(system: System, feature: Feature) -> Feature:
 
 
 def _bundles(system: System) -> list[Bundle]:
-    parent = system.workspace / "bundles"
-    paths = [parent / BundleName(system.name, version).folder for version in versions(parent, system.name)]
+    workspace = system.workspace
+    paths = [workspace.bundle(system.name, version) for version in workspace.versions(system.name)]
     return [Bundle(path, read_manifest(path)) for path in paths]
 
 

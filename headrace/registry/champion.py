@@ -1,6 +1,5 @@
 """The champion on the rows of a new model: scored anew, without the rows that it was fitted on."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,13 +7,14 @@ import numpy.typing as npt
 import polars as pl
 from msgspec import Struct, structs
 
-from headrace.bundle import BundleName, open_bundle
+from headrace.bundle import open_bundle
 from headrace.errors import BundleError, InputError
 from headrace.evaluate import Measured, chance_of, curves, lift_of_chance, paired_interval
 from headrace.features import Target
 from headrace.predict import Predictor
 from headrace.registry.fitted_rows import was_seen
 from headrace.spec import Task
+from headrace.workspace import BundleName, Workspace
 
 Vector = npt.NDArray[np.float64]
 
@@ -76,7 +76,7 @@ def beside(pair: Rival, task: Task, metric: str, classes: list[Any]) -> dict[str
 
 
 def champion(
-    workspace: Path, name: str, version: int | None, frame: pl.DataFrame, target: Target, pair: Rival
+    workspace: Workspace, name: str, version: int | None, frame: pl.DataFrame, target: Target, pair: Rival
 ) -> Rival | str | None:
     """The champion's scores in the place of `pair.scores`, on the rows of `frame (N rows)` that it has not seen.
 
@@ -86,7 +86,7 @@ def champion(
         return None
     folder = BundleName(name, version).folder
     try:
-        bundle = open_bundle(workspace / "bundles" / folder)
+        bundle = open_bundle(workspace.bundles / folder)
     except BundleError as error:
         return str(error)
     predictor = Predictor(bundle.read("model.onnx"), bundle.schema, name, version)

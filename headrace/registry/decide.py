@@ -5,14 +5,17 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from headrace.bundle import ALIASES, Alias, BundleName, find_bundle, open_bundle
+from headrace.bundle import find_bundle, open_bundle
 from headrace.errors import InputError, WorkError, nearest
 from headrace.registry.gates import Result, told
 from headrace.registry.journal import Decision, Journal, locked_journal
 from headrace.registry.mlflow_sync import mirror
+from headrace.workspace import ALIASES, Alias, Workspace
 
 
-def decide(workspace: Path, name: str, version: int, results: list[Result], champion: int | None) -> Decision | None:
+def decide(
+    workspace: Workspace, name: str, version: int, results: list[Result], champion: int | None
+) -> Decision | None:
     """Promotes a version whose gates all passed to champion, or records that it was refused.
 
     `champion` is the one that the gates compared with: where it is another by now nothing happens and none is returned,
@@ -31,14 +34,14 @@ def decide(workspace: Path, name: str, version: int, results: list[Result], cham
     return decision
 
 
-def decided(workspace: Path, name: str, version: int) -> Decision | None:
+def decided(workspace: Workspace, name: str, version: int) -> Decision | None:
     """What the gates decided about a version; none where they were not asked yet."""
     with locked_journal(workspace, name) as journal:
         found = (one for one in journal.decisions if one.version == version and one.by == "gates")
         return next(found, None)
 
 
-def last_version(workspace: Path, name: str) -> int:
+def last_version(workspace: Workspace, name: str) -> int:
     """The highest version that was ever decided about, whatever became of its bundle: no number is used twice."""
     return Journal(workspace, name).last_version
 
@@ -49,11 +52,11 @@ def promote(model: str, alias: str = "champion", why: str = "", folder: str | Pa
     `folder` is the system's. Raises `InputError` where there is no such version or alias and `BundleError` where the
     bundle is not whole.
     """
-    workspace = Path(folder) / ".headrace"
+    workspace = Workspace(Path(folder))
     path = find_bundle(model, Path(folder))
     bundle = open_bundle(path)
     name, version = bundle.manifest.name, bundle.manifest.version
-    if path.resolve() != (workspace / "bundles" / BundleName(name, version).folder).resolve():
+    if path.resolve() != workspace.bundle(name, version).resolve():
         raise InputError(model, f"is no bundle of {workspace}", f"one of its own, such as {name}@{version}")
     with locked_journal(workspace, name) as journal:
         checked = _alias(alias)
@@ -75,7 +78,7 @@ def rollback(name: str, alias: str = "champion", why: str = "", folder: str | Pa
     with locked_journal(workspace, name) as journal:
         checked = _alias(alias)
         version = journal.before(checked)
-        open_bundle(workspace / "bundles" / BundleName(name, version).folder)
+        open_bundle(workspace.bundle(name, version))
         decision = Decision(
             action="rollback", version=version, alias=checked, before=journal.aliases.get(checked), at=_now(),
             by="person", who=who(), why=why,
@@ -94,11 +97,11 @@ def history(name: str, folder: str | Path = ".") -> list[Decision]:
     return decisions
 
 
-def _workspace(name: str, folder: str | Path) -> Path:
+def _workspace(name: str, folder: str | Path) -> Workspace:
     """The workspace of a system that has decisions."""
-    workspace = Path(folder) / ".headrace"
-    if not (workspace / "registry" / f"{name}.jsonl").exists():
-        known = sorted(path.stem for path in (workspace / "registry").glob("*.jsonl"))
+    workspace = Workspace(Path(folder))
+    if not workspace.journal(name).exists():
+        known = sorted(path.stem for path in workspace.registry.glob("*.jsonl"))
         have = f"one of: {', '.join(known)}" if known else "a system that was run"
         raise InputError(name, f"nothing was decided about it in {workspace}", have, nearest(name, known))
     return workspace

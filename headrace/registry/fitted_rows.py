@@ -11,19 +11,20 @@ import polars as pl
 import polars.selectors as cs
 
 from headrace.tables import atomic_file
+from headrace.workspace import Workspace
 
 Hashes = npt.NDArray[np.uint64]
 _ABSENT = 0x9E3779B97F4A7C15
 
 
-def remember(workspace: Path, bundle: str, rows: pl.DataFrame) -> None:
+def remember(workspace: Workspace, bundle: str, rows: pl.DataFrame) -> None:
     """Keeps a number for each row that a bundle's model was fitted on; `rows` has the columns that tell rows apart."""
     kinds = {name: _kind(dtype) for name, dtype in rows.schema.items()}
     with atomic_file(_path(workspace, bundle)) as beside:
         pl.DataFrame({"row": np.unique(row_hashes(rows))}).write_parquet(beside, metadata={"kinds": json.dumps(kinds)})
 
 
-def was_seen(workspace: Path, bundle: str, rows: pl.DataFrame) -> npt.NDArray[np.bool_] | None:
+def was_seen(workspace: Workspace, bundle: str, rows: pl.DataFrame) -> npt.NDArray[np.bool_] | None:
     """Which rows `(N,)` the bundle's model was fitted on.
 
     None where that cannot be told: it was not kept, or the columns that told rows apart are gone or of another kind.
@@ -87,5 +88,5 @@ def _mixed(x: Hashes) -> Hashes:
     return np.asarray(x ^ (x >> np.uint64(31)))
 
 
-def _path(workspace: Path, bundle: str) -> Path:
-    return workspace / "registry" / "seen" / f"{bundle}.parquet"
+def _path(workspace: Workspace, bundle: str) -> Path:
+    return workspace.fitted_rows(bundle)

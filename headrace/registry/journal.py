@@ -12,15 +12,14 @@ what is live stays so, and the next decision goes on from there.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
-from headrace.bundle import Alias, read_aliases, write_aliases
 from headrace.errors import InputError, WorkError
-from headrace.tables import alone
+from headrace.tables import alone, atomic_file
+from headrace.workspace import Alias, Workspace
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -45,11 +44,11 @@ class Journal:
     """The decisions of one system. With `heals`, which only `locked_journal` may ask for, it makes up for what a killed
     process left out."""
 
-    def __init__(self, workspace: Path, name: str, heals: bool = False) -> None:
+    def __init__(self, workspace: Workspace, name: str, heals: bool = False) -> None:
         self._workspace, self._name = workspace, name
-        self.path = workspace / "registry" / f"{name}.jsonl"
+        self.path = workspace.journal(name)
         self.decisions = self._read(heals)
-        live, states = read_aliases(workspace, name), list(self._states())
+        live, states = workspace.read_aliases(name), list(self._states())
         self.knows_what_is_live = live in states
         self.aliases: dict[Alias, int] = states[-1] if self.knows_what_is_live else live
         """What each alias stands for."""
@@ -114,7 +113,13 @@ class Journal:
 
 
 @contextmanager
-def locked_journal(workspace: Path, name: str) -> Iterator[Journal]:
+def locked_journal(workspace: Workspace, name: str) -> Iterator[Journal]:
     """The decisions of a system while nobody else makes one; others wait."""
-    with alone(workspace / "registry" / "lock"):
+    with alone(workspace.registry / "lock"):
         yield Journal(workspace, name, heals=True)
+
+
+def write_aliases(workspace: Workspace, name: str, aliases: dict[Alias, int]) -> None:
+    """Replaces the aliases of a system; a reader sees the old ones or the new ones."""
+    with atomic_file(workspace.aliases(name)) as beside:
+        beside.write_bytes(msgspec.json.encode(aliases))

@@ -17,11 +17,11 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from headrace.bundle import Alias, Bundle, BundleName, open_bundle, read_aliases, versions
+from headrace.bundle import Bundle, open_bundle
 from headrace.errors import BundleError, HeadraceError, WorkError
 from headrace.tables import alone, atomic_file
+from headrace.workspace import Alias, Workspace
 
-_STORE = "mlflow.db"
 _PLACES = ("artifact_location", "artifact_uri", "source", "storage_location")
 """The columns of MLflow's tables that hold paths."""
 _MOST_PARAMS, _MOST_METRICS, _MOST_LETTERS = 100, 1_000, 500
@@ -36,30 +36,28 @@ class Mirrored(Struct, frozen=True):
     aliases: dict[Alias, int] = {}
 
 
-def mirror(workspace: Path, name: str) -> None:
+def mirror(workspace: Workspace, name: str) -> None:
     """Brings MLflow to what is so; costs next to nothing, and no import, where it is there already.
 
     Raises `WorkError` where the store refuses.
     """
     server = os.environ.get("MLFLOW_TRACKING_URI")
-    uri = server or f"sqlite:///{workspace.absolute() / _STORE}"
+    uri = server or f"sqlite:///{workspace.mlflow_store.absolute()}"
     known = _read(workspace, name, uri)
-    if set(versions(workspace / "bundles", name)) <= set(known.versions) and (
-        known.aliases == read_aliases(workspace, name)
-    ):
+    if set(workspace.versions(name)) <= set(known.versions) and (known.aliases == workspace.read_aliases(name)):
         return
-    with alone(workspace / "registry" / "mlflow.lock"):
+    with alone(workspace.registry / "mlflow.lock"):
         known = _read(workspace, name, uri)
         try:
-            client = _client(uri) if server else _embedded(workspace / _STORE, uri)
-            for version in versions(workspace / "bundles", name):
+            client = _client(uri) if server else _embedded(workspace.mlflow_store, uri)
+            for version in workspace.versions(name):
                 if version in known.versions:
                     continue
                 try:
-                    bundle = open_bundle(workspace / "bundles" / BundleName(name, version).folder)
+                    bundle = open_bundle(workspace.bundle(name, version))
                 except BundleError:  # whoever uses it hears of it; the others are told all the same
                     continue
-                given = _tell_version(client, bundle, None if server else (workspace / "mlflow").absolute())
+                given = _tell_version(client, bundle, None if server else workspace.mlflow.absolute())
                 known = structs.replace(known, versions={**known.versions, version: given})
                 _write(workspace, name, known)
             known = structs.replace(known, aliases=_tell_aliases(client, workspace, name, known))
@@ -182,20 +180,20 @@ def _flat(value: Any, path: str) -> list[tuple[str, str]]:
     return [(path, value if isinstance(value, str) else json.dumps(value))]
 
 
-def _tell_aliases(client: Any, workspace: Path, name: str, known: Mirrored) -> dict[Alias, int]:
+def _tell_aliases(client: Any, workspace: Workspace, name: str, known: Mirrored) -> dict[Alias, int]:
     """Sets every alias to what it stands for now, and returns that."""
-    aliases = {alias: version for alias, version in read_aliases(workspace, name).items() if version in known.versions}
+    aliases = {alias: version for alias, version in workspace.read_aliases(name).items() if version in known.versions}
     for alias, version in aliases.items():
         if known.aliases.get(alias) != version:
             client.set_registered_model_alias(name, alias, known.versions[version])
     return aliases
 
 
-def _path(workspace: Path, name: str) -> Path:
-    return workspace / "registry" / f"{name}.mlflow.json"
+def _path(workspace: Workspace, name: str) -> Path:
+    return workspace.mlflow_state(name)
 
 
-def _read(workspace: Path, name: str, uri: str) -> Mirrored:
+def _read(workspace: Workspace, name: str, uri: str) -> Mirrored:
     """What that store was told; nothing where it is another one than last time, or gone."""
     path = _path(workspace, name)
     if not path.exists() or (uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).exists()):
@@ -225,6 +223,6 @@ def _move(store: Path, before: Path) -> None:
                     )
 
 
-def _write(workspace: Path, name: str, known: Mirrored) -> None:
+def _write(workspace: Workspace, name: str, known: Mirrored) -> None:
     with atomic_file(_path(workspace, name)) as beside:
         beside.write_bytes(msgspec.json.encode(known))

@@ -11,12 +11,13 @@ import polars as pl
 import polars.selectors as cs
 from msgspec import Struct
 
-from headrace.bundle import Bundle, find_bundle, open_bundle, read_aliases
+from headrace.bundle import Bundle, find_bundle, open_bundle
 from headrace.errors import InputError
 from headrace.evaluate import Measured, curves, paired_interval
 from headrace.features import Target, encode_target
 from headrace.predict import Predictor
 from headrace.registry.fitted_rows import row_hashes
+from headrace.workspace import Workspace
 
 _NOT_COMPARED = ("name", "models.members", "models.calibration")
 
@@ -37,13 +38,13 @@ class Listed(Struct, frozen=True):
     run: str
 
 
-def listed(workspace: Path) -> list[Listed]:
+def listed(workspace: Workspace) -> list[Listed]:
     """The runs of a workspace, the latest first."""
     found = []
-    for path in (workspace / "runs").glob("*/run.json"):
+    for path in workspace.runs.glob("*/run.json"):
         run = msgspec.json.decode(path.read_bytes())
         name, version = run["model"].split("@")
-        held = [alias for alias, live in read_aliases(workspace, name).items() if live == int(version)]
+        held = [alias for alias, live in workspace.read_aliases(name).items() if live == int(version)]
         metric = run["metric"]
         found.append(
             Listed(

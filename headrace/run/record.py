@@ -9,10 +9,11 @@ import polars as pl
 import polars.selectors as cs
 from msgspec import Struct
 
-from headrace import bundle, predict, registry, report, spec, split, tables, train, workspace
+from headrace import bundle, predict, registry, report, spec, split, tables, train
 from headrace._version import __version__
 from headrace.errors import InputError
 from headrace.spec import System
+from headrace.workspace import Workspace
 
 GOLDEN_ROWS = 5
 _IN_BUNDLE = (
@@ -133,10 +134,10 @@ def keep_bundle(
         {key: document[key] for key in _IN_BUNDLE},
         report.card_page(document),
     )
-    workspace.claim(system.workspace)
+    system.workspace.claim()
     answers = tested.select(~cs.by_name(system.data.id)) if system.data.id else tested
     return bundle.write_bundle(
-        system.workspace / "bundles",
+        system.workspace.bundles,
         system.name,
         files,
         bundle.together(plain, answers),
@@ -156,7 +157,7 @@ class Comparison(Struct, frozen=True):
 
 def runs(folder: str | Path = ".") -> list[registry.Listed]:
     """The runs of a system's folder, the latest first."""
-    return registry.listed(Path(folder) / ".headrace")
+    return registry.listed(Workspace(Path(folder)))
 
 
 def compare(models: list[str], folder: str | Path = ".") -> Comparison:
@@ -167,7 +168,7 @@ def compare(models: list[str], folder: str | Path = ".") -> Comparison:
     if len(models) < 2:
         raise InputError("runs", f"{len(models)} model to compare", "at least two, such as name@1 name@2")
     document = registry.compared(Path(folder), models)
-    page = Path(folder).absolute() / ".headrace" / "comparisons" / ("--".join(document["models"]) + ".html")
+    page = Workspace(Path(folder).absolute()).comparisons / ("--".join(document["models"]) + ".html")
     with tables.atomic_file(page) as beside:
         beside.write_text(report.compare_page(document), encoding="utf-8")
     return Comparison(page, document)
@@ -178,12 +179,12 @@ def keep_run(system: System, document: dict[str, Any], bundle_folder: Path) -> s
     the names of what was made."""
     name = document["created"].replace("-", "").replace(":", "").replace(" ", "-")[:15]
     run = f"{bundle_folder.name}-{name}"
-    final: Path = system.workspace / "runs" / run
+    final: Path = system.workspace.runs / run
     document |= {
         "run": run, "model": f"{system.name}@{int(bundle_folder.name[-6:])}", "bundle": str(bundle_folder),
         "report": str(final / "report.html"), "promoted": None, "alias": None, "before": None, "cached": False,
     }  # fmt: skip
-    with tables.atomic_folder(system.workspace / "runs") as beside:
+    with tables.atomic_folder(system.workspace.runs) as beside:
         _write_run(beside, document)
         tables.settle(beside, final)
     return run

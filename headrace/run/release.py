@@ -10,7 +10,6 @@ import polars as pl
 import polars.selectors as cs
 
 from headrace import predict, registry, spec, train
-from headrace.bundle import read_aliases
 from headrace.errors import InputError
 from headrace.spec import System
 
@@ -54,7 +53,7 @@ def judge(
     """The champion of this moment, and the result of every gate beside it; `assessed` holds the model's `metrics` by
     split and its `fairness`."""
     system, test = rows.system, rows.frame[rows.parts.test]
-    champion = read_aliases(system.workspace, system.name).get("champion")
+    champion = system.workspace.read_aliases(system.name).get("champion")
     rival = registry.champion(system.workspace, system.name, champion, test, rows.target, pair)
     rivals = {"baseline": pair, "champion": rival}
     results = [registry.parity(refitted.parity, train.TOLERANCE)]

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import structs
 
 from headrace import design, registry, spec, tables, train
-from headrace.bundle import open_bundle, read_aliases
+from headrace.bundle import open_bundle
 from headrace.errors import BundleError
 from headrace.run import record, release
 from headrace.run.cache import Cache, name_of, sums_of
@@ -27,7 +27,7 @@ class Names(NamedTuple):
 
 def names_of(system: System) -> Names:
     """Names by the content of the tables and the fields of the spec that each part reads."""
-    files = sums_of(tables.files_of(system), system.workspace / "cache" / "files.json")
+    files = sums_of(tables.files_of(system), system.workspace.cache / "files.json")
     once = uuid4().hex if tables.has_server(system) else ""  # what a server holds now is not known before it is read
     position = live.position_of(system)
     told = [once, files, position]
@@ -53,10 +53,10 @@ def whole_run(system: System, cache: Cache, name: str) -> dict[str, Any] | None:
     decision is on record.
     """
     run = cache.get(str, name)
-    folder = system.workspace / "runs" / (run or "")
+    folder = system.workspace.runs / (run or "")
     try:
         document: dict[str, Any] = msgspec.json.decode((folder / "run.json").read_bytes())
-        bundle = open_bundle(system.workspace / "bundles" / Path(document["bundle"]).name)
+        bundle = open_bundle(system.workspace.bundles / Path(document["bundle"]).name)
         document |= {"bundle": str(bundle.path), "report": str(folder / "report.html")}
         if document["promoted"] is None:
             decision = registry.decided(system.workspace, system.name, bundle.manifest.version)
@@ -69,7 +69,7 @@ def whole_run(system: System, cache: Cache, name: str) -> dict[str, Any] | None:
         return None
     if not Path(document["report"]).exists():
         return None
-    champion = read_aliases(system.workspace, system.name).get("champion")
+    champion = system.workspace.read_aliases(system.name).get("champion")
     now = {"alias": "champion" if champion == bundle.manifest.version else None, "champion": champion}
     return document | now | {"cached": True}
 

@@ -34,6 +34,7 @@ from headrace.serve.models.workspace import Home
 from headrace.serve.parent import end_without
 from headrace.spec import Serve
 from headrace.store import Online
+from headrace.workspace import Workspace
 
 FOLLOW_S, LEDGER_S, _SWITCH_S = 0.1, 1.0, 0.0005
 _MOST_AT_ONCE, _OTHER_CELLS = 1_000, 16
@@ -67,7 +68,7 @@ class Service:
         self.recorder = Recorder(self.meter)
         self.shelf = Shelf(sources, self.meter, self.recorder if settings.log else None)
         self.ledger = Ledger(ledger, self.meter)
-        self.pushed: dict[Path, Online] = {}
+        self.pushed: dict[Workspace, Online] = {}
         self.pushes, self.pushing = ThreadPoolExecutor(1), 0
         self.ready, self._parent = False, parent
         self.sites = Sites(settings.hosts, any_name=not is_loopback(settings.host))

@@ -17,6 +17,7 @@ from headrace.spec.system import EventTable, Shared, System
 def rooted(system: System, root: Path) -> System:
     """The same system with its relative paths starting from `root`."""
     system.__dict__["root"] = root
+    system.__dict__.pop("workspace", None)
     return system
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from headrace.spec.addresses import check as check_address
+from headrace.workspace import Workspace
 
 Task = Literal["binary", "multiclass", "regression"]
 Kind = Literal["numeric", "boolean", "categorical", "datetime", "text", "vector", "ignored"]
@@ -403,7 +404,7 @@ class System(_Node, frozen=True, dict=True):
         """The folder that relative paths start from: the spec file's own. Not a field: never saved or hashed."""
         return Path.cwd()
 
-    @property
-    def workspace(self) -> Path:
-        """Where state lives: bundles and runs."""
-        return self.root / ".headrace"
+    @cached_property
+    def workspace(self) -> Workspace:
+        """Where state lives: bundles, runs, logs."""
+        return Workspace(self.root)

@@ -12,7 +12,7 @@ import polars as pl
 import polars.selectors as cs
 from msgspec import Struct
 
-from headrace import spec, tables, workspace
+from headrace import spec, tables
 from headrace.errors import InputError, nearest
 from headrace.log import Log
 from headrace.report import Watch, quiet
@@ -70,7 +70,7 @@ def materialize(
     watch("tables", "")
     tables.files_of(system)  # fetches what lies behind a URL
     sources, log = tables.read_sources(system), log_of(system)
-    workspace.claim(system.workspace)
+    system.workspace.claim()
     with log.writing():
         position = log.end
     found = _merged(system, sources.frame, sources, position, None if until is None else _us(until))
@@ -88,7 +88,7 @@ def materialize(
         lambda done, of: watch("events", f"{done} of {of}"),
     )
     return Filled(
-        system.store or str(system.workspace / "online"),
+        system.store or str(system.workspace.online),
         {name: frame.height for name, (frame, _) in kept.items()},
         {name: _until(one.watermark) for name, one in found.layout.sources.items()},
         stand.position,
@@ -116,7 +116,7 @@ def repair_log(folder: str | Path = ".") -> list[str]:
 
     Returns what was done, in words; nothing where all is well. Services and pushes wait meanwhile.
     """
-    home = spec.load(folder).workspace / "log"
+    home = spec.load(folder).workspace.log
     folders = [path for path in [home, *home.glob("*/")] if any(path.glob("*.open")) or any(path.glob("*.parquet"))]
     return [f"{path.relative_to(home.parent)}: {said}" for path in folders for said in Log(path).repair()]
 

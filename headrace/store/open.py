@@ -3,7 +3,6 @@
 from functools import cache
 from pathlib import Path
 
-from headrace import workspace
 from headrace.errors import InputError
 from headrace.log import Log
 from headrace.spec import System, duration_us, shown
@@ -31,16 +30,16 @@ def log_of(system: System, patience_s: float | None = None) -> Log:
     """The log of a system's events; see `Log` for `patience_s`."""
     kept = system.log.retention
     retention = None if kept is None else duration_us(kept)
-    return Log(system.workspace / "log", system.log.fsync, retention=retention, patience_s=patience_s)
+    return Log(system.workspace.log, system.log.fsync, retention=retention, patience_s=patience_s)
 
 
 def store_of(system: System, timeout_s: float = 5.0) -> Store:
     """The online store of a system; a server that is silent for longer than `timeout_s` counts as gone."""
-    folder, sync = system.workspace / "online", system.log.fsync
+    folder, sync = system.workspace.online, system.log.fsync
     if system.store is None:
         return _embedded(folder, sync)
     # Two workspaces may hold systems of one name, and share a server.
-    name = ":".join(filter(None, [system.name, workspace.id_of(system.workspace)]))
+    name = ":".join(filter(None, [system.name, system.workspace.id]))
     return _server(system.store, folder, name, timeout_s)
 
 

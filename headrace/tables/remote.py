@@ -17,6 +17,7 @@ from headrace.errors import InputError
 from headrace.spec import masked, resolved
 from headrace.tables.scan import FORMATS
 from headrace.tables.write import atomic_folder, settle
+from headrace.workspace import Workspace
 
 _STATES = (
     "ETag", "etag", "md5", "version_id", "LastModified", "Last-Modified", "last_modified", "mtime", "updated",
@@ -41,7 +42,7 @@ def fetched(source: str, root: Path, again: bool = True) -> Path:
     for `again`. Credentials come from where the storage's own tools look for them. Raises `InputError` where the URL
     cannot be read, and for a secret in it: it would stand in every bundle.
     """
-    home = root / ".headrace" / "remote"
+    home = Workspace(root).remote
     mine = hashlib.sha256(source.encode()).hexdigest()[:16]
     there = list(home.glob(f"{mine}-*"))
     if not again and len(there) == 1:

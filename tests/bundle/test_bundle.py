@@ -9,9 +9,9 @@ import pytest
 import headrace
 from headrace.bundle import find_bundle, open_bundle
 from headrace.bundle.manifest import FILES, Manifest
-from headrace.bundle.write import versions
 from headrace.errors import BundleError, InputError
 from headrace.spec import load
+from headrace.workspace import versions_in
 from tests.conftest import Runs
 
 
@@ -95,7 +95,7 @@ def test_versions_count_up_and_are_found_by_name(runs: Runs) -> None:
     run = runs("binary", "linear")
     folder = run.bundle.parent.parent.parent
     first = find_bundle("binary@1", folder)
-    assert first == run.bundle and versions(run.bundle.parent, "binary")[0] == 1
+    assert first == run.bundle and versions_in(run.bundle.parent, "binary")[0] == 1
     with pytest.raises(InputError, match="versions 1"):
         find_bundle("binary@7", folder)
     with pytest.raises(InputError, match=r"did you mean|one of: binary-000001"):

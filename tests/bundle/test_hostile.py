@@ -19,10 +19,10 @@ import pytest
 from onnx import TensorProto, helper
 
 import headrace
-from headrace import workspace
 from headrace.bundle import Manifest
 from headrace.errors import BundleError, InputError
 from headrace.features.graph.allowed import OPERATORS
+from headrace.workspace import Workspace
 from tests.conftest import Runs
 
 _SECONDS = 5.0
@@ -427,20 +427,21 @@ def test_what_a_strangers_bundle_names_is_not_read(
 
 def test_a_workspace_is_whose_who_ran_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "mine"))
-    home = tmp_path / "w" / ".headrace"
-    assert not workspace.is_own(home)
-    id = workspace.claim(home)
-    assert workspace.is_own(home) and workspace.claim(home) == id
+    home = Workspace(tmp_path / "w")
+    assert not home.is_own
+    id = home.claim()
+    assert home.is_own and home.claim() == id == home.id
     assert (tmp_path / "mine" / "headrace" / "key").stat().st_mode & 0o777 == 0o600
-    shutil.move(home.parent, tmp_path / "moved")
-    assert workspace.is_own(tmp_path / "moved" / ".headrace")
+    shutil.move(home.root, tmp_path / "moved")
+    moved = Workspace(tmp_path / "moved")
+    assert moved.is_own
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "other"))
-    assert not workspace.is_own(tmp_path / "moved" / ".headrace")
-    assert workspace.claim(tmp_path / "moved" / ".headrace") == id
-    assert workspace.is_own(tmp_path / "moved" / ".headrace")
+    assert not moved.is_own
+    assert moved.claim() == id
+    assert moved.is_own
     for content in (b"", b"{}", b"[]", b'{"id": 5}', b"\xff"):
-        (tmp_path / "moved" / ".headrace" / "workspace.json").write_bytes(content)
-        assert not workspace.is_own(tmp_path / "moved" / ".headrace")
+        (moved.path / "workspace.json").write_bytes(content)
+        assert not moved.is_own
 
 
 def test_manifests_of_now_have_no_other_fields() -> None:

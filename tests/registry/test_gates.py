@@ -13,6 +13,7 @@ from headrace.errors import InputError, SpecError
 from headrace.registry import Rival, judge, remember
 from headrace.registry.fitted_rows import row_hashes, was_seen
 from headrace.spec import parse_gate
+from headrace.workspace import Workspace
 from tests.conftest import write_system
 
 
@@ -120,13 +121,13 @@ def test_the_numbers_of_rows_never_change(tmp_path: Path) -> None:
     """They are kept for years: these were written down once."""
     frame = pl.DataFrame({"n": [1, None, -3], "t": ["a", "", None], "x": [0.5, -0.0, None]})
     assert row_hashes(frame).tolist() == [10081968575832560566, 9880857335257826362, 6910322991574199900]
-    remember(tmp_path, "m-000001", frame[:2])
-    assert was_seen(tmp_path, "m-000001", frame.with_columns(more=1)) is not None
-    seen = was_seen(tmp_path, "m-000001", frame.with_columns(more=1))
+    remember(Workspace(tmp_path), "m-000001", frame[:2])
+    assert was_seen(Workspace(tmp_path), "m-000001", frame.with_columns(more=1)) is not None
+    seen = was_seen(Workspace(tmp_path), "m-000001", frame.with_columns(more=1))
     assert seen is not None and seen.tolist() == [True, True, False]
-    assert was_seen(tmp_path, "m-000001", frame.drop("x")) is None
-    assert was_seen(tmp_path, "m-000001", frame.with_columns(pl.col("x").cast(pl.String))) is None
-    assert was_seen(tmp_path, "m-000002", frame) is None
+    assert was_seen(Workspace(tmp_path), "m-000001", frame.drop("x")) is None
+    assert was_seen(Workspace(tmp_path), "m-000001", frame.with_columns(pl.col("x").cast(pl.String))) is None
+    assert was_seen(Workspace(tmp_path), "m-000002", frame) is None
 
 
 def test_groups_that_fare_differently_are_refused(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import headrace
-from headrace.bundle import read_aliases
 from headrace.errors import BundleError, InputError, WorkError
 from headrace.registry.journal import Decision, Journal, locked_journal
+from headrace.workspace import Workspace
 from tests.conftest import write_system
 
 
@@ -34,7 +34,7 @@ def decision(
 @given(steps=st.lists(st.one_of(st.integers(1, 9), st.just("back"), st.just("refuse")), max_size=30))
 def test_the_journal_is_a_stack_of_champions(steps: list[int | str], tmp_path_factory: pytest.TempPathFactory) -> None:
     """Against the plainest model of it: a Python list."""
-    workspace = tmp_path_factory.mktemp("w")
+    workspace = Workspace(tmp_path_factory.mktemp("w"))
     stack: list[int] = []
     for step in steps:
         with locked_journal(workspace, "m") as journal:
@@ -51,50 +51,49 @@ def test_the_journal_is_a_stack_of_champions(steps: list[int | str], tmp_path_fa
             else:
                 stack.append(int(step))
                 journal.append(decision(int(step)))
-        assert read_aliases(workspace, "m") == ({"champion": stack[-1]} if stack else {})
+        assert workspace.read_aliases("m") == ({"champion": stack[-1]} if stack else {})
 
 
 def test_a_torn_line_never_counted_and_a_missing_pointer_is_written(tmp_path: Path) -> None:
-    with locked_journal(tmp_path, "m") as journal:
+    with locked_journal(Workspace(tmp_path), "m") as journal:
         journal.append(decision(1))
         journal.append(decision(2))
-    path = tmp_path / "registry" / "m.jsonl"
+    path = Workspace(tmp_path).journal("m")
     whole = path.read_bytes()
     with path.open("ab") as file:
         file.write(whole.splitlines()[0][:40])
-    (tmp_path / "aliases" / "m.json").write_text('{"champion":1}')
-    with locked_journal(tmp_path, "m") as journal:
+    Workspace(tmp_path).aliases("m").write_text('{"champion":1}')
+    with locked_journal(Workspace(tmp_path), "m") as journal:
         assert [one.version for one in journal.decisions] == [1, 2]
     assert path.read_bytes() == whole
-    assert read_aliases(tmp_path, "m") == {"champion": 2}
+    assert Workspace(tmp_path).read_aliases("m") == {"champion": 2}
 
 
 @pytest.mark.parametrize("left", [b"", b"torn", 0, 1])
 def test_reading_a_lost_journal_takes_nothing_out_of_service(tmp_path: Path, left: bytes | int) -> None:
-    with locked_journal(tmp_path, "m") as journal:
+    with locked_journal(Workspace(tmp_path), "m") as journal:
         for version in (1, 2, 3):
             journal.append(decision(version))
-    path, aliases = tmp_path / "registry" / "m.jsonl", tmp_path / "aliases" / "m.json"
+    path, aliases = Workspace(tmp_path).journal("m"), Workspace(tmp_path).aliases("m")
     whole, live = path.read_bytes().splitlines(keepends=True), aliases.read_bytes()
     content = b"".join(whole[:left]) + whole[2][:20] if isinstance(left, int) else left
     path.write_bytes(content)
-    (tmp_path / ".headrace").symlink_to(tmp_path)
     if content != b"torn":
         headrace.history("m", tmp_path)
-    assert Journal(tmp_path, "m").last_version == 3
+    assert Journal(Workspace(tmp_path), "m").last_version == 3
     assert (path.read_bytes(), aliases.read_bytes()) == (content, live)
-    with locked_journal(tmp_path, "m") as journal:
+    with locked_journal(Workspace(tmp_path), "m") as journal:
         assert not journal.knows_what_is_live and journal.aliases == {"champion": 3}
         journal.append(decision(4, "refuse"))
-        assert read_aliases(tmp_path, "m") == {"champion": 3}
+        assert Workspace(tmp_path).read_aliases("m") == {"champion": 3}
         journal.append(decision(5))
-    assert read_aliases(tmp_path, "m") == {"champion": 5}
+    assert Workspace(tmp_path).read_aliases("m") == {"champion": 5}
 
 
 def test_a_rollback_without_a_promotion_is_no_crash(tmp_path: Path) -> None:
-    with locked_journal(tmp_path, "m") as journal:
+    with locked_journal(Workspace(tmp_path), "m") as journal:
         journal.append(decision(2, "rollback"))
-    with locked_journal(tmp_path, "m") as journal, pytest.raises(InputError, match="it has no champion"):
+    with locked_journal(Workspace(tmp_path), "m") as journal, pytest.raises(InputError, match="it has no champion"):
         journal.before("champion")
 
 
@@ -107,13 +106,13 @@ def test_a_number_is_never_used_twice(tmp_path: Path) -> None:
     spec.write_text(spec.read_text().rstrip() + '\ngates: ["test.roc_auc > 0.9999"]\n')
     run = headrace.run(headrace.load(folder), fresh=True)
     assert not run.document["promoted"] and run.bundle.name == "binary-000003"
-    assert read_aliases(folder / ".headrace", "binary") == {"champion": 2}
+    assert Workspace(folder).read_aliases("binary") == {"champion": 2}
 
 
 def test_a_broken_journal_says_so(tmp_path: Path) -> None:
-    (tmp_path / "registry").mkdir()
-    (tmp_path / "registry" / "m.jsonl").write_text("nonsense\n")
-    with pytest.raises(WorkError, match="the decisions as they were written"), locked_journal(tmp_path, "m"):
+    Workspace(tmp_path).registry.mkdir(parents=True)
+    Workspace(tmp_path).journal("m").write_text("nonsense\n")
+    with pytest.raises(WorkError, match="the decisions as they were written"), locked_journal(Workspace(tmp_path), "m"):
         pass
 
 
@@ -179,7 +178,7 @@ def agree(folder: Path) -> None:
     for one in decisions:
         assert one.before == live
         live = one.version if one.action != "refuse" else live
-    assert read_aliases(folder / ".headrace", "binary").get("champion") == live
+    assert Workspace(folder).read_aliases("binary").get("champion") == live
     assert headrace.open("binary@champion", folder).version == live
     uri = f"sqlite:///{folder / '.headrace' / 'mlflow.db'}"
     champion = MlflowClient(uri, uri).get_model_version_by_alias("binary", "champion")

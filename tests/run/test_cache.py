@@ -19,7 +19,6 @@ from msgspec import Struct
 import headrace
 import headrace.spec
 from headrace import evaluate, flow, registry, train
-from headrace.bundle import read_aliases
 from headrace.models import FAMILIES, Pruned
 from headrace.report import Steps, quiet
 from headrace.report.text import told as text_of_run
@@ -27,6 +26,7 @@ from headrace.run import resume
 from headrace.run.cache import Cache, name_of, sums_of
 from headrace.train.select import _plan
 from headrace.train.trial import Trials
+from headrace.workspace import Workspace
 from tests.conftest import make_table, mlflow_agrees, write_system
 
 
@@ -208,7 +208,7 @@ def test_a_run_that_was_killed_as_it_was_judged(system: Path, monkeypatch: pytes
     run = headrace.run(headrace.load(system))
     assert run.document["promoted"] and run.report.exists() and run.document["cached"] is (moment == "decided")
     assert [one.promoted for one in headrace.runs(system)] == ([True] if moment == "decided" else [True, None])
-    assert read_aliases(system / ".headrace", "binary") == {"champion": 1 if moment == "decided" else 2}
+    assert Workspace(system).read_aliases("binary") == {"champion": 1 if moment == "decided" else 2}
     told = (system / ".headrace/registry").glob("*mlflow*.json")
     assert run.report.read_text().count("Promoted to champion") == 1 and list(told)
 
@@ -243,7 +243,7 @@ def killed_runs(folder: Path, times: int) -> None:
         for bundle in bundles(folder):
             assert bundle.startswith(".") or headrace.verify(folder / ".headrace" / "bundles" / bundle).passed
         live = [one.version for one in headrace.history("binary", folder) if one.action != "refuse"][-1]
-        assert read_aliases(folder / ".headrace", "binary") == {"champion": live}
+        assert Workspace(folder).read_aliases("binary") == {"champion": live}
         assert headrace.open("binary@champion", folder).version == live
         mlflow_agrees(folder, "binary")
     run = headrace.run(headrace.load(folder))
@@ -303,7 +303,7 @@ def test_settings_of_a_trial_that_was_given_up_can_be_stated(system: Path, monke
     given_up: list[int] = []
     member = headrace.spec.Member(family="linear", linear=headrace.spec.LinearParams(l2=0.3))
     prepared = flow._prepare(rows, 0, Steps(quiet)).rows
-    cache = Cache(rows.workspace / "cache")
+    cache = Cache(rows.workspace.cache)
     keep = resume.keep_trials(cache, "prepared", False)
     trials = Trials(prepared, _plan(prepared), evaluate.judge_of(prepared.system.goal), lambda text: None, keep)
 

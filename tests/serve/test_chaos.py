@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 
 import headrace
-from headrace.bundle import write_aliases
 from headrace.log import Log
+from headrace.registry.journal import write_aliases
 from headrace.serve.service import LEDGER_S, Service
 from headrace.tables import alone
+from headrace.workspace import Workspace
 from tests.conftest import Runs, write_system
 from tests.serve.running import Running, within
 from tests.serve.test_service import bodied, folder_of, rows
@@ -41,7 +42,7 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def point(folder: Path, version: int) -> None:
-    write_aliases(folder / ".headrace", "binary", {"champion": version})
+    write_aliases(Workspace(folder), "binary", {"champion": version})
 
 
 def test_versions_are_swapped_under_load_without_a_failed_or_mixed_answer(versions: Path) -> None:

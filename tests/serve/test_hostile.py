@@ -15,17 +15,18 @@ import httpx
 import msgspec
 import pytest
 
-from headrace.bundle import write_aliases
 from headrace.errors import InputError
+from headrace.registry.journal import write_aliases
 from headrace.serve import add_token
 from headrace.serve.http import slices
 from headrace.serve.http.messages import Problem
-from headrace.serve.http.tokens import FILE, Tokens
+from headrace.serve.http.tokens import Tokens
 from headrace.serve.models import repository
 from headrace.serve.models.repository import Shelf, Source
 from headrace.serve.models.served import Served
 from headrace.serve.run import serve
 from headrace.serve.service import Service
+from headrace.workspace import Workspace
 from tests.conftest import Runs
 from tests.serve.running import Running, ask, within
 from tests.serve.test_service import bodied, folder_of, rows
@@ -276,9 +277,9 @@ def running(runs: Runs) -> Any:
 def test_tokens_that_were_read_stay_in_force(runs: Runs, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(folder_of(runs("binary", "gbdt")), tmp_path / "system"))
     workspace, away = folder / ".headrace", tmp_path / "away"
-    token = add_token(workspace, "me", ["admin"])
+    token = add_token(Workspace(folder), "me", ["admin"])
     body, mine = bodied(rows(1)), {"authorization": f"Bearer {token}"}
-    kept = (workspace / FILE).read_bytes()
+    kept = (workspace / "tokens.json").read_bytes()
 
     def asked(service: Running) -> tuple[int, int]:
         return tuple(  # type: ignore[return-value]
@@ -289,8 +290,14 @@ def test_tokens_that_were_read_stay_in_force(runs: Runs, tmp_path: Path) -> None
         assert asked(service) == (401, 200)
         for damage, mend in (
             (lambda: workspace.rename(away), lambda: back(away, workspace)),
-            (lambda: (workspace / FILE).rename(away), lambda: away.rename(workspace / FILE)),
-            (lambda: (workspace / FILE).write_bytes(b"torn"), lambda: (workspace / FILE).write_bytes(kept)),
+            (lambda: (workspace / "tokens.json").rename(away), lambda: away.rename(workspace / "tokens.json")),
+            (
+                lambda: (workspace / "tokens.json").write_bytes(b"torn"),
+                lambda: (workspace / "tokens.json").write_bytes(kept),
+            ),
+                lambda: (workspace / "tokens.json").write_bytes(b"torn"),
+                lambda: (workspace / "tokens.json").write_bytes(kept),
+            ),
             (lambda: shutil.rmtree(workspace / "aliases"), lambda: None),
             (lambda: shutil.rmtree(workspace / "bundles"), lambda: None),
         ):
@@ -310,13 +317,14 @@ def back(away: Path, workspace: Path) -> None:
 
 
 def test_a_file_of_tokens_that_was_never_readable_lets_nobody_in(tmp_path: Path) -> None:
-    known = Tokens()
-    (tmp_path / FILE).write_bytes(b"torn")
+    known, workspace = Tokens(), Workspace(tmp_path)
+    workspace.path.mkdir()
+    workspace.tokens.write_bytes(b"torn")
     with pytest.raises(Exception, match="cannot be read"):
-        known.read([tmp_path])
+        known.read([workspace])
     assert not known.guard().open
-    (tmp_path / FILE).write_bytes(b"[]")
-    known.read([tmp_path])
+    workspace.tokens.write_bytes(b"[]")
+    known.read([workspace])
     assert known.guard().open
 
 
@@ -329,7 +337,7 @@ def test_a_network_is_not_let_in_by_mistake(runs: Runs, tmp_path: Path) -> None:
 
 def test_a_stranger_who_holds_all_connections_takes_no_token(runs: Runs, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(folder_of(runs("binary", "gbdt")), tmp_path / "system"))
-    token = add_token(folder / ".headrace", "me", ["admin"])
+    token = add_token(Workspace(folder), "me", ["admin"])
     body, mine = bodied(rows(1)), {"authorization": f"Bearer {token}"}
     held: list[socket.socket] = []
     service = Running(folder, before=("prlimit", "--nofile=256"))
@@ -368,7 +376,7 @@ def test_a_token_is_for_the_system_whose_workspace_holds_it(runs: Runs, tmp_path
     folders = [
         Path(shutil.copytree(folder_of(runs(task, "gbdt")), tmp_path / task)) for task in ("binary", "regression")
     ]
-    tokens = [add_token(folder / ".headrace", "me", ["predict"]) for folder in folders]
+    tokens = [add_token(Workspace(folder), "me", ["predict"]) for folder in folders]
     body = bodied(rows(1))
     for at, token in enumerate(tokens):
         for other, task in enumerate(("binary", "regression")):
@@ -395,14 +403,14 @@ def test_a_version_that_comes_to_no_end_holds_up_nothing(
     monkeypatch.setattr(repository, "LOAD_S", 3.0)
 
     async def asked(service: Service, client: httpx.AsyncClient) -> list[int]:
-        write_aliases(workspace, "binary", {"champion": 2})
+        write_aliases(Workspace(folder), "binary", {"champion": 2})
         await asyncio.sleep(0.5)
         found = [(await client.post("/predict", content=bodied(rows(1)))).status_code]
-        token = add_token(workspace, "me", ["predict"])
+        token = add_token(Workspace(folder), "me", ["predict"])
         await asyncio.sleep(0.5)
         found.append((await client.post("/predict", content=bodied(rows(1)))).status_code)
         headers = {"authorization": f"Bearer {token}"}
-        write_aliases(workspace, "binary", {"champion": 2, "challenger": 1})
+        write_aliases(Workspace(folder), "binary", {"champion": 2, "challenger": 1})
         await asyncio.sleep(0.5)
         answer = await client.post("/predict/binary@challenger", content=bodied(rows(1)), headers=headers)
         found.append(answer.status_code)
@@ -454,7 +462,7 @@ def test_small_pieces_of_a_body_take_no_more_memory_than_it(runs: Runs) -> None:
 )
 def test_an_odd_authorization_is_no_fault_of_ours(runs: Runs, tmp_path: Path, authorization: bytes) -> None:
     folder = Path(shutil.copytree(folder_of(runs("binary", "gbdt")), tmp_path / "system"))
-    add_token(folder / ".headrace", "me", ["admin"])
+    add_token(Workspace(folder), "me", ["admin"])
 
     async def asked(service: Service, client: httpx.AsyncClient) -> int:
         headers = [(b"authorization", authorization)]

@@ -14,6 +14,7 @@ import headrace
 from headrace.log import Log
 from headrace.serve import add_token, read_id
 from headrace.serve.service import Service
+from headrace.workspace import Workspace
 from tests.conftest import Runs, make_table
 from tests.serve.running import Running, ask, within
 
@@ -301,7 +302,7 @@ def test_the_examples_of_the_openapi_document_work(runs: Runs) -> None:
 def test_tokens(runs: Runs, tmp_path: Path) -> None:
     folder = tmp_path / "system"
     shutil.copytree(folder_of(runs("binary", "gbdt")), folder)
-    predicts, admin = (add_token(folder / ".headrace", name, [name]) for name in ("predict", "admin"))
+    predicts, admin = (add_token(Workspace(folder), name, [name]) for name in ("predict", "admin"))
     kept = (folder / ".headrace" / "tokens.json").read_text()
     assert predicts not in kept and admin not in kept
     assert (folder / ".headrace" / "tokens.json").stat().st_mode & 0o077 == 0

@@ -7,7 +7,6 @@ they are.
 import asyncio
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,6 +19,7 @@ from headrace.serve.models.workspace import Home
 from headrace.serve.service import Action, Service, decoded
 from headrace.spec import EventTable
 from headrace.store import Online, Pushed
+from headrace.workspace import Workspace
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True):
@@ -65,7 +65,7 @@ async def push(service: Service, request: Request, table: str) -> Reply:
     return json_reply({"taken": pushed.events, "stored": pushed.behind is None})
 
 
-def _push(open_: dict[Path, Online], home: Home, told: Mapping[str, list[dict[str, Any]]]) -> Pushed:
+def _push(open_: dict[Workspace, Online], home: Home, told: Mapping[str, list[dict[str, Any]]]) -> Pushed:
     """In the one thread that pushes."""
     if home.workspace not in open_:
         open_[home.workspace] = home.online()

@@ -1,10 +1,11 @@
 """Requests and replies, and problems as JSON (RFC 9457)."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from headrace.workspace import Workspace
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -64,7 +65,7 @@ class Request:
 
     def __init__(self, method: str, path: str, headers: dict[bytes, bytes], body: bytes, received_s: float) -> None:
         self.method, self.path, self.headers, self.body, self.received_s = method, path, headers, body, received_s
-        self.homes: frozenset[Path] | None = None
+        self.homes: frozenset[Workspace] | None = None
 
     def header(self, name: bytes) -> str | None:
         """A header, by its name in small letters."""

@@ -9,7 +9,6 @@ import binascii
 import hashlib
 import secrets
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal, get_args
 
 import msgspec
@@ -17,10 +16,10 @@ import msgspec
 from headrace.errors import BundleError, InputError
 from headrace.serve.http.messages import Problem
 from headrace.tables import atomic_file
+from headrace.workspace import Workspace
 
 Scope = Literal["predict", "write", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-FILE = "tokens.json"
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -31,7 +30,7 @@ class Token(msgspec.Struct, frozen=True):
     sha256: str
 
 
-def add_token(workspace: Path, name: str, scopes: list[str]) -> str:
+def add_token(workspace: Workspace, name: str, scopes: list[str]) -> str:
     """Makes a token, keeps its hash, and returns it: it cannot be read again. One of the same name is replaced.
 
     Raises `InputError` for a scope that is none.
@@ -43,19 +42,19 @@ def add_token(workspace: Path, name: str, scopes: list[str]) -> str:
         raise InputError("--scopes" if name else "NAME", "nothing", "some of: " + ", ".join(SCOPES))
     secret = secrets.token_urlsafe(32)
     kept = [token for token in read_tokens(workspace) if token.name != name]
-    with atomic_file(workspace / FILE, 0o600) as beside:
+    with atomic_file(workspace.tokens, 0o600) as beside:
         beside.write_bytes(msgspec.json.encode([*kept, Token(name, chosen, _hash(secret))]))
     return secret
 
 
-def read_tokens(workspace: Path) -> list[Token]:
+def read_tokens(workspace: Workspace) -> list[Token]:
     """The tokens of a workspace; raises `BundleError` for a file that cannot be read: nobody is let in then."""
     return _tokens_in(workspace) or []
 
 
-def _tokens_in(workspace: Path) -> list[Token] | None:
+def _tokens_in(workspace: Workspace) -> list[Token] | None:
     """None where there is no file."""
-    path = workspace / FILE
+    path = workspace.tokens
     try:
         return msgspec.json.decode(path.read_bytes(), type=list[Token])
     except FileNotFoundError:
@@ -72,9 +71,9 @@ class Tokens:
     """
 
     def __init__(self) -> None:
-        self._known: dict[Path, list[Token] | None] = {}
+        self._known: dict[Workspace, list[Token] | None] = {}
 
-    def read(self, workspaces: list[Path]) -> None:
+    def read(self, workspaces: list[Workspace]) -> None:
         """Reads them anew; raises `BundleError` for a file that cannot be read."""
         failed = None
         for workspace in workspaces:
@@ -101,14 +100,14 @@ class Guard:
     """Lets in whoever has a token of the right scope; `admin` is for everything. A token is for the workspaces that
     hold it."""
 
-    def __init__(self, tokens: Mapping[Path, list[Token]], open: bool) -> None:
-        self._scopes: dict[str, dict[Path, frozenset[str]]] = {}
+    def __init__(self, tokens: Mapping[Workspace, list[Token]], open: bool) -> None:
+        self._scopes: dict[str, dict[Workspace, frozenset[str]]] = {}
         for home, some in tokens.items():
             for token in some:
                 self._scopes.setdefault(token.sha256, {})[home] = frozenset(token.scopes)
         self.open = open
 
-    def check(self, authorization: str | None, scope: Scope) -> frozenset[Path]:
+    def check(self, authorization: str | None, scope: Scope) -> frozenset[Workspace]:
         """The workspaces that the token is for; raises `Problem`: 401 for no token or a wrong one, 403 for one of
         another scope."""
         held = self._scopes.get(_hash(_secret(authorization or "")))

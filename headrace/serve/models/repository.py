@@ -14,7 +14,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from headrace import spec
-from headrace.bundle import ALIASES, Alias, BundleName, find_bundle, open_bundle, read_aliases, read_manifest
+from headrace.bundle import find_bundle, open_bundle, read_manifest
 from headrace.errors import BundleError, HeadraceError, InputError
 from headrace.serve.http.messages import Headers, encode
 from headrace.serve.log_event import tell
@@ -22,6 +22,7 @@ from headrace.serve.metrics.metrics import Meter
 from headrace.serve.models.recorder import Pile, Recorder
 from headrace.serve.models.served import Served
 from headrace.serve.models.workspace import Home, home_of
+from headrace.workspace import ALIASES, Alias
 
 _VERSION = re.compile("[1-9][0-9]{0,8}")
 LOAD_S, MOVE_S = 120.0, 0.1
@@ -54,7 +55,7 @@ def source_of(model: str, folder: Path) -> Source:
     """What MODEL or a system's folder means; raises `InputError` that says what to do where nothing can be served."""
     if (Path(model) / "system.yaml").is_file() and not (Path(model) / "manifest.json").is_file():
         system = spec.load(model)
-        held = read_aliases(system.workspace, system.name)
+        held = system.workspace.read_aliases(system.name)
         if "champion" not in held:
             found = f"no champion of {system.name!r} yet"
             do = f"`headrace run {model}` makes one; `headrace promote {system.name}@VERSION` picks one by hand"
@@ -82,14 +83,14 @@ def _wanted(source: Source) -> dict[Alias, int]:
     """Where the aliases of a source stand now."""
     if source.home is None or not source.aliases:
         return {}
-    held = read_aliases(source.home.workspace, source.name)
+    held = source.home.workspace.read_aliases(source.name)
     return {alias: held[alias] for alias in source.aliases if alias in held}
 
 
 def _path(source: Source, version: int) -> Path:
     """The bundle of a version; raises `InputError` where there is none."""
     assert source.home is not None
-    path = source.home.workspace / "bundles" / BundleName(source.name, version).folder
+    path = source.home.workspace.bundle(source.name, version)
     if not path.is_dir():
         raise InputError(f"{source.name}@{version}", "no such version", "one that was made", str(path))
     return path

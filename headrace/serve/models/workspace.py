@@ -10,9 +10,10 @@ from headrace.spec import System
 from headrace.store import Online, Reader, online_of, store_of
 from headrace.tables import Column
 from headrace.windows import keys_of
+from headrace.workspace import Workspace
 
 PREDICTIONS = "predictions"
-"""The kind of a logged prediction, and the folder of the log that holds them: they would drown the events."""
+"""The kind of a logged prediction."""
 
 
 _PATIENCE_S = 1.0
@@ -45,7 +46,7 @@ class Home:
 
     def log(self) -> Log:
         """The log of predictions; a process beside this one seals it."""
-        kept, folder = self.system.log.retention, self.workspace / "log" / PREDICTIONS
+        kept, folder = self.system.log.retention, self.workspace.predictions
         retention = None if kept is None else spec.duration_us(kept)
         sealers: list[subprocess.Popen[bytes]] = []
 
@@ -62,8 +63,7 @@ class Home:
 
 def home_of(bundle: Path) -> Home | None:
     """The workspace of a bundle's folder; none where it does not lie in one."""
-    bundles = bundle.resolve().parent
-    workspace = bundles.parent
-    if (workspace.name, bundles.name) != (".headrace", "bundles") or not (workspace.parent / "system.yaml").exists():
+    workspace = Workspace.containing(bundle)
+    if workspace is None or not (workspace.root / "system.yaml").exists():
         return None
-    return Home(spec.load(workspace.parent))
+    return Home(spec.load(workspace.root))
