@@ -1,11 +1,11 @@
 """Writing a bundle: filled beside, then named in one step."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 
 from headrace.bundle.manifest import FILES, Manifest, sha256
+from headrace.clock import SYSTEM, to_text
 from headrace.tables import atomic_folder, settle
 from headrace.workspace import BundleName, versions_in
 
@@ -37,7 +37,7 @@ def write_bundle(
             manifest = Manifest(
                 name=name,
                 version=bundle.version,
-                created=datetime.now(UTC).isoformat(timespec="seconds"),
+                created=to_text(SYSTEM.now_us(), "seconds"),
                 spec_hash=spec_hash,
                 data=data,
                 code_version=code_version,

@@ -2,15 +2,14 @@
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from msgspec import Struct
 
+from headrace.arrays import Floats, Integers
 from headrace.evaluate.bands import bands
 from headrace.evaluate.bootstrap import intervals
 from headrace.evaluate.chance import lift_of_chance
 from headrace.evaluate.curves import curves
-from headrace.evaluate.metrics import Measured, Vector, higher_is_better, metrics
+from headrace.evaluate.metrics import Measured, higher_is_better, metrics
 from headrace.evaluate.thresholds import trade_off
 from headrace.spec import Decision, Goal
 
@@ -18,10 +17,10 @@ from headrace.spec import Decision, Goal
 class Scored(Struct, frozen=True):
     """Predicted rows: `y (N,)`, `scores (N,)` or `(N, K)`, weights `(N,)`, and whose they are, `owner (N,)`."""
 
-    y: Vector
-    scores: Vector
-    weight: Vector | None = None
-    owner: npt.NDArray[np.int64] | None = None
+    y: Floats
+    scores: Floats
+    weight: Floats | None = None
+    owner: Integers | None = None
 
 
 def assess(
@@ -29,7 +28,7 @@ def assess(
     classes: list[Any],
     validation: Scored,
     test: Scored,
-    baseline: Vector,
+    baseline: Floats,
     threshold: float | None,
     seed: int,
 ) -> dict[str, Any]:

@@ -4,17 +4,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtri
 
-from headrace.evaluate.metrics import Vector
+from headrace.arrays import Floats, Integers
 
 _RESAMPLES, _BINS, _GRID = 200, 1_000, 41
-Steps = npt.NDArray[np.int64]
 _Z = float(ndtri(0.975))
 
 
-def bands(y: Vector, scores: Vector, owner: Steps | None = None, seed: int = 0) -> dict[str, Any]:
+def bands(y: Floats, scores: Floats, owner: Integers | None = None, seed: int = 0) -> dict[str, Any]:
     """Bands around the curves of a binary task: points `[x, low, high]` for `roc` (true positive rate by false positive
     rate) and `precision_recall` (precision by recall).
 
@@ -40,7 +38,7 @@ def bands(y: Vector, scores: Vector, owner: Steps | None = None, seed: int = 0) 
     return told
 
 
-def _steps(y: Vector, scores: Vector) -> Steps:
+def _steps(y: Floats, scores: Floats) -> Integers:
     """The step of each row `(N,)`, by falling score; equal scores are in one step."""
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
@@ -54,9 +52,7 @@ def _steps(y: Vector, scores: Vector) -> Steps:
     return steps
 
 
-def _drawn(
-    y: Vector, steps: npt.NDArray[np.int64], owner: npt.NDArray[np.int64] | None, seed: int
-) -> Iterator[tuple[Vector, Vector]]:
+def _drawn(y: Floats, steps: Integers, owner: Integers | None, seed: int) -> Iterator[tuple[Floats, Floats]]:
     """Positives and negatives by step, in each resample."""
     chance, count = np.random.default_rng(seed), int(steps.max()) + 1
     if owner is None:
@@ -70,11 +66,11 @@ def _drawn(
         yield _sums(steps, weight * y, count), _sums(steps, weight * (1 - y), count)
 
 
-def _sums(steps: Steps, values: Vector, count: int) -> Vector:
+def _sums(steps: Integers, values: Floats, count: int) -> Floats:
     return np.bincount(steps, values, count).astype(np.float64)
 
 
-def _curves(positives: Vector, negatives: Vector, grid: Vector) -> tuple[Vector, Vector]:
+def _curves(positives: Floats, negatives: Floats, grid: Floats) -> tuple[Floats, Floats]:
     """True positive rate and precision over the grid, from the points that scikit-learn's curves begin at."""
     some = positives + negatives > 0
     true, false = np.cumsum(positives[some]), np.cumsum(negatives[some])

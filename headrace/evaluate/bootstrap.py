@@ -7,9 +7,9 @@ pair are judged on the same draws, so what they have in common cancels. Rows of 
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
-from headrace.evaluate.metrics import Measured, Vector, cost
+from headrace.arrays import Floats, Integers
+from headrace.evaluate.metrics import Measured, cost
 from headrace.spec import Task
 
 _ENDS = (0.025, 0.975)
@@ -18,8 +18,8 @@ _RESAMPLES = ((5_000, 400), (50_000, 200), (float("inf"), 100))
 
 
 def resamples(
-    rows: int, weight: Vector | None, owner: npt.NDArray[np.int64] | None, seed: int, count: int | None = None
-) -> Iterator[Vector]:
+    rows: int, weight: Floats | None, owner: Integers | None, seed: int, count: int | None = None
+) -> Iterator[Floats]:
     """The weights of rows `(N,)` in each resample; `owner (N,)` ties rows that are drawn together."""
     chance = np.random.default_rng(seed)
     base = np.ones(rows) if weight is None else weight
@@ -30,7 +30,7 @@ def resamples(
 
 
 def intervals(
-    measured: Measured, weight: Vector | None = None, owner: npt.NDArray[np.int64] | None = None, seed: int = 0
+    measured: Measured, weight: Floats | None = None, owner: Integers | None = None, seed: int = 0
 ) -> dict[str, list[float]]:
     """The 95 % percentile interval of every metric; NaN ends for one that no resample defines."""
     found: dict[str, list[float]] = {name: [] for name in measured.names}
@@ -43,11 +43,11 @@ def intervals(
 def paired_interval(
     task: Task,
     metric: str,
-    y: Vector,
-    a: Vector,
-    b: Vector,
-    weight: Vector | None = None,
-    owner: npt.NDArray[np.int64] | None = None,
+    y: Floats,
+    a: Floats,
+    b: Floats,
+    weight: Floats | None = None,
+    owner: Integers | None = None,
     seed: int = 0,
     cuts: tuple[float, float] = (0.5, 0.5),
 ) -> list[float]:

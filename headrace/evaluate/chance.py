@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
-from headrace.evaluate.metrics import Measured, Vector, cost
+from headrace.arrays import Floats, Integers
+from headrace.evaluate.metrics import Measured, cost
 from headrace.spec import Task
 
-Steps = npt.NDArray[np.int64]
 _DEALS = ((5_000, 399), (50_000, 199), (float("inf"), 39))
 """Up to so many rows, so many deals; with any of these numbers a probability of 2.5 % is exact."""
 
@@ -21,10 +20,10 @@ _DEALS = ((5_000, 399), (50_000, 199), (float("inf"), 39))
 def chance_of(
     task: Task,
     metric: str,
-    y: Vector,
-    scores: Vector,
-    weight: Vector | None = None,
-    owner: Steps | None = None,
+    y: Floats,
+    scores: Floats,
+    weight: Floats | None = None,
+    owner: Integers | None = None,
     seed: int = 0,
     cut: float = 0.5,
 ) -> float:
@@ -46,7 +45,7 @@ def chance_of(
     return (1 + as_good) / (1 + count)
 
 
-def _deals(rows: int, owner: Steps | None, count: int, seed: int) -> Iterator[Steps]:
+def _deals(rows: int, owner: Integers | None, count: int, seed: int) -> Iterator[Integers]:
     """Deals the scores out again and again: yields the row `(N,)` whose score each row gets."""
     generator = np.random.default_rng(seed)
     if owner is None:
@@ -62,7 +61,7 @@ def _deals(rows: int, owner: Steps | None, count: int, seed: int) -> Iterator[St
         yield order
 
 
-def lift_of_chance(y: Vector) -> float:
+def lift_of_chance(y: Floats) -> float:
     """How much more than the share of positives among `y (N,)` the average precision of a random order is."""
     return average_precision_by_chance(float(y.sum()), len(y)) - float(y.mean())
 

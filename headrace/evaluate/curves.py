@@ -3,19 +3,18 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from headrace import openmp
+from headrace.arrays import Floats, Integers
 from headrace.evaluate.bands import wilson
 from headrace.spec import Task
 
-Vector = npt.NDArray[np.float64]
 _POINTS = 120
 _BINS = 10
 _MOST_CLASSES, _MOST_PAIRS = 100, 50
 
 
-def curves(task: Task, y: Vector, scores: Vector, classes: list[Any], threshold: float = 0.5) -> dict[str, Any]:
+def curves(task: Task, y: Floats, scores: Floats, classes: list[Any], threshold: float = 0.5) -> dict[str, Any]:
     """The curves of a task on some rows.
 
     Binary: `roc` and `precision_recall` as points, `calibration` in ten equally filled bins, `confusion` at the
@@ -48,7 +47,7 @@ def curves(task: Task, y: Vector, scores: Vector, classes: list[Any], threshold:
     return found
 
 
-def _confused(table: npt.NDArray[np.int64]) -> dict[str, Any]:
+def _confused(table: Integers) -> dict[str, Any]:
     """Of many classes the pairs that are most often taken for each other: true class, chosen class, rows, rows of the
     true class."""
     wrong = table - np.diag(np.diag(table))
@@ -57,7 +56,7 @@ def _confused(table: npt.NDArray[np.int64]) -> dict[str, Any]:
     return {"confused": [[row, at, int(wrong[row, at]), int(table[row].sum())] for row, at in pairs if wrong[row, at]]}
 
 
-def _calibration(y: Vector, scores: Vector) -> list[list[float]]:
+def _calibration(y: Floats, scores: Floats) -> list[list[float]]:
     """Mean prediction, share of events, rows, and the 95 % interval of the share, of each bin."""
     bins = np.array_split(np.argsort(scores, kind="stable"), min(_BINS, len(y)))
     return [
@@ -66,7 +65,7 @@ def _calibration(y: Vector, scores: Vector) -> list[list[float]]:
     ]
 
 
-def _thin(x: Vector, y: Vector) -> list[list[float]]:
+def _thin(x: Floats, y: Floats) -> list[list[float]]:
     """At most `_POINTS` points, spread evenly along the curve's own length."""
     length = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
     picked = np.unique(np.searchsorted(length, np.linspace(0, length[-1], _POINTS)).clip(0, len(x) - 1))

@@ -8,14 +8,12 @@ same share of yes.
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from headrace.evaluate.metrics import Vector
+from headrace.arrays import Floats, Integers, Mask
 from headrace.evaluate.slices import quarters
 from headrace.spec import Task, Treatment
 
-Mask = npt.NDArray[np.bool_]
 TREATMENTS: dict[Task, tuple[Treatment, ...]] = {
     "binary": ("selection_rate", "true_positive_rate", "false_positive_rate", "accuracy"),
     "multiclass": ("accuracy",),
@@ -29,7 +27,7 @@ LEAST_ROWS = 50
 
 
 def treatment(
-    frame: pl.DataFrame, task: Task, y: Vector, scores: Vector, weight: Vector | None, cut: float
+    frame: pl.DataFrame, task: Task, y: Floats, scores: Floats, weight: Floats | None, cut: float
 ) -> list[dict[str, Any]]:
     """For each column of `frame (N rows)` its groups, the largest first, and the largest gap between them in each
     number.
@@ -50,7 +48,7 @@ def treatment(
     return [_treated(column, numbers, ones) for column in frame]
 
 
-def _treated(column: pl.Series, numbers: dict[Treatment, tuple[Vector, Mask]], weight: Vector) -> dict[str, Any]:
+def _treated(column: pl.Series, numbers: dict[Treatment, tuple[Floats, Mask]], weight: Floats) -> dict[str, Any]:
     codes, labels = _groups(column)
     sizes = np.bincount(codes, minlength=len(labels))
     groups: list[dict[str, Any]] = [
@@ -74,7 +72,7 @@ def _treated(column: pl.Series, numbers: dict[Treatment, tuple[Vector, Mask]], w
     return {"attribute": column.name, "groups": listed, "left_out": len(ranked) - len(listed), "gaps": gaps}
 
 
-def _groups(column: pl.Series) -> tuple[npt.NDArray[np.int64], list[str]]:
+def _groups(column: pl.Series) -> tuple[Integers, list[str]]:
     """The number of the group of each row `(N,)`, and the groups in words."""
     if column.dtype in (pl.String, pl.Boolean) or column.n_unique() <= _FEW_NUMBERS:
         texts = column.cast(pl.String)
@@ -88,7 +86,7 @@ def _groups(column: pl.Series) -> tuple[npt.NDArray[np.int64], list[str]]:
     return places, [label for label, _ in found] + ["(missing)"] * bool((places == len(found)).any())
 
 
-def _of_rows(task: Task, y: Vector, scores: Vector, cut: float) -> dict[Treatment, tuple[Vector, Mask]]:
+def _of_rows(task: Task, y: Floats, scores: Floats, cut: float) -> dict[Treatment, tuple[Floats, Mask]]:
     """Each number as the mean of values `(N,)` over the rows that count for it."""
     every = np.ones(len(y), dtype=bool)
     if task == "regression":

@@ -7,18 +7,17 @@ the other.
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
-from headrace.evaluate.metrics import Measured, Vector, cost
+from headrace.arrays import Floats, Integers
+from headrace.evaluate.metrics import Measured, cost
 from headrace.spec import Task
 
 _MOST_ROWS, _LEAST_ROWS, _MOST_PREDICTIONS = 3_000, 200, 400_000
-Order = npt.NDArray[np.int64]
-Dealt = Callable[[str, Order], Vector]
+Dealt = Callable[[str, Integers], Floats]
 """Scores of rows in which the values of a column were dealt out in another order."""
 
 
-def rows_for_importances(rows: int, columns: int, seed: int) -> Order:
+def rows_for_importances(rows: int, columns: int, seed: int) -> Integers:
     """Which of so many rows are enough, ascending: as many as 400,000 predictions allow, 200 at least."""
     most = int(np.clip(_MOST_PREDICTIONS // max(columns, 1), _LEAST_ROWS, _MOST_ROWS))
     if rows <= most:
@@ -27,13 +26,13 @@ def rows_for_importances(rows: int, columns: int, seed: int) -> Order:
 
 
 def importances(
-    scores: Vector,
+    scores: Floats,
     dealt: Dealt,
     columns: list[str],
     task: Task,
     metric: str,
-    y: Vector,
-    weight: Vector | None,
+    y: Floats,
+    weight: Floats | None,
     cut: float,
     seed: int,
 ) -> dict[str, float]:
@@ -45,7 +44,7 @@ def importances(
     chance = np.random.default_rng(seed)
     ones = np.ones(len(y)) if weight is None else weight
 
-    def costs(given: Vector) -> float:
+    def costs(given: Floats) -> float:
         return cost(metric, Measured(task, y, given, [metric], cut)(ones)[metric])
 
     before = costs(scores)

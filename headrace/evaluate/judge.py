@@ -3,8 +3,9 @@
 import numpy as np
 from msgspec import Struct
 
+from headrace.arrays import Floats
 from headrace.evaluate.bootstrap import paired_interval
-from headrace.evaluate.metrics import Measured, Vector, cost
+from headrace.evaluate.metrics import Measured, cost
 from headrace.spec import Goal, Task
 
 
@@ -14,16 +15,16 @@ class Judge(Struct, frozen=True):
     task: Task
     metric: str
 
-    def value(self, y: Vector, scores: Vector, weight: Vector | None = None) -> float:
+    def value(self, y: Floats, scores: Floats, weight: Floats | None = None) -> float:
         """The metric's value."""
         ones = np.ones(len(y)) if weight is None else weight
         return Measured(self.task, y, scores, [self.metric])(ones)[self.metric]
 
-    def cost(self, y: Vector, scores: Vector, weight: Vector | None = None) -> float:
+    def cost(self, y: Floats, scores: Floats, weight: Floats | None = None) -> float:
         """A number that is smaller where the scores are better."""
         return cost(self.metric, self.value(y, scores, weight))
 
-    def gain(self, y: Vector, a: Vector, b: Vector, weight: Vector | None = None) -> list[float]:
+    def gain(self, y: Floats, a: Floats, b: Floats, weight: Floats | None = None) -> list[float]:
         """The 95 % interval of how much better `a` is than `b` on the same rows."""
         return paired_interval(self.task, self.metric, y, a, b, weight)
 

@@ -9,11 +9,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from headrace.arrays import Floats
 from headrace.spec import METRICS, SMALLER_IS_BETTER, Task
 
-Vector = npt.NDArray[np.float64]
 _BINS = 10
 
 
@@ -46,11 +45,11 @@ class Sums(NamedTuple):
     """`columns(y, scores, decided)` `(N, C)` are summed with the weights of rows; `value(sums, total)` is the
     metric."""
 
-    columns: Callable[[Vector, Vector, Vector], Any]
-    value: Callable[[Vector, float], float]
+    columns: Callable[[Floats, Floats, Floats], Any]
+    value: Callable[[Floats, float], float]
 
 
-def _mean(per_row: Callable[[Vector, Vector, Vector], Vector]) -> Sums:
+def _mean(per_row: Callable[[Floats, Floats, Floats], Floats]) -> Sums:
     return Sums(lambda y, s, d: per_row(y, s, d)[:, None], lambda sums, total: _ratio(float(sums[0]), total))
 
 
@@ -62,12 +61,12 @@ def _entropy(share: float) -> float:
     return float(-(share * np.log(share) + (1 - share) * np.log1p(-share))) if 0 < share < 1 else float("nan")
 
 
-def _confusion(y: Vector, s: Vector, d: Vector) -> Vector:
+def _confusion(y: Floats, s: Floats, d: Floats) -> Floats:
     """True positives, predicted positives, positives."""
     return np.column_stack([y * d, d, y])
 
 
-def _bins(y: Vector, s: Vector, d: Vector) -> Vector:
+def _bins(y: Floats, s: Floats, d: Floats) -> Floats:
     """The sums of `y - p` in ten bins that hold equally many rows: their absolute values add up to the error."""
     found = np.zeros((len(y), _BINS))
     rank = np.argsort(np.argsort(s, kind="stable"), kind="stable")
@@ -75,7 +74,7 @@ def _bins(y: Vector, s: Vector, d: Vector) -> Vector:
     return found
 
 
-def _by_class(y: Vector, s: Vector, d: Vector) -> Any:
+def _by_class(y: Floats, s: Floats, d: Floats) -> Any:
     """True positives, predicted and actual rows of each class, side by side: three numbers a row of which few are set,
     so that a thousand classes cost no more than two."""
     from scipy.sparse import csr_array
@@ -89,19 +88,19 @@ def _by_class(y: Vector, s: Vector, d: Vector) -> Any:
     return csr_array((ones, where), shape=(rows, 3 * classes))
 
 
-def _f1s(sums: Vector) -> tuple[Vector, Vector]:
+def _f1s(sums: Floats) -> tuple[Floats, Floats]:
     """F1 of each class and its rows; NaN for a class that is neither predicted nor there."""
     hit, chosen, actual = sums.reshape(3, -1)
     with np.errstate(invalid="ignore"):
         return 2 * hit / (chosen + actual), actual
 
 
-def _weighted_f1(sums: Vector, total: float) -> float:
+def _weighted_f1(sums: Floats, total: float) -> float:
     f1, actual = _f1s(sums)
     return _ratio(float(np.nansum(f1 * actual)), float(actual.sum()))
 
 
-def _r2(sums: Vector, total: float) -> float:
+def _r2(sums: Floats, total: float) -> float:
     squares, y, y_squares = sums
     spread = y_squares - y * y / total
     return 1 - float(squares) / float(spread) if spread > 1e-12 * max(float(y_squares), 1e-300) else float("nan")
@@ -111,21 +110,21 @@ def _pinball(level: float) -> Sums:
     return _mean(lambda y, s, d: np.maximum(level * (y - s), (level - 1) * (y - s)))
 
 
-def log_losses(y: Vector, scores: Vector) -> Vector:
+def log_losses(y: Floats, scores: Floats) -> Floats:
     """Each row's log loss `(N,)` for class numbers and probabilities `(N,)` or `(N, K)`.
 
     Probabilities are kept off 0 and 1 by float32's step: a single sure mistake must not make the loss infinite.
     """
     step = float(np.finfo(np.float32).eps)
-    inside: Vector = np.clip(scores.astype(np.float64), step, 1 - step)
+    inside: Floats = np.clip(scores.astype(np.float64), step, 1 - step)
     if scores.ndim == 1:
         return -np.where(y > 0, np.log(inside), np.log1p(-inside))
     inside = inside / inside.sum(axis=1, keepdims=True)
-    own: Vector = inside[np.arange(len(y)), y.astype(np.int64)]
+    own: Floats = inside[np.arange(len(y)), y.astype(np.int64)]
     return np.asarray(-np.log(own))
 
 
-def _in_top(y: Vector, s: Vector, k: int) -> Vector:
+def _in_top(y: Floats, s: Floats, k: int) -> Floats:
     own = s[np.arange(len(y)), y.astype(np.int64)]
     return np.asarray((s > own[:, None]).sum(axis=1) < k, np.float64)
 
@@ -168,19 +167,19 @@ _SUMS: dict[Task, dict[str, Sums]] = {
 class Ranking:
     """Rows from the highest score to the lowest, ties together."""
 
-    def __init__(self, y: Vector, scores: Vector) -> None:
+    def __init__(self, y: Floats, scores: Floats) -> None:
         self.order = np.argsort(-scores, kind="stable")
         ranked = scores[self.order]
         self.ends = np.flatnonzero(np.concatenate([ranked[1:] != ranked[:-1], [True]]))
         self.y = y[self.order]
 
-    def counts(self, weight: Vector) -> tuple[Vector, Vector]:
+    def counts(self, weight: Floats) -> tuple[Floats, Floats]:
         """The weight of positives and of negatives down to the end of each group of ties."""
         ranked = weight[self.order]
         positives = np.cumsum(ranked * self.y)[self.ends]
         return positives, np.cumsum(ranked)[self.ends] - positives
 
-    def roc_auc(self, weight: Vector) -> float:
+    def roc_auc(self, weight: Floats) -> float:
         """The share of pairs that are in order, ties counting half (Hanley and McNeil, 1982)."""
         hits, misses = self.counts(weight)
         if not (hits[-1] > 0 and misses[-1] > 0):
@@ -188,7 +187,7 @@ class Ranking:
         area = np.diff(misses, prepend=0.0) @ (hits + np.concatenate([[0.0], hits[:-1]])) / 2
         return float(area / (hits[-1] * misses[-1]))
 
-    def average_precision(self, weight: Vector) -> float:
+    def average_precision(self, weight: Floats) -> float:
         """The precision at each positive, averaged."""
         hits, misses = self.counts(weight)
         if not (hits[-1] > 0 and misses[-1] > 0):
@@ -211,14 +210,14 @@ class Measured:
     """
 
     def __init__(
-        self, task: Task, y: Vector, scores: Vector, names: list[str] | None = None, threshold: float = 0.5
+        self, task: Task, y: Floats, scores: Floats, names: list[str] | None = None, threshold: float = 0.5
     ) -> None:
         self.names = [name for name in METRICS[task] if names is None or name in names]
         self.rows = len(y)
         chosen = scores.argmax(axis=1) if scores.ndim == 2 else scores >= threshold
-        decided: Vector = chosen.astype(np.float64)
-        self._values: list[tuple[str, Callable[[Vector, float], float], int, slice]] = []
-        dense: list[Vector] = []
+        decided: Floats = chosen.astype(np.float64)
+        self._values: list[tuple[str, Callable[[Floats, float], float], int, slice]] = []
+        dense: list[Floats] = []
         self._columns: list[Any] = [np.empty((self.rows, 0))]  # all dense ones together, then the sparse ones
         made: dict[Any, tuple[int, slice]] = {}
         width = 0
@@ -241,7 +240,7 @@ class Measured:
         ranking = Ranking(y, scores) if ranked else None
         self._ranked = [(name, getattr(ranking, name)) for name in ranked]
 
-    def __call__(self, weight: Vector) -> dict[str, float]:
+    def __call__(self, weight: Floats) -> dict[str, float]:
         """The metrics where each row counts `weight (N,)`; one that is not defined is NaN."""
         sums, total = [weight @ columns for columns in self._columns], float(weight.sum())
         found = {name: value(sums[block][at], total) for name, value, block, at in self._values}
@@ -250,7 +249,7 @@ class Measured:
 
 
 def metrics(
-    task: Task, y: Vector, scores: Vector, weight: Vector | None = None, threshold: float = 0.5
+    task: Task, y: Floats, scores: Floats, weight: Floats | None = None, threshold: float = 0.5
 ) -> dict[str, float]:
     """All metrics of a task; see `Measured`.
 

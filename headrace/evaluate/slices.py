@@ -4,15 +4,14 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from headrace.arrays import Floats, Mask
 from headrace.evaluate.bootstrap import resamples
-from headrace.evaluate.metrics import Measured, Vector, cost
+from headrace.evaluate.metrics import Measured, cost
 from headrace.spec import Task
 from headrace.tables import value_counts
 
-Mask = npt.NDArray[np.bool_]
 _LEAST_ROWS, _MOST_ROWS = 50, 6_000
 _MOST_VALUES, _QUARTERS = 8, 4
 _MOST_LISTED = 12
@@ -23,9 +22,9 @@ def weak_slices(
     frame: pl.DataFrame,
     task: Task,
     metric: str,
-    y: Vector,
-    scores: Vector,
-    weight: Vector | None,
+    y: Floats,
+    scores: Floats,
+    weight: Floats | None,
     cut: float,
     seed: int,
 ) -> list[dict[str, Any]]:
@@ -43,7 +42,7 @@ def weak_slices(
     measured = Measured(task, y, scores, [metric], cut)
     ones = np.ones(len(y)) if weight is None else weight
 
-    def values(drawn: Vector, inside: Vector) -> tuple[float, float]:
+    def values(drawn: Floats, inside: Floats) -> tuple[float, float]:
         parts = drawn * inside, drawn * (1 - inside)
         if not all(part.any() for part in parts):  # rows that all weigh nothing
             return float("nan"), float("nan")

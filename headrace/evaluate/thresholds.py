@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.evaluate.metrics import Ranking, Vector
+from headrace.arrays import Floats
+from headrace.evaluate.metrics import Ranking
 from headrace.spec import Decision
 
 _STEPS = 60
@@ -18,7 +19,7 @@ class TradeOff:
     positives, false positives and both.
     """
 
-    def __init__(self, y: Vector, scores: Vector, weight: Vector | None = None) -> None:
+    def __init__(self, y: Floats, scores: Floats, weight: Floats | None = None) -> None:
         share = np.ones(len(y)) if weight is None else weight
         ranking = Ranking(y, scores)
         self.hits, self.misses = ranking.counts(share)
@@ -27,32 +28,32 @@ class TradeOff:
         self.yes = self.hits + self.misses
 
     @property
-    def precision(self) -> Vector:
+    def precision(self) -> Floats:
         """The share of yeses that are right."""
         return np.divide(self.hits, self.yes, out=np.zeros_like(self.hits), where=self.yes > 0)
 
     @property
-    def recall(self) -> Vector:
+    def recall(self) -> Floats:
         """The share of positives that get a yes."""
         return self.hits / max(self.positives, 1e-300)
 
     @property
-    def f1(self) -> Vector:
+    def f1(self) -> Floats:
         """The harmonic mean of precision and recall."""
         return 2 * self.hits / np.maximum(self.yes + self.positives, 1e-300)
 
     @property
-    def rate(self) -> Vector:
+    def rate(self) -> Floats:
         """The share of rows that get a yes."""
         return self.yes / self.total
 
-    def cost(self, decision: Decision) -> Vector:
+    def cost(self, decision: Decision) -> Floats:
         """The mean cost of a row."""
         missed = self.positives - self.hits
         return np.asarray((decision.false_positive * self.misses + decision.false_negative * missed) / self.total)
 
 
-def pick_threshold(y: Vector, scores: Vector, decision: Decision, weight: Vector | None = None) -> float:
+def pick_threshold(y: Floats, scores: Floats, decision: Decision, weight: Floats | None = None) -> float:
     """The threshold that is best on these rows by `decision.by`, halfway to the next score below.
 
     With `cost`, saying no to every row is a choice too: a threshold above 1 cannot be stated, so it is 1.
@@ -76,7 +77,7 @@ def pick_threshold(y: Vector, scores: Vector, decision: Decision, weight: Vector
     return float(np.float32((found.threshold[best] + below) / 2))  # the graph compares float32
 
 
-def trade_off(y: Vector, scores: Vector, decision: Decision, weight: Vector | None = None) -> list[dict[str, float]]:
+def trade_off(y: Floats, scores: Floats, decision: Decision, weight: Floats | None = None) -> list[dict[str, float]]:
     """A table of thresholds, evenly spread over the rows: rate, precision, recall, F1 and cost of each."""
     found = TradeOff(y, scores, weight)
     picked = np.unique(np.searchsorted(found.rate, np.linspace(0, 1, _STEPS)).clip(0, len(found.yes) - 1))

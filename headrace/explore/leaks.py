@@ -8,13 +8,13 @@ weakest leak that was planted.
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import polars.selectors as cs
 
+from headrace.arrays import Floats, Mask
 from headrace.errors import Finding
 from headrace.explore.oneway import oneway_leaks
-from headrace.explore.relation import Vector, explained, explained_by, sampled
+from headrace.explore.relation import explained, explained_by, sampled
 from headrace.spec import Task
 
 ALONE = {"binary": 0.6, "multiclass": 0.6, "regression": 0.985}
@@ -29,7 +29,7 @@ _MOST_COLUMNS = 300
 
 def leaks(
     frame: pl.DataFrame,
-    y: Vector,
+    y: Floats,
     task: Task,
     target: str,
     classes: Sequence[str] = (),
@@ -57,7 +57,7 @@ def leaks(
     return findings + oneway_leaks(whole, targets, labels, beside.columns if beside is not None else [])
 
 
-def _copies(frame: pl.DataFrame, y: Vector, task: Task, target: str) -> list[Finding]:
+def _copies(frame: pl.DataFrame, y: Floats, task: Task, target: str) -> list[Finding]:
     found = []
     for values in frame:
         share = _agreement(values, y, task)
@@ -67,7 +67,7 @@ def _copies(frame: pl.DataFrame, y: Vector, task: Task, target: str) -> list[Fin
     return found
 
 
-def _agreement(values: pl.Series, y: Vector, task: Task) -> float:
+def _agreement(values: pl.Series, y: Floats, task: Task) -> float:
     """The share of rows in which a column is the target under another name or in another unit."""
     if task == "regression":
         if not values.dtype.is_numeric() or values.null_count():
@@ -94,7 +94,7 @@ def _agreement(values: pl.Series, y: Vector, task: Task) -> float:
     return float(by_class[np.unique(y).astype(np.int64)].min())
 
 
-def _sums(frame: pl.DataFrame, y: Vector, task: Task, target: str) -> list[Finding]:
+def _sums(frame: pl.DataFrame, y: Floats, task: Task, target: str) -> list[Finding]:
     if task == "multiclass":
         return []
     names = [values.name for values in frame if values.dtype.is_numeric()][:_MOST_COLUMNS]
@@ -122,11 +122,11 @@ def _sums(frame: pl.DataFrame, y: Vector, task: Task, target: str) -> list[Findi
     return found
 
 
-def _close(a: Vector, b: Vector) -> npt.NDArray[np.bool_]:
+def _close(a: Floats, b: Floats) -> Mask:
     return np.asarray(np.abs(a - b) <= _TOLERANCE * np.maximum(1.0, np.abs(b)))
 
 
-def _missing(frame: pl.DataFrame, y: Vector, task: Task, target: str) -> list[Finding]:
+def _missing(frame: pl.DataFrame, y: Floats, task: Task, target: str) -> list[Finding]:
     found = []
     for values in frame:
         absent = values.is_null().to_numpy()
@@ -143,7 +143,7 @@ def _missing(frame: pl.DataFrame, y: Vector, task: Task, target: str) -> list[Fi
     return found
 
 
-def _alone(frame: pl.DataFrame, y: Vector, task: Task, target: str) -> list[Finding]:
+def _alone(frame: pl.DataFrame, y: Floats, task: Task, target: str) -> list[Finding]:
     found = []
     for values in frame:
         share = explained_by(values, y, task)

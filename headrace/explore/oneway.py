@@ -7,15 +7,13 @@ the rows of each value are looked at alone: how many there are, how pure they ar
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from headrace.arrays import Floats, Mask
 from headrace.errors import Finding
-from headrace.explore.relation import Vector
 from headrace.spec import label_text
 from headrace.tables import value_counts
 
-Mask = npt.NDArray[np.bool_]
 PURE, LEAST_ROWS, CHANCE = 0.995, 20, 1e-12
 """So many of the rows of a value have one outcome; so many rows there are; so likely is that by chance (README.md of
 this room tells how far honest values of real tables stay from it)."""
@@ -24,7 +22,7 @@ _COMMON = {"leak.presence": 0.95, "leak.value": 0.6}
 _MOST_VALUES, _MOST_NUMBERS = 1_000, 20
 
 
-def oneway_leaks(frame: pl.DataFrame, y: Vector, classes: list[str], presence: list[str]) -> list[Finding]:
+def oneway_leaks(frame: pl.DataFrame, y: Floats, classes: list[str], presence: list[str]) -> list[Finding]:
     """`leak.value` and `leak.presence` findings, one for each column at most, of the value with the most rows.
 
     Parameters: `frame (N rows)`; `y (N,)`, class numbers or values; `classes`, their labels (none in regression);

@@ -3,8 +3,8 @@
 import numpy as np
 import polars as pl
 
+from headrace.arrays import Floats
 from headrace.errors import Finding
-from headrace.explore.relation import Vector
 from headrace.spec import Task, part_of, says_time
 
 _LEAST, _SURE = 0.1, 6.0
@@ -14,7 +14,7 @@ _RUNS_OF_A_CLASS = 3
 _SORTED = 0.99
 
 
-def order_checks(frame: pl.DataFrame, y: Vector, task: Task, by: str | None) -> list[Finding]:
+def order_checks(frame: pl.DataFrame, y: Floats, task: Task, by: str | None) -> list[Finding]:
     """Findings on rows in the order of their file, for a split that takes no heed of it.
 
     Parameters: `frame (N rows)`, all columns; `y (N,)`, class numbers or values; `by`, how the rows were divided.
@@ -24,7 +24,7 @@ def order_checks(frame: pl.DataFrame, y: Vector, task: Task, by: str | None) -> 
     return _neighbours(y, task) + _time_like(frame)
 
 
-def _neighbours(y: Vector, task: Task) -> list[Finding]:
+def _neighbours(y: Floats, task: Task) -> list[Finding]:
     if len(y) < 100 or _is_sorted(y, task):
         return []
     likeness = _likeness(y, task)
@@ -39,7 +39,7 @@ def _neighbours(y: Vector, task: Task) -> list[Finding]:
     return [Finding("split.order", [], "warning", message, {"correlation": likeness, "by_chance": chance})]
 
 
-def _likeness(y: Vector, task: Task) -> float:
+def _likeness(y: Floats, task: Task) -> float:
     """How much more alike neighbours are than any two rows: 0 for not at all, 1 for the same."""
     if task == "regression":
         ranks = y.argsort().argsort().astype(np.float64)
@@ -49,7 +49,7 @@ def _likeness(y: Vector, task: Task) -> float:
     return (float((y[:-1] == y[1:]).mean()) - by_chance) / (1 - by_chance) if by_chance < 1 else 0.0
 
 
-def _is_sorted(y: Vector, task: Task) -> bool:
+def _is_sorted(y: Floats, task: Task) -> bool:
     """Whether the rows stand in the order of the target itself: then it says nothing of time."""
     if task == "regression":
         steps = np.diff(y)

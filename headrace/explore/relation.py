@@ -6,13 +6,11 @@ entropy in classification: 0 for nothing, 1 for everything (Theil's uncertainty 
 """
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from headrace.arrays import Floats, Integers
 from headrace.spec import Task
 
-Vector = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int64]
 MOST_ROWS = 20_000
 _BINS = 64
 _PRIOR_ROWS = 2.0
@@ -20,7 +18,7 @@ _MOSTLY_THERE = 0.99
 _SEED = 0
 
 
-def sampled(frame: pl.DataFrame, y: Vector) -> tuple[pl.DataFrame, Vector]:
+def sampled(frame: pl.DataFrame, y: Floats) -> tuple[pl.DataFrame, Floats]:
     """At most `MOST_ROWS` rows, drawn at random, in their order."""
     if frame.height <= MOST_ROWS:
         return frame, y
@@ -28,7 +26,7 @@ def sampled(frame: pl.DataFrame, y: Vector) -> tuple[pl.DataFrame, Vector]:
     return frame[rows], y[rows]
 
 
-def bins_of(values: pl.Series) -> Codes:
+def bins_of(values: pl.Series) -> Integers:
     """A column as bins `(N,)`: 0 for missing, then up to 64 quantiles of numbers and times, or one for each text."""
     if values.dtype in (pl.String, pl.Boolean):
         return values.rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
@@ -45,7 +43,7 @@ def bins_of(values: pl.Series) -> Codes:
     return np.where(numbers.is_null().to_numpy(), 0, found)
 
 
-def explained(bins: Codes, y: Vector, task: Task) -> float:
+def explained(bins: Integers, y: Floats, task: Task) -> float:
     """The share of the target `y (N,)` that bins `(N,)` explain, at least 0."""
     halves = np.random.default_rng(_SEED).permutation(len(y)) % 2
     outputs = y[:, None] if task == "regression" else np.eye(int(y.max()) + 1)[y.astype(np.int64)]
@@ -65,7 +63,7 @@ def explained(bins: Codes, y: Vector, task: Task) -> float:
     return max(0.0, 1 + float(np.log(own).mean()) / entropy) if entropy else 0.0
 
 
-def explained_by(values: pl.Series, y: Vector, task: Task) -> float:
+def explained_by(values: pl.Series, y: Floats, task: Task) -> float:
     """The share of the target that a column explains: by its bins, or as a straight line where that says more."""
     binned = explained(bins_of(values), y, task)
     if task != "regression" or not values.dtype.is_numeric():
@@ -77,7 +75,7 @@ def explained_by(values: pl.Series, y: Vector, task: Task) -> float:
     return max(binned, float(np.corrcoef(x[there], y[there])[0, 1] ** 2))
 
 
-def relations(frame: pl.DataFrame, y: Vector, task: Task) -> dict[str, float]:
+def relations(frame: pl.DataFrame, y: Floats, task: Task) -> dict[str, float]:
     """The share of the target that each column explains alone.
 
     >>> y = np.arange(200) % 2 * 1.0
@@ -89,7 +87,7 @@ def relations(frame: pl.DataFrame, y: Vector, task: Task) -> dict[str, float]:
     return {values.name: explained_by(values, targets, task) for values in some}
 
 
-def balance(y: Vector, labels: list[str]) -> dict[str, float]:
+def balance(y: Floats, labels: list[str]) -> dict[str, float]:
     """The share of each class by its label, the largest first; without labels, the quantiles of a value.
 
     >>> balance(np.array([0.0, 1.0, 1.0, 1.0]), ["no", "yes"])

@@ -3,15 +3,14 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import polars.selectors as cs
 
 from headrace import openmp
+from headrace.arrays import Floats, Integers
 from headrace.errors import Finding
 from headrace.explore.relation import bins_of, explained
 
-Indices = npt.NDArray[np.int64]
 _ROWS_EACH = 3_000
 _LEAST_ROWS, _LEAST_VALUES = 50, 20
 _TOLD_APART = 0.65
@@ -19,7 +18,7 @@ _TOLD_APART = 0.65
 
 
 def split_checks(
-    frame: pl.DataFrame, columns: list[str], train: Indices, test: Indices, time: str | None, by: str | None
+    frame: pl.DataFrame, columns: list[str], train: Integers, test: Integers, time: str | None, by: str | None
 ) -> list[Finding]:
     """Findings on a split.
 
@@ -30,7 +29,7 @@ def split_checks(
     return findings + _told_apart(frame.select(cs.by_name(*columns)), train, test, by)
 
 
-def _backwards(times: pl.Series, train: Indices, test: Indices) -> list[Finding]:
+def _backwards(times: pl.Series, train: Integers, test: Integers) -> list[Finding]:
     if times.dtype == pl.String or times.null_count():
         return []
     trained, tested = times[train], times[test]
@@ -48,7 +47,7 @@ def _backwards(times: pl.Series, train: Indices, test: Indices) -> list[Finding]
     return [Finding("split.time", [times.name], "warning", message, evidence)]
 
 
-def _told_apart(frame: pl.DataFrame, train: Indices, test: Indices, by: str | None) -> list[Finding]:
+def _told_apart(frame: pl.DataFrame, train: Integers, test: Integers, by: str | None) -> list[Finding]:
     """Adversarial validation: a classifier, judged out of fold, that tries to tell train rows from test rows."""
     ensemble = openmp.load("sklearn.ensemble")
     from sklearn.metrics import roc_auc_score
@@ -82,7 +81,7 @@ def _told_apart(frame: pl.DataFrame, train: Indices, test: Indices, by: str | No
     return [Finding("split.shift", top, severity, message, evidence)]
 
 
-def _numbers(values: pl.Series) -> npt.NDArray[np.float64]:
+def _numbers(values: pl.Series) -> Floats:
     """A column as floats, text by its frequency."""
     if values.dtype == pl.String:
         counts = values.to_frame("value").select(pl.len().over("value")).to_series()

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 from msgspec import Struct, structs
 
+from headrace.arrays import Floats
 from headrace.features.cross import combined, name_of
 from headrace.features.encoders import onehot, target_mean
 from headrace.features.encoders.registry import DEFAULTS, ENCODERS, NUMBERS, ONLY_WIDE, Representation
@@ -16,8 +15,6 @@ from headrace.features.states.levels import Levels
 from headrace.spec import ColumnSpec, Encode, Kind
 from headrace.spec import Features as FeaturesSpec
 from headrace.tables import Column, as_text
-
-Outputs = npt.NDArray[np.float64]
 
 
 class Encoded(Struct, frozen=True):
@@ -102,7 +99,7 @@ def fit_features(
     representation: Representation,
     missing: list[str],
     encode: dict[Kind, list[Encode]] | None = None,
-    y: Outputs | None = None,
+    y: Floats | None = None,
 ) -> Features:
     """Fits the encoders of every column that is not ignored, and of every cross.
 
@@ -142,7 +139,7 @@ def fit_features(
 
 
 def _encoded(
-    column: Column, values: pl.Series, encode: Encode, representation: Representation, y: Outputs | None
+    column: Column, values: pl.Series, encode: Encode, representation: Representation, y: Floats | None
 ) -> Encoded:
     state = _fit(encode, values, y)
     if column.kind in ("categorical", "text") and encode not in NUMBERS:
@@ -159,11 +156,11 @@ def _encoded(
     return Encoded(column.name, encode, group, state, wide)
 
 
-def _fit(encode: str, values: pl.Series, y: Outputs | None) -> Any:
+def _fit(encode: str, values: pl.Series, y: Floats | None) -> Any:
     return target_mean.fit(values, y) if encode == "target" and y is not None else ENCODERS[encode].fit(values)
 
 
-def refit_means(means: Features, frame: pl.DataFrame, y: Outputs) -> Features:
+def refit_means(means: Features, frame: pl.DataFrame, y: Floats) -> Features:
     """The same target means fitted on other rows `frame` with other targets `y (N, outputs)`."""
     encoded = []
     for one in means.encoded:

@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from msgspec import Struct
 
+from headrace.arrays import Floats
 from headrace.spec import Goal, Task
 
 
@@ -36,7 +36,7 @@ def target_of(goal: Goal, values: pl.Series) -> Target:
     return Target(goal.target, goal.task, classes)
 
 
-def encode_target(target: Target, values: pl.Series) -> npt.NDArray[np.float64]:
+def encode_target(target: Target, values: pl.Series) -> Floats:
     """Targets `(N,)` as float64: the value, or the number of the class; NaN where missing or of no known class."""
     if target.task == "regression":
         return values.cast(pl.Float64).to_numpy().copy()

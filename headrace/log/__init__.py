@@ -1,6 +1,6 @@
 """The append-only log: records in frames, sealed into Parquet segments, repaired where they are damaged."""
 
-from headrace.log.frames import TIME_DIGITS, Frame, Packed, Record, moment_of
+from headrace.log.frames import TIME_DIGITS, Frame, Packed, Record, time_in_id
 from headrace.log.log import Log
 
 __all__ = [
@@ -9,5 +9,5 @@ __all__ = [
     "Log",
     "Packed",
     "Record",
-    "moment_of",
+    "time_in_id",
 ]

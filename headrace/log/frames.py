@@ -43,7 +43,7 @@ class Packed(msgspec.Struct, frozen=True, array_like=True, tag=1):
     `values` is a JSON array without its brackets: for every piece, for each of the names, an array of the values of
     its records, or an object around one. The payload of a record is the JSON object that `head` begins, without its
     last brace, and under each name its value. Its id is what its last value, an object, has under `id`; it begins with
-    when the record happened and was known (see `moment_of`).
+    when the record happened and was known (see `time_in_id`).
 
     >>> values = b'[{"x":1}],[{"id":"07-a"}],{"rows":[{"x":2},{"x":3}]},[{"id":"08-a"},{"id":"09-a"}]'
     >>> packed = Packed(3, "k", b'{"model":"ads"', ["row", "answer"], "id", memoryview(values))
@@ -72,7 +72,7 @@ class Packed(msgspec.Struct, frozen=True, array_like=True, tag=1):
         return list(map(_id_in(self.id), columns[-1])), payloads
 
 
-def moment_of(id: str) -> int:
+def time_in_id(id: str) -> int:
     """When a packed record happened (microseconds since 1970 UTC): the `TIME_DIGITS` hexadecimal digits that its id
     begins with."""
     return int(id[:TIME_DIGITS], 16)

@@ -7,7 +7,6 @@ first record.
 
 import math
 import os
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
+from headrace.clock import SYSTEM, Clock
 from headrace.errors import WorkError
 from headrace.log import repair, segment
 from headrace.log.frames import Frame, Packed, Record, frames_of
@@ -50,9 +50,10 @@ class Log:
         retention: int | None = None,
         full: Callable[[], None] | None = None,
         patience_s: float | None = None,
+        clock: Clock = SYSTEM,
     ) -> None:
         self.folder, self._sync, self._segment, self._retention = folder, sync, segment, retention
-        self._full, self._patience_s = full, patience_s
+        self._full, self._patience_s, self._clock = full, patience_s, clock
         self._writer = folder / "writer.lock"
         self._path: Path | None = None  # the open file that this process knows, up to where, and its records
         self._sealed: Path | None = None  # its segment, once it is sealed
@@ -140,8 +141,8 @@ class Log:
     def _forget(self, sealed: Path) -> None:
         """Removes what is older than the retention, now that this one was sealed."""
         if self._retention is not None:
-            now = time.time_ns() // 1000  # a record may be said to become known later
-            if not may_be_believed(self.folder, now / 1e6):
+            now = self._clock.now_us()  # a record may be said to become known later
+            if not may_be_believed(self.folder, self._clock):
                 why = "the clock has jumped: nothing is removed as too old before it goes on evenly for a day"
                 warnings.warn(f"{self.folder}: {why}", RuntimeWarning, stacklevel=2)
                 return

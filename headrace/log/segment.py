@@ -10,7 +10,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from headrace.errors import WorkError
-from headrace.log.frames import Packed, Record, frames_of, moment_of, records_of
+from headrace.log.frames import Packed, Record, frames_of, records_of, time_in_id
 from headrace.tables import atomic_file
 
 OPEN, SEALED, SUMS = ".open", ".parquet", ".sum"
@@ -171,7 +171,7 @@ def _columns(record: Record | Packed) -> Sequence[Sequence[Any]]:
     if isinstance(record, Record):
         return [record.id], [record.time], [record.available], [record.kind], [record.payload]
     ids, payloads = record.apart()
-    moments = list(map(moment_of, ids))
+    moments = list(map(time_in_id, ids))
     return ids, moments, moments, [record.kind] * len(ids), payloads
 
 

@@ -4,12 +4,12 @@ A machine without its time server, or a slip of a hand, sets a clock years ahead
 at once. So it is compared with a second one, which counts from the start of the machine and which nobody can set.
 """
 
-import time
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from headrace.clock import US_PER_S, Clock
 from headrace.tables import atomic_file
 
 _FILE, _BOOT = "clock.json", Path("/proc/sys/kernel/random/boot_id")
@@ -31,12 +31,12 @@ class _Known(Struct, frozen=True):
     jumped: _Seen | None = None
 
 
-def may_be_believed(folder: Path, wall_s: float) -> bool:
+def may_be_believed(folder: Path, clock: Clock) -> bool:
     """Whether as much time has passed by the clock as by the machine's own since a log was last looked at.
 
     A clock that jumped and goes on evenly for a day was set right, and is believed from then on.
     """
-    now = _Seen(_boot(), time.clock_gettime(time.CLOCK_BOOTTIME), wall_s)
+    now = _Seen(_boot(), clock.running_s(), clock.now_us() / US_PER_S)
     path = folder / _FILE
     try:
         known = msgspec.json.decode(path.read_bytes(), type=_Known)

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from headrace.arrays import Floats
 from headrace.features import Graph, Inputs, Representation, Target
-from headrace.models.fitted import Fitted, Matrix, Sample, Vector, Watched
+from headrace.models.fitted import Fitted, Matrix, Sample, Watched
 
 REPRESENTATION: Representation = "tree"
 _LEAST_SHARE = 1e-12
@@ -20,13 +21,13 @@ def fit(sample: Sample, target: Target, params: Any, seed: int, watched: Watched
     return Fitted("baseline", None, logs if target.task == "multiclass" else logs[1:] - logs[:1])
 
 
-def predict(fitted: Fitted, X: Matrix) -> Vector:
+def predict(fitted: Fitted, X: Matrix) -> Floats:
     """The constant for every row."""
-    constant: Vector = fitted.state
+    constant: Floats = fitted.state
     return np.full(X.shape[0], constant[0]) if len(constant) == 1 else np.tile(constant, (X.shape[0], 1))
 
 
-def uses(fitted: Fitted) -> Vector:
+def uses(fitted: Fitted) -> Floats:
     """Nothing."""
     return np.empty(0)
 

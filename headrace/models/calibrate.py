@@ -5,11 +5,11 @@ Sigmoid: Platt (1999), on log odds; for several classes one temperature (Guo et 
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from headrace import openmp
+from headrace.arrays import Floats
 from headrace.features import Graph
-from headrace.models.fitted import Vector, probabilities
+from headrace.models.fitted import probabilities
 from headrace.spec import Calibration, Task
 
 _EDGE = 1e-12
@@ -19,19 +19,19 @@ _MOST_POINTS, _LEAST_APART = 64, 0.05
 """A step between nearer log odds would make the last digit of a score decide."""
 
 
-def fit(method: str, task: Task, y: Vector, scores: Vector, weight: Vector | None = None) -> Calibration:
+def fit(method: str, task: Task, y: Floats, scores: Floats, weight: Floats | None = None) -> Calibration:
     """Fits a calibration to scores `(N,)` of the positive class, or `(N, K)` of each class (sigmoid alone)."""
     return _isotonic(y, scores, weight) if method == "isotonic" else _sigmoid(task, y, scores, weight)
 
 
-def _sigmoid(task: Task, y: Vector, scores: Vector, weight: Vector | None) -> Calibration:
+def _sigmoid(task: Task, y: Floats, scores: Floats, weight: Floats | None) -> Calibration:
     from scipy.optimize import minimize
     from scipy.special import log_softmax
 
     raw = logits_of(task, scores)
     targets = _targets(y, 2 if scores.ndim == 1 else scores.shape[1])
 
-    def loss(found: Vector) -> float:
+    def loss(found: Floats) -> float:
         stretched = raw * found[0] + (*found, 0.0)[1]
         each = stretched if stretched.ndim == 2 else np.column_stack([np.zeros(len(y)), stretched])
         costs = -(targets * log_softmax(each, axis=1)).sum(axis=1)
@@ -43,17 +43,17 @@ def _sigmoid(task: Task, y: Vector, scores: Vector, weight: Vector | None) -> Ca
     return Calibration(method="sigmoid", slope=slope, intercept=intercept)
 
 
-def _targets(y: Vector, classes: int) -> Vector:
+def _targets(y: Floats, classes: int) -> Floats:
     """What the scores of each class should be `(N, K)`: by Platt (1999) not quite 0 and 1, but as far off as so many
     rows can tell. Scores that part the classes would else be stretched without end, and their last digits with
     them."""
     of_row = y.astype(np.int64)
     counts = np.bincount(of_row, minlength=classes)[of_row][:, None]
-    sure: Vector = np.eye(classes)[of_row]
+    sure: Floats = np.eye(classes)[of_row]
     return (counts * sure + 1) / (counts + classes)
 
 
-def _isotonic(y: Vector, scores: Vector, weight: Vector | None) -> Calibration:
+def _isotonic(y: Floats, scores: Floats, weight: Floats | None) -> Calibration:
     isotonic = openmp.load("sklearn.isotonic")
 
     raw = logits_of("binary", scores)
@@ -64,7 +64,7 @@ def _isotonic(y: Vector, scores: Vector, weight: Vector | None) -> Calibration:
     return Calibration(method="isotonic", x=x.tolist(), y=steps.tolist())
 
 
-def _apart(points: Vector) -> Vector:
+def _apart(points: Floats) -> Floats:
     """Ascending points, without those that are hardly beyond the one before."""
     kept = [points[0]]
     for point in points[1:]:
@@ -73,7 +73,7 @@ def _apart(points: Vector) -> Vector:
     return np.array(kept)
 
 
-def apply(calibration: Calibration | None, task: Task, scores: Vector) -> Vector:
+def apply(calibration: Calibration | None, task: Task, scores: Floats) -> Floats:
     """Calibrated scores of the same shape: what the graph's nodes compute."""
     if calibration is None:
         return scores
@@ -82,7 +82,7 @@ def apply(calibration: Calibration | None, task: Task, scores: Vector) -> Vector
     return probabilities(task, logits_of(task, scores) * calibration.slope + calibration.intercept)
 
 
-def losses(y: Vector, scores: Vector) -> Vector:
+def losses(y: Floats, scores: Floats) -> Floats:
     """Each row's log loss `(N,)`."""
     inside = np.clip(scores.astype(np.float64), _STEP, 1 - _STEP)
     if scores.ndim == 1:
@@ -90,7 +90,7 @@ def losses(y: Vector, scores: Vector) -> Vector:
     return np.asarray(-np.log(inside[np.arange(len(y)), y.astype(np.int64)]))
 
 
-def logits_of(task: Task, scores: Vector) -> npt.NDArray[np.float64]:
+def logits_of(task: Task, scores: Floats) -> Floats:
     """Log odds, or log probabilities, kept off infinity as in the graph."""
     inside = np.clip(scores.astype(np.float64), _EDGE, 1 - _EDGE)
     return np.log(inside) if task == "multiclass" else np.log(inside) - np.log1p(-inside)
@@ -116,7 +116,7 @@ def nodes(graph: Graph, raw: str, calibration: Calibration) -> str:
     return graph.node("Add", scaled, graph.constant(calibration.intercept, np.float64))
 
 
-def _straight_lines(graph: Graph, raw: str, x: Vector, y: Vector) -> str:
+def _straight_lines(graph: Graph, raw: str, x: Floats, y: Floats) -> str:
     """The sum of one ramp for each segment."""
     start, length, rise = (x[:-1], np.diff(x), np.diff(y)) if len(x) > 1 else (x, np.ones(1), np.zeros(1))
     along = graph.node("Div", graph.node("Sub", raw, graph.constant([start])), graph.constant([length]))

@@ -2,9 +2,10 @@
 
 from typing import Any, Protocol
 
+from headrace.arrays import Floats
 from headrace.features import Graph, Inputs, Representation, Target
 from headrace.models import baseline, gbdt, linear
-from headrace.models.fitted import Fitted, Matrix, Sample, Vector, Watched
+from headrace.models.fitted import Fitted, Matrix, Sample, Watched
 
 
 class Family(Protocol):
@@ -21,10 +22,10 @@ class Family(Protocol):
     def fit(self, sample: Sample, target: Target, params: Any, seed: int, watched: Watched | None) -> Fitted:
         """Fits on a sample; with `watched` rows the family may choose when to stop."""
 
-    def predict(self, fitted: Fitted, X: Matrix) -> Vector:
+    def predict(self, fitted: Fitted, X: Matrix) -> Floats:
         """Raw scores by the trainer's own code, without the shift: the reference that the graph is held against."""
 
-    def uses(self, fitted: Fitted) -> Vector:
+    def uses(self, fitted: Fitted) -> Floats:
         """How much the model makes of each column of the matrix `(F,)`; empty where it looks at none."""
 
     def nodes(self, graph: Graph, inputs: Inputs, fitted: Fitted) -> str:

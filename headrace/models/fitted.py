@@ -4,14 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from msgspec import Struct
 
+from headrace.arrays import Floats
 from headrace.spec import Task
 
 Matrix = Any
 """float32 `(N, F)`, or CSR with the columns of bags behind the dense ones."""
-Vector = npt.NDArray[np.float64]
 
 
 class Fitted(Struct, frozen=True):
@@ -36,8 +35,8 @@ class Sample(Struct, frozen=True):
     which columns hold the codes of categories."""
 
     X: Matrix
-    y: Vector
-    weight: Vector | None = None
+    y: Floats
+    weight: Floats | None = None
     codes: list[int] = []
 
 
@@ -48,14 +47,14 @@ class Watched(Struct, frozen=True):
     """
 
     X: Matrix
-    y: Vector
-    weight: Vector | None = None
+    y: Floats
+    weight: Floats | None = None
     offset: list[float] = []
     deadline: float = float("inf")
     give_up: Callable[[int, float], bool] | None = None
 
 
-def probabilities(task: Task, raw: Vector) -> Vector:
+def probabilities(task: Task, raw: Floats) -> Floats:
     """Raw scores as predictions: log odds `(N,)` and log probabilities `(N, K)` become probabilities, values stay."""
     from scipy.special import expit, softmax
 

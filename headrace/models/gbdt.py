@@ -1,15 +1,16 @@
 """Gradient-boosted trees by LightGBM, written to ONNX from its own text form with its own double thresholds."""
 
 import os
-import time
 from typing import Any
 
 import numpy as np
 from msgspec import Struct, structs
 
 from headrace import openmp
+from headrace.arrays import Floats
+from headrace.clock import SYSTEM
 from headrace.features import Graph, Inputs, Representation, Target
-from headrace.models.fitted import Fitted, Matrix, Pruned, Sample, Vector, Watched
+from headrace.models.fitted import Fitted, Matrix, Pruned, Sample, Watched
 from headrace.spec import GbdtParams, Task
 
 _ZERO = float(np.float32(1e-35))
@@ -36,7 +37,7 @@ class Trees(Struct, frozen=True):
     booster: Any
     outputs: int
     offset: float
-    centres: Vector
+    centres: Floats
 
 
 def fit(sample: Sample, target: Target, params: GbdtParams, seed: int, watched: Watched | None) -> Fitted:
@@ -105,7 +106,7 @@ def fit(sample: Sample, target: Target, params: GbdtParams, seed: int, watched: 
     return Fitted("gbdt", structs.replace(params, rounds=rounds), Trees(booster, classes, offset, centres))
 
 
-def _centres(X: Matrix) -> Vector:
+def _centres(X: Matrix) -> Floats:
     """The mean of the finite values of each column `(F,)`; NaN where it has a hole."""
     with np.errstate(over="ignore", invalid="ignore"):
         centres = np.asarray(X.mean(axis=0, dtype=np.float64).astype(np.float32)).ravel()
@@ -116,7 +117,7 @@ def _centres(X: Matrix) -> Vector:
     return centres
 
 
-def _filled(X: Matrix, centres: Vector) -> Matrix:
+def _filled(X: Matrix, centres: Floats) -> Matrix:
     """The matrix with the centres of columns in the place of what is missing."""
     absent = np.isnan(X) & ~np.isnan(centres)
     return np.where(absent, centres.astype(np.float32), X) if absent.any() else X
@@ -162,7 +163,7 @@ def _stop(watched: Watched, params: GbdtParams, may_hurry: bool) -> Any:
 
     def after_round(state: Any) -> None:
         nonlocal best, begin
-        now = time.perf_counter()
+        now = SYSTEM.monotonic_s()
         loss = state.evaluation_result_list[0][2]
         if loss < best[0]:
             best = (loss, state.iteration, state.evaluation_result_list)
@@ -183,14 +184,14 @@ def _stop(watched: Watched, params: GbdtParams, may_hurry: bool) -> Any:
     return after_round
 
 
-def predict(fitted: Fitted, X: Matrix) -> Vector:
+def predict(fitted: Fitted, X: Matrix) -> Floats:
     """LightGBM's own raw scores."""
     trees: Trees = fitted.state
     raw = trees.booster.predict(_filled(X, trees.centres), num_iteration=fitted.params.rounds, raw_score=True)
     return np.asarray(raw, dtype=np.float64) + trees.offset
 
 
-def uses(fitted: Fitted) -> Vector:
+def uses(fitted: Fitted) -> Floats:
     """What the splits by each column gained."""
     gains = fitted.state.booster.feature_importance("gain", iteration=fitted.params.rounds)
     return np.asarray(gains, np.float64)
@@ -211,7 +212,7 @@ def nodes(graph: Graph, inputs: Inputs, fitted: Fitted) -> str:
     return graph.node("Add", raw, graph.constant(trees.offset, np.float64)) if trees.offset else raw
 
 
-def _as_predicted(thresholds: Vector) -> Vector:
+def _as_predicted(thresholds: Floats) -> Floats:
     """The thresholds that give LightGBM's answer for every float32.
 
     Its predictor reads numbers within 1e-35 of zero as zero, and its dump writes an infinite threshold as 1e300.
@@ -222,7 +223,7 @@ def _as_predicted(thresholds: Vector) -> Vector:
     return np.where((found >= 0) & (found < _ZERO), _ZERO, found)
 
 
-def _members(lines: dict[str, str], number: int) -> Vector:
+def _members(lines: dict[str, str], number: int) -> Floats:
     """The codes of a tree's set, which LightGBM keeps as words of 32 bits, and the NaN that ends it."""
     starts = [int(start) for start in lines["cat_boundaries"].split()]
     words = np.array(lines["cat_threshold"].split()[starts[number] : starts[number + 1]], np.uint32)

@@ -1,14 +1,15 @@
 """Linear models by scikit-learn: logistic (binary), multinomial (multiclass), ridge (regression)."""
 
-import time
 import warnings
 from typing import Any
 
 import numpy as np
 
 from headrace import openmp
+from headrace.arrays import Floats
+from headrace.clock import SYSTEM
 from headrace.features import Graph, Inputs, Representation, Target, product
-from headrace.models.fitted import Fitted, Matrix, Sample, Vector, Watched
+from headrace.models.fitted import Fitted, Matrix, Sample, Watched
 from headrace.spec import LinearParams
 
 REPRESENTATION: Representation = "linear"
@@ -29,7 +30,7 @@ def fit(sample: Sample, target: Target, params: LinearParams, seed: int, watched
     return Fitted("linear", params, _all_classes(estimator, target))
 
 
-def _logistic(X: Matrix, y: Vector, C: float, weight: Vector | None, deadline: float) -> Any:
+def _logistic(X: Matrix, y: Floats, C: float, weight: Floats | None, deadline: float) -> Any:
     """Fits in one go, or, towards a deadline, in pieces that each start from the weights of the one before."""
     linear_model = openmp.load("sklearn.linear_model")
     from sklearn.exceptions import ConvergenceWarning
@@ -39,15 +40,15 @@ def _logistic(X: Matrix, y: Vector, C: float, weight: Vector | None, deadline: f
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the weights after the last iteration are good ones
         for iterations in pieces:
-            begin = time.perf_counter()
+            begin = SYSTEM.monotonic_s()
             estimator.set_params(max_iter=iterations).fit(X, y, weight)
-            spent = time.perf_counter() - begin
+            spent = SYSTEM.monotonic_s() - begin
             if estimator.n_iter_[0] < iterations or begin + 3 * spent > deadline:
                 break
     return estimator
 
 
-def _all_classes(estimator: Any, target: Target) -> tuple[Vector, Vector]:
+def _all_classes(estimator: Any, target: Target) -> tuple[Floats, Floats]:
     """Weights for every class, those that no fitted row had included: they get a score that no other falls below."""
     seen = estimator.classes_.astype(np.int64)
     if target.task == "binary":
@@ -61,14 +62,14 @@ def _all_classes(estimator: Any, target: Target) -> tuple[Vector, Vector]:
     return weights, bias
 
 
-def predict(fitted: Fitted, X: Matrix) -> Vector:
+def predict(fitted: Fitted, X: Matrix) -> Floats:
     """Scores in float64."""
     weights, bias = fitted.state
-    raw: Vector = np.asarray(X.astype(np.float64) @ weights.T) + bias
+    raw: Floats = np.asarray(X.astype(np.float64) @ weights.T) + bias
     return raw[:, 0] if raw.shape[1] == 1 else raw
 
 
-def uses(fitted: Fitted) -> Vector:
+def uses(fitted: Fitted) -> Floats:
     """The size of the weights, of columns of one scale."""
     return np.asarray(np.abs(fitted.state[0]).sum(axis=0), np.float64)
 

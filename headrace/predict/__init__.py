@@ -6,19 +6,19 @@ from headrace.predict.gaps import GapWarning, Tally
 from headrace.predict.latency import p99_ms, requests_of, rows_per_s
 from headrace.predict.predictor import Predictor, open, predictor_of
 from headrace.predict.rows import trimmed
-from headrace.predict.values import moment_of
+from headrace.predict.values import time_of
 
 __all__ = [
     "Arrays",
     "GapWarning",
     "Predictor",
     "Tally",
-    "moment_of",
     "open",
     "p99_ms",
     "predict_file",
     "predictor_of",
     "requests_of",
     "rows_per_s",
+    "time_of",
     "trimmed",
 ]

@@ -1,15 +1,12 @@
 """Predictions of ready arrays, with the values of single columns dealt out anew: no row is read twice."""
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from headrace.arrays import Floats, Integers
 from headrace.features import CODES
 from headrace.predict.predictor import Predictor
 from headrace.tables import conform
-
-Order = npt.NDArray[np.int64]
-Scores = npt.NDArray[np.float64]
 
 
 class Arrays:
@@ -26,7 +23,7 @@ class Arrays:
             for at, name in enumerate(names):
                 self._places[name] = known, slice(None) if group.startswith("vector_") else at
 
-    def scores(self) -> Scores:
+    def scores(self) -> Floats:
         """The scores of the rows: `(N,)`, or `(N, K)` probabilities in a multiclass task."""
         output = "probabilities" if self._is_multiclass else "prediction"
         parts = []
@@ -36,7 +33,7 @@ class Arrays:
         found = np.concatenate(parts).astype(np.float64)
         return found if self._is_multiclass else found[:, 0]
 
-    def dealt(self, name: str, order: Order) -> Scores:
+    def dealt(self, name: str, order: Integers) -> Floats:
         """The scores of the rows, of which each has the value of another in one column."""
         group, at = self._places[name]
         own = self._feeds[group][:, at].copy()

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 from msgspec import Struct
 
+from headrace.arrays import Mask
 from headrace.errors import Finding
 from headrace.features import CODES, Codes, spellings
 from headrace.features.graph.blanks import BLANKS
@@ -119,7 +120,7 @@ def gaps_of(values: tuple[Any, ...], known: list[Knowledge]) -> Gaps:
     return Gaps(list(dict.fromkeys(imputed)), list(dict.fromkeys(strange)))  # a code may stand in two inputs
 
 
-def is_whole(name: str, values: npt.NDArray[Any], full: npt.NDArray[np.bool_]) -> bool:
+def is_whole(name: str, values: npt.NDArray[Any], full: Mask) -> bool:
     """Whether an input of the graph has no gap for certain: one quick look, before `may_have_gaps` looks at each
     value."""
     if name == CODES:
@@ -130,7 +131,7 @@ def is_whole(name: str, values: npt.NDArray[Any], full: npt.NDArray[np.bool_]) -
     return bool(total == total)  # noqa: PLR0124
 
 
-def may_have_gaps(name: str, values: npt.NDArray[Any], full: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def may_have_gaps(name: str, values: npt.NDArray[Any], full: Mask) -> Mask:
     """Where `(N, columns)` an input of the graph may have a gap: at a rare code, or where nothing is in a column that
     was `full` in training."""
     if name == CODES:

@@ -1,6 +1,5 @@
 """How long single rows take, rows varying."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 
+from headrace.clock import SYSTEM
 from headrace.predict.predictor import Predictor
 
 Rows = list[dict[str, Any]]
@@ -25,8 +25,8 @@ def requests_of(predictor: Predictor, frame: pl.DataFrame) -> Rows:
 def rows_per_s(predict: Callable[[], Any], rows: int, least_s: float = 0.3) -> float:
     """Rows a second of a call that predicts `rows` of them, over `least_s` seconds after a warm-up."""
     predict()
-    begin, calls = time.perf_counter(), 0
-    while (passed := time.perf_counter() - begin) < least_s or not calls:
+    begin, calls = SYSTEM.monotonic_s(), 0
+    while (passed := SYSTEM.monotonic_s() - begin) < least_s or not calls:
         predict()
         calls += 1
     return calls * rows / passed
@@ -36,7 +36,7 @@ def p99_ms(ask: Callable[[Rows], Any], rows: Rows, calls: int = 2_000) -> float:
     """The 99th percentile of single requests, in milliseconds, after a warm-up."""
     times = []
     for number in range(calls + _WARM_UP):
-        begin = time.perf_counter()
+        begin = SYSTEM.monotonic_s()
         ask([rows[number % len(rows)]])
-        times.append(time.perf_counter() - begin)
+        times.append(SYSTEM.monotonic_s() - begin)
     return float(np.quantile(times[_WARM_UP:], 0.99)) * 1e3

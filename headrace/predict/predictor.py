@@ -14,6 +14,7 @@ import polars as pl
 import polars.selectors as cs
 from msgspec import UNSET, Struct, structs
 
+from headrace.arrays import Floats
 from headrace.bundle import Bundle, find_bundle, open_bundle
 from headrace.errors import BundleError, InputError
 from headrace.features import CODES, Session, open_coded
@@ -162,7 +163,7 @@ class Predictor:
             predictions.insert_column(0, conform(frame, [id], [], where, first_row)[id.name])
         return predictions
 
-    def scores(self, predictions: pl.DataFrame) -> npt.NDArray[np.float64]:
+    def scores(self, predictions: pl.DataFrame) -> Floats:
         """The numbers in a table of predictions: `(N,)`, or `(N, K)` probabilities in a multiclass task."""
         if self.is_multiclass:
             return (

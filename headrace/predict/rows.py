@@ -20,7 +20,7 @@ from headrace.features import CODES, Codes, Feeds, Session
 from headrace.features.graph.blanks import BLANKS
 from headrace.features.graph.reserved import RARE
 from headrace.predict.gaps import Gaps, Knowledge, Tally, gaps_of, is_whole, may_have_gaps
-from headrace.predict.values import Reader, category_of, moment_of, number_of, read_value, vector_of
+from headrace.predict.values import Reader, category_of, number_of, read_value, time_of, vector_of
 from headrace.spec import safe_name
 from headrace.tables import Column, Schema
 
@@ -271,7 +271,7 @@ def _input(group: str, columns: list[Column], at: slice, codes: list[Codes]) -> 
     if group == "strings":
         return _Input(group, columns, at, category_of, object, [_texts] if plain else [], full=full)
     if group == "times":
-        return _Input(group, columns, at, moment_of, np.int64, [], full=full)
+        return _Input(group, columns, at, time_of, np.int64, [], full=full)
     return _Input(group, columns, at, vector_of, np.float32, [], full=full)
 
 

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import date, datetime, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
+from headrace.clock import to_us
 from headrace.errors import InputError
 from headrace.features import text_of
 from headrace.features.graph.blanks import BLANKS
@@ -18,7 +19,6 @@ from headrace.tables import Column, expected_of, numbers, times
 
 Reader = Callable[[Any, Column], Any]
 """Raises `ValueError`, `TypeError` or `OverflowError` for a value that cannot be used."""
-_EPOCH = datetime(1970, 1, 1)
 FLAGS: dict[Any, bool] = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
 """What a flag may be; 1 and 1.0 are the same key as true."""
 
@@ -93,13 +93,13 @@ def category_of(value: Any, column: Column) -> str:
     return text_of(value)
 
 
-def moment_of(value: Any, column: Column | None = None) -> int:
+def time_of(value: Any, column: Column | None = None) -> int:
     """A time, a date, or the ISO 8601 text of one, in microseconds since 1970 UTC.
 
     Where the `column` is known, also as its times were written in the training table, and with a zone where those had
     one. Raises `TypeError`, `ValueError` or `OverflowError`.
 
-    >>> moment_of("1970-01-01T01:00:00.5+01:00")
+    >>> time_of("1970-01-01T01:00:00.5+01:00")
     500000
     """
     form = column.written if column is not None else None
@@ -107,8 +107,7 @@ def moment_of(value: Any, column: Column | None = None) -> int:
         value = times.parse_value(value, form)
     elif not isinstance(value, date):
         raise TypeError
-    past: timedelta = times.utc_of(value, column.zoned if column is not None else None) - _EPOCH
-    return (past.days * 86_400 + past.seconds) * 10**6 + past.microseconds
+    return to_us(times.utc_of(value, column.zoned if column is not None else None))
 
 
-_MISSING: dict[Reader, Any] = {number_of: float("nan"), category_of: "", moment_of: MISSING_TIME, vector_of: None}
+_MISSING: dict[Reader, Any] = {number_of: float("nan"), category_of: "", time_of: MISSING_TIME, vector_of: None}

@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from msgspec import Struct, structs
 
+from headrace.arrays import Floats, Integers, Mask
 from headrace.bundle import open_bundle
 from headrace.errors import BundleError, InputError
 from headrace.evaluate import Measured, chance_of, curves, lift_of_chance, paired_interval
@@ -16,23 +16,21 @@ from headrace.registry.fitted_rows import was_seen
 from headrace.spec import Task
 from headrace.workspace import BundleName, Workspace
 
-Vector = npt.NDArray[np.float64]
-
 
 class Rival(Struct, frozen=True):
     """Two models on the same rows: their target `y (N,)`, the new model's scores (`own`) and the rival's, what weighs
     and ties the rows, and where each says yes."""
 
-    y: Vector
-    own: Vector
-    scores: Vector
-    weight: Vector | None = None
-    owner: npt.NDArray[np.int64] | None = None
+    y: Floats
+    own: Floats
+    scores: Floats
+    weight: Floats | None = None
+    owner: Integers | None = None
     own_cut: float = 0.5
     cut: float = 0.5
     seed: int = 0
 
-    def on(self, rows: npt.NDArray[np.bool_]) -> "Rival":
+    def on(self, rows: Mask) -> "Rival":
         """The same on some of the rows."""
         owner = None if self.owner is None else np.unique(self.owner[rows], return_inverse=True)[1]
         weight = None if self.weight is None else self.weight[rows]

@@ -2,10 +2,10 @@
 
 import getpass
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from headrace.bundle import find_bundle, open_bundle
+from headrace.clock import SYSTEM, to_text
 from headrace.errors import InputError, WorkError, nearest
 from headrace.registry.gates import Result, told
 from headrace.registry.journal import Decision, Journal, locked_journal
@@ -28,7 +28,7 @@ def decide(
             return None
         decision = Decision(
             action="refuse" if failed else "promote", version=version, alias="champion", before=champion,
-            at=_now(), by="gates", who=who(), why=why, evidence=told(results),
+            at=to_text(SYSTEM.now_us()), by="gates", who=who(), why=why, evidence=told(results),
         )  # fmt: skip
         journal.append(decision)
     return decision
@@ -61,7 +61,8 @@ def promote(model: str, alias: str = "champion", why: str = "", folder: str | Pa
     with locked_journal(workspace, name) as journal:
         checked = _alias(alias)
         decision = Decision(
-            action="promote", version=version, alias=checked, before=journal.aliases.get(checked), at=_now(),
+            action="promote", version=version, alias=checked, before=journal.aliases.get(checked),
+            at=to_text(SYSTEM.now_us()),
             by="person", who=who(), why=why, evidence=bundle.evaluation.get("gates", []),
         )  # fmt: skip
         journal.append(decision)
@@ -80,7 +81,8 @@ def rollback(name: str, alias: str = "champion", why: str = "", folder: str | Pa
         version = journal.before(checked)
         open_bundle(workspace.bundle(name, version))
         decision = Decision(
-            action="rollback", version=version, alias=checked, before=journal.aliases.get(checked), at=_now(),
+            action="rollback", version=version, alias=checked, before=journal.aliases.get(checked),
+            at=to_text(SYSTEM.now_us()),
             by="person", who=who(), why=why,
         )  # fmt: skip
         journal.append(decision)
@@ -111,10 +113,6 @@ def _alias(alias: str) -> Alias:
     if alias not in ALIASES:
         raise InputError("--alias", repr(alias), "one of: " + ", ".join(ALIASES), nearest(alias, ALIASES))
     return alias
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def who() -> str:

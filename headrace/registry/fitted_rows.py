@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import polars.selectors as cs
 
+from headrace.arrays import Hashes, Mask
 from headrace.tables import atomic_file
 from headrace.workspace import Workspace
 
-Hashes = npt.NDArray[np.uint64]
 _ABSENT = 0x9E3779B97F4A7C15
 
 
@@ -24,7 +23,7 @@ def remember(workspace: Workspace, bundle: str, rows: pl.DataFrame) -> None:
         pl.DataFrame({"row": np.unique(row_hashes(rows))}).write_parquet(beside, metadata={"kinds": json.dumps(kinds)})
 
 
-def was_seen(workspace: Workspace, bundle: str, rows: pl.DataFrame) -> npt.NDArray[np.bool_] | None:
+def was_seen(workspace: Workspace, bundle: str, rows: pl.DataFrame) -> Mask | None:
     """Which rows `(N,)` the bundle's model was fitted on.
 
     None where that cannot be told: it was not kept, or the columns that told rows apart are gone or of another kind.

@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import polars.selectors as cs
 from msgspec import Struct
 
+from headrace.arrays import Hashes, Integers
 from headrace.bundle import Bundle, find_bundle, open_bundle
 from headrace.errors import InputError
 from headrace.evaluate import Measured, curves, paired_interval
@@ -123,7 +123,7 @@ def _common(holdouts: list[tuple[pl.DataFrame, pl.DataFrame]], bundles: list[Bun
     ]
 
 
-def _places(keys: npt.NDArray[np.uint64], wanted: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+def _places(keys: Hashes, wanted: Hashes) -> Integers:
     """Where each of the wanted keys stands first, in their order."""
     different, first = np.unique(keys, return_index=True)
     return np.asarray(first[np.searchsorted(different, np.unique(wanted))])

@@ -1,8 +1,9 @@
 """What is being done, for whoever waits, and how long it took."""
 
-import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
+
+from headrace.clock import SYSTEM
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,11 +34,11 @@ class Steps:
         """Runs one stage; two calls under one name add up."""
         self._stage = stage
         self._watch(stage, "")
-        begin = time.perf_counter()
+        begin = SYSTEM.monotonic_s()
         try:
             return function(*args, **kwargs)
         finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - begin
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + SYSTEM.monotonic_s() - begin
 
     def detail(self, text: str) -> None:
         """Says what the running stage is at."""

@@ -1,6 +1,5 @@
 """What a run tells, as plain values, and where it is kept: the bundle, `run.json` and the report."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from msgspec import Struct
 
 from headrace import bundle, predict, registry, report, spec, split, tables, train
 from headrace._version import __version__
+from headrace.clock import SYSTEM, to_text
 from headrace.errors import InputError
 from headrace.spec import System
 from headrace.workspace import Workspace
@@ -39,7 +39,7 @@ def describe(
     return {
         "name": system.name,
         "model": system.name,
-        "created": datetime.now(UTC).isoformat(sep=" ", timespec="seconds"),
+        "created": to_text(SYSTEM.now_us(), "seconds", " "),
         "task": target.task,
         "target": target.name,
         "classes": target.classes,

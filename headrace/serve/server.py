@@ -1,11 +1,11 @@
 """uvicorn's server, which ends gently: whoever sends requests to it hears of it a little later than it does."""
 
 import signal
-import time
 from typing import Any
 
 import uvicorn
 
+from headrace.clock import SYSTEM
 from headrace.serve.log_event import tell
 
 
@@ -21,12 +21,12 @@ class Server(uvicorn.Server):  # type: ignore[misc]
             super().handle_exit(number, frame)
             return
         self._captured_signals.append(number)
-        self._until_s = time.monotonic() + service.settings.grace_s
+        self._until_s = SYSTEM.monotonic_s() + service.settings.grace_s
         service.ready = False
         tell("info", "ending", grace_s=service.settings.grace_s)
 
     async def on_tick(self, counter: int) -> bool:
         """See `uvicorn.Server`."""
-        if self._until_s and (time.monotonic() > self._until_s or not self.server_state.connections):
+        if self._until_s and (SYSTEM.monotonic_s() > self._until_s or not self.server_state.connections):
             self.should_exit = True
         return bool(await super().on_tick(counter))

@@ -5,7 +5,6 @@ import gc
 import os
 import re
 import sys
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,6 +15,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 from msgspec import Struct
 
+from headrace.clock import SYSTEM
 from headrace.errors import BundleError, InputError, WorkError
 from headrace.serve.http import tokens
 from headrace.serve.http.connection import SWEEP_S, Connections
@@ -185,7 +185,7 @@ class Service:
         seconds = self._seconds.get(label)
         if seconds is None:
             seconds = self._seconds[label] = self.meter.histogram("headrace_request_seconds", label)
-        seconds.add(time.perf_counter() - request.received_s)
+        seconds.add(SYSTEM.monotonic_s() - request.received_s)
         return reply
 
     def refuse(self, problem: Problem) -> Reply:

@@ -1,11 +1,11 @@
 """Several processes behind one socket, each started again by itself when it dies."""
 
-import time
 from typing import Any
 
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
+from headrace.clock import SYSTEM
 from headrace.serve.log_event import tell
 from headrace.serve.server import Server
 
@@ -56,7 +56,7 @@ class Workers(Multiprocess):  # type: ignore[misc]
 
     def _replace(self, place: int, process: Process) -> None:
         pause, until = self._pauses.get(place, (FIRST_PAUSE_S, 0.0))
-        now = time.monotonic()
+        now = SYSTEM.monotonic_s()
         if until == 0.0:  # it has just been found dead
             process.kill()
             process.join()

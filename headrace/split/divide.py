@@ -1,13 +1,13 @@
 """Cutting the rows into train, validation and test."""
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from msgspec import Struct
 
+from headrace.arrays import Integers
 from headrace.errors import Finding, InputError
 from headrace.spec import Data, Split, duration_us
-from headrace.split.keys import Indices, purge, row_keys, units
+from headrace.split.keys import purge, row_keys, units
 
 MIN_ROWS = 10
 
@@ -19,12 +19,12 @@ class Parts(Struct, frozen=True):
     border, for folds to respect.
     """
 
-    train: Indices
-    validation: Indices
-    test: Indices
-    keys: list[Indices]
-    group: Indices | None
-    order: Indices | None
+    train: Integers
+    validation: Integers
+    test: Integers
+    keys: list[Integers]
+    group: Integers | None
+    order: Integers | None
     purged: int
     borders: list[str]
     findings: list[Finding]
@@ -32,7 +32,7 @@ class Parts(Struct, frozen=True):
 
 
 def divide(
-    frame: pl.DataFrame, split: Split, data: Data, strata: npt.NDArray[np.int64] | None, holdout_rows: int, seed: int
+    frame: pl.DataFrame, split: Split, data: Data, strata: Integers | None, holdout_rows: int, seed: int
 ) -> Parts:
     """Divides rows as `split` says (its `by` resolved).
 
@@ -99,7 +99,7 @@ def divide(
     return Parts(train, validation, test, keys, group, order, purged, borders, findings, gap)
 
 
-def _classes(strata: Indices | None, train: Indices, test: Indices) -> list[Finding]:
+def _classes(strata: Integers | None, train: Integers, test: Integers) -> list[Finding]:
     """Refuses a part with one class, where nothing can be learned or judged; tells of classes new in the test."""
     if strata is None:
         return []
@@ -119,7 +119,7 @@ def _classes(strata: Indices | None, train: Indices, test: Indices) -> list[Find
     return [Finding("split.unseen_class", [], "warning", message, {"classes": len(unseen), "rows": rows})]
 
 
-def deal(tied: Indices, classes: Indices, shares: list[float], rng: np.random.Generator) -> Indices:
+def deal(tied: Integers, classes: Integers, shares: list[float], rng: np.random.Generator) -> Integers:
     """Deals units out so that each part gets its share of the rows of every class.
 
     Returns `(N,)`: the number of the part of each row; rows of one unit (equal `tied`) get the same part, that of the
@@ -134,7 +134,7 @@ def deal(tied: Indices, classes: Indices, shares: list[float], rng: np.random.Ge
     return part[unit]
 
 
-def _by_time(order: Indices, split: Split, test_share: float, gap: int) -> tuple[Indices, Indices, Indices]:
+def _by_time(order: Integers, split: Split, test_share: float, gap: int) -> tuple[Integers, Integers, Integers]:
     """Borders lie between different times, so rows of one moment never cross."""
     ranked = np.sort(order)
     rows = len(order)
@@ -157,7 +157,7 @@ def _gap(split: Split, frame: pl.DataFrame, data: Data) -> int:
     return gap
 
 
-def _order(frame: pl.DataFrame, data: Data, split: Split) -> Indices:
+def _order(frame: pl.DataFrame, data: Data, split: Split) -> Integers:
     """The times of rows as numbers; where they have none, their order in the file."""
     if data.time is None:
         return np.arange(frame.height)
@@ -174,7 +174,7 @@ def _order(frame: pl.DataFrame, data: Data, split: Split) -> Indices:
     return times.to_physical().cast(pl.Int64).to_numpy()
 
 
-def _group(frame: pl.DataFrame, data: Data) -> Indices:
+def _group(frame: pl.DataFrame, data: Data) -> Integers:
     if data.group is None:
         raise InputError("split.by", "group, but data.group is not set", "a column of owners", "set data.group")
     return frame[data.group].rank("dense").fill_null(0).cast(pl.Int64).to_numpy()

@@ -3,23 +3,24 @@
 import numpy as np
 from msgspec import Struct
 
+from headrace.arrays import Integers
 from headrace.split.divide import Parts, deal
-from headrace.split.keys import Indices, purge, units
+from headrace.split.keys import purge, units
 
 
 class Fold(Struct, frozen=True):
     """Rows to fit on and rows to predict; no row, duplicate or id is in both."""
 
-    fit: Indices
-    predict: Indices
+    fit: Integers
+    predict: Integers
 
 
-def folds(parts: Parts, strata: Indices | None, count: int, seed: int) -> list[Fold]:
+def folds(parts: Parts, strata: Integers | None, count: int, seed: int) -> list[Fold]:
     """Folds over train and validation rows; see `inner_folds`."""
     return inner_folds(parts, np.sort(np.concatenate([parts.train, parts.validation])), strata, count, seed)
 
 
-def inner_folds(parts: Parts, rows: Indices, strata: Indices | None, count: int, seed: int) -> list[Fold]:
+def inner_folds(parts: Parts, rows: Integers, strata: Integers | None, count: int, seed: int) -> list[Fold]:
     """Folds over some rows (ascending).
 
     Under a time split each fold predicts a block from the rows before it (and its gap), so the first block is never

@@ -1,16 +1,15 @@
 """What ties rows together: exact duplicates and shared ids."""
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import polars.selectors as cs
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-Indices = npt.NDArray[np.int64]
+from headrace.arrays import Integers
 
 
-def row_keys(frame: pl.DataFrame, id_column: str | None) -> list[Indices]:
+def row_keys(frame: pl.DataFrame, id_column: str | None) -> list[Integers]:
     """One code per row and kind of tie: rows with equal codes are duplicates (all columns but the id) or share an id.
 
     Returns arrays `(N,)`; a missing id ties nothing.
@@ -27,7 +26,7 @@ def row_keys(frame: pl.DataFrame, id_column: str | None) -> list[Indices]:
     return keys
 
 
-def units(keys: list[Indices]) -> Indices:
+def units(keys: list[Integers]) -> Integers:
     """Joins rows that are tied by any key, also through others, into units `(N,)` that must stay together."""
     if len(keys) == 1:
         return keys[0]
@@ -43,7 +42,7 @@ def units(keys: list[Indices]) -> Indices:
     return np.asarray(connected_components(graph, directed=False)[1][:rows], dtype=np.int64)
 
 
-def purge(rows: Indices, kept: Indices, keys: list[Indices]) -> Indices:
+def purge(rows: Integers, kept: Integers, keys: list[Integers]) -> Integers:
     """`rows` without those that share a key with a row of `kept`."""
     crossing = np.zeros(len(rows), dtype=bool)
     for key in keys:
@@ -51,5 +50,5 @@ def purge(rows: Indices, kept: Indices, keys: list[Indices]) -> Indices:
     return rows[~crossing]
 
 
-def _codes(values: pl.Series) -> Indices:
+def _codes(values: pl.Series) -> Integers:
     return values.rank("dense").fill_null(0).cast(pl.Int64).to_numpy().copy()

@@ -9,8 +9,9 @@ from collections import Counter
 
 from msgspec import Struct, field
 
+from headrace.clock import DAY_US
 from headrace.store.codec import DAMAGE, Form, Open
-from headrace.store.keys import DAY_US, day_key, entity_key, member_of, namer, versions_key
+from headrace.store.keys import day_key, entity_key, member_of, namer, versions_key
 from headrace.store.layout import Group, Layout, Source
 from headrace.store.store import Changes, Store
 from headrace.store.update_tiles import Editor, Event

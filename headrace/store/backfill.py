@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from msgspec import Struct, structs
 
+from headrace.arrays import Integers, Mask
 from headrace.log import Log
 from headrace.spec import EventTable
 from headrace.store.apply_versions import Writer
@@ -30,7 +30,7 @@ from headrace.store.keys import (
 from headrace.store.layout import Group, Layout, Source
 from headrace.store.push import changes_of, told_in
 from headrace.store.store import Changes, Store
-from headrace.store.tiles import Facts, Integers, Tiles, tiles_of
+from headrace.store.tiles import Facts, Tiles, tiles_of
 from headrace.store.versions import Version, encode
 from headrace.windows import NEVER, History, history
 
@@ -128,7 +128,7 @@ class _Told(Struct, frozen=True):
     available: Integers
     known: Integers
     replaced: Integers
-    alive: npt.NDArray[np.bool_]
+    alive: Mask
     places: pl.Series
     values: pl.DataFrame
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from headrace.arrays import Floats, Integers
 from headrace.store import hyperloglog
 from headrace.store.layout import Group
 
@@ -68,7 +68,7 @@ class View:
         numbers: list[float] = self.numbers()[:, at].tolist()
         return numbers
 
-    def numbers(self) -> npt.NDArray[np.float64]:
+    def numbers(self) -> Floats:
         """The numbers `(S, T)`."""
         begin, end = self._at + 8 * self.count, self._at + self._one.size * self.count
         return np.frombuffer(self._blob, np.float64, (end - begin) // 8, begin).reshape(-1, self.count)
@@ -162,8 +162,8 @@ class Written(msgspec.Struct):
     """The tiles of one level of one entity, to be written: `starts (T,)` in their order, `numbers (S, T)`, and for each
     last and each set the bytes of each tile."""
 
-    starts: npt.NDArray[np.int64]
-    numbers: npt.NDArray[np.float64]
+    starts: Integers
+    numbers: Floats
     pieces: list[list[bytes]]
 
 

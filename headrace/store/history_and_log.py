@@ -6,12 +6,13 @@ import numpy as np
 import polars as pl
 from msgspec import Struct, structs
 
+from headrace.arrays import Integers
 from headrace.log import Log
 from headrace.spec import EventTable, Window
 from headrace.store.ingest import from_payloads
 from headrace.store.layout import Layout, layout_of
 from headrace.tables import Column
-from headrace.windows import Times, available_in, times_of
+from headrace.windows import available_in, times_of
 
 _AVAILABLE = "__available__"
 NEVER_YET = np.iinfo(np.int64).min
@@ -64,7 +65,7 @@ def merged(
 
 
 def _with_records(
-    frame: pl.DataFrame, available: Times, table: EventTable, columns: list[Column], records: pl.DataFrame
+    frame: pl.DataFrame, available: Integers, table: EventTable, columns: list[Column], records: pl.DataFrame
 ) -> tuple[pl.DataFrame, EventTable]:
     told = from_payloads(records, columns)
     told = told.with_columns(pl.Series(_AVAILABLE, times_of(records["available"], "the log")))

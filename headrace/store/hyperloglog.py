@@ -13,15 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from headrace.arrays import Hashes
+
 _BITS = 12
 REGISTERS = 1 << _BITS
 EXACT = REGISTERS // 8 - 1
 _TAIL = 64 - _BITS
-Sketch = npt.NDArray[np.uint64] | npt.NDArray[np.uint8]
+Sketch = Hashes | npt.NDArray[np.uint8]
 """Sorted hashes (uint64), or registers (uint8)."""
 
 
-def hashes(values: pl.Series) -> npt.NDArray[np.uint64]:
+def hashes(values: pl.Series) -> Hashes:
     """A 64-bit hash of each value; 0 where one is missing."""
     known = values.unique().drop_nulls()
     named = pl.Series([hash_of(value) for value in known.to_list()], dtype=pl.UInt64)
@@ -40,7 +42,7 @@ def union(one: Sketch, other: Sketch) -> Sketch:
     return np.maximum(_registers(one), _registers(other))
 
 
-def small(distinct: npt.NDArray[np.uint64]) -> Sketch:
+def small(distinct: Hashes) -> Sketch:
     """The sketch of different hashes."""
     return distinct if len(distinct) <= EXACT else _registers(distinct)
 

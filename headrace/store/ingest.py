@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -12,12 +12,14 @@ import polars as pl
 import polars.selectors as cs
 from msgspec import structs
 
+from headrace.arrays import Integers
+from headrace.clock import to_datetime, to_us
 from headrace.errors import InputError, nearest
 from headrace.spec import EventTable, duration_us
 from headrace.store.layout import Source
 from headrace.store.versions import Version, Versions
 from headrace.tables import POLARS, Column, conform, polars_of
-from headrace.windows import Times, times_of
+from headrace.windows import times_of
 
 Events = Any
 """An event, a list of them, or a Polars, pandas or Arrow table."""
@@ -121,7 +123,7 @@ def _plainly(source: Source, rows: list[Any], now: int) -> tuple[Versions, list[
             available = now if said is None else said
         alive = table.deleted is None or not found[table.deleted]
         versions.append(Version(available, time, alive, place, [found[name] for name in source.values]))
-        times = {name: _EPOCH + timedelta(microseconds=us) for name in moments if (us := found[name]) is not None}
+        times = {name: to_datetime(us) for name in moments if (us := found[name]) is not None}
         texts.append(msgspec.json.encode({**row, **times}))
     return versions, texts
 
@@ -131,10 +133,7 @@ def _moment(value: Any) -> int:
         value = datetime.fromisoformat(value)
     if type(value) is not datetime:
         raise ValueError
-    if value.tzinfo is not None:
-        value = value.astimezone(UTC).replace(tzinfo=None)
-    past: timedelta = value - _EPOCH
-    return (past.days * 86_400 + past.seconds) * 10**6 + past.microseconds
+    return to_us(value)
 
 
 def _whole(value: Any) -> int:
@@ -165,19 +164,18 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
     "string": _of(str),
     "datetime": _moment,
 }
-_EPOCH = datetime(1970, 1, 1)
 
 
-def _available_of(table: EventTable, frame: pl.DataFrame, now: int, where: str) -> Times:
+def _available_of(table: EventTable, frame: pl.DataFrame, now: int, where: str) -> Integers:
     """From when events that are told now are known (microseconds): what their column says, or else from now, and not
     before their delay is over."""
     if table.available is not None:
-        column = frame[table.available].cast(pl.Datetime("us")).fill_null(_EPOCH + timedelta(microseconds=now))
+        column = frame[table.available].cast(pl.Datetime("us")).fill_null(to_datetime(now))
         return times_of(column, where)
     return np.maximum(times_of(frame[table.time], where) + (duration_us(table.delay) if table.delay else 0), now)
 
 
-def versions_in(source: Source, frame: pl.DataFrame, available: Times, first: int) -> Versions:
+def versions_in(source: Source, frame: pl.DataFrame, available: Integers, first: int) -> Versions:
     """The events of a table as the store takes them; where they have no ids they stand at positions from `first` on."""
     table = source.table
     time = times_of(frame[table.time], "events").tolist()

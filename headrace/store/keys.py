@@ -18,13 +18,13 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from headrace.clock import DAY_US
 from headrace.errors import InputError
 from headrace.spec import label_text
 from headrace.store.layout import Group, Source
 from headrace.tables import POLARS, Dtype
 
 STAND, BUILDING = b"s", b"b"
-DAY_US = 86_400 * 10**6
 _LONGEST = 400
 _STAND = Format("<Iqq")
 _PLAIN_KEYS: dict[str, type] = {"string": str, "integer": int}

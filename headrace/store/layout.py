@@ -6,6 +6,7 @@ from typing import Literal
 import polars as pl
 from msgspec import Struct
 
+from headrace.clock import DAY_US
 from headrace.errors import InputError
 from headrace.spec import EventTable, Window, duration_us
 from headrace.tables import POLARS, Column, Dtype
@@ -13,7 +14,7 @@ from headrace.windows import check_window, columns_in, hop_us, keys_of, window_c
 
 _ORDER = {"count": 0, "sum": 0, "max": 1, "time": 1, "min": 2}
 """States that merge alike stand side by side."""
-_ALL_US = 30 * 86_400 * 10**6
+_ALL_US = 30 * DAY_US
 """The width of the tiles of `over: all`."""
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import warnings
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import polars.selectors as cs
 from msgspec import Struct
 
 from headrace import spec, tables
+from headrace.clock import SYSTEM, to_datetime, to_us
 from headrace.errors import InputError, nearest
 from headrace.log import Log
 from headrace.report import Watch, quiet
@@ -24,8 +25,6 @@ from headrace.store.open import log_of, online_of, store_of
 from headrace.store.push import AHEAD_US, Online
 from headrace.store.read import Reader
 from headrace.windows import add_windows, times_of, window_columns
-
-_EPOCH = datetime(1970, 1, 1)
 
 
 class Filled(Struct, frozen=True):
@@ -174,11 +173,9 @@ def _online(folder: Path) -> Online:
 
 
 def _until(watermark: int) -> datetime | None:
-    return None if watermark == NEVER_YET else _EPOCH + timedelta(microseconds=watermark)
+    return None if watermark == NEVER_YET else to_datetime(watermark)
 
 
 def _us(moment: datetime | None) -> int:
     """A moment, or the clock's, in microseconds since 1970 UTC; one without a zone is UTC."""
-    moment = moment or datetime.now(UTC)
-    plain = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-    return (plain - _EPOCH) // timedelta(microseconds=1)
+    return SYSTEM.now_us() if moment is None else to_us(moment)

@@ -1,11 +1,11 @@
 """What is pushed: into the log first, then into the store; acknowledged when the log has it, for the store follows."""
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import polars as pl
 from msgspec import Struct, structs
 
+from headrace.clock import SYSTEM, Clock
 from headrace.errors import InputError, WorkError, nearest
 from headrace.log import Log, Record
 from headrace.store.apply_versions import Writer
@@ -44,7 +44,7 @@ class Online:
     filled.
     """
 
-    def __init__(self, store: Store, log: Log, clock: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
+    def __init__(self, store: Store, log: Log, clock: Clock = SYSTEM) -> None:
         self._store, self._log, self._clock = store, log, clock
         self._stand = stand_of(store)
         self._follow(self._stand)
@@ -105,7 +105,7 @@ class Online:
         if stand.generation != self._stand.generation:
             self._follow(stand)
         self._stand = stand
-        latest = max(now, self._clock())  # who tells of the past says so
+        latest = max(now, self._clock.now_us())  # who tells of the past says so
         if stand.horizon > latest + AHEAD_US:
             raise ahead_of(stand.horizon, latest)
         if stand.position < self._log.end:

@@ -3,12 +3,12 @@
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from headrace.clock import to_datetime
 from headrace.errors import EmptyStoreError, WorkError
 from headrace.store import hyperloglog
 from headrace.store.accumulator import Tally
@@ -17,7 +17,6 @@ from headrace.store.keys import STAND, Stand, group_prefix, layout_key, row_name
 from headrace.store.layout import Group, Layout, Level, Read, Source
 from headrace.store.store import Store
 
-_EPOCH = datetime(1970, 1, 1)
 Value = Any
 
 
@@ -194,7 +193,7 @@ class _Span:
             found[name] = finish(states[state], states[other], moment)
         for name, state in self._times:
             last = states[state]
-            found[name] = None if last is None else _EPOCH + timedelta(microseconds=last[2])
+            found[name] = None if last is None else to_datetime(last[2])
 
     def _states(self, view: View, first: int) -> list[Any]:
         """The states of the tiles from one on; those that no column needs are of nothing."""

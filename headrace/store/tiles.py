@@ -7,17 +7,15 @@ Here the tiles of a whole table of events are made, when a store is filled; `edi
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from msgspec import Struct
 
+from headrace.arrays import Floats, Integers, Mask, Objects
 from headrace.store import hyperloglog
 from headrace.store.accumulator import nothing
 from headrace.store.layout import Level, State
 from headrace.windows import condition
 
-Integers = npt.NDArray[np.int64]
-Objects = npt.NDArray[np.object_]
 _MERGE: dict[str, Any] = {"count": np.add, "sum": np.add, "min": np.fmin, "max": np.fmax, "time": np.fmax}
 
 
@@ -28,11 +26,11 @@ class Tiles(Struct, frozen=True):
 
     entity: Integers
     start: Integers
-    numbers: npt.NDArray[np.float64]
+    numbers: Floats
     lasts: list[Objects]
     sets: list[Objects]
 
-    def some(self, kept: npt.NDArray[np.bool_]) -> "Tiles":
+    def some(self, kept: Mask) -> "Tiles":
         """Those under a mask `(T,)`."""
         lasts, sets = ([column[kept] for column in columns] for columns in (self.lasts, self.sets))
         return Tiles(self.entity[kept], self.start[kept], self.numbers[:, kept], lasts, sets)
@@ -47,7 +45,7 @@ class Facts(Struct, frozen=True):
     places: pl.Series
     values: pl.DataFrame
 
-    def some(self, kept: npt.NDArray[np.bool_]) -> "Facts":
+    def some(self, kept: Mask) -> "Facts":
         """Those under a mask `(N,)`."""
         mask = pl.Series(kept)
         return Facts(self.entity[kept], self.time[kept], self.places.filter(mask), self.values.filter(mask))
@@ -74,7 +72,7 @@ def _begins(entity: Integers, start: Integers) -> Integers:
     return np.flatnonzero(np.concatenate([[True], (entity[1:] != entity[:-1]) | (start[1:] != start[:-1])]))
 
 
-def counted(state: State, values: pl.DataFrame) -> npt.NDArray[np.bool_]:
+def counted(state: State, values: pl.DataFrame) -> Mask:
     """For which events a state counts `(N,)`."""
     kept = np.ones(values.height, bool)
     if state.where is not None:
@@ -82,7 +80,7 @@ def counted(state: State, values: pl.DataFrame) -> npt.NDArray[np.bool_]:
     return kept & values[state.of].is_not_null().to_numpy() if state.of is not None else kept
 
 
-def _number(state: State, values: pl.DataFrame, time: Integers) -> npt.NDArray[np.float64]:
+def _number(state: State, values: pl.DataFrame, time: Integers) -> Floats:
     kept = counted(state, values)
     if state.kind == "count":
         return kept.astype(np.float64)

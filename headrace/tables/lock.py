@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from headrace.clock import SYSTEM
 from headrace.errors import WorkError
 
 _LOOK_S = 0.02
@@ -42,13 +43,13 @@ def _take(lock: int, path: Path, patience_s: float | None) -> None:
     if patience_s is None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         return
-    until = time.monotonic() + patience_s
+    until = SYSTEM.monotonic_s() + patience_s
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
-            if time.monotonic() >= until:
+            if SYSTEM.monotonic_s() >= until:
                 do = "whoever holds it goes on, or ends"
                 raise BusyError(str(path), f"held by another process for {patience_s:g} s", "its turn", do) from None
             time.sleep(min(_LOOK_S, patience_s))

@@ -11,6 +11,7 @@ from typing import Literal
 
 import polars as pl
 
+from headrace.clock import DAY_US, to_datetime, to_us
 from headrace.spec import says_date, says_time, words_of
 
 Order = Literal["day_first", "month_first", "year_first"]
@@ -41,8 +42,7 @@ _FROM_S, _UNTIL_S = 315_532_800, 2_524_608_000  # 1980 to 2050
 _FROM_DAY, _UNTIL_DAY = 29_221, 54_789  # the same in days of a spreadsheet
 _PLAUSIBLE = datetime(1900, 1, 1), datetime(2200, 1, 1)
 """A count that is a time outside of these years was written in another unit."""
-_EPOCH, _DAY_0 = datetime(1970, 1, 1), datetime(1899, 12, 30)
-_DAY_US = 86_400 * 10**6
+_DAY_0 = datetime(1899, 12, 30)
 _PIVOT = 1969
 """Two digits of a year mean 1969 to 2068, as POSIX has it; Polars takes 69 for 2069."""
 _COUNT = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
@@ -187,7 +187,7 @@ def _years_of(form: str) -> str:
 def _from_count(column: pl.Series, form: str) -> pl.Series:
     if form == SERIAL:
         days = column.cast(pl.Float64, strict=False)
-        micros = (days * _DAY_US).round().cast(pl.Int64, strict=False) + (_DAY_0 - _EPOCH) // timedelta(microseconds=1)
+        micros = (days * DAY_US).round().cast(pl.Int64, strict=False) + to_us(_DAY_0)
         return micros.cast(pl.Datetime("us"))
     per_s = _PER_S[form]
     whole = column.cast(pl.Int64, strict=False)
@@ -225,7 +225,7 @@ def parse_value(value: str | int | float, form: str | None) -> datetime:
 
 def _value_of_count(value: str | int | float, form: str) -> datetime:
     if form == SERIAL:
-        return _DAY_0 + timedelta(microseconds=round(float(value) * _DAY_US))
+        return _DAY_0 + timedelta(microseconds=round(float(value) * DAY_US))
     per_s = _PER_S[form]
     if isinstance(value, str) and not _COUNT.fullmatch(value.strip()):
         raise ValueError(value)
@@ -233,7 +233,7 @@ def _value_of_count(value: str | int | float, form: str) -> datetime:
         micros = int(value) * 10**6 // per_s if not isinstance(value, float) else round(value * 10**6 / per_s)
     except ValueError:  # text that is no whole number
         micros = round(float(value) * 10**6 / per_s)
-    return _EPOCH + timedelta(microseconds=micros)
+    return to_datetime(micros)
 
 
 def utc_of(value: date, zoned: bool | None) -> datetime:

@@ -1,13 +1,13 @@
 """The column that says what each row counts."""
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from headrace.arrays import Floats
 from headrace.errors import InputError
 
 
-def weights_of(frame: pl.DataFrame, name: str | None) -> npt.NDArray[np.float64] | None:
+def weights_of(frame: pl.DataFrame, name: str | None) -> Floats | None:
     """The weights `(N,)` in a column, none without one.
 
     Raises `InputError` for a weight that is missing, negative or no number, and where all are 0.

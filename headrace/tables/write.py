@@ -4,13 +4,13 @@ import fcntl
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import polars as pl
 
+from headrace.clock import SYSTEM, US_PER_S
 from headrace.errors import WorkError
 from headrace.tables.scan import format_of
 
@@ -53,7 +53,7 @@ def _sweep_files(path: Path) -> None:
                 handle = os.open(left, os.O_RDONLY)
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    if time.time() - left.stat().st_mtime > _FRESH_S:
+                    if SYSTEM.now_us() / US_PER_S - left.stat().st_mtime > _FRESH_S:
                         left.unlink()
                 finally:
                     os.close(handle)
@@ -80,7 +80,7 @@ def _sweep(parent: Path) -> None:
     """Removes what processes that were killed had begun to fill, a day later."""
     for left in parent.glob(f"{_UNSETTLED}*"):
         with suppress(OSError):  # another process may be at it
-            if time.time() - left.stat().st_mtime > _DAY_S:
+            if SYSTEM.now_us() / US_PER_S - left.stat().st_mtime > _DAY_S:
                 shutil.rmtree(left, ignore_errors=True)
 
 

@@ -1,19 +1,18 @@
 """Whether scores should be calibrated: only where rows that the calibration was not fitted on say so."""
 
 import numpy as np
-import numpy.typing as npt
 
+from headrace.arrays import Floats
 from headrace.models import calibrate
 from headrace.spec import Calibration, Task
 
-Vector = npt.NDArray[np.float64]
 _FOLDS = 5
 _LEAST_ROWS = 200
 _Z = 1.96
 
 
 def choose_calibration(
-    task: Task, y: Vector, scores: Vector, weight: Vector | None, seed: int
+    task: Task, y: Floats, scores: Floats, weight: Floats | None, seed: int
 ) -> tuple[Calibration | None, str]:
     """The calibration whose out-of-fold log loss is better than that of the scores for certain, and why.
 

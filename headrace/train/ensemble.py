@@ -1,20 +1,19 @@
 """The best few candidates averaged, where that pays for certain (Caruana et al., 2004, "Ensemble selection")."""
 
 import numpy as np
-import numpy.typing as npt
 from msgspec import structs
 
+from headrace.arrays import Floats, Integers
 from headrace.spec import Member
 from headrace.train.trial import Candidate, Judge
 
-Vector = npt.NDArray[np.float64]
 POOL = 12
 """The best candidates, from which an average is picked."""
 _PICKS, _MOST_MEMBERS, _FOLDS = 12, 4, 5
 _MOST_ROWS = 30_000
 
 
-def averaged(scores: list[Vector], weights: list[float]) -> Vector:
+def averaged(scores: list[Floats], weights: list[float]) -> Floats:
     """The weighted mean of scores; a single one is itself."""
     if len(scores) == 1:
         return scores[0]
@@ -22,7 +21,7 @@ def averaged(scores: list[Vector], weights: list[float]) -> Vector:
     return np.asarray(sum(weight * each for weight, each in zip(share, scores, strict=True)))
 
 
-def select(candidates: list[Candidate], y: Vector, weight: Vector | None, judge: Judge, seed: int) -> list[Member]:
+def select(candidates: list[Candidate], y: Floats, weight: Floats | None, judge: Judge, seed: int) -> list[Member]:
     """The members of the average with their weights; none where it is not better for certain than the best alone.
 
     Candidates are picked greedily, with replacement, as long as the judge likes the average better. Whether that pays
@@ -56,14 +55,12 @@ def _pool(candidates: list[Candidate]) -> list[Candidate]:
     return ranked[:POOL] + [one for one in diverse if not any(one is other for other in ranked[:POOL])]
 
 
-def _best(pool: list[Candidate], y: Vector, weight: Vector | None, judge: Judge, rows: npt.NDArray[np.int64]) -> int:
+def _best(pool: list[Candidate], y: Floats, weight: Floats | None, judge: Judge, rows: Integers) -> int:
     costs = [judge.cost(y[rows], each.scores[rows], None if weight is None else weight[rows]) for each in pool]
     return int(np.argmin(costs))
 
 
-def _greedy(
-    pool: list[Candidate], y: Vector, weight: Vector | None, judge: Judge, rows: npt.NDArray[np.int64]
-) -> dict[int, float]:
+def _greedy(pool: list[Candidate], y: Floats, weight: Floats | None, judge: Judge, rows: Integers) -> dict[int, float]:
     """How often each candidate of the pool was picked."""
     rows = rows[:: max(1, len(rows) // _MOST_ROWS)]
     y, weight = y[rows], None if weight is None else weight[rows]

@@ -1,9 +1,8 @@
 """How long one row takes in a model's graph, where the requirements bound it."""
 
-import time
-
 import numpy as np
 
+from headrace.clock import SYSTEM
 from headrace.features import Session, open_session
 from headrace.models import Part, compile_model
 from headrace.train.rows import Rows
@@ -17,7 +16,7 @@ def p99_ms(parts: list[Part], rows: Rows) -> float:
     feeds = [session.feeds(rows.frame[at : at + 1]) for at in range(min(200, rows.frame.height))]
     times = []
     for call in range(_WARM_UP + _CALLS):
-        begin = time.perf_counter()
+        begin = SYSTEM.monotonic_s()
         session.run(["prediction"], feeds[call % len(feeds)])
-        times.append(time.perf_counter() - begin)
+        times.append(SYSTEM.monotonic_s() - begin)
     return float(np.quantile(times[_WARM_UP:], 0.99)) * 1e3

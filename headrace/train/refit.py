@@ -3,9 +3,9 @@
 from collections import defaultdict
 
 import numpy as np
-import numpy.typing as npt
 from msgspec import Struct, structs
 
+from headrace.arrays import Floats, Integers
 from headrace.errors import WorkError
 from headrace.features import Features, open_session
 from headrace.models import FAMILIES, Part, Sample, calibrate, compile_model
@@ -81,7 +81,7 @@ def refit(rows: Rows, choice: Choice, threshold: float | None) -> Refitted:
     return Refitted(parts, members, model, len(fit_on), parity)
 
 
-def _fit(rows: Rows, fit_on: npt.NDArray[np.int64], member: Member) -> Part:
+def _fit(rows: Rows, fit_on: Integers, member: Member) -> Part:
     spec = rows.system
     features = rows.encoders(fit_on, member)
     X = rows.training_matrix(features, fit_on)
@@ -97,9 +97,7 @@ def _with_params(member: Member, part: Part) -> Member:
     return structs.replace(member, **{member.family: part.fitted.params}) if member.params is not None else member
 
 
-def _parity(
-    rows: Rows, check: npt.NDArray[np.int64], parts: list[Part], model: bytes, calibration: Calibration | None
-) -> float:
+def _parity(rows: Rows, check: Integers, parts: list[Part], model: bytes, calibration: Calibration | None) -> float:
     task = rows.target.task
     found = open_session(model).column("probabilities" if task == "multiclass" else "prediction", rows.frame[check])
     own = [scores_of(part.fitted, rows.matrix(part.features, check), rows) for part in parts]
@@ -108,7 +106,7 @@ def _parity(
     return float(np.max(np.abs(scores - expected) / np.maximum(1.0, np.abs(expected))))
 
 
-def baseline_scores(rows: Rows) -> npt.NDArray[np.float64]:
+def baseline_scores(rows: Rows) -> Floats:
     """What the baseline, fitted on the same rows as the shipped model, says of every test row."""
     member = FAMILIES["baseline"]
     fit_on = np.concatenate([rows.parts.train, rows.parts.validation])

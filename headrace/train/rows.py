@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from msgspec import Struct
 
+from headrace.arrays import Floats, Integers
 from headrace.errors import InputError
 from headrace.features import Features, Representation, Target, fit_features, open_coded, refit_means
 from headrace.models import FAMILIES, compile_features
@@ -14,7 +14,6 @@ from headrace.spec import Member, System
 from headrace.split import Parts, inner_folds
 from headrace.tables import Column
 
-Indices = npt.NDArray[np.int64]
 _INNER_FOLDS = 5
 _MOST_TARGET_OUTPUTS = 20
 """With more classes a target mean would be as many columns."""
@@ -26,17 +25,17 @@ class Rows(Struct, frozen=True):
     frame: pl.DataFrame
     columns: list[Column]
     target: Target
-    y: npt.NDArray[np.float64]
+    y: Floats
     system: System
     parts: Parts
-    weight: npt.NDArray[np.float64] | None = None
+    weight: Floats | None = None
 
-    def weight_of(self, some: Indices) -> npt.NDArray[np.float64] | None:
+    def weight_of(self, some: Integers) -> Floats | None:
         """The weights of some rows; none where every row counts the same."""
         return None if self.weight is None else self.weight[some]
 
     @property
-    def outputs(self) -> npt.NDArray[np.float64] | None:
+    def outputs(self) -> Floats | None:
         """What target means are means of `(N, outputs)`: the value, or one column for each class but in binary
         tasks."""
         if self.target.task != "multiclass":
@@ -44,7 +43,7 @@ class Rows(Struct, frozen=True):
         classes = len(self.target.classes)
         return np.eye(classes)[self.y.astype(np.int64)] if classes <= _MOST_TARGET_OUTPUTS else None
 
-    def encoders(self, fit_on: Indices, member: Member) -> Features:
+    def encoders(self, fit_on: Integers, member: Member) -> Features:
         """The encoders of a member fitted on some rows; raises `InputError` where there is no column to learn from."""
         spec = self.system
         representation: Representation = FAMILIES[member.family].REPRESENTATION
@@ -63,11 +62,11 @@ class Rows(Struct, frozen=True):
             raise InputError("features", "no column to learn from", "at least one", f"all are ignored ({ignored})")
         return features
 
-    def matrix(self, features: Features, some: Indices) -> Any:
+    def matrix(self, features: Features, some: Integers) -> Any:
         """What a model sees of rows that the encoders were not fitted on: the graph's own outputs."""
         return open_coded(compile_features(features)).rows(self.frame[some])
 
-    def training_matrix(self, features: Features, fit_on: Indices) -> Any:
+    def training_matrix(self, features: Features, fit_on: Integers) -> Any:
         """What a model sees of the rows that the encoders were fitted on.
 
         Target means come from the same nodes with states that were fitted on other rows: on the other folds, or under a

@@ -1,11 +1,11 @@
 """Finding good members within one budget of trials and seconds: stated and known settings first, then Optuna's."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 from msgspec import structs
 
+from headrace.clock import SYSTEM
 from headrace.features import ALTERNATIVES, NUMBERS
 from headrace.models import FAMILIES, Pruned
 from headrace.models.gbdt import share_of_columns
@@ -120,12 +120,12 @@ def search(trials: Trials, rows: Rows, deadline: float, watch: Callable[[str], N
     seconds: dict[str, float] = {}
 
     def attempt(member: Member, origin: str, give_up: Any = None) -> Candidate | None:
-        left = deadline - time.perf_counter()
+        left = deadline - SYSTEM.monotonic_s()
         if found and left <= 0.7 * seconds.get(member.family, 0.0):
             return None
         watch(f"trial {len(found) + 1}: {member.family}")
         # A searched trial gets half of what is left: trees that would grow on for minutes are kept as they are then.
-        until = deadline if origin == "stated" else time.perf_counter() + left / 2
+        until = deadline if origin == "stated" else SYSTEM.monotonic_s() + left / 2
         candidate = trials(member, origin, until, give_up)
         seconds[member.family] = min(candidate.seconds, seconds.get(member.family, candidate.seconds))
         found.append(candidate)
@@ -138,7 +138,7 @@ def search(trials: Trials, rows: Rows, deadline: float, watch: Callable[[str], N
     studies = {family: _study(family, rows, single) for family in families} if budget else {}
     known = [family for point in _OFTEN_GOOD for family in families if family == point["family"]]
     for number in range(budget - len(found) if families else 0):
-        now = time.perf_counter()
+        now = SYSTEM.monotonic_s()
         if now >= deadline or all(now + 0.7 * least > deadline for least in seconds.values()):
             break
         family = known[number] if number < len(known) else _next_family(families, found, number)

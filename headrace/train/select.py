@@ -1,13 +1,13 @@
 """Candidates predict rows that they were not fitted on; the best, or the average that pays, is chosen and
 calibrated."""
 
-import time
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 from msgspec import Struct, structs
 
+from headrace.arrays import Floats, Integers
+from headrace.clock import SYSTEM
 from headrace.errors import Finding, InputError
 from headrace.models import Part, calibrate
 from headrace.spec import Calibration, Member
@@ -42,8 +42,8 @@ class Choice(Struct, frozen=True):
     candidates: list[Tried]
     members: list[Member]
     calibration: Calibration | None
-    scores: npt.NDArray[np.float64]
-    rows: npt.NDArray[np.int64]
+    scores: Floats
+    rows: Integers
     value: float
     method: str
     why: dict[str, str]
@@ -62,7 +62,7 @@ def choose(rows: Rows, judge: Judge, watch: Callable[[str], None], keep: Keep = 
     Raises `InputError` where the rows to fit or to judge hold a single class.
     """
     models = rows.system.models
-    deadline = time.perf_counter() + models.search.seconds
+    deadline = SYSTEM.monotonic_s() + models.search.seconds
     plan = _plan(rows)
     y, weight = rows.y[plan.rows], rows.weight_of(plan.rows)
     # Where the time of single rows is bounded every candidate's model is measured, so every one is fitted.
@@ -96,11 +96,11 @@ def _is_of(member: Member, candidate: Candidate | Tried) -> bool:
 
 def _pick(
     found: list[Candidate],
-    y: npt.NDArray[np.float64],
-    weight: npt.NDArray[np.float64] | None,
+    y: Floats,
+    weight: Floats | None,
     judge: Judge,
     rows: Rows,
-    fit_on: npt.NDArray[np.int64],
+    fit_on: Integers,
 ) -> tuple[list[Member], dict[str, str], list[Finding]]:
     """The average that pays, else the best candidate; no slower one than the requirements allow."""
     metric, bound = rows.system.goal.metric, rows.system.requirements.latency_p99_ms
@@ -119,13 +119,13 @@ def _pick(
     return members, {"models": why}, findings
 
 
-def _part(one: Candidate, rows: Rows, fit_on: npt.NDArray[np.int64]) -> Part:
+def _part(one: Candidate, rows: Rows, fit_on: Integers) -> Part:
     assert one.fitted is not None
     return Part(rows.encoders(fit_on, one.member), one.fitted)
 
 
 def _fast_enough(
-    ranked: list[Candidate], bound: float | None, rows: Rows, fit_on: npt.NDArray[np.int64]
+    ranked: list[Candidate], bound: float | None, rows: Rows, fit_on: Integers
 ) -> tuple[list[Candidate], list[Finding]]:
     """The best candidates that answer within `bound` milliseconds, as many as an average might be picked from.
 
@@ -177,7 +177,7 @@ def _too_few(rows: Rows) -> str:
     return ""
 
 
-def _refuse_one_class(rows: Rows, some: npt.NDArray[np.int64], label: str) -> None:
+def _refuse_one_class(rows: Rows, some: Integers, label: str) -> None:
     found = np.unique(rows.y[some])
     if len(found) < 2:
         name = rows.target.classes[int(found[0])] if len(found) else None

@@ -3,21 +3,19 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from headrace.arrays import Floats, Integers
 from headrace.errors import InputError
 from headrace.features import Target
 from headrace.spec import Models, label_text
-
-Vector = npt.NDArray[np.float64]
 
 
 class Drawn(NamedTuple):
     """`kept (M,)`, positions among the rows; their `weight (M,)`, none where all count the same; and `shift`, what must
     be added to raw scores so that they are those of all rows, each counting once."""
 
-    kept: npt.NDArray[np.int64]
-    weight: Vector | None
+    kept: Integers
+    weight: Floats | None
     shift: list[float]
 
     def of(self, X: Any) -> Any:
@@ -25,7 +23,7 @@ class Drawn(NamedTuple):
         return X if len(self.kept) == X.shape[0] else X[self.kept]
 
 
-def draw(y: Vector, weight: Vector | None, target: Target, models: Models, seed: int) -> Drawn:
+def draw(y: Floats, weight: Floats | None, target: Target, models: Models, seed: int) -> Drawn:
     """Draws negatives and weights classes as `models` says.
 
     Keeping a share `s` of the negatives multiplies the odds by `1 / s`, and weighting classes by `w` multiplies the
@@ -50,11 +48,11 @@ def draw(y: Vector, weight: Vector | None, target: Target, models: Models, seed:
     return Drawn(kept, counted, shift.tolist() if shift.any() else [])
 
 
-def _size(rows: npt.NDArray[np.float64] | npt.NDArray[np.int64], weight: Vector | None) -> float:
+def _size(rows: Floats | Integers, weight: Floats | None) -> float:
     return float(len(rows) if weight is None else rows.sum())
 
 
-def _class_weights(y: Vector, target: Target, models: Models) -> Vector | None:
+def _class_weights(y: Floats, target: Target, models: Models) -> Floats | None:
     stated = models.class_weight
     if stated is None:
         return None

@@ -1,14 +1,14 @@
 """One candidate: fitted on every fold of the plan, it predicts rows that it was not fitted on."""
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 from msgspec import Struct, structs
 
+from headrace.arrays import Floats, Integers
+from headrace.clock import SYSTEM
 from headrace.models import FAMILIES, Fitted, Matrix, Pruned, Sample, Watched, probabilities
 from headrace.spec import GbdtParams, LinearParams, Member
 from headrace.split import Fold
@@ -16,20 +16,19 @@ from headrace.train.rows import Rows
 from headrace.train.subsample import draw
 from headrace.train.trial_cache import MOST_CELLS, Keep, Matrices, Outcome, anew, packed, unpacked
 
-Vector = npt.NDArray[np.float64]
 _CACHED_BYTES = 1 << 31
 
 
 class Judge(Protocol):
     """What decides between scores: `evaluate.Judge` is one."""
 
-    def value(self, y: Vector, scores: Vector, weight: Vector | None = None) -> float:
+    def value(self, y: Floats, scores: Floats, weight: Floats | None = None) -> float:
         """The metric."""
 
-    def cost(self, y: Vector, scores: Vector, weight: Vector | None = None) -> float:
+    def cost(self, y: Floats, scores: Floats, weight: Floats | None = None) -> float:
         """Smaller is better."""
 
-    def gain(self, y: Vector, a: Vector, b: Vector, weight: Vector | None = None) -> list[float]:
+    def gain(self, y: Floats, a: Floats, b: Floats, weight: Floats | None = None) -> list[float]:
         """The interval of how much better `a` is than `b`."""
 
 
@@ -38,7 +37,7 @@ class Candidate(Struct, frozen=True):
     says of them, and its model of the last fold, for measuring how fast it is (none where the trial was remembered)."""
 
     member: Member
-    scores: Vector
+    scores: Floats
     value: float
     cost: float
     seconds: float
@@ -50,7 +49,7 @@ class Plan(Struct, frozen=True):
     """The folds, the rows that they predict in this order, and how to call it."""
 
     folds: list[Fold]
-    rows: npt.NDArray[np.int64]
+    rows: Integers
     method: str
 
 
@@ -81,14 +80,14 @@ class Trials:
             return give_up is not None and give_up(step, cost)
 
         def make() -> Outcome:
-            begin = time.perf_counter()
+            begin = SYSTEM.monotonic_s()
             try:
                 settled, scores = self._fits(member, deadline, tell if give_up else None, fitted)
             except Pruned:
-                return Outcome(member, time.perf_counter() - begin, reports)
+                return Outcome(member, SYSTEM.monotonic_s() - begin, reports)
             y, weight = self.rows.y[self.plan.rows], self.rows.weight_of(self.plan.rows)
             value, cost = self.judge.value(y, scores, weight), self.judge.cost(y, scores, weight)
-            return Outcome(settled, time.perf_counter() - begin, reports, scores, value, cost)
+            return Outcome(settled, SYSTEM.monotonic_s() - begin, reports, scores, value, cost)
 
         models = self.rows.system.models
         # Only who may give up a trial is told of one that was given up.
@@ -104,13 +103,13 @@ class Trials:
 
     def _fits(
         self, member: Member, deadline: float, give_up: Callable[[int, float], bool] | None, fitted: list[Fitted]
-    ) -> tuple[Member, Vector]:
+    ) -> tuple[Member, Floats]:
         """The member as its folds ended, and its predictions; each fold's model is appended to `fitted`."""
         scores = []
         count = len(self.plan.folds)
         for number, fold in enumerate(self.plan.folds, 1):
             self._watch(member.family + (f", fold {number} of {count}" if count > 1 else ""))
-            share = time.perf_counter() + (deadline - time.perf_counter()) / (count - number + 1)
+            share = SYSTEM.monotonic_s() + (deadline - SYSTEM.monotonic_s()) / (count - number + 1)
             model, raw = self._fold(member, fold, number, share, give_up if count == 1 else None)
             fitted.append(model)
             scores.append(raw)
@@ -121,12 +120,12 @@ class Trials:
                     raise Pruned
         return _together(member, [model.params for model in fitted]), np.concatenate(scores)
 
-    def _cost(self, seen: npt.NDArray[np.int64], scores: Vector) -> float:
+    def _cost(self, seen: Integers, scores: Floats) -> float:
         return self.judge.cost(self.rows.y[seen], scores, self.rows.weight_of(seen))
 
     def _fold(
         self, member: Member, fold: Fold, number: int, deadline: float, give_up: Callable[[int, float], bool] | None
-    ) -> tuple[Fitted, Vector]:
+    ) -> tuple[Fitted, Floats]:
         rows, spec = self.rows, self.rows.system
         family = FAMILIES[member.family]
         codes, X, held = self._seen(member, fold, number)
@@ -163,7 +162,7 @@ class Trials:
         return found.codes, unpacked(found.fitted, found.width), unpacked(found.held, found.width)
 
 
-def scores_of(fitted: Any, X: Any, rows: Rows) -> Vector:
+def scores_of(fitted: Any, X: Any, rows: Rows) -> Floats:
     """Predictions by the trainer's own code, with the shift."""
     raw = FAMILIES[fitted.family].predict(fitted, X)
     if fitted.shift:

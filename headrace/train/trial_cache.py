@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from headrace.arrays import Floats
 from headrace.models import Matrix
 from headrace.spec import Member
 
@@ -35,7 +36,7 @@ class Outcome(Struct, frozen=True):
     member: Member
     seconds: float
     reports: list[tuple[int, float]]
-    scores: npt.NDArray[np.float64] | None = None
+    scores: Floats | None = None
     value: float = 0.0
     cost: float = 0.0
 

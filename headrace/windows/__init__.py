@@ -1,7 +1,7 @@
 """Features over time: what happened before a row, and nothing that happened after."""
 
 from headrace.windows.condition import Condition, columns_in, condition
-from headrace.windows.history import NEVER, History, Times, available_in, history, times_of
+from headrace.windows.history import NEVER, History, available_in, history, times_of
 from headrace.windows.join import add_windows
 from headrace.windows.match import match_findings
 from headrace.windows.window import check_window, hop_us, keys_of, window_columns
@@ -10,7 +10,6 @@ __all__ = [
     "NEVER",
     "Condition",
     "History",
-    "Times",
     "add_windows",
     "available_in",
     "check_window",

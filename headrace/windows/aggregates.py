@@ -9,11 +9,10 @@ import numpy.typing as npt
 import polars as pl
 from msgspec import Struct
 
+from headrace.arrays import Floats, Integers, Mask
 from headrace.windows.history import History
 from headrace.windows.row_ranges import LEAST, Cover
 
-Mask = npt.NDArray[np.bool_]
-Times = npt.NDArray[np.int64]
 US_PER_S = 1_000_000
 
 
@@ -26,11 +25,11 @@ class Seen(Struct, frozen=True):
     history: History
     of: str
     holds: Mask
-    times: Times
-    kept: dict[str, Times]
+    times: Integers
+    kept: dict[str, Integers]
 
     @property
-    def latest(self) -> Times:
+    def latest(self) -> Integers:
         """The rank in the history of the last event that each row sees."""
         if "latest" not in self.kept:
             self.kept["latest"] = self.cover.largest(self.history.ranks[self.cover.events])
@@ -42,7 +41,7 @@ class Seen(Struct, frozen=True):
         return self.history.frame[self.of].gather(self.cover.events)
 
     @property
-    def numbers(self) -> npt.NDArray[np.float64]:
+    def numbers(self) -> Floats:
         """The same as numbers."""
         return self.values.cast(pl.Float64).to_numpy()
 
@@ -108,14 +107,14 @@ def _extreme(seen: Seen, sign: int) -> pl.Series:
     return _present(sign * _ordered(best).view(np.float64), best != LEAST)
 
 
-def _ordered(numbers: npt.NDArray[Any]) -> Times:
+def _ordered(numbers: npt.NDArray[Any]) -> Integers:
     """Floats as whole numbers that are ordered as they are, and back: the bits of a negative one are turned over, but
     for its sign."""
     bits = numbers.view(np.int64)
     return bits ^ ((bits >> 63) & np.iinfo(np.int64).max)
 
 
-def _ratio(above: npt.NDArray[np.float64], below: Times) -> pl.Series:
+def _ratio(above: Floats, below: Integers) -> pl.Series:
     return _present(above / np.maximum(below, 1), below > 0)
 
 

@@ -3,14 +3,13 @@
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from msgspec import Struct
 
+from headrace.arrays import Integers, Mask
 from headrace.errors import InputError, nearest
 from headrace.spec import EventTable, duration_us
 
-Times = npt.NDArray[np.int64]
 NEVER = np.iinfo(np.int64).max
 """The time that no row has."""
 
@@ -24,14 +23,14 @@ class History(Struct, frozen=True, dict=True):
     """
 
     frame: pl.DataFrame
-    time: Times
-    available: Times
-    known: Times
-    replaced: Times
-    places: npt.NDArray[np.int64]
-    alive: npt.NDArray[np.bool_]
+    time: Integers
+    available: Integers
+    known: Integers
+    replaced: Integers
+    places: Integers
+    alive: Mask
 
-    def some(self, events: npt.NDArray[np.int64], columns: list[str]) -> "History":
+    def some(self, events: Integers, columns: list[str]) -> "History":
         """That of some of the versions, in their order, with some of the columns."""
         return History(
             pl.DataFrame({name: self.frame[name].gather(events) for name in columns}),
@@ -44,7 +43,7 @@ class History(Struct, frozen=True, dict=True):
         )
 
     @cached_property
-    def order(self) -> npt.NDArray[np.int64]:
+    def order(self) -> Integers:
         """The numbers of the events as they happened."""
         keys = pl.DataFrame({"time": self.time, "place": self.places}).with_row_index("event")
         in_place = bool((self.places[1:] > self.places[:-1]).all())
@@ -55,7 +54,7 @@ class History(Struct, frozen=True, dict=True):
         )
 
     @cached_property
-    def ranks(self) -> npt.NDArray[np.int64]:
+    def ranks(self) -> Integers:
         """Where each event stands in that order."""
         ranks = np.empty(len(self.order), np.int64)
         ranks[self.order] = np.arange(len(ranks))
@@ -92,7 +91,7 @@ def history(frame: pl.DataFrame, table: EventTable, where: str) -> History:
     return History(frame, time, available, np.maximum(available, time + 1), replaced, places, alive)
 
 
-def available_in(frame: pl.DataFrame, table: EventTable, where: str) -> Times:
+def available_in(frame: pl.DataFrame, table: EventTable, where: str) -> Integers:
     """When each row was told, by the `available` column or a `delay` after its time (microseconds); raises `InputError`
     for a column that the spec names and the table has not."""
     for field in ("time", "id", "available", "deleted"):
@@ -107,7 +106,7 @@ def available_in(frame: pl.DataFrame, table: EventTable, where: str) -> Times:
     return times_of(frame[table.time], f"{where}.time") + (duration_us(table.delay) if table.delay else 0)
 
 
-def times_of(column: pl.Series, where: str) -> Times:
+def times_of(column: pl.Series, where: str) -> Integers:
     """Times as microseconds since 1970 UTC `(N,)`; raises `InputError` where there are none, or holes."""
     if not column.dtype.is_temporal():
         raise InputError(where, f"{column.name!r} is no column of times", "ISO 8601 times")

@@ -8,18 +8,18 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import polars.selectors as cs
 from msgspec import Struct
 
+from headrace.arrays import Integers, Mask
 from headrace.errors import InputError
 from headrace.spec import EventTable, Window, duration_us
 from headrace.windows.aggregates import AGGREGATES, Seen
 from headrace.windows.condition import columns_in, condition
 from headrace.windows.history import NEVER, History, history, times_of
 from headrace.windows.partition import Part, Parts, parts_of
-from headrace.windows.row_ranges import Cover, Integers, Rows
+from headrace.windows.row_ranges import Cover, Rows
 from headrace.windows.window import OF_VALUES, check_window, hop_us, keys_of, window_columns
 
 
@@ -112,7 +112,7 @@ def _of_part(window: Window, sight: _Sight) -> list[pl.Series]:
     return columns
 
 
-def _cover(sight: _Sight, counts: npt.NDArray[np.bool_], leaves: Integers) -> Cover:
+def _cover(sight: _Sight, counts: Mask, leaves: Integers) -> Cover:
     """Which rows see the events that count, each until it leaves the window or is replaced."""
     leaves = np.minimum(leaves, sight.history.replaced)
     # An event that the first row which could see it does see covers that row at least, the others none.

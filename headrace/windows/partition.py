@@ -6,8 +6,9 @@ import polars as pl
 import polars.selectors as cs
 from msgspec import Struct
 
+from headrace.arrays import Integers
 from headrace.windows.history import History
-from headrace.windows.row_ranges import Integers, Rows
+from headrace.windows.row_ranges import Rows
 
 PART_EVENTS = 1 << 17
 """How many events a part holds, but for a key that has more."""

@@ -9,11 +9,10 @@ hand on to their halves what they hold, so that nothing is ever subtracted and n
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from msgspec import Struct
 
-Integers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from headrace.arrays import Floats, Integers, Mask
+
 Held = TypeVar("Held", Floats, Integers)
 LEAST = np.iinfo(np.int64).min
 """What `largest` gives to a row that sees nothing."""
@@ -58,7 +57,7 @@ class Cover(Struct, frozen=True):
     last: Integers
     rows: int
 
-    def of(self, some: npt.NDArray[np.bool_]) -> "Cover":
+    def of(self, some: Mask) -> "Cover":
         """That of some of the events (a mask over all of them)."""
         kept = some[self.events]
         return Cover(self.events[kept], self.first[kept], self.last[kept], self.rows)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from headrace.clock import DAY_US, HOUR_US, US_PER_S
 from headrace.errors import InputError, nearest
 from headrace.spec import Window, duration_us
 from headrace.windows.condition import condition
@@ -11,8 +12,7 @@ from headrace.windows.condition import condition
 OF_NUMBERS = ("sum", "mean", "min", "max")
 OF_VALUES = (*OF_NUMBERS, "last", "distinct")
 """The aggregates that are of a column; events that miss it do not count for them."""
-_HOUR_US = 3600 * 10**6
-_HOPS_US = ((12 * _HOUR_US, 300 * 10**6), (12 * 24 * _HOUR_US, _HOUR_US))
+_HOPS_US = ((12 * HOUR_US, 300 * US_PER_S), (12 * DAY_US, HOUR_US))
 
 
 def window_columns(window: Window) -> list[str]:
@@ -34,7 +34,7 @@ def hop_us(window: Window, over: str) -> int:
     if window.hop is not None:
         return duration_us(window.hop)
     span = duration_us(over)
-    return next((hop for most, hop in _HOPS_US if span <= most), 24 * _HOUR_US)
+    return next((hop for most, hop in _HOPS_US if span <= most), DAY_US)
 
 
 def check_window(

@@ -17,9 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.clock import DAY_US, SYSTEM, ManualClock
 from headrace.errors import WorkError
 from headrace.log import sealer
-from headrace.log.frames import Frame, Packed, Record, moment_of
+from headrace.log.frames import Frame, Packed, Record, time_in_id
 from headrace.log.log import Log
 from headrace.log.segment import COLUMNS
 
@@ -53,7 +54,7 @@ def packed(records: list[Record]) -> Packed:
 def apart(packed: Packed) -> list[Record]:
     """What is read of it."""
     told = zip(*packed.apart(), strict=True)
-    return [Record(id, moment_of(id), moment_of(id), packed.kind, payload) for id, payload in told]
+    return [Record(id, time_in_id(id), time_in_id(id), packed.kind, payload) for id, payload in told]
 
 
 @given(batches=batches_of, reopen=st.booleans(), packs=st.booleans(), beside=st.booleans(), frames=st.booleans())
@@ -389,21 +390,18 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
     assert int(done.stdout) < 500  # megabytes, of 400
 
 
-def test_a_clock_that_jumps_removes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    day = 86_400 * 10**6
-    wall, running = [time.time_ns()], [1_000.0]
-    monkeypatch.setattr(time, "time_ns", lambda: wall[0])
-    monkeypatch.setattr(time, "clock_gettime", lambda _: running[0])
+def test_a_clock_that_jumps_removes_nothing(tmp_path: Path) -> None:
+    clock = ManualClock(SYSTEM.now_us())
 
     def write(count: int) -> None:
-        log = Log(tmp_path, segment=5, retention=30 * day)
+        log = Log(tmp_path, segment=5, retention=30 * DAY_US, clock=clock)
         for _ in range(count):
-            now = wall[0] // 1000
+            now = clock.now_us()
             append(log, Record(str(now), now, now, "clicks", b"{}"))
 
     def pass_by(days: float, jump: float = 0.0) -> None:
-        wall[0] += int((days + jump) * day * 1000)
-        running[0] += days * 86_400
+        clock.advance(days * 86_400)
+        clock.set(clock.now_us() + round(jump * DAY_US))
 
     write(6)
     pass_by(1)
@@ -449,6 +447,7 @@ def test_a_full_disk_acknowledges_nothing(tmp_path: Path) -> None:
     code = f"""
 import resource
 from pathlib import Path
+from headrace.clock import DAY_US, SYSTEM, ManualClock
 from headrace.errors import WorkError
 from headrace.log import Log, Record
 log = Log(Path({str(tmp_path)!r}))

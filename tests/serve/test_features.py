@@ -18,6 +18,7 @@ import polars as pl
 import pytest
 
 import headrace
+from headrace.clock import ManualClock
 from headrace.errors import InputError, WorkError
 from headrace.serve.service import Service
 from headrace.store import Online, Reader, Store, log_of, store_of
@@ -266,7 +267,7 @@ def test_a_clock_that_is_ahead_is_told_and_empties_no_window(shop: Path, tmp_pat
     whole = client_once(folder, row(1))
     ahead = time.time_ns() // 1000 + 10 * 365 * 86_400 * 10**6
     system = headrace.load(folder)
-    online = Online(store_of(system), log_of(system), lambda: ahead)
+    online = Online(store_of(system), log_of(system), ManualClock(ahead))
     online.push("clicks", [event(9_701, 2, at=at(21_000).isoformat())], ahead)
     found = client_once(folder, row(1))
     assert set(found["imputed"]) == set(NAMES)

@@ -288,16 +288,11 @@ def test_tokens_that_were_read_stay_in_force(runs: Runs, tmp_path: Path) -> None
 
     with Running(folder) as service:
         assert asked(service) == (401, 200)
+        tokens = workspace / "tokens.json"
         for damage, mend in (
             (lambda: workspace.rename(away), lambda: back(away, workspace)),
-            (lambda: (workspace / "tokens.json").rename(away), lambda: away.rename(workspace / "tokens.json")),
-            (
-                lambda: (workspace / "tokens.json").write_bytes(b"torn"),
-                lambda: (workspace / "tokens.json").write_bytes(kept),
-            ),
-                lambda: (workspace / "tokens.json").write_bytes(b"torn"),
-                lambda: (workspace / "tokens.json").write_bytes(kept),
-            ),
+            (lambda: tokens.rename(away), lambda: away.rename(tokens)),
+            (lambda: tokens.write_bytes(b"torn"), lambda: tokens.write_bytes(kept)),
             (lambda: shutil.rmtree(workspace / "aliases"), lambda: None),
             (lambda: shutil.rmtree(workspace / "bundles"), lambda: None),
         ):

@@ -4,8 +4,8 @@ Missing is the circle's centre (0, 0), with a flag where training rows had missi
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from headrace.arrays import Floats
 from headrace.features.graph.graph import Graph
 from headrace.features.states.calendar import CYCLE_DAYS, Span, day_numbers, fit, lookup, merge, table
 
@@ -23,7 +23,7 @@ def names(column: str, state: Span) -> list[str]:
     return [*circles, f"{column}_missing"] if circles and state.missing else circles
 
 
-def angles() -> dict[str, npt.NDArray[np.float64]]:
+def angles() -> dict[str, Floats]:
     """The angle of each day of 400 years in the year, month and week, and of each minute in the day (radians)."""
     numbers = day_numbers()
     turns = {
@@ -40,7 +40,7 @@ def nodes(graph: Graph, source: str, columns: list[int], states: list[Span], wid
     used = [cycle for cycle in _CYCLES if any(cycle in _has(state) for state in states)]
     angle = angles()
 
-    def waves_of(cycles: list[str]) -> list[npt.NDArray[np.float64]]:
+    def waves_of(cycles: list[str]) -> list[Floats]:
         return [wave(angle[cycle]) for cycle in cycles for wave in (np.sin, np.cos)]
 
     by_day = [cycle for cycle in used if cycle != "day"]

@@ -4,10 +4,10 @@ The state keeps the sums of all products of two dimensions, so that states of pa
 """
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from msgspec import Struct
 
+from headrace.arrays import Floats
 from headrace.features.graph.graph import Graph
 from headrace.features.states.vector import filled, width_of
 
@@ -39,7 +39,7 @@ def merge(a: Products, b: Products) -> Products:
     return Products(a.rows + b.rows, (np.array(a.sums) + np.array(b.sums)).tolist(), products.tolist())
 
 
-def components(state: Products) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def components(state: Products) -> tuple[Floats, Floats]:
     """The mean `(D,)` and the components `(D, K)`, each with its greatest entry positive."""
     rows = max(state.rows, 1)
     mean = np.array(state.sums) / rows

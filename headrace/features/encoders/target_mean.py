@@ -7,10 +7,10 @@ was fitted on other rows; see `train.matrix`.
 """
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from msgspec import Struct
 
+from headrace.arrays import Floats
 from headrace.features.graph.graph import Graph
 from headrace.features.states.levels import Levels
 
@@ -27,7 +27,7 @@ class Means(Struct, frozen=True):
     missing_sums: list[float]
 
 
-def fit(column: pl.Series, y: npt.NDArray[np.float64]) -> Means:
+def fit(column: pl.Series, y: Floats) -> Means:
     """Sums `y (N, outputs)` by value; null and empty text are missing."""
     from headrace.features.states import levels
 
@@ -72,7 +72,7 @@ def names(column: str, state: Means) -> list[str]:
     return [f"{column}_target"] if state.outputs == 1 else [f"{column}_target{n}" for n in range(state.outputs)]
 
 
-def table(state: Means) -> npt.NDArray[np.float64]:
+def table(state: Means) -> Floats:
     """The means `(codes, outputs)` for each code from -1 (missing) on."""
     words = known(state)
     counts = np.array([state.levels.counts[word] for word in words], np.float64)
@@ -85,13 +85,11 @@ def table(state: Means) -> npt.NDArray[np.float64]:
     rare_rows, rare_sums = state.levels.rare_rows(), every - sums.sum(axis=0)
     n = np.concatenate([[state.levels.missing, rare_rows], counts])[:, None]
     s = np.vstack([np.array(state.missing_sums), rare_sums, sums])
-    found: npt.NDArray[np.float64] = (s + m * prior) / (n + m)
+    found: Floats = (s + m * prior) / (n + m)
     return found
 
 
-def _strength(
-    counts: npt.NDArray[np.float64], sums: npt.NDArray[np.float64], squares: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _strength(counts: Floats, sums: Floats, squares: Floats) -> Floats:
     """How many rows the prior is worth, for each output: the method of moments for a one-way random effect."""
     groups, rows = len(counts), counts.sum()
     if groups < 2 or rows <= groups:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headrace.arrays import Integers
 from headrace.features.graph.bag import Bag
 
 
@@ -29,7 +30,7 @@ def outputs_of_bags(bags: list[dict[str, Any]]) -> list[str]:
     return [name for pair in names for name in pair]
 
 
-def csr_of(ids: npt.NDArray[np.int64], scale: npt.NDArray[np.float32] | None, weights: npt.NDArray[np.float32]) -> Any:
+def csr_of(ids: Integers, scale: npt.NDArray[np.float32] | None, weights: npt.NDArray[np.float32]) -> Any:
     """The rows of one bag as CSR `(N, width)`; an entry that a row has several times counts as often."""
     from scipy.sparse import csr_matrix
 

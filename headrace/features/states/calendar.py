@@ -11,10 +11,11 @@ import numpy.typing as npt
 import polars as pl
 from msgspec import Struct
 
+from headrace.arrays import Integers
+from headrace.clock import DAY_US
 from headrace.features.graph.graph import Graph
 from headrace.features.graph.reserved import MISSING_TIME
 
-DAY_US = 86_400 * 10**6
 CYCLE_DAYS = 146_097
 Floats = npt.NDArray[np.float32]
 
@@ -57,7 +58,7 @@ def merge(a: Span, b: Span) -> Span:
     return Span(min(lows, default=None), max(highs, default=None), a.missing + b.missing, a.timed or b.timed)
 
 
-def day_numbers() -> dict[str, npt.NDArray[np.int64]]:
+def day_numbers() -> dict[str, Integers]:
     """Month (1 to 12), day (1 to 31), weekday (Monday 0) and day of the year (1 to 366) of 400 years from 1970 on."""
     dates = np.arange(CYCLE_DAYS).astype("datetime64[D]")
     months = dates.astype("datetime64[M]")

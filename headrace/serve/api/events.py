@@ -5,12 +5,12 @@ they are.
 """
 
 import asyncio
-import time
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from headrace.clock import SYSTEM
 from headrace.errors import EmptyStoreError
 from headrace.serve.http.messages import Problem, Reply, Request, json_reply
 from headrace.serve.http.slices import WHOLE_BYTES
@@ -69,7 +69,7 @@ def _push(open_: dict[Workspace, Online], home: Home, told: Mapping[str, list[di
     """In the one thread that pushes."""
     if home.workspace not in open_:
         open_[home.workspace] = home.online()
-    return open_[home.workspace].push_all(told, time.time_ns() // 1000)
+    return open_[home.workspace].push_all(told, SYSTEM.now_us())
 
 
 def _home_of(homes: list[Home], told: Mapping[str, Any]) -> Home:

@@ -6,7 +6,6 @@ longer than many of ours take to be answered.
 
 import asyncio
 import resource
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -18,13 +17,14 @@ from urllib.parse import unquote
 
 import httptools
 
+from headrace.clock import SYSTEM
 from headrace.serve.http.messages import Problem, Reply, Request
 from headrace.serve.log_event import tell
 
 MESSAGE_S, IDLE_S, LINGER_S, SWEEP_S = 30.0, 75.0, 2.0, 1.0
 MOST_HEAD, MOST_HELD, MOST_OPEN, _MOST_QUEUED = 64 << 10, 256 << 20, 4096, 16
 _OTHER_FILES, _MOST_PARTS = 200, 1_000
-_clock = time.perf_counter
+_clock = SYSTEM.monotonic_s
 _Headers = tuple[tuple[bytes, bytes], ...]
 
 

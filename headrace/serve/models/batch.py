@@ -1,12 +1,11 @@
 """Batching without waiting: what arrived in one turn of the event loop goes through the graph together."""
 
 import asyncio
-import time
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from msgspec import Struct
 
+from headrace.clock import SYSTEM, Clock
 from headrace.errors import InputError
 from headrace.serve.http.messages import Problem
 
@@ -41,7 +40,7 @@ class Batcher:
     is refused, and so is one whose time is over before its turn comes; one whose rows are bad spoils no other.
     """
 
-    def __init__(self, most: int, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, most: int, clock: Clock = SYSTEM) -> None:
         self._most, self._clock = most, clock
         self._asked: dict[Answers, list[_Ask]] = {}
         self.waiting = self._peak = self._joined = self._turns = 0
@@ -84,7 +83,7 @@ class Batcher:
         self._peak = max(self._peak, self.waiting)
         asked, self._asked, self.waiting = self._asked, {}, 0
         for answers, asks in asked.items():
-            now = self._clock()
+            now = self._clock.monotonic_s()
             late = [ask for ask in asks if ask.until_s is not None and ask.until_s < now]
             for ask in late:
                 _fail(ask, Problem(504, "deadline", "The deadline was over before the rows' turn came"))

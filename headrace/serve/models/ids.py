@@ -1,11 +1,10 @@
 """The names of predictions: they sort by time, and say which version of the model answered."""
 
 import os
-import time
-from collections.abc import Callable
 from typing import NamedTuple
 
-from headrace.log import TIME_DIGITS, moment_of
+from headrace.clock import SYSTEM, Clock
+from headrace.log import TIME_DIGITS, time_in_id
 
 _LENGTH = 28
 
@@ -27,20 +26,20 @@ def read_id(prediction_id: str) -> Named:
     if len(prediction_id) != _LENGTH or not prediction_id.isalnum():
         raise ValueError(f"no prediction id: {prediction_id[:40]!r}")
     version, process = prediction_id[TIME_DIGITS:20], prediction_id[20:]
-    return Named(moment_of(prediction_id), int(version, 16), int(process, 16))
+    return Named(time_in_id(prediction_id), int(version, 16), int(process, 16))
 
 
 class Ids:
     """Makes ids. In one process no two have the same microsecond; where it must, it takes one from the future."""
 
-    def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, clock: Clock = SYSTEM) -> None:
         self._clock, self._last = clock, 0
         self._process = int.from_bytes(os.urandom(4), "big")
         self._tails: dict[int, list[str]] = {}
 
     def take(self, count: int, version: int) -> list[str]:
         """The ids of `count` predictions of one version, in their order, a microsecond apart."""
-        first = self._clock() // 1000
+        first = self._clock.now_us()
         if first <= self._last:
             first = self._last + 1
         self._last = first + count - 1

@@ -5,9 +5,9 @@ waits for a slow disk no more than `MOST_BYTES` are kept, to the next `FLUSH_BYT
 """
 
 import asyncio
-import time
 from io import BytesIO
 
+from headrace.clock import SYSTEM
 from headrace.log import Frame, Log, Packed
 from headrace.serve.log_event import tell
 from headrace.serve.metrics.metrics import Meter
@@ -78,10 +78,10 @@ class Recorder:
             self._writing = asyncio.create_task(self._beside(slow))
 
     async def _beside(self, kept: dict[Home, Frame]) -> None:
-        until = time.monotonic() + PATIENCE_S
+        until = SYSTEM.monotonic_s() + PATIENCE_S
         try:
             while kept := await asyncio.to_thread(self._append, kept, _LOOK_S):
-                if time.monotonic() > until or self._closing:
+                if SYSTEM.monotonic_s() > until or self._closing:
                     for frame in kept.values():
                         self.lose(frame.count)
                     tell("error", "log_refuses", why=f"another process holds it for {PATIENCE_S:g} s")

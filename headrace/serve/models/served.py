@@ -1,6 +1,5 @@
 """One version of a model in service: what it needs beside the rows, what it answers, and what it counts."""
 
-import time
 from collections import Counter, deque
 from collections.abc import Callable
 from functools import cached_property
@@ -13,6 +12,7 @@ import numpy as np
 from msgspec import Struct
 
 from headrace.bundle import Bundle, same_reply
+from headrace.clock import SYSTEM
 from headrace.errors import BundleError, InputError
 from headrace.predict import Predictor, trimmed
 from headrace.serve.http.messages import JSON, Headers, Problem
@@ -120,9 +120,9 @@ class Served:
 
     def timed(self, predict: Callable[[list[Any]], list[Prediction]], rows: list[Any]) -> list[Prediction]:
         """Predictions, which are counted."""
-        begin = time.perf_counter()
+        begin = SYSTEM.monotonic_s()
         predictions = predict(rows)
-        self._model_s.add(time.perf_counter() - begin)
+        self._model_s.add(SYSTEM.monotonic_s() - begin)
         self._batches.add(len(rows))
         self._count(predictions)
         for one in predictions:
@@ -156,9 +156,9 @@ class Served:
     def _with_windows(self, rows: list[Row], imputed: dict[int, list[str]]) -> list[Row]:
         """What a row brings itself stays."""
         assert self._windows is not None
-        begin = time.perf_counter()
+        begin = SYSTEM.monotonic_s()
         found = self._windows.read(rows)
-        self._store_s.add(time.perf_counter() - begin)
+        self._store_s.add(SYSTEM.monotonic_s() - begin)
         if found is None:
             found = [{}] * len(rows)
             self._meter.counts["headrace_store_failures", self.name] += 1

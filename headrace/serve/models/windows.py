@@ -4,12 +4,12 @@ A store that is gone, slow or empty is not waited for: rows are answered without
 again a little later.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any
 
+from headrace.clock import SYSTEM
 from headrace.errors import HeadraceError, InputError
-from headrace.predict import moment_of
+from headrace.predict import time_of
 from headrace.serve.log_event import tell
 from headrace.store import AHEAD_US, Reader, ahead_of
 from headrace.tables import Column
@@ -47,7 +47,7 @@ class Windows:
             return None
         try:
             found = reader.rows(rows, moments)
-            now = time.time_ns() // 1000
+            now = SYSTEM.now_us()
             if reader.horizon > now + AHEAD_US:
                 raise ahead_of(reader.horizon, now)
             if lacks := sorted(self._names.difference(reader.layout.columns)):
@@ -62,7 +62,7 @@ class Windows:
         return [{name: windows[name] for name in self._names if name in windows} for windows in found]
 
     def _ready(self) -> Reader | None:
-        if self._reader is None and time.monotonic() >= self._again_s:
+        if self._reader is None and SYSTEM.monotonic_s() >= self._again_s:
             try:
                 self._reader = self._open_reader()
             except HeadraceError as error:
@@ -70,20 +70,20 @@ class Windows:
         return self._reader
 
     def _lost(self, error: HeadraceError) -> None:
-        self._reader, self._again_s = None, time.monotonic() + RETRY_S
+        self._reader, self._again_s = None, SYSTEM.monotonic_s() + RETRY_S
         if not self._said:
             tell("warning", "store_lost", why=str(error), do="rows are answered without their window features")
             self._said = True
 
     def _moments(self, rows: list[Row]) -> list[int]:
-        now = time.time_ns() // 1000
+        now = SYSTEM.now_us()
         if self._time is None:
             return [now] * len(rows)
         moments = []
         for at, row in enumerate(rows, 1):
             told = row.get(self._time)
             try:
-                moments.append(now if told is None else moment_of(told, self._column))
+                moments.append(now if told is None else time_of(told, self._column))
             except (TypeError, ValueError, OverflowError):
                 where = f"row {at}, column {self._time!r}"
                 shown = "" if isinstance(told, list | dict) else f" {str(told)[:60]!r}"

@@ -1,0 +1,113 @@
+"""Time as this package counts it: whole microseconds since 1970 UTC; and the clocks that tell it.
+
+Whoever decides by time takes a `Clock`, so that a test can hand over a `ManualClock`.
+"""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Literal, Protocol
+
+EPOCH = datetime(1970, 1, 1)
+US_PER_S = 1_000_000
+HOUR_US = 3_600 * US_PER_S
+DAY_US = 24 * HOUR_US
+_US = timedelta(microseconds=1)
+
+
+class Clock(Protocol):
+    """Tells the time of day, and how much time has passed."""
+
+    def now_us(self) -> int:
+        """The time of day in microseconds since 1970 UTC; a person may set it, forward and back."""
+        ...
+
+    def monotonic_s(self) -> float:
+        """Seconds since some moment; it never goes back."""
+        ...
+
+    def running_s(self) -> float:
+        """Seconds since the machine was started, sleep included; nobody can set it."""
+        ...
+
+
+class SystemClock:
+    """The clocks of this machine."""
+
+    monotonic_s = staticmethod(time.perf_counter)
+
+    @staticmethod
+    def now_us() -> int:
+        """See `Clock`."""
+        return time.time_ns() // 1000
+
+    @staticmethod
+    def running_s() -> float:
+        """See `Clock`."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class ManualClock:
+    """A clock that stands still until it is moved.
+
+    >>> clock = ManualClock(now_us=5)
+    >>> clock.advance(2.0)
+    >>> clock.now_us(), clock.monotonic_s()
+    (2000005, 2.0)
+    """
+
+    def __init__(self, now_us: int = 0) -> None:
+        self._now_us = now_us
+        self._passed_s = 0.0
+
+    def advance(self, seconds: float) -> None:
+        """Lets time pass on all clocks."""
+        self._now_us += round(seconds * US_PER_S)
+        self._passed_s += seconds
+
+    def set(self, now_us: int) -> None:
+        """Sets the time of day alone, as a person may."""
+        self._now_us = now_us
+
+    def now_us(self) -> int:
+        """See `Clock`."""
+        return self._now_us
+
+    def monotonic_s(self) -> float:
+        """See `Clock`."""
+        return self._passed_s
+
+    def running_s(self) -> float:
+        """See `Clock`."""
+        return self._passed_s
+
+
+SYSTEM = SystemClock()
+
+
+def to_us(moment: datetime) -> int:
+    """Microseconds since 1970 UTC; a time without a zone is UTC.
+
+    >>> to_us(datetime(1970, 1, 1, 0, 0, 1))
+    1000000
+    """
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC).replace(tzinfo=None)
+    return (moment - EPOCH) // _US
+
+
+def to_datetime(us: int) -> datetime:
+    """The time in UTC, without a zone.
+
+    >>> to_datetime(1_000_000)
+    datetime.datetime(1970, 1, 1, 0, 0, 1)
+    """
+    return EPOCH + timedelta(microseconds=us)
+
+
+def to_text(us: int, digits: Literal["seconds", "milliseconds"] = "milliseconds", sep: str = "T") -> str:
+    """The time in ISO 8601, with the zone UTC.
+
+    >>> to_text(1_500_000)
+    '1970-01-01T00:00:01.500+00:00'
+    """
+    return to_datetime(us).replace(tzinfo=UTC).isoformat(sep, digits)
