@@ -23,12 +23,12 @@ from windows import median_s
 
 from headrace.log.log import Log
 from headrace.spec import EventTable, Window
-from headrace.store.backfill import fill
-from headrace.store.layout import layout_of
-from headrace.store.open import open_store
-from headrace.store.push import Online
-from headrace.store.read import Reader
-from headrace.tables import columns_of
+from headrace.store.backfill import backfill
+from headrace.store.layout import build_layout
+from headrace.store.open import open_backend
+from headrace.store.push import Pusher
+from headrace.store.read import WindowReader
+from headrace.tables import infer_columns
 from headrace.windows import add_windows
 
 KEYS, EVENTS, LABELS = 50_000, 2_000_000, 100_000
@@ -71,16 +71,16 @@ def history(folder: Path) -> dict[str, Any]:
 
 def online(folder: Path, url: str | None) -> dict[str, Any]:
     events, now = read(folder, "events"), START_US + SPAN_US
-    layout = layout_of(WINDOWS, {"e": TABLE}, events.schema, {"e": columns_of(events, {})})
+    layout = build_layout(WINDOWS, {"e": TABLE}, events.schema, {"e": infer_columns(events, {})})
     with tempfile.TemporaryDirectory() as home:
-        store, log = open_store(url, Path(home) / "online", "bench"), Log(Path(home) / "log")
+        store, log = open_backend(url, Path(home) / "online", "bench"), Log(Path(home) / "log")
         begin = time.perf_counter()
-        fill(store, log, layout, {"e": (events, TABLE)}, 0, "bench", now)
+        backfill(store, log, layout, {"e": (events, TABLE)}, 0, "bench", now)
         told: dict[str, Any] = {"filled, events/s": round(EVENTS / (time.perf_counter() - begin))}
         keys = np.random.default_rng(4).integers(0, KEYS, 4_200).tolist()
-        reader = Reader(store)
+        reader = WindowReader(store)
         told["read, us"] = timed(lambda at: reader.row({"key": keys[at]}, now), 4_000)["p50"]
-        pushed = Online(store, log)
+        pushed = Pusher(store, log)
         rows = events.head(20_000).with_columns(pl.col("event_timestamp").dt.to_string("iso:strict")).to_dicts()
         told["one by one, events/s"] = round(1e6 / timed(lambda at: pushed.push("e", rows[at], now), 200)["p50"])
         batches = [rows[at : at + 1000] for at in range(0, 20_000, 1000)]

@@ -24,12 +24,12 @@ import polars as pl
 from headrace.log.log import Log
 from headrace.spec import EventTable, Window
 from headrace.store.backends.redis import RedisStore
-from headrace.store.backfill import fill
-from headrace.store.layout import Layout, layout_of
-from headrace.store.open import open_store
-from headrace.store.push import Online
-from headrace.store.read import Reader
-from headrace.tables import columns_of
+from headrace.store.backfill import backfill
+from headrace.store.layout import Layout, build_layout
+from headrace.store.open import open_backend
+from headrace.store.push import Pusher
+from headrace.store.read import WindowReader
+from headrace.tables import infer_columns
 
 HOUR_US, NOW = 3_600_000_000, 1_790_000_000_000_000 // 3_600_000_000 * 3_600_000_000
 KEYS = 10_000
@@ -61,7 +61,7 @@ def events(count: int, keys: int, span_us: int, seed: int = 3) -> pl.DataFrame:
 
 
 def layout(over: str, frame: pl.DataFrame, table: EventTable) -> Layout:
-    return layout_of(windows(over), {"e": table}, frame.schema, {"e": columns_of(frame, {})})
+    return build_layout(windows(over), {"e": table}, frame.schema, {"e": infer_columns(frame, {})})
 
 
 def timed(call: Callable[[int], Any], repeats: int) -> dict[str, float]:
@@ -80,9 +80,9 @@ def reads(url: str | None, over: str) -> dict[str, Any]:
     hourly = events(100 * 24 * 8, 100, 24 * 8 * HOUR_US)
     table = EventTable(source="", time="at")
     with tempfile.TemporaryDirectory() as folder:
-        store, log = open_store(url, Path(folder) / "online", "bench"), Log(Path(folder) / "log")
-        fill(store, log, layout(over, hourly, table), {"e": (hourly, table)}, 0, "bench", NOW)
-        reader = Reader(store)
+        store, log = open_backend(url, Path(folder) / "online", "bench"), Log(Path(folder) / "log")
+        backfill(store, log, layout(over, hourly, table), {"e": (hourly, table)}, 0, "bench", NOW)
+        reader = WindowReader(store)
         keys = [{"key": key} for key in range(100)]
         told: dict[str, Any] = timed(lambda at: reader.row(keys[at % 100], NOW), 20_000)
         page, _ = store.page(b"g", b"", 1000)
@@ -105,13 +105,13 @@ def ingestion(url: str | None, id: str | None, times: int = 1) -> dict[str, floa
     rows = frame.with_columns(pl.col("at").dt.to_string("iso:strict")).to_dicts()
     told: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
-        store, log = open_store(url, Path(folder) / "online", "bench"), Log(Path(folder) / "log")
+        store, log = open_backend(url, Path(folder) / "online", "bench"), Log(Path(folder) / "log")
         asked = layout("7d", frame, table)
         begin = time.perf_counter()
-        fill(store, log, asked, {"e": (frame, table)}, 0, "history", NOW)
+        backfill(store, log, asked, {"e": (frame, table)}, 0, "history", NOW)
         told["filled from a table"] = round(len(rows) / (time.perf_counter() - begin))
-        fill(store, log, asked, {"e": (frame.head(0), table)}, 0, "empty", NOW)
-        online = Online(store, log)
+        backfill(store, log, asked, {"e": (frame.head(0), table)}, 0, "empty", NOW)
+        online = Pusher(store, log)
         begin = time.perf_counter()
         for at in range(0, len(rows) - 2_000, 1000):
             online.push("e", rows[at : at + 1000], NOW)

@@ -22,7 +22,7 @@ from table import system, table
 
 import headrace
 from headrace import spec
-from headrace.spec import Serve
+from headrace.spec import ServeSpec
 
 ROWS, CONNECTIONS, SECONDS, PORT = 20, 512, 5.0, 9100
 
@@ -122,9 +122,9 @@ def main() -> None:
         folder = Path(name)
         (folder / "system.yaml").write_bytes(spec.dump(system(folder, 100_000)))
         headrace.run(headrace.load(folder))
-        for waiting in (Serve().max_waiting, 200):
+        for waiting in (ServeSpec().max_waiting, 200):
             with (folder / "system.yaml").open("a") as file:
-                file.write(f"\nserve: {{max_waiting: {waiting}}}\n" if waiting != Serve().max_waiting else "")
+                file.write(f"\nserve: {{max_waiting: {waiting}}}\n" if waiting != ServeSpec().max_waiting else "")
             command = [sys.executable, "-m", "headrace", "serve", name, "--port", str(PORT)]
             server = Server(command, PORT, "/predict", rows_body)
             server.start(rows[0])

@@ -24,7 +24,7 @@ from quality_data import CASES, HOME, Case
 from quality_peers import PEERS, SECONDS
 
 import headrace
-from headrace.evaluate import Measured
+from headrace.evaluate import Measure
 from headrace.evaluate.bootstrap import resamples
 
 BUILD = Path(__file__).parent.parent / "build"
@@ -108,7 +108,7 @@ def shaped(case: Case, scores: Any) -> Any:
 
 def advantage(case: Case, pairs: list[tuple[Any, Any, Any]]) -> tuple[float, float, float]:
     """How much better a peer is than Headrace: the mean over seeds and its 95 % interval, relative for RMSE."""
-    measures = [[Measured(case.task, y, scores, [case.metric]) for scores in pair] for y, *pair in pairs]
+    measures = [[Measure(case.task, y, scores, [case.metric]) for scores in pair] for y, *pair in pairs]
 
     def difference(weights: list[Any]) -> float:
         found = []
@@ -145,7 +145,7 @@ def main() -> None:
                     made.setdefault(peer, []).append((y, shaped(case, scores)))
         values = {
             peer: float(
-                np.mean([Measured(case.task, y, s, [case.metric])(np.ones(len(y)))[case.metric] for y, s in runs])
+                np.mean([Measure(case.task, y, s, [case.metric])(np.ones(len(y)))[case.metric] for y, s in runs])
             )
             for peer, runs in made.items()
         }

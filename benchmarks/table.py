@@ -8,7 +8,7 @@ import polars as pl
 
 import headrace
 from headrace.predict import Predictor
-from headrace.spec import Data, GbdtParams, Goal, Models, Search, Split, System, rooted
+from headrace.spec import Data, GbdtParams, Goal, Models, Search, SplitSpec, System, with_root
 
 NUMERIC = [f"num_{position}" for position in range(12)]
 SIZES = [5, 10, 20, 50, 100, 300, 1000, 2000]
@@ -40,12 +40,12 @@ def table(rows: int, seed: int, missing: bool = True) -> pl.DataFrame:
 def system(folder: Path, rows: int, rounds: int | None = TREES, name: str = "bench") -> System:
     """A system over such a table, written to `folder`."""
     table(rows, seed=7).write_parquet(folder / "table.parquet")
-    return rooted(
+    return with_root(
         System(
             name=name,
             goal=Goal(target="target", task="binary", positive=1, metric="roc_auc"),
             data=Data(source="table.parquet"),
-            split=Split(by="random"),
+            split=SplitSpec(by="random"),
             models=Models(
                 candidates=["gbdt"],
                 search=Search(trials=0),

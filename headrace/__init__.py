@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from headrace.registry.catalogue import Feature, catalogue
     from headrace.run.record import Comparison, compare, runs
     from headrace.spec import System, load
-    from headrace.store.live import Filled, materialize, push, repair_log, window_features
+    from headrace.store.live import Materialized, materialize, push, repair_log, window_features
     from headrace.verify import Verification, verify
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -44,7 +44,7 @@ _HOMES = {
     "Feature": "registry.catalogue",
     "catalogue": "registry.catalogue",
     "init": "design.init",
-    "Filled": "store.live",
+    "Materialized": "store.live",
     "materialize": "store.live",
     "push": "store.live",
     "repair_log": "store.live",
@@ -69,7 +69,7 @@ __all__ = [
     "Decision",
     "Exploration",
     "Feature",
-    "Filled",
+    "Materialized",
     "Predictor",
     "Run",
     "System",

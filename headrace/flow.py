@@ -16,7 +16,7 @@ from headrace.report import Steps, Watch, quiet
 from headrace.run import Cache, diagnosis, record, release, resume
 from headrace.spec import System
 from headrace.store import live
-from headrace.windows import match_findings, window_columns
+from headrace.windows import check_keys_match, window_columns
 
 STAGES = (
     "tables", "events", "spec", "split", "features", "explore", "train", "refit", "evaluate", "gates", "bundle",
@@ -46,7 +46,7 @@ class _Prepared(Struct, frozen=True):
     why the spec was resolved so, and what was noticed."""
 
     fingerprints: dict[str, str]
-    rows: train.Rows
+    rows: train.TrainingData
     why: dict[str, str]
     findings: list[Finding]
 
@@ -58,17 +58,17 @@ def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
     of a run that had nothing to do says `"cached": true`. `watch(stage, detail)` hears how far it is. Raises
     `SpecError`, `InputError` or `WorkError`; nothing half-written is left behind then.
     """
-    system = spec.safely_named(system)
+    system = spec.with_safe_names(system)
     step, cache = Steps(watch), Cache(system.workspace.cache)
-    names = step("tables", resume.names_of, system)
-    if not fresh and (document := resume.whole_run(system, cache, names.run)) is not None:
+    names = step("tables", resume.cache_keys, system)
+    if not fresh and (document := resume.find_run(system, cache, names.run)) is not None:
         return _run(document)
     known = cache.make(_Prepared, names.prepared, partial(_prepare, system, names.position, step), fresh)
-    rows, system = resume.with_rest(known.rows, system)
+    rows, system = resume.with_current_spec(known.rows, system)
     stated = release.stated_gates(system)
     diagnosis.check(system, rows.frame)
-    keep = resume.keep_trials(cache, names.prepared, fresh)
-    choose = partial(step, "train", train.choose, rows, evaluate.judge_of(system.goal), step.detail, keep)
+    keep = resume.trial_memo(cache, names.prepared, fresh)
+    choose = partial(step, "train", train.select_model, rows, evaluate.make_objective(system.goal), step.detail, keep)
     choice = cache.make(train.Choice, names.choice, choose, fresh)
     threshold = _threshold(rows, choice)
     refitted = step("refit", train.refit, rows, choice, threshold)
@@ -82,11 +82,11 @@ def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
     gates = step("gates", judge)
     document = record.describe(known.fingerprints, rows, known.why, resolved, choice, refitted) | assessed
     noticed = known.findings + choice.findings + assessed["findings"]
-    document |= {"findings": msgspec.to_builtins(noticed), "gates": registry.told(gates.results)}
+    document |= {"findings": msgspec.to_builtins(noticed), "gates": registry.as_dicts(gates.results)}
     document["beside"] = gates.beside
     document["seconds"] = step.seconds
     folder = step("bundle", record.keep_bundle, document, resolved, refitted.model, predictor, rows, tested)
-    cache.keep(record.keep_run(system, document, folder), names.run)
+    cache.put(record.keep_run(system, document, folder), names.run)
     document |= step("registry", release.release, rows, folder, gates, judge)
     step("report", record.finish_run, document)
     return _run(document)
@@ -101,8 +101,8 @@ def explore(system: System) -> Exploration:
 
     Writes `explore.json` into the workspace. Raises as `run` does for tables and specs that cannot be used.
     """
-    system = spec.safely_named(system)
-    names, cache = resume.names_of(system), Cache(system.workspace.cache)
+    system = spec.with_safe_names(system)
+    names, cache = resume.cache_keys(system), Cache(system.workspace.cache)
     known = cache.make(_Prepared, names.prepared, partial(_prepare, system, names.position, Steps(quiet)), False)
     rows, parts = known.rows, known.rows.parts
     used = [column.name for column in rows.columns if _may_leak(column)]
@@ -135,18 +135,18 @@ def clean(system: System, most_bytes: int = 0) -> int:
 def _prepare(system: System, position: int, step: Steps) -> _Prepared:
     """The first half of every command: read, join the windows, resolve the goal, split, tell kinds, look for leaks."""
     sources = step("tables", tables.read_sources, system)
-    frame = step("events", live.with_windows, system, sources.frame, sources, position)
-    matched = match_findings(frame, system.features.windows, sources.events, position == 0)
+    frame = step("events", live.add_window_features, system, sources.frame, sources, position)
+    matched = check_keys_match(frame, system.features.windows, sources.events, position == 0)
     system, why = step("spec", _resolve, system, frame)
-    target = features.target_of(system.goal, frame[system.goal.target])
+    target = features.make_target(system.goal, frame[system.goal.target])
     _, left_out = design.infer_candidates(system.models, len(target.classes))
     y = features.encode_target(target, frame[target.name])
     strata = y.astype(int) if target.classes else None
-    parts = step("split", split.divide, frame, system.split, system.data, strata, sources.holdout_rows, system.seed)
+    parts = step("split", split.split_rows, frame, system.split, system.data, strata, sources.holdout_rows, system.seed)
     roles, windows = _special(system)
     trained = frame[parts.train]
     columns = step("features", features.plan_columns, trained, system.features, roles, windows, sources.forms)
-    rows = train.Rows(frame, columns, target, y, system, parts, tables.weights_of(frame, system.data.weight))
+    rows = train.TrainingData(frame, columns, target, y, system, parts, tables.read_weights(frame, system.data.weight))
     noticed = step("explore", _explore, rows)
     fingerprints = sources.fingerprints | ({"log": str(position)} if position else {})
     return _Prepared(fingerprints, rows, why, sources.findings + matched + left_out + parts.findings + noticed)
@@ -173,7 +173,7 @@ def _special(system: System) -> tuple[dict[str, str], list[str]]:
     return {name: role for name, role in roles.items() if name is not None}, windows
 
 
-def _explore(rows: train.Rows) -> list[Finding]:
+def _explore(rows: train.TrainingData) -> list[Finding]:
     """Leaks among the training rows' columns, and whether the split is one that service will look like."""
     used = [column.name for column in rows.columns if _may_leak(column)]
     parts, system = rows.parts, rows.system
@@ -193,7 +193,7 @@ def _may_leak(column: tables.Column) -> bool:
     return column.kind != "ignored" and column.dtype not in ("nested", "vector")
 
 
-def _threshold(rows: train.Rows, choice: train.Choice) -> float | None:
+def _threshold(rows: train.TrainingData, choice: train.Choice) -> float | None:
     """Where a binary decision is made, by the goal's objective on rows that nothing was fitted on."""
     decision = rows.system.goal.decision
     if decision is None:

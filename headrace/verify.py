@@ -15,8 +15,8 @@ from msgspec import Struct
 from headrace import evaluate, features, predict
 from headrace.bundle import TOLERANCE, Bundle, find_bundle, open_bundle, same_reply
 from headrace.errors import BundleError, Finding, HeadraceError, InputError
-from headrace.spec import rooted
-from headrace.store import replayed
+from headrace.spec import with_root
+from headrace.store import check_replay
 from headrace.workspace import Workspace
 
 _REMOTE_BATCH, _PROBE_S = 500, 60
@@ -53,7 +53,7 @@ def verify(model: str | Path, folder: str | Path = ".", url: str | None = None, 
 
 def _checked(bundle: Bundle, url: str | None, sources: bool) -> list[Finding]:
     """What the model of a whole bundle answers; raises `BundleError` where its parts do not go together."""
-    predictor = predict.predictor_of(bundle)
+    predictor = predict.make_predictor(bundle)
     if not _is_own(bundle):
         _probe(bundle.path / "holdout.parquet")
     ask = predictor.predict_dicts if url is None else _service(url)
@@ -133,7 +133,7 @@ def _online(bundle: Bundle, holdout: pl.DataFrame, sources: bool) -> list[Findin
     if not sources and not workspace.is_own:
         message = "not replayed, as you did not make this workspace; --sources reads the tables that it names"
         return [Finding("verify.online", [], "info", message)]
-    return [replayed(rooted(bundle.system, workspace.root), bundle.manifest.data, holdout)]
+    return [check_replay(with_root(bundle.system, workspace.root), bundle.manifest.data, holdout)]
 
 
 def _is_own(bundle: Bundle) -> bool:
@@ -162,13 +162,13 @@ def _probe(path: Path) -> None:
 def _latency(
     bound_ms: float, holdout: pl.DataFrame, predictor: predict.Predictor, ask: Callable[[Rows], Rows]
 ) -> Finding:
-    p99 = predict.p99_ms(ask, predict.requests_of(predictor, holdout.head(500)))
+    p99 = predict.p99_ms(ask, predict.as_requests(predictor, holdout.head(500)))
     message = f"p99 of single rows {p99:.3g} ms (required {bound_ms:g} ms)"
     return _said("verify.latency", p99 <= bound_ms, message, {"p99_ms": p99, "bound_ms": bound_ms})
 
 
 def _by_dicts(predictor: predict.Predictor, holdout: pl.DataFrame, ask: Callable[[Rows], Rows]) -> pl.DataFrame:
-    rows = predict.requests_of(predictor, holdout)
+    rows = predict.as_requests(predictor, holdout)
     replies = [
         reply for start in range(0, len(rows), _REMOTE_BATCH) for reply in ask(rows[start : start + _REMOTE_BATCH])
     ]

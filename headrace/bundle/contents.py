@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 
 from headrace.errors import BundleError, SpecError
-from headrace.spec import System, dump, plain_yaml
+from headrace.spec import System, dump, parse_yaml
 from headrace.tables import Schema
 
 _VERSION = re.compile(r"[0-9A-Za-z.+-]{1,40}")
 
 
-def contents(
+def build_files(
     system: System,
     schema: Schema,
     model: bytes,
@@ -60,7 +60,7 @@ def _mlmodel(onnx: str, runtime: str) -> dict[str, Any]:
 def check_mlmodel(path: Path, text: bytes) -> None:
     """Raises `BundleError` where a description is not the one that Headrace writes: MLflow runs what it names."""
     try:
-        found = plain_yaml(text, str(path))
+        found = parse_yaml(text, str(path))
         versions = str(found["flavors"]["onnx"]["onnx_version"]), str(found["metadata"]["onnxruntime"])
     except SpecError as error:
         raise BundleError(str(path), error.found, error.expected) from None

@@ -16,17 +16,17 @@ def is_answer(name: str) -> bool:
     return name in _ANSWERS or name.startswith(_PROBABILITY)
 
 
-def together(rows: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+def join_answers(rows: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
     """One table of both; a column of the rows that is called as predictions are gets `input:` before its name."""
     clashing = [name for name in rows.columns if is_answer(name) or name.startswith(_INPUT)]
     return rows.rename({name: _INPUT + name for name in clashing}).hstack(answers.get_columns())
 
 
-def apart(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def split_answers(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The rows with their own names, and the predictions.
 
     >>> rows, answers = pl.DataFrame({"decision": [1]}), pl.DataFrame({"prediction": [0.5]})
-    >>> [one.columns for one in apart(together(rows, answers))]
+    >>> [one.columns for one in split_answers(join_answers(rows, answers))]
     [['decision'], ['prediction']]
     """
     names = [name for name in table.columns if is_answer(name)]

@@ -10,10 +10,10 @@ from msgspec import Struct
 
 from headrace._version import __version__
 from headrace.bundle.contents import check_mlmodel
-from headrace.bundle.holdout import apart
+from headrace.bundle.holdout import split_answers
 from headrace.bundle.manifest import Manifest, read_manifest, read_plain, sha256
 from headrace.errors import BundleError, InputError, SpecError
-from headrace.spec import System, decode, plain_yaml
+from headrace.spec import System, decode, parse_yaml
 from headrace.tables import Schema
 from headrace.workspace import Workspace, folders_in
 
@@ -67,7 +67,7 @@ class Bundle:
         """The resolved spec."""
         where = str(self.path / "system.yaml")
         try:
-            return decode(plain_yaml(self.read("system.yaml"), where), where)
+            return decode(parse_yaml(self.read("system.yaml"), where), where)
         except SpecError as error:
             raise BundleError(where, error.found, error.expected or self._writer, error.do) from None
         except InputError as error:
@@ -104,7 +104,7 @@ class Bundle:
             )
             if rows > _MOST_ROWS or rows * columns > _MOST_CELLS:
                 raise BundleError(str(path), f"{rows:,} rows of {columns} columns", f"at most {_MOST_ROWS:,} rows")
-            return apart(pl.read_parquet(path, glob=False))
+            return split_answers(pl.read_parquet(path, glob=False))
         except (pl.exceptions.PolarsError, OSError) as error:
             said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise BundleError(str(path), f"cannot be read ({said})", self._writer) from None

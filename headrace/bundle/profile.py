@@ -11,7 +11,7 @@ _QUANTILES = [round(step / 20, 2) for step in range(21)]
 _MOST_VALUES = 50
 
 
-def profile(frame: pl.DataFrame, columns: list[Column], scores: np.ndarray) -> dict[str, Any]:
+def build_profile(frame: pl.DataFrame, columns: list[Column], scores: np.ndarray) -> dict[str, Any]:
     """The distribution of every column over training rows, and of the score over test rows.
 
     Numbers and times: the quantiles of `quantiles` (times as microseconds). Text and booleans: the shares of the most

@@ -6,7 +6,7 @@ import polars as pl
 
 from headrace.bundle.manifest import FILES, Manifest, sha256
 from headrace.clock import SYSTEM, to_text
-from headrace.tables import atomic_folder, settle
+from headrace.tables import atomic_folder, publish_folder
 from headrace.workspace import BundleName, versions_in
 
 
@@ -45,5 +45,5 @@ def write_bundle(
                 files=sums,
             )
             (beside / "manifest.json").write_bytes(manifest.sealed().encode())
-            if settle(beside, parent / bundle.folder):
+            if publish_folder(beside, parent / bundle.folder):
                 return parent / bundle.folder

@@ -88,7 +88,7 @@ def explore(dir: DirArgument = Path(), as_json: JsonFlag = False) -> None:
         progress.add_task("exploring", total=None)
         result = headrace.explore(headrace.load(dir))
     document = result.document | {"path": str(result.path)}
-    print_result(document, as_json, text.explored(document))
+    print_result(document, as_json, text.describe_exploration(document))
 
 
 def run(
@@ -148,7 +148,7 @@ def _run(system: Any, as_json: bool, fresh: bool = False) -> None:
             "seconds",
         )
     }  # fmt: skip
-    print_result(public, as_json, text.told(document))
+    print_result(public, as_json, text.describe_run(document))
     if not document["promoted"]:
         raise typer.Exit(1)
 

@@ -29,7 +29,7 @@ def features(
     systems = [headrace.load(dir) for dir in dirs or [Path()]]
     if rows is None:
         listed = headrace.catalogue(systems)
-        print_result({"features": msgspec.to_builtins(listed)}, as_json, text.catalogue(listed))
+        print_result({"features": msgspec.to_builtins(listed)}, as_json, text.describe_features(listed))
         return
     if len(systems) > 1:
         raise InputError("--rows", f"{len(systems)} folders", "one system")

@@ -19,9 +19,9 @@ def predict(
 ) -> None:
     """Predict a table file into another."""
     import headrace
-    from headrace.predict import Tally, predict_file
+    from headrace.predict import GapCounter, predict_file
 
-    predictor, tally = headrace.open(model, dir), Tally()
+    predictor, tally = headrace.open(model, dir), GapCounter()
     with progress_bar() as progress:
         bar = progress.add_task(f"predicting {source.name}", total=None)
 
@@ -31,8 +31,8 @@ def predict(
         rows = predict_file(predictor, source, target, watch, tally)
     document = {"model": f"{predictor.name}@{predictor.version}", "rows": rows, "output": str(target.absolute())}
     document |= {"imputed": dict(tally.imputed), "unseen": dict(tally.unseen)}
-    if told := tally.told():
-        print(f"warning: {told}", file=sys.stderr)
+    if message := tally.message():
+        print(f"warning: {message}", file=sys.stderr)
     print_result(document, as_json, f"{rows:,} predictions of {document['model']} in {target}")
 
 
@@ -79,10 +79,12 @@ def runs(
 
     if models:
         found = headrace.compare(models, dir)
-        print_result(found.document | {"page": str(found.page)}, as_json, text.side_by_side(found.document, found.page))
+        print_result(
+            found.document | {"page": str(found.page)}, as_json, text.describe_comparison(found.document, found.page)
+        )
         return
     listed = headrace.runs(dir)
-    print_result({"runs": msgspec.to_builtins(listed)}, as_json, text.listed(listed))
+    print_result({"runs": msgspec.to_builtins(listed)}, as_json, text.describe_runs(listed))
 
 
 def promote(

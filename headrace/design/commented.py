@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-Said = dict[tuple[str, ...], tuple[Any, str]]
+FieldValues = dict[tuple[str, ...], tuple[Any, str]]
 """Values by their path in the spec, each with its reason; `{}` is a branch whose reason stands beside its name."""
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
@@ -13,10 +13,10 @@ _UNSEEN = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 
 
-def commented(said: Said) -> str:
+def render_spec(said: FieldValues) -> str:
     r"""The YAML text; branches stand in the order of their first value.
 
-    >>> print(commented({("goal", "target"): ("y", ""), ("seed",): (7, "why"), ("goal", "by"): (2, "")}), end="")
+    >>> print(render_spec({("goal", "target"): ("y", ""), ("seed",): (7, "why"), ("goal", "by"): (2, "")}), end="")
     goal:
       target: "y"
       by: 2
@@ -25,7 +25,7 @@ def commented(said: Said) -> str:
     return "".join(f"{line}\n" for line in _lines(said, ""))
 
 
-def _lines(said: Said, indent: str) -> list[str]:
+def _lines(said: FieldValues, indent: str) -> list[str]:
     lines = []
     for name in dict.fromkeys(path[0] for path in said):
         value, reason = said.get((name,), ({}, ""))

@@ -9,8 +9,8 @@ from msgspec import structs
 from headrace.errors import Finding, InputError, nearest
 from headrace.spec.labels import label_text
 from headrace.spec.metrics import METRICS
-from headrace.spec.names import says_time
-from headrace.spec.system import Data, Family, Goal, Kind, Models, Split, Task
+from headrace.spec.names import is_time_name
+from headrace.spec.system import Data, Family, Goal, Kind, Models, SplitSpec, Task
 from headrace.spec.timeparts import parts_among, time_of_parts
 
 MAX_CLASSES, MAX_CLASSES_OF_TREES = 1_000, 100
@@ -201,11 +201,11 @@ def infer_candidates(models: Models, classes: int) -> tuple[Models, list[Finding
     return structs.replace(models, candidates=rest), [Finding("models.classes", [], "info", message)]
 
 
-def infer_split(split: Split, data: Data, goal: Goal) -> tuple[Split, dict[str, str]]:
+def infer_split(split: SplitSpec, data: Data, goal: Goal) -> tuple[SplitSpec, dict[str, str]]:
     """Chooses how to split: by time where rows have one, else by group, else stratified or random; under a time split
     with the delay of the outcomes as the gap.
 
-    >>> split, why = infer_split(Split(), Data(source="a", time="at"), Goal(target="y", label_delay="2d"))
+    >>> split, why = infer_split(SplitSpec(), Data(source="a", time="at"), Goal(target="y", label_delay="2d"))
     >>> split.by, split.gap
     ('time', '2d')
     """
@@ -284,7 +284,7 @@ def infer_time(frame: pl.DataFrame) -> tuple[str | list[str] | None, str]:
     dates = (pl.Date, pl.Datetime)  # not the time of a day, nor a duration
     times = [name for name in frame.columns if frame[name].dtype in dates and frame[name].null_count() == 0]
     times = [name for name in times if frame[name].n_unique() >= _FEWEST_TIMES]
-    named = [name for name in times if says_time(name) or _TIME_NAME.search(name)] or times
+    named = [name for name in times if is_time_name(name) or _TIME_NAME.search(name)] or times
     if named:
         return named[0], "dates or times in every row" + (f" (also: {', '.join(times[1:])})" if len(times) > 1 else "")
     parts = parts_among(frame)

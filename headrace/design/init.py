@@ -5,7 +5,7 @@ from pathlib import Path
 from msgspec import structs
 
 from headrace import spec, tables
-from headrace.design.commented import commented
+from headrace.design.commented import render_spec
 from headrace.design.interview import interview
 from headrace.design.questions import NONE, Answers, Ask
 from headrace.errors import InputError
@@ -23,14 +23,14 @@ def init(data: str | Path, answers: Answers, folder: Path = Path(), ask: Ask | N
     if path.exists():
         raise InputError(str(path), "a spec stands there already", "a folder without one", "choose another --dir")
     source, query = _seen_from(home, str(data)), answers.query
-    read = spec.read_of(answers.read)
+    read = spec.parse_read_flags(answers.read)
     found = source if tables.is_remote(source) else str(Path(data).absolute())
     table = tables.read_table(found, query, home, read, spec.Data(source="").missing)
     if answers.holdout not in (None, NONE):
         held = _seen_from(home, answers.holdout)
         tables.read_table(str(home / held) if not tables.is_remote(held) else held, None, home, read, [""])
         answers = structs.replace(answers, holdout=held)
-    text = commented(interview(table.frame, source, answers, ask))
+    text = render_spec(interview(table.frame, source, answers, ask))
     spec.parse(text.encode(), path)  # what is written is valid
     with tables.atomic_file(path) as beside:
         beside.write_text(text, encoding="utf-8")

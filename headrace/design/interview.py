@@ -8,7 +8,7 @@ from typing import Any, get_args
 import polars as pl
 import polars.selectors as cs
 
-from headrace.design.commented import Said
+from headrace.design.commented import FieldValues
 from headrace.design.infer import (
     infer_goal,
     infer_group,
@@ -36,12 +36,12 @@ from headrace.design.questions import (
     times,
 )
 from headrace.errors import InputError
-from headrace.spec.decode import reading
+from headrace.spec.decode import split_read_flags
 from headrace.spec.metrics import METRICS, SMALLER_IS_BETTER
-from headrace.spec.system import Data, Goal, Split, Task
+from headrace.spec.system import Data, Goal, SplitSpec, Task
 
 
-def interview(frame: pl.DataFrame, source: str, answers: Answers, ask: Ask | None = None) -> Said:
+def interview(frame: pl.DataFrame, source: str, answers: Answers, ask: Ask | None = None) -> FieldValues:
     """Settles what a first spec says.
 
     Parameters: `frame`, the table; `source`, its path as the spec shall name it; `answers`, what is known already;
@@ -129,7 +129,7 @@ def _data(frame: pl.DataFrame, source: str, settle: Review) -> Data:
     if answers.query:
         settle.say("data.query", answers.query)
     if answers.read:
-        settle.say("data.read", reading(answers.read), "as you said")
+        settle.say("data.read", split_read_flags(answers.read), "as you said")
     if answers.holdout not in (None, NONE):
         settle.say("data.holdout", answers.holdout, "a table of its own that serves as the test split")
     named = or_none(column(rest))
@@ -150,7 +150,7 @@ def _rest(frame: pl.DataFrame, goal: Goal, data: Data, settle: Review) -> None:
     """What nobody needs to be asked: split, models, gates, seed."""
     delay = settle.said.get(("goal", "label_delay"), (None, ""))[0]
     delayed = Goal(target=goal.target, task=goal.task, label_delay=delay)
-    split, why = infer_split(Split(), data, delayed)
+    split, why = infer_split(SplitSpec(), data, delayed)
     settle.say("split.by", split.by, why["split.by"])
     if "split.gap" in why:
         settle.say("split.gap", split.gap, why["split.gap"])

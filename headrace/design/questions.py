@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 from msgspec import Struct
 
-from headrace.design.commented import Said
+from headrace.design.commented import FieldValues
 from headrace.errors import InputError, nearest
 from headrace.spec.labels import label_text
 from headrace.spec.names import safe_name
@@ -54,7 +54,7 @@ class Question(Struct, frozen=True):
 
 Ask = Callable[[Question], str]
 """Puts a question and returns what was answered; an empty answer takes the suggestion."""
-Read = Callable[[str, str], Any]
+AnswerParser = Callable[[str, str], Any]
 """Makes a value of an answer's text; the second text is the field, whose flag an `InputError` names."""
 
 
@@ -63,7 +63,7 @@ class Review:
 
     def __init__(self, answers: Answers, ask: Ask | None) -> None:
         self.answers, self._ask = answers, ask
-        self.said: Said = {}
+        self.said: FieldValues = {}
 
     def say(self, path: str, value: Any, why: str = "") -> None:
         """Keeps what is not asked."""
@@ -76,7 +76,7 @@ class Review:
         text: str,
         suggestion: Any,
         why: str,
-        read: Read,
+        read: AnswerParser,
         optional: bool = False,
         unless: str = "",
         known: list[str] | None = None,
@@ -99,7 +99,7 @@ class Review:
             self.say(path, value, why)
         return value
 
-    def _asked(self, question: Question, field: str, suggestion: Any, read: Read) -> Any:
+    def _asked(self, question: Question, field: str, suggestion: Any, read: AnswerParser) -> Any:
         assert self._ask is not None
         while True:
             said = self._ask(question).strip()
@@ -123,12 +123,12 @@ def _flag(field: str) -> str:
     return "--" + field.replace("_", "-")
 
 
-def or_none(read: Read, empty: Any = None) -> Read:
+def or_none(read: AnswerParser, empty: Any = None) -> AnswerParser:
     """An answer that may also say that there is none."""
     return lambda text, field: empty if text == NONE else read(text, field)
 
 
-def one_of(*known: str) -> Read:
+def one_of(*known: str) -> AnswerParser:
     """One of some words."""
 
     def read(text: str, field: str) -> str:
@@ -139,7 +139,7 @@ def one_of(*known: str) -> Read:
     return read
 
 
-def column(frame: pl.DataFrame) -> Read:
+def column(frame: pl.DataFrame) -> AnswerParser:
     """A column of a table."""
 
     def read(text: str, field: str) -> str:
@@ -152,7 +152,7 @@ def column(frame: pl.DataFrame) -> Read:
     return read
 
 
-def columns(frame: pl.DataFrame) -> Read:
+def columns(frame: pl.DataFrame) -> AnswerParser:
     """Columns of a table, each once; one whose name has a comma stands alone."""
 
     def read(text: str, field: str) -> list[str]:
@@ -162,7 +162,7 @@ def columns(frame: pl.DataFrame) -> Read:
     return read
 
 
-def times(frame: pl.DataFrame) -> Read:
+def times(frame: pl.DataFrame) -> AnswerParser:
     """A column that rows can be ordered by: dates, or whole numbers, in every row; or several, from the year on."""
 
     def read(text: str, field: str) -> str | list[str]:
@@ -186,7 +186,7 @@ def system_name(text: str, field: str) -> str:
     return text
 
 
-def listed(read: Read) -> Read:
+def listed(read: AnswerParser) -> AnswerParser:
     """Several answers of a kind, separated by commas."""
     return lambda text, field: [read(one.strip(), field) for one in text.split(",")]
 

@@ -7,11 +7,11 @@ from msgspec import Struct
 from headrace.arrays import Floats, Integers
 from headrace.evaluate.bands import bands
 from headrace.evaluate.bootstrap import intervals
-from headrace.evaluate.chance import lift_of_chance
+from headrace.evaluate.chance import chance_lift
 from headrace.evaluate.curves import curves
-from headrace.evaluate.metrics import Measured, higher_is_better, metrics
+from headrace.evaluate.metrics import Measure, higher_is_better, metrics
 from headrace.evaluate.thresholds import trade_off
-from headrace.spec import Decision, Goal
+from headrace.spec import DecisionSpec, Goal
 
 
 class Scored(Struct, frozen=True):
@@ -45,19 +45,19 @@ def assess(
         "baseline": metrics(goal.task, test.y, baseline, test.weight, cut),
     }
     if "average_precision" in found["baseline"]:  # whoever looks at nothing orders rows at random
-        found["baseline"]["average_precision"] += lift_of_chance(test.y)
+        found["baseline"]["average_precision"] += chance_lift(test.y)
     order = dict.fromkeys([goal.metric, *goal.secondary, *found["test"]])
     found = {name: {metric: values[metric] for metric in order} for name, values in found.items()}
     metric: dict[str, Any] = {"name": goal.metric, "higher_is_better": higher_is_better(goal.metric)}
     told: dict[str, Any] = {
         "metric": metric | {name: values[goal.metric] for name, values in found.items()},
         "metrics": found,
-        "intervals": intervals(Measured(goal.task, test.y, test.scores, None, cut), test.weight, test.owner, seed),
+        "intervals": intervals(Measure(goal.task, test.y, test.scores, None, cut), test.weight, test.owner, seed),
         "curves": curves(goal.task, test.y, test.scores, classes, cut),
         "threshold": threshold,
     }
     told["bands"] = bands(test.y, test.scores, test.owner, seed) if goal.task == "binary" else {}
     if goal.task == "binary":
-        decision = goal.decision or Decision()
+        decision = goal.decision or DecisionSpec()
         told["thresholds"] = trade_off(validation.y, validation.scores, decision, validation.weight)
     return told

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from headrace.arrays import Floats, Integers
-from headrace.evaluate.metrics import Measured, cost
+from headrace.evaluate.metrics import Measure, cost
 from headrace.spec import Task
 
 _ENDS = (0.025, 0.975)
@@ -30,7 +30,7 @@ def resamples(
 
 
 def intervals(
-    measured: Measured, weight: Floats | None = None, owner: Integers | None = None, seed: int = 0
+    measured: Measure, weight: Floats | None = None, owner: Integers | None = None, seed: int = 0
 ) -> dict[str, list[float]]:
     """The 95 % percentile interval of every metric; NaN ends for one that no resample defines."""
     found: dict[str, list[float]] = {name: [] for name in measured.names}
@@ -60,7 +60,7 @@ def paired_interval(
     >>> low > 0
     True
     """
-    first, second = (Measured(task, y, scores, [metric], cut) for scores, cut in zip((a, b), cuts, strict=True))
+    first, second = (Measure(task, y, scores, [metric], cut) for scores, cut in zip((a, b), cuts, strict=True))
     gains = [
         cost(metric, second(drawn)[metric]) - cost(metric, first(drawn)[metric])
         for drawn in resamples(len(y), weight, owner, seed)

@@ -10,14 +10,14 @@ from itertools import pairwise
 import numpy as np
 
 from headrace.arrays import Floats, Integers
-from headrace.evaluate.metrics import Measured, cost
+from headrace.evaluate.metrics import Measure, cost
 from headrace.spec import Task
 
 _DEALS = ((5_000, 399), (50_000, 199), (float("inf"), 39))
 """Up to so many rows, so many deals; with any of these numbers a probability of 2.5 % is exact."""
 
 
-def chance_of(
+def chance_probability(
     task: Task,
     metric: str,
     y: Floats,
@@ -32,15 +32,15 @@ def chance_of(
     Rows of one `owner (N,)` keep the order of their scores: what is alike within an owner is no evidence.
 
     >>> y = np.tile([0.0, 1.0], 50)
-    >>> chance_of("binary", "roc_auc", y, y) < 0.01 < chance_of("binary", "roc_auc", y, np.arange(100.0) // 2)
+    >>> chance_probability("binary", "roc_auc", y, y) < 0.01 < chance_probability("binary", "roc_auc", y, np.arange(100.0) // 2)
     True
     """
     weights = np.ones(len(y)) if weight is None else weight
-    own = cost(metric, Measured(task, y, scores, [metric], cut)(weights)[metric])
+    own = cost(metric, Measure(task, y, scores, [metric], cut)(weights)[metric])
     count = next(count for most, count in _DEALS if len(y) <= most)
     as_good = 0
     for order in _deals(len(y), owner, count, seed):
-        found = cost(metric, Measured(task, y, scores[order], [metric], cut)(weights)[metric])
+        found = cost(metric, Measure(task, y, scores[order], [metric], cut)(weights)[metric])
         as_good += not found > own  # one that is not defined is no evidence against chance
     return (1 + as_good) / (1 + count)
 
@@ -61,7 +61,7 @@ def _deals(rows: int, owner: Integers | None, count: int, seed: int) -> Iterator
         yield order
 
 
-def lift_of_chance(y: Floats) -> float:
+def chance_lift(y: Floats) -> float:
     """How much more than the share of positives among `y (N,)` the average precision of a random order is."""
     return average_precision_by_chance(float(y.sum()), len(y)) - float(y.mean())
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from headrace.arrays import Floats, Integers
-from headrace.evaluate.metrics import Measured, cost
+from headrace.evaluate.metrics import Measure, cost
 from headrace.spec import Task
 
 _MOST_ROWS, _LEAST_ROWS, _MOST_PREDICTIONS = 3_000, 200, 400_000
@@ -45,7 +45,7 @@ def importances(
     ones = np.ones(len(y)) if weight is None else weight
 
     def costs(given: Floats) -> float:
-        return cost(metric, Measured(task, y, given, [metric], cut)(ones)[metric])
+        return cost(metric, Measure(task, y, given, [metric], cut)(ones)[metric])
 
     before = costs(scores)
     found = {name: costs(dealt(name, chance.permutation(len(y)))) - before for name in columns}

@@ -5,11 +5,11 @@ from msgspec import Struct
 
 from headrace.arrays import Floats
 from headrace.evaluate.bootstrap import paired_interval
-from headrace.evaluate.metrics import Measured, cost
+from headrace.evaluate.metrics import Measure, cost
 from headrace.spec import Goal, Task
 
 
-class Judge(Struct, frozen=True):
+class MetricObjective(Struct, frozen=True):
     """Judges scores of a task by a metric. Weights are those of rows, all 1 where there are none."""
 
     task: Task
@@ -18,7 +18,7 @@ class Judge(Struct, frozen=True):
     def value(self, y: Floats, scores: Floats, weight: Floats | None = None) -> float:
         """The metric's value."""
         ones = np.ones(len(y)) if weight is None else weight
-        return Measured(self.task, y, scores, [self.metric])(ones)[self.metric]
+        return Measure(self.task, y, scores, [self.metric])(ones)[self.metric]
 
     def cost(self, y: Floats, scores: Floats, weight: Floats | None = None) -> float:
         """A number that is smaller where the scores are better."""
@@ -29,7 +29,7 @@ class Judge(Struct, frozen=True):
         return paired_interval(self.task, self.metric, y, a, b, weight)
 
 
-def judge_of(goal: Goal) -> Judge:
+def make_objective(goal: Goal) -> MetricObjective:
     """The judge of a (resolved) goal."""
     assert goal.task is not None and goal.metric is not None
-    return Judge(goal.task, goal.metric)
+    return MetricObjective(goal.task, goal.metric)

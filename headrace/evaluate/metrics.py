@@ -197,14 +197,14 @@ class Ranking:
         return float(np.diff(hits, prepend=0.0) @ precision / hits[-1])
 
 
-class Measured:
+class Measure:
     """The metrics of some predictions, to be had for any weights of the rows.
 
     Parameters: `y (N,)`, class numbers or values; `scores`, the positive class's probability `(N,)`, every class's
     `(N, K)`, or values `(N,)`; `names`, which metrics (all of the task's if left out); `threshold`, where a binary
     decision is made.
 
-    >>> measured = Measured("binary", np.array([0.0, 1.0, 1.0]), np.array([0.2, 0.9, 0.1]), ["roc_auc", "recall"])
+    >>> measured = Measure("binary", np.array([0.0, 1.0, 1.0]), np.array([0.2, 0.9, 0.1]), ["roc_auc", "recall"])
     >>> measured(np.ones(3))
     {'roc_auc': 0.5, 'recall': 0.5}
     """
@@ -251,9 +251,9 @@ class Measured:
 def metrics(
     task: Task, y: Floats, scores: Floats, weight: Floats | None = None, threshold: float = 0.5
 ) -> dict[str, float]:
-    """All metrics of a task; see `Measured`.
+    """All metrics of a task; see `Measure`.
 
     >>> round(metrics("regression", np.array([1.0, 2.0]), np.array([1.0, 4.0]))["rmse"], 3)
     1.414
     """
-    return Measured(task, y, scores, None, threshold)(np.ones(len(y)) if weight is None else weight)
+    return Measure(task, y, scores, None, threshold)(np.ones(len(y)) if weight is None else weight)

@@ -8,7 +8,7 @@ import polars as pl
 
 from headrace.arrays import Floats, Mask
 from headrace.evaluate.bootstrap import resamples
-from headrace.evaluate.metrics import Measured, cost
+from headrace.evaluate.metrics import Measure, cost
 from headrace.spec import Task
 from headrace.tables import value_counts
 
@@ -39,7 +39,7 @@ def weak_slices(
     if len(y) > _MOST_ROWS:
         some = np.sort(np.random.default_rng(seed).choice(len(y), _MOST_ROWS, replace=False))
         frame, y, scores, weight = frame[some], y[some], scores[some], None if weight is None else weight[some]
-    measured = Measured(task, y, scores, [metric], cut)
+    measured = Measure(task, y, scores, [metric], cut)
     ones = np.ones(len(y)) if weight is None else weight
 
     def values(drawn: Floats, inside: Floats) -> tuple[float, float]:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from headrace.arrays import Floats
 from headrace.evaluate.metrics import Ranking
-from headrace.spec import Decision
+from headrace.spec import DecisionSpec
 
 _STEPS = 60
 
@@ -47,13 +47,13 @@ class TradeOff:
         """The share of rows that get a yes."""
         return self.yes / self.total
 
-    def cost(self, decision: Decision) -> Floats:
+    def cost(self, decision: DecisionSpec) -> Floats:
         """The mean cost of a row."""
         missed = self.positives - self.hits
         return np.asarray((decision.false_positive * self.misses + decision.false_negative * missed) / self.total)
 
 
-def pick_threshold(y: Floats, scores: Floats, decision: Decision, weight: Floats | None = None) -> float:
+def pick_threshold(y: Floats, scores: Floats, decision: DecisionSpec, weight: Floats | None = None) -> float:
     """The threshold that is best on these rows by `decision.by`, halfway to the next score below.
 
     With `cost`, saying no to every row is a choice too: a threshold above 1 cannot be stated, so it is 1.
@@ -77,7 +77,9 @@ def pick_threshold(y: Floats, scores: Floats, decision: Decision, weight: Floats
     return float(np.float32((found.threshold[best] + below) / 2))  # the graph compares float32
 
 
-def trade_off(y: Floats, scores: Floats, decision: Decision, weight: Floats | None = None) -> list[dict[str, float]]:
+def trade_off(
+    y: Floats, scores: Floats, decision: DecisionSpec, weight: Floats | None = None
+) -> list[dict[str, float]]:
     """A table of thresholds, evenly spread over the rows: rate, precision, recall, F1 and cost of each."""
     found = TradeOff(y, scores, weight)
     picked = np.unique(np.searchsorted(found.rate, np.linspace(0, 1, _STEPS)).clip(0, len(found.yes) - 1))

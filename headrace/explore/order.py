@@ -5,7 +5,7 @@ import polars as pl
 
 from headrace.arrays import Floats
 from headrace.errors import Finding
-from headrace.spec import Task, part_of, says_time
+from headrace.spec import Task, is_time_name, part_of
 
 _LEAST, _SURE = 0.1, 6.0
 """A finding needs this correlation of neighbours, and so many standard errors beyond chance. In tables without an
@@ -60,7 +60,7 @@ def _is_sorted(y: Floats, task: Task) -> bool:
 
 def _time_like(frame: pl.DataFrame) -> list[Finding]:
     """Columns of times, or of the years of some, that the split does not follow."""
-    dated = [column.name for column in frame if column.dtype in (pl.Date, pl.Datetime) and says_time(column.name)]
+    dated = [column.name for column in frame if column.dtype in (pl.Date, pl.Datetime) and is_time_name(column.name)]
     years = [column.name for column in frame if part_of(column) == "year"]
     names = dated + years
     if not names:

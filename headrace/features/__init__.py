@@ -1,6 +1,6 @@
 """One graph from raw columns to the matrix: encoders fitted on training rows, compiled to ONNX, applied everywhere."""
 
-from headrace.features.compile import Inputs, add_encoders, add_features, add_sources, groups_of
+from headrace.features.compile import ModelInputs, add_encoders, add_features, add_sources, merge_groups
 from headrace.features.encoders.registry import (
     ALTERNATIVES,
     DEFAULTS,
@@ -9,17 +9,17 @@ from headrace.features.encoders.registry import (
     REPRESENTATIONS,
     Representation,
 )
-from headrace.features.fit import Encoded, Features, fit_features, refit_means
-from headrace.features.graph.bag import Bag, product
-from headrace.features.graph.codes import Codes, text_of
-from headrace.features.graph.csr import described, outputs_of
+from headrace.features.fit import Features, FittedEncoder, fit_features, refit_means
+from headrace.features.graph.bag import Bag, multiply_bag
+from headrace.features.graph.codes import Codes, to_text
+from headrace.features.graph.csr import bag_outputs, describe_bags
 from headrace.features.graph.feeds import CODES, GROUPS, Feeds
 from headrace.features.graph.graph import Graph
 from headrace.features.graph.session import Session, open_session
-from headrace.features.graph.text_lookup import open_coded
+from headrace.features.graph.text_lookup import open_coded_session
 from headrace.features.plan import plan_columns
 from headrace.features.states.levels import spellings
-from headrace.features.target import Target, encode_target, target_of
+from headrace.features.target import Target, encode_target, make_target
 
 __all__ = [
     "ALTERNATIVES",
@@ -31,28 +31,28 @@ __all__ = [
     "REPRESENTATIONS",
     "Bag",
     "Codes",
-    "Encoded",
     "Features",
     "Feeds",
+    "FittedEncoder",
     "Graph",
-    "Inputs",
+    "ModelInputs",
     "Representation",
     "Session",
     "Target",
     "add_encoders",
     "add_features",
     "add_sources",
-    "described",
+    "bag_outputs",
+    "describe_bags",
     "encode_target",
     "fit_features",
-    "groups_of",
-    "open_coded",
+    "make_target",
+    "merge_groups",
+    "multiply_bag",
+    "open_coded_session",
     "open_session",
-    "outputs_of",
     "plan_columns",
-    "product",
     "refit_means",
     "spellings",
-    "target_of",
-    "text_of",
+    "to_text",
 ]

@@ -6,16 +6,16 @@ import numpy as np
 
 from headrace.features import cross
 from headrace.features.encoders.registry import ENCODERS
-from headrace.features.fit import Encoded, Features
+from headrace.features.fit import Features, FittedEncoder
 from headrace.features.graph.bag import Bag
-from headrace.features.graph.blanks import stripped
+from headrace.features.graph.blanks import strip_blanks
 from headrace.features.graph.graph import Graph
 from headrace.features.states.levels import Levels, codes
 
 TYPES: dict[str, Any] = {"numbers": np.float32, "doubles": np.float64, "strings": str, "times": np.int64}
 
 
-class Inputs(NamedTuple):
+class ModelInputs(NamedTuple):
     """What a model sees: the tensor `matrix` `[N, width]`, and bags."""
 
     matrix: str
@@ -23,7 +23,7 @@ class Inputs(NamedTuple):
     bags: list[Bag]
 
 
-class Sources(NamedTuple):
+class EncoderSources(NamedTuple):
     """Where encoders start: the graph's inputs and their raw columns by group; the codes `[N, len(coded)]` of the
     columns and crosses `coded`; and the text in which words that mean missing are empty."""
 
@@ -34,12 +34,12 @@ class Sources(NamedTuple):
     texts: str
 
 
-def add_features(graph: Graph, features: Features) -> Inputs:
+def add_features(graph: Graph, features: Features) -> ModelInputs:
     """Adds the inputs and every encoder's nodes; the matrix's columns are named by `features.names`."""
     return add_encoders(graph, features, add_sources(graph, [features]))
 
 
-def groups_of(sets: list[Features]) -> dict[str, list[str]]:
+def merge_groups(sets: list[Features]) -> dict[str, list[str]]:
     """The raw columns of each graph input, for several sets of encoders together."""
     merged: dict[str, dict[str, None]] = {}
     for features in sets:
@@ -49,9 +49,9 @@ def groups_of(sets: list[Features]) -> dict[str, list[str]]:
     return {group: list(merged[group]) for group in order if group in merged}
 
 
-def add_sources(graph: Graph, sets: list[Features]) -> Sources:
+def add_sources(graph: Graph, sets: list[Features]) -> EncoderSources:
     """Adds the inputs that sets of encoders, fitted on the same rows, share."""
-    groups = groups_of(sets)
+    groups = merge_groups(sets)
     encoded = [one for features in sets for one in features.encoded]
     vector_widths = {one.group: one.state.width for one in encoded if one.group not in TYPES}
     inputs = {
@@ -59,16 +59,16 @@ def add_sources(graph: Graph, sets: list[Features]) -> Sources:
         for group, columns in groups.items()
     }
     if "strings" not in groups:
-        return Sources(inputs, groups, "", [], "")
+        return EncoderSources(inputs, groups, "", [], "")
     words = sets[0].missing
-    bare = texts = stripped(graph, inputs["strings"], len(groups["strings"]))
+    bare = texts = strip_blanks(graph, inputs["strings"], len(groups["strings"]))
     if any(one.group == "strings" and not one.is_coded for one in encoded):
         texts = _without_words(graph, bare, words)
     known = {name: levels for features in sets for name, levels in features.parts.items()}
-    known |= {one.column: levels_of(one.state) for one in encoded if one.is_coded and not one.parts}
+    known |= {one.column: levels_in(one.state) for one in encoded if one.is_coded and not one.parts}
     coded = [column for column in groups["strings"] if column in known]
     if not coded:
-        return Sources(inputs, groups, "", [], texts)
+        return EncoderSources(inputs, groups, "", [], texts)
     positions = [groups["strings"].index(column) for column in coded]
     strings = graph.columns(bare, positions, len(groups["strings"]))
     singles = codes(graph, strings, [known[column] for column in coded], words)
@@ -77,13 +77,13 @@ def add_sources(graph: Graph, sets: list[Features]) -> Sources:
         if one.parts and one.column not in coded:
             vocabularies = [known[part].known() for part in one.parts]
             at = [parts.index(part) for part in one.parts]
-            blocks.append(cross.codes(graph, singles, at, vocabularies, levels_of(one.state).known()))
+            blocks.append(cross.codes(graph, singles, at, vocabularies, levels_in(one.state).known()))
             coded.append(one.column)
     joined = singles if len(blocks) == 1 else graph.node("Concat", *blocks, axis=1)
-    return Sources(inputs, groups, joined, coded, texts)
+    return EncoderSources(inputs, groups, joined, coded, texts)
 
 
-def levels_of(state: Any) -> Levels:
+def levels_in(state: Any) -> Levels:
     """The levels that the state of an encoder of codes is or holds."""
     return state if isinstance(state, Levels) else state.levels
 
@@ -97,7 +97,7 @@ def _without_words(graph: Graph, strings: str, words: list[str]) -> str:
     return graph.node("Where", absent, graph.constant("", object), strings)
 
 
-def add_encoders(graph: Graph, features: Features, sources: Sources) -> Inputs:
+def add_encoders(graph: Graph, features: Features, sources: EncoderSources) -> ModelInputs:
     """Adds the nodes of one set of encoders behind shared inputs."""
     blocks = [_block(graph, sources, block) for block in features.blocks()]
     bags = []
@@ -110,17 +110,17 @@ def add_encoders(graph: Graph, features: Features, sources: Sources) -> Inputs:
         shape = graph.node("Concat", rows, graph.constant([0], np.int64), axis=0)
         blocks = [graph.node("Expand", graph.constant(np.empty((1, 0)), np.float32), shape)]
     matrix = blocks[0] if len(blocks) == 1 else graph.node("Concat", *blocks, axis=1)
-    return Inputs(matrix, len(features.names), bags)
+    return ModelInputs(matrix, len(features.names), bags)
 
 
-def _tensor(sources: Sources, one: Encoded) -> tuple[str, list[str]]:
+def _tensor(sources: EncoderSources, one: FittedEncoder) -> tuple[str, list[str]]:
     """What an encoder reads, and the columns that stand in it."""
     if one.group != "strings":
         return sources.inputs[one.group], sources.groups[one.group]
     return (sources.codes, sources.coded) if one.is_coded else (sources.texts, sources.groups["strings"])
 
 
-def _block(graph: Graph, sources: Sources, block: list[Encoded]) -> str:
+def _block(graph: Graph, sources: EncoderSources, block: list[FittedEncoder]) -> str:
     first, encoder = block[0], ENCODERS[block[0].encode]
     tensor, columns = _tensor(sources, first)
     made: str

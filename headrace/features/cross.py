@@ -14,16 +14,16 @@ from headrace.features.graph.reserved import MISSING, RARE
 from headrace.features.states.levels import Levels
 
 
-def name_of(columns: list[str]) -> str:
+def cross_name(columns: list[str]) -> str:
     """The name of a cross.
 
-    >>> name_of(["site", "hour"])
+    >>> cross_name(["site", "hour"])
     'site × hour'
     """
     return " × ".join(columns)
 
 
-def combined(parts: list[pl.Series], levels: list[Levels]) -> pl.Series:
+def combine(parts: list[pl.Series], levels: list[Levels]) -> pl.Series:
     """The combination of each row as JSON: a known value as text, 0 for a rare one, null for a missing one."""
     pieces = []
     for part, level in zip(parts, levels, strict=True):
@@ -40,7 +40,7 @@ def codes(graph: Graph, codes: str, columns: list[int], vocabularies: list[list[
     """The code `[N, 1]` (float32) of each combination, from the codes `[N, s]` of single columns.
 
     Parameters: `columns`, where the parts stand in `codes`; `vocabularies`, the parts' known values; `known`, the
-    combinations that have a code of their own, as `combined` writes them.
+    combinations that have a code of their own, as `combine` writes them.
     """
     sizes = [len(words) + 2 for words in vocabularies]  # the known values, rare and missing
     strides = np.cumprod([1, *sizes[:-1]])

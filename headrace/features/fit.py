@@ -6,18 +6,18 @@ import polars as pl
 from msgspec import Struct, structs
 
 from headrace.arrays import Floats
-from headrace.features.cross import combined, name_of
+from headrace.features.cross import combine, cross_name
 from headrace.features.encoders import onehot, target_mean
 from headrace.features.encoders.registry import DEFAULTS, ENCODERS, NUMBERS, ONLY_WIDE, Representation
 from headrace.features.graph.feeds import GROUPS
 from headrace.features.states import levels, moments
 from headrace.features.states.levels import Levels
 from headrace.spec import ColumnSpec, Encode, Kind
-from headrace.spec import Features as FeaturesSpec
+from headrace.spec import FeaturesSpec as FeaturesSpec
 from headrace.tables import Column, as_text
 
 
-class Encoded(Struct, frozen=True):
+class FittedEncoder(Struct, frozen=True):
     """One column (or cross of `parts`) with one fitted encoder; `group` is the graph input that it is part of.
 
     A `wide` one makes a bag of entries and no column of the matrix.
@@ -45,7 +45,7 @@ class Encoded(Struct, frozen=True):
 class Features(Struct, frozen=True):
     """Fitted encoders in the order of their columns, the words that mean missing, and the levels of crosses' parts."""
 
-    encoded: list[Encoded]
+    encoded: list[FittedEncoder]
     missing: list[str]
     parts: dict[str, Levels] = {}
 
@@ -62,7 +62,7 @@ class Features(Struct, frozen=True):
         """The raw columns that the graph takes, each once."""
         return list(dict.fromkeys(column for columns in self.groups.values() for column in columns))
 
-    def blocks(self) -> list[list[Encoded]]:
+    def blocks(self) -> list[list[FittedEncoder]]:
         """The columns that share an input and an encoder, in the order of the matrix; wide ones have none."""
         found = [
             [one for one in self.encoded if (one.group, one.encode, one.wide) == (group, encode, False)]
@@ -72,7 +72,7 @@ class Features(Struct, frozen=True):
         return [block for block in found if block]
 
     @property
-    def wide(self) -> list[Encoded]:
+    def wide(self) -> list[FittedEncoder]:
         """Those that make bags, in order."""
         return [one for one in self.encoded if one.wide]
 
@@ -129,18 +129,18 @@ def fit_features(
             encoded.append(_encoded(column, values if name in NUMBERS else texts, name, representation, y))
     parts = {name: levels.fit(as_text(frame[name])) for cross in spec.crosses for name in cross}
     for cross in spec.crosses:
-        values = combined([as_text(frame[name]) for name in cross], [parts[name] for name in cross])
+        values = combine([as_text(frame[name]) for name in cross], [parts[name] for name in cross])
         for name in encodes("categorical", []):
             if hasattr(ENCODERS[name], "known"):
                 state = _fit(name, values, y)
                 wide = representation == "linear" and name == "onehot" and onehot.is_wide(state)
-                encoded.append(Encoded(name_of(cross), name, "strings", state, wide, cross))
+                encoded.append(FittedEncoder(cross_name(cross), name, "strings", state, wide, cross))
     return Features([one for one in encoded if one.wide or one.names], missing, parts)
 
 
 def _encoded(
     column: Column, values: pl.Series, encode: Encode, representation: Representation, y: Floats | None
-) -> Encoded:
+) -> FittedEncoder:
     state = _fit(encode, values, y)
     if column.kind in ("categorical", "text") and encode not in NUMBERS:
         group = "strings"
@@ -153,7 +153,7 @@ def _encoded(
     wide = encode in ONLY_WIDE or (
         representation == "linear" and (encode == "hash" or (encode == "onehot" and onehot.is_wide(state)))
     )
-    return Encoded(column.name, encode, group, state, wide)
+    return FittedEncoder(column.name, encode, group, state, wide)
 
 
 def _fit(encode: str, values: pl.Series, y: Floats | None) -> Any:
@@ -165,7 +165,7 @@ def refit_means(means: Features, frame: pl.DataFrame, y: Floats) -> Features:
     encoded = []
     for one in means.encoded:
         if one.parts:
-            values = combined([as_text(frame[name]) for name in one.parts], [means.parts[name] for name in one.parts])
+            values = combine([as_text(frame[name]) for name in one.parts], [means.parts[name] for name in one.parts])
         else:
             values = as_text(frame[one.column])
         encoded.append(structs.replace(one, state=target_mean.fit(values, y)))

@@ -9,7 +9,7 @@ from headrace.errors import InputError, nearest
 from headrace.features.encoders.registry import NUMBERS, SUITABLE
 from headrace.features.states.vector import width_of
 from headrace.spec import ColumnSpec, Kind
-from headrace.spec import Features as FeaturesSpec
+from headrace.spec import FeaturesSpec as FeaturesSpec
 from headrace.tables import Column, Form, as_text, dtype_of, has_zone, value_counts
 
 _MOST_CATEGORIES = 1000

@@ -23,7 +23,7 @@ class Target(Struct, frozen=True):
         return self.classes[1] if self.task == "binary" else None
 
 
-def target_of(goal: Goal, values: pl.Series) -> Target:
+def make_target(goal: Goal, values: pl.Series) -> Target:
     """Names the classes of a (resolved) goal from all rows' targets."""
     assert goal.task is not None
     if goal.task == "regression":

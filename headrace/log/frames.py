@@ -36,7 +36,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag=0):
     payload: bytes
 
 
-class Packed(msgspec.Struct, frozen=True, array_like=True, tag=1):
+class RecordBatch(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """Records of one kind that came in pieces, and are taken apart only when they are read: that costs whoever appends
     next to nothing.
 
@@ -46,8 +46,8 @@ class Packed(msgspec.Struct, frozen=True, array_like=True, tag=1):
     when the record happened and was known (see `time_in_id`).
 
     >>> values = b'[{"x":1}],[{"id":"07-a"}],{"rows":[{"x":2},{"x":3}]},[{"id":"08-a"},{"id":"09-a"}]'
-    >>> packed = Packed(3, "k", b'{"model":"ads"', ["row", "answer"], "id", memoryview(values))
-    >>> ids, payloads = packed.apart()
+    >>> packed = RecordBatch(3, "k", b'{"model":"ads"', ["row", "answer"], "id", memoryview(values))
+    >>> ids, payloads = packed.unpack()
     >>> ids, payloads[2]
     (['07-a', '08-a', '09-a'], b'{"model":"ads","row":{"x":3},"answer":{"id":"09-a"}}')
     """
@@ -59,7 +59,7 @@ class Packed(msgspec.Struct, frozen=True, array_like=True, tag=1):
     id: str
     values: memoryview
 
-    def apart(self) -> tuple[list[str], list[bytes]]:
+    def unpack(self) -> tuple[list[str], list[bytes]]:
         """The ids and the payloads of the records."""
         told = _decode_values(b"".join((b"[", self.values, b"]")))
         pieces = [one if isinstance(one, list) else next(iter(one.values())) for one in told]
@@ -87,7 +87,7 @@ def _id_in(member: str) -> Callable[[Any], str]:
 
 
 _decode_values = msgspec.json.Decoder(list[list[msgspec.Raw] | dict[str, list[msgspec.Raw]]]).decode
-records_of = msgspec.msgpack.Decoder(list[Record | Packed]).decode
+decode_records = msgspec.msgpack.Decoder(list[Record | RecordBatch]).decode
 """The records in the bytes of a frame."""
 _encode_into = msgspec.msgpack.Encoder().encode_into
 _CHECKSUM = Layout("<I")
@@ -98,16 +98,16 @@ _LIST_32 = 0xDD
 class Frame:
     """Records that are appended together, encoded as they come: nothing of them is kept but bytes."""
 
-    def __init__(self, records: Iterable[Record | Packed] = ()) -> None:
+    def __init__(self, records: Iterable[Record | RecordBatch] = ()) -> None:
         self._body, self._told, self.count = bytearray(_LIST.size), 0, 0
         for record in records:
             self.add(record)
 
-    def add(self, record: Record | Packed) -> None:
+    def add(self, record: Record | RecordBatch) -> None:
         """Takes one more."""
         _encode_into(record, self._body, -1)
         self._told += 1
-        self.count += record.count if isinstance(record, Packed) else 1
+        self.count += record.count if isinstance(record, RecordBatch) else 1
 
     def encode(self) -> list[bytes | bytearray]:
         """The frame, in pieces."""
@@ -116,7 +116,7 @@ class Frame:
         return [head + _CHECKSUM.pack(zlib.crc32(head)), self._body]
 
 
-def frames_of(path: Path, start: int = 0) -> Iterator[tuple[int, bytes, int]]:
+def read_frames(path: Path, start: int = 0) -> Iterator[tuple[int, bytes, int]]:
     """The whole frames from an offset on: how many records, their bytes, and the offset of the end.
 
     The frame that ends the file may be torn, where its process was killed or power was lost: it is shorter than it
@@ -149,7 +149,7 @@ def _frame_at(file: BinaryIO, at: int, whole: int) -> tuple[int, bytes, int] | N
             return count, body, end
         if end == whole and not any(body[-_TAIL:]):
             return None
-        raise damaged(file.name, at)
+        raise damage_error(file.name, at)
     end = at + _EARLIER.size + size
     if size and end <= whole:  # an earlier version had no checksum of the head
         file.seek(at + _EARLIER.size)
@@ -159,10 +159,10 @@ def _frame_at(file: BinaryIO, at: int, whole: int) -> tuple[int, bytes, int] | N
     file.seek(at + _FRAME.size)
     if not any(begin[-_TAIL:]) and not any(file.read()):
         return None
-    raise damaged(file.name, at)
+    raise damage_error(file.name, at)
 
 
-def frames_behind(data: bytes, start: int) -> Iterator[tuple[int, int, int, bool]]:
+def find_frames(data: bytes, start: int) -> Iterator[tuple[int, int, int, bool]]:
     """The frames in damaged bytes, wherever they stand from an offset on: where each begins and ends, how many records
     it has, and whether it is whole."""
     at = start
@@ -179,7 +179,7 @@ def frames_behind(data: bytes, start: int) -> Iterator[tuple[int, int, int, bool
             at = end
 
 
-def damaged(file: str, at: int) -> WorkError:
+def damage_error(file: str, at: int) -> WorkError:
     """A frame that is not as it was written."""
     do = "the file is left as it is; `headrace log repair` copies what is whole"
     return WorkError(f"{file} at byte {at}", "a damaged record", "the log as it was written", do)

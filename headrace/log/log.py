@@ -18,10 +18,10 @@ import polars as pl
 from headrace.clock import SYSTEM, Clock
 from headrace.errors import WorkError
 from headrace.log import repair, segment
-from headrace.log.frames import Frame, Packed, Record, frames_of
+from headrace.log.frames import Frame, Record, RecordBatch, read_frames
 from headrace.log.segment import OPEN, SEALED
-from headrace.log.trusted_clock import may_be_believed
-from headrace.tables import alone
+from headrace.log.trusted_clock import is_trusted
+from headrace.tables import exclusive_lock
 
 
 class Log:
@@ -35,7 +35,7 @@ class Log:
 
     >>> import tempfile
     >>> log = Log(Path(tempfile.mkdtemp()))
-    >>> with log.writing():
+    >>> with log.append_lock():
     ...     log.append([Record("7", 0, 0, "clicks", b'{"price": 2.5}')])
     1
     >>> log.read("clicks")["payload"].to_list()
@@ -60,25 +60,25 @@ class Log:
         self._size = self._first = self._count = 0
 
     @contextmanager
-    def writing(self, patience_s: float | None = None) -> Iterator[None]:
+    def append_lock(self, patience_s: float | None = None) -> Iterator[None]:
         """Holds the right to append for the length of the block; waits for the process that has it.
 
         Raises `BusyError` where that takes longer than `patience_s`, or than the log's own patience.
         """
-        with alone(self._writer, self._patience_s if patience_s is None else patience_s):
+        with exclusive_lock(self._writer, self._patience_s if patience_s is None else patience_s):
             self._recover()
             yield
 
-    def filling(self) -> AbstractContextManager[None]:
+    def backfill_lock(self) -> AbstractContextManager[None]:
         """Holds the right to fill a store with the log; others may append meanwhile."""
-        return alone(self.folder / "filler.lock")
+        return exclusive_lock(self.folder / "filler.lock")
 
-    def append(self, records: Sequence[Record | Packed] | Frame) -> int:
-        """Appends records, all or none, inside `writing`; returns the position behind them.
+    def append(self, records: Sequence[Record | RecordBatch] | Frame) -> int:
+        """Appends records, all or none, inside `append_lock`; returns the position behind them.
 
         Raises `WorkError` where the disk refuses: nothing is acknowledged then.
         """
-        assert self._path is not None, "append outside of writing"
+        assert self._path is not None, "append outside of append_lock"
         frame = records if isinstance(records, Frame) else Frame(records)
         pieces = frame.encode()
         size = sum(map(len, pieces))
@@ -109,12 +109,12 @@ class Log:
 
     @property
     def end(self) -> int:
-        """The position behind the last record that this process wrote or, entering `writing`, found."""
+        """The position behind the last record that this process wrote or, entering `append_lock`, found."""
         return self._first + self._count
 
     def seal(self) -> None:
-        """Makes a Parquet segment of the open file, inside `writing`."""
-        assert self._path is not None, "seal outside of writing"
+        """Makes a Parquet segment of the open file, inside `append_lock`."""
+        assert self._path is not None, "seal outside of append_lock"
         if self._count:
             full = self._path
             sealed = segment.write(full)
@@ -127,7 +127,7 @@ class Log:
 
         Raises `WorkError` where the disk refuses.
         """
-        with alone(self.folder / "sealer.lock"):
+        with exclusive_lock(self.folder / "sealer.lock"):
             for path in self.folder.glob(f"*{OPEN}"):
                 if path.with_suffix(SEALED).exists():  # left behind by one that was killed
                     path.unlink()
@@ -142,11 +142,11 @@ class Log:
         """Removes what is older than the retention, now that this one was sealed."""
         if self._retention is not None:
             now = self._clock.now_us()  # a record may be said to become known later
-            if not may_be_believed(self.folder, self._clock):
+            if not is_trusted(self.folder, self._clock):
                 why = "the clock has jumped: nothing is removed as too old before it goes on evenly for a day"
                 warnings.warn(f"{self.folder}: {why}", RuntimeWarning, stacklevel=2)
                 return
-            self._drop_before(min(segment.latest(sealed), now) - self._retention)
+            self._drop_before(min(segment.latest_available(sealed), now) - self._retention)
 
     def read(self, kind: str | None = None, since: int = 0, until: int | None = None) -> pl.DataFrame:
         """The records of a kind, or of all, from a position on up to another, in their order."""
@@ -166,25 +166,25 @@ class Log:
         """Raises `WorkError` where records are gone between two files, and nobody has said that he knows."""
         for (path, part), after in zip(zip(files, parts, strict=True), files[1:], strict=False):
             end, first = int(path.stem) + part.height, int(after.stem)
-            if end > first or (end < first and not repair.is_known(self.folder, end, first)):
+            if end > first or (end < first and not repair.is_gap_known(self.folder, end, first)):
                 do = "`headrace log repair` goes on without them"
                 raise WorkError(str(self.folder), f"records {end} to {first - 1} are gone", "the whole log", do)
 
     def repair(self) -> list[str]:
         """Sets aside what is damaged, copies what is whole, and says in words what it did."""
-        with alone(self._writer), alone(self.folder / "sealer.lock"):
+        with exclusive_lock(self._writer), exclusive_lock(self.folder / "sealer.lock"):
             self._path = None
-            return repair.repaired(self.folder, self._files(0))
+            return repair.repair_files(self.folder, self._files(0))
 
     def _drop_before(self, moment: int) -> None:
         kept = False
         for path in self._files(0):
-            if path.suffix != SEALED or segment.latest(path) >= moment:
+            if path.suffix != SEALED or segment.latest_available(path) >= moment:
                 kept = True
                 continue
             if kept:  # what was known later stands before it
                 first = int(path.stem)
-                repair.note(self.folder, [[first, first + segment.length(path)]])
+                repair.add_gaps(self.folder, [[first, first + segment.count_records(path)]])
             segment.remove(path)
 
     def _files(self, since: int) -> list[Path]:
@@ -227,7 +227,7 @@ class Log:
     def _count_on(self) -> None:
         """Counts the records that came to the open file since."""
         assert self._path is not None
-        for count, _, end in frames_of(self._path, self._size):
+        for count, _, end in read_frames(self._path, self._size):
             self._count += count
             self._size = end
 
@@ -244,7 +244,7 @@ class Log:
                 self._opened(0)
             elif files[-1].suffix == SEALED:
                 files[-1].with_suffix(OPEN).unlink(missing_ok=True)
-                self._opened(int(files[-1].stem) + segment.length(files[-1]))
+                self._opened(int(files[-1].stem) + segment.count_records(files[-1]))
             else:
                 self._opened(int(files[-1].stem))
             self._count_on()

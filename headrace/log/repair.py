@@ -10,7 +10,7 @@ import msgspec
 
 from headrace.errors import WorkError
 from headrace.log import segment
-from headrace.log.frames import frames_behind
+from headrace.log.frames import find_frames
 from headrace.log.segment import OPEN, SEALED
 from headrace.tables import atomic_file
 
@@ -20,7 +20,7 @@ _LEAST_BYTES = 16
 """No record takes fewer."""
 
 
-def known_gaps(folder: Path) -> list[list[int]]:
+def read_gaps(folder: Path) -> list[list[int]]:
     """From which position up to which records are gone, and somebody knows."""
     try:
         return msgspec.json.decode((folder / _GAPS).read_bytes(), type=list[list[int]])
@@ -30,21 +30,21 @@ def known_gaps(folder: Path) -> list[list[int]]:
         raise WorkError(str(folder / _GAPS), "cannot be read", "the log as it was written") from None
 
 
-def is_known(folder: Path, end: int, first: int) -> bool:
+def is_gap_known(folder: Path, end: int, first: int) -> bool:
     """Whether somebody knows of all records that are gone from one position up to another."""
-    for start, until in sorted(known_gaps(folder)):
+    for start, until in sorted(read_gaps(folder)):
         if start <= end < until:
             end = until
     return end >= first
 
 
-def note(folder: Path, gaps: list[list[int]]) -> None:
+def add_gaps(folder: Path, gaps: list[list[int]]) -> None:
     """Notes that records are gone."""
     with atomic_file(folder / _GAPS) as beside:
-        beside.write_bytes(msgspec.json.encode([*known_gaps(folder), *gaps]))
+        beside.write_bytes(msgspec.json.encode([*read_gaps(folder), *gaps]))
 
 
-def repaired(folder: Path, files: list[Path]) -> list[str]:
+def repair_files(folder: Path, files: list[Path]) -> list[str]:
     """Repairs the files of a log, in their order, while nobody writes; what was done, in words."""
     said: list[str] = []
     for at, path in enumerate(files):
@@ -55,7 +55,7 @@ def repaired(folder: Path, files: list[Path]) -> list[str]:
             aside = _free(path.with_name(path.name + _ASIDE))
             if path.suffix == SEALED:
                 path.rename(aside)
-                segment.sums_beside(path).unlink(missing_ok=True)
+                segment.sums_path(path).unlink(missing_ok=True)
                 said.append(f"{path.name} was changed after it was sealed, and is set aside as {aside.name}")
             else:
                 said += _copied(path, aside, after)
@@ -78,7 +78,7 @@ def _copied(path: Path, aside: Path, after: int | None) -> list[str]:
     else as many records are taken for lost as could have stood there, so that no position is given twice.
     """
     data, first = path.read_bytes(), int(path.stem)
-    frames = list(frames_behind(data, 0))
+    frames = list(find_frames(data, 0))
     counted = sum(count for _, _, count, _ in frames)
     unknown = None if after is None else max(after - first - counted, 0)
     runs: list[tuple[int, list[bytes]]] = [(first, [])]
@@ -113,8 +113,8 @@ def _noted(folder: Path) -> list[str]:
     gaps = []
     for (first, path), (after, _) in pairwise(files):
         end = first + segment.read(path).height
-        if end < after and not is_known(folder, end, after):
+        if end < after and not is_gap_known(folder, end, after):
             gaps.append([end, after])
     if gaps:
-        note(folder, gaps)
+        add_gaps(folder, gaps)
     return [f"records {end} to {after - 1} are gone" for end, after in gaps]

@@ -10,7 +10,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from headrace.errors import WorkError
-from headrace.log.frames import Packed, Record, frames_of, records_of, time_in_id
+from headrace.log.frames import Record, RecordBatch, decode_records, read_frames, time_in_id
 from headrace.tables import atomic_file
 
 OPEN, SEALED, SUMS = ".open", ".parquet", ".sum"
@@ -75,19 +75,19 @@ def write(path: Path) -> Path:
             records = register_io_source(lambda *_: _batches(path), schema=COLUMNS)
             # level 1 of zstd: of records it makes as little, in a quarter less time than the level of Polars' choice
             records.sink_parquet(beside, compression_level=1, row_group_size=_rows_at_once(path))
-            with atomic_file(sums_beside(segment)) as sums:
+            with atomic_file(sums_path(segment)) as sums:
                 sums.write_bytes(msgspec.json.encode(_summed(beside)))
         except pl.exceptions.ComputeError as error:
             raise WorkError(str(segment), f"cannot be written ({error})", "a disk with room") from error
     return segment
 
 
-def latest(segment: Path) -> int:
+def latest_available(segment: Path) -> int:
     """When the last of its records became known (microseconds since 1970 UTC)."""
     return (_sums_of(segment) or _summed(segment)).latest
 
 
-def length(segment: Path) -> int:
+def count_records(segment: Path) -> int:
     """How many records it has."""
     return (_sums_of(segment) or _summed(segment)).records
 
@@ -95,10 +95,10 @@ def length(segment: Path) -> int:
 def remove(segment: Path) -> None:
     """Removes a segment and what is known of it."""
     segment.unlink()
-    sums_beside(segment).unlink(missing_ok=True)
+    sums_path(segment).unlink(missing_ok=True)
 
 
-def sums_beside(segment: Path) -> Path:
+def sums_path(segment: Path) -> Path:
     """The file that tells what a segment was when it was sealed: Parquet pages have no checksums that readers ask
     for."""
     return segment.with_suffix(SUMS)
@@ -106,7 +106,7 @@ def sums_beside(segment: Path) -> Path:
 
 def _sums_of(segment: Path) -> _Sums | None:
     """None for a segment of an earlier version."""
-    path = sums_beside(segment)
+    path = sums_path(segment)
     try:
         found = msgspec.json.decode(path.read_bytes(), type=_Sums)
     except FileNotFoundError:
@@ -139,9 +139,9 @@ def _changed(path: Path) -> WorkError:
 def _batches(path: Path) -> Iterator[pl.DataFrame]:
     """The records of an open file, some at a time."""
     first, some, size = int(path.stem), _nothing(), 0
-    for _, body, _ in frames_of(path):
+    for _, body, _ in read_frames(path):
         try:
-            records = records_of(body)
+            records = decode_records(body)
         except msgspec.DecodeError as error:
             raise WorkError(str(path), f"records of another form ({error})", "a log of this version") from None
         for record in records:
@@ -157,7 +157,7 @@ def _batches(path: Path) -> Iterator[pl.DataFrame]:
 
 def _rows_at_once(path: Path) -> int:
     """How many records make a row group: those of the first frame tell how large they are."""
-    for count, body, _ in frames_of(path):
+    for count, body, _ in read_frames(path):
         return min(max(_BYTES_AT_ONCE * count // max(len(body), 1), 16), _AT_ONCE)
     return _AT_ONCE
 
@@ -166,11 +166,11 @@ def _nothing() -> list[list[Any]]:
     return [[] for _ in range(len(COLUMNS) - 1)]
 
 
-def _columns(record: Record | Packed) -> Sequence[Sequence[Any]]:
+def _columns(record: Record | RecordBatch) -> Sequence[Sequence[Any]]:
     """The columns behind the position."""
     if isinstance(record, Record):
         return [record.id], [record.time], [record.available], [record.kind], [record.payload]
-    ids, payloads = record.apart()
+    ids, payloads = record.unpack()
     moments = list(map(time_in_id, ids))
     return ids, moments, moments, [record.kind] * len(ids), payloads
 

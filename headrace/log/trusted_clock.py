@@ -16,7 +16,7 @@ _FILE, _BOOT = "clock.json", Path("/proc/sys/kernel/random/boot_id")
 _MOST_APART_S, _SETTLED_S = 3_600.0, 86_400.0
 
 
-class _Seen(Struct, frozen=True):
+class _Reading(Struct, frozen=True):
     """Holds one look at both clocks, in seconds. `boot` names the start of the machine that `running_s` counts from."""
 
     boot: str
@@ -24,38 +24,38 @@ class _Seen(Struct, frozen=True):
     wall_s: float
 
 
-class _Known(Struct, frozen=True):
+class _Memory(Struct, frozen=True):
     """Holds the last look that was believed and, where the clock has jumped since, the first look after the jump."""
 
-    trusted: _Seen
-    jumped: _Seen | None = None
+    trusted: _Reading
+    jumped: _Reading | None = None
 
 
-def may_be_believed(folder: Path, clock: Clock) -> bool:
+def is_trusted(folder: Path, clock: Clock) -> bool:
     """Whether as much time has passed by the clock as by the machine's own since a log was last looked at.
 
     A clock that jumped and goes on evenly for a day was set right, and is believed from then on.
     """
-    now = _Seen(_boot(), clock.running_s(), clock.now_us() / US_PER_S)
+    now = _Reading(_boot(), clock.running_s(), clock.now_us() / US_PER_S)
     path = folder / _FILE
     try:
-        known = msgspec.json.decode(path.read_bytes(), type=_Known)
+        known = msgspec.json.decode(path.read_bytes(), type=_Memory)
     except (FileNotFoundError, msgspec.DecodeError):
-        known = _Known(now)
+        known = _Memory(now)
     if _agree(known.trusted, now):
-        found, believed = _Known(now), True
+        found, believed = _Memory(now), True
     elif known.jumped is not None and _agree(known.jumped, now):
         believed = now.boot == known.jumped.boot and now.running_s - known.jumped.running_s > _SETTLED_S
-        found = _Known(now) if believed else known
+        found = _Memory(now) if believed else known
     else:
-        found, believed = _Known(known.trusted, now), False
+        found, believed = _Memory(known.trusted, now), False
     if found != known or not path.exists():
         with atomic_file(path) as beside:
             beside.write_bytes(msgspec.json.encode(found))
     return believed
 
 
-def _agree(before: _Seen, now: _Seen) -> bool:
+def _agree(before: _Reading, now: _Reading) -> bool:
     """Whether two looks may be of one clock; how long a machine was off nobody knows."""
     if before.boot != now.boot:
         return now.wall_s >= before.wall_s - _MOST_APART_S

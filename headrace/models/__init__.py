@@ -1,19 +1,19 @@
 """Things that fit and compile to ONNX: one short file per family."""
 
 from headrace.models import calibrate
-from headrace.models.compile import Part, compile_features, compile_model
+from headrace.models.compile import FittedMember, compile_features, compile_model
 from headrace.models.families import FAMILIES, Family
-from headrace.models.fitted import Fitted, Matrix, Pruned, Sample, Watched, probabilities
+from headrace.models.fitted import Fitted, Matrix, Sample, TrialPruned, ValidationSet, probabilities
 
 __all__ = [
     "FAMILIES",
     "Family",
     "Fitted",
+    "FittedMember",
     "Matrix",
-    "Part",
-    "Pruned",
     "Sample",
-    "Watched",
+    "TrialPruned",
+    "ValidationSet",
     "calibrate",
     "compile_features",
     "compile_model",

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 
 from headrace.arrays import Floats
-from headrace.features import Graph, Inputs, Representation, Target
-from headrace.models.fitted import Fitted, Matrix, Sample, Watched
+from headrace.features import Graph, ModelInputs, Representation, Target
+from headrace.models.fitted import Fitted, Matrix, Sample, ValidationSet
 
 REPRESENTATION: Representation = "tree"
 _LEAST_SHARE = 1e-12
 
 
-def fit(sample: Sample, target: Target, params: Any, seed: int, watched: Watched | None) -> Fitted:
+def fit(sample: Sample, target: Target, params: Any, seed: int, watched: ValidationSet | None) -> Fitted:
     """Takes the mean of the target, or the logarithm of each class's share."""
     if target.task == "regression":
         return Fitted("baseline", None, np.array([np.average(sample.y, weights=sample.weight)]))
@@ -32,7 +32,7 @@ def uses(fitted: Fitted) -> Floats:
     return np.empty(0)
 
 
-def nodes(graph: Graph, inputs: Inputs, fitted: Fitted) -> str:
+def nodes(graph: Graph, inputs: ModelInputs, fitted: Fitted) -> str:
     """The constant, repeated for as many rows as there are."""
     rows = graph.node("Shape", inputs.matrix, start=0, end=1)
     shape = graph.node("Concat", rows, graph.constant([1], np.int64), axis=0)

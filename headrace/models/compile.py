@@ -12,9 +12,9 @@ from headrace.features import (
     add_encoders,
     add_features,
     add_sources,
-    described,
-    groups_of,
-    outputs_of,
+    bag_outputs,
+    describe_bags,
+    merge_groups,
 )
 from headrace.models import calibrate
 from headrace.models.families import FAMILIES
@@ -22,7 +22,7 @@ from headrace.models.fitted import Fitted
 from headrace.spec import Calibration
 
 
-class Part(Struct, frozen=True):
+class FittedMember(Struct, frozen=True):
     """One model of an average with its encoders and its share."""
 
     features: Features
@@ -38,15 +38,15 @@ def compile_features(features: Features) -> bytes:
     outputs: dict[str, tuple[str, Any, int | None]] = {inputs.matrix: ("features", np.float32, inputs.width)}
     metadata = {
         "columns": features.groups,
-        "bags": described(inputs.bags),
+        "bags": describe_bags(inputs.bags),
         "numbers_per_entry": graph.numbers_per_entry,
     }
-    data: bytes = graph.build(outputs | outputs_of(inputs.bags), metadata).SerializeToString(deterministic=True)
+    data: bytes = graph.build(outputs | bag_outputs(inputs.bags), metadata).SerializeToString(deterministic=True)
     return data
 
 
 def compile_model(
-    parts: list[Part], target: Target, calibration: Calibration | None = None, threshold: float | None = None
+    parts: list[FittedMember], target: Target, calibration: Calibration | None = None, threshold: float | None = None
 ) -> bytes:
     """Features and models in one graph, with these outputs.
 
@@ -68,7 +68,7 @@ def compile_model(
     outputs = _outputs(graph, scores, target, threshold)
     outputs[inputs[0].matrix] = ("features", np.float32, inputs[0].width)
     metadata = {
-        "columns": groups_of(sets),
+        "columns": merge_groups(sets),
         "features": sets[0].names,
         "task": target.task,
         "target": target.name,

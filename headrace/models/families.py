@@ -3,9 +3,9 @@
 from typing import Any, Protocol
 
 from headrace.arrays import Floats
-from headrace.features import Graph, Inputs, Representation, Target
+from headrace.features import Graph, ModelInputs, Representation, Target
 from headrace.models import baseline, gbdt, linear
-from headrace.models.fitted import Fitted, Matrix, Sample, Watched
+from headrace.models.fitted import Fitted, Matrix, Sample, ValidationSet
 
 
 class Family(Protocol):
@@ -19,7 +19,7 @@ class Family(Protocol):
     def REPRESENTATION(self) -> Representation:  # noqa: N802 - a module constant
         """Which encoders the family wants by default."""
 
-    def fit(self, sample: Sample, target: Target, params: Any, seed: int, watched: Watched | None) -> Fitted:
+    def fit(self, sample: Sample, target: Target, params: Any, seed: int, watched: ValidationSet | None) -> Fitted:
         """Fits on a sample; with `watched` rows the family may choose when to stop."""
 
     def predict(self, fitted: Fitted, X: Matrix) -> Floats:
@@ -28,7 +28,7 @@ class Family(Protocol):
     def uses(self, fitted: Fitted) -> Floats:
         """How much the model makes of each column of the matrix `(F,)`; empty where it looks at none."""
 
-    def nodes(self, graph: Graph, inputs: Inputs, fitted: Fitted) -> str:
+    def nodes(self, graph: Graph, inputs: ModelInputs, fitted: Fitted) -> str:
         """The same raw scores as ONNX nodes."""
 
 

@@ -26,7 +26,7 @@ class Fitted(Struct, frozen=True):
     shift: list[float] = []
 
 
-class Pruned(Exception):  # noqa: N818 - no error: a trial that was given up
+class TrialPruned(Exception):  # noqa: N818 - no error: a trial that was given up
     """A fit was stopped because others were better at the same point."""
 
 
@@ -40,10 +40,10 @@ class Sample(Struct, frozen=True):
     codes: list[int] = []
 
 
-class Watched(Struct, frozen=True):
+class ValidationSet(Struct, frozen=True):
     """Rows on which a family may choose when to stop; `offset` is what `Fitted.shift` will be.
 
-    `give_up(step, loss)` is asked now and then; `step` counts the work done in a unit that candidates share.
+    `should_prune(step, loss)` is asked now and then; `step` counts the work done in a unit that candidates share.
     """
 
     X: Matrix
@@ -51,7 +51,7 @@ class Watched(Struct, frozen=True):
     weight: Floats | None = None
     offset: list[float] = []
     deadline: float = float("inf")
-    give_up: Callable[[int, float], bool] | None = None
+    should_prune: Callable[[int, float], bool] | None = None
 
 
 def probabilities(task: Task, raw: Floats) -> Floats:

@@ -9,8 +9,8 @@ from msgspec import Struct, structs
 from headrace import openmp
 from headrace.arrays import Floats
 from headrace.clock import SYSTEM
-from headrace.features import Graph, Inputs, Representation, Target
-from headrace.models.fitted import Fitted, Matrix, Pruned, Sample, Watched
+from headrace.features import Graph, ModelInputs, Representation, Target
+from headrace.models.fitted import Fitted, Matrix, Sample, TrialPruned, ValidationSet
 from headrace.spec import GbdtParams, Task
 
 _ZERO = float(np.float32(1e-35))
@@ -40,11 +40,11 @@ class Trees(Struct, frozen=True):
     centres: Floats
 
 
-def fit(sample: Sample, target: Target, params: GbdtParams, seed: int, watched: Watched | None) -> Fitted:
+def fit(sample: Sample, target: Target, params: GbdtParams, seed: int, watched: ValidationSet | None) -> Fitted:
     """Fits `params.rounds` rounds, or as many as are best on the watched rows; the result's params name them.
 
-    Where the deadline leaves too few rounds for the learning rate, a larger one is taken. Raises `Pruned` where
-    `watched.give_up` says so.
+    Where the deadline leaves too few rounds for the learning rate, a larger one is taken. Raises `TrialPruned` where
+    `watched.should_prune` says so.
     """
     lightgbm = openmp.load("lightgbm")
     classes = len(target.classes) if target.task == "multiclass" else 1
@@ -148,7 +148,7 @@ class _TooSlow(Exception):  # noqa: N818 - no error: the fit begins anew
         self.learning_rate = learning_rate
 
 
-def _stop(watched: Watched, params: GbdtParams, may_hurry: bool) -> Any:
+def _stop(watched: ValidationSet, params: GbdtParams, may_hurry: bool) -> Any:
     """Ends a fit at its deadline, keeping its best round, and asks now and then whether to give it up.
 
     A fit that `may_hurry` and would not be done by then ends early with `_TooSlow`.
@@ -177,8 +177,8 @@ def _stop(watched: Watched, params: GbdtParams, may_hurry: bool) -> Any:
         if now > watched.deadline:
             raise EarlyStopException(best[1], best[2])
         done, rest = divmod(state.iteration + 1, every)
-        if watched.give_up is not None and rest == 0 and watched.give_up(done, best[0]):
-            raise Pruned
+        if watched.should_prune is not None and rest == 0 and watched.should_prune(done, best[0]):
+            raise TrialPruned
 
     after_round.order = 40  # type: ignore[attr-defined]  # after early stopping, which comes at 30
     return after_round
@@ -197,7 +197,7 @@ def uses(fitted: Fitted) -> Floats:
     return np.asarray(gains, np.float64)
 
 
-def nodes(graph: Graph, inputs: Inputs, fitted: Fitted) -> str:
+def nodes(graph: Graph, inputs: ModelInputs, fitted: Fitted) -> str:
     """One `TreeEnsemble` over the matrix as float64: bit for bit LightGBM's raw score."""
     trees: Trees = fitted.state
     raw = graph.node(

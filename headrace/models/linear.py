@@ -8,15 +8,15 @@ import numpy as np
 from headrace import openmp
 from headrace.arrays import Floats
 from headrace.clock import SYSTEM
-from headrace.features import Graph, Inputs, Representation, Target, product
-from headrace.models.fitted import Fitted, Matrix, Sample, Watched
+from headrace.features import Graph, ModelInputs, Representation, Target, multiply_bag
+from headrace.models.fitted import Fitted, Matrix, Sample, ValidationSet
 from headrace.spec import LinearParams
 
 REPRESENTATION: Representation = "linear"
 _MOST_ITERATIONS, _FIRST_ITERATIONS = 500, 40
 
 
-def fit(sample: Sample, target: Target, params: LinearParams, seed: int, watched: Watched | None) -> Fitted:
+def fit(sample: Sample, target: Target, params: LinearParams, seed: int, watched: ValidationSet | None) -> Fitted:
     """Minimises the mean loss plus `l2 / 2` times the squared weights (the intercept is free)."""
     linear_model = openmp.load("sklearn.linear_model")
 
@@ -74,7 +74,7 @@ def uses(fitted: Fitted) -> Floats:
     return np.asarray(np.abs(fitted.state[0]).sum(axis=0), np.float64)
 
 
-def nodes(graph: Graph, inputs: Inputs, fitted: Fitted) -> str:
+def nodes(graph: Graph, inputs: ModelInputs, fitted: Fitted) -> str:
     """One `Gemm` in float64 (an intercept of 1e8 would eat the digits of float32), and a sum of look-ups for each
     bag."""
     weights, bias = fitted.state
@@ -85,7 +85,7 @@ def nodes(graph: Graph, inputs: Inputs, fitted: Fitted) -> str:
         terms.append(graph.node("Gemm", wide, graph.constant(dense.T, np.float64), graph.constant(bias, np.float64)))
     start = inputs.width
     for bag in inputs.bags:
-        terms.append(product(graph, bag, weights[:, start : start + bag.width].T))
+        terms.append(multiply_bag(graph, bag, weights[:, start : start + bag.width].T))
         start += bag.width
     if not inputs.width:
         terms.append(graph.constant(bias[None, :], np.float64))

@@ -2,23 +2,23 @@
 
 from headrace.predict.arrays import Arrays
 from headrace.predict.batch import predict_file
-from headrace.predict.gaps import GapWarning, Tally
-from headrace.predict.latency import p99_ms, requests_of, rows_per_s
-from headrace.predict.predictor import Predictor, open, predictor_of
-from headrace.predict.rows import trimmed
-from headrace.predict.values import time_of
+from headrace.predict.gaps import GapCounter, GapWarning
+from headrace.predict.latency import as_requests, p99_ms, rows_per_s
+from headrace.predict.predictor import Predictor, make_predictor, open
+from headrace.predict.rows import trim
+from headrace.predict.values import parse_time
 
 __all__ = [
     "Arrays",
+    "GapCounter",
     "GapWarning",
     "Predictor",
-    "Tally",
+    "as_requests",
+    "make_predictor",
     "open",
     "p99_ms",
+    "parse_time",
     "predict_file",
-    "predictor_of",
-    "requests_of",
     "rows_per_s",
-    "time_of",
-    "trimmed",
+    "trim",
 ]

@@ -33,7 +33,7 @@ class Arrays:
         found = np.concatenate(parts).astype(np.float64)
         return found if self._is_multiclass else found[:, 0]
 
-    def dealt(self, name: str, order: Integers) -> Floats:
+    def permuted(self, name: str, order: Integers) -> Floats:
         """The scores of the rows, of which each has the value of another in one column."""
         group, at = self._places[name]
         own = self._feeds[group][:, at].copy()

@@ -14,9 +14,9 @@ from polars.io.plugins import register_io_source
 
 from headrace.errors import HeadraceError
 from headrace.features.graph.session import CHUNK_ROWS
-from headrace.predict.gaps import GapWarning, Tally
+from headrace.predict.gaps import GapCounter, GapWarning
 from headrace.spec import safe_name
-from headrace.tables import Column, Scan, Schema, scan, sink, unreadable
+from headrace.tables import Column, Scan, Schema, scan, sink, unreadable_error
 
 
 class FramePredictor(Protocol):
@@ -26,7 +26,12 @@ class FramePredictor(Protocol):
     columns: list[Column]
 
     def predict_frame(
-        self, frame: pl.DataFrame, where: str = ..., first_row: int = ..., threads: int = ..., tally: Tally | None = ...
+        self,
+        frame: pl.DataFrame,
+        where: str = ...,
+        first_row: int = ...,
+        threads: int = ...,
+        tally: GapCounter | None = ...,
     ) -> pl.DataFrame:
         """One row of predictions for each row of `frame`, in its order."""
         ...
@@ -37,7 +42,7 @@ def predict_file(
     source: Path,
     target: Path,
     watch: Callable[[int], None] = lambda rows: None,
-    tally: Tally | None = None,
+    tally: GapCounter | None = None,
 ) -> int:
     """Predicts a table file into another; the formats are told by the names.
 
@@ -65,7 +70,7 @@ def predict_file(
         sink(_lazy(predictor, scanned, predictions), target)
     except (pl.exceptions.PolarsError, HeadraceError) as error:
         raise (
-            failed[0] if failed else error if isinstance(error, HeadraceError) else unreadable(source, error)
+            failed[0] if failed else error if isinstance(error, HeadraceError) else unreadable_error(source, error)
         ) from None
     return done
 
@@ -75,16 +80,16 @@ def predict_lazily(predictor: FramePredictor, source: Path) -> pl.LazyFrame:
     scanned = scan(source, predictor.schema.read)
 
     def batches() -> Iterator[pl.DataFrame]:
-        tally = Tally(scanned.findings)
+        tally = GapCounter(scanned.findings)
         yield from predict_batches(predictor, scanned, str(source), tally)
-        if told := tally.told():
-            warnings.warn(told, GapWarning, stacklevel=2)
+        if message := tally.message():
+            warnings.warn(message, GapWarning, stacklevel=2)
 
     return _lazy(predictor, scanned, batches)
 
 
 def predict_batches(
-    predictor: FramePredictor, scanned: Scan, where: str, tally: Tally | None = None
+    predictor: FramePredictor, scanned: Scan, where: str, tally: GapCounter | None = None
 ) -> Iterator[pl.DataFrame]:
     """Predicts a scan batch by batch, in order, with one thread per core and a bounded number of batches in flight.
 

@@ -15,7 +15,7 @@ from headrace.errors import Finding
 from headrace.features import CODES, Codes, spellings
 from headrace.features.graph.blanks import BLANKS
 from headrace.features.graph.reserved import MISSING_TIME, RARE
-from headrace.predict.values import category_of, is_nothing
+from headrace.predict.values import is_empty, parse_category
 from headrace.tables import Column
 
 
@@ -46,14 +46,16 @@ class Knowledge:
 
     def is_missing(self, value: Any) -> bool:
         """Whether a value of a row means that there is none."""
-        if is_nothing(value):
+        if is_empty(value):
             return True
         return isinstance(value, str) and value.strip(BLANKS) in self._missing
 
     def is_unseen(self, value: Any) -> bool:
         """Whether a category was in no training row."""
         return (
-            self._seen is not None and not self.is_missing(value) and category_of(value, self.column) not in self._seen
+            self._seen is not None
+            and not self.is_missing(value)
+            and parse_category(value, self.column) not in self._seen
         )
 
     def count(self, values: pl.Series) -> tuple[int, int, str]:
@@ -80,7 +82,7 @@ class GapWarning(UserWarning):
     """Some values of a table were in no training row, or are missing where none was in training."""
 
 
-class Tally:
+class GapCounter:
     """How many values of tables had gaps, by column, and what was found when they were read."""
 
     def __init__(self, findings: Sequence[Finding] = ()) -> None:
@@ -100,7 +102,7 @@ class Tally:
                 self.unseen[name] += strange
                 self._examples.setdefault(name, example)
 
-    def told(self) -> str:
+    def message(self) -> str:
         """What there is to tell, in words; empty where nothing is."""
         strange = [
             f"{name!r} ({rows:,}, such as {self._examples[name]!r})" for name, rows in self.unseen.most_common(5)
@@ -112,7 +114,7 @@ class Tally:
         return "; ".join(parts)
 
 
-def gaps_of(values: tuple[Any, ...], known: list[Knowledge]) -> Gaps:
+def find_gaps(values: tuple[Any, ...], known: list[Knowledge]) -> Gaps:
     """The gaps of one row's values, behind which its id may stand."""
     pairs = list(zip(known, values, strict=False))
     imputed = [one.column.name for one, value in pairs if one.full and one.is_missing(value)]

@@ -15,7 +15,7 @@ Rows = list[dict[str, Any]]
 _WARM_UP = 100
 
 
-def requests_of(predictor: Predictor, frame: pl.DataFrame) -> Rows:
+def as_requests(predictor: Predictor, frame: pl.DataFrame) -> Rows:
     """Rows of a table as a client would send them."""
     names = [column.name for column in predictor.columns]
     rows: Rows = msgspec.json.decode(msgspec.json.encode(frame.select(cs.by_name(*names)).to_dicts()))

@@ -17,13 +17,13 @@ from msgspec import UNSET, Struct, structs
 from headrace.arrays import Floats
 from headrace.bundle import Bundle, find_bundle, open_bundle
 from headrace.errors import BundleError, InputError
-from headrace.features import CODES, Session, open_coded
+from headrace.features import CODES, Session, open_coded_session
 from headrace.features.graph.session import CHUNK_ROWS
 from headrace.predict.batch import predict_lazily
-from headrace.predict.gaps import GapWarning, Tally
-from headrace.predict.rows import RowReader, id_getter, row_type, trimmed
+from headrace.predict.gaps import GapCounter, GapWarning
+from headrace.predict.rows import RowReader, id_getter, row_type, trim
 from headrace.spec import label_text
-from headrace.tables import Column, Schema, conform, named, polars_of
+from headrace.tables import Column, Schema, conform, polars_of, rename_columns
 
 _BATCH_ROWS = 5_000
 
@@ -44,7 +44,7 @@ class Predictor:
 
     def __init__(self, model: bytes, schema: Schema, name: str, version: int) -> None:
         self.name, self.version, self.schema = name, version, schema
-        self.session: Session = open_coded(model)
+        self.session: Session = open_coded_session(model)
         _check(self.session, schema)
         self.groups = self.session.groups
         names = [name for group in self.groups.values() for name in group]
@@ -81,10 +81,10 @@ class Predictor:
         if frame is None:
             kinds = "a list of dicts, a Polars, pandas or Arrow table, or a path"
             raise InputError("predict", f"rows of type {type(rows).__name__}", kinds)
-        tally = Tally()
+        tally = GapCounter()
         predictions = self.predict_frame(frame, threads=os.cpu_count() or 1, tally=tally)
-        if told := tally.told():
-            warnings.warn(told, GapWarning, stacklevel=2)
+        if message := tally.message():
+            warnings.warn(message, GapWarning, stacklevel=2)
         return predictions
 
     def predict_dicts(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -99,7 +99,7 @@ class Predictor:
         name = self.schema.id
         if name is None:
             return predictions
-        rows = rows if all(name in row for row in rows) else [trimmed(row) for row in rows]
+        rows = rows if all(name in row for row in rows) else [trim(row) for row in rows]
         return [{name: row[name], **one} if name in row else one for row, one in zip(rows, predictions, strict=True)]
 
     def predict_typed(self, rows: list[Struct]) -> list[dict[str, Any]]:
@@ -144,12 +144,12 @@ class Predictor:
         where: str = "rows",
         first_row: int = 0,
         threads: int = 1,
-        tally: Tally | None = None,
+        tally: GapCounter | None = None,
     ) -> pl.DataFrame:
         """Predictions of a table, row by row in its order; `tally` hears of its gaps. See `tables.conform` for the
         other parameters."""
         id = Column(name=self.schema.id or "", dtype=self.schema.id_dtype, kind="ignored")
-        frame = named(frame, [*self.columns, id] if self.schema.id is not None else self.columns, where)
+        frame = rename_columns(frame, [*self.columns, id] if self.schema.id is not None else self.columns, where)
         typed = conform(frame, self.columns, self.schema.missing, where, first_row)
         many, predict = typed.height >= _BATCH_ROWS, partial(self._predict_typed, tally=tally)
         size = min(self.session.chunk_rows(typed), max(-(-typed.height // threads), 1) if many else CHUNK_ROWS)
@@ -173,7 +173,7 @@ class Predictor:
             )
         return predictions["prediction"].to_numpy().astype(np.float64)
 
-    def _predict_typed(self, typed: pl.DataFrame, tally: Tally | None) -> pl.DataFrame:
+    def _predict_typed(self, typed: pl.DataFrame, tally: GapCounter | None) -> pl.DataFrame:
         feeds = self.session.feeds(typed)
         if tally is not None:
             self._reader.count(typed, feeds, tally)
@@ -226,10 +226,10 @@ def open(model: str | Path, folder: str | Path = ".") -> Predictor:
     there is no such bundle.
     """
     bundle = open_bundle(find_bundle(model, Path(folder)))
-    return predictor_of(bundle)
+    return make_predictor(bundle)
 
 
-def predictor_of(bundle: Bundle) -> Predictor:
+def make_predictor(bundle: Bundle) -> Predictor:
     """The predictor of an open bundle; raises `BundleError` where its graph and its schema do not go together."""
     try:
         return Predictor(bundle.read("model.onnx"), bundle.schema, bundle.manifest.name, bundle.manifest.version)

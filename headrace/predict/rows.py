@@ -19,8 +19,8 @@ from headrace.errors import InputError, nearest
 from headrace.features import CODES, Codes, Feeds, Session
 from headrace.features.graph.blanks import BLANKS
 from headrace.features.graph.reserved import RARE
-from headrace.predict.gaps import Gaps, Knowledge, Tally, gaps_of, is_whole, may_have_gaps
-from headrace.predict.values import Reader, category_of, number_of, read_value, time_of, vector_of
+from headrace.predict.gaps import GapCounter, Gaps, Knowledge, find_gaps, is_whole, may_have_gaps
+from headrace.predict.values import Parser, parse_category, parse_number, parse_time, parse_vector, read_value
 from headrace.spec import safe_name
 from headrace.tables import Column, Schema
 
@@ -36,7 +36,7 @@ class _Input(Struct, frozen=True):
     name: str
     columns: list[Column]
     at: slice
-    read: Reader
+    read: Parser
     dtype: Any
     ways: list["_Way"]  # from the fastest on, for values of plain types
     letter: str = ""  # by which `struct` packs the values; none where they are no numbers
@@ -111,7 +111,7 @@ class RowReader:
         try:
             columns = list(zip(*map(self._values, rows), strict=True))
         except (KeyError, TypeError):
-            bare = [trimmed(row) for row in rows]
+            bare = [trim(row) for row in rows]
             if any(one is not row for one, row in zip(bare, rows, strict=True)):
                 return self.many(bare)
             for number, row in enumerate(rows, 1):
@@ -128,7 +128,7 @@ class RowReader:
         places = np.flatnonzero(odd).tolist()
         return feeds, self._gaps([tuple(column[at] for column in columns) for at in places], places)
 
-    def count(self, typed: pl.DataFrame, feeds: Feeds, tally: Tally) -> None:
+    def count(self, typed: pl.DataFrame, feeds: Feeds, tally: GapCounter) -> None:
         """Counts the gaps of typed rows, whose `feeds` show where to look."""
         told: set[str] = set()  # a code may stand in two inputs
         for one in self._inputs:
@@ -139,13 +139,13 @@ class RowReader:
                     tally.add(known, typed.get_column(known.column.name).filter(pl.Series(some)))
 
     def _gaps(self, rows: list[_Values], places: list[int]) -> RowGaps:
-        found = zip(places, (gaps_of(values, self.knowledge) for values in rows), strict=True)
+        found = zip(places, (find_gaps(values, self.knowledge) for values in rows), strict=True)
         return {at: gaps for at, gaps in found if gaps.imputed or gaps.unseen}
 
     def problems(self, rows: list[Row], most: int) -> list[dict[str, Any]]:
         """See `Predictor.problems`."""
         found: list[dict[str, Any]] = []
-        for number, row in enumerate(map(trimmed, rows), 1):
+        for number, row in enumerate(map(trim, rows), 1):
             for one, column in self._each:
                 try:
                     self._look(row, number, one, column)
@@ -183,7 +183,7 @@ class RowReader:
         ]
         if one.codes:  # the text of a number, too, is that of a category by now
             values = [[codes.get(text, _RARE) for codes, text in zip(one.codes, row, strict=True)] for row in values]
-        elif one.read is vector_of:
+        elif one.read is parse_vector:
             nothing = [math.nan] * (one.columns[0].width or 0)
             values = [nothing if vector is None else vector for (vector,) in values]
         with np.errstate(over="ignore"):
@@ -233,7 +233,7 @@ def _present(row: Any, number: int, column: Column) -> Any:
     return row[column.name]
 
 
-def trimmed(row: Any) -> Any:
+def trim(row: Any) -> Any:
     """A row with names as tables have them (see `spec.safe_name`); itself where it has those. A name that needs no
     change goes before. Raises `InputError` where two names become one."""
     if not isinstance(row, dict) or not any(isinstance(name, str) and name != safe_name(name) for name in row):
@@ -262,17 +262,17 @@ def _input(group: str, columns: list[Column], at: slice, codes: list[Codes]) -> 
     plain = all(column.dtype == "string" for column in columns)
     if group == "strings" and codes:
         own = [_codes_of(column, known) for column, known in zip(columns, codes, strict=True)]
-        return _Input(CODES, columns, at, category_of, np.float32, [_codes], "f", own, full=full)
+        return _Input(CODES, columns, at, parse_category, np.float32, [_codes], "f", own, full=full)
     if group in _NUMBERS:
         dtype, letter = _NUMBERS[group]
         flags = [place for place, column in enumerate(columns) if column.dtype == "boolean"]
         ways: list[_Way] = [_numbers, _numbers_and_holes]
-        return _Input(group, columns, at, number_of, dtype, ways, letter, flags=flags, full=full)
+        return _Input(group, columns, at, parse_number, dtype, ways, letter, flags=flags, full=full)
     if group == "strings":
-        return _Input(group, columns, at, category_of, object, [_texts] if plain else [], full=full)
+        return _Input(group, columns, at, parse_category, object, [_texts] if plain else [], full=full)
     if group == "times":
-        return _Input(group, columns, at, time_of, np.int64, [], full=full)
-    return _Input(group, columns, at, vector_of, np.float32, [], full=full)
+        return _Input(group, columns, at, parse_time, np.int64, [], full=full)
+    return _Input(group, columns, at, parse_vector, np.float32, [], full=full)
 
 
 class _CountedCodes(Codes):
@@ -287,7 +287,7 @@ class _CountedCodes(Codes):
             return self[""]
         if isinstance(value, str) and ((bare := value.strip(BLANKS)) in self or bare in self._column.words):
             return self.get(bare, self[""])
-        return self.get(category_of(value, self._column), _RARE)
+        return self.get(parse_category(value, self._column), _RARE)
 
 
 def _codes_of(column: Column, known: Codes) -> Codes:

@@ -11,22 +11,22 @@ import numpy as np
 
 from headrace.clock import to_us
 from headrace.errors import InputError
-from headrace.features import text_of
+from headrace.features import to_text
 from headrace.features.graph.blanks import BLANKS
 from headrace.features.graph.reserved import MISSING_TIME
 from headrace.spec import label_text
 from headrace.tables import Column, expected_of, numbers, times
 
-Reader = Callable[[Any, Column], Any]
+Parser = Callable[[Any, Column], Any]
 """Raises `ValueError`, `TypeError` or `OverflowError` for a value that cannot be used."""
 FLAGS: dict[Any, bool] = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
 """What a flag may be; 1 and 1.0 are the same key as true."""
 
 
-def read_value(value: Any, where: str, column: Column, read: Reader, missing: frozenset[str]) -> Any:
+def read_value(value: Any, where: str, column: Column, read: Parser, missing: frozenset[str]) -> Any:
     """A value as the graph takes it; raises `InputError` at `where` for one that cannot be used."""
-    value = plain_of(value)
-    if is_nothing(value):
+    value = to_plain(value)
+    if is_empty(value):
         return _MISSING[read]
     if isinstance(value, str) and ((bare := value.strip(BLANKS)) in missing or bare in column.words):
         return _MISSING[read]
@@ -37,10 +37,10 @@ def read_value(value: Any, where: str, column: Column, read: Reader, missing: fr
         raise InputError(where, f"the value{shown} ({type(value).__name__})", expected_of(column)) from None
 
 
-def plain_of(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """A value of NumPy, or an exact decimal, as Python's own type of it.
 
-    >>> plain_of(np.datetime64("2024-03-01T12:00:00.000000000")).isoformat(), plain_of(Decimal("7.0"))
+    >>> to_plain(np.datetime64("2024-03-01T12:00:00.000000000")).isoformat(), to_plain(Decimal("7.0"))
     ('2024-03-01T12:00:00', 7.0)
     """
     if isinstance(value, np.datetime64):
@@ -50,10 +50,10 @@ def plain_of(value: Any) -> Any:
     return float(value) if isinstance(value, Decimal) else value
 
 
-def is_nothing(value: Any) -> bool:
+def is_empty(value: Any) -> bool:
     """Whether a value is none: None, NaN, pandas' NaT, neither of which equals itself, or pandas' NA.
 
-    >>> is_nothing(None), is_nothing(float("nan")), is_nothing(0.0)
+    >>> is_empty(None), is_empty(float("nan")), is_empty(0.0)
     (True, True, False)
     """
     if value is None or (isinstance(value, float | date) and value != value):  # noqa: PLR0124
@@ -61,15 +61,15 @@ def is_nothing(value: Any) -> bool:
     return type(value).__name__ == "NAType"
 
 
-def vector_of(value: Any, column: Column) -> list[float]:
-    """Numbers, as many as the column is wide, NaN for one that is missing; see `Reader` for the errors."""
+def parse_vector(value: Any, column: Column) -> list[float]:
+    """Numbers, as many as the column is wide, NaN for one that is missing; see `Parser` for the errors."""
     if isinstance(value, str) or len(value) != column.width:
         raise TypeError
     return [math.nan if number is None else float(number) for number in value]
 
 
-def number_of(value: Any, column: Column) -> float:
-    """A number, also as the training table wrote it; of a column of flags 0, 1, true and false alone. See `Reader` for
+def parse_number(value: Any, column: Column) -> float:
+    """A number, also as the training table wrote it; of a column of flags 0, 1, true and false alone. See `Parser` for
     the errors."""
     if column.dtype == "boolean":
         return float(FLAGS[value.strip(BLANKS).lower() if isinstance(value, str) else value])
@@ -83,23 +83,23 @@ def number_of(value: Any, column: Column) -> float:
     raise TypeError
 
 
-def category_of(value: Any, column: Column) -> str:
-    """The text of a category; where training had numbers or flags, of the number or flag that it means. See `Reader`
+def parse_category(value: Any, column: Column) -> str:
+    """The text of a category; where training had numbers or flags, of the number or flag that it means. See `Parser`
     for the errors."""
     if column.dtype == "boolean":
-        return str(bool(number_of(value, column))).lower()
+        return str(bool(parse_number(value, column))).lower()
     if column.dtype in ("integer", "number") and isinstance(value, str | bool):
-        return label_text(number_of(value, column))
-    return text_of(value)
+        return label_text(parse_number(value, column))
+    return to_text(value)
 
 
-def time_of(value: Any, column: Column | None = None) -> int:
+def parse_time(value: Any, column: Column | None = None) -> int:
     """A time, a date, or the ISO 8601 text of one, in microseconds since 1970 UTC.
 
     Where the `column` is known, also as its times were written in the training table, and with a zone where those had
     one. Raises `TypeError`, `ValueError` or `OverflowError`.
 
-    >>> time_of("1970-01-01T01:00:00.5+01:00")
+    >>> parse_time("1970-01-01T01:00:00.5+01:00")
     500000
     """
     form = column.written if column is not None else None
@@ -110,4 +110,9 @@ def time_of(value: Any, column: Column | None = None) -> int:
     return to_us(times.utc_of(value, column.zoned if column is not None else None))
 
 
-_MISSING: dict[Reader, Any] = {number_of: float("nan"), category_of: "", time_of: MISSING_TIME, vector_of: None}
+_MISSING: dict[Parser, Any] = {
+    parse_number: float("nan"),
+    parse_category: "",
+    parse_time: MISSING_TIME,
+    parse_vector: None,
+}

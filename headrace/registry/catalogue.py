@@ -8,7 +8,7 @@ from msgspec import Struct, structs
 from headrace.bundle import Bundle, read_manifest
 from headrace.spec import System, Window, duration_us
 from headrace.tables import Column
-from headrace.windows import columns_in, hop_us, keys_of, window_columns
+from headrace.windows import condition_columns, hop_us, window_columns, window_keys
 
 
 class Feature(Struct, frozen=True):
@@ -102,11 +102,11 @@ def _defined(window: Window, over: str) -> str:
     span = "ever" if over == "all" else f"in the last {over}"
     hop = 0 if over == "all" else hop_us(window, over)
     aligned = f", in steps of {_span(hop)}" if hop else ""
-    return f"{told}{where}, by {' and '.join(keys_of(window))}, {span}{aligned}"
+    return f"{told}{where}, by {' and '.join(window_keys(window))}, {span}{aligned}"
 
 
 def _inputs(window: Window) -> list[str]:
-    columns = [*keys_of(window), *([window.of] if window.of else []), *sorted(columns_in(window.where))]
+    columns = [*window_keys(window), *([window.of] if window.of else []), *sorted(condition_columns(window.where))]
     return [f"{window.events}: {', '.join(dict.fromkeys(columns))}"]
 
 

@@ -9,15 +9,15 @@ from msgspec import Struct, structs
 from headrace.arrays import Floats, Integers, Mask
 from headrace.bundle import open_bundle
 from headrace.errors import BundleError, InputError
-from headrace.evaluate import Measured, chance_of, curves, lift_of_chance, paired_interval
+from headrace.evaluate import Measure, chance_lift, chance_probability, curves, paired_interval
 from headrace.features import Target
 from headrace.predict import Predictor
-from headrace.registry.fitted_rows import was_seen
+from headrace.registry.fitted_rows import fitted_mask
 from headrace.spec import Task
 from headrace.workspace import BundleName, Workspace
 
 
-class Rival(Struct, frozen=True):
+class ModelPair(Struct, frozen=True):
     """Two models on the same rows: their target `y (N,)`, the new model's scores (`own`) and the rival's, what weighs
     and ties the rows, and where each says yes."""
 
@@ -30,7 +30,7 @@ class Rival(Struct, frozen=True):
     cut: float = 0.5
     seed: int = 0
 
-    def on(self, rows: Mask) -> "Rival":
+    def on(self, rows: Mask) -> "ModelPair":
         """The same on some of the rows."""
         owner = None if self.owner is None else np.unique(self.owner[rows], return_inverse=True)[1]
         weight = None if self.weight is None else self.weight[rows]
@@ -44,19 +44,19 @@ class Rival(Struct, frozen=True):
 
     def chance(self, task: Task, metric: str) -> float:
         """The probability of a metric as good as the new model's by chance alone."""
-        return chance_of(task, metric, self.y, self.own, self.weight, self.owner, self.seed, self.own_cut)
+        return chance_probability(task, metric, self.y, self.own, self.weight, self.owner, self.seed, self.own_cut)
 
     def judged_by_chance(self, task: Task, metric: str) -> tuple[float, float, list[float]]:
         """As `judged`, of a rival that looks at nothing: its average precision is that of a random order."""
         own, rival, (low, high) = self.judged(task, metric)
-        lift = lift_of_chance(self.y) if metric == "average_precision" else 0.0
+        lift = chance_lift(self.y) if metric == "average_precision" else 0.0
         return own, rival + lift, [low - lift, high - lift]
 
     def judged(self, task: Task, metric: str) -> tuple[float, float, list[float]]:
         """The metric of the new model and of the rival, and the interval of the gain."""
         ones = np.ones(len(self.y)) if self.weight is None else self.weight
         sides = (self.own, self.own_cut), (self.scores, self.cut)
-        own, rival = (Measured(task, self.y, scores, [metric], cut)(ones)[metric] for scores, cut in sides)
+        own, rival = (Measure(task, self.y, scores, [metric], cut)(ones)[metric] for scores, cut in sides)
         cuts = self.own_cut, self.cut
         return (
             own,
@@ -65,7 +65,7 @@ class Rival(Struct, frozen=True):
         )
 
 
-def beside(pair: Rival, task: Task, metric: str, classes: list[Any]) -> dict[str, Any]:
+def compare_curves(pair: ModelPair, task: Task, metric: str, classes: list[Any]) -> dict[str, Any]:
     """What a page says of two models on the same rows: the metric of each, the interval of the gain, the rival's
     curves."""
     own, rival, gain = pair.judged(task, metric)
@@ -73,9 +73,9 @@ def beside(pair: Rival, task: Task, metric: str, classes: list[Any]) -> dict[str
     return {"rows": len(pair.y), "values": [own, rival], "gain": gain, "curves": drawn}
 
 
-def champion(
-    workspace: Workspace, name: str, version: int | None, frame: pl.DataFrame, target: Target, pair: Rival
-) -> Rival | str | None:
+def score_champion(
+    workspace: Workspace, name: str, version: int | None, frame: pl.DataFrame, target: Target, pair: ModelPair
+) -> ModelPair | str | None:
     """The champion's scores in the place of `pair.scores`, on the rows of `frame (N rows)` that it has not seen.
 
     None where there is no champion (no `version`); the reason where it cannot be compared.
@@ -91,7 +91,7 @@ def champion(
     meta = predictor.session.metadata
     if (meta["target"], meta["task"], meta["classes"]) != (target.name, target.task, target.classes):
         return "it predicts another target"
-    seen = was_seen(workspace, folder, frame)
+    seen = fitted_mask(workspace, folder, frame)
     if seen is None:
         return "on which rows it was fitted is not known"
     if seen.all():

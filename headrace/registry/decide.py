@@ -7,9 +7,9 @@ from pathlib import Path
 from headrace.bundle import find_bundle, open_bundle
 from headrace.clock import SYSTEM, to_text
 from headrace.errors import InputError, WorkError, nearest
-from headrace.registry.gates import Result, told
+from headrace.registry.gates import Result, as_dicts
 from headrace.registry.journal import Decision, Journal, locked_journal
-from headrace.registry.mlflow_sync import mirror
+from headrace.registry.mlflow_sync import sync_mlflow
 from headrace.workspace import ALIASES, Alias, Workspace
 
 
@@ -28,13 +28,13 @@ def decide(
             return None
         decision = Decision(
             action="refuse" if failed else "promote", version=version, alias="champion", before=champion,
-            at=to_text(SYSTEM.now_us()), by="gates", who=who(), why=why, evidence=told(results),
+            at=to_text(SYSTEM.now_us()), by="gates", who=current_user(), why=why, evidence=as_dicts(results),
         )  # fmt: skip
         journal.append(decision)
     return decision
 
 
-def decided(workspace: Workspace, name: str, version: int) -> Decision | None:
+def find_decision(workspace: Workspace, name: str, version: int) -> Decision | None:
     """What the gates decided about a version; none where they were not asked yet."""
     with locked_journal(workspace, name) as journal:
         found = (one for one in journal.decisions if one.version == version and one.by == "gates")
@@ -63,10 +63,10 @@ def promote(model: str, alias: str = "champion", why: str = "", folder: str | Pa
         decision = Decision(
             action="promote", version=version, alias=checked, before=journal.aliases.get(checked),
             at=to_text(SYSTEM.now_us()),
-            by="person", who=who(), why=why, evidence=bundle.evaluation.get("gates", []),
+            by="person", who=current_user(), why=why, evidence=bundle.evaluation.get("gates", []),
         )  # fmt: skip
         journal.append(decision)
-    mirror(workspace, name)
+    sync_mlflow(workspace, name)
     return decision
 
 
@@ -83,10 +83,10 @@ def rollback(name: str, alias: str = "champion", why: str = "", folder: str | Pa
         decision = Decision(
             action="rollback", version=version, alias=checked, before=journal.aliases.get(checked),
             at=to_text(SYSTEM.now_us()),
-            by="person", who=who(), why=why,
+            by="person", who=current_user(), why=why,
         )  # fmt: skip
         journal.append(decision)
-    mirror(workspace, name)
+    sync_mlflow(workspace, name)
     return decision
 
 
@@ -95,7 +95,7 @@ def history(name: str, folder: str | Path = ".") -> list[Decision]:
     workspace = _workspace(name, folder)
     decisions = Journal(workspace, name).decisions
     with suppress(WorkError):  # the record can be read while MLflow is away
-        mirror(workspace, name)
+        sync_mlflow(workspace, name)
     return decisions
 
 
@@ -115,7 +115,7 @@ def _alias(alias: str) -> Alias:
     return alias
 
 
-def who() -> str:
+def current_user() -> str:
     """The account that the work is done under."""
     try:
         return getpass.getuser()

@@ -16,14 +16,14 @@ from headrace.workspace import Workspace
 _ABSENT = 0x9E3779B97F4A7C15
 
 
-def remember(workspace: Workspace, bundle: str, rows: pl.DataFrame) -> None:
+def write_fitted_rows(workspace: Workspace, bundle: str, rows: pl.DataFrame) -> None:
     """Keeps a number for each row that a bundle's model was fitted on; `rows` has the columns that tell rows apart."""
     kinds = {name: _kind(dtype) for name, dtype in rows.schema.items()}
     with atomic_file(_path(workspace, bundle)) as beside:
         pl.DataFrame({"row": np.unique(row_hashes(rows))}).write_parquet(beside, metadata={"kinds": json.dumps(kinds)})
 
 
-def was_seen(workspace: Workspace, bundle: str, rows: pl.DataFrame) -> Mask | None:
+def fitted_mask(workspace: Workspace, bundle: str, rows: pl.DataFrame) -> Mask | None:
     """Which rows `(N,)` the bundle's model was fitted on.
 
     None where that cannot be told: it was not kept, or the columns that told rows apart are gone or of another kind.

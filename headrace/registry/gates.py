@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from headrace.evaluate import LEAST_ROWS
-from headrace.registry.champion import Rival
+from headrace.registry.champion import ModelPair
 from headrace.spec import Gate, Metric, Task, Treatment
 
 _MOST_NAMED = 6
@@ -32,7 +32,10 @@ class Result(Struct, frozen=True):
 
 
 def judge(
-    gates: list[Gate], task: Task, metrics: Mapping[str, Mapping[str, float]], rivals: Mapping[str, Rival | str | None]
+    gates: list[Gate],
+    task: Task,
+    metrics: Mapping[str, Mapping[str, float]],
+    rivals: Mapping[str, ModelPair | str | None],
 ) -> list[Result]:
     """The result of every gate.
 
@@ -42,7 +45,7 @@ def judge(
     return [_judged(gate, task, metrics[gate.split][gate.metric], rivals) for gate in gates]
 
 
-def _judged(gate: Gate, task: Task, value: float, rivals: Mapping[str, Rival | str | None]) -> Result:
+def _judged(gate: Gate, task: Task, value: float, rivals: Mapping[str, ModelPair | str | None]) -> Result:
     if isinstance(gate.bound, float):
         holds = {">=": value >= gate.bound, ">": value > gate.bound, "<=": value <= gate.bound, "<": value < gate.bound}
         return Result(gate.text, value, gate.bound, holds[gate.op], f"{gate.split} {gate.metric} is {value:.4g}")
@@ -54,7 +57,7 @@ def _judged(gate: Gate, task: Task, value: float, rivals: Mapping[str, Rival | s
     return _compared(gate, task, rival)
 
 
-def _compared(gate: Gate, task: Task, rival: Rival) -> Result:
+def _compared(gate: Gate, task: Task, rival: ModelPair) -> Result:
     """By the paired interval, not by the point: the model must be no worse than the rival for certain, but for the
     margin. Against the baseline it must beat chance too, which is told exactly."""
     assert not isinstance(gate.bound, float)
@@ -74,12 +77,12 @@ def _compared(gate: Gate, task: Task, rival: Rival) -> Result:
     return Result(gate.text, value, bound, bool(passed), why, [low, high])
 
 
-def not_worse(task: Task, metric: Metric, rival: Rival | str | None) -> list[Result]:
+def not_worse(task: Task, metric: Metric, rival: ModelPair | str | None) -> list[Result]:
     """The gate of whoever states none beside the champion: a model that is worse for certain does not go live.
 
     None where there is no champion, or it cannot be compared.
     """
-    if not isinstance(rival, Rival):
+    if not isinstance(rival, ModelPair):
         return []
     value, bound, (low, high) = rival.judged(task, metric)
     rarer = rival.rarer(task)
@@ -125,7 +128,7 @@ def fairness(treated: list[dict[str, Any]], max_gap: Mapping[Treatment, float]) 
     return results
 
 
-def told(results: list[Result]) -> list[dict[str, Any]]:
+def as_dicts(results: list[Result]) -> list[dict[str, Any]]:
     """Results as plain values, for documents and the journal."""
     plain: list[dict[str, Any]] = msgspec.to_builtins(results)
     return plain

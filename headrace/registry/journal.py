@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from headrace.errors import InputError, WorkError
-from headrace.tables import alone, atomic_file
+from headrace.tables import atomic_file, exclusive_lock
 from headrace.workspace import Alias, Workspace
 
 
@@ -115,7 +115,7 @@ class Journal:
 @contextmanager
 def locked_journal(workspace: Workspace, name: str) -> Iterator[Journal]:
     """The decisions of a system while nobody else makes one; others wait."""
-    with alone(workspace.registry / "lock"):
+    with exclusive_lock(workspace.registry / "lock"):
         yield Journal(workspace, name, heals=True)
 
 

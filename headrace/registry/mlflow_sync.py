@@ -19,7 +19,7 @@ from msgspec import Struct, structs
 
 from headrace.bundle import Bundle, open_bundle
 from headrace.errors import BundleError, HeadraceError, WorkError
-from headrace.tables import alone, atomic_file
+from headrace.tables import atomic_file, exclusive_lock
 from headrace.workspace import Alias, Workspace
 
 _PLACES = ("artifact_location", "artifact_uri", "source", "storage_location")
@@ -28,7 +28,7 @@ _MOST_PARAMS, _MOST_METRICS, _MOST_LETTERS = 100, 1_000, 500
 """What MLflow takes in one batch, and of one value."""
 
 
-class Mirrored(Struct, frozen=True):
+class MlflowState(Struct, frozen=True):
     """What MLflow has been told: where, its own version of each bundle's, and the aliases."""
 
     uri: str
@@ -36,7 +36,7 @@ class Mirrored(Struct, frozen=True):
     aliases: dict[Alias, int] = {}
 
 
-def mirror(workspace: Workspace, name: str) -> None:
+def sync_mlflow(workspace: Workspace, name: str) -> None:
     """Brings MLflow to what is so; costs next to nothing, and no import, where it is there already.
 
     Raises `WorkError` where the store refuses.
@@ -46,7 +46,7 @@ def mirror(workspace: Workspace, name: str) -> None:
     known = _read(workspace, name, uri)
     if set(workspace.versions(name)) <= set(known.versions) and (known.aliases == workspace.read_aliases(name)):
         return
-    with alone(workspace.registry / "mlflow.lock"):
+    with exclusive_lock(workspace.registry / "mlflow.lock"):
         known = _read(workspace, name, uri)
         try:
             client = _client(uri) if server else _embedded(workspace.mlflow_store, uri)
@@ -180,7 +180,7 @@ def _flat(value: Any, path: str) -> list[tuple[str, str]]:
     return [(path, value if isinstance(value, str) else json.dumps(value))]
 
 
-def _tell_aliases(client: Any, workspace: Workspace, name: str, known: Mirrored) -> dict[Alias, int]:
+def _tell_aliases(client: Any, workspace: Workspace, name: str, known: MlflowState) -> dict[Alias, int]:
     """Sets every alias to what it stands for now, and returns that."""
     aliases = {alias: version for alias, version in workspace.read_aliases(name).items() if version in known.versions}
     for alias, version in aliases.items():
@@ -193,18 +193,18 @@ def _path(workspace: Workspace, name: str) -> Path:
     return workspace.mlflow_state(name)
 
 
-def _read(workspace: Workspace, name: str, uri: str) -> Mirrored:
+def _read(workspace: Workspace, name: str, uri: str) -> MlflowState:
     """What that store was told; nothing where it is another one than last time, or gone."""
     path = _path(workspace, name)
     if not path.exists() or (uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).exists()):
-        return Mirrored(uri)
-    known = msgspec.json.decode(path.read_bytes(), type=Mirrored)
+        return MlflowState(uri)
+    known = msgspec.json.decode(path.read_bytes(), type=MlflowState)
     if known.uri == uri:
         return known
     if known.uri.startswith("sqlite:") and uri.startswith("sqlite:"):  # the workspace was moved, or copied
         _move(Path(uri.removeprefix("sqlite:///")), Path(known.uri.removeprefix("sqlite:///")).parent)
         return structs.replace(known, uri=uri)
-    return Mirrored(uri)
+    return MlflowState(uri)
 
 
 def _move(store: Path, before: Path) -> None:
@@ -223,6 +223,6 @@ def _move(store: Path, before: Path) -> None:
                     )
 
 
-def _write(workspace: Workspace, name: str, known: Mirrored) -> None:
+def _write(workspace: Workspace, name: str, known: MlflowState) -> None:
     with atomic_file(_path(workspace, name)) as beside:
         beside.write_bytes(msgspec.json.encode(known))

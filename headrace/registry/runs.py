@@ -13,7 +13,7 @@ from msgspec import Struct
 from headrace.arrays import Hashes, Integers
 from headrace.bundle import Bundle, find_bundle, open_bundle
 from headrace.errors import InputError
-from headrace.evaluate import Measured, curves, paired_interval
+from headrace.evaluate import Measure, curves, paired_interval
 from headrace.features import Target, encode_target
 from headrace.predict import Predictor
 from headrace.registry.fitted_rows import row_hashes
@@ -22,7 +22,7 @@ from headrace.workspace import Workspace
 _NOT_COMPARED = ("name", "models.members", "models.calibration")
 
 
-class Listed(Struct, frozen=True):
+class RunSummary(Struct, frozen=True):
     """A run in one line; `aliases` are those that stand for its version now."""
 
     model: str
@@ -38,7 +38,7 @@ class Listed(Struct, frozen=True):
     run: str
 
 
-def listed(workspace: Workspace) -> list[Listed]:
+def list_runs(workspace: Workspace) -> list[RunSummary]:
     """The runs of a workspace, the latest first."""
     found = []
     for path in workspace.runs.glob("*/run.json"):
@@ -47,7 +47,7 @@ def listed(workspace: Workspace) -> list[Listed]:
         held = [alias for alias, live in workspace.read_aliases(name).items() if live == int(version)]
         metric = run["metric"]
         found.append(
-            Listed(
+            RunSummary(
                 model=run["model"], created=run["created"], spec_hash=run["spec_hash"], family=run["winner"]["family"],
                 metric=metric["name"], test=metric["test"], interval=run["intervals"][metric["name"]],
                 baseline=metric["baseline"], promoted=run["promoted"], aliases=held, run=run["run"],
@@ -56,7 +56,7 @@ def listed(workspace: Workspace) -> list[Listed]:
     return sorted(found, key=lambda one: (one.created, int(one.model.split("@")[1])), reverse=True)
 
 
-def compared(folder: Path, models: list[str]) -> dict[str, Any]:
+def compare_models(folder: Path, models: list[str]) -> dict[str, Any]:
     """The first model beside each of the others, on the test rows that all of them have.
 
     The rows are those of the bundles' holdouts, with the predictions that were made when each was built: none of the
@@ -79,7 +79,7 @@ def compared(folder: Path, models: list[str]) -> dict[str, Any]:
     scores = [predictor.scores(part) for predictor, part in zip(predictors, answers, strict=True)]
     cuts = [0.5 if one.evaluation["threshold"] is None else one.evaluation["threshold"] for one in bundles]
     ones = np.ones(len(y)) if weight is None else weight
-    values = [Measured(target.task, y, one, None, cut)(ones) for one, cut in zip(scores, cuts, strict=True)]
+    values = [Measure(target.task, y, one, None, cut)(ones) for one, cut in zip(scores, cuts, strict=True)]
     decides = bundles[0].evaluation["metric"]["name"]
     order = [decides, *(name for name in values[0] if name != decides)]
     gains = {

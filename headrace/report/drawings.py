@@ -56,7 +56,7 @@ def drawings(run: dict[str, Any]) -> dict[str, str]:
     return drawn
 
 
-def confused(run: dict[str, Any]) -> list[dict[str, Any]]:
+def worst_confusions(run: dict[str, Any]) -> list[dict[str, Any]]:
     """Where there are too many classes for a picture: the pairs that are most often taken for each other."""
     names = run["classes"]
     if len(names) <= _MOST_CLASSES_DRAWN:

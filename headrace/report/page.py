@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from headrace.report.drawings import confused, drawings, overlaid
+from headrace.report.drawings import drawings, overlaid, worst_confusions
 from headrace.report.words import label, number
 
 _CANDIDATES_LISTED = 6
@@ -56,7 +56,7 @@ def _words(run: dict[str, Any]) -> dict[str, Any]:
         "verdict": _verdict(run),
         "promotion": promotion(run) if run.get("promoted") is not None else "",
         "beside": _beside(run),
-        "confused": confused(run),
+        "confused": worst_confusions(run),
         "best": _best(run),
         "thresholds": table[:: max(1, len(table) // _THRESHOLDS_LISTED)],
     }

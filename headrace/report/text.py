@@ -10,7 +10,7 @@ from headrace.report.words import number
 _STANDS = {True: "", False: "  refused", None: "  not decided"}
 
 
-def explored(document: dict[str, Any]) -> str:
+def describe_exploration(document: dict[str, Any]) -> str:
     """What the data is like, for a terminal; columns by what they say of the target."""
     relations, rows = document["relations"], document["rows"]
     width = max(len(column["name"]) for column in document["columns"])
@@ -28,16 +28,16 @@ def explored(document: dict[str, Any]) -> str:
     ]
     for column in sorted(document["columns"], key=lambda column: -relations.get(column["name"], -1.0)):
         share = relations.get(column["name"])
-        told = "" if share is None else f"{share:.1%}"
+        explains = "" if share is None else f"{share:.1%}"
         lines.append(
             f"{column['name']:<{width}}  {column['kind']:<11}  {column['missing']:>7.1%}  {column['distinct']:>9,}  "
-            f"{told:>8}  {column['why']}"
+            f"{explains:>8}  {column['why']}"
         )
     lines += ["", *(f"{one['severity']}: {one['check']}: {one['message']}" for one in document["findings"])]
     return "\n".join([*lines, f"\nWrote {document['path']}"])
 
 
-def listed(runs: Any) -> str:
+def describe_runs(runs: Any) -> str:
     """Runs, a line each."""
     lines = [f"{'model':<20}  {'created (UTC)':<19}  {'spec':<12}  {'test':>9}  {'baseline':>9}  family"]
     for one in runs:
@@ -49,7 +49,7 @@ def listed(runs: Any) -> str:
     return "\n".join(lines) if runs else "no runs yet; the next one is `headrace run`"
 
 
-def catalogue(features: Any) -> str:
+def describe_features(features: Any) -> str:
     """Features, each with what it is, whose it is, how it is distributed and who uses it."""
     lines = []
     for one in features:
@@ -72,7 +72,7 @@ def _distributed(found: dict[str, Any] | None) -> str:
     return "; ".join([*(f"{value} {share:.0%}" for value, share in shares), missing])
 
 
-def side_by_side(found: dict[str, Any], page: Path) -> str:
+def describe_comparison(found: dict[str, Any], page: Path) -> str:
     """How models compare on the same rows."""
     models = found["models"]
     lines = [*verdicts(found), "", f"on {found['rows']:,} test rows that all have", ""]
@@ -84,7 +84,7 @@ def side_by_side(found: dict[str, Any], page: Path) -> str:
     return "\n".join([*lines, "", f"Wrote {page}"])
 
 
-def told(run: dict[str, Any]) -> str:
+def describe_run(run: dict[str, Any]) -> str:
     """What a run did, for a terminal."""
     metric, rows = run["metric"], run["rows"]
     low, high = run["intervals"][metric["name"]]

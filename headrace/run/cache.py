@@ -18,17 +18,17 @@ import numpy as np
 import polars as pl
 
 from headrace._version import __version__
-from headrace.tables import atomic_file, atomic_folder, settle
+from headrace.tables import atomic_file, atomic_folder, publish_folder
 
 T = TypeVar("T")
 MOST_BYTES = 5 * 2**30
 _SUMS = "sums.json"
 
 
-def name_of(*made_of: Any) -> str:
+def cache_key(*made_of: Any) -> str:
     """A name for what a result was made of: equal parts and equal code give equal names.
 
-    >>> name_of("a", {"b": 1}) == name_of("a", {"b": 1}) != name_of("a", {"b": 2})
+    >>> cache_key("a", {"b": 1}) == cache_key("a", {"b": 1}) != cache_key("a", {"b": 2})
     True
     """
     text = msgspec.json.encode([_code(), *made_of], order="deterministic")
@@ -68,15 +68,17 @@ class Cache:
             return None
         return value
 
-    def keep(self, value: Any, name: str) -> None:
+    def put(self, value: Any, name: str) -> None:
         """Keeps a value in the place of an older one."""
         with atomic_folder(self.folder) as beside:
             _write(value, beside)
             sums = {file.name: _sum(file) for file in beside.iterdir()}
             (beside / _SUMS).write_bytes(msgspec.json.encode(sums))
-            if not settle(beside, self.folder / name):
+            if not publish_folder(beside, self.folder / name):
                 shutil.rmtree(self.folder / name, ignore_errors=True)
-                settle(beside, self.folder / name)  # where another process was faster its value stays, made of the same
+                publish_folder(
+                    beside, self.folder / name
+                )  # where another process was faster its value stays, made of the same
         self.trim(self.most_bytes)
 
     def make(self, kind: type[T], name: str, make: Callable[[], T], fresh: bool) -> T:
@@ -84,7 +86,7 @@ class Cache:
         found = None if fresh else self.get(kind, name)
         if found is None:
             found = make()
-            self.keep(found, name)
+            self.put(found, name)
         return found
 
     def trim(self, most_bytes: int) -> int:
@@ -109,7 +111,7 @@ class Cache:
         return total
 
 
-def sums_of(files: dict[str, Path], memory: Path) -> dict[str, str]:
+def checksums(files: dict[str, Path], memory: Path) -> dict[str, str]:
     """The checksum of each file; `memory` keeps them by size and time of change, so that large ones are not read again.
 
     It is not written where its folder is absent: input that cannot be used leaves nothing behind.

@@ -13,7 +13,9 @@ _MOST_CELLS, _LEAST_COLUMNS = 1_000_000_000, 20
 """Of the matrices that all predictions for importances need together: some ten seconds of work."""
 
 
-def assess(rows: train.Rows, choice: train.Choice, pair: registry.Rival, threshold: float | None) -> dict[str, Any]:
+def assess(
+    rows: train.TrainingData, choice: train.Choice, pair: registry.ModelPair, threshold: float | None
+) -> dict[str, Any]:
     """Metrics by split beside the baseline's, their intervals, curves, and how groups of people fare."""
     goal, y, fairness = rows.system.goal, rows.y[choice.rows], rows.system.evaluate.fairness
     validation = evaluate.Scored(y, choice.scores, rows.weight_of(choice.rows))
@@ -25,7 +27,7 @@ def assess(rows: train.Rows, choice: train.Choice, pair: registry.Rival, thresho
 
 
 def diagnose(
-    rows: train.Rows, refitted: train.Refitted, predictor: predict.Predictor, pair: registry.Rival
+    rows: train.TrainingData, refitted: train.Model, predictor: predict.Predictor, pair: registry.ModelPair
 ) -> dict[str, Any]:
     """Which columns the model relies on, and on which rows it is worse than on the rest."""
     metric, test, inputs = rows.system.goal.metric, rows.frame[rows.parts.test], predictor.columns
@@ -42,7 +44,7 @@ def diagnose(
 
 
 def _importances(
-    rows: train.Rows, refitted: train.Refitted, predictor: predict.Predictor, pair: registry.Rival
+    rows: train.TrainingData, refitted: train.Model, predictor: predict.Predictor, pair: registry.ModelPair
 ) -> dict[str, float]:
     """Of the columns that the model uses; of very wide tables those that it uses most."""
     metric, uses = rows.system.goal.metric, refitted.uses
@@ -53,7 +55,7 @@ def _importances(
     arrays = predict.Arrays(predictor, rows.frame[rows.parts.test[some]])
     weight = None if pair.weight is None else pair.weight[some]
     return evaluate.importances(
-        arrays.scores(), arrays.dealt, names, rows.target.task, metric, pair.y[some], weight, pair.own_cut, pair.seed
+        arrays.scores(), arrays.permuted, names, rows.target.task, metric, pair.y[some], weight, pair.own_cut, pair.seed
     )
 
 

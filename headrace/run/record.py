@@ -25,11 +25,11 @@ _IN_BUNDLE = (
 
 def describe(
     fingerprints: dict[str, str],
-    rows: train.Rows,
+    rows: train.TrainingData,
     why: dict[str, str],
     resolved: System,
     choice: train.Choice,
-    refitted: train.Refitted,
+    refitted: train.Model,
 ) -> dict[str, Any]:
     """How the model came about: the data, what was decided and why, the candidates, what ships."""
     system, target, parts = rows.system, rows.target, rows.parts
@@ -43,7 +43,7 @@ def describe(
         "task": target.task,
         "target": target.name,
         "classes": target.classes,
-        "who": registry.who(),
+        "who": registry.current_user(),
         "source": system.data.source,
         "fingerprints": fingerprints,
         "spec_hash": spec.spec_hash(system),
@@ -66,7 +66,7 @@ def describe(
     }  # fmt: skip
 
 
-def _timeline(rows: train.Rows) -> list[dict[str, Any]]:
+def _timeline(rows: train.TrainingData) -> list[dict[str, Any]]:
     """How the parts lie in time, where rows have one."""
     name = rows.system.data.time_column
     times = None if name is None else rows.frame[name]
@@ -95,7 +95,7 @@ def _decisions(
     return [{"field": field, "value": value, "why": reason} for field, value, reason in found]
 
 
-def _candidate(one: train.Tried, weight: float) -> dict[str, Any]:
+def _candidate(one: train.TrialRecord, weight: float) -> dict[str, Any]:
     return {
         "family": one.member.family,
         "value": one.value,
@@ -112,7 +112,7 @@ def keep_bundle(
     resolved: System,
     model: bytes,
     predictor: predict.Predictor,
-    rows: train.Rows,
+    rows: train.TrainingData,
     tested: pl.DataFrame,
 ) -> Path:
     """Writes the next version of the system's bundle, with its test rows and their predictions, and returns its
@@ -125,11 +125,11 @@ def keep_bundle(
     inputs = [column.name for column in schema.columns] + ([system.data.id] if system.data.id else [])
     requests = msgspec.json.decode(msgspec.json.encode(plain.head(GOLDEN_ROWS).select(cs.by_name(*inputs)).to_dicts()))
     replies = predictor.predict(requests)
-    files = bundle.contents(
+    files = bundle.build_files(
         resolved,
         schema,
         model,
-        bundle.profile(rows.frame[parts.train], schema.columns, predictor.scores(tested)),
+        bundle.build_profile(rows.frame[parts.train], schema.columns, predictor.scores(tested)),
         [{"request": row, "reply": reply} for row, reply in zip(requests, replies, strict=True)],
         {key: document[key] for key in _IN_BUNDLE},
         report.card_page(document),
@@ -140,7 +140,7 @@ def keep_bundle(
         system.workspace.bundles,
         system.name,
         files,
-        bundle.together(plain, answers),
+        bundle.join_answers(plain, answers),
         document["spec_hash"],
         document["fingerprints"],
         document["code_version"],
@@ -155,9 +155,9 @@ class Comparison(Struct, frozen=True):
     document: dict[str, Any]
 
 
-def runs(folder: str | Path = ".") -> list[registry.Listed]:
+def runs(folder: str | Path = ".") -> list[registry.RunSummary]:
     """The runs of a system's folder, the latest first."""
-    return registry.listed(Workspace(Path(folder)))
+    return registry.list_runs(Workspace(Path(folder)))
 
 
 def compare(models: list[str], folder: str | Path = ".") -> Comparison:
@@ -167,7 +167,7 @@ def compare(models: list[str], folder: str | Path = ".") -> Comparison:
     """
     if len(models) < 2:
         raise InputError("runs", f"{len(models)} model to compare", "at least two, such as name@1 name@2")
-    document = registry.compared(Path(folder), models)
+    document = registry.compare_models(Path(folder), models)
     page = Workspace(Path(folder).absolute()).comparisons / ("--".join(document["models"]) + ".html")
     with tables.atomic_file(page) as beside:
         beside.write_text(report.compare_page(document), encoding="utf-8")
@@ -186,7 +186,7 @@ def keep_run(system: System, document: dict[str, Any], bundle_folder: Path) -> s
     }  # fmt: skip
     with tables.atomic_folder(system.workspace.runs) as beside:
         _write_run(beside, document)
-        tables.settle(beside, final)
+        tables.publish_folder(beside, final)
     return run
 
 

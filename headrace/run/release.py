@@ -14,7 +14,7 @@ from headrace.errors import InputError
 from headrace.spec import System
 
 
-class Gates(NamedTuple):
+class Verdict(NamedTuple):
     """The champion that a model was compared with, what became of every gate, and what a page says of the champion."""
 
     champion: int | None
@@ -34,27 +34,27 @@ def stated_gates(system: System) -> list[spec.Gate]:
     return gates
 
 
-def against_baseline(rows: train.Rows, scores: Any, threshold: float | None) -> registry.Rival:
+def against_baseline(rows: train.TrainingData, scores: Any, threshold: float | None) -> registry.ModelPair:
     """The model's and the baseline's scores of the test rows."""
     test, cut = rows.parts.test, 0.5 if threshold is None else threshold
     owner = None if rows.parts.group is None else np.unique(rows.parts.group[test], return_inverse=True)[1]
     baseline = train.baseline_scores(rows)
-    return registry.Rival(rows.y[test], scores, baseline, rows.weight_of(test), owner, cut, seed=rows.system.seed)
+    return registry.ModelPair(rows.y[test], scores, baseline, rows.weight_of(test), owner, cut, seed=rows.system.seed)
 
 
 def judge(
     stated: list[spec.Gate],
-    rows: train.Rows,
-    refitted: train.Refitted,
+    rows: train.TrainingData,
+    refitted: train.Model,
     predictor: predict.Predictor,
     assessed: dict[str, Any],
-    pair: registry.Rival,
-) -> Gates:
+    pair: registry.ModelPair,
+) -> Verdict:
     """The champion of this moment, and the result of every gate beside it; `assessed` holds the model's `metrics` by
     split and its `fairness`."""
     system, test = rows.system, rows.frame[rows.parts.test]
     champion = system.workspace.read_aliases(system.name).get("champion")
-    rival = registry.champion(system.workspace, system.name, champion, test, rows.target, pair)
+    rival = registry.score_champion(system.workspace, system.name, champion, test, rows.target, pair)
     rivals = {"baseline": pair, "champion": rival}
     results = [registry.parity(refitted.parity, train.TOLERANCE)]
     results += _required(system.requirements, predictor, test)
@@ -63,10 +63,12 @@ def judge(
     if not any(gate.bound == "champion" for gate in stated):
         assert system.goal.metric is not None
         results += registry.not_worse(rows.target.task, system.goal.metric, rival)
-    return Gates(champion, results, _beside(champion, rival, rows))
+    return Verdict(champion, results, _beside(champion, rival, rows))
 
 
-def _beside(champion: int | None, rival: registry.Rival | str | None, rows: train.Rows) -> dict[str, Any] | None:
+def _beside(
+    champion: int | None, rival: registry.ModelPair | str | None, rows: train.TrainingData
+) -> dict[str, Any] | None:
     """The champion and the model on the rows that the champion has not seen, or why they cannot be compared."""
     if rival is None:
         return None
@@ -74,13 +76,13 @@ def _beside(champion: int | None, rival: registry.Rival | str | None, rows: trai
         return {"version": champion, "why": rival}
     metric = rows.system.goal.metric
     assert metric is not None
-    return {"version": champion} | registry.beside(rival, rows.target.task, metric, rows.target.classes)
+    return {"version": champion} | registry.compare_curves(rival, rows.target.task, metric, rows.target.classes)
 
 
 def _required(required: spec.Requirements, predictor: predict.Predictor, test: pl.DataFrame) -> list[registry.Result]:
     """What is measured of the model itself, on this machine."""
     results = []
-    requests = [] if required == spec.Requirements() else predict.requests_of(predictor, test.head(500))
+    requests = [] if required == spec.Requirements() else predict.as_requests(predictor, test.head(500))
     if required.latency_p99_ms is not None:
         p99 = predict.p99_ms(predictor.predict_dicts, requests)
         results.append(registry.latency(p99, required.latency_p99_ms))
@@ -96,30 +98,32 @@ def _required(required: spec.Requirements, predictor: predict.Predictor, test: p
     return results
 
 
-def release(rows: train.Rows, folder: Path, gates: Gates, judge_anew: Callable[[], Gates]) -> dict[str, Any]:
+def release(
+    rows: train.TrainingData, folder: Path, gates: Verdict, judge_anew: Callable[[], Verdict]
+) -> dict[str, Any]:
     """Promotes a bundle or refuses it, and tells which.
 
     Where another champion was named since the gates were judged they are judged anew, beside it.
     """
     system, fitted = rows.system, np.concatenate([rows.parts.train, rows.parts.validation])
-    registry.remember(system.workspace, folder.name, _told_apart(rows)[fitted])
+    registry.write_fitted_rows(system.workspace, folder.name, _identifying_columns(rows)[fitted])
     while True:
         champion, results, _ = gates
         decision = registry.decide(system.workspace, system.name, int(folder.name[-6:]), results, champion)
         if decision is not None:
-            registry.mirror(system.workspace, system.name)
-            return told(decision) | {"beside": gates.beside}
+            registry.sync_mlflow(system.workspace, system.name)
+            return describe_decision(decision) | {"beside": gates.beside}
         gates = judge_anew()
 
 
-def told(decision: registry.Decision) -> dict[str, Any]:
+def describe_decision(decision: registry.Decision) -> dict[str, Any]:
     """What the document of a run says of the decision about its model."""
     promoted = decision.action == "promote"
     alias = "champion" if promoted else None
     return {"gates": decision.evidence, "promoted": promoted, "alias": alias, "before": decision.before}
 
 
-def _told_apart(rows: train.Rows) -> pl.DataFrame:
+def _identifying_columns(rows: train.TrainingData) -> pl.DataFrame:
     """What makes a row this row and no other: its id, or all that it holds but what is computed."""
     if rows.system.data.id is not None:
         return rows.frame.select(cs.by_name(rows.system.data.id))

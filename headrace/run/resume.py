@@ -11,12 +11,12 @@ from headrace import design, registry, spec, tables, train
 from headrace.bundle import open_bundle
 from headrace.errors import BundleError
 from headrace.run import record, release
-from headrace.run.cache import Cache, name_of, sums_of
-from headrace.spec import Log, Serve, System
+from headrace.run.cache import Cache, cache_key, checksums
+from headrace.spec import LogSpec, ServeSpec, System
 from headrace.store import live
 
 
-class Names(NamedTuple):
+class CacheKeys(NamedTuple):
     """The names in the cache of what a spec, its tables and its log up to a position come to."""
 
     run: str
@@ -25,28 +25,28 @@ class Names(NamedTuple):
     position: int
 
 
-def names_of(system: System) -> Names:
+def cache_keys(system: System) -> CacheKeys:
     """Names by the content of the tables and the fields of the spec that each part reads."""
-    files = sums_of(tables.files_of(system), system.workspace.cache / "files.json")
+    files = checksums(tables.files_of(system), system.workspace.cache / "files.json")
     once = uuid4().hex if tables.has_server(system) else ""  # what a server holds now is not known before it is read
-    position = live.position_of(system)
+    position = live.log_position(system)
     told = [once, files, position]
-    prepared = name_of("prepared", told, system.data, system.goal, system.features, system.split, system.seed)
-    choice = name_of("choice", prepared, system.models, system.requirements)
-    trained = structs.replace(system, serve=Serve(), store=None, log=Log())  # no stage of a run reads these
-    return Names(name_of("run", told, trained), prepared, choice, position)
+    prepared = cache_key("prepared", told, system.data, system.goal, system.features, system.split, system.seed)
+    choice = cache_key("choice", prepared, system.models, system.requirements)
+    trained = structs.replace(system, serve=ServeSpec(), store=None, log=LogSpec())  # no stage of a run reads these
+    return CacheKeys(cache_key("run", told, trained), prepared, choice, position)
 
 
-def keep_trials(cache: Cache, prepared: str, fresh: bool) -> train.Keep:
+def trial_memo(cache: Cache, prepared: str, fresh: bool) -> train.Memo:
     """Remembers the trials of a search over prepared rows, whatever run they were made in."""
 
     def keep(kind: type[Any], made_of: Any, make: Any) -> Any:
-        return cache.make(kind, name_of("trials", prepared, made_of), make, fresh)
+        return cache.make(kind, cache_key("trials", prepared, made_of), make, fresh)
 
     return keep
 
 
-def whole_run(system: System, cache: Cache, name: str) -> dict[str, Any] | None:
+def find_run(system: System, cache: Cache, name: str) -> dict[str, Any] | None:
     """The document of a run of the same, where its report and its whole bundle are still in this workspace.
 
     Its `alias` is what stands for its version now. A run that was killed after its model was judged is finished: the
@@ -59,11 +59,11 @@ def whole_run(system: System, cache: Cache, name: str) -> dict[str, Any] | None:
         bundle = open_bundle(system.workspace.bundles / Path(document["bundle"]).name)
         document |= {"bundle": str(bundle.path), "report": str(folder / "report.html")}
         if document["promoted"] is None:
-            decision = registry.decided(system.workspace, system.name, bundle.manifest.version)
+            decision = registry.find_decision(system.workspace, system.name, bundle.manifest.version)
             if decision is None:
                 return None
-            registry.mirror(system.workspace, system.name)
-            document |= release.told(decision)
+            registry.sync_mlflow(system.workspace, system.name)
+            document |= release.describe_decision(decision)
             record.finish_run(document)
     except (OSError, msgspec.DecodeError, BundleError):
         return None
@@ -74,7 +74,7 @@ def whole_run(system: System, cache: Cache, name: str) -> dict[str, Any] | None:
     return document | now | {"cached": True}
 
 
-def with_rest(rows: train.Rows, system: System) -> tuple[train.Rows, System]:
+def with_current_spec(rows: train.TrainingData, system: System) -> tuple[train.TrainingData, System]:
     """Prepared rows with the branches of the spec that had no part in preparing them."""
     models, _ = design.infer_candidates(system.models, len(rows.target.classes))
     system = spec.with_changes(system, goal=rows.system.goal, split=rows.system.split, models=models)

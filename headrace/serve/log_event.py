@@ -10,7 +10,7 @@ from headrace.clock import SYSTEM, to_text
 Level = Literal["info", "warning", "error"]
 
 
-def tell(level: Level, event: str, **fields: Any) -> None:
+def log_event(level: Level, event: str, **fields: Any) -> None:
     """Tells of something that happened; values of rows and tokens do not belong in the fields."""
     now = to_text(SYSTEM.now_us())
     if sys.stderr.isatty():

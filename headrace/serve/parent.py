@@ -3,13 +3,13 @@
 import os
 import signal
 
-from headrace.serve.log_event import tell
+from headrace.serve.log_event import log_event
 
 
-def end_without(parent: int | None) -> bool:
+def stop_without_parent(parent: int | None) -> bool:
     """Ends this process in order where the one that started it is gone; whether that is so."""
     if parent is None or os.getppid() == parent:
         return False
-    tell("error", "parent_gone", parent=parent)
+    log_event("error", "parent_gone", parent=parent)
     signal.raise_signal(signal.SIGTERM)
     return True

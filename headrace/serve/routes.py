@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from headrace.serve.api import events, inference, invocations, pages, predict
-from headrace.serve.service import Action
+from headrace.serve.service import Endpoint
 
-ACTIONS: Mapping[str, list[Action]] = {
-    **predict.ACTIONS,
-    **events.ACTIONS,
-    **inference.ACTIONS,
-    **invocations.ACTIONS,
-    **pages.ACTIONS,
+ROUTES: Mapping[str, list[Endpoint]] = {
+    **predict.ROUTES,
+    **events.ROUTES,
+    **inference.ROUTES,
+    **invocations.ROUTES,
+    **pages.ROUTES,
 }

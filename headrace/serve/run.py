@@ -15,31 +15,31 @@ from headrace.errors import InputError, WorkError
 from headrace.serve.http.connection import Connection
 from headrace.serve.http.sites import is_loopback
 from headrace.serve.http.tokens import read_tokens
-from headrace.serve.log_event import tell
-from headrace.serve.models.repository import check, source_of
-from headrace.serve.routes import ACTIONS
+from headrace.serve.log_event import log_event
+from headrace.serve.models.repository import check, resolve_model
+from headrace.serve.routes import ROUTES
 from headrace.serve.service import Service
-from headrace.spec import Serve
+from headrace.spec import ServeSpec
 
 GRACE_S = 10
 
 
-class Plan(Struct, frozen=True):
+class ServicePlan(Struct, frozen=True):
     """What a process of the service needs to know: which models (by the names that a person gave, seen from `folder`),
     how, where the processes leave what they count, and which process has started them."""
 
     models: list[str]
     folder: Path
-    settings: Serve
+    settings: ServeSpec
     ledger: Path | None = None
     parent: int | None = None
 
 
-def app(plan: Plan) -> Service:
+def make_service(plan: ServicePlan) -> Service:
     """The service of one process; raises `HeadraceError` where there is nothing to serve."""
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what matters is told by `tell`
-    sources = [source_of(model, plan.folder) for model in plan.models]
-    return Service(sources, plan.settings, ACTIONS, plan.ledger, plan.parent)
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what matters is told by `log_event`
+    sources = [resolve_model(model, plan.folder) for model in plan.models]
+    return Service(sources, plan.settings, ROUTES, plan.ledger, plan.parent)
 
 
 class _Hosted:
@@ -55,7 +55,7 @@ class _Hosted:
                 try:
                     self.service.start()
                 except Exception as error:
-                    tell("error", "not_started", error=type(error).__name__, why=str(error)[:500])
+                    log_event("error", "not_started", error=type(error).__name__, why=str(error)[:500])
                     await send({"type": "lifespan.startup.failed", "message": str(error)})
                     return
                 await send({"type": "lifespan.startup.complete"})
@@ -65,8 +65,8 @@ class _Hosted:
                 return
 
 
-def _hosted(plan: Plan) -> _Hosted:
-    return _Hosted(app(plan))
+def _hosted(plan: ServicePlan) -> _Hosted:
+    return _Hosted(make_service(plan))
 
 
 def _connection(config: Any, server_state: Any, **_: Any) -> Connection:
@@ -75,29 +75,29 @@ def _connection(config: Any, server_state: Any, **_: Any) -> Connection:
     return Connection(shared)
 
 
-def plan_of(models: list[str], folder: Path, **settings: Any) -> Plan:
+def make_plan(models: list[str], folder: Path, **settings: Any) -> ServicePlan:
     """What `serve` will do: as the spec of the first model's system says, but for the `settings` that are not none.
 
     Raises `HeadraceError` where there is nothing to serve.
     """
-    sources = [source_of(model, folder) for model in models]
+    sources = [resolve_model(model, folder) for model in models]
     for source in sources:
         check(source)
-    home = sources[0].home
-    stated = Serve() if home is None else home.system.serve
+    system = sources[0].system
+    stated = ServeSpec() if system is None else system.spec.serve
     said = {name: value for name, value in settings.items() if value is not None}
-    return Plan([_absolute(model) for model in models], folder.resolve(), structs.replace(stated, **said))
+    return ServicePlan([_absolute(model) for model in models], folder.resolve(), structs.replace(stated, **said))
 
 
 def serve(models: list[str], folder: Path, open: bool = False, **settings: Any) -> None:
     """Serves models until it is told to stop; requests that are under way are answered first.
 
-    Parameters: see `plan_of`; `open` says that others may ask over the network without a token. Raises `HeadraceError`
+    Parameters: see `make_plan`; `open` says that others may ask over the network without a token. Raises `HeadraceError`
     where there is nothing to serve, or no socket.
     """
     import uvicorn
 
-    plan = plan_of(models, folder, **settings)
+    plan = make_plan(models, folder, **settings)
     _check_open(plan, open)
     listening = _socket(plan.settings.host, plan.settings.port)
     host, port = listening.getsockname()[:2]
@@ -117,7 +117,7 @@ def serve(models: list[str], folder: Path, open: bool = False, **settings: Any) 
         timeout_graceful_shutdown=GRACE_S,
         backlog=2048,
     )
-    tell("info", "listening", url=f"http://{host}:{port}", models=models, workers=plan.settings.workers)
+    log_event("info", "listening", url=f"http://{host}:{port}", models=models, workers=plan.settings.workers)
     try:
         if plan.settings.workers == 1:
             from headrace.serve.server import Server
@@ -139,10 +139,10 @@ def serve(models: list[str], folder: Path, open: bool = False, **settings: Any) 
             shutil.rmtree(ledger, ignore_errors=True)
 
 
-def _check_open(plan: Plan, open: bool) -> None:
+def _check_open(plan: ServicePlan, open: bool) -> None:
     """Raises `InputError` where everybody in a network would be let in, and nobody said so."""
-    homes = [source.home for source in (source_of(model, plan.folder) for model in plan.models)]
-    guarded = any(home is not None and read_tokens(home.workspace) for home in homes)
+    systems = [source.system for source in (resolve_model(model, plan.folder) for model in plan.models)]
+    guarded = any(system is not None and read_tokens(system.workspace) for system in systems)
     if not (open or guarded or is_loopback(plan.settings.host)):
         raise InputError(
             "--host",

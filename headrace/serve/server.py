@@ -6,7 +6,7 @@ from typing import Any
 import uvicorn
 
 from headrace.clock import SYSTEM
-from headrace.serve.log_event import tell
+from headrace.serve.log_event import log_event
 
 
 class Server(uvicorn.Server):  # type: ignore[misc]
@@ -23,7 +23,7 @@ class Server(uvicorn.Server):  # type: ignore[misc]
         self._captured_signals.append(number)
         self._until_s = SYSTEM.monotonic_s() + service.settings.grace_s
         service.ready = False
-        tell("info", "ending", grace_s=service.settings.grace_s)
+        log_event("info", "ending", grace_s=service.settings.grace_s)
 
     async def on_tick(self, counter: int) -> bool:
         """See `uvicorn.Server`."""

@@ -20,20 +20,20 @@ from headrace.errors import BundleError, InputError, WorkError
 from headrace.serve.http import tokens
 from headrace.serve.http.connection import SWEEP_S, Connections
 from headrace.serve.http.messages import Headers, Problem, Reply, Request
-from headrace.serve.http.sites import Sites, is_loopback
-from headrace.serve.http.slices import SLICE_BYTES, WHOLE_BYTES, decoded_in_slices
-from headrace.serve.log_event import tell
+from headrace.serve.http.sites import HostGuard, is_loopback
+from headrace.serve.http.slices import SLICE_BYTES, WHOLE_BYTES, decode_in_slices
+from headrace.serve.log_event import log_event
 from headrace.serve.metrics.exposition import Ledger
-from headrace.serve.metrics.metrics import Histogram, Meter
-from headrace.serve.models.batch import Answer, Answers, Batcher
-from headrace.serve.models.ids import Ids
+from headrace.serve.metrics.metrics import Histogram, Metrics
+from headrace.serve.models.batch import Answer, Batcher, BatchHandler
+from headrace.serve.models.ids import IdGenerator
 from headrace.serve.models.recorder import Recorder
-from headrace.serve.models.repository import Route, Shelf, Source
-from headrace.serve.models.served import Served
-from headrace.serve.models.workspace import Home
-from headrace.serve.parent import end_without
-from headrace.spec import Serve
-from headrace.store import Online
+from headrace.serve.models.repository import ModelRoute, ModelSource, Repository
+from headrace.serve.models.served import ServedModel
+from headrace.serve.models.system import ServedSystem
+from headrace.serve.parent import stop_without_parent
+from headrace.spec import ServeSpec
+from headrace.store import Pusher
 from headrace.workspace import Workspace
 
 FOLLOW_S, LEDGER_S, _SWITCH_S = 0.1, 1.0, 0.0005
@@ -43,7 +43,7 @@ DEADLINE = b"x-headrace-deadline-ms"
 T = TypeVar("T")
 
 
-class Action(Struct, frozen=True):
+class Endpoint(Struct, frozen=True):
     """What is done at a path: under which name it is counted, by which method, for whom, and by what."""
 
     label: str
@@ -57,22 +57,22 @@ class Service:
 
     def __init__(
         self,
-        sources: list[Source],
-        settings: Serve,
-        actions: Mapping[str, list[Action]],
+        sources: list[ModelSource],
+        settings: ServeSpec,
+        actions: Mapping[str, list[Endpoint]],
         ledger: Path | None = None,
         parent: int | None = None,
     ) -> None:
-        self.settings, self.meter, self.ids = settings, Meter(), Ids()
+        self.settings, self.metrics, self.ids = settings, Metrics(), IdGenerator()
         self.batcher = Batcher(settings.max_waiting)
-        self.recorder = Recorder(self.meter)
-        self.shelf = Shelf(sources, self.meter, self.recorder if settings.log else None)
-        self.ledger = Ledger(ledger, self.meter)
-        self.pushed: dict[Workspace, Online] = {}
+        self.recorder = Recorder(self.metrics)
+        self.repository = Repository(sources, self.metrics, self.recorder if settings.log else None)
+        self.ledger = Ledger(ledger, self.metrics)
+        self.pushers: dict[Workspace, Pusher] = {}
         self.pushes, self.pushing = ThreadPoolExecutor(1), 0
         self.ready, self._parent = False, parent
-        self.sites = Sites(settings.hosts, any_name=not is_loopback(settings.host))
-        self._guard, self._tokens = tokens.Guard({}, open=True), tokens.Tokens()
+        self.sites = HostGuard(settings.hosts, any_name=not is_loopback(settings.host))
+        self._guard, self._tokens = tokens.TokenGuard({}, open=True), tokens.Tokens()
         self._actions = {path: {action.method: action for action in some} for path, some in actions.items()}
         self._below = sorted((path for path in self._actions if path.endswith("/") and path != "/"), reverse=True)
         self.connections = Connections(self.answer, self.refuse, int(settings.max_body_mb * 2**20))
@@ -82,19 +82,19 @@ class Service:
     def allow(self, request: Request, scope: tokens.Scope) -> None:
         """Raises `Problem` where tokens are asked for and the request has none of the scope."""
         if not self._guard.open:
-            request.homes = self._guard.check(request.header(b"authorization"), scope)
+            request.workspaces = self._guard.check(request.header(b"authorization"), scope)
 
-    def allow_home(self, request: Request, home: Home | None) -> None:
+    def allow_system(self, request: Request, system: ServedSystem | None) -> None:
         """Raises `Problem` where a request's token is for another system than that of a workspace."""
-        if request.homes is not None and home is not None and home.workspace not in request.homes:
+        if request.workspaces is not None and system is not None and system.workspace not in request.workspaces:
             raise Problem(403, "forbidden", "The token is for another system", "one of its own workspace is needed")
 
     async def predict(
-        self, route: Route, answers: Answers, rows: list[Any], request: Request
+        self, route: ModelRoute, answers: BatchHandler, rows: list[Any], request: Request
     ) -> tuple[list[str], Answer]:
         """The ids of predictions, which are counted, and the rows as they were predicted by what the route has for rows
         of their kind; raises `Problem`."""
-        self.allow_home(request, route.served.home)
+        self.allow_system(request, route.served.system)
         most = self.settings.max_rows
         if len(rows) > most:
             raise Problem(413, "too_many_rows", "There are too many rows", f"{len(rows)}, at most {most}")
@@ -106,10 +106,12 @@ class Service:
         else:
             answer = await self._in_parts(answers, rows, until)
         ids = self.ids.take(len(rows), route.served.version)
-        self.meter.counts["headrace_predictions", route.served.name, str(route.served.version), route.arm] += len(rows)
+        self.metrics.counts["headrace_predictions", route.served.name, str(route.served.version), route.arm] += len(
+            rows
+        )
         return ids, answer
 
-    async def _in_parts(self, answers: Answers, rows: list[Any], until: float | None) -> Answer:
+    async def _in_parts(self, answers: BatchHandler, rows: list[Any], until: float | None) -> Answer:
         """Predicts many rows so that others' come between."""
         complete: list[Any] = []
         predictions: list[Any] = []
@@ -123,16 +125,16 @@ class Service:
             predictions += one[1]
         return complete, predictions
 
-    async def read(self, request: Request, type: type[T], served: Served, until: int | None = None) -> T:
+    async def read(self, request: Request, type: type[T], served: ServedModel, until: int | None = None) -> T:
         """The JSON of a request as a value of a type, up to its byte `until`, of at most as many values as so many rows
         of a model may have; raises `Problem`."""
         body = request.body[:until]
         if len(body) <= WHOLE_BYTES:
-            read: T = decoded(_decoder(cast(Any, type)), body)
+            read: T = decode_body(_decoder(cast(Any, type)), body)
             return read
         return await self.read_large(body, type, self.most_values(served))
 
-    def most_values(self, served: Served) -> int:
+    def most_values(self, served: ServedModel) -> int:
         """How many values a request may have for a model: as many as so many rows of it."""
         cells = sum(column.width or 1 for column in served.inputs)
         return self.settings.max_rows * (cells + _OTHER_CELLS)
@@ -140,17 +142,17 @@ class Service:
     async def read_large(self, body: bytes, type: type[T], most_values: int) -> T:
         """As `read`, with at most so many values."""
         try:
-            return msgspec.convert(await decoded_in_slices(body, most_values), type)
+            return msgspec.convert(await decode_in_slices(body, most_values), type)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Problem(400, "invalid_body", "The body cannot be read", _why_not_json(body, error)) from None
 
-    async def route(self, ref: str) -> Route:
+    async def route(self, ref: str) -> ModelRoute:
         """The way to a model; raises `Problem` where there is none."""
-        found = self.shelf.routes.get(ref)
+        found = self.repository.routes.get(ref)
         if found is not None:
             return found
         try:
-            return await self.shelf.route(ref)
+            return await self.repository.route(ref)
         except InputError as error:
             raise Problem(404, "no_such_model", "There is no such model", str(error)) from None
         except BundleError as error:
@@ -169,31 +171,31 @@ class Service:
         except Problem as problem:
             reply = self.refuse(problem)
         except InputError as error:
-            self.meter.counts["headrace_errors", "invalid_rows"] += 1
+            self.metrics.counts["headrace_errors", "invalid_rows"] += 1
             reply = Problem(422, "invalid_rows", "The rows cannot be used", str(error)).reply()
         except BundleError as error:  # its folder is gone, or was changed
             reply = self.refuse(Problem(503, "bundle", "The version cannot be served", str(error)))
         except WorkError as error:  # a disk or a server refuses
-            self.meter.counts["headrace_errors", "store"] += 1
+            self.metrics.counts["headrace_errors", "store"] += 1
             retry = [(b"retry-after", b"1")]
             reply = Problem(503, "store", "The service cannot do this now", str(error), retry).reply()
         except Exception as error:  # a fault of ours: told to the operator, not to the client
-            self.meter.counts["headrace_errors", "internal"] += 1
-            tell("error", "failed", path=request.path[:200], error=type(error).__name__, why=str(error)[:500])
+            self.metrics.counts["headrace_errors", "internal"] += 1
+            log_event("error", "failed", path=request.path[:200], error=type(error).__name__, why=str(error)[:500])
             reply = Problem(500, "internal", "The service failed").reply()
-        self.meter.counts["headrace_requests", label, str(reply.status)] += 1
+        self.metrics.counts["headrace_requests", label, str(reply.status)] += 1
         seconds = self._seconds.get(label)
         if seconds is None:
-            seconds = self._seconds[label] = self.meter.histogram("headrace_request_seconds", label)
+            seconds = self._seconds[label] = self.metrics.histogram("headrace_request_seconds", label)
         seconds.add(SYSTEM.monotonic_s() - request.received_s)
         return reply
 
     def refuse(self, problem: Problem) -> Reply:
         """The reply to what is not answered as it asked, which is counted."""
-        self.meter.counts["headrace_errors", problem.kind] += 1
+        self.metrics.counts["headrace_errors", problem.kind] += 1
         return problem.reply()
 
-    def _action(self, request: Request) -> tuple[Action, str]:
+    def _action(self, request: Request) -> tuple[Endpoint, str]:
         path, rest = request.path, ""
         methods = self._actions.get(path)
         if methods is None:
@@ -212,19 +214,19 @@ class Service:
     def start(self) -> None:
         """Opens what is served, inside a running loop; raises `HeadraceError` where it cannot be."""
         self._read_tokens()
-        self.shelf.open()
+        self.repository.open()
         gc.collect()
         gc.freeze()  # what is here now stays: a full collection would look at all of it, for tens of milliseconds
         gc.set_threshold(50_000, 50, 100)
         sys.setswitchinterval(_SWITCH_S)  # a thread that waits for a disk, or loads a model, gives way to requests
-        self.meter.gauges["headrace_waiting_rows",] = 0
+        self.metrics.gauges["headrace_waiting_rows",] = 0
         self._tasks = [asyncio.create_task(self._often(FOLLOW_S, self._follow))]
         self._tasks.append(asyncio.create_task(self._often(FOLLOW_S, self._guarded)))
         self._tasks.append(asyncio.create_task(self._often(LEDGER_S, self._note)))
         self._tasks.append(asyncio.create_task(self._often(SWEEP_S, self._sweep)))
         self.ready = True
-        versions = {name: self.shelf.routes[name].served.version for name in self.shelf.names}
-        tell("info", "ready", process=os.getpid(), models=versions)
+        versions = {name: self.repository.routes[name].served.version for name in self.repository.names}
+        log_event("info", "ready", process=os.getpid(), models=versions)
 
     async def stop(self) -> None:
         """Ends what runs beside the requests, and appends what is not in the log yet."""
@@ -244,28 +246,28 @@ class Service:
                 said = ""
             except Exception as error:  # the next turn tries again
                 if said != (said := str(error)):
-                    tell("error", "failed", path=do.__name__, error=type(error).__name__, why=said[:500])
+                    log_event("error", "failed", path=do.__name__, error=type(error).__name__, why=said[:500])
 
     async def _follow(self) -> None:
-        await self.shelf.follow()
+        await self.repository.follow()
 
     async def _guarded(self) -> None:
         self._read_tokens()
 
     async def _sweep(self) -> None:
         self.connections.sweep()
-        if end_without(self._parent):
+        if stop_without_parent(self._parent):
             self._parent = None
             self.ledger.remove()
 
     async def _note(self) -> None:
-        self.meter.gauges["headrace_waiting_rows",] = self.batcher.take_peak()
+        self.metrics.gauges["headrace_waiting_rows",] = self.batcher.take_peak()
         self.ledger.write()
 
     def _read_tokens(self) -> None:
         """Takes what is there; what was read stays in force where it cannot be read any more."""
         try:
-            self._tokens.read([home.workspace for home in self.shelf.homes().values()])
+            self._tokens.read([system.workspace for system in self.repository.systems().values()])
         finally:
             self._guard = self._tokens.guard()
 
@@ -290,7 +292,7 @@ def _decoder(type: Any) -> Callable[[bytes], Any]:
     return msgspec.json.Decoder(type).decode
 
 
-def decoded(decode: Callable[[Any], Any], body: bytes) -> Any:
+def decode_body(decode: Callable[[Any], Any], body: bytes) -> Any:
     """A body as a value; raises `Problem` where it is not JSON of the right shape."""
     try:
         return decode(body)

@@ -6,7 +6,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from headrace.clock import SYSTEM
-from headrace.serve.log_event import tell
+from headrace.serve.log_event import log_event
 from headrace.serve.server import Server
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S, SOON_S = 0.5, 30.0, 10.0
@@ -68,7 +68,7 @@ class Workers(Multiprocess):  # type: ignore[misc]
             soon = failed or now - self._began.get(place, 0.0) < SOON_S
             wait = pause if soon else 0.0
             what = "worker_not_started" if failed else "worker_died"
-            tell("error", what, process=process.pid, status=process.exitcode, again_in_s=wait)
+            log_event("error", what, process=process.pid, status=process.exitcode, again_in_s=wait)
             self._pauses[place] = min(pause * 2, LONGEST_PAUSE_S) if soon else FIRST_PAUSE_S, now + wait
             until = now + wait
         if now >= until:

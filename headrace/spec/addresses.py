@@ -30,12 +30,12 @@ _TOKEN_SCHEMES = ("http", "https")
 _HIDDEN = "…"
 
 
-def secret_of(address: str) -> str:
+def find_secret(address: str) -> str:
     """Names the secret part of an address; returns the empty string where there is none.
 
-    >>> secret_of("redis://:hunter2@db/0"), secret_of("https://host/rows.csv?sig=abc"), secret_of("redis://db/0")
+    >>> find_secret("redis://:hunter2@db/0"), find_secret("https://host/rows.csv?sig=abc"), find_secret("redis://db/0")
     ('a password', "the setting 'sig'", '')
-    >>> secret_of("redis://:${REDIS_PASSWORD}@db/0")
+    >>> find_secret("redis://:${REDIS_PASSWORD}@db/0")
     ''
     """
     for found in _USER.finditer(address):
@@ -75,10 +75,10 @@ def _is_secret(value: str) -> bool:
     return bool(value) and not _REFERENCE.fullmatch(value)
 
 
-def shown(text: str) -> str:
+def show_address(text: str) -> str:
     """Hides the secrets of all addresses in a text, so that it may be printed.
 
-    >>> shown("cannot reach redis://me:hunter2@db/0")
+    >>> show_address("cannot reach redis://me:hunter2@db/0")
     'cannot reach redis://me:…@db/0'
     """
 
@@ -97,28 +97,28 @@ def shown(text: str) -> str:
     return _SETTING.sub(of_setting, _USER.sub(of_user, text))
 
 
-def check(address: str, where: str) -> None:
+def check_address(address: str, where: str) -> None:
     """Raises `InputError` at `where` for an address with a secret in it."""
-    if secret := secret_of(address):
+    if secret := find_secret(address):
         do = "write ${NAME} in its place, which is read from the environment (or use what the driver reads: PGPASSWORD)"
-        raise InputError(where, f"{secret} in {shown(address)}", "an address without secrets, as it travels", do)
+        raise InputError(where, f"{secret} in {show_address(address)}", "an address without secrets, as it travels", do)
 
 
-def resolved(address: str, where: str) -> str:
+def resolve_address(address: str, where: str) -> str:
     """An address as it is used: `${NAME}` is what the environment holds.
 
     Raises `InputError` where a name is not set, and for a secret in the address itself.
     """
-    check(address, where)
+    check_address(address, where)
     absent = [name for name in _REFERENCE.findall(address) if name not in os.environ]
     if absent:
         raise InputError(where, f"${{{absent[0]}}} is not set", "the variable in the environment")
     return _REFERENCE.sub(lambda found: os.environ[found[1]], address)
 
 
-def masked(text: str, address: str) -> str:
+def mask_secrets(text: str, address: str) -> str:
     """Hides in a driver's message the values that the environment gave for the address, and other secrets."""
     for name in _REFERENCE.findall(address):
         if value := os.environ.get(name):
             text = text.replace(value, f"${{{name}}}")
-    return shown(text)
+    return show_address(text)

@@ -7,7 +7,7 @@ import msgspec
 
 from headrace.errors import InputError, SpecError, nearest
 from headrace.spec.gates import parse_gate
-from headrace.spec.system import Read, System
+from headrace.spec.system import ReadSpec, System
 
 
 def decode(data: Any, where: str = "system.yaml") -> System:
@@ -20,7 +20,7 @@ def decode(data: Any, where: str = "system.yaml") -> System:
     headrace.errors.SpecError: system.yaml: goal.traget: unknown field; expected one of: target, task, positive, \
 label_delay, metric, secondary, decision; did you mean 'target'?
     """
-    if problems := problems_of(data, System):
+    if problems := find_problems(data, System):
         raise SpecError(where, "\n  ".join(problems) if len(problems) > 1 else problems[0])
     system = msgspec.convert(data, System)
     for index, text in enumerate(system.gates):
@@ -28,29 +28,29 @@ label_delay, metric, secondary, decision; did you mean 'target'?
     return system
 
 
-def problems_of(data: Any, tree: type[msgspec.Struct]) -> list[str]:
+def find_problems(data: Any, tree: type[msgspec.Struct]) -> list[str]:
     """Everything that is wrong with plain data that shall become a tree."""
     problems: list[str] = []
     _walk(data, tree, "", problems)
     return problems
 
 
-def read_of(told: list[str]) -> Read:
+def parse_read_flags(told: list[str]) -> ReadSpec:
     """The branch `data.read` as it is stated at the command line; raises `InputError` where it is not one.
 
-    >>> read_of(["header=a,b"]).header
+    >>> parse_read_flags(["header=a,b"]).header
     ['a', 'b']
     """
-    found = reading(told)
-    if problems := problems_of(found, Read):
+    found = split_read_flags(told)
+    if problems := find_problems(found, ReadSpec):
         raise InputError("--read", problems[0])
-    return msgspec.convert(found, Read)
+    return msgspec.convert(found, ReadSpec)
 
 
-def reading(told: list[str]) -> dict[str, Any]:
+def split_read_flags(told: list[str]) -> dict[str, Any]:
     """How a text table is written, as the branch `data.read`: `separator=;`, `header=false`, `header=a,b,c`.
 
-    >>> reading(["separator=;", "skip=2", "header=false"])
+    >>> split_read_flags(["separator=;", "skip=2", "header=false"])
     {'separator': ';', 'skip': 2, 'header': False}
     """
     found: dict[str, Any] = {}

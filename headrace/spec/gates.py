@@ -10,7 +10,7 @@ from headrace.errors import SpecError, nearest
 from headrace.spec.metrics import SMALLER_IS_BETTER
 from headrace.spec.system import Metric
 
-Rival = Literal["champion", "baseline"]
+Reference = Literal["champion", "baseline"]
 _NUMBER = r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
 _GATE = re.compile(
     rf"(validation|test)\.(\w+)\s*(>=|>|<=|<)\s*(-?{_NUMBER}|champion|baseline)(?:\s*(?:±|\+/?-)\s*({_NUMBER}))?"
@@ -25,7 +25,7 @@ class Gate(Struct, frozen=True):
     split: Literal["validation", "test"]
     metric: Metric
     op: Literal[">=", ">", "<=", "<"]
-    bound: float | Rival
+    bound: float | Reference
     margin: float = 0.0
 
 
@@ -48,7 +48,7 @@ def parse_gate(text: str, where: str = "gates") -> Gate:
         raise SpecError(where, f"{text!r} names no metric {metric!r}", "one of: " + ", ".join(metrics),
                         nearest(metric, metrics))  # fmt: skip
     read = {"text": text, "split": split, "metric": metric, "op": op}
-    if bound not in get_args(Rival):
+    if bound not in get_args(Reference):
         if margin:
             raise SpecError(where, f"{text!r} has a margin beside a number", "a margin beside champion or baseline")
         return msgspec.convert(read | {"bound": float(bound)}, Gate)

@@ -8,8 +8,8 @@ import msgspec
 
 from headrace.errors import InputError
 from headrace.spec.decode import decode
-from headrace.spec.plain import plain_yaml
-from headrace.spec.shared import rooted, safely_named, with_shared
+from headrace.spec.plain import parse_yaml
+from headrace.spec.shared import with_root, with_safe_names, with_shared
 from headrace.spec.system import System
 
 
@@ -33,8 +33,8 @@ def load(folder: str | Path = ".") -> System:
 
 def parse(text: bytes, path: Path) -> System:
     """The spec that stands, or will stand, in a file; raises `SpecError` where it is not a valid one."""
-    data = plain_yaml(text, str(path))
-    return safely_named(with_shared(rooted(decode(data, str(path)), path.resolve().parent), str(path)))
+    data = parse_yaml(text, str(path))
+    return with_safe_names(with_shared(with_root(decode(data, str(path)), path.resolve().parent), str(path)))
 
 
 def dump(system: System) -> bytes:

@@ -20,20 +20,20 @@ def safe_name(name: str) -> str:
     return f"{bare} " if bare.startswith("^") and bare.endswith("$") else bare
 
 
-def words_of(name: str) -> list[str]:
+def split_words(name: str) -> list[str]:
     """The words of a name, in lower case.
 
-    >>> words_of("createdAt"), words_of("order_date"), words_of("GMT offset")
+    >>> split_words("createdAt"), split_words("order_date"), split_words("GMT offset")
     (['created', 'at'], ['order', 'date'], ['gmt', 'offset'])
     """
     return [word.lower() for word in _WORDS.findall(name)]
 
 
-def says_time(name: str) -> bool:
+def is_time_name(name: str) -> bool:
     """Whether a column's values are times, by its name."""
-    return not _OF_TIME.isdisjoint(words_of(name))
+    return not _OF_TIME.isdisjoint(split_words(name))
 
 
-def says_date(name: str) -> bool:
+def is_date_name(name: str) -> bool:
     """Whether a column's values are days, by its name."""
-    return not _OF_DATE.isdisjoint(words_of(name))
+    return not _OF_DATE.isdisjoint(split_words(name))

@@ -9,10 +9,10 @@ from headrace.errors import SpecError
 _MOST_BYTES, _MOST_VALUES, _DEEPEST = 4 << 20, 500_000, 100
 
 
-def plain_yaml(text: bytes, where: str) -> Any:
+def parse_yaml(text: bytes, where: str) -> Any:
     """What YAML says; raises `SpecError` where it is none, or is larger or deeper than any spec.
 
-    >>> plain_yaml(b"a: [1, 2]", "system.yaml")
+    >>> parse_yaml(b"a: [1, 2]", "system.yaml")
     {'a': [1, 2]}
     """
     if len(text) > _MOST_BYTES:

@@ -8,13 +8,13 @@ import msgspec
 from msgspec import structs
 
 from headrace.errors import SpecError
-from headrace.spec.decode import problems_of
+from headrace.spec.decode import find_problems
 from headrace.spec.names import safe_name
-from headrace.spec.plain import plain_yaml
+from headrace.spec.plain import parse_yaml
 from headrace.spec.system import EventTable, Shared, System
 
 
-def rooted(system: System, root: Path) -> System:
+def with_root(system: System, root: Path) -> System:
     """The same system with its relative paths starting from `root`."""
     system.__dict__["root"] = root
     system.__dict__.pop("workspace", None)
@@ -23,10 +23,10 @@ def rooted(system: System, root: Path) -> System:
 
 def with_changes(system: System, **changes: Any) -> System:
     """A copy with some branches replaced; keeps the root."""
-    return rooted(structs.replace(system, **changes), system.root)
+    return with_root(structs.replace(system, **changes), system.root)
 
 
-def safely_named(system: System) -> System:
+def with_safe_names(system: System) -> System:
     """The spec with every name of a column as tables have it (see `safe_name`)."""
 
     def of(name: str | None) -> str | None:
@@ -88,10 +88,10 @@ def with_shared(system: System, where: str) -> System:
 
 def _read(path: Path, where: str) -> Shared:
     try:
-        data = plain_yaml(path.read_bytes(), str(path))
+        data = parse_yaml(path.read_bytes(), str(path))
     except OSError as error:
         raise SpecError(where, f"{path} cannot be read ({error.strerror})", "a file of features") from None
-    if problems := problems_of(data, Shared):
+    if problems := find_problems(data, Shared):
         raise SpecError(str(path), "\n  ".join(problems))
     return msgspec.convert(data, Shared)
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from headrace.spec.addresses import check as check_address
+from headrace.spec.addresses import check_address as check_address
 from headrace.workspace import Workspace
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -43,7 +43,7 @@ class _Node(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A branch of the tree: immutable, and strict about names."""
 
 
-class Decision(_Node, frozen=True):
+class DecisionSpec(_Node, frozen=True):
     """When a binary prediction becomes a yes: above the threshold that is best by a stated objective.
 
     `by`: `f1`, its maximum; `cost`, the least total cost (`false_positive` and `false_negative` for each mistake);
@@ -72,7 +72,7 @@ class Goal(_Node, frozen=True):
     label_delay: Duration | None = None
     metric: Metric | None = None
     secondary: list[Metric] = []
-    decision: Decision | None = None
+    decision: DecisionSpec | None = None
 
 
 class Requirements(_Node, frozen=True):
@@ -87,7 +87,7 @@ class Requirements(_Node, frozen=True):
     throughput_rps: Positive | None = None
 
 
-class Read(_Node, frozen=True):
+class ReadSpec(_Node, frozen=True):
     r"""How a text table is written, where that cannot be told from the file.
 
     `quote` is a sign, or `none` where nothing is quoted; `escape`, such as `\`, stands before a quote within; `skip`
@@ -137,7 +137,7 @@ class Data(_Node, frozen=True):
     group: str | None = None
     weight: str | None = None
     missing: list[str] = field(default_factory=lambda: ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "?"])
-    read: Read = Read()
+    read: ReadSpec = ReadSpec()
     holdout: str | None = None
     events: dict[Identifier, EventTable] = {}
 
@@ -199,7 +199,7 @@ class Shared(_Node, frozen=True):
     windows: list[Window] = []
 
 
-class Features(_Node, frozen=True):
+class FeaturesSpec(_Node, frozen=True):
     """Which columns the model sees, and how. Each list of `crosses` makes one category of several columns'.
 
     The events and the windows of the files that `use` names join those that stand here.
@@ -212,7 +212,7 @@ class Features(_Node, frozen=True):
     windows: list[Window] = []
 
 
-class Split(_Node, frozen=True):
+class SplitSpec(_Node, frozen=True):
     """How rows are kept apart: fractions of all rows; `gap` is left out before each border of a time split (the goal's
     `label_delay` where it is left out)."""
 
@@ -335,7 +335,7 @@ class Evaluate(_Node, frozen=True):
     fairness: Fairness = Fairness()
 
 
-class Log(_Node, frozen=True):
+class LogSpec(_Node, frozen=True):
     """How what is pushed is kept. It survives a killed process; with `fsync`, at the price of waiting for the disk, a
     loss of power too. Segments whose records were all known longer ago than `retention` are removed."""
 
@@ -343,7 +343,7 @@ class Log(_Node, frozen=True):
     retention: Duration | None = None
 
 
-class Serve(_Node, frozen=True):
+class ServeSpec(_Node, frozen=True):
     """The service: where it listens, with how many processes, and what it takes.
 
     A request of more than `max_body_mb` or `max_rows` is refused, and so is one that finds `max_waiting` rows waiting
@@ -378,14 +378,14 @@ class System(_Node, frozen=True, dict=True):
     goal: Goal
     data: Data
     requirements: Requirements = Requirements()
-    features: Features = Features()
-    split: Split = Split()
+    features: FeaturesSpec = FeaturesSpec()
+    split: SplitSpec = SplitSpec()
     models: Models = Models()
     evaluate: Evaluate = Evaluate()
     gates: list[str] = []
-    serve: Serve = Serve()
+    serve: ServeSpec = ServeSpec()
     store: str | None = None
-    log: Log = Log()
+    log: LogSpec = LogSpec()
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 7
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from headrace.spec.names import words_of
+from headrace.spec.names import split_words
 
 PARTS = ("year", "month", "day", "hour", "minute", "second")
 _CALLED = {
@@ -36,7 +36,7 @@ def part_of(column: pl.Series) -> str | None:
     """
     if not column.dtype.is_integer() or column.null_count() or not len(column):
         return None
-    called = " ".join(words_of(column.name))
+    called = " ".join(split_words(column.name))
     part = next((part for part, names in _CALLED.items() if called in names), None)
     if part is None:
         return None

@@ -6,13 +6,13 @@ from msgspec import Struct
 
 from headrace.arrays import Integers
 from headrace.errors import Finding, InputError
-from headrace.spec import Data, Split, duration_us
+from headrace.spec import Data, SplitSpec, duration_us
 from headrace.split.keys import purge, row_keys, units
 
 MIN_ROWS = 10
 
 
-class Parts(Struct, frozen=True):
+class Split(Struct, frozen=True):
     """Row numbers of each part, ascending; `borders` are the first times of validation and test under a time split.
 
     `keys` tie rows that must not cross (see `row_keys`); `order` are the times as numbers and `gap` what lies before a
@@ -31,9 +31,9 @@ class Parts(Struct, frozen=True):
     gap: int = 0
 
 
-def divide(
-    frame: pl.DataFrame, split: Split, data: Data, strata: Integers | None, holdout_rows: int, seed: int
-) -> Parts:
+def split_rows(
+    frame: pl.DataFrame, split: SplitSpec, data: Data, strata: Integers | None, holdout_rows: int, seed: int
+) -> Split:
     """Divides rows as `split` says (its `by` resolved).
 
     Parameters: `frame`, all rows, those of `data.holdout` last; `strata (N,)`, the class of each row (none in
@@ -69,7 +69,7 @@ def divide(
         # A group's rows stay together; joining groups through shared ids as well could tie all of them into one.
         tied = group[source] if group is not None else units([key[source] for key in keys])
         classes = strata[source] if split.by == "stratified" and strata is not None else np.zeros(len(source), np.int64)
-        dealt = deal(tied, classes, [test_share, split.validation], np.random.default_rng(seed))
+        dealt = deal_rows(tied, classes, [test_share, split.validation], np.random.default_rng(seed))
         test, validation, train = (source[dealt == part] for part in range(3))
     if holdout_rows:
         test = held
@@ -96,7 +96,7 @@ def divide(
                 "give more rows, another split.by or other fractions",
             )
     findings = _crossing(purged, before) + _classes(strata, train, test)
-    return Parts(train, validation, test, keys, group, order, purged, borders, findings, gap)
+    return Split(train, validation, test, keys, group, order, purged, borders, findings, gap)
 
 
 def _classes(strata: Integers | None, train: Integers, test: Integers) -> list[Finding]:
@@ -119,7 +119,7 @@ def _classes(strata: Integers | None, train: Integers, test: Integers) -> list[F
     return [Finding("split.unseen_class", [], "warning", message, {"classes": len(unseen), "rows": rows})]
 
 
-def deal(tied: Integers, classes: Integers, shares: list[float], rng: np.random.Generator) -> Integers:
+def deal_rows(tied: Integers, classes: Integers, shares: list[float], rng: np.random.Generator) -> Integers:
     """Deals units out so that each part gets its share of the rows of every class.
 
     Returns `(N,)`: the number of the part of each row; rows of one unit (equal `tied`) get the same part, that of the
@@ -134,7 +134,7 @@ def deal(tied: Integers, classes: Integers, shares: list[float], rng: np.random.
     return part[unit]
 
 
-def _by_time(order: Integers, split: Split, test_share: float, gap: int) -> tuple[Integers, Integers, Integers]:
+def _by_time(order: Integers, split: SplitSpec, test_share: float, gap: int) -> tuple[Integers, Integers, Integers]:
     """Borders lie between different times, so rows of one moment never cross."""
     ranked = np.sort(order)
     rows = len(order)
@@ -146,7 +146,7 @@ def _by_time(order: Integers, split: Split, test_share: float, gap: int) -> tupl
     return train, validation, test
 
 
-def _gap(split: Split, frame: pl.DataFrame, data: Data) -> int:
+def _gap(split: SplitSpec, frame: pl.DataFrame, data: Data) -> int:
     gap = duration_us(split.gap or "0s")
     if gap and data.time is None:
         raise InputError("split.gap", f"{split.gap}, but the rows have an order alone", "0s, or data.time")
@@ -157,7 +157,7 @@ def _gap(split: Split, frame: pl.DataFrame, data: Data) -> int:
     return gap
 
 
-def _order(frame: pl.DataFrame, data: Data, split: Split) -> Integers:
+def _order(frame: pl.DataFrame, data: Data, split: SplitSpec) -> Integers:
     """The times of rows as numbers; where they have none, their order in the file."""
     if data.time is None:
         return np.arange(frame.height)

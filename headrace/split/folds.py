@@ -4,7 +4,7 @@ import numpy as np
 from msgspec import Struct
 
 from headrace.arrays import Integers
-from headrace.split.divide import Parts, deal
+from headrace.split.divide import Split, deal_rows
 from headrace.split.keys import purge, units
 
 
@@ -15,12 +15,12 @@ class Fold(Struct, frozen=True):
     predict: Integers
 
 
-def folds(parts: Parts, strata: Integers | None, count: int, seed: int) -> list[Fold]:
+def folds(parts: Split, strata: Integers | None, count: int, seed: int) -> list[Fold]:
     """Folds over train and validation rows; see `inner_folds`."""
     return inner_folds(parts, np.sort(np.concatenate([parts.train, parts.validation])), strata, count, seed)
 
 
-def inner_folds(parts: Parts, rows: Integers, strata: Integers | None, count: int, seed: int) -> list[Fold]:
+def inner_folds(parts: Split, rows: Integers, strata: Integers | None, count: int, seed: int) -> list[Fold]:
     """Folds over some rows (ascending).
 
     Under a time split each fold predicts a block from the rows before it (and its gap), so the first block is never
@@ -34,7 +34,7 @@ def inner_folds(parts: Parts, rows: Integers, strata: Integers | None, count: in
         return [Fold(purge(fit, held, parts.keys), held) for fit, held in cut if len(fit) and len(held)]
     classes = strata[rows] if strata is not None and parts.group is None else np.zeros(len(rows), np.int64)
     tied = parts.group[rows] if parts.group is not None else units([key[rows] for key in parts.keys])
-    dealt = deal(tied, classes, [1 / count] * (count - 1), np.random.default_rng(seed))
+    dealt = deal_rows(tied, classes, [1 / count] * (count - 1), np.random.default_rng(seed))
     return [
         Fold(purge(rows[dealt != number], rows[dealt == number], parts.keys), rows[dealt == number])
         for number in range(count)

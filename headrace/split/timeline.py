@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from headrace.split.divide import Parts
+from headrace.split.divide import Split
 
 _BINS = 48
 
 
-def timeline(parts: Parts, times: pl.Series) -> list[dict[str, Any]]:
+def timeline(parts: Split, times: pl.Series) -> list[dict[str, Any]]:
     """Rows of each part in up to 48 equal spans of time: where each begins and ends, and the counts.
 
     `times (N,)` are dates or whole numbers; rows of none are in no span. What is in no part (a gap,

@@ -1,20 +1,20 @@
 """The online store: what windows need of events, kept as they arrive and read in one round trip."""
 
-from headrace.store.open import log_of, online_of, store_of
-from headrace.store.push import AHEAD_US, Online, Pushed, ahead_of
-from headrace.store.read import Reader
-from headrace.store.replay import replayed
+from headrace.store.open import open_log, open_pusher, open_store
+from headrace.store.push import MAX_CLOCK_SKEW_US, Pusher, PushResult, clock_ahead_error
+from headrace.store.read import WindowReader
+from headrace.store.replay import check_replay
 from headrace.store.store import Store
 
 __all__ = [
-    "AHEAD_US",
-    "Online",
-    "Pushed",
-    "Reader",
+    "MAX_CLOCK_SKEW_US",
+    "PushResult",
+    "Pusher",
     "Store",
-    "ahead_of",
-    "log_of",
-    "online_of",
-    "replayed",
-    "store_of",
+    "WindowReader",
+    "check_replay",
+    "clock_ahead_error",
+    "open_log",
+    "open_pusher",
+    "open_store",
 ]

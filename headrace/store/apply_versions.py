@@ -10,21 +10,21 @@ from collections import Counter
 from msgspec import Struct, field
 
 from headrace.clock import DAY_US
-from headrace.store.codec import DAMAGE, Form, Open
-from headrace.store.keys import day_key, entity_key, member_of, namer, versions_key
-from headrace.store.layout import Group, Layout, Source
+from headrace.store.codec import DECODE_ERRORS, Codec, OpenVersion
+from headrace.store.keys import day_key, encode_member, entity_key, make_event_namer, versions_key
+from headrace.store.layout import EventSource, Group, Layout
 from headrace.store.store import Changes, Store
-from headrace.store.update_tiles import Editor, Event
-from headrace.store.versions import Version, Versions, decode, encode, folds, opens_of, standing
+from headrace.store.update_tiles import Event, TileUpdater
+from headrace.store.versions import Version, Versions, current_versions, decode, encode, is_settled, open_versions
 from headrace.windows import NEVER
 
 
-class Writer:
+class Applier:
     """Finds out what events change in a store of one layout."""
 
     def __init__(self, store: Store, layout: Layout) -> None:
         self._store, self._layout = store, layout
-        self._groups = [_GroupWriter(store, at, group, layout) for at, group in enumerate(layout.groups)]
+        self._groups = [_GroupApplier(store, at, group, layout) for at, group in enumerate(layout.groups)]
 
     def changes(self, prefix: bytes, events: str, versions: Versions, horizon: int) -> Changes:
         """The changes that versions of `events`, in the order in which they were told, make as of `horizon`: no later
@@ -34,7 +34,7 @@ class Writer:
         changed: dict[bytes, tuple[Versions, Versions]] = {}
         if source.table.id is not None:
             number = list(self._layout.sources).index(events)
-            keys = [versions_key(prefix, number, member_of(one.place)) for one in versions]
+            keys = [versions_key(prefix, number, encode_member(one.sequence)) for one in versions]
             fresh, changed = self._changed(keys, versions, horizon)
             repeated = set(changed)
             changes.puts |= {key: encode([one]) for key, one in zip(keys, versions, strict=True) if key not in repeated}
@@ -61,7 +61,7 @@ class Writer:
         for key, new in told.items():
             old = known[key]
             before = [] if old is None else _decoded(old)
-            changed[key] = (before, standing(before + new, horizon))
+            changed[key] = (before, current_versions(before + new, horizon))
         return fresh, changed
 
 
@@ -70,20 +70,20 @@ class _Touched(Struct):
     `changed`, so that the tiles there are made again."""
 
     added: list[Event] = field(default_factory=list)
-    opens: list[Open] = field(default_factory=list)
+    opens: list[OpenVersion] = field(default_factory=list)
     changed: set[int] = field(default_factory=set)
 
 
-class _GroupWriter:
+class _GroupApplier:
     """Finds the changes to one group."""
 
     def __init__(self, store: Store, at: int, group: Group, layout: Layout) -> None:
-        source: Source = layout.sources[group.events]
-        self._store, self._at, self._form = store, at, Form(group)
+        source: EventSource = layout.sources[group.events]
+        self._store, self._at, self._codec = store, at, Codec(group)
         self._number = list(layout.sources).index(group.events)
         self._has_ids = source.table.id is not None
-        self._editors = [Editor(level, source) for level in group.levels]
-        self._name = namer(group, source)
+        self._updaters = [TileUpdater(level, source) for level in group.levels]
+        self._name = make_event_namer(group, source)
 
     def add(
         self,
@@ -99,11 +99,11 @@ class _GroupWriter:
         self._take_changed(prefix, changed, horizon, touched, changes)
         keys = [entity_key(prefix, self._at, name) for name in touched]
         raw = self._raw(prefix, touched, changed, horizon)
-        places = {one.place for before, _ in changed.values() for one in before}
+        places = {one.sequence for before, _ in changed.values() for one in before}
         for key, blob, (name, one) in zip(keys, self._store.read(keys), touched.items(), strict=True):
             try:
                 written = self._edited(blob, one, raw.get(name, []), places, horizon)
-            except DAMAGE:
+            except DECODE_ERRORS:
                 continue  # leaves the damaged bytes, whose readers are told, and goes on with the others
             if written:
                 changes.puts[key] = written
@@ -114,19 +114,21 @@ class _GroupWriter:
         self, blob: bytes | None, one: _Touched, raw: list[Event], places: set[int | str], horizon: int
     ) -> bytes:
         """The bytes of an entity with what became of it."""
-        views, opens = self._form.read(blob) if blob is not None else (None, [])
-        opens = [it for it in opens if it.place not in places and it.replaced > horizon]
-        ripe = [(it.time, it.place, it.values) for it in opens if it.known <= horizon and it.replaced == NEVER]
-        opens = [it for it in opens if it.known > horizon or it.replaced != NEVER] + one.opens
+        views, opens = self._codec.decode(blob) if blob is not None else (None, [])
+        opens = [it for it in opens if it.sequence not in places and it.replaced > horizon]
+        ripe = [
+            (it.time, it.sequence, it.values) for it in opens if it.visible_from <= horizon and it.replaced == NEVER
+        ]
+        opens = [it for it in opens if it.visible_from > horizon or it.replaced != NEVER] + one.opens
         levels = []
-        for at, editor in enumerate(self._editors):
+        for at, updater in enumerate(self._updaters):
             events = one.added + ripe
-            anew = {editor.start_of(time) for time in one.changed}
+            anew = {updater.start_of(time) for time in one.changed}
             if anew:
-                events = one.added + [it for it in ripe if editor.start_of(it[0]) not in anew]
-                events += [it for it in raw if editor.start_of(it[0]) in anew]
-            levels.append(editor.edit(views[at] if views is not None else None, anew, events, horizon))
-        return self._form.write(levels, opens)
+                events = one.added + [it for it in ripe if updater.start_of(it[0]) not in anew]
+                events += [it for it in raw if updater.start_of(it[0]) in anew]
+            levels.append(updater.update(views[at] if views is not None else None, anew, events, horizon))
+        return self._codec.encode(levels, opens)
 
     def _take_fresh(
         self, prefix: bytes, fresh: Versions, horizon: int, touched: dict[str, _Touched], changes: Changes
@@ -136,13 +138,13 @@ class _GroupWriter:
             if name is None:
                 continue
             entity = touched.setdefault(name, _Touched())
-            if one.known <= horizon:
-                entity.added.append((one.time, one.place, one.values))
+            if one.visible_from <= horizon:
+                entity.added.append((one.time, one.sequence, one.values))
             else:
-                entity.opens.append(Open(one.known, NEVER, one.time, one.place, one.values))
+                entity.opens.append(OpenVersion(one.visible_from, NEVER, one.time, one.sequence, one.values))
             if self._has_ids:
                 day = day_key(prefix, self._at, name, one.time)
-                changes.added.setdefault(day, set()).add(member_of(one.place))
+                changes.added.setdefault(day, set()).add(encode_member(one.sequence))
 
     def _take_changed(
         self,
@@ -154,14 +156,14 @@ class _GroupWriter:
     ) -> None:
         for before, now in changed.values():
             old, new = self._named(before), self._named(now)
-            for name, one in old + (new if folds(now, horizon) else []):
+            for name, one in old + (new if is_settled(now, horizon) else []):
                 touched.setdefault(name, _Touched()).changed.add(one.time)
-            for it in opens_of(now, horizon):
+            for it in open_versions(now, horizon):
                 name_ = self._name(it.values)
                 if name_ is not None:
                     touched.setdefault(name_, _Touched()).opens.append(it)
             days, kept = (
-                {(day_key(prefix, self._at, name, one.time), member_of(one.place)) for name, one in some}
+                {(day_key(prefix, self._at, name, one.time), encode_member(one.sequence)) for name, one in some}
                 for some in (old, new)
             )
             for more, sets in ((kept - days, changes.added), (days - kept, changes.removed)):
@@ -183,9 +185,9 @@ class _GroupWriter:
         days: set[bytes] = set()
         for name, one in touched.items():
             for time in one.changed:
-                for editor in self._editors:
-                    start = editor.start_of(time)
-                    last = (start + editor.level.hop - 1) // DAY_US
+                for updater in self._updaters:
+                    start = updater.start_of(time)
+                    last = (start + updater.level.hop - 1) // DAY_US
                     for day in range(start // DAY_US, last + 1):
                         days.add(day_key(prefix, self._at, name, day * DAY_US))
         if not days:
@@ -193,12 +195,12 @@ class _GroupWriter:
         sets = self._store.members(sorted(days))
         keys = sorted({versions_key(prefix, self._number, one) for some in sets for one in some} - set(changed))
         known = [_decoded(value) for value in self._store.read(keys) if value is not None]
-        kept = [standing(versions, horizon) for versions in known if versions]
+        kept = [current_versions(versions, horizon) for versions in known if versions]
         found: dict[str, list[Event]] = {}
         for versions in kept + [now for _, now in changed.values()]:
-            first = versions[0] if folds(versions, horizon) else None
+            first = versions[0] if is_settled(versions, horizon) else None
             if first is not None and (owner := self._name(first.values)) is not None:
-                found.setdefault(owner, []).append((first.time, first.place, first.values))
+                found.setdefault(owner, []).append((first.time, first.sequence, first.values))
         return found
 
 
@@ -206,5 +208,5 @@ def _decoded(value: bytes) -> Versions:
     """The versions of an event; none where their bytes are damaged, as if it had not been told of yet."""
     try:
         return decode(value)
-    except DAMAGE:
+    except DECODE_ERRORS:
         return []

@@ -12,124 +12,124 @@ from msgspec import Struct, structs
 from headrace.arrays import Integers, Mask
 from headrace.log import Log
 from headrace.spec import EventTable
-from headrace.store.apply_versions import Writer
-from headrace.store.codec import Form, Open, Written, piece
-from headrace.store.ingest import plain
+from headrace.store.apply_versions import Applier
+from headrace.store.codec import Codec, OpenVersion, TileColumns, encode_piece
+from headrace.store.ingest import value_columns
 from headrace.store.keys import (
-    BUILDING,
-    STAND,
-    Stand,
+    PROGRESS,
+    STATE,
+    StoreState,
     day_key,
+    encode_member,
     entity_key,
+    entity_names,
+    generation_prefix,
     layout_key,
-    member_of,
-    names_in,
-    prefix_of,
     versions_key,
 )
-from headrace.store.layout import Group, Layout, Source
-from headrace.store.push import changes_of, told_in
+from headrace.store.layout import EventSource, Group, Layout
+from headrace.store.push import compute_changes, versions_by_table
 from headrace.store.store import Changes, Store
-from headrace.store.tiles import Facts, Tiles, tiles_of
+from headrace.store.tiles import EntityEvents, Tiles, build_tiles
 from headrace.store.versions import Version, encode
-from headrace.windows import NEVER, History, history
+from headrace.windows import NEVER, History, build_history
 
 _ENTITIES, _EVENTS = 5_000, 20_000
 
 
-class _Building(Struct, frozen=True, array_like=True):
+class _Progress(Struct, frozen=True, array_like=True):
     """A generation that is being filled: with what, as of which horizon, and how many steps are done; or one that is
     made of nothing and to be cleared."""
 
-    made_of: str
+    cache_key: str
     generation: int
     horizon: int
     steps: int
 
 
-def fill(
+def backfill(
     store: Store,
     log: Log,
     layout: Layout,
     tables: Mapping[str, tuple[pl.DataFrame, EventTable]],
     position: int,
-    made_of: str,
+    cache_key: str,
     now: int,
     watch: Callable[[int, int], None] = lambda done, steps: None,
-) -> Stand:
+) -> StoreState:
     """Fills a new generation of a store and lets it be read.
 
-    Parameters: the `tables` of events by name, with those of the log up to `position` in them; `made_of`, a name of all
+    Parameters: the `tables` of events by name, with those of the log up to `position` in them; `cache_key`, a name of all
     this, by which a call goes on where an earlier one was killed; `now` in microseconds. Pushes may go on meanwhile:
     what they tell is added at the end; a second call waits. `watch` hears how many steps are done.
     """
-    with log.filling():
-        return _fill(store, log, layout, tables, position, made_of, now, watch)
+    with log.backfill_lock():
+        return _backfill(store, log, layout, tables, position, cache_key, now, watch)
 
 
-def _fill(
+def _backfill(
     store: Store,
     log: Log,
     layout: Layout,
     tables: Mapping[str, tuple[pl.DataFrame, EventTable]],
     position: int,
-    made_of: str,
+    cache_key: str,
     now: int,
     watch: Callable[[int, int], None],
-) -> Stand:
-    found = {name: history(frame, table, f"data.events.{name}") for name, (frame, table) in tables.items()}
+) -> StoreState:
+    found = {name: build_history(frame, table, f"data.events.{name}") for name, (frame, table) in tables.items()}
     ends = [int(one.available.max()) for one in found.values() if len(one.available)]
-    building = _begin(store, made_of, min(now, max(ends, default=now)))
-    prefix, horizon = prefix_of(building.generation), building.horizon
+    building = _begin(store, cache_key, min(now, max(ends, default=now)))
+    prefix, horizon = generation_prefix(building.generation), building.horizon
     steps = [step for name in layout.sources for step in _steps(layout, name, found[name], prefix, horizon)]
     for number, step in enumerate(steps[building.steps :], building.steps + 1):
         changes = Changes()
         step(changes)
-        changes.puts[BUILDING] = encode(structs.replace(building, steps=number))
+        changes.puts[PROGRESS] = encode(structs.replace(building, steps=number))
         store.write(changes)
         watch(number, len(steps))
-    with log.writing():
-        stand = Stand(building.generation, log.end, horizon)
-        told = told_in(log.read(since=position), layout)
-        changes = changes_of(Writer(store, layout), stand, layout, told)
-        changes.puts |= {layout_key(prefix): msgspec.json.encode(layout), STAND: stand.encode()}
-        (before,) = store.read([STAND])
-        old = Stand.decode(before).generation if before is not None else 0
-        changes.puts[BUILDING] = encode(_Building("", old, 0, 0))
+    with log.append_lock():
+        stand = StoreState(building.generation, log.end, horizon)
+        told = versions_by_table(log.read(since=position), layout)
+        changes = compute_changes(Applier(store, layout), stand, layout, told)
+        changes.puts |= {layout_key(prefix): msgspec.json.encode(layout), STATE: stand.encode()}
+        (before,) = store.read([STATE])
+        old = StoreState.decode(before).generation if before is not None else 0
+        changes.puts[PROGRESS] = encode(_Progress("", old, 0, 0))
         store.write(changes)
-    store.clear(prefix_of(old))
-    store.write(Changes(gone={BUILDING}))
+    store.clear(generation_prefix(old))
+    store.write(Changes(gone={PROGRESS}))
     return stand
 
 
-def _begin(store: Store, made_of: str, horizon: int) -> _Building:
+def _begin(store: Store, cache_key: str, horizon: int) -> _Progress:
     """The generation to fill: a new one, or the one that was being filled with the same."""
-    stand, building = store.read([STAND, BUILDING])
-    begun = msgspec.msgpack.decode(building, type=_Building) if building is not None else None
-    if begun is not None and begun.made_of == made_of:
+    stand, building = store.read([STATE, PROGRESS])
+    begun = msgspec.msgpack.decode(building, type=_Progress) if building is not None else None
+    if begun is not None and begun.cache_key == cache_key:
         return begun
     if begun is not None:
-        store.clear(prefix_of(begun.generation))
-    last = max(Stand.decode(stand).generation if stand else 0, begun.generation if begun else 0)
-    fresh = _Building(made_of, last + 1, horizon, 0)
-    store.clear(prefix_of(fresh.generation))
-    store.write(Changes(puts={BUILDING: encode(fresh)}))
+        store.clear(generation_prefix(begun.generation))
+    last = max(StoreState.decode(stand).generation if stand else 0, begun.generation if begun else 0)
+    fresh = _Progress(cache_key, last + 1, horizon, 0)
+    store.clear(generation_prefix(fresh.generation))
+    store.write(Changes(puts={PROGRESS: encode(fresh)}))
     return fresh
 
 
 Step = Callable[[Changes], None]
 
 
-class _Told(Struct, frozen=True):
+class _VisibleVersions(Struct, frozen=True):
     """The versions of one table that some row may see."""
 
-    source: Source
+    source: EventSource
     time: Integers
     available: Integers
-    known: Integers
+    visible_from: Integers
     replaced: Integers
     alive: Mask
-    places: pl.Series
+    sequences: pl.Series
     values: pl.DataFrame
 
 
@@ -142,15 +142,15 @@ def _steps(layout: Layout, name: str, found: History, prefix: bytes, horizon: in
     at = np.flatnonzero(seen)
     ids = found.frame[source.table.id].to_physical() if source.table.id is not None else None
     places = pl.Series(np.arange(len(seen)) - 2**53) if ids is None else ids  # without ids before all that is pushed
-    told = _Told(
+    told = _VisibleVersions(
         source=source,
         time=found.time[at],
         available=found.available[at],
-        known=found.known[at],
+        visible_from=found.visible_from[at],
         replaced=found.replaced[at],
         alive=found.alive[at],
-        places=places.gather(at),
-        values=plain(source, found.frame[at]),
+        sequences=places.gather(at),
+        values=value_columns(source, found.frame[at]),
     )
     if ids is not None:
         yield from _versions(told, number, prefix)
@@ -164,17 +164,17 @@ def _parts(codes: Integers, most: int) -> list[slice]:
     return [slice(low, high) for low, high in pairwise([*begins, len(codes)])]
 
 
-def _versions(told: _Told, number: int, prefix: bytes) -> Iterator[Step]:
+def _versions(told: _VisibleVersions, number: int, prefix: bytes) -> Iterator[Step]:
     """The versions of each event by its id."""
-    codes = told.places.rank("dense").cast(pl.Int64).to_numpy()
+    codes = told.sequences.rank("dense").cast(pl.Int64).to_numpy()
     order = np.lexsort((told.available, codes))
 
     def write(rows: Integers, changes: Changes) -> None:
         columns = (column[rows].tolist() for column in (told.available, told.time, told.alive))
-        places, values = told.places.gather(rows).to_list(), told.values[rows].rows()
+        places, values = told.sequences.gather(rows).to_list(), told.values[rows].rows()
         kept: dict[bytes, list[Version]] = {}
         for available, time, alive, place, row in zip(*columns, places, values, strict=True):
-            key = versions_key(prefix, number, member_of(place))
+            key = versions_key(prefix, number, encode_member(place))
             kept.setdefault(key, []).append(Version(available, time, alive, place, list(row)))
         changes.puts |= {key: encode(versions) for key, versions in kept.items()}
 
@@ -182,46 +182,48 @@ def _versions(told: _Told, number: int, prefix: bytes) -> Iterator[Step]:
         yield partial(write, order[part])
 
 
-def _entities(told: _Told, group: Group, at: int, prefix: bytes, horizon: int) -> Iterator[Step]:
+def _entities(told: _VisibleVersions, group: Group, at: int, prefix: bytes, horizon: int) -> Iterator[Step]:
     """The tiles and the open versions of each entity, and under which days the ids of its events stand."""
-    names = names_in(group, told.values)
+    names = entity_names(group, told.values)
     codes = names.rank("dense").cast(pl.Int64).fill_null(0).to_numpy()
-    counted = np.flatnonzero(told.alive & (codes > 0) & (told.known < told.replaced))
+    counted = np.flatnonzero(told.alive & (codes > 0) & (told.visible_from < told.replaced))
     order = counted[np.argsort(codes[counted], kind="stable")]
-    form = Form(group)
+    codec = Codec(group)
 
     def write(rows: Integers, changes: Changes) -> None:
         _, first, code = np.unique(codes[rows], return_index=True, return_inverse=True)
         entities = names.gather(rows[first]).to_list()
-        facts = Facts(code, told.time[rows], told.places.gather(rows), told.values[rows])
-        open_ = (told.known[rows] > horizon) | (told.replaced[rows] != NEVER)
-        opens: dict[int, list[Open]] = {}
+        facts = EntityEvents(code, told.time[rows], told.sequences.gather(rows), told.values[rows])
+        open_ = (told.visible_from[rows] > horizon) | (told.replaced[rows] != NEVER)
+        opens: dict[int, list[OpenVersion]] = {}
         for row in np.flatnonzero(open_).tolist():
-            place, values = facts.places[row], list(facts.values.row(row))
-            one = Open(int(told.known[rows[row]]), int(told.replaced[rows[row]]), int(facts.time[row]), place, values)
+            place, values = facts.sequences[row], list(facts.values.row(row))
+            one = OpenVersion(
+                int(told.visible_from[rows[row]]), int(told.replaced[rows[row]]), int(facts.time[row]), place, values
+            )
             opens.setdefault(int(code[row]), []).append(one)
-        folded = facts.some(~open_)
+        folded = facts.select(~open_)
         tiles = []
         for level in group.levels:
-            made, least = tiles_of(level, folded), level.least_start(horizon)
-            tiles.append(made if least is None else made.some(made.start >= least))
+            made, least = build_tiles(level, folded), level.least_start(horizon)
+            tiles.append(made if least is None else made.select(made.start >= least))
         levels = [_written(some, len(entities)) for some in tiles]
         for number, name in enumerate(entities):
-            if blob := form.write([written[number] for written in levels], opens.get(number, [])):
+            if blob := codec.encode([written[number] for written in levels], opens.get(number, [])):
                 changes.puts[entity_key(prefix, at, name)] = blob
         if told.source.table.id is not None:
-            for one, time, place in zip(code.tolist(), facts.time.tolist(), facts.places.to_list(), strict=True):
-                changes.added.setdefault(day_key(prefix, at, entities[one], time), set()).add(member_of(place))
+            for one, time, place in zip(code.tolist(), facts.time.tolist(), facts.sequences.to_list(), strict=True):
+                changes.added.setdefault(day_key(prefix, at, entities[one], time), set()).add(encode_member(place))
 
     for part in _parts(codes[order], _ENTITIES):
         yield partial(write, order[part])
 
 
-def _written(tiles: Tiles, entities: int) -> list[Written]:
+def _written(tiles: Tiles, entities: int) -> list[TileColumns]:
     """The tiles of each entity."""
-    pieces = [[piece(one) for one in column] for column in (*tiles.lasts, *tiles.sets)]
+    pieces = [[encode_piece(one) for one in column] for column in (*tiles.lasts, *tiles.sets)]
     bounds = np.searchsorted(tiles.entity, np.arange(entities + 1)).tolist()
     return [
-        Written(tiles.start[low:high], tiles.numbers[:, low:high], [column[low:high] for column in pieces])
+        TileColumns(tiles.start[low:high], tiles.numbers[:, low:high], [column[low:high] for column in pieces])
         for low, high in pairwise(bounds)
     ]

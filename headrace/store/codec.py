@@ -24,27 +24,27 @@ from headrace.store import hyperloglog
 from headrace.store.layout import Group
 
 
-class Open(msgspec.Struct, frozen=True, array_like=True):
-    """A version of an event whose part in a window depends on when it is read: rows see it from `known` on, and before
+class OpenVersion(msgspec.Struct, frozen=True, array_like=True):
+    """A version of an event whose part in a window depends on when it is read: rows see it from `visible_from` on, and before
     `replaced`. `values` are those of the source, in its order."""
 
-    known: int
+    visible_from: int
     replaced: int
     time: int
-    place: int | str
+    sequence: int | str
     values: list[Any]
 
 
 Last = tuple[int, Any, Any]
-DAMAGE = (StructError, ValueError, TypeError, IndexError, OverflowError, MemoryError, msgspec.DecodeError)
+DECODE_ERRORS = (StructError, ValueError, TypeError, IndexError, OverflowError, MemoryError, msgspec.DecodeError)
 """Reading damaged bytes raises one of these."""
 _END = Format("<I")
 _encode = msgspec.msgpack.Encoder().encode
-_decode_open = msgspec.msgpack.Decoder(list[Open]).decode
+_decode_open = msgspec.msgpack.Decoder(list[OpenVersion]).decode
 decode_last = msgspec.msgpack.Decoder(Last).decode
 
 
-class View:
+class EntityView:
     """The tiles of one level of one entity, where they stand: `count` of them, their `starts (T,)`, and their
     `numbers`, one state after the other."""
 
@@ -121,7 +121,7 @@ class View:
         return at
 
 
-class Form:
+class Codec:
     """How the bytes of a group are read and written."""
 
     def __init__(self, group: Group) -> None:
@@ -132,18 +132,18 @@ class Form:
         pieces = [len(level.lasts) + len(level.sets) for level in group.levels]
         self._pieces = [(at, states) for at, states in enumerate(pieces) if states]
 
-    def read(self, blob: bytes) -> tuple[list[View], list[Open]]:
+    def decode(self, blob: bytes) -> tuple[list[EntityView], list[OpenVersion]]:
         """The tiles of each level, and the open versions."""
         opened, *counts = self._head.unpack_from(blob)
         at, views = self._size, []
         for (tile, size), count in zip(self._tiles, counts, strict=True):
-            views.append(View(blob, at, count, tile))
+            views.append(EntityView(blob, at, count, tile))
             at += size * count
         for level, states in self._pieces:
             at = views[level].find_pieces(at, states)
         return views, _decode_open(blob[len(blob) - opened :]) if opened else []
 
-    def write(self, levels: Sequence["Written"], opens: list[Open]) -> bytes:
+    def encode(self, levels: Sequence["TileColumns"], opens: list[OpenVersion]) -> bytes:
         """The bytes of one entity; none where nothing is left of it."""
         opened = _encode(opens) if opens else b""
         if not opened and not any(len(level.starts) for level in levels):
@@ -158,7 +158,7 @@ class Form:
         return b"".join([*parts, opened])
 
 
-class Written(msgspec.Struct):
+class TileColumns(msgspec.Struct):
     """The tiles of one level of one entity, to be written: `starts (T,)` in their order, `numbers (S, T)`, and for each
     last and each set the bytes of each tile."""
 
@@ -167,14 +167,14 @@ class Written(msgspec.Struct):
     pieces: list[list[bytes]]
 
 
-def piece(state: Any) -> bytes:
+def encode_piece(state: Any) -> bytes:
     """The bytes of a last or of a sketch."""
     if state is None:
         return b""
     return state.tobytes() if isinstance(state, np.ndarray) else _encode(state)
 
 
-def sketch_in(piece: bytes) -> hyperloglog.Sketch:
+def decode_sketch(piece: bytes) -> hyperloglog.Sketch:
     """The sketch that stands in bytes."""
     if len(piece) == hyperloglog.REGISTERS:
         return np.frombuffer(piece, np.uint8)

@@ -9,17 +9,17 @@ from msgspec import Struct, structs
 from headrace.arrays import Integers
 from headrace.log import Log
 from headrace.spec import EventTable, Window
-from headrace.store.ingest import from_payloads
-from headrace.store.layout import Layout, layout_of
+from headrace.store.ingest import decode_payloads
+from headrace.store.layout import Layout, build_layout
 from headrace.tables import Column
-from headrace.windows import available_in, times_of
+from headrace.windows import available_times, to_times
 
 _AVAILABLE = "__available__"
-NEVER_YET = np.iinfo(np.int64).min
+NO_WATERMARK = np.iinfo(np.int64).min
 """The watermark of a table without events."""
 
 
-class Merged(Struct, frozen=True):
+class HistoryAndLog(Struct, frozen=True):
     """Tables of events with what the log told of them, what the spec says of these tables, and the layout for the
     windows over them."""
 
@@ -28,7 +28,7 @@ class Merged(Struct, frozen=True):
     layout: Layout
 
 
-def merged(
+def combine_history_and_log(
     windows: list[Window],
     tables: Mapping[str, EventTable],
     rows: Mapping[str, pl.DataType],
@@ -37,7 +37,7 @@ def merged(
     log: Log,
     position: int,
     until: int | None = None,
-) -> Merged:
+) -> HistoryAndLog:
     """The events of tables, and those that the log tells of up to a position.
 
     Both count where events have ids: versions of one event are told apart by when they were known. Without ids history
@@ -46,14 +46,14 @@ def merged(
     Parameters: the `windows` over `tables`; the types of the `rows`' columns; the `frames` of the tables and their
     `columns`; `until`, the last moment of which history counts (microseconds). Raises `InputError` as `add_windows`.
     """
-    layout = layout_of(windows, tables, rows, columns)
+    layout = build_layout(windows, tables, rows, columns)
     found, said, sources = dict(frames), dict(tables), dict(layout.sources)
     for name, source in layout.sources.items():
         frame, table = frames[name], tables[name]
-        available = available_in(frame, table, f"data.events.{name}")
+        available = available_times(frame, table, f"data.events.{name}")
         if until is not None:
             frame, available = frame.filter(pl.Series(available <= until)), available[available <= until]
-        watermark = int(available.max()) if len(available) else NEVER_YET
+        watermark = int(available.max()) if len(available) else NO_WATERMARK
         sources[name] = structs.replace(source, watermark=watermark)
         records = log.read(name, until=position)
         if table.id is None:
@@ -61,14 +61,14 @@ def merged(
         found[name] = frame
         if records.height:
             found[name], said[name] = _with_records(frame, available, table, source.columns, records)
-    return Merged(found, said, structs.replace(layout, sources=sources))
+    return HistoryAndLog(found, said, structs.replace(layout, sources=sources))
 
 
 def _with_records(
     frame: pl.DataFrame, available: Integers, table: EventTable, columns: list[Column], records: pl.DataFrame
 ) -> tuple[pl.DataFrame, EventTable]:
-    told = from_payloads(records, columns)
-    told = told.with_columns(pl.Series(_AVAILABLE, times_of(records["available"], "the log")))
+    told = decode_payloads(records, columns)
+    told = told.with_columns(pl.Series(_AVAILABLE, to_times(records["available"], "the log")))
     both = pl.concat([frame.with_columns(pl.Series(_AVAILABLE, available)), told], how="diagonal_relaxed")
     timed = both.with_columns(pl.col(_AVAILABLE).cast(pl.Datetime("us")))
     return timed, structs.replace(table, available=_AVAILABLE, delay=None)

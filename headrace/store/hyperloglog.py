@@ -23,14 +23,14 @@ Sketch = Hashes | npt.NDArray[np.uint8]
 """Sorted hashes (uint64), or registers (uint8)."""
 
 
-def hashes(values: pl.Series) -> Hashes:
+def hash_column(values: pl.Series) -> Hashes:
     """A 64-bit hash of each value; 0 where one is missing."""
     known = values.unique().drop_nulls()
-    named = pl.Series([hash_of(value) for value in known.to_list()], dtype=pl.UInt64)
+    named = pl.Series([hash_value(value) for value in known.to_list()], dtype=pl.UInt64)
     return values.replace_strict(known, named, default=0, return_dtype=pl.UInt64).to_numpy()
 
 
-def hash_of(value: Any) -> int:
+def hash_value(value: Any) -> int:
     """A 64-bit hash of a value."""
     return int.from_bytes(hashlib.blake2b(msgspec.msgpack.encode(value), digest_size=8).digest(), "little")
 
@@ -38,16 +38,16 @@ def hash_of(value: Any) -> int:
 def union(one: Sketch, other: Sketch) -> Sketch:
     """The sketch of the values of both."""
     if one.dtype == np.uint64 and other.dtype == np.uint64:
-        return small(np.union1d(one, other))
+        return from_hashes(np.union1d(one, other))
     return np.maximum(_registers(one), _registers(other))
 
 
-def small(distinct: Hashes) -> Sketch:
+def from_hashes(distinct: Hashes) -> Sketch:
     """The sketch of different hashes."""
     return distinct if len(distinct) <= EXACT else _registers(distinct)
 
 
-def size(sketches: list[Sketch]) -> int:
+def estimate(sketches: list[Sketch]) -> int:
     """How many different values some sketches hold together: exact where all of them are."""
     if all(one.dtype == np.uint64 for one in sketches):
         return len(np.unique(np.concatenate(sketches)))

@@ -16,16 +16,16 @@ from headrace.arrays import Integers
 from headrace.clock import to_datetime, to_us
 from headrace.errors import InputError, nearest
 from headrace.spec import EventTable, duration_us
-from headrace.store.layout import Source
+from headrace.store.layout import EventSource
 from headrace.store.versions import Version, Versions
 from headrace.tables import POLARS, Column, conform, polars_of
-from headrace.windows import times_of
+from headrace.windows import to_times
 
-Events = Any
+EventRows = Any
 """An event, a list of them, or a Polars, pandas or Arrow table."""
 
 
-def _frame_of(source: Source, where: str, told: list[dict[str, Any]] | pl.DataFrame) -> pl.DataFrame:
+def _frame_of(source: EventSource, where: str, told: list[dict[str, Any]] | pl.DataFrame) -> pl.DataFrame:
     """Events as a table, the columns that are needed in their types; others stay as they are."""
     table = source.table
     if isinstance(told, pl.DataFrame):
@@ -55,12 +55,12 @@ def _frame_of(source: Source, where: str, told: list[dict[str, Any]] | pl.DataFr
     return frame.with_columns(typed.get_columns())
 
 
-def _required(source: Source) -> list[str]:
+def _required(source: EventSource) -> list[str]:
     optional = {source.table.available, source.table.deleted}
     return [column.name for column in source.columns if column.name not in optional]
 
 
-def _complete(source: Source, where: str, rows: list[dict[str, Any]]) -> None:
+def _complete(source: EventSource, where: str, rows: list[dict[str, Any]]) -> None:
     """Every row has every key, so that a name that is misspelt is not a missing value."""
     required, deleted = set(_required(source)), source.table.deleted
     named = {source.table.time, source.table.id}
@@ -76,11 +76,11 @@ def _complete(source: Source, where: str, rows: list[dict[str, Any]]) -> None:
         raise InputError(where, "no rows", "one event at least")
 
 
-def told_of(source: Source, events: str, told: Events, now: int) -> tuple[Versions, list[bytes]]:
+def parse_events(source: EventSource, events: str, told: EventRows, now: int) -> tuple[Versions, list[bytes]]:
     """Events as the store takes them, and as the log keeps them (JSON).
 
     Parameters: `now`, from when they are known where nothing else says it (microseconds). Those without ids stand at
-    the positions 0, 1, …; see `placed`. A row that tells of a deletion needs its id and its time alone. Raises
+    the positions 0, 1, …; see `assign_sequence`. A row that tells of a deletion needs its id and its time alone. Raises
     `InputError` naming the row and the column.
     """
     where = f"events {events!r}"
@@ -96,15 +96,15 @@ def told_of(source: Source, events: str, told: Events, now: int) -> tuple[Versio
     frame = _frame_of(source, where, rows)
     available = _available_of(source.table, frame, now, where)
     texts = frame.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
-    return versions_in(source, frame, available, 0), [text.encode() for text in texts]
+    return versions_from_frame(source, frame, available, 0), [text.encode() for text in texts]
 
 
-def placed(versions: Versions, first: int) -> Versions:
+def assign_sequence(versions: Versions, first: int) -> Versions:
     """Versions of events without ids at their positions in the log, from one on."""
     return [structs.replace(one, place=at) for at, one in enumerate(versions, first)]
 
 
-def _plainly(source: Source, rows: list[Any], now: int) -> tuple[Versions, list[bytes]]:
+def _plainly(source: EventSource, rows: list[Any], now: int) -> tuple[Versions, list[bytes]]:
     """Rows whose values are of their columns' types already, without a table; raises `ValueError` for others."""
     table, delay = source.table, duration_us(source.table.delay) if source.table.delay else 0
     columns = [(column.name, _PLAIN[column.dtype]) for column in source.columns if column.dtype in _PLAIN]
@@ -171,33 +171,33 @@ def _available_of(table: EventTable, frame: pl.DataFrame, now: int, where: str) 
     before their delay is over."""
     if table.available is not None:
         column = frame[table.available].cast(pl.Datetime("us")).fill_null(to_datetime(now))
-        return times_of(column, where)
-    return np.maximum(times_of(frame[table.time], where) + (duration_us(table.delay) if table.delay else 0), now)
+        return to_times(column, where)
+    return np.maximum(to_times(frame[table.time], where) + (duration_us(table.delay) if table.delay else 0), now)
 
 
-def versions_in(source: Source, frame: pl.DataFrame, available: Integers, first: int) -> Versions:
+def versions_from_frame(source: EventSource, frame: pl.DataFrame, available: Integers, first: int) -> Versions:
     """The events of a table as the store takes them; where they have no ids they stand at positions from `first` on."""
     table = source.table
-    time = times_of(frame[table.time], "events").tolist()
+    time = to_times(frame[table.time], "events").tolist()
     alive = [True] * frame.height
     if table.deleted is not None:
         alive = (~frame[table.deleted].fill_null(False)).to_list()
     places = range(first, first + frame.height) if table.id is None else frame[table.id].to_physical().to_list()
-    rows = map(list, plain(source, frame).rows())
+    rows = map(list, value_columns(source, frame).rows())
     return [Version(*one) for one in zip(available.tolist(), time, alive, places, rows, strict=True)]
 
 
-def versions_of(source: Source, records: pl.DataFrame) -> Versions:
+def versions_from_records(source: EventSource, records: pl.DataFrame) -> Versions:
     """The same of records of the log, which say themselves from when they are known."""
-    available = times_of(records["available"], "the log")
-    versions = versions_in(source, from_payloads(records, source.columns), available, 0)
+    available = to_times(records["available"], "the log")
+    versions = versions_from_frame(source, decode_payloads(records, source.columns), available, 0)
     if source.table.id is not None:
         return versions
     places = records["position"].to_list()
     return [structs.replace(one, place=place) for one, place in zip(versions, places, strict=True)]
 
 
-def since_history(source: Source, versions: Versions) -> Versions:
+def drop_before_watermark(source: EventSource, versions: Versions) -> Versions:
     """The events of a stream that history has not told: those that have an id, for which it makes no difference, and
     those that were known after the watermark."""
     if source.table.id is not None:
@@ -205,12 +205,12 @@ def since_history(source: Source, versions: Versions) -> Versions:
     return [one for one in versions if one.available > source.watermark]
 
 
-def plain(source: Source, frame: pl.DataFrame) -> pl.DataFrame:
+def value_columns(source: EventSource, frame: pl.DataFrame) -> pl.DataFrame:
     """The values that windows read, times as whole numbers."""
     return frame.select(cs.by_name(*source.values).to_physical()).cast(source.plain)  # type: ignore[arg-type]
 
 
-def from_payloads(records: pl.DataFrame, columns: list[Column]) -> pl.DataFrame:
+def decode_payloads(records: pl.DataFrame, columns: list[Column]) -> pl.DataFrame:
     """Some columns of the events that records of the log tell of, in their types."""
     schema = {column.name: POLARS.get(column.dtype, pl.String) for column in columns}
     return records["payload"].str.json_decode(pl.Struct(schema)).struct.unnest()

@@ -1,6 +1,6 @@
 """What stands under which key of the store, and what an entity is called.
 
-s                          where the store stands: `Stand`
+s                          where the store stands: `StoreState`
 b                          how far a generation that is being filled has come
 GENERATION l               the layout
 GENERATION e GROUP NAME    the tiles of an entity
@@ -21,17 +21,17 @@ import polars as pl
 from headrace.clock import DAY_US
 from headrace.errors import InputError
 from headrace.spec import label_text
-from headrace.store.layout import Group, Source
+from headrace.store.layout import EventSource, Group
 from headrace.tables import POLARS, Dtype
 
-STAND, BUILDING = b"s", b"b"
+STATE, PROGRESS = b"s", b"b"
 _LONGEST = 400
 _STAND = Format("<Iqq")
 _PLAIN_KEYS: dict[str, type] = {"string": str, "integer": int}
 """The type of keys whose text is their name."""
 
 
-class Stand(msgspec.Struct, frozen=True):
+class StoreState(msgspec.Struct, frozen=True):
     """Where a store stands: which generation is read, up to which position of the log it holds what was pushed, and the
     latest moment that it knows of (microseconds)."""
 
@@ -44,17 +44,17 @@ class Stand(msgspec.Struct, frozen=True):
         return _STAND.pack(self.generation, self.position, self.horizon)
 
     @classmethod
-    def decode(cls, value: bytes) -> "Stand":
+    def decode(cls, value: bytes) -> "StoreState":
         """From what is kept."""
         return cls(*_STAND.unpack(value))
 
     @property
     def prefix(self) -> bytes:
         """What the keys of its generation begin with."""
-        return prefix_of(self.generation)
+        return generation_prefix(self.generation)
 
 
-def prefix_of(generation: int) -> bytes:
+def generation_prefix(generation: int) -> bytes:
     """What the keys of a generation begin with."""
     return b"g" + generation.to_bytes(4, "big")
 
@@ -71,12 +71,12 @@ def group_prefix(prefix: bytes, group: int) -> bytes:
 
 def entity_key(prefix: bytes, group: int, name: str) -> bytes:
     """Where the tiles of an entity stand."""
-    return group_prefix(prefix, group) + short(name.encode())
+    return group_prefix(prefix, group) + shorten(name.encode())
 
 
-def member_of(place: int | str) -> bytes:
+def encode_member(place: int | str) -> bytes:
     """What the id of an event is in a set, and at the end of a key."""
-    return short(msgspec.msgpack.encode(place))
+    return shorten(msgspec.msgpack.encode(place))
 
 
 def versions_key(prefix: bytes, source: int, member: bytes) -> bytes:
@@ -87,15 +87,15 @@ def versions_key(prefix: bytes, source: int, member: bytes) -> bytes:
 def day_key(prefix: bytes, group: int, name: str, time: int) -> bytes:
     """Where the ids of the events of an entity on the day of a time stand."""
     day = (time // DAY_US).to_bytes(4, "big", signed=True)
-    return prefix + b"d" + group.to_bytes(2, "big") + day + short(name.encode())
+    return prefix + b"d" + group.to_bytes(2, "big") + day + shorten(name.encode())
 
 
-def short(name: bytes) -> bytes:
+def shorten(name: bytes) -> bytes:
     """A name at the end of a key; what is too long for one by its hash."""
     return b"=" + name if len(name) <= _LONGEST else b"#" + hashlib.blake2b(name, digest_size=32).digest()
 
 
-def names_in(group: Group, values: pl.DataFrame) -> pl.Series:
+def entity_names(group: Group, values: pl.DataFrame) -> pl.Series:
     """What the entities of events are called `(N,)`; missing where a key is."""
     texts = [_text_column(values[key], dtype) for key, dtype in zip(group.keys, group.dtypes, strict=True)]
     if len(texts) == 1:
@@ -104,8 +104,8 @@ def names_in(group: Group, values: pl.DataFrame) -> pl.Series:
     return pl.select(pl.concat_str(parts).alias("name")).to_series()
 
 
-def namer(group: Group, source: Source) -> Callable[[list[Any]], str | None]:
-    """What the entity of an event is called, by its values: as `names_in`, one by one."""
+def make_event_namer(group: Group, source: EventSource) -> Callable[[list[Any]], str | None]:
+    """What the entity of an event is called, by its values: as `entity_names`, one by one."""
     dtypes = {column.name: column.dtype for column in source.columns}
     asked = [
         (source.values.index(key), dtype, dtypes[key] == dtype)
@@ -130,7 +130,7 @@ def namer(group: Group, source: Source) -> Callable[[list[Any]], str | None]:
     return name
 
 
-def row_namer(group: Group) -> Callable[[Mapping[str, Any]], str | None]:
+def make_row_namer(group: Group) -> Callable[[Mapping[str, Any]], str | None]:
     """What the entity of a row is called; none where a key is missing. The function raises `InputError` for a value
     that is no such key."""
     texts = [_row_text(key, dtype) for key, dtype in zip(group.keys, group.dtypes, strict=True)]

@@ -10,7 +10,7 @@ from headrace.clock import DAY_US
 from headrace.errors import InputError
 from headrace.spec import EventTable, Window, duration_us
 from headrace.tables import POLARS, Column, Dtype
-from headrace.windows import check_window, columns_in, hop_us, keys_of, window_columns
+from headrace.windows import check_window, condition_columns, hop_us, window_columns, window_keys
 
 _ORDER = {"count": 0, "sum": 0, "max": 1, "time": 1, "min": 2}
 """States that merge alike stand side by side."""
@@ -18,7 +18,7 @@ _ALL_US = 30 * DAY_US
 """The width of the tiles of `over: all`."""
 
 
-class State(Struct, frozen=True):
+class TileState(Struct, frozen=True):
     """What a tile knows of its events: of those for which `where` holds and, where it is set, that have a value in
     `of`, the `count`, the `sum`, the `min`, the `max`, the latest `time`, the `last` or the `distinct` values."""
 
@@ -35,12 +35,12 @@ class Level(Struct, frozen=True):
 
     hop: int
     most: int | None
-    numbers: list[State]
-    lasts: list[State]
-    sets: list[State]
+    numbers: list[TileState]
+    lasts: list[TileState]
+    sets: list[TileState]
 
     @property
-    def states(self) -> list[State]:
+    def states(self) -> list[TileState]:
         """All of them, in the order of the lists."""
         return [*self.numbers, *self.lasts, *self.sets]
 
@@ -49,7 +49,7 @@ class Level(Struct, frozen=True):
         return None if self.most is None else (moment - self.most) // self.hop * self.hop
 
 
-class Read(Struct, frozen=True):
+class WindowRead(Struct, frozen=True):
     """How a window's column is read: from which level, how far back (none: for ever), which of its states."""
 
     name: str
@@ -66,10 +66,10 @@ class Group(Struct, frozen=True):
     keys: list[str]
     dtypes: list[Dtype]
     levels: list[Level]
-    reads: list[Read]
+    reads: list[WindowRead]
 
 
-class Source(Struct, frozen=True):
+class EventSource(Struct, frozen=True):
     """A table of events: what the spec says of it, its columns that are needed, those of them that windows read
     (`values`), how far back that is (none: for ever), and up to when history told of it (`watermark`; microseconds)."""
 
@@ -89,7 +89,7 @@ class Source(Struct, frozen=True):
 class Layout(Struct, frozen=True):
     """What is kept of every table, and in which groups."""
 
-    sources: dict[str, Source]
+    sources: dict[str, EventSource]
     groups: list[Group]
 
     def of(self, events: str) -> list[tuple[int, Group]]:
@@ -97,7 +97,7 @@ class Layout(Struct, frozen=True):
         return [(number, group) for number, group in enumerate(self.groups) if group.events == events]
 
     @property
-    def columns(self) -> dict[str, Read]:
+    def columns(self) -> dict[str, WindowRead]:
         """Every column of a window, by its name."""
         return {read.name: read for group in self.groups for read in group.reads}
 
@@ -107,7 +107,7 @@ class Layout(Struct, frozen=True):
         return list(dict.fromkeys(key for group in self.groups for key in group.keys))
 
 
-def layout_of(
+def build_layout(
     windows: list[Window],
     tables: Mapping[str, EventTable],
     rows: Mapping[str, pl.DataType],
@@ -123,8 +123,8 @@ def layout_of(
     for window in windows:
         schema = {column.name: POLARS.get(column.dtype, pl.Object) for column in events.get(window.events, [])}
         check_window(window, rows, {window.events: schema} if window.events in events else {})
-        groups.setdefault((window.events, *keys_of(window)), []).append(window)
-        used = {*keys_of(window), *([window.of] if window.of else []), *columns_in(window.where)}
+        groups.setdefault((window.events, *window_keys(window)), []).append(window)
+        used = {*window_keys(window), *([window.of] if window.of else []), *condition_columns(window.where)}
         needed.setdefault(window.events, set()).update(used)
     made = []
     for (name, *keys), some in groups.items():
@@ -136,7 +136,7 @@ def layout_of(
         most = None if None in reach else max(one or 0 for one in reach) + max(_hops(made, name))
         special = {tables[name].time, tables[name].id, tables[name].available, tables[name].deleted}
         kept = [column for column in events[name] if column.name in used | special]
-        sources[name] = Source(tables[name], kept, sorted(used), most)
+        sources[name] = EventSource(tables[name], kept, sorted(used), most)
     return Layout(sources, made)
 
 
@@ -151,9 +151,9 @@ def _key_dtype(key: str, dtype: pl.DataType) -> Dtype:
     return names[0]
 
 
-def _levels(windows: list[Window]) -> tuple[list[Level], list[Read]]:
-    levels: dict[tuple[int, bool], tuple[list[int], list[State]]] = {}
-    asked: list[tuple[str, str, tuple[int, bool], int | None, list[State]]] = []
+def _levels(windows: list[Window]) -> tuple[list[Level], list[WindowRead]]:
+    levels: dict[tuple[int, bool], tuple[list[int], list[TileState]]] = {}
+    asked: list[tuple[str, str, tuple[int, bool], int | None, list[TileState]]] = []
     for window in windows:
         for name, over in zip(window_columns(window), window.over, strict=True):
             forever = over == "all"
@@ -170,20 +170,22 @@ def _levels(windows: list[Window]) -> tuple[list[Level], list[Read]]:
         made.append(Level(hop, None if forever else max(reach), numbers, of["last"], of["distinct"]))
     order = list(levels)
     reads = [
-        Read(name, aggregate, order.index(level), over, [made[order.index(level)].states.index(one) for one in states])
+        WindowRead(
+            name, aggregate, order.index(level), over, [made[order.index(level)].states.index(one) for one in states]
+        )
         for name, aggregate, level, over, states in asked
     ]
     return made, reads
 
 
-def _states(window: Window) -> list[State]:
+def _states(window: Window) -> list[TileState]:
     of, where = window.of, window.where
     match window.aggregate:
         case "mean":
-            return [State("sum", of, where), State("count", of, where)]
+            return [TileState("sum", of, where), TileState("count", of, where)]
         case "rate":
-            return [State("count", None, where), State("count")]
+            return [TileState("count", None, where), TileState("count")]
         case "since":
-            return [State("time", None, where)]
+            return [TileState("time", None, where)]
         case kind:
-            return [State(kind, of, where)]
+            return [TileState(kind, of, where)]

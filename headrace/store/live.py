@@ -18,16 +18,16 @@ from headrace.errors import InputError, nearest
 from headrace.log import Log
 from headrace.report import Watch, quiet
 from headrace.spec import System
-from headrace.store.backfill import fill
-from headrace.store.history_and_log import NEVER_YET, Merged, merged
-from headrace.store.ingest import Events
-from headrace.store.open import log_of, online_of, store_of
-from headrace.store.push import AHEAD_US, Online
-from headrace.store.read import Reader
-from headrace.windows import add_windows, times_of, window_columns
+from headrace.store.backfill import backfill
+from headrace.store.history_and_log import NO_WATERMARK, HistoryAndLog, combine_history_and_log
+from headrace.store.ingest import EventRows
+from headrace.store.open import open_log, open_pusher, open_store
+from headrace.store.push import MAX_CLOCK_SKEW_US, Pusher
+from headrace.store.read import WindowReader
+from headrace.windows import add_windows, to_times, window_columns
 
 
-class Filled(Struct, frozen=True):
+class Materialized(Struct, frozen=True):
     """A filled store: how many rows of each table are in it, up to when history told of each, and up to which position
     of the log it holds what was pushed."""
 
@@ -37,7 +37,7 @@ class Filled(Struct, frozen=True):
     position: int
 
 
-def push(kind: str, told: Events, folder: str | Path = ".", now: datetime | None = None) -> int:
+def push(kind: str, told: EventRows, folder: str | Path = ".", now: datetime | None = None) -> int:
     """Tells the system of a folder of events of one table of its `data.events`; returns how many.
 
     Parameters: `told`, an event, a list of them, or a Polars, pandas or Arrow table; `now`, from when they are known
@@ -46,18 +46,18 @@ def push(kind: str, told: Events, folder: str | Path = ".", now: datetime | None
     `InputError` naming the row and the column, and where `materialize` has not filled a store yet; nothing is taken
     then.
     """
-    if now is not None and _us(now) > _us(None) + AHEAD_US:
+    if now is not None and _us(now) > _us(None) + MAX_CLOCK_SKEW_US:
         do = "windows would forget all that is older than that"
         raise InputError("now", f"{now.isoformat()}, which is to come", "a moment of the past, or nothing", do)
     pushed = _online(Path(folder).resolve()).push(kind, told, _us(now))
-    if pushed.behind is not None:
-        warnings.warn(f"taken, and told to the store with the next push: {pushed.behind}", RuntimeWarning, 2)
+    if pushed.store_error is not None:
+        warnings.warn(f"taken, and told to the store with the next push: {pushed.store_error}", RuntimeWarning, 2)
     return pushed.events
 
 
 def materialize(
     system: System, until: datetime | None = None, now: datetime | None = None, watch: Watch = quiet
-) -> Filled:
+) -> Materialized:
     """Fills the online store of a system with what its event tables and its log tell, and lets it be read.
 
     History counts up to `until`, or to its end; what was pushed counts too. A store that is read stays until the new
@@ -68,16 +68,16 @@ def materialize(
         raise InputError("features.windows", "none in this spec", "a window over data.events to keep")
     watch("tables", "")
     tables.files_of(system)  # fetches what lies behind a URL
-    sources, log = tables.read_sources(system), log_of(system)
+    sources, log = tables.read_sources(system), open_log(system)
     system.workspace.claim()
-    with log.writing():
+    with log.append_lock():
         position = log.end
     found = _merged(system, sources.frame, sources, position, None if until is None else _us(until))
-    made_of = [found.layout, sources.fingerprints, position, until]
-    name = hashlib.sha256(msgspec.json.encode(made_of, order="deterministic")).hexdigest()
+    cache_key = [found.layout, sources.fingerprints, position, until]
+    name = hashlib.sha256(msgspec.json.encode(cache_key, order="deterministic")).hexdigest()
     kept = {name: (found.frames[name], found.tables[name]) for name in found.layout.sources}
-    stand = fill(
-        store_of(system),
+    stand = backfill(
+        open_store(system),
         log,
         found.layout,
         kept,
@@ -86,7 +86,7 @@ def materialize(
         _us(now),
         lambda done, of: watch("events", f"{done} of {of}"),
     )
-    return Filled(
+    return Materialized(
         system.store or str(system.workspace.online),
         {name: frame.height for name, (frame, _) in kept.items()},
         {name: _until(one.watermark) for name, one in found.layout.sources.items()},
@@ -107,7 +107,7 @@ def window_features(
     sources = tables.read_sources(system)
     if system.data.time_column not in rows.columns:
         rows = tables.with_time(rows, system.data)
-    return with_windows(system, rows, sources, position_of(system))
+    return add_window_features(system, rows, sources, log_position(system))
 
 
 def repair_log(folder: str | Path = ".") -> list[str]:
@@ -120,7 +120,7 @@ def repair_log(folder: str | Path = ".") -> list[str]:
     return [f"{path.relative_to(home.parent)}: {said}" for path in folders for said in Log(path).repair()]
 
 
-def with_windows(system: System, rows: pl.DataFrame, sources: tables.Sources, position: int) -> pl.DataFrame:
+def add_window_features(system: System, rows: pl.DataFrame, sources: tables.Sources, position: int) -> pl.DataFrame:
     """Rows, and the windows of each, of the event tables and of what the log tells up to a position."""
     windows, time = system.features.windows, system.data.time_column
     if position == 0:
@@ -129,14 +129,14 @@ def with_windows(system: System, rows: pl.DataFrame, sources: tables.Sources, po
     return add_windows(rows, windows, found.frames, time, found.tables)
 
 
-def position_of(system: System) -> int:
+def log_position(system: System) -> int:
     """The position in the log behind the last event that a window may see."""
-    return log_of(system).position([window.events for window in system.features.windows])
+    return open_log(system).position([window.events for window in system.features.windows])
 
 
-def reader_of(system: System) -> Reader:
+def open_reader(system: System) -> WindowReader:
     """Reads the windows of a system from its store; raises `InputError` where it was not filled, or without one."""
-    reader = Reader(store_of(system))
+    reader = WindowReader(open_store(system))
     kept = reader.layout.columns
     for name in [name for window in system.features.windows for name in window_columns(window)]:
         if name not in kept:
@@ -146,14 +146,14 @@ def reader_of(system: System) -> Reader:
 
 
 def _read_online(system: System, rows: pl.DataFrame, now: int) -> pl.DataFrame:
-    reader = reader_of(system)
+    reader = open_reader(system)
     for key in reader.layout.keys:
         if key not in rows.columns:
             known = "one of: " + ", ".join(rows.columns)
             raise InputError("the rows", f"no column {key!r}", known, nearest(key, rows.columns))
     moments = [now] * rows.height
     if system.data.time_column in rows.columns:
-        moments = times_of(rows[str(system.data.time_column)], "the rows").tolist()
+        moments = to_times(rows[str(system.data.time_column)], "the rows").tolist()
     found = reader.rows(rows.select(cs.by_name(*reader.layout.keys)).to_dicts(), moments)
     columns = {name: [row[name] for row in found] for name in reader.layout.columns}
     return rows.with_columns(pl.Series(name, values) for name, values in columns.items())
@@ -161,19 +161,21 @@ def _read_online(system: System, rows: pl.DataFrame, now: int) -> pl.DataFrame:
 
 def _merged(
     system: System, rows: pl.DataFrame, sources: tables.Sources, position: int, until: int | None = None
-) -> Merged:
-    data, log = system.data, log_of(system)
+) -> HistoryAndLog:
+    data, log = system.data, open_log(system)
     told: Mapping[str, pl.DataFrame] = sources.events
-    return merged(system.features.windows, data.events, rows.schema, told, sources.columns, log, position, until)
+    return combine_history_and_log(
+        system.features.windows, data.events, rows.schema, told, sources.columns, log, position, until
+    )
 
 
 @cache
-def _online(folder: Path) -> Online:
-    return online_of(spec.load(folder))
+def _online(folder: Path) -> Pusher:
+    return open_pusher(spec.load(folder))
 
 
 def _until(watermark: int) -> datetime | None:
-    return None if watermark == NEVER_YET else to_datetime(watermark)
+    return None if watermark == NO_WATERMARK else to_datetime(watermark)
 
 
 def _us(moment: datetime | None) -> int:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from headrace.errors import InputError
 from headrace.log import Log
-from headrace.spec import System, duration_us, shown
-from headrace.store.push import Online
+from headrace.spec import System, duration_us, show_address
+from headrace.store.push import Pusher
 from headrace.store.store import Store
 
 
-def open_store(url: str | None, folder: Path, name: str, sync: bool = False, timeout_s: float = 5.0) -> Store:
+def open_backend(url: str | None, folder: Path, name: str, sync: bool = False, timeout_s: float = 5.0) -> Store:
     """The store of a system: LMDB in `folder`, or Redis at a URL, where its keys begin with the system's `name`.
 
     Raises `InputError` for a URL that is none of a store.
@@ -23,17 +23,17 @@ def open_store(url: str | None, folder: Path, name: str, sync: bool = False, tim
         from headrace.store.backends.redis import RedisStore
 
         return RedisStore(url, name, timeout_s)
-    raise InputError("store", shown(url), "nothing (LMDB in the workspace) or redis://HOST:PORT/NUMBER")
+    raise InputError("store", show_address(url), "nothing (LMDB in the workspace) or redis://HOST:PORT/NUMBER")
 
 
-def log_of(system: System, patience_s: float | None = None) -> Log:
+def open_log(system: System, patience_s: float | None = None) -> Log:
     """The log of a system's events; see `Log` for `patience_s`."""
     kept = system.log.retention
     retention = None if kept is None else duration_us(kept)
     return Log(system.workspace.log, system.log.fsync, retention=retention, patience_s=patience_s)
 
 
-def store_of(system: System, timeout_s: float = 5.0) -> Store:
+def open_store(system: System, timeout_s: float = 5.0) -> Store:
     """The online store of a system; a server that is silent for longer than `timeout_s` counts as gone."""
     folder, sync = system.workspace.online, system.log.fsync
     if system.store is None:
@@ -43,16 +43,16 @@ def store_of(system: System, timeout_s: float = 5.0) -> Store:
     return _server(system.store, folder, name, timeout_s)
 
 
-def online_of(system: System, patience_s: float | None = None) -> Online:
+def open_pusher(system: System, patience_s: float | None = None) -> Pusher:
     """Takes the events that are pushed to a system; raises `InputError` where its store was never filled."""
-    return Online(store_of(system), log_of(system, patience_s))
+    return Pusher(open_store(system), open_log(system, patience_s))
 
 
 @cache
 def _embedded(folder: Path, sync: bool) -> Store:
-    return open_store(None, folder, "", sync)
+    return open_backend(None, folder, "", sync)
 
 
 @cache
 def _server(url: str, folder: Path, name: str, timeout_s: float) -> Store:
-    return open_store(url, folder, name, timeout_s=timeout_s)
+    return open_backend(url, folder, name, timeout_s=timeout_s)

@@ -8,35 +8,35 @@ from msgspec import Struct, structs
 from headrace.clock import SYSTEM, Clock
 from headrace.errors import InputError, WorkError, nearest
 from headrace.log import Log, Record
-from headrace.store.apply_versions import Writer
-from headrace.store.expire import Sweep
-from headrace.store.ingest import Events, placed, since_history, told_of, versions_of
-from headrace.store.keys import STAND, Stand
-from headrace.store.layout import Layout, Source
-from headrace.store.read import layout_in, stand_of
+from headrace.store.apply_versions import Applier
+from headrace.store.expire import Expirer
+from headrace.store.ingest import EventRows, assign_sequence, drop_before_watermark, parse_events, versions_from_records
+from headrace.store.keys import STATE, StoreState
+from headrace.store.layout import EventSource, Layout
+from headrace.store.read import read_layout, read_state
 from headrace.store.store import Changes, Store
 from headrace.store.versions import Versions
 
-AHEAD_US = 5 * 60 * 10**6
+MAX_CLOCK_SKEW_US = 5 * 60 * 10**6
 """So far apart may the clocks of two machines be."""
 
 
-def ahead_of(horizon: int, now: int) -> WorkError:
+def clock_ahead_error(horizon: int, now: int) -> WorkError:
     """A store to which a machine wrote whose clock was ahead: it has forgotten what that time says is long ago."""
     hours = (horizon - now) / 3.6e9
     do = "set the clocks right; then `headrace materialize DIR` fills the store anew"
     return WorkError("the online store", f"was written {hours:,.1f} h ahead of this machine's clock", "one time", do)
 
 
-class Pushed(Struct, frozen=True):
-    """How many events were taken. Where the store failed once the log had them, `behind` says why: they are safe, the
+class PushResult(Struct, frozen=True):
+    """How many events were taken. Where the store failed once the log had them, `store_error` says why: they are safe, the
     next push tells it, and who told them again would tell them twice."""
 
     events: int
-    behind: WorkError | None = None
+    store_error: WorkError | None = None
 
 
-class Online:
+class Pusher:
     """The online half of a system's events: a store, and the log that it follows.
 
     Several processes may push: they take turns. One that was killed between log and store leaves no gap: the next push,
@@ -46,10 +46,10 @@ class Online:
 
     def __init__(self, store: Store, log: Log, clock: Clock = SYSTEM) -> None:
         self._store, self._log, self._clock = store, log, clock
-        self._stand = stand_of(store)
+        self._stand = read_state(store)
         self._follow(self._stand)
 
-    def push(self, events: str, told: Events, now: int) -> Pushed:
+    def push(self, events: str, told: EventRows, now: int) -> PushResult:
         """Takes events of one table, all or none.
 
         An event was known from `now` (microseconds since 1970 UTC), or from the end of its `delay` where that is later;
@@ -59,40 +59,44 @@ class Online:
         """
         return self.push_all({events: told}, now)
 
-    def push_all(self, told: Mapping[str, Events], now: int) -> Pushed:
+    def push_all(self, told: Mapping[str, EventRows], now: int) -> PushResult:
         """The same of several tables, all or none."""
         read = self._read(told, now)
-        with self._log.writing():
+        with self._log.append_lock():
             self._catch_up(now)
             if any(self._layout.sources.get(events) != source for events, (source, _, _) in read.items()):
                 read = self._read(told, now)  # the store was filled anew, for other windows
             records: list[Record] = []
             taken: dict[str, Versions] = {}
             for events, (source, versions, texts) in read.items():
-                placed_ = placed(versions, self._log.end + len(records)) if source.table.id is None else versions
+                placed_ = (
+                    assign_sequence(versions, self._log.end + len(records)) if source.table.id is None else versions
+                )
                 taken[events] = placed_
                 records += [
-                    Record(str(one.place), one.time, one.available, events, text)
+                    Record(str(one.sequence), one.time, one.available, events, text)
                     for one, text in zip(placed_, texts, strict=True)
                 ]
             position = self._log.append(records)
             try:
                 self._take(taken, now, position)
             except WorkError as error:
-                return Pushed(len(records), error)
-        return Pushed(len(records))
+                return PushResult(len(records), error)
+        return PushResult(len(records))
 
-    def _read(self, told: Mapping[str, Events], now: int) -> dict[str, tuple[Source, Versions, list[bytes]]]:
+    def _read(self, told: Mapping[str, EventRows], now: int) -> dict[str, tuple[EventSource, Versions, list[bytes]]]:
         sources = {events: self._source(events) for events in told}
-        return {events: (source, *told_of(source, events, told[events], now)) for events, source in sources.items()}
+        return {
+            events: (source, *parse_events(source, events, told[events], now)) for events, source in sources.items()
+        }
 
     def catch_up(self, now: int) -> int:
         """Tells the store what the log has and it has not; returns up to which position it is told."""
-        with self._log.writing():
+        with self._log.append_lock():
             self._catch_up(now)
         return self._stand.position
 
-    def _source(self, events: str) -> Source:
+    def _source(self, events: str) -> EventSource:
         known = list(self._layout.sources)
         if events not in known:
             told = f"one of: {', '.join(known)}"
@@ -101,40 +105,40 @@ class Online:
 
     def _catch_up(self, now: int) -> None:
         """Follows a store that was filled anew or told by another process, and a log that is ahead of it."""
-        stand = stand_of(self._store)
+        stand = read_state(self._store)
         if stand.generation != self._stand.generation:
             self._follow(stand)
         self._stand = stand
         latest = max(now, self._clock.now_us())  # who tells of the past says so
-        if stand.horizon > latest + AHEAD_US:
-            raise ahead_of(stand.horizon, latest)
+        if stand.horizon > latest + MAX_CLOCK_SKEW_US:
+            raise clock_ahead_error(stand.horizon, latest)
         if stand.position < self._log.end:
-            self._take(told_in(self._log.read(since=stand.position), self._layout), now, self._log.end)
+            self._take(versions_by_table(self._log.read(since=stand.position), self._layout), now, self._log.end)
 
     def _take(self, told: dict[str, Versions], now: int, position: int) -> None:
         """Tells the store in one step."""
         stand = structs.replace(self._stand, position=position, horizon=max(self._stand.horizon, now))
-        changes = changes_of(self._writer, stand, self._layout, told)
+        changes = compute_changes(self._writer, stand, self._layout, told)
         self._sweep.step(stand, changes)
-        changes.puts[STAND] = stand.encode()
+        changes.puts[STATE] = stand.encode()
         self._store.write(changes)
         self._stand = stand
 
-    def _follow(self, stand: Stand) -> None:
-        self._layout = layout_in(self._store, stand)
-        self._writer, self._sweep = Writer(self._store, self._layout), Sweep(self._store, self._layout)
+    def _follow(self, stand: StoreState) -> None:
+        self._layout = read_layout(self._store, stand)
+        self._writer, self._sweep = Applier(self._store, self._layout), Expirer(self._store, self._layout)
 
 
-def told_in(records: pl.DataFrame, layout: Layout) -> dict[str, Versions]:
+def versions_by_table(records: pl.DataFrame, layout: Layout) -> dict[str, Versions]:
     """The events that records of the log tell of, by their table."""
     kinds = records.filter(pl.col("kind").is_in(list(layout.sources))).group_by("kind", maintain_order=True)
-    return {str(kind): versions_of(layout.sources[str(kind)], some) for (kind,), some in kinds}
+    return {str(kind): versions_from_records(layout.sources[str(kind)], some) for (kind,), some in kinds}
 
 
-def changes_of(writer: Writer, stand: Stand, layout: Layout, told: dict[str, Versions]) -> Changes:
+def compute_changes(writer: Applier, stand: StoreState, layout: Layout, told: dict[str, Versions]) -> Changes:
     """What the events of a stream change."""
     changes = Changes()
     for events, versions in told.items():
-        counted = since_history(layout.sources[events], versions)
-        changes.add(writer.changes(stand.prefix, events, counted, stand.horizon))
+        counted = drop_before_watermark(layout.sources[events], versions)
+        changes.merge(writer.changes(stand.prefix, events, counted, stand.horizon))
     return changes

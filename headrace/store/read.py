@@ -11,16 +11,16 @@ import numpy as np
 from headrace.clock import to_datetime
 from headrace.errors import EmptyStoreError, WorkError
 from headrace.store import hyperloglog
-from headrace.store.accumulator import Tally
-from headrace.store.codec import DAMAGE, Form, Open, View
-from headrace.store.keys import STAND, Stand, group_prefix, layout_key, row_namer, short
-from headrace.store.layout import Group, Layout, Level, Read, Source
+from headrace.store.accumulator import Accumulator
+from headrace.store.codec import DECODE_ERRORS, Codec, EntityView, OpenVersion
+from headrace.store.keys import STATE, StoreState, group_prefix, layout_key, make_row_namer, shorten
+from headrace.store.layout import EventSource, Group, Layout, Level, WindowRead
 from headrace.store.store import Store
 
 Value = Any
 
 
-class Reader:
+class WindowReader:
     """Reads the windows of rows as of a moment.
 
     It follows the store: what was pushed is seen by the next read, and so is a store that was filled anew. Raises
@@ -32,7 +32,7 @@ class Reader:
         self._generation = -1
         self._stands: tuple[bytes | None, int] = (b"", 0)  # what the store said last, and the horizon in it
         self._groups: list[_GroupReader] = []
-        self._follow(stand_of(store))
+        self._follow(read_state(store))
 
     def row(self, row: Mapping[str, Any], moment: int) -> dict[str, Value]:
         """The windows' columns of one row; `moment` in microseconds since 1970 UTC.
@@ -47,7 +47,7 @@ class Reader:
         An entity whose bytes are damaged has no columns, and spoils no other.
         """
         groups = self._groups
-        keys: list[bytes] = [STAND]
+        keys: list[bytes] = [STATE]
         for row in rows:
             for group in groups:
                 keys.append(group.key(row))
@@ -67,7 +67,7 @@ class Reader:
             for group in groups:
                 try:
                     group.read(blobs[place], seen, found)
-                except DAMAGE:
+                except DECODE_ERRORS:
                     group.forget(found)
                 place += 1
             told.append(found)
@@ -89,8 +89,8 @@ class Reader:
         """What the store keeps."""
         return self._layout
 
-    def _follow(self, stand: Stand) -> None:
-        self._layout = layout_in(self._store, stand)
+    def _follow(self, stand: StoreState) -> None:
+        self._layout = read_layout(self._store, stand)
         self._groups = [
             _GroupReader(group, self._layout.sources[group.events], group_prefix(stand.prefix, at))
             for at, group in enumerate(self._layout.groups)
@@ -98,28 +98,28 @@ class Reader:
         self._generation = stand.generation
 
 
-def stand_of(store: Store) -> Stand:
+def read_state(store: Store) -> StoreState:
     """Where a store stands; raises `InputError` where it was never filled."""
-    return _decoded(store.read([STAND])[0])
+    return _decoded(store.read([STATE])[0])
 
 
-def layout_in(store: Store, stand: Stand) -> Layout:
+def read_layout(store: Store, stand: StoreState) -> Layout:
     """What a store keeps."""
     (value,) = store.read([layout_key(stand.prefix)])
     try:
         return msgspec.json.decode(value or b"", type=Layout)
-    except DAMAGE:
+    except DECODE_ERRORS:
         do = "`headrace materialize DIR` fills it anew"
         raise WorkError("the online store", "damaged: it does not say what it keeps", "a filled one", do) from None
 
 
-def _decoded(said: bytes | None) -> Stand:
+def _decoded(said: bytes | None) -> StoreState:
     if said is None:
         do = "headrace materialize DIR fills it"
         raise EmptyStoreError("the online store", "nothing in it yet", "a filled one", do)
     try:
-        return Stand.decode(said)
-    except DAMAGE:
+        return StoreState.decode(said)
+    except DECODE_ERRORS:
         do = "`headrace materialize DIR` fills it anew"
         raise WorkError("the online store", "damaged: it does not say where it stands", "a filled one", do) from None
 
@@ -127,9 +127,9 @@ def _decoded(said: bytes | None) -> Stand:
 class _GroupReader:
     """Reads the columns of one group from the bytes of an entity."""
 
-    def __init__(self, group: Group, source: Source, prefix: bytes) -> None:
-        self._prefix, self._form, self.name = prefix, Form(group), row_namer(group)
-        spans: dict[tuple[int, int | None], list[Read]] = {}
+    def __init__(self, group: Group, source: EventSource, prefix: bytes) -> None:
+        self._prefix, self._codec, self.name = prefix, Codec(group), make_row_namer(group)
+        spans: dict[tuple[int, int | None], list[WindowRead]] = {}
         for read in group.reads:
             spans.setdefault((read.level, read.over), []).append(read)
         self._spans = [_Span(at, over, group.levels[at], source, reads) for (at, over), reads in spans.items()]
@@ -138,7 +138,7 @@ class _GroupReader:
     def key(self, row: Mapping[str, Any]) -> bytes:
         """Where the entity of a row stands; where nothing does for one that misses a key."""
         name = self.name(row)
-        return self._prefix if name is None else self._prefix + short(name.encode())
+        return self._prefix if name is None else self._prefix + shorten(name.encode())
 
     def forget(self, found: dict[str, Value]) -> None:
         """Takes back what was found of an entity."""
@@ -149,8 +149,8 @@ class _GroupReader:
         if blob is None:
             found.update(self._empty)
             return
-        views, opens = self._form.read(blob)
-        seen = [one for one in opens if one.known <= moment < one.replaced] if opens else opens
+        views, opens = self._codec.decode(blob)
+        seen = [one for one in opens if one.visible_from <= moment < one.replaced] if opens else opens
         for span in self._spans:
             span.read(views[span.level], seen, moment, found)
 
@@ -158,8 +158,8 @@ class _GroupReader:
 class _Span:
     """How the columns are read whose windows reach equally far: the states of the tiles, and of them the values."""
 
-    def __init__(self, at: int, over: int | None, level: Level, source: Source, reads: list[Read]) -> None:
-        self.level, self._over, self._hop, self._tally = at, over, level.hop, Tally(level, source)
+    def __init__(self, at: int, over: int | None, level: Level, source: EventSource, reads: list[WindowRead]) -> None:
+        self.level, self._over, self._hop, self._accumulator = at, over, level.hop, Accumulator(level, source)
         needed = {state for read in reads for state in read.states}
         self._height, lasts = len(level.numbers), len(level.lasts)
         self._reduce = []
@@ -179,14 +179,14 @@ class _Span:
             (read.name, read.states[0]) for read in reads if read.name not in {one[0] for one in self._columns}
         ]
 
-    def read(self, view: View, opens: list[Open], moment: int, found: dict[str, Value]) -> None:
+    def read(self, view: EntityView, opens: list[OpenVersion], moment: int, found: dict[str, Value]) -> None:
         over = self._over
         left = -math.inf if over is None else (moment - over) // self._hop * self._hop
         first = 0 if over is None else bisect_left(view.starts, left)
         states = self._states(view, first)
         for one in opens:
             if one.time >= left:
-                self._tally.take(states, one.time, one.place, one.values)
+                self._accumulator.add(states, one.time, one.sequence, one.values)
         if self._sets:
             self._join(view, first, states)
         for name, finish, state, other in self._columns:
@@ -195,9 +195,9 @@ class _Span:
             last = states[state]
             found[name] = None if last is None else to_datetime(last[2])
 
-    def _states(self, view: View, first: int) -> list[Any]:
+    def _states(self, view: EntityView, first: int) -> list[Any]:
         """The states of the tiles from one on; those that no column needs are of nothing."""
-        states = self._tally.nothing()
+        states = self._accumulator.empty()
         count = view.count - first
         if count <= 0:
             return states
@@ -211,7 +211,7 @@ class _Span:
             states[self._height + at] = view.last(at, first)
         return states
 
-    def _join(self, view: View, first: int, states: list[Any]) -> None:
+    def _join(self, view: EntityView, first: int, states: list[Any]) -> None:
         """Puts the sketches of the tiles beside the values that are still open."""
         for at in self._sets:
             fresh = np.array(sorted(states[self._height + at]), np.uint64)
@@ -242,7 +242,7 @@ _FINISH: dict[str, Callable[[Any, Any, int], Value]] = {
     "min": _number,
     "max": _number,
     "last": lambda state, _, moment: None if state is None else state[2],
-    "distinct": lambda state, _, moment: hyperloglog.size(state) or None,
+    "distinct": lambda state, _, moment: hyperloglog.estimate(state) or None,
     "since": _since,
 }
 """The value of a column, of its first state, its last one, and the moment."""

@@ -14,19 +14,19 @@ from headrace import tables
 from headrace.errors import Finding, InputError, WorkError
 from headrace.log import Log
 from headrace.spec import System
-from headrace.store.backfill import fill
-from headrace.store.history_and_log import Merged, merged
-from headrace.store.open import log_of, open_store
-from headrace.store.push import Online
-from headrace.store.read import Reader
-from headrace.store.replay_order import Streams
-from headrace.windows import times_of, window_columns
+from headrace.store.backfill import backfill
+from headrace.store.history_and_log import HistoryAndLog, combine_history_and_log
+from headrace.store.open import open_backend, open_log
+from headrace.store.push import Pusher
+from headrace.store.read import WindowReader
+from headrace.store.replay_order import ReplayOrder
+from headrace.windows import to_times, window_columns
 
 MOST_ROWS = 200
 _RELATIVE, _SKETCHED, _EXACT = 1e-9, 0.08, 511
 
 
-def replayed(system: System, fingerprints: dict[str, str], held: pl.DataFrame) -> Finding:
+def check_replay(system: System, fingerprints: dict[str, str], held: pl.DataFrame) -> Finding:
     """Replays a sample of rows `held` that carry their windows, and says how the store's values differ from them.
 
     Where the events are not here, or have changed since the `fingerprints` were taken, that is said instead.
@@ -41,13 +41,13 @@ def replayed(system: System, fingerprints: dict[str, str], held: pl.DataFrame) -
         return Finding("verify.online", names, "info", f"not replayed, since then {', '.join(changed)} changed")
     ordered = held.sort(str(system.data.time_column), maintain_order=True)
     rows = ordered[np.linspace(0, held.height - 1, min(held.height, MOST_ROWS)).astype(int)]
-    found = merged(
+    found = combine_history_and_log(
         system.features.windows,
         system.data.events,
         rows.schema,
         {name: one.frame for name, one in told.items()},
-        {name: tables.columns_of(one.frame, one.forms) for name, one in told.items()},
-        log_of(system),
+        {name: tables.infer_columns(one.frame, one.forms) for name, one in told.items()},
+        open_log(system),
         int(fingerprints.get("log", "0")),
     )
     online = list(_read(found, rows, str(system.data.time_column)))
@@ -57,17 +57,17 @@ def replayed(system: System, fingerprints: dict[str, str], held: pl.DataFrame) -
     return Finding("verify.online", list(wrong), "error" if wrong else "info", message, {"wrong": wrong})
 
 
-def _read(found: Merged, rows: pl.DataFrame, time: str) -> Iterator[dict[str, Any]]:
+def _read(found: HistoryAndLog, rows: pl.DataFrame, time: str) -> Iterator[dict[str, Any]]:
     """The windows of each row, from a store that was filled up to the first and told of every later event in time."""
-    moments = times_of(rows[time], "holdout").tolist()
-    streams = Streams(found, rows)
-    with TemporaryDirectory() as folder, closing(open_store(None, Path(folder) / "online", "replay")) as store:
+    moments = to_times(rows[time], "holdout").tolist()
+    streams = ReplayOrder(found, rows)
+    with TemporaryDirectory() as folder, closing(open_backend(None, Path(folder) / "online", "replay")) as store:
         log = Log(Path(folder) / "log")
-        begun = {name: (frame, streams.tables[name]) for name, frame in streams.until(moments[0]).items()}
-        fill(store, log, streams.layout, begun, 0, "replay", moments[0])
-        online, reader = Online(store, log), Reader(store)
+        begun = {name: (frame, streams.tables[name]) for name, frame in streams.read_until(moments[0]).items()}
+        backfill(store, log, streams.layout, begun, 0, "replay", moments[0])
+        online, reader = Pusher(store, log), WindowReader(store)
         for row, moment in zip(rows.select(cs.by_name(*reader.layout.keys)).to_dicts(), moments, strict=True):
-            for name, frame in streams.until(moment).items():
+            for name, frame in streams.read_until(moment).items():
                 if frame.height:
                     online.push(name, frame, moment)
             yield reader.row(row, moment)

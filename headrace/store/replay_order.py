@@ -5,18 +5,18 @@ import polars as pl
 import polars.selectors as cs
 from msgspec import structs
 
-from headrace.store.history_and_log import NEVER_YET, Merged
-from headrace.store.ingest import plain
-from headrace.store.keys import names_in
+from headrace.store.history_and_log import NO_WATERMARK, HistoryAndLog
+from headrace.store.ingest import value_columns
+from headrace.store.keys import entity_names
 from headrace.store.layout import Layout
 from headrace.tables import Column
-from headrace.windows import available_in
+from headrace.windows import available_times
 
 
-class Streams:
+class ReplayOrder:
     """The events of merged tables that some rows may see, in the order in which they became known."""
 
-    def __init__(self, found: Merged, rows: pl.DataFrame) -> None:
+    def __init__(self, found: HistoryAndLog, rows: pl.DataFrame) -> None:
         self.tables = {name: found.tables[name] for name in found.layout.sources}
         self._frames: dict[str, pl.DataFrame] = {}
         self._available = {}
@@ -25,16 +25,16 @@ class Streams:
         for name, source in found.layout.sources.items():
             table, frame = self.tables[name], found.frames[name]
             frame = frame.filter(_seen(found.layout, name, frame, rows))
-            available = available_in(frame, table, f"data.events.{name}")
+            available = available_times(frame, table, f"data.events.{name}")
             order = np.argsort(available, kind="stable")
             self._frames[name], self._available[name] = frame[order], available[order]
             columns = source.columns
             if table.available is not None and all(column.name != table.available for column in columns):
                 columns = [*columns, Column(name=table.available, dtype="datetime", kind="ignored")]
-            sources[name] = structs.replace(source, table=table, columns=columns, watermark=NEVER_YET)
+            sources[name] = structs.replace(source, table=table, columns=columns, watermark=NO_WATERMARK)
         self.layout = structs.replace(found.layout, sources=sources)
 
-    def until(self, moment: int) -> dict[str, pl.DataFrame]:
+    def read_until(self, moment: int) -> dict[str, pl.DataFrame]:
         """What became known since the last call, up to a moment (microseconds)."""
         found = {}
         for name, frame in self._frames.items():
@@ -49,8 +49,8 @@ def _seen(layout: Layout, name: str, frame: pl.DataFrame, rows: pl.DataFrame) ->
     source = layout.sources[name]
     seen = pl.Series(np.zeros(frame.height, bool))
     for _, group in layout.of(name):
-        asked = names_in(group, rows.select(cs.by_name(*group.keys).to_physical())).drop_nulls()
-        seen |= names_in(group, plain(source, frame)).is_in(asked.implode()).fill_null(False)
+        asked = entity_names(group, rows.select(cs.by_name(*group.keys).to_physical())).drop_nulls()
+        seen |= entity_names(group, value_columns(source, frame)).is_in(asked.implode()).fill_null(False)
     if source.table.id is not None:
         ids = frame[source.table.id]
         seen = ids.is_in(ids.filter(seen).unique().implode())

@@ -21,7 +21,7 @@ class Changes(Struct):
     added: dict[bytes, set[bytes]] = field(default_factory=dict)
     removed: dict[bytes, set[bytes]] = field(default_factory=dict)
 
-    def add(self, more: "Changes") -> None:
+    def merge(self, more: "Changes") -> None:
         """Further changes, of other keys."""
         self.puts |= more.puts
         self.gone |= more.gone

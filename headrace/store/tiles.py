@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from headrace.arrays import Floats, Integers, Mask, Objects
 from headrace.store import hyperloglog
-from headrace.store.accumulator import nothing
-from headrace.store.layout import Level, State
-from headrace.windows import condition
+from headrace.store.accumulator import empty_state
+from headrace.store.layout import Level, TileState
+from headrace.windows import parse_condition
 
 _MERGE: dict[str, Any] = {"count": np.add, "sum": np.add, "min": np.fmin, "max": np.fmax, "time": np.fmax}
 
@@ -30,31 +30,31 @@ class Tiles(Struct, frozen=True):
     lasts: list[Objects]
     sets: list[Objects]
 
-    def some(self, kept: Mask) -> "Tiles":
+    def select(self, kept: Mask) -> "Tiles":
         """Those under a mask `(T,)`."""
         lasts, sets = ([column[kept] for column in columns] for columns in (self.lasts, self.sets))
         return Tiles(self.entity[kept], self.start[kept], self.numbers[:, kept], lasts, sets)
 
 
-class Facts(Struct, frozen=True):
+class EntityEvents(Struct, frozen=True):
     """Events that count for some entities: `entity (N,)`, `time (N,)`, their `places (N,)` among events of one time,
     and the `values` of the columns that windows read."""
 
     entity: Integers
     time: Integers
-    places: pl.Series
+    sequences: pl.Series
     values: pl.DataFrame
 
-    def some(self, kept: Mask) -> "Facts":
+    def select(self, kept: Mask) -> "EntityEvents":
         """Those under a mask `(N,)`."""
         mask = pl.Series(kept)
-        return Facts(self.entity[kept], self.time[kept], self.places.filter(mask), self.values.filter(mask))
+        return EntityEvents(self.entity[kept], self.time[kept], self.sequences.filter(mask), self.values.filter(mask))
 
 
-def tiles_of(level: Level, facts: Facts) -> Tiles:
+def build_tiles(level: Level, facts: EntityEvents) -> Tiles:
     """The tiles of events."""
     start = facts.time // level.hop * level.hop
-    order = np.lexsort((facts.places.rank("dense").to_numpy(), facts.time, start, facts.entity))
+    order = np.lexsort((facts.sequences.rank("dense").to_numpy(), facts.time, start, facts.entity))
     entity, start, values = facts.entity[order], start[order], facts.values[order]
     begins = _begins(entity, start)
     numbers = np.empty((len(level.numbers), len(begins)))
@@ -72,37 +72,37 @@ def _begins(entity: Integers, start: Integers) -> Integers:
     return np.flatnonzero(np.concatenate([[True], (entity[1:] != entity[:-1]) | (start[1:] != start[:-1])]))
 
 
-def counted(state: State, values: pl.DataFrame) -> Mask:
+def count_mask(state: TileState, values: pl.DataFrame) -> Mask:
     """For which events a state counts `(N,)`."""
     kept = np.ones(values.height, bool)
     if state.where is not None:
-        kept = condition(state.where, "", values.schema).mask(values).to_numpy()
+        kept = parse_condition(state.where, "", values.schema).mask(values).to_numpy()
     return kept & values[state.of].is_not_null().to_numpy() if state.of is not None else kept
 
 
-def _number(state: State, values: pl.DataFrame, time: Integers) -> Floats:
-    kept = counted(state, values)
+def _number(state: TileState, values: pl.DataFrame, time: Integers) -> Floats:
+    kept = count_mask(state, values)
     if state.kind == "count":
         return kept.astype(np.float64)
     found = time if state.of is None else values[state.of].cast(pl.Float64).fill_null(0.0).to_numpy()
-    return np.where(kept, found, nothing(state.kind))
+    return np.where(kept, found, empty_state(state.kind))
 
 
-def _lasts(state: State, values: pl.DataFrame, facts: Facts, order: Integers, begins: Integers) -> Objects:
+def _lasts(state: TileState, values: pl.DataFrame, facts: EntityEvents, order: Integers, begins: Integers) -> Objects:
     assert state.of is not None
-    latest = np.where(counted(state, values), np.arange(len(order)), -1)
+    latest = np.where(count_mask(state, values), np.arange(len(order)), -1)
     latest = np.maximum.reduceat(latest, begins) if len(begins) else latest
-    place, value = facts.places.gather(order[latest]).to_list(), values[state.of].gather(latest).to_list()
+    place, value = facts.sequences.gather(order[latest]).to_list(), values[state.of].gather(latest).to_list()
     found = np.empty(len(begins), object)
     for at, one in enumerate(zip(facts.time[order[latest]].tolist(), place, value, strict=True)):
         found[at] = one if latest[at] >= 0 else None
     return found
 
 
-def _sets(state: State, values: pl.DataFrame, begins: Integers) -> Objects:
+def _sets(state: TileState, values: pl.DataFrame, begins: Integers) -> Objects:
     assert state.of is not None
-    kept = np.flatnonzero(counted(state, values))
-    hashes = hyperloglog.hashes(values[state.of].gather(kept))
+    kept = np.flatnonzero(count_mask(state, values))
+    hashes = hyperloglog.hash_column(values[state.of].gather(kept))
     tile = np.searchsorted(begins, kept, "right") - 1
     order = np.lexsort((hashes, tile))
     hashes, tile = hashes[order], tile[order]
@@ -112,5 +112,5 @@ def _sets(state: State, values: pl.DataFrame, begins: Integers) -> Objects:
     found = np.empty(len(begins), object)
     ends = np.searchsorted(tile, np.arange(len(begins) + 1))
     for at in np.unique(tile).tolist():
-        found[at] = hyperloglog.small(hashes[ends[at] : ends[at + 1]])
+        found[at] = hyperloglog.from_hashes(hashes[ends[at] : ends[at + 1]])
     return found

@@ -8,27 +8,27 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.store import hyperloglog
-from headrace.store.accumulator import States, Tally, largest, latest, least
-from headrace.store.codec import View, Written, decode_last, piece, sketch_in
-from headrace.store.layout import Level, Source
+from headrace.store.accumulator import Accumulator, States, larger, later, smaller
+from headrace.store.codec import EntityView, TileColumns, decode_last, decode_sketch, encode_piece
+from headrace.store.layout import EventSource, Level
 
 Event = tuple[int, Any, list[Any]]
 """The time, the place and the values of an event."""
-_MERGE = {"count": float.__add__, "sum": float.__add__, "min": least, "max": largest, "time": largest}
+_MERGE = {"count": float.__add__, "sum": float.__add__, "min": smaller, "max": larger, "time": larger}
 
 
-class Editor:
+class TileUpdater:
     """Edits tiles of one level."""
 
-    def __init__(self, level: Level, source: Source) -> None:
-        self.level, self._tally = level, Tally(level, source)
+    def __init__(self, level: Level, source: EventSource) -> None:
+        self.level, self._accumulator = level, Accumulator(level, source)
         self._merge = [_MERGE[state.kind] for state in level.numbers]
 
     def start_of(self, time: int) -> int:
         """Where the tile of a time begins."""
         return time // self.level.hop * self.level.hop
 
-    def edit(self, view: View | None, anew: set[int], events: Iterable[Event], horizon: int) -> Written:
+    def update(self, view: EntityView | None, anew: set[int], events: Iterable[Event], horizon: int) -> TileColumns:
         """The tiles of an entity without those that start at `anew`, with events, and without what no row at the
         horizon or later reads."""
         patch: dict[int, States] = {}
@@ -36,8 +36,8 @@ class Editor:
             start = time // self.level.hop * self.level.hop
             states = patch.get(start)
             if states is None:
-                states = patch[start] = self._tally.nothing()
-            self._tally.take(states, time, place, values)
+                states = patch[start] = self._accumulator.empty()
+            self._accumulator.add(states, time, place, values)
         oldest = self.level.least_start(horizon)
         made = self._kept(view, anew, oldest)
         for start in sorted(patch):
@@ -45,10 +45,10 @@ class Editor:
                 self._put(made, start, patch[start])
         return made
 
-    def _kept(self, view: View | None, anew: set[int], oldest: int | None) -> Written:
+    def _kept(self, view: EntityView | None, anew: set[int], oldest: int | None) -> TileColumns:
         height, pieces = len(self.level.numbers), len(self.level.lasts) + len(self.level.sets)
         if view is None or not view.count:
-            return Written(np.empty(0, np.int64), np.empty((height, 0)), [[] for _ in range(pieces)])
+            return TileColumns(np.empty(0, np.int64), np.empty((height, 0)), [[] for _ in range(pieces)])
         first = 0 if oldest is None else bisect_left(view.starts, oldest)
         starts, numbers = np.array(view.starts[first:], np.int64), view.numbers()[:, first:].copy()
         columns = [view.pieces(state)[first:] for state in range(pieces)]
@@ -56,9 +56,9 @@ class Editor:
             kept = ~np.isin(starts, list(anew))
             starts, numbers = starts[kept], numbers[:, kept]
             columns = [[one for one, keep in zip(column, kept.tolist(), strict=True) if keep] for column in columns]
-        return Written(starts, numbers, columns)
+        return TileColumns(starts, numbers, columns)
 
-    def _put(self, made: Written, start: int, states: States) -> None:
+    def _put(self, made: TileColumns, start: int, states: States) -> None:
         """Merges the states of a tile."""
         height, lasts = len(self.level.numbers), len(self.level.lasts)
         at = int(made.starts.searchsorted(start))
@@ -66,20 +66,20 @@ class Editor:
             old = made.numbers[:, at].tolist()
             made.numbers[:, at] = [merge(*two) for merge, *two in zip(self._merge, old, states[:height], strict=True)]
             for column, state in zip(made.pieces[:lasts], states[height : height + lasts], strict=True):
-                column[at] = piece(latest(decode_last(column[at]) if column[at] else None, state))
+                column[at] = encode_piece(later(decode_last(column[at]) if column[at] else None, state))
             for column, state in zip(made.pieces[lasts:], states[height + lasts :], strict=True):
-                column[at] = piece(_joined(sketch_in(column[at]), state))
+                column[at] = encode_piece(_joined(decode_sketch(column[at]), state))
             return
         made.starts = _with(made.starts, at, start)
         made.numbers = _with(made.numbers, at, np.array(states[:height]))
         for column, state in zip(made.pieces[:lasts], states[height : height + lasts], strict=True):
-            column.insert(at, piece(state))
+            column.insert(at, encode_piece(state))
         for column, state in zip(made.pieces[lasts:], states[height + lasts :], strict=True):
-            column.insert(at, piece(_joined(sketch_in(b""), state)))
+            column.insert(at, encode_piece(_joined(decode_sketch(b""), state)))
 
 
 def _joined(kept: hyperloglog.Sketch, hashes: set[int]) -> hyperloglog.Sketch:
-    return hyperloglog.union(kept, hyperloglog.small(np.array(sorted(hashes), np.uint64))) if hashes else kept
+    return hyperloglog.union(kept, hyperloglog.from_hashes(np.array(sorted(hashes), np.uint64))) if hashes else kept
 
 
 def _with(array: npt.NDArray[Any], at: int, value: Any) -> npt.NDArray[Any]:

@@ -4,15 +4,25 @@ from headrace.tables import numbers, times
 from headrace.tables.counts import value_counts
 from headrace.tables.database import is_database
 from headrace.tables.foreign import polars_of
-from headrace.tables.lock import BusyError, alone
+from headrace.tables.lock import BusyError, exclusive_lock
 from headrace.tables.remote import is_remote
-from headrace.tables.scan import FORMATS, Scan, scan, unreadable
-from headrace.tables.schema import POLARS, Column, Dtype, Schema, as_text, conform, dtype_of, expected_of, named
+from headrace.tables.scan import FORMATS, Scan, scan, unreadable_error
+from headrace.tables.schema import (
+    POLARS,
+    Column,
+    Dtype,
+    Schema,
+    as_text,
+    conform,
+    dtype_of,
+    expected_of,
+    rename_columns,
+)
 from headrace.tables.sources import (
     Sources,
-    columns_of,
     files_of,
     has_server,
+    infer_columns,
     read_events,
     read_sources,
     read_table,
@@ -20,8 +30,8 @@ from headrace.tables.sources import (
 )
 from headrace.tables.table import Table, load
 from headrace.tables.times import has_zone
-from headrace.tables.weights import weights_of
-from headrace.tables.write import atomic_file, atomic_folder, settle, sink
+from headrace.tables.weights import read_weights
+from headrace.tables.write import atomic_file, atomic_folder, publish_folder, sink
 from headrace.tables.written import Form
 
 __all__ = [
@@ -35,32 +45,32 @@ __all__ = [
     "Schema",
     "Sources",
     "Table",
-    "alone",
     "as_text",
     "atomic_file",
     "atomic_folder",
-    "columns_of",
     "conform",
     "dtype_of",
+    "exclusive_lock",
     "expected_of",
     "files_of",
     "has_server",
     "has_zone",
+    "infer_columns",
     "is_database",
     "is_remote",
     "load",
-    "named",
     "numbers",
     "polars_of",
+    "publish_folder",
     "read_events",
     "read_sources",
     "read_table",
+    "read_weights",
+    "rename_columns",
     "scan",
-    "settle",
     "sink",
     "times",
-    "unreadable",
+    "unreadable_error",
     "value_counts",
-    "weights_of",
     "with_time",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from headrace.errors import InputError
-from headrace.spec import masked, resolved
+from headrace.spec import mask_secrets, resolve_address
 
 _BEGINS = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/|\()*(?P<word>[A-Za-z]+)", re.DOTALL)
 _READS = ("select", "with", "values", "table", "from")
@@ -127,7 +127,7 @@ def _postgresql(source: str, query: str, root: Path) -> pl.DataFrame:
         from adbc_driver_postgresql import dbapi
     except ModuleNotFoundError:
         raise _missing("postgresql") from None
-    address = resolved(source, "data.source")
+    address = resolve_address(source, "data.source")
     try:
         with dbapi.connect(address) as connection, connection.cursor() as cursor:
             cursor.execute("set transaction read only")
@@ -145,7 +145,7 @@ def _no_select(query: str) -> InputError:
 
 
 def _refused(source: str, error: Exception) -> InputError:
-    said = (masked(str(error), source).strip().splitlines() or [type(error).__name__])[0][:300]
+    said = (mask_secrets(str(error), source).strip().splitlines() or [type(error).__name__])[0][:300]
     return InputError(source, f"refused the query ({said})", "a query that it answers")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from headrace.errors import InputError
-from headrace.spec import Read
+from headrace.spec import ReadSpec
 from headrace.tables.encoding import Encoding, encoding_of, open_bytes
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def unescaped(line: str) -> str:
     return _ESCAPED.sub(lambda found: found[1] if found[1] == "\\" else found[1] * 2, line)
 
 
-def sniff(path: Path, read: Read) -> Dialect:
+def sniff(path: Path, read: ReadSpec) -> Dialect:
     """Tells a text table's dialect; what `read` states is taken as it is.
 
     Raises `InputError` for an empty or binary file, where no separator gives the lines one width, and where the first
@@ -124,7 +124,7 @@ def _text_of(path: Path, head: bytes, encoding: Encoding) -> str:
     return text
 
 
-def _above(lines: list[str], read: Read) -> tuple[int, str | None]:
+def _above(lines: list[str], read: ReadSpec) -> tuple[int, str | None]:
     """How many lines stand before the table for certain, and the separator that the first of them states."""
     if read.skip is not None:
         return read.skip, None
@@ -146,7 +146,7 @@ def _above(lines: list[str], read: Read) -> tuple[int, str | None]:
 
 
 def _told(
-    path: Path, lines: list[str], cut: bool, read: Read, stated: str | None
+    path: Path, lines: list[str], cut: bool, read: ReadSpec, stated: str | None
 ) -> tuple[str, str, str, list[Record]]:
     """The separator, quote and escape under which most of the first records are equally wide, and widest."""
     separators = [read.separator or stated or ""] if read.separator or stated else list(_SEPARATORS)
@@ -213,7 +213,7 @@ def _text_above(records: list[Record], width: int) -> int:
     return at if at and len(records[at]) in (width, width - 1) else 0
 
 
-def _header(path: Path, records: list[Record], read: Read, above: int) -> tuple[list[str], list[Record]]:
+def _header(path: Path, records: list[Record], read: ReadSpec, above: int) -> tuple[list[str], list[Record]]:
     """The names of the columns, and the first rows."""
     rows = [record for record in records if any(record)]
     if isinstance(read.header, list):

@@ -8,7 +8,7 @@ from typing import IO
 from msgspec import Struct
 
 from headrace.errors import Finding, InputError
-from headrace.spec import Read
+from headrace.spec import ReadSpec
 
 _CHUNK_BYTES = 1 << 22
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -31,7 +31,7 @@ def open_bytes(path: Path) -> IO[bytes]:
     return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")  # type: ignore[return-value]
 
 
-def encoding_of(path: Path, head: bytes, read: Read) -> Encoding:
+def encoding_of(path: Path, head: bytes, read: ReadSpec) -> Encoding:
     """The encoding of a file that begins with `head`.
 
     What `read` states, else what the mark at its start says, else UTF-8 where all or nearly all of it is, else

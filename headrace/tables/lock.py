@@ -18,7 +18,7 @@ class BusyError(WorkError):
 
 
 @contextmanager
-def alone(path: Path, patience_s: float | None = None) -> Iterator[None]:
+def exclusive_lock(path: Path, patience_s: float | None = None) -> Iterator[None]:
     """Holds the lock of a file, which is made where it is not there; waits for whoever has it, for `patience_s` at
     most, where that is stated.
 

@@ -14,9 +14,9 @@ from uuid import uuid4
 import msgspec
 
 from headrace.errors import InputError
-from headrace.spec import masked, resolved
+from headrace.spec import mask_secrets, resolve_address
 from headrace.tables.scan import FORMATS
-from headrace.tables.write import atomic_folder, settle
+from headrace.tables.write import atomic_folder, publish_folder
 from headrace.workspace import Workspace
 
 _STATES = (
@@ -35,7 +35,7 @@ def is_remote(source: str) -> bool:
     return "://" in source
 
 
-def fetched(source: str, root: Path, again: bool = True) -> Path:
+def fetch(source: str, root: Path, again: bool = True) -> Path:
     """The local copy of a file, or a folder of copies where the URL names a folder or a pattern.
 
     It is kept below `root`, in the workspace; the copy that is there is taken as it is unless its state shall be asked
@@ -57,7 +57,7 @@ def fetched(source: str, root: Path, again: bool = True) -> Path:
             with atomic_folder(home) as beside:
                 for at, file in enumerate(files):  # two folders may hold files of one name
                     system.get_file(file, str(beside / (f"{at:06d}-" * (len(files) > 1) + _name(file))))
-                settle(beside, folder)
+                publish_folder(beside, folder)
         for older in there:
             if older != folder:
                 shutil.rmtree(older, ignore_errors=True)
@@ -66,7 +66,7 @@ def fetched(source: str, root: Path, again: bool = True) -> Path:
     except FileNotFoundError:
         raise InputError(source, "no such file", "a table") from None
     except Exception as error:  # those of the many stores have no common parent
-        said = (masked(str(error), source).strip().splitlines() or [type(error).__name__])[0][:300]
+        said = (mask_secrets(str(error), source).strip().splitlines() or [type(error).__name__])[0][:300]
         do = "credentials and endpoint come from the environment, as the storage's own tools read them"
         raise InputError(source, f"cannot be read ({said})", "a table", do) from None
     return _table(folder)
@@ -81,7 +81,7 @@ def _table(folder: Path) -> Path:
 def _opened(source: str) -> tuple[Any, str]:
     """The store of a URL, and the path within it."""
     kind = source.split("://", maxsplit=1)[0]
-    address = resolved(source, "data.source")
+    address = resolve_address(source, "data.source")
     try:
         urlsplit(source)  # finds brackets that do not close
         from fsspec.core import url_to_fs
@@ -93,7 +93,7 @@ def _opened(source: str) -> tuple[Any, str]:
         raise InputError("data.source", f"nothing is installed that reads {kind}://", "its driver", do) from None
     except ValueError as error:
         known = "a path, s3://, gs://, az://, https://, sqlite:///, duckdb:/// or postgresql://"
-        raise InputError(source, f"cannot be opened ({masked(str(error), source)})", known) from None
+        raise InputError(source, f"cannot be opened ({mask_secrets(str(error), source)})", known) from None
     return system, str(path)
 
 

@@ -9,7 +9,7 @@ import polars as pl
 import polars.selectors as cs
 
 from headrace.errors import Finding, InputError
-from headrace.spec import Read, safe_name
+from headrace.spec import ReadSpec, safe_name
 from headrace.tables.schema import dtype_of
 from headrace.tables.text import plain_text
 
@@ -53,7 +53,7 @@ def format_of(path: Path) -> str:
     raise InputError(str(path), "unknown format", f"a name that ends in {known}")
 
 
-def scan(path: Path, read: Read | None = None) -> Scan:
+def scan(path: Path, read: ReadSpec | None = None) -> Scan:
     """Opens a table lazily: a file, a folder of files, or all that match a pattern (`parts/*.parquet`), in the order of
     their names.
 
@@ -164,14 +164,14 @@ def _of_one_type(frames: list[pl.LazyFrame], files: list[Path]) -> list[pl.LazyF
     return plain
 
 
-def _scan_file(path: Path, read: Read | None) -> Scan:
+def _scan_file(path: Path, read: ReadSpec | None) -> Scan:
     kind = format_of(path)
     if not path.exists():
         raise InputError(str(path), "no such file", "a table", f"relative paths start from {path.parent}")
     if path.stat().st_size == 0:
         raise InputError(str(path), "the file is empty", "a table")
     if kind == "csv":
-        return _scan_text(path, read or Read())
+        return _scan_text(path, read or ReadSpec())
     try:
         if kind == "parquet":
             frame = pl.scan_parquet(path, glob=False)
@@ -181,12 +181,12 @@ def _scan_file(path: Path, read: Read | None) -> Scan:
             frame = pl.scan_ndjson(path, infer_schema_length=None)
         found = frame.collect_schema().names()
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise unreadable(path, error) from None
+        raise unreadable_error(path, error) from None
     names, findings = _unique(found, nameless=False)
     return Scan(frame.rename(dict(zip(found, names, strict=True))) if names != found else frame, False, findings)
 
 
-def unreadable(path: Path, error: Exception) -> InputError:
+def unreadable_error(path: Path, error: Exception) -> InputError:
     """Polars' words for a broken file, cut to their first line."""
     text = str(error).strip()
     found = f"cannot be read ({text.splitlines()[0] if text else type(error).__name__})"
@@ -195,7 +195,7 @@ def unreadable(path: Path, error: Exception) -> InputError:
     return InputError(str(path), found, "a whole, valid file", do if is_json else "")
 
 
-def _scan_text(path: Path, read: Read) -> Scan:
+def _scan_text(path: Path, read: ReadSpec) -> Scan:
     plain = plain_text(path, read)
     names, findings = _unique(plain.names)
     # The header is skipped and its names are given, so that padded and repeated names need no second look.
@@ -231,7 +231,7 @@ def _unique(header: list[str], nameless: bool = True) -> tuple[list[str], list[F
     return names, findings
 
 
-def plainly_named(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Finding]]:
+def with_plain_names(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Finding]]:
     """A table whose names have no blanks around, as those of a text table, each once."""
     if all(name == safe_name(name) and "\0" not in name for name in frame.columns):
         return frame, []

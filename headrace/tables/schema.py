@@ -7,7 +7,7 @@ import polars as pl
 from msgspec import Struct
 
 from headrace.errors import InputError, nearest
-from headrace.spec import Kind, Read, label_text, safe_name
+from headrace.spec import Kind, ReadSpec, label_text, safe_name
 from headrace.tables import numbers, times, written
 from headrace.tables.types import clean
 
@@ -64,7 +64,7 @@ class Schema(Struct, frozen=True, kw_only=True):
     id: str | None = None
     id_dtype: Dtype = "string"
     missing: list[str] = []
-    read: Read = Read()
+    read: ReadSpec = ReadSpec()
 
 
 def dtype_of(dtype: pl.DataType) -> Dtype:
@@ -146,7 +146,7 @@ def conform(
     whole input, for messages. Raises `InputError` that names the column, the row, the value and what was expected; a
     missing value is fine, a missing column is not.
     """
-    frame = named(frame, columns, where)
+    frame = rename_columns(frame, columns, where)
     absent = [column.name for column in columns if column.name not in frame.columns]
     if absent:
         window = any(column.window for column in columns if column.name in absent)
@@ -161,7 +161,7 @@ def conform(
     return pl.DataFrame(typed)
 
 
-def named(frame: pl.DataFrame, columns: list[Column], where: str) -> pl.DataFrame:
+def rename_columns(frame: pl.DataFrame, columns: list[Column], where: str) -> pl.DataFrame:
     """A table with the names of a schema, where it has them with blanks around; raises `InputError` where two columns
     would be one."""
     wanted = {column.name for column in columns} - set(frame.columns)

@@ -7,12 +7,12 @@ import polars.selectors as cs
 from msgspec import Struct, structs
 
 from headrace.errors import Finding, InputError, nearest
-from headrace.spec import PARTS, Data, Read, System, time_of_parts
+from headrace.spec import PARTS, Data, ReadSpec, System, time_of_parts
 from headrace.tables.database import database_file, is_database, read_query
-from headrace.tables.remote import fetched, is_remote
-from headrace.tables.scan import files_at, scan, unreadable
+from headrace.tables.remote import fetch, is_remote
+from headrace.tables.scan import files_at, scan, unreadable_error
 from headrace.tables.schema import Column, conform, dtype_of
-from headrace.tables.table import Raw, Table, fingerprint, look, looked
+from headrace.tables.table import Raw, Table, fingerprint, look, look_at
 from headrace.tables.times import has_zone
 from headrace.tables.types import Locale, check_thousands, clean
 from headrace.tables.written import Form
@@ -41,7 +41,7 @@ def files_of(system: System) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for name, source in named.items():
         if source is not None and not is_database(source):
-            files = files_at(fetched(source, system.root) if is_remote(source) else system.root / source)
+            files = files_at(fetch(source, system.root) if is_remote(source) else system.root / source)
             found |= {f"{name} {at} {file.name}": file for at, file in enumerate(files)}
         elif source is not None and (file := database_file(source, system.root)) is not None:
             found[name] = file
@@ -54,7 +54,9 @@ def has_server(system: System) -> bool:
     return any(is_database(source) and database_file(source, system.root) is None for source in sources)
 
 
-def read_table(source: str, query: str | None, root: Path, read: Read, missing: list[str], again: bool = True) -> Table:
+def read_table(
+    source: str, query: str | None, root: Path, read: ReadSpec, missing: list[str], again: bool = True
+) -> Table:
     """A table wherever it is: a path (relative ones start from `root`), a URL, or a database with a query.
 
     A URL's copy that is there is read as it is unless its state shall be asked for `again`. Raises `InputError` where
@@ -63,16 +65,16 @@ def read_table(source: str, query: str | None, root: Path, read: Read, missing: 
     return _look(source, query, root, read, missing, again).settle(Locale())
 
 
-def _look(source: str, query: str | None, root: Path, read: Read, missing: list[str], again: bool) -> Raw:
+def _look(source: str, query: str | None, root: Path, read: ReadSpec, missing: list[str], again: bool) -> Raw:
     if is_database(source):
-        return looked(source, read_query(source, query, root), missing)
+        return look_at(source, read_query(source, query, root), missing)
     return look(_place(source, query, root, again), read, missing)
 
 
 def _place(source: str, query: str | None, root: Path, again: bool) -> Path:
     if query is not None:
         raise InputError("data.query", f"beside the file {source}", "a database such as sqlite:///shop.db")
-    return fetched(source, root, again) if is_remote(source) else root / source
+    return fetch(source, root, again) if is_remote(source) else root / source
 
 
 def _look_of(system: System, source: str, query: str | None) -> Raw:
@@ -85,13 +87,13 @@ def _locale_of(raws: list[Raw]) -> Locale:
     return next((raw.locale for raw in raws if raw.locale.order is not None), Locale())
 
 
-def read_as(path: Path, columns: list[Column], read: Read, missing: list[str], where: str) -> pl.DataFrame:
+def read_as(path: Path, columns: list[Column], read: ReadSpec, missing: list[str], where: str) -> pl.DataFrame:
     """A table of known columns, each read as the schema says that it was written; see `conform` for the errors."""
     source = scan(path, read)
     try:
         frame = source.frame.collect()
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise unreadable(path, error) from None
+        raise unreadable_error(path, error) from None
     if frame.is_empty():
         raise InputError(where, "a header but no rows", "at least one row")
     return clean(conform(frame, columns, missing, where), missing)
@@ -122,7 +124,7 @@ def read_sources(system: System) -> Sources:
     frame = _with_target(frame, target, data.source, findings)
     held = 0
     if data.holdout is not None:
-        flat = [column for column in columns_of(frame, table.forms, exact=True) if column.dtype != "nested"]
+        flat = [column for column in infer_columns(frame, table.forms, exact=True) if column.dtype != "nested"]
         where = f"data.holdout {data.holdout}"
         typed = read_as(_place(data.holdout, None, system.root, False), flat, data.read, data.missing, where)
         fingerprints["holdout"] = fingerprint(typed)
@@ -136,7 +138,7 @@ def read_sources(system: System) -> Sources:
     events = {name: _absolute(one) for name, one in events.items()}
     fingerprints |= {f"events.{name}": one.fingerprint for name, one in events.items()}
     findings += [finding for one in events.values() for finding in one.findings]
-    columns = {name: columns_of(one.frame, one.forms) for name, one in events.items()}
+    columns = {name: infer_columns(one.frame, one.forms) for name, one in events.items()}
     frames = {name: one.frame for name, one in events.items()}
     return Sources(frame, held, frames, fingerprints, findings, table.forms, columns)
 
@@ -192,7 +194,7 @@ def _zones_differ(frame: pl.DataFrame, data: Data, events: dict[str, Table]) -> 
     return found
 
 
-def columns_of(frame: pl.DataFrame, forms: dict[str, Form], exact: bool = False) -> list[Column]:
+def infer_columns(frame: pl.DataFrame, forms: dict[str, Form], exact: bool = False) -> list[Column]:
     """The columns of a table, and how they were written; with `exact` times must have a zone, or none, as these do."""
     return [
         Column(

@@ -10,13 +10,13 @@ import polars.selectors as cs
 from msgspec import Struct, structs
 
 from headrace.errors import Finding, InputError
-from headrace.spec import Read
+from headrace.spec import ReadSpec
 from headrace.tables.parts import parts_disagree
-from headrace.tables.scan import Scan, plainly_named, scan, unreadable
+from headrace.tables.scan import Scan, scan, unreadable_error, with_plain_names
 from headrace.tables.schema import dtype_of, normalise
 from headrace.tables.text import TOTALS
 from headrace.tables.times import has_zone
-from headrace.tables.types import Candidate, Locale, candidates, clean, locale_of, settled
+from headrace.tables.types import Candidate, Locale, candidates, clean, locale_of, settle
 from headrace.tables.written import Form
 
 _FEW_VALUES, _LONGEST_NUMBER = 1_000, 6
@@ -44,33 +44,33 @@ class Raw(Struct, frozen=True):
     def settle(self, locale: Locale) -> Table:
         """The table, by what it proves itself and, where that is nothing, by how others order day and month."""
         own = structs.replace(self.locale, order=self.locale.order or locale.order)
-        frame, forms, told = settled(self.candidates, own)
+        frame, forms, told = settle(self.candidates, own)
         findings = [*self.findings, *told, *_nested(frame), *_spelled_alike(frame), *_totals(frame)]
         return Table(frame, fingerprint(frame), findings, forms)
 
 
-def load(path: Path, read: Read | None = None, missing: list[str] | None = None) -> Table:
+def load(path: Path, read: ReadSpec | None = None, missing: list[str] | None = None) -> Table:
     """Reads a whole table.
 
     Raises `InputError` for a file that is absent, empty, cut off, ragged or of an unknown format.
     """
-    return look(path, read or Read(), missing).settle(Locale())
+    return look(path, read or ReadSpec(), missing).settle(Locale())
 
 
-def look(path: Path, read: Read, missing: list[str] | None = None) -> Raw:
+def look(path: Path, read: ReadSpec, missing: list[str] | None = None) -> Raw:
     """Reads a whole table as far as it tells by itself; see `load`."""
     source = scan(path, read)
     try:
         frame = source.frame.collect()
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise unreadable(path, error) from None
-    raw = looked(str(path), frame, missing, read, source)
+        raise unreadable_error(path, error) from None
+    raw = look_at(str(path), frame, missing, read, source)
     disagreeing = parts_disagree(source, raw.candidates, _words(missing)) if source.text else []
     return structs.replace(raw, findings=[*raw.findings, *disagreeing])
 
 
-def looked(
-    where: str, frame: pl.DataFrame, missing: list[str] | None, read: Read | None = None, source: Scan | None = None
+def look_at(
+    where: str, frame: pl.DataFrame, missing: list[str] | None, read: ReadSpec | None = None, source: Scan | None = None
 ) -> Raw:
     """Rows that were read from `where`, by a scan of files or with types of their own.
 
@@ -78,8 +78,8 @@ def looked(
     """
     if frame.is_empty():
         raise InputError(where, "a header but no rows" if frame.width else "no columns", "at least one row")
-    read, text = read or Read(), source is not None and source.text
-    frame, renamed = plainly_named(frame)
+    read, text = read or ReadSpec(), source is not None and source.text
+    frame, renamed = with_plain_names(frame)
     frame = clean(frame, _words(missing)) if text else normalise(frame, _words(missing))
     found = candidates(frame, text, source.partitions if source is not None else set())
     locale = locale_of(found, read, source.separator if source is not None else "")

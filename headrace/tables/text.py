@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from headrace.errors import Finding, InputError
-from headrace.spec import Read
+from headrace.spec import ReadSpec
 from headrace.tables.dialect import LONGEST_FIELD, Dialect, reader_of, sniff, unescaped
 from headrace.tables.encoding import open_bytes
 
@@ -60,7 +60,7 @@ class _Seen(Struct):
     plain: bool = True
 
 
-def plain_text(path: Path, read: Read) -> PlainText:
+def plain_text(path: Path, read: ReadSpec) -> PlainText:
     """Looks at every record of a text table.
 
     Raises `InputError` with the line where a record is wider or narrower than the header, or a quote is not closed.

@@ -12,7 +12,7 @@ from typing import Literal
 import polars as pl
 
 from headrace.clock import DAY_US, to_datetime, to_us
-from headrace.spec import says_date, says_time, words_of
+from headrace.spec import is_date_name, is_time_name, split_words
 
 Order = Literal["day_first", "month_first", "year_first"]
 _ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?( ?(Z|UTC)|[+-]\d{2}(:?\d{2})?)?)?$"
@@ -86,7 +86,7 @@ def forms_of(present: pl.Series) -> list[str]:
     sample, last = present.head(_SAMPLE), present[-1:]
     if not sample[:1].str.contains(r"\d").all():
         return []
-    named = not _OF_MONTHS.isdisjoint(words_of(present.name)) or says_time(present.name)
+    named = not _OF_MONTHS.isdisjoint(split_words(present.name)) or is_time_name(present.name)
     candidates = [form for form in FORMS if _is_one(sample[0], form) and (named or form not in _MONTHS)]
     candidates = [form for form in candidates if parse(sample.append(last), form).null_count() == 0]
     return [form for form in candidates if parse(present, form).null_count() == 0]
@@ -131,17 +131,17 @@ def infer_counted(column: pl.Series) -> tuple[pl.Series, str] | None:
     >>> infer_counted(pl.Series("order_date", [20241231]))[0][0].isoformat()
     '2024-12-31T00:00:00'
     """
-    if not (says_time(column.name) or says_date(column.name)):
+    if not (is_time_name(column.name) or is_date_name(column.name)):
         return None
     low, high = column.min(), column.max()
     if low is None or high is None:
         return None
     bounds = float(str(low)), float(str(high))
     forms = [name for name, per_s in _PER_S.items() if _within(bounds, _FROM_S * per_s, _UNTIL_S * per_s)]
-    forms = forms if says_time(column.name) else []
+    forms = forms if is_time_name(column.name) else []
     if column.dtype.is_integer() and _within(bounds, 19_000_101, 21_001_231):
         forms = [YMD]
-    elif says_date(column.name) and _within(bounds, _FROM_DAY, _UNTIL_DAY):
+    elif is_date_name(column.name) and _within(bounds, _FROM_DAY, _UNTIL_DAY):
         forms = [SERIAL]
     for form in forms:
         times = parse(column, form)

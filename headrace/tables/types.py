@@ -11,7 +11,7 @@ import polars.selectors as cs
 from msgspec import Struct
 
 from headrace.errors import Finding, InputError
-from headrace.spec import Read
+from headrace.spec import ReadSpec
 from headrace.tables import numbers, times
 from headrace.tables.numbers import COMMA_DECIMAL, STYLES, Reading
 from headrace.tables.times import Order
@@ -77,7 +77,7 @@ def candidates(frame: pl.DataFrame, from_text: bool, as_text: Collection[str] = 
     return [_candidate(column, from_text or column.name in as_text) for column in frame]
 
 
-def locale_of(found: list[Candidate], read: Read, separator: str = "") -> Locale:
+def locale_of(found: list[Candidate], read: ReadSpec, separator: str = "") -> Locale:
     """What the columns of a table prove of how it was written; what `read` states is taken as it is.
 
     Raises `InputError` where a column proves that days and months stand otherwise than stated.
@@ -111,7 +111,7 @@ def _only_order(forms: list[str]) -> Order | None:
     return orders.pop() if len(orders) == 1 else None
 
 
-def settled(found: list[Candidate], locale: Locale) -> tuple[pl.DataFrame, dict[str, Form], list[Finding]]:
+def settle(found: list[Candidate], locale: Locale) -> tuple[pl.DataFrame, dict[str, Form], list[Finding]]:
     """The typed table, how the columns that were not written plainly were written, and what was noticed."""
     columns: list[pl.Series] = []
     forms: dict[str, Form] = {}

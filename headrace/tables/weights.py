@@ -7,12 +7,12 @@ from headrace.arrays import Floats
 from headrace.errors import InputError
 
 
-def weights_of(frame: pl.DataFrame, name: str | None) -> Floats | None:
+def read_weights(frame: pl.DataFrame, name: str | None) -> Floats | None:
     """The weights `(N,)` in a column, none without one.
 
     Raises `InputError` for a weight that is missing, negative or no number, and where all are 0.
 
-    >>> weights_of(pl.DataFrame({"w": [1, 2]}), "w").tolist()
+    >>> read_weights(pl.DataFrame({"w": [1, 2]}), "w").tolist()
     [1.0, 2.0]
     """
     if name is None:

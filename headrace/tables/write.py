@@ -61,7 +61,7 @@ def _sweep_files(path: Path) -> None:
 
 @contextmanager
 def atomic_folder(parent: Path) -> Iterator[Path]:
-    """Yields a new hidden folder in `parent` to fill and then `settle`; what is not settled is removed."""
+    """Yields a new hidden folder in `parent` to fill and then `publish_folder`; what is not settled is removed."""
     try:
         parent.mkdir(parents=True, exist_ok=True)
         _sweep(parent)
@@ -84,7 +84,7 @@ def _sweep(parent: Path) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def settle(beside: Path, final: Path) -> bool:
+def publish_folder(beside: Path, final: Path) -> bool:
     """Gives a filled folder its name in one step; false, and nothing done, where the name is taken."""
     for file in beside.iterdir():
         _fsync(file)

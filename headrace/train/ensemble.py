@@ -5,7 +5,7 @@ from msgspec import structs
 
 from headrace.arrays import Floats, Integers
 from headrace.spec import Member
-from headrace.train.trial import Candidate, Judge
+from headrace.train.trial import Candidate, Objective
 
 POOL = 12
 """The best candidates, from which an average is picked."""
@@ -13,7 +13,7 @@ _PICKS, _MOST_MEMBERS, _FOLDS = 12, 4, 5
 _MOST_ROWS = 30_000
 
 
-def averaged(scores: list[Floats], weights: list[float]) -> Floats:
+def average_scores(scores: list[Floats], weights: list[float]) -> Floats:
     """The weighted mean of scores; a single one is itself."""
     if len(scores) == 1:
         return scores[0]
@@ -21,7 +21,9 @@ def averaged(scores: list[Floats], weights: list[float]) -> Floats:
     return np.asarray(sum(weight * each for weight, each in zip(share, scores, strict=True)))
 
 
-def select(candidates: list[Candidate], y: Floats, weight: Floats | None, judge: Judge, seed: int) -> list[Member]:
+def select_members(
+    candidates: list[Candidate], y: Floats, weight: Floats | None, judge: Objective, seed: int
+) -> list[Member]:
     """The members of the average with their weights; none where it is not better for certain than the best alone.
 
     Candidates are picked greedily, with replacement, as long as the judge likes the average better. Whether that pays
@@ -36,7 +38,7 @@ def select(candidates: list[Candidate], y: Floats, weight: Floats | None, judge:
     for fold in range(_FOLDS):
         seen, unseen = np.flatnonzero(dealt != fold), np.flatnonzero(dealt == fold)
         shares = _greedy(pool, y, weight, judge, seen)
-        together[unseen] = averaged([pool[at].scores[unseen] for at in shares], list(shares.values()))
+        together[unseen] = average_scores([pool[at].scores[unseen] for at in shares], list(shares.values()))
         best = _best(pool, y, weight, judge, seen)
         alone[unseen] = pool[best].scores[unseen]
     low, _ = judge.gain(y, together, alone, weight)
@@ -55,12 +57,14 @@ def _pool(candidates: list[Candidate]) -> list[Candidate]:
     return ranked[:POOL] + [one for one in diverse if not any(one is other for other in ranked[:POOL])]
 
 
-def _best(pool: list[Candidate], y: Floats, weight: Floats | None, judge: Judge, rows: Integers) -> int:
+def _best(pool: list[Candidate], y: Floats, weight: Floats | None, judge: Objective, rows: Integers) -> int:
     costs = [judge.cost(y[rows], each.scores[rows], None if weight is None else weight[rows]) for each in pool]
     return int(np.argmin(costs))
 
 
-def _greedy(pool: list[Candidate], y: Floats, weight: Floats | None, judge: Judge, rows: Integers) -> dict[int, float]:
+def _greedy(
+    pool: list[Candidate], y: Floats, weight: Floats | None, judge: Objective, rows: Integers
+) -> dict[int, float]:
     """How often each candidate of the pool was picked."""
     rows = rows[:: max(1, len(rows) // _MOST_ROWS)]
     y, weight = y[rows], None if weight is None else weight[rows]

@@ -4,13 +4,13 @@ import numpy as np
 
 from headrace.clock import SYSTEM
 from headrace.features import Session, open_session
-from headrace.models import Part, compile_model
-from headrace.train.rows import Rows
+from headrace.models import FittedMember, compile_model
+from headrace.train.rows import TrainingData
 
 _WARM_UP, _CALLS = 50, 500
 
 
-def p99_ms(parts: list[Part], rows: Rows) -> float:
+def p99_ms(parts: list[FittedMember], rows: TrainingData) -> float:
     """The 99th percentile of single rows, rows varying, in milliseconds."""
     session: Session = open_session(compile_model(parts, rows.target))
     feeds = [session.feeds(rows.frame[at : at + 1]) for at in range(min(200, rows.frame.height))]

@@ -8,22 +8,22 @@ from msgspec import Struct, structs
 from headrace.arrays import Floats, Integers
 from headrace.errors import WorkError
 from headrace.features import Features, open_session
-from headrace.models import FAMILIES, Part, Sample, calibrate, compile_model
+from headrace.models import FAMILIES, FittedMember, Sample, calibrate, compile_model
 from headrace.spec import Calibration, ColumnSpec, Member, System, with_changes
-from headrace.train.ensemble import averaged
-from headrace.train.rows import Rows
+from headrace.train.ensemble import average_scores
+from headrace.train.rows import TrainingData
 from headrace.train.select import Choice
-from headrace.train.subsample import draw
+from headrace.train.subsample import subsample
 from headrace.train.trial import scores_of
 
 TOLERANCE = 1e-5
 _PARITY_ROWS = 2_000
 
 
-class Refitted(Struct, frozen=True):
+class Model(Struct, frozen=True):
     """The shipped model; `parity` is the largest relative difference between the graph and the trainers' own scores."""
 
-    parts: list[Part]
+    parts: list[FittedMember]
     members: list[Member]
     model: bytes
     rows: int
@@ -65,7 +65,7 @@ class Refitted(Struct, frozen=True):
         return {column for part in self.parts for column in part.features.columns}
 
 
-def refit(rows: Rows, choice: Choice, threshold: float | None) -> Refitted:
+def refit(rows: TrainingData, choice: Choice, threshold: float | None) -> Model:
     """Fits encoders and models again and compiles them; raises `WorkError` where the graph does not predict the
     same."""
     fit_on = np.sort(np.concatenate([rows.parts.train, rows.parts.validation]))
@@ -78,35 +78,37 @@ def refit(rows: Rows, choice: Choice, threshold: float | None) -> Refitted:
     if not parity <= TOLERANCE:
         families = " and ".join(sorted({member.family for member in members}))
         raise WorkError(f"the {families} graph", f"differs from its trainer by {parity:.2g}", f"at most {TOLERANCE}")
-    return Refitted(parts, members, model, len(fit_on), parity)
+    return Model(parts, members, model, len(fit_on), parity)
 
 
-def _fit(rows: Rows, fit_on: Integers, member: Member) -> Part:
+def _fit(rows: TrainingData, fit_on: Integers, member: Member) -> FittedMember:
     spec = rows.system
     features = rows.encoders(fit_on, member)
     X = rows.training_matrix(features, fit_on)
-    drawn = draw(rows.y[fit_on], rows.weight_of(fit_on), rows.target, spec.models, spec.seed)
-    y = rows.y[fit_on][drawn.kept]
+    drawn = subsample(rows.y[fit_on], rows.weight_of(fit_on), rows.target, spec.models, spec.seed)
+    y = rows.y[fit_on][drawn.rows]
     family = FAMILIES[member.family]
     sample = Sample(drawn.of(X), y, drawn.weight, features.codes)
     fitted = family.fit(sample, rows.target, member.params, spec.seed, None)
-    return Part(features, structs.replace(fitted, shift=drawn.shift), member.weight)
+    return FittedMember(features, structs.replace(fitted, shift=drawn.shift), member.weight)
 
 
-def _with_params(member: Member, part: Part) -> Member:
+def _with_params(member: Member, part: FittedMember) -> Member:
     return structs.replace(member, **{member.family: part.fitted.params}) if member.params is not None else member
 
 
-def _parity(rows: Rows, check: Integers, parts: list[Part], model: bytes, calibration: Calibration | None) -> float:
+def _parity(
+    rows: TrainingData, check: Integers, parts: list[FittedMember], model: bytes, calibration: Calibration | None
+) -> float:
     task = rows.target.task
     found = open_session(model).column("probabilities" if task == "multiclass" else "prediction", rows.frame[check])
     own = [scores_of(part.fitted, rows.matrix(part.features, check), rows) for part in parts]
-    expected = calibrate.apply(calibration, task, averaged(own, [part.weight for part in parts]))
+    expected = calibrate.apply(calibration, task, average_scores(own, [part.weight for part in parts]))
     scores = found if task == "multiclass" else found[:, 0]
     return float(np.max(np.abs(scores - expected) / np.maximum(1.0, np.abs(expected))))
 
 
-def baseline_scores(rows: Rows) -> Floats:
+def baseline_scores(rows: TrainingData) -> Floats:
     """What the baseline, fitted on the same rows as the shipped model, says of every test row."""
     member = FAMILIES["baseline"]
     fit_on = np.concatenate([rows.parts.train, rows.parts.validation])
@@ -115,7 +117,7 @@ def baseline_scores(rows: Rows) -> Floats:
     return scores_of(fitted, np.empty((len(rows.parts.test), 0), np.float32), rows)
 
 
-def resolved_spec(rows: Rows, refitted: Refitted, choice: Choice, threshold: float | None) -> System:
+def resolved_spec(rows: TrainingData, refitted: Model, choice: Choice, threshold: float | None) -> System:
     """The spec with everything that was inferred or chosen filled in: run again, it gives the same model."""
     spec = rows.system
     special = {rows.target.name, spec.data.id, spec.data.group, spec.data.weight, *spec.features.exclude}

@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from headrace.arrays import Floats, Integers
 from headrace.errors import InputError
-from headrace.features import Features, Representation, Target, fit_features, open_coded, refit_means
+from headrace.features import Features, Representation, Target, fit_features, open_coded_session, refit_means
 from headrace.models import FAMILIES, compile_features
 from headrace.spec import Member, System
-from headrace.split import Parts, inner_folds
+from headrace.split import Split, inner_folds
 from headrace.tables import Column
 
 _INNER_FOLDS = 5
@@ -19,7 +19,7 @@ _MOST_TARGET_OUTPUTS = 20
 """With more classes a target mean would be as many columns."""
 
 
-class Rows(Struct, frozen=True):
+class TrainingData(Struct, frozen=True):
     """All rows typed, their columns with kinds, the target as numbers `(N,)`, and the weights of rows where stated."""
 
     frame: pl.DataFrame
@@ -27,7 +27,7 @@ class Rows(Struct, frozen=True):
     target: Target
     y: Floats
     system: System
-    parts: Parts
+    parts: Split
     weight: Floats | None = None
 
     def weight_of(self, some: Integers) -> Floats | None:
@@ -64,7 +64,7 @@ class Rows(Struct, frozen=True):
 
     def matrix(self, features: Features, some: Integers) -> Any:
         """What a model sees of rows that the encoders were not fitted on: the graph's own outputs."""
-        return open_coded(compile_features(features)).rows(self.frame[some])
+        return open_coded_session(compile_features(features)).rows(self.frame[some])
 
     def training_matrix(self, features: Features, fit_on: Integers) -> Any:
         """What a model sees of the rows that the encoders were fitted on.

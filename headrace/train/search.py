@@ -7,10 +7,10 @@ from msgspec import structs
 
 from headrace.clock import SYSTEM
 from headrace.features import ALTERNATIVES, NUMBERS
-from headrace.models import FAMILIES, Pruned
+from headrace.models import FAMILIES, TrialPruned
 from headrace.models.gbdt import share_of_columns
 from headrace.spec import Encode, Family, GbdtParams, Kind, LinearParams, Member
-from headrace.train.rows import Rows
+from headrace.train.rows import TrainingData
 from headrace.train.trial import Candidate, Trials
 
 _STARTUP_TRIALS = 6
@@ -37,7 +37,7 @@ _OFTEN_GOOD: list[dict[str, Any]] = [
 """Points of the space that do well on many tables, in the order in which they are tried."""
 
 
-def stated_members(rows: Rows) -> list[Member]:
+def stated_members(rows: TrainingData) -> list[Member]:
     """One member of each family of the spec, with the settings and the encoders that are its defaults or stated."""
     models = rows.system.models
     members = {
@@ -48,7 +48,7 @@ def stated_members(rows: Rows) -> list[Member]:
     return [members[family] for family in models.candidates]
 
 
-def _with_objective(params: GbdtParams, rows: Rows) -> GbdtParams:
+def _with_objective(params: GbdtParams, rows: TrainingData) -> GbdtParams:
     """LightGBM's objective for the goal's metric, where it is another than the task's usual one."""
     metric = rows.system.goal.metric or ""
     if params.objective is not None:
@@ -60,7 +60,7 @@ def _with_objective(params: GbdtParams, rows: Rows) -> GbdtParams:
     return params
 
 
-def _ways(family: Family, rows: Rows) -> dict[Kind, list[str]]:
+def _ways(family: Family, rows: TrainingData) -> dict[Kind, list[str]]:
     """The encoders that may stand in the place of a family's defaults, by kind, several joined by a plus."""
     kinds = {column.kind for column in rows.columns}
     has_codes = any(column.kind == "categorical" and column.dtype in ("integer", "number") for column in rows.columns)
@@ -71,7 +71,7 @@ def _ways(family: Family, rows: Rows) -> dict[Kind, list[str]]:
     }
 
 
-def suggest(asked: Any, family: Family, rows: Rows) -> Member:
+def suggest(asked: Any, family: Family, rows: TrainingData) -> Member:
     """A member of a family from a point of Optuna's."""
     models = rows.system.models
     encode: dict[Kind, list[Encode]] = {
@@ -105,11 +105,11 @@ def suggest(asked: Any, family: Family, rows: Rows) -> Member:
     return Member(family=family, encode=encode, gbdt=_with_objective(params, rows))
 
 
-def _searched(rows: Rows) -> list[Family]:
+def _searched(rows: TrainingData) -> list[Family]:
     return [family for family in rows.system.models.candidates if family != "baseline"]
 
 
-def search(trials: Trials, rows: Rows, deadline: float, watch: Callable[[str], None]) -> list[Candidate]:
+def search(trials: Trials, rows: TrainingData, deadline: float, watch: Callable[[str], None]) -> list[Candidate]:
     """Tries members until the budget's trials are made or the time is up; the first always runs.
 
     A trial whose family has never been fast enough for the time that is left is not begun, and one that is behind
@@ -119,14 +119,14 @@ def search(trials: Trials, rows: Rows, deadline: float, watch: Callable[[str], N
     found: list[Candidate] = []
     seconds: dict[str, float] = {}
 
-    def attempt(member: Member, origin: str, give_up: Any = None) -> Candidate | None:
+    def attempt(member: Member, origin: str, should_prune: Any = None) -> Candidate | None:
         left = deadline - SYSTEM.monotonic_s()
         if found and left <= 0.7 * seconds.get(member.family, 0.0):
             return None
         watch(f"trial {len(found) + 1}: {member.family}")
         # A searched trial gets half of what is left: trees that would grow on for minutes are kept as they are then.
         until = deadline if origin == "stated" else SYSTEM.monotonic_s() + left / 2
-        candidate = trials(member, origin, until, give_up)
+        candidate = trials(member, origin, until, should_prune)
         seconds[member.family] = min(candidate.seconds, seconds.get(member.family, candidate.seconds))
         found.append(candidate)
         return candidate
@@ -145,7 +145,7 @@ def search(trials: Trials, rows: Rows, deadline: float, watch: Callable[[str], N
         asked = studies[family].ask()
         try:
             tried = attempt(suggest(asked, family, rows), "searched", _pruner(asked))
-        except Pruned:
+        except TrialPruned:
             studies[family].tell(asked, state=_state("PRUNED"))
             continue
         studies[family].tell(asked, tried.cost if tried else None, None if tried else _state("FAIL"))
@@ -163,7 +163,7 @@ def _next_family(families: list[Family], found: list[Candidate], number: int) ->
     return others[turn % len(others)] if others and rest == 0 else best
 
 
-def _study(family: Family, rows: Rows, single: bool) -> Any:
+def _study(family: Family, rows: TrainingData, single: bool) -> Any:
     """One study for each family: given up trials of one family must not speak against it beside another.
 
     With a `single` fold trials are compared while they fit, else after each fold.
@@ -190,11 +190,11 @@ def _study(family: Family, rows: Rows, single: bool) -> Any:
 
 
 def _pruner(asked: Any) -> Callable[[int, float], bool]:
-    def give_up(step: int, cost: float) -> bool:
+    def should_prune(step: int, cost: float) -> bool:
         asked.report(cost, step)
         return bool(asked.should_prune())
 
-    return give_up
+    return should_prune
 
 
 def _state(name: str) -> Any:

@@ -9,16 +9,16 @@ from msgspec import Struct, structs
 from headrace.arrays import Floats, Integers
 from headrace.clock import SYSTEM
 from headrace.errors import Finding, InputError
-from headrace.models import Part, calibrate
+from headrace.models import FittedMember, calibrate
 from headrace.spec import Calibration, Member
 from headrace.split import Fold, folds
 from headrace.train.calibration import choose_calibration
-from headrace.train.ensemble import POOL, averaged, select
+from headrace.train.ensemble import POOL, average_scores, select_members
 from headrace.train.latency import p99_ms
-from headrace.train.rows import Rows
+from headrace.train.rows import TrainingData
 from headrace.train.search import search
-from headrace.train.trial import Candidate, Judge, Plan, Trials
-from headrace.train.trial_cache import Keep, anew
+from headrace.train.trial import Candidate, Objective, TrialPlan, Trials
+from headrace.train.trial_cache import Memo, no_memo
 
 FOLDS = 5
 ENOUGH_VALIDATION_ROWS, ENOUGH_OF_A_CLASS = 2_000, 200
@@ -26,7 +26,7 @@ ENOUGH_VALIDATION_ROWS, ENOUGH_OF_A_CLASS = 2_000, 200
 predictions of train and validation together: the best of many candidates by a few events is the luckiest one."""
 
 
-class Tried(Struct, frozen=True):
+class TrialRecord(Struct, frozen=True):
     """What is told of a candidate."""
 
     member: Member
@@ -39,7 +39,7 @@ class Choice(Struct, frozen=True):
     """All candidates in the order of their trial (the baseline first); the members of the model that ships with their
     calibration; its predictions of the judging `rows`; and in words how it was chosen."""
 
-    candidates: list[Tried]
+    candidates: list[TrialRecord]
     members: list[Member]
     calibration: Calibration | None
     scores: Floats
@@ -49,12 +49,12 @@ class Choice(Struct, frozen=True):
     why: dict[str, str]
     findings: list[Finding]
 
-    def weight_of(self, candidate: Tried) -> float:
+    def weight_of(self, candidate: TrialRecord) -> float:
         """The share of a candidate in the model that ships; 0 where it has none."""
         return sum(member.weight for member in self.members if _is_of(member, candidate))
 
 
-def choose(rows: Rows, judge: Judge, watch: Callable[[str], None], keep: Keep = anew) -> Choice:
+def select_model(rows: TrainingData, judge: Objective, watch: Callable[[str], None], keep: Memo = no_memo) -> Choice:
     """Chooses what ships.
 
     `watch` hears what is being tried, `keep` remembers trials for later runs. Where the spec states `models.members`,
@@ -66,7 +66,7 @@ def choose(rows: Rows, judge: Judge, watch: Callable[[str], None], keep: Keep = 
     plan = _plan(rows)
     y, weight = rows.y[plan.rows], rows.weight_of(plan.rows)
     # Where the time of single rows is bounded every candidate's model is measured, so every one is fitted.
-    trials = Trials(rows, plan, judge, watch, keep if rows.system.requirements.latency_p99_ms is None else anew)
+    trials = Trials(rows, plan, judge, watch, keep if rows.system.requirements.latency_p99_ms is None else no_memo)
     baseline = trials(Member(family="baseline"), "stated")
     if models.members:
         found = [trials(member, "stated") for member in models.members]
@@ -76,7 +76,7 @@ def choose(rows: Rows, judge: Judge, watch: Callable[[str], None], keep: Keep = 
         found = [one for one in search(trials, rows, deadline, watch) if one.member.family != "baseline"] or [baseline]
         members, why, findings = _pick(found, y, weight, judge, rows, plan.folds[-1].fit)
     own = [next(one for one in found if _is_of(member, one)) for member in members]
-    scores = averaged([one.scores for one in own], [member.weight for member in members])
+    scores = average_scores([one.scores for one in own], [member.weight for member in members])
     calibration, reason = models.calibration, "as stated"
     if calibration is None and models.calibrate:
         calibration, reason = choose_calibration(rows.target.task, y, scores, weight, rows.system.seed)
@@ -85,11 +85,11 @@ def choose(rows: Rows, judge: Judge, watch: Callable[[str], None], keep: Keep = 
     scores = calibrate.apply(calibration, rows.target.task, scores)
     value = judge.value(y, scores, weight)
     tried = [baseline, *(one for one in found if one is not baseline)]
-    candidates = [Tried(one.member, one.value, one.seconds, one.origin) for one in tried]
+    candidates = [TrialRecord(one.member, one.value, one.seconds, one.origin) for one in tried]
     return Choice(candidates, members, calibration, scores, plan.rows, value, plan.method, why, findings)
 
 
-def _is_of(member: Member, candidate: Candidate | Tried) -> bool:
+def _is_of(member: Member, candidate: Candidate | TrialRecord) -> bool:
     """Whether a member is this candidate with some weight."""
     return structs.replace(member, weight=1.0) == structs.replace(candidate.member, weight=1.0)
 
@@ -98,15 +98,15 @@ def _pick(
     found: list[Candidate],
     y: Floats,
     weight: Floats | None,
-    judge: Judge,
-    rows: Rows,
+    judge: Objective,
+    rows: TrainingData,
     fit_on: Integers,
 ) -> tuple[list[Member], dict[str, str], list[Finding]]:
     """The average that pays, else the best candidate; no slower one than the requirements allow."""
     metric, bound = rows.system.goal.metric, rows.system.requirements.latency_p99_ms
     fits, findings = _fast_enough(sorted(found, key=lambda one: one.cost), bound, rows, fit_on)
     why = f"the best {metric} of {len(found)}" + ("" if bound is None else " that is fast enough")
-    members = select(fits, y, weight, judge, rows.system.seed)
+    members = select_members(fits, y, weight, judge, rows.system.seed)
     if not members:
         return [fits[0].member], {"models": why}, findings
     if bound is not None:
@@ -119,13 +119,13 @@ def _pick(
     return members, {"models": why}, findings
 
 
-def _part(one: Candidate, rows: Rows, fit_on: Integers) -> Part:
+def _part(one: Candidate, rows: TrainingData, fit_on: Integers) -> FittedMember:
     assert one.fitted is not None
-    return Part(rows.encoders(fit_on, one.member), one.fitted)
+    return FittedMember(rows.encoders(fit_on, one.member), one.fitted)
 
 
 def _fast_enough(
-    ranked: list[Candidate], bound: float | None, rows: Rows, fit_on: Integers
+    ranked: list[Candidate], bound: float | None, rows: TrainingData, fit_on: Integers
 ) -> tuple[list[Candidate], list[Finding]]:
     """The best candidates that answer within `bound` milliseconds, as many as an average might be picked from.
 
@@ -149,7 +149,7 @@ def _fast_enough(
     return [fastest], [Finding("train.latency", [], "error", message, {"p99_ms": least, "bound_ms": bound})]
 
 
-def _plan(rows: Rows) -> Plan:
+def _plan(rows: TrainingData) -> TrialPlan:
     parts = rows.parts
     few = _too_few(rows)
     if not few:
@@ -164,10 +164,10 @@ def _plan(rows: Rows) -> Plan:
         for fold in plan:
             _refuse_one_class(rows, fold.fit, "the rows to fit on")
         _refuse_one_class(rows, np.concatenate([fold.predict for fold in plan]), "the rows that judge candidates")
-    return Plan(plan, np.concatenate([fold.predict for fold in plan]), method)
+    return TrialPlan(plan, np.concatenate([fold.predict for fold in plan]), method)
 
 
-def _too_few(rows: Rows) -> str:
+def _too_few(rows: TrainingData) -> str:
     """Why the validation rows are too few to choose by; nothing where they are enough."""
     judges = rows.y[rows.parts.validation]
     if len(judges) < ENOUGH_VALIDATION_ROWS:
@@ -177,7 +177,7 @@ def _too_few(rows: Rows) -> str:
     return ""
 
 
-def _refuse_one_class(rows: Rows, some: Integers, label: str) -> None:
+def _refuse_one_class(rows: TrainingData, some: Integers, label: str) -> None:
     found = np.unique(rows.y[some])
     if len(found) < 2:
         name = rows.target.classes[int(found[0])] if len(found) else None

@@ -10,20 +10,20 @@ from headrace.features import Target
 from headrace.spec import Models, label_text
 
 
-class Drawn(NamedTuple):
+class Subsample(NamedTuple):
     """`kept (M,)`, positions among the rows; their `weight (M,)`, none where all count the same; and `shift`, what must
     be added to raw scores so that they are those of all rows, each counting once."""
 
-    kept: Integers
+    rows: Integers
     weight: Floats | None
     shift: list[float]
 
     def of(self, X: Any) -> Any:
         """The kept rows of a matrix."""
-        return X if len(self.kept) == X.shape[0] else X[self.kept]
+        return X if len(self.rows) == X.shape[0] else X[self.rows]
 
 
-def draw(y: Floats, weight: Floats | None, target: Target, models: Models, seed: int) -> Drawn:
+def subsample(y: Floats, weight: Floats | None, target: Target, models: Models, seed: int) -> Subsample:
     """Draws negatives and weights classes as `models` says.
 
     Keeping a share `s` of the negatives multiplies the odds by `1 / s`, and weighting classes by `w` multiplies the
@@ -45,7 +45,7 @@ def draw(y: Floats, weight: Floats | None, target: Target, models: Models, seed:
         each = by_class[y[kept].astype(np.int64)]
         counted = each if counted is None else counted * each
         shift -= np.log(by_class) if target.task == "multiclass" else np.log(by_class[1] / by_class[0])
-    return Drawn(kept, counted, shift.tolist() if shift.any() else [])
+    return Subsample(kept, counted, shift.tolist() if shift.any() else [])
 
 
 def _size(rows: Floats | Integers, weight: Floats | None) -> float:

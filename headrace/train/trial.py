@@ -9,17 +9,17 @@ from msgspec import Struct, structs
 
 from headrace.arrays import Floats, Integers
 from headrace.clock import SYSTEM
-from headrace.models import FAMILIES, Fitted, Matrix, Pruned, Sample, Watched, probabilities
+from headrace.models import FAMILIES, Fitted, Matrix, Sample, TrialPruned, ValidationSet, probabilities
 from headrace.spec import GbdtParams, LinearParams, Member
 from headrace.split import Fold
-from headrace.train.rows import Rows
-from headrace.train.subsample import draw
-from headrace.train.trial_cache import MOST_CELLS, Keep, Matrices, Outcome, anew, packed, unpacked
+from headrace.train.rows import TrainingData
+from headrace.train.subsample import subsample
+from headrace.train.trial_cache import MOST_CELLS, Matrices, Memo, TrialOutcome, no_memo, pack, unpack
 
 _CACHED_BYTES = 1 << 31
 
 
-class Judge(Protocol):
+class Objective(Protocol):
     """What decides between scores: `evaluate.Judge` is one."""
 
     def value(self, y: Floats, scores: Floats, weight: Floats | None = None) -> float:
@@ -45,7 +45,7 @@ class Candidate(Struct, frozen=True):
     origin: str
 
 
-class Plan(Struct, frozen=True):
+class TrialPlan(Struct, frozen=True):
     """The folds, the rows that they predict in this order, and how to call it."""
 
     folds: list[Fold]
@@ -56,7 +56,9 @@ class Plan(Struct, frozen=True):
 class Trials:
     """Tries members on a plan; matrices that several of them see are made once, and what `keep` remembers not again."""
 
-    def __init__(self, rows: Rows, plan: Plan, judge: Judge, watch: Callable[[str], None], keep: Keep = anew) -> None:
+    def __init__(
+        self, rows: TrainingData, plan: TrialPlan, judge: Objective, watch: Callable[[str], None], keep: Memo = no_memo
+    ) -> None:
         self.rows, self.plan, self.judge, self._watch, self._keep = rows, plan, judge, watch, keep
         self._matrices: OrderedDict[Any, tuple[list[int], Matrix, Matrix]] = OrderedDict()
 
@@ -65,44 +67,51 @@ class Trials:
         member: Member,
         origin: str,
         deadline: float = float("inf"),
-        give_up: Callable[[int, float], bool] | None = None,
+        should_prune: Callable[[int, float], bool] | None = None,
     ) -> Candidate:
         """Fits and judges a member.
 
-        With several folds `give_up(fold, cost)` is asked after each, with a single one the family asks it while it
-        fits; raises `Pruned` where it says yes. Each fold gets its share of the time to `deadline`.
+        With several folds `should_prune(fold, cost)` is asked after each, with a single one the family asks it while it
+        fits; raises `TrialPruned` where it says yes. Each fold gets its share of the time to `deadline`.
         """
         fitted: list[Fitted] = []
         reports: list[tuple[int, float]] = []
 
         def tell(step: int, cost: float) -> bool:
             reports.append((step, float(cost)))
-            return give_up is not None and give_up(step, cost)
+            return should_prune is not None and should_prune(step, cost)
 
-        def make() -> Outcome:
+        def make() -> TrialOutcome:
             begin = SYSTEM.monotonic_s()
             try:
-                settled, scores = self._fits(member, deadline, tell if give_up else None, fitted)
-            except Pruned:
-                return Outcome(member, SYSTEM.monotonic_s() - begin, reports)
+                settled, scores = self._fits(member, deadline, tell if should_prune else None, fitted)
+            except TrialPruned:
+                return TrialOutcome(member, SYSTEM.monotonic_s() - begin, reports)
             y, weight = self.rows.y[self.plan.rows], self.rows.weight_of(self.plan.rows)
             value, cost = self.judge.value(y, scores, weight), self.judge.cost(y, scores, weight)
-            return Outcome(settled, SYSTEM.monotonic_s() - begin, reports, scores, value, cost)
+            return TrialOutcome(settled, SYSTEM.monotonic_s() - begin, reports, scores, value, cost)
 
         models = self.rows.system.models
         # Only who may give up a trial is told of one that was given up.
-        made_of = ["trial", member, give_up is not None, models.negatives, models.class_weight, models.search.seconds]
-        found = self._keep(Outcome, made_of, make)
-        if give_up is not None and not reports:  # remembered: others are compared with it all the same
+        made_of = [
+            "trial",
+            member,
+            should_prune is not None,
+            models.negatives,
+            models.class_weight,
+            models.search.seconds,
+        ]
+        found = self._keep(TrialOutcome, made_of, make)
+        if should_prune is not None and not reports:  # remembered: others are compared with it all the same
             for step, cost in found.reports:
-                give_up(step, cost)
+                should_prune(step, cost)
         if found.scores is None:
-            raise Pruned
+            raise TrialPruned
         last = fitted[-1] if fitted else None
         return Candidate(found.member, found.scores, found.value, found.cost, found.seconds, last, origin)
 
     def _fits(
-        self, member: Member, deadline: float, give_up: Callable[[int, float], bool] | None, fitted: list[Fitted]
+        self, member: Member, deadline: float, should_prune: Callable[[int, float], bool] | None, fitted: list[Fitted]
     ) -> tuple[Member, Floats]:
         """The member as its folds ended, and its predictions; each fold's model is appended to `fitted`."""
         scores = []
@@ -110,28 +119,35 @@ class Trials:
         for number, fold in enumerate(self.plan.folds, 1):
             self._watch(member.family + (f", fold {number} of {count}" if count > 1 else ""))
             share = SYSTEM.monotonic_s() + (deadline - SYSTEM.monotonic_s()) / (count - number + 1)
-            model, raw = self._fold(member, fold, number, share, give_up if count == 1 else None)
+            model, raw = self._fold(member, fold, number, share, should_prune if count == 1 else None)
             fitted.append(model)
             scores.append(raw)
             member = _as_fitted(member, model.params)
-            if give_up is not None and count > 1 and number < count:
+            if should_prune is not None and count > 1 and number < count:
                 seen = np.concatenate([each.predict for each in self.plan.folds[:number]])
-                if give_up(number, self._cost(seen, np.concatenate(scores))):
-                    raise Pruned
+                if should_prune(number, self._cost(seen, np.concatenate(scores))):
+                    raise TrialPruned
         return _together(member, [model.params for model in fitted]), np.concatenate(scores)
 
     def _cost(self, seen: Integers, scores: Floats) -> float:
         return self.judge.cost(self.rows.y[seen], scores, self.rows.weight_of(seen))
 
     def _fold(
-        self, member: Member, fold: Fold, number: int, deadline: float, give_up: Callable[[int, float], bool] | None
+        self,
+        member: Member,
+        fold: Fold,
+        number: int,
+        deadline: float,
+        should_prune: Callable[[int, float], bool] | None,
     ) -> tuple[Fitted, Floats]:
         rows, spec = self.rows, self.rows.system
         family = FAMILIES[member.family]
         codes, X, held = self._seen(member, fold, number)
-        drawn = draw(rows.y[fold.fit], rows.weight_of(fold.fit), rows.target, spec.models, spec.seed)
-        watched = Watched(held, rows.y[fold.predict], rows.weight_of(fold.predict), drawn.shift, deadline, give_up)
-        y = rows.y[fold.fit][drawn.kept]
+        drawn = subsample(rows.y[fold.fit], rows.weight_of(fold.fit), rows.target, spec.models, spec.seed)
+        watched = ValidationSet(
+            held, rows.y[fold.predict], rows.weight_of(fold.predict), drawn.shift, deadline, should_prune
+        )
+        y = rows.y[fold.fit][drawn.rows]
         sample = Sample(drawn.of(X), y, drawn.weight, codes)
         fitted = family.fit(sample, rows.target, member.params, spec.seed, watched)
         fitted = structs.replace(fitted, shift=drawn.shift)
@@ -155,14 +171,14 @@ class Trials:
         def make() -> Matrices:
             features = self.rows.encoders(fold.fit, member)
             fitted, held = self.rows.training_matrix(features, fold.fit), self.rows.matrix(features, fold.predict)
-            return Matrices(features.codes, fitted.shape[1], packed(fitted), packed(held))
+            return Matrices(features.codes, fitted.shape[1], pack(fitted), pack(held))
 
-        keep = self._keep if self.rows.frame.height * len(self.rows.columns) <= MOST_CELLS else anew
+        keep = self._keep if self.rows.frame.height * len(self.rows.columns) <= MOST_CELLS else no_memo
         found = keep(Matrices, ["matrices", *key], make)
-        return found.codes, unpacked(found.fitted, found.width), unpacked(found.held, found.width)
+        return found.codes, unpack(found.fitted, found.width), unpack(found.held, found.width)
 
 
-def scores_of(fitted: Any, X: Any, rows: Rows) -> Floats:
+def scores_of(fitted: Any, X: Any, rows: TrainingData) -> Floats:
     """Predictions by the trainer's own code, with the shift."""
     raw = FAMILIES[fitted.family].predict(fitted, X)
     if fitted.shift:

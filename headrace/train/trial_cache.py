@@ -17,19 +17,19 @@ MOST_CELLS = 20_000_000
 """Matrices of larger tables (rows times columns) are computed again: a search sees a dozen, and disks are small."""
 
 
-class Keep(Protocol):
+class Memo(Protocol):
     """Remembers values: what was made of the same before, or what `make` makes now."""
 
     def __call__(self, kind: type[T], made_of: Any, make: Callable[[], T]) -> T:
         """The value, of type `kind`."""
 
 
-def anew(kind: type[T], made_of: Any, make: Callable[[], T]) -> T:
+def no_memo(kind: type[T], made_of: Any, make: Callable[[], T]) -> T:
     """Remembers nothing."""
     return make()
 
 
-class Outcome(Struct, frozen=True):
+class TrialOutcome(Struct, frozen=True):
     """What became of a trial: the member with the settings that it ended with, its predictions of the judging rows and
     their judgement (no scores where it was given up); `reports` are the costs that it told on the way, by step."""
 
@@ -51,12 +51,12 @@ class Matrices(Struct, frozen=True):
     held: list[npt.NDArray[Any]]
 
 
-def packed(X: Matrix) -> list[npt.NDArray[Any]]:
+def pack(X: Matrix) -> list[npt.NDArray[Any]]:
     """A matrix as plain arrays."""
     return [X] if isinstance(X, np.ndarray) else [X.data, X.indices, X.indptr]
 
 
-def unpacked(arrays: list[npt.NDArray[Any]], width: int) -> Matrix:
+def unpack(arrays: list[npt.NDArray[Any]], width: int) -> Matrix:
     """The matrix `(N, width)` again."""
     if len(arrays) == 1:
         return arrays[0]

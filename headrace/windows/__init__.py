@@ -1,24 +1,24 @@
 """Features over time: what happened before a row, and nothing that happened after."""
 
-from headrace.windows.condition import Condition, columns_in, condition
-from headrace.windows.history import NEVER, History, available_in, history, times_of
+from headrace.windows.condition import Condition, condition_columns, parse_condition
+from headrace.windows.history import NEVER, History, available_times, build_history, to_times
 from headrace.windows.join import add_windows
-from headrace.windows.match import match_findings
-from headrace.windows.window import check_window, hop_us, keys_of, window_columns
+from headrace.windows.match import check_keys_match
+from headrace.windows.window import check_window, hop_us, window_columns, window_keys
 
 __all__ = [
     "NEVER",
     "Condition",
     "History",
     "add_windows",
-    "available_in",
+    "available_times",
+    "build_history",
+    "check_keys_match",
     "check_window",
-    "columns_in",
-    "condition",
-    "history",
+    "condition_columns",
     "hop_us",
-    "keys_of",
-    "match_findings",
-    "times_of",
+    "parse_condition",
+    "to_times",
     "window_columns",
+    "window_keys",
 ]

@@ -11,34 +11,34 @@ from msgspec import Struct
 
 from headrace.arrays import Floats, Integers, Mask
 from headrace.windows.history import History
-from headrace.windows.row_ranges import LEAST, Cover
+from headrace.windows.row_ranges import NO_EVENT, RowRanges
 
 US_PER_S = 1_000_000
 
 
-class Seen(Struct, frozen=True):
-    """What rows see: which events (`cover`) of a history, the column that is aggregated, the events for which the
-    condition of a rate holds, and the times of the rows by place. What was found of the cover is `kept`, for other
+class VisibleEvents(Struct, frozen=True):
+    """What rows see: which events (`ranges`) of a history, the column that is aggregated, the events for which the
+    condition of a rate holds, and the times of the rows by place. What was found of the cover is `memo`, for other
     columns of the same events."""
 
-    cover: Cover
+    ranges: RowRanges
     history: History
     of: str
     holds: Mask
     times: Integers
-    kept: dict[str, Integers]
+    memo: dict[str, Integers]
 
     @property
     def latest(self) -> Integers:
         """The rank in the history of the last event that each row sees."""
-        if "latest" not in self.kept:
-            self.kept["latest"] = self.cover.largest(self.history.ranks[self.cover.events])
-        return self.kept["latest"]
+        if "latest" not in self.memo:
+            self.memo["latest"] = self.ranges.max(self.history.ranks[self.ranges.events])
+        return self.memo["latest"]
 
     @property
     def values(self) -> pl.Series:
         """The column of the events that any row sees `(C,)`."""
-        return self.history.frame[self.of].gather(self.cover.events)
+        return self.history.frame[self.of].gather(self.ranges.events)
 
     @property
     def numbers(self) -> Floats:
@@ -46,49 +46,49 @@ class Seen(Struct, frozen=True):
         return self.values.cast(pl.Float64).to_numpy()
 
 
-def _count(seen: Seen) -> pl.Series:
-    return pl.Series(seen.cover.count())
+def _count(seen: VisibleEvents) -> pl.Series:
+    return pl.Series(seen.ranges.count())
 
 
-def _sum(seen: Seen) -> pl.Series:
-    return pl.Series(seen.cover.total(seen.numbers))
+def _sum(seen: VisibleEvents) -> pl.Series:
+    return pl.Series(seen.ranges.sum(seen.numbers))
 
 
-def _mean(seen: Seen) -> pl.Series:
-    return _ratio(seen.cover.total(seen.numbers), seen.cover.count())
+def _mean(seen: VisibleEvents) -> pl.Series:
+    return _ratio(seen.ranges.sum(seen.numbers), seen.ranges.count())
 
 
-def _min(seen: Seen) -> pl.Series:
+def _min(seen: VisibleEvents) -> pl.Series:
     return _extreme(seen, -1)
 
 
-def _max(seen: Seen) -> pl.Series:
+def _max(seen: VisibleEvents) -> pl.Series:
     return _extreme(seen, 1)
 
 
-def _last(seen: Seen) -> pl.Series:
+def _last(seen: VisibleEvents) -> pl.Series:
     found, latest = seen.history, seen.latest
     values = found.frame[seen.of]
     if not len(found.order):
         return pl.Series([None] * len(latest), dtype=values.dtype)
-    return _present(values.gather(found.order[np.maximum(latest, 0)]), latest != LEAST)
+    return _present(values.gather(found.order[np.maximum(latest, 0)]), latest != NO_EVENT)
 
 
-def _distinct(seen: Seen) -> pl.Series:
+def _distinct(seen: VisibleEvents) -> pl.Series:
     codes = seen.values.rank("dense").cast(pl.Int64).to_numpy()
-    return _present(seen.cover.different(codes), seen.cover.count() > 0)
+    return _present(seen.ranges.distinct(codes), seen.ranges.count() > 0)
 
 
-def _rate(seen: Seen) -> pl.Series:
-    return _ratio(seen.cover.of(seen.holds).count().astype(np.float64), seen.cover.count())
+def _rate(seen: VisibleEvents) -> pl.Series:
+    return _ratio(seen.ranges.select(seen.holds).count().astype(np.float64), seen.ranges.count())
 
 
-def _since(seen: Seen) -> pl.Series:
-    latest = seen.cover.largest(seen.history.time[seen.cover.events])
-    return _present((seen.times - np.where(latest == LEAST, seen.times, latest)) / US_PER_S, latest != LEAST)
+def _since(seen: VisibleEvents) -> pl.Series:
+    latest = seen.ranges.max(seen.history.time[seen.ranges.events])
+    return _present((seen.times - np.where(latest == NO_EVENT, seen.times, latest)) / US_PER_S, latest != NO_EVENT)
 
 
-AGGREGATES: dict[str, Callable[[Seen], pl.Series]] = {
+AGGREGATES: dict[str, Callable[[VisibleEvents], pl.Series]] = {
     "count": _count,
     "sum": _sum,
     "mean": _mean,
@@ -102,9 +102,9 @@ AGGREGATES: dict[str, Callable[[Seen], pl.Series]] = {
 """Each gives a value for each row, by its place."""
 
 
-def _extreme(seen: Seen, sign: int) -> pl.Series:
-    best = seen.cover.largest(_ordered(sign * seen.numbers))
-    return _present(sign * _ordered(best).view(np.float64), best != LEAST)
+def _extreme(seen: VisibleEvents, sign: int) -> pl.Series:
+    best = seen.ranges.max(_ordered(sign * seen.numbers))
+    return _present(sign * _ordered(best).view(np.float64), best != NO_EVENT)
 
 
 def _ordered(numbers: npt.NDArray[Any]) -> Integers:

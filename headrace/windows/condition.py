@@ -50,7 +50,7 @@ class Compare(Struct, frozen=True):
         return value in self.constants if self.compare is None else bool(self.compare(value, self.constants[0]))
 
 
-class Joined(Struct, frozen=True):
+class Combination(Struct, frozen=True):
     """Conditions of which all (`and`), any (`or`) or the only one not (`not`) must hold."""
 
     how: str
@@ -68,14 +68,14 @@ class Joined(Struct, frozen=True):
         return (all if self.how == "and" else any)(part.holds(event) for part in self.parts)
 
 
-Condition = Compare | Joined
+Condition = Compare | Combination
 
 
-def condition(text: str, where: str, schema: Mapping[str, pl.DataType]) -> Condition:
+def parse_condition(text: str, where: str, schema: Mapping[str, pl.DataType]) -> Condition:
     """Reads a condition; raises `InputError` where it is none, or compares what cannot be compared.
 
     >>> schema = {"kind": pl.String(), "price": pl.Float64()}
-    >>> found = condition("kind in ['buy', 'gift'] and not price < 10", "w", schema)
+    >>> found = parse_condition("kind in ['buy', 'gift'] and not price < 10", "w", schema)
     >>> found.holds({"kind": "buy", "price": 12.0}), found.holds({"kind": "view", "price": 12.0})
     (True, False)
     >>> found.mask(pl.DataFrame({"kind": ["gift", "gift"], "price": [9.0, None]})).to_list()
@@ -87,7 +87,7 @@ def condition(text: str, where: str, schema: Mapping[str, pl.DataType]) -> Condi
         raise InputError(where, f"{text!r} cannot be read ({error.msg})", _SHAPE) from None
 
 
-def columns_in(text: str | None) -> set[str]:
+def condition_columns(text: str | None) -> set[str]:
     """The columns that a condition reads."""
     nodes = ast.walk(ast.parse((text or "True").strip(), mode="eval"))
     return {node.id for node in nodes if isinstance(node, ast.Name)}
@@ -96,9 +96,9 @@ def columns_in(text: str | None) -> set[str]:
 def _read(node: ast.expr, where: str, schema: Mapping[str, pl.DataType]) -> Condition:
     if isinstance(node, ast.BoolOp):
         how = "and" if isinstance(node.op, ast.And) else "or"
-        return Joined(how, [_read(part, where, schema) for part in node.values])
+        return Combination(how, [_read(part, where, schema) for part in node.values])
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        return Joined("not", [_read(node.operand, where, schema)])
+        return Combination("not", [_read(node.operand, where, schema)])
     if isinstance(node, ast.Name):  # a column of booleans
         return _compare(node, ast.Eq(), ast.Constant(True), where, schema)
     if isinstance(node, ast.Compare) and len(node.ops) == 1:
@@ -128,7 +128,7 @@ def _compare(
         raise InputError(where, f"{column!r} holds {kind}, but is compared with {wrong[0]!r}", f"{kind}")
     if listed:
         within = Compare(column, None, constants)
-        return within if isinstance(op, ast.In) else Joined("not", [within])
+        return within if isinstance(op, ast.In) else Combination("not", [within])
     return Compare(column, _COMPARE[type(op)], constants)
 
 

@@ -17,7 +17,7 @@ NEVER = np.iinfo(np.int64).max
 class History(Struct, frozen=True, dict=True):
     """The versions of a table of events, in the order of its rows.
 
-    `time (M,)` is when the event happened, `available (M,)` when this was told; rows see a version at `known` and
+    `time (M,)` is when the event happened, `available (M,)` when this was told; rows see a version at `visible_from` and
     later, and before `replaced`, all in microseconds. `places (M,)` orders events of one time: by their ids, or as they
     stand in the table; `alive (M,)` is false for a version that says that its event is deleted.
     """
@@ -25,28 +25,28 @@ class History(Struct, frozen=True, dict=True):
     frame: pl.DataFrame
     time: Integers
     available: Integers
-    known: Integers
+    visible_from: Integers
     replaced: Integers
-    places: Integers
+    sequences: Integers
     alive: Mask
 
-    def some(self, events: Integers, columns: list[str]) -> "History":
+    def select(self, events: Integers, columns: list[str]) -> "History":
         """That of some of the versions, in their order, with some of the columns."""
         return History(
             pl.DataFrame({name: self.frame[name].gather(events) for name in columns}),
             self.time[events],
             self.available[events],
-            self.known[events],
+            self.visible_from[events],
             self.replaced[events],
-            self.places[events],
+            self.sequences[events],
             self.alive[events],
         )
 
     @cached_property
     def order(self) -> Integers:
         """The numbers of the events as they happened."""
-        keys = pl.DataFrame({"time": self.time, "place": self.places}).with_row_index("event")
-        in_place = bool((self.places[1:] > self.places[:-1]).all())
+        keys = pl.DataFrame({"time": self.time, "place": self.sequences}).with_row_index("event")
+        in_place = bool((self.sequences[1:] > self.sequences[:-1]).all())
         return (
             keys.sort(["time"] if in_place else ["time", "place"], maintain_order=True)["event"]
             .cast(pl.Int64)
@@ -61,15 +61,15 @@ class History(Struct, frozen=True, dict=True):
         return ranks
 
 
-def history(frame: pl.DataFrame, table: EventTable, where: str) -> History:
+def build_history(frame: pl.DataFrame, table: EventTable, where: str) -> History:
     """The versions of events.
 
     An event is seen from the moment after its own time, and not before it was available: by the `available` column, or
     `delay` after its time. Of several rows with one `id` the one that was available last counts from then on; of rows
     that became available together, the later one. Raises `InputError` for a column that is absent or has holes.
     """
-    available = available_in(frame, table, where)
-    time = times_of(frame[table.time], f"{where}.time")
+    available = available_times(frame, table, where)
+    time = to_times(frame[table.time], f"{where}.time")
     replaced = np.full(len(time), NEVER)
     places = np.arange(len(time))
     if table.id is not None:
@@ -91,7 +91,7 @@ def history(frame: pl.DataFrame, table: EventTable, where: str) -> History:
     return History(frame, time, available, np.maximum(available, time + 1), replaced, places, alive)
 
 
-def available_in(frame: pl.DataFrame, table: EventTable, where: str) -> Integers:
+def available_times(frame: pl.DataFrame, table: EventTable, where: str) -> Integers:
     """When each row was told, by the `available` column or a `delay` after its time (microseconds); raises `InputError`
     for a column that the spec names and the table has not."""
     for field in ("time", "id", "available", "deleted"):
@@ -102,11 +102,11 @@ def available_in(frame: pl.DataFrame, table: EventTable, where: str) -> Integers
     if table.available is not None and table.delay is not None:
         raise InputError(f"{where}.delay", f"{table.delay} beside available", "one of the two")
     if table.available is not None:
-        return times_of(frame[table.available], f"{where}.available")
-    return times_of(frame[table.time], f"{where}.time") + (duration_us(table.delay) if table.delay else 0)
+        return to_times(frame[table.available], f"{where}.available")
+    return to_times(frame[table.time], f"{where}.time") + (duration_us(table.delay) if table.delay else 0)
 
 
-def times_of(column: pl.Series, where: str) -> Integers:
+def to_times(column: pl.Series, where: str) -> Integers:
     """Times as microseconds since 1970 UTC `(N,)`; raises `InputError` where there are none, or holes."""
     if not column.dtype.is_temporal():
         raise InputError(where, f"{column.name!r} is no column of times", "ISO 8601 times")

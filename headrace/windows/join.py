@@ -15,12 +15,12 @@ from msgspec import Struct
 from headrace.arrays import Integers, Mask
 from headrace.errors import InputError
 from headrace.spec import EventTable, Window, duration_us
-from headrace.windows.aggregates import AGGREGATES, Seen
-from headrace.windows.condition import columns_in, condition
-from headrace.windows.history import NEVER, History, history, times_of
-from headrace.windows.partition import Part, Parts, parts_of
-from headrace.windows.row_ranges import Cover, Rows
-from headrace.windows.window import OF_VALUES, check_window, hop_us, keys_of, window_columns
+from headrace.windows.aggregates import AGGREGATES, VisibleEvents
+from headrace.windows.condition import condition_columns, parse_condition
+from headrace.windows.history import NEVER, History, build_history, to_times
+from headrace.windows.partition import Partition, Partitions, partition_by_key
+from headrace.windows.row_ranges import RowRanges, RowTimes
+from headrace.windows.window import OF_VALUES, check_window, hop_us, window_columns, window_keys
 
 
 def add_windows(
@@ -44,24 +44,29 @@ def add_windows(
         taken = [name for name in window_columns(window) if name in frame.columns]
         if taken:
             raise InputError(where, f"the table has a column {taken[0]!r} already", "another window name")
-        times = times_of(frame[time], where)
-        groups.setdefault((window.events, *keys_of(window)), []).append(window)
+        times = to_times(frame[time], where)
+        groups.setdefault((window.events, *window_keys(window)), []).append(window)
     histories: dict[str, History] = {}
     made: dict[str, pl.Series] = {}
     for (name, *keys), group in groups.items():
         if name not in histories:
-            histories[name] = history(events[name], tables[name], f"data.events.{name}")
-        made |= _columns(group, histories[name], parts_of(frame.select(cs.by_name(*keys)), times, histories[name]))
+            histories[name] = build_history(events[name], tables[name], f"data.events.{name}")
+        made |= _columns(
+            group, histories[name], partition_by_key(frame.select(cs.by_name(*keys)), times, histories[name])
+        )
     return frame.with_columns(made[name] for window in windows for name in window_columns(window))
 
 
-def _columns(windows: list[Window], found: History, dealt: Parts) -> dict[str, pl.Series]:
+def _columns(windows: list[Window], found: History, dealt: Partitions) -> dict[str, pl.Series]:
     """The columns of windows over the same events by the same keys, for rows in the order in which they were given."""
     read = {
-        name for window in windows for name in {window.of} | columns_in(window.where) if name in found.frame.columns
+        name
+        for window in windows
+        for name in {window.of} | condition_columns(window.where)
+        if name in found.frame.columns
     }
 
-    def worked(part: Part) -> list[pl.Series]:
+    def worked(part: Partition) -> list[pl.Series]:
         sight = _sight(part, found, sorted(read))
         return [column for window in windows for column in _of_part(window, sight)]
 
@@ -74,21 +79,21 @@ def _columns(windows: list[Window], found: History, dealt: Parts) -> dict[str, p
 
 class _Sight(Struct, frozen=True):
     """The events of a part that some row could see, were windows endless: their versions, the codes of their keys, the
-    place and the time of the first row that does. Windows over the same events share their `covers`."""
+    place and the time of the first row that does. Windows over the same events share their `ranges`."""
 
-    rows: Rows
+    rows: RowTimes
     history: History
     codes: Integers
     first: Integers
     first_time: Integers
-    covers: dict[tuple[object, ...], tuple[Cover, dict[str, Integers]]]
+    ranges: dict[tuple[object, ...], tuple[RowRanges, dict[str, Integers]]]
 
 
-def _sight(part: Part, found: History, read: list[str]) -> _Sight:
-    first = part.rows.first_at(part.codes, found.known[part.events])
+def _sight(part: Partition, found: History, read: list[str]) -> _Sight:
+    first = part.rows.first_at(part.codes, found.visible_from[part.events])
     first_time = part.rows.time_at(first, part.codes, NEVER)
     seen = first_time < found.replaced[part.events]
-    return _Sight(part.rows, found.some(part.events[seen], read), part.codes[seen], first[seen], first_time[seen], {})
+    return _Sight(part.rows, found.select(part.events[seen], read), part.codes[seen], first[seen], first_time[seen], {})
 
 
 def _of_part(window: Window, sight: _Sight) -> list[pl.Series]:
@@ -96,7 +101,7 @@ def _of_part(window: Window, sight: _Sight) -> list[pl.Series]:
     found, frame = sight.history, sight.history.frame
     counts = holds = np.ones(len(found.time), bool)
     if window.where is not None:
-        holds = condition(window.where, window.name, frame.schema).mask(frame).to_numpy()
+        holds = parse_condition(window.where, window.name, frame.schema).mask(frame).to_numpy()
     if window.aggregate != "rate":
         counts = holds
     holes = None
@@ -105,21 +110,23 @@ def _of_part(window: Window, sight: _Sight) -> list[pl.Series]:
     columns = []
     for over in window.over:
         key = (None if window.aggregate == "rate" else window.where, holes, over, window.hop)
-        if key not in sight.covers:
-            sight.covers[key] = (_cover(sight, counts, _exit(found.time, over, window)), {})
-        cover, kept = sight.covers[key]
-        columns.append(AGGREGATES[window.aggregate](Seen(cover, found, window.of or "", holds, sight.rows.times, kept)))
+        if key not in sight.ranges:
+            sight.ranges[key] = (_cover(sight, counts, _exit(found.time, over, window)), {})
+        cover, kept = sight.ranges[key]
+        columns.append(
+            AGGREGATES[window.aggregate](VisibleEvents(cover, found, window.of or "", holds, sight.rows.times, kept))
+        )
     return columns
 
 
-def _cover(sight: _Sight, counts: Mask, leaves: Integers) -> Cover:
+def _cover(sight: _Sight, counts: Mask, leaves: Integers) -> RowRanges:
     """Which rows see the events that count, each until it leaves the window or is replaced."""
     leaves = np.minimum(leaves, sight.history.replaced)
     # An event that the first row which could see it does see covers that row at least, the others none.
     seen = np.flatnonzero((sight.first_time < leaves) & counts)
     first = sight.first[seen]
     last = sight.rows.first_at(sight.codes[seen], leaves[seen], first)
-    return Cover(seen, first, last, len(sight.rows.times))
+    return RowRanges(seen, first, last, len(sight.rows.times))
 
 
 def _exit(time: Integers, over: str, window: Window) -> Integers:

@@ -8,13 +8,13 @@ import polars.selectors as cs
 from headrace.errors import Finding, InputError
 from headrace.spec import Window
 from headrace.tables import as_text
-from headrace.windows.window import keys_of
+from headrace.windows.window import window_keys
 
 _FEW = 0.5
 """Below this share of rows with any event, other spellings of the keys are tried: they may give a larger one."""
 
 
-def match_findings(
+def check_keys_match(
     frame: pl.DataFrame, windows: list[Window], events: Mapping[str, pl.DataFrame], whole: bool
 ) -> list[Finding]:
     """`window.no_match` findings for keys of rows that are written in another way than those of events.
@@ -23,7 +23,7 @@ def match_findings(
     Raises `InputError` where no row's key has an event, and these are all.
     """
     findings = []
-    for name, *keys in dict.fromkeys((window.events, *keys_of(window)) for window in windows):
+    for name, *keys in dict.fromkeys((window.events, *window_keys(window)) for window in windows):
         dtypes = {key: frame.schema[key] for key in keys}  # as the join casts them
         rows = _texts(frame.select(cs.by_name(*keys)))
         found = _texts(events[name].select(cs.by_name(*keys).cast(pl.String)))

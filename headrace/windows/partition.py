@@ -8,28 +8,28 @@ from msgspec import Struct
 
 from headrace.arrays import Integers
 from headrace.windows.history import History
-from headrace.windows.row_ranges import Rows
+from headrace.windows.row_ranges import RowTimes
 
-PART_EVENTS = 1 << 17
+PARTITION_EVENTS = 1 << 17
 """How many events a part holds, but for a key that has more."""
 
 
-class Part(Struct, frozen=True):
+class Partition(Struct, frozen=True):
     """The rows of some keys, their events (places in the history, in its order) and the code of the key of each."""
 
-    rows: Rows
+    rows: RowTimes
     events: Integers
     codes: Integers
 
 
-class Parts(Struct, frozen=True):
+class Partitions(Struct, frozen=True):
     """All rows, part after part; `places (N,)` says where each row, as it was given, stands among them."""
 
-    parts: list[Part]
+    parts: list[Partition]
     places: Integers
 
 
-def parts_of(keys: pl.DataFrame, times: Integers, found: History) -> Parts:
+def partition_by_key(keys: pl.DataFrame, times: Integers, found: History) -> Partitions:
     """Deals out rows, of which `keys` are the columns that name a key, and the events of their keys.
 
     A row that misses a column of its key has none, and a deleted event is nobody's.
@@ -46,14 +46,14 @@ def parts_of(keys: pl.DataFrame, times: Integers, found: History) -> Parts:
     same_type = [cs.by_name(name).cast(dtype, strict=False) for name, dtype in keys.schema.items()]
     codes = _codes(_numbered(found.frame.select(same_type)), known)
     events = np.flatnonzero((codes >= 0) & found.alive)
-    return Parts(_dealt(times[order], starts, events, codes[events]), places)
+    return Partitions(_dealt(times[order], starts, events, codes[events]), places)
 
 
-def _dealt(times: Integers, starts: Integers, events: Integers, codes: Integers) -> list[Part]:
-    if len(events) <= PART_EVENTS:
-        return [Part(Rows(times, starts), events, codes)]
+def _dealt(times: Integers, starts: Integers, events: Integers, codes: Integers) -> list[Partition]:
+    if len(events) <= PARTITION_EVENTS:
+        return [Partition(RowTimes(times, starts), events, codes)]
     up_to = np.cumsum(np.bincount(codes, minlength=len(starts) - 1))
-    part = np.unique((up_to - 1).clip(0) // PART_EVENTS, return_inverse=True)[1]  # of each key
+    part = np.unique((up_to - 1).clip(0) // PARTITION_EVENTS, return_inverse=True)[1]  # of each key
     count = int(part[-1]) + 1
     order = np.argsort(part[codes].astype(np.uint16), kind="stable")  # by counting, for numbers this short
     events, codes = events[order], codes[order]
@@ -63,8 +63,8 @@ def _dealt(times: Integers, starts: Integers, events: Integers, codes: Integers)
     made = []
     for at in range(count):
         key, row, some = key_at[at], row_at[at], slice(event_at[at], event_at[at + 1])
-        rows = Rows(times[row : row_at[at + 1]], starts[key : key_at[at + 1] + 1] - row)
-        made.append(Part(rows, events[some], codes[some] - key))
+        rows = RowTimes(times[row : row_at[at + 1]], starts[key : key_at[at + 1] + 1] - row)
+        made.append(Partition(rows, events[some], codes[some] - key))
     return made
 
 

@@ -13,12 +13,12 @@ from msgspec import Struct
 
 from headrace.arrays import Floats, Integers, Mask
 
-Held = TypeVar("Held", Floats, Integers)
-LEAST = np.iinfo(np.int64).min
-"""What `largest` gives to a row that sees nothing."""
+Values = TypeVar("Values", Floats, Integers)
+NO_EVENT = np.iinfo(np.int64).min
+"""What `max` gives to a row that sees nothing."""
 
 
-class Rows(Struct, frozen=True):
+class RowTimes(Struct, frozen=True):
     """Rows of some keys by key and time: `times (N,)` are sorted by key and time, and the rows of key `k` stand from
     `starts[k]` to `starts[k + 1]`, the last left out."""
 
@@ -29,7 +29,7 @@ class Rows(Struct, frozen=True):
         """The place of the first row of each key at the moment or later (the end of the key's rows where there is
         none), by bisection within the key's rows, or those of them from the place `after`."""
         end = self.starts[codes + 1]
-        if not len(moments) or moments.min() > self.times.max(initial=LEAST):
+        if not len(moments) or moments.min() > self.times.max(initial=NO_EVENT):
             return end
         found = self.starts[codes] if after is None else after.copy()
         open_ = end - found
@@ -48,7 +48,7 @@ class Rows(Struct, frozen=True):
         return np.where(inside, self.times[np.minimum(places, max(len(self.times) - 1, 0))], otherwise)
 
 
-class Cover(Struct, frozen=True):
+class RowRanges(Struct, frozen=True):
     """The runs of rows that events cover: event number `events (C,)` covers the places `first` to `last`, the last one
     left out, of `rows` rows."""
 
@@ -57,25 +57,25 @@ class Cover(Struct, frozen=True):
     last: Integers
     rows: int
 
-    def of(self, some: Mask) -> "Cover":
+    def select(self, some: Mask) -> "RowRanges":
         """That of some of the events (a mask over all of them)."""
         kept = some[self.events]
-        return Cover(self.events[kept], self.first[kept], self.last[kept], self.rows)
+        return RowRanges(self.events[kept], self.first[kept], self.last[kept], self.rows)
 
     def count(self) -> Integers:
         """How many events each row sees."""
         up, down = (np.bincount(ends, minlength=self.rows + 1) for ends in (self.first, self.last))
         return np.cumsum(up - down)[: self.rows]
 
-    def total(self, values: Floats) -> Floats:
+    def sum(self, values: Floats) -> Floats:
         """The sum of the values `(C,)` of the events that each row sees; 0 where there are none."""
         return self._joined(np.zeros(self.rows), values, np.add)
 
-    def largest(self, values: Integers) -> Integers:
-        """The largest of the whole numbers `(C,)` of the events that each row sees; `LEAST` where there are none."""
-        return self._joined(np.full(self.rows, LEAST), values, np.maximum)
+    def max(self, values: Integers) -> Integers:
+        """The largest of the whole numbers `(C,)` of the events that each row sees; `NO_EVENT` where there are none."""
+        return self._joined(np.full(self.rows, NO_EVENT), values, np.maximum)
 
-    def different(self, values: Integers) -> Integers:
+    def distinct(self, values: Integers) -> Integers:
         """How many different values `(C,)` the events that each row sees have: runs of one value that overlap are
         joined, so that each row is counted once."""
         if not len(self.events):
@@ -86,9 +86,9 @@ class Cover(Struct, frozen=True):
         reach = np.maximum.accumulate(last + group * (self.rows + 1)) - group * (self.rows + 1)
         begins = np.concatenate([[True], (group[1:] != group[:-1]) | (first[1:] > reach[:-1])])
         ends = np.concatenate([begins[1:], [True]])
-        return Cover(self.events, first[begins], reach[ends], self.rows).count()
+        return RowRanges(self.events, first[begins], reach[ends], self.rows).count()
 
-    def _joined(self, held: Held, values: Any, join: np.ufunc) -> Held:
+    def _joined(self, held: Values, values: Any, join: np.ufunc) -> Values:
         """What each row sees, joined. A run is put together from blocks whose lengths are the powers of two that add up
         to its own, the longest first; what a block of `2 * bit` rows holds goes on to the two of `bit` rows in it."""
         length, at = self.last - self.first, self.first.copy()

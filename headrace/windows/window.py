@@ -7,7 +7,7 @@ import polars as pl
 from headrace.clock import DAY_US, HOUR_US, US_PER_S
 from headrace.errors import InputError, nearest
 from headrace.spec import Window, duration_us
-from headrace.windows.condition import condition
+from headrace.windows.condition import parse_condition
 
 OF_NUMBERS = ("sum", "mean", "min", "max")
 OF_VALUES = (*OF_NUMBERS, "last", "distinct")
@@ -24,7 +24,7 @@ def window_columns(window: Window) -> list[str]:
     return [f"{window.name}_{over}" for over in window.over]
 
 
-def keys_of(window: Window) -> list[str]:
+def window_keys(window: Window) -> list[str]:
     """The columns that name a window's key."""
     return [window.key] if isinstance(window.key, str) else window.key
 
@@ -50,7 +50,7 @@ def check_window(
         raise InputError(where, f"no events {window.events!r}", told, nearest(window.events, list(events)))
     table = events[window.events]
     for label, schema in (("the rows", rows), (f"events {window.events!r}", table)):
-        for column in keys_of(window):
+        for column in window_keys(window):
             if column not in schema:
                 known = "one of: " + ", ".join(schema)
                 raise InputError(where, f"no column {column!r} in {label}", known, nearest(column, list(schema)))
@@ -66,5 +66,5 @@ def check_window(
     if aggregate == "rate" and window.where is None:
         raise InputError(where, "a rate without `where`", "a condition: the rate is of the events for which it holds")
     if window.where is not None:
-        condition(window.where, where, table)
+        parse_condition(window.where, where, table)
     return where

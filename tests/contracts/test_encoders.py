@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.features import ENCODERS, Encoded, Features, open_session
+from headrace.features import ENCODERS, Features, FittedEncoder, open_session
 from headrace.features.encoders.registry import SUITABLE
 from headrace.models import compile_features
 
@@ -63,7 +63,7 @@ def features_of(encode: str, state: Any) -> list[Features]:
     """As matrix columns and as a bag, whichever the encoder makes."""
     encoder, group = ENCODERS[encode], GROUPS[KIND[encode]]
     ways = [wide for wide, name in ((False, "nodes"), (True, "bags")) if hasattr(encoder, name)]
-    return [Features([Encoded("c", encode, group, state, wide)], ["", "?"]) for wide in ways]
+    return [Features([FittedEncoder("c", encode, group, state, wide)], ["", "?"]) for wide in ways]
 
 
 def rows_of(features: Features, column: pl.Series) -> np.ndarray:

@@ -9,22 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from headrace.features import Encoded, Features, Target, fit_features, open_session, plan_columns
+from headrace.features import Features, FittedEncoder, Target, fit_features, open_session, plan_columns
 from headrace.features.encoders import quantile
 from headrace.features.encoders import raw as raw_encoder
 from headrace.models import (
     FAMILIES,
     Fitted,
-    Part,
+    FittedMember,
     Sample,
-    Watched,
+    ValidationSet,
     calibrate,
     compile_features,
     compile_model,
     probabilities,
 )
 from headrace.spec import Calibration, GbdtParams, Models
-from headrace.spec import Features as FeaturesSpec
+from headrace.spec import FeaturesSpec as FeaturesSpec
 
 TARGETS = {
     "binary": Target("y", "binary", ["no", "yes"]),
@@ -57,8 +57,8 @@ def fit(family: str, task: str, missing: bool = False, rows: int = 400) -> Fitte
 
 def graph_scores(fitted: Fitted, task: str, X: np.ndarray) -> np.ndarray:
     state = raw_encoder.fit(pl.Series([0.0, 1.0]))
-    features = Features([Encoded(f"f{at}", "raw", "numbers", state) for at in range(WIDTH)], [])
-    session = open_session(compile_model([Part(features, fitted)], TARGETS[task]))
+    features = Features([FittedEncoder(f"f{at}", "raw", "numbers", state) for at in range(WIDTH)], [])
+    session = open_session(compile_model([FittedMember(features, fitted)], TARGETS[task]))
     output = "probabilities" if task == "multiclass" else "prediction"
     scores, label = session.run([output, "prediction"], {"numbers": X})
     if task == "multiclass":
@@ -204,31 +204,31 @@ def test_a_class_that_no_row_had_gets_no_probability() -> None:
 def test_early_stopping_names_its_rounds() -> None:
     X, y = data("binary", 600, 1, False)
     params = GbdtParams(max_rounds=500, early_stopping=10)
-    watched = Watched(X[400:], y[400:])
+    watched = ValidationSet(X[400:], y[400:])
     fitted = FAMILIES["gbdt"].fit(Sample(X[:400], y[:400]), TARGETS["binary"], params, 7, watched)
     assert 1 <= fitted.params.rounds < 500
     assert len(fitted.state.booster.dump_model(num_iteration=fitted.params.rounds)["tree_info"]) == fitted.params.rounds
 
 
-def graph_of(parts: list[Part], task: str, calibration: Calibration | None, X: np.ndarray) -> np.ndarray:
+def graph_of(parts: list[FittedMember], task: str, calibration: Calibration | None, X: np.ndarray) -> np.ndarray:
     session = open_session(compile_model(parts, TARGETS[task], calibration))
     output = "probabilities" if task == "multiclass" else "prediction"
     scores: np.ndarray = session.run([output], {"numbers": X})[0]
     return scores if task == "multiclass" else scores[:, 0]
 
 
-def parts_of(task: str) -> list[Part]:
+def parts_of(task: str) -> list[FittedMember]:
     """Two families with encoders of their own, shares and shifts."""
     X, y = data(task, 400, 1, False)
     frame = pl.DataFrame({f"f{at}": X[:, at].astype(np.float64) for at in range(WIDTH)})
     parts = []
     for family, encoder, weight in (("gbdt", raw_encoder, 0.7), ("linear", quantile, 0.3)):
         name = "raw" if family == "gbdt" else "quantile"
-        features = Features([Encoded(c, name, "numbers", encoder.fit(frame[c])) for c in frame.columns], [])
+        features = Features([FittedEncoder(c, name, "numbers", encoder.fit(frame[c])) for c in frame.columns], [])
         seen = open_session(compile_features(features)).rows(frame)
         fitted = FAMILIES[family].fit(Sample(seen, y), TARGETS[task], getattr(MODELS, family), 7, None)
         shift = {"binary": [0.4], "multiclass": [0.1, -0.2, 0.3], "regression": []}[task]
-        parts.append(Part(features, structs.replace(fitted, shift=shift), weight))
+        parts.append(FittedMember(features, structs.replace(fitted, shift=shift), weight))
     return parts
 
 
@@ -270,6 +270,8 @@ def test_a_linear_model_of_dense_and_wide_columns() -> None:
     seen = session.rows(frame)
     assert hasattr(seen, "tocsr") and features.names == ["x"]
     fitted = FAMILIES["linear"].fit(Sample(seen, y), TARGETS["binary"], MODELS.linear, 7, None)
-    found = open_session(compile_model([Part(features, fitted)], TARGETS["binary"])).column("prediction", frame)[:, 0]
+    found = open_session(compile_model([FittedMember(features, fitted)], TARGETS["binary"])).column(
+        "prediction", frame
+    )[:, 0]
     assert_close(found, trainer_scores(fitted, "binary", seen))
     assert np.mean((found > 0.5) == y) > 0.99

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import InputError, WorkError
-from headrace.store.open import open_store
+from headrace.store.open import open_backend
 from headrace.store.store import Changes, Store
 from tests.redis_server import RedisServer
 
@@ -33,7 +33,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str | None, P
 
 @pytest.fixture
 def store(place: tuple[str | None, Path]) -> Iterator[Store]:
-    with closing(open_store(*place, "test")) as opened:
+    with closing(open_backend(*place, "test")) as opened:
         opened.clear(b"")
         yield opened
 
@@ -84,7 +84,7 @@ def test_another_process_sees_what_was_written(store: Store, place: tuple[str | 
 
 
 def _add_one(place: tuple[str | None, Path]) -> bytes | None:
-    with closing(open_store(*place, "test")) as store:
+    with closing(open_backend(*place, "test")) as store:
         (before,) = store.read([b"a"])
         store.write(Changes(puts={b"a": b"2"}))
         return before
@@ -129,13 +129,13 @@ def test_a_store_is_a_dictionary(store: Store, steps: list[Changes]) -> None:
 
 def test_a_url_that_is_no_store(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"store: mysql://x; expected nothing \(LMDB"):
-        open_store("mysql://x", tmp_path, "test")
+        open_backend("mysql://x", tmp_path, "test")
 
 
 def test_a_server_that_is_gone_says_so_and_serves_again(tmp_path: Path) -> None:
     server = RedisServer(tmp_path)
     try:
-        with closing(open_store(server.url, tmp_path, "test")) as store:
+        with closing(open_backend(server.url, tmp_path, "test")) as store:
             store.write(Changes(puts={b"a": b"1"}))
             server.kill()
             with pytest.raises(WorkError, match="the online store does not answer"):
@@ -144,6 +144,6 @@ def test_a_server_that_is_gone_says_so_and_serves_again(tmp_path: Path) -> None:
             assert store.read([b"a"]) == [b"1"]  # its log of appended writes was on disk
         with pytest.raises(WorkError, match="does not answer"):
             server.kill()
-            open_store(server.url, tmp_path, "test")
+            open_backend(server.url, tmp_path, "test")
     finally:
         server.kill()

@@ -4,10 +4,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from headrace.design import Answers, commented, infer_goal, infer_kind, interview
+from headrace.design import Answers, infer_goal, infer_kind, interview, render_spec
 from headrace.design.infer import infer_time
 from headrace.errors import InputError
-from headrace.spec import Decision, Goal
+from headrace.spec import DecisionSpec, Goal
 from headrace.spec.decode import decode
 
 
@@ -84,7 +84,7 @@ def test_a_draft_is_a_valid_spec_with_reasons() -> None:
             "returned": [number % 10 == 0 for number in range(300)],
         }
     )
-    text = commented(interview(frame, "some file.csv", Answers(target="returned")))
+    text = render_spec(interview(frame, "some file.csv", Answers(target="returned")))
     import msgspec
 
     system = decode(msgspec.yaml.decode(text.encode()))
@@ -125,4 +125,4 @@ def test_the_time_of_a_day_is_no_time_of_a_row() -> None:
 
 def test_a_decision_of_another_task_is_refused_before_anything_is_fitted() -> None:
     with pytest.raises(InputError, match="only a binary task has one"):
-        infer_goal(Goal(target="y", decision=Decision()), pl.Series("y", [1.5, 2.5, 3.5] * 5))
+        infer_goal(Goal(target="y", decision=DecisionSpec()), pl.Series("y", [1.5, 2.5, 3.5] * 5))

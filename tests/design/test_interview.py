@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 import headrace
-from headrace.design import Answers, Ask, Question, commented, interview
+from headrace.design import Answers, Ask, Question, interview, render_spec
 from headrace.errors import InputError
 from headrace.spec import System
 from headrace.spec.decode import decode
@@ -75,8 +75,8 @@ def test_every_question_is_a_flag() -> None:
         field.name for field in msgspec.structs.fields(Answers)
     }
     heard: list[Question] = []
-    asked = spec_of(commented(interview(orders(), "orders.csv", Answers(), asking(ANSWERS, heard))))
-    given = spec_of(commented(interview(orders(), "orders.csv", Answers(**ANSWERS))))
+    asked = spec_of(render_spec(interview(orders(), "orders.csv", Answers(), asking(ANSWERS, heard))))
+    given = spec_of(render_spec(interview(orders(), "orders.csv", Answers(**ANSWERS))))
     assert asked == given and len(heard) == len(QUESTIONS)
     assert given.goal.label_delay == given.split.gap == "14d" and given.split.by == "time"
     assert given.goal.decision is not None and given.goal.decision.false_negative == 5
@@ -92,7 +92,7 @@ def test_no_answer_takes_what_the_data_suggests() -> None:
     nothing = dict.fromkeys(QUESTIONS, "")
     asked = interview(orders(), "orders.csv", Answers(), asking(nothing, []))
     inferred = interview(orders(), "orders.csv", Answers(target="returned"))
-    assert spec_of(commented(asked)) == spec_of(commented(inferred))
+    assert spec_of(render_spec(asked)) == spec_of(render_spec(inferred))
     assert asked["goal", "positive"] == ("yes", "the value that says yes")
     assert asked["data", "group"][0] == "user_id" and "owners" in asked["data", "group"][1]
 
@@ -169,7 +169,7 @@ def test_a_flag_that_does_not_apply_is_refused(answers: dict[str, Any], words: s
 
 def test_flags_may_say_that_there_is_none_and_name_one_twice() -> None:
     answers = Answers(target="returned", holdout="-", costs="-", label_delay="-", sensitive="gender, gender")
-    found = spec_of(commented(interview(orders(), "orders.csv", answers)))
+    found = spec_of(render_spec(interview(orders(), "orders.csv", answers)))
     assert found.data.holdout is None and found.evaluate.fairness.attributes == ["gender"]
 
 

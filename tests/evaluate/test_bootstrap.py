@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headrace.evaluate import Measured, paired_interval
+from headrace.evaluate import Measure, paired_interval
 from headrace.evaluate.bootstrap import intervals, resamples
 
 
@@ -12,7 +12,7 @@ def test_the_interval_of_a_mean_is_scipy_s() -> None:
     chance = np.random.default_rng(1)
     y = chance.normal(size=300)
     scores = y + chance.normal(size=300)
-    low, high = intervals(Measured("regression", y, scores, ["mae"]), seed=3)["mae"]
+    low, high = intervals(Measure("regression", y, scores, ["mae"]), seed=3)["mae"]
     reference = stats.bootstrap(
         (np.abs(y - scores),), np.mean, method="percentile", n_resamples=4000, rng=np.random.default_rng(2)
     ).confidence_interval
@@ -52,6 +52,6 @@ def test_owners_widen_the_interval() -> None:
     owner = np.repeat(np.arange(40), 10)
     y = np.zeros(400)
     scores = np.repeat(chance.normal(size=40), 10)
-    measured = Measured("regression", y, scores, ["mae"])
+    measured = Measure("regression", y, scores, ["mae"])
     alone, together = intervals(measured)["mae"], intervals(measured, owner=owner)["mae"]
     assert together[1] - together[0] > 2 * (alone[1] - alone[0])

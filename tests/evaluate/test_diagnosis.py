@@ -16,12 +16,12 @@ def test_importances_are_those_of_scikit_learn() -> None:
     y = X @ [3.0, 1.0, 0.0] + chance.normal(size=2500)
     model = LinearRegression().fit(X, y)
 
-    def dealt(name: str, order: np.ndarray) -> np.ndarray:
+    def permute(name: str, order: np.ndarray) -> np.ndarray:
         mixed = X.copy()
         mixed[:, "abc".index(name)] = X[order, "abc".index(name)]
         return np.asarray(model.predict(mixed))
 
-    found = importances(model.predict(X), dealt, ["a", "b", "c"], "regression", "rmse", y, None, 0.5, 3)
+    found = importances(model.predict(X), permute, ["a", "b", "c"], "regression", "rmse", y, None, 0.5, 3)
     expected = permutation_importance(
         model, X, y, scoring="neg_root_mean_squared_error", n_repeats=20, random_state=0
     ).importances_mean

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from headrace.evaluate import Measured, better, cost, higher_is_better, metrics
+from headrace.evaluate import Measure, better, cost, higher_is_better, metrics
 from headrace.evaluate.curves import curves
 from headrace.spec import METRICS
 
@@ -114,7 +114,7 @@ def test_a_sure_mistake_is_not_infinite() -> None:
 def test_every_metric_of_the_spec_is_there() -> None:
     y, scores, _ = binary(1)
     assert list(metrics("binary", y, scores)) == list(METRICS["binary"])
-    assert Measured("binary", y, scores, ["f1"])(np.ones(len(y))) == {"f1": metrics("binary", y, scores)["f1"]}
+    assert Measure("binary", y, scores, ["f1"])(np.ones(len(y))) == {"f1": metrics("binary", y, scores)["f1"]}
 
 
 def test_directions() -> None:

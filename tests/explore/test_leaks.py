@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from headrace.design import infer_goal, infer_kind
 from headrace.explore import leaks, relations
 from headrace.explore.relation import bins_of, explained
-from headrace.features import encode_target, target_of
+from headrace.features import encode_target, make_target
 from headrace.spec import Goal, Task
 from headrace.tables import load
 from tests.conftest import DATA, EXAMPLES
@@ -34,7 +34,7 @@ def rows_of(name: str) -> Rows:
     frame = load(path, None, ["", "NA", "?"]).frame.drop(dropped)
     goal, _ = infer_goal(Goal(target=target), frame[target])
     assert goal.task is not None
-    y = encode_target(target_of(goal, frame[target]), frame[target])
+    y = encode_target(make_target(goal, frame[target]), frame[target])
     columns = [values.name for values in frame.drop(target) if infer_kind(values)[0] != "ignored"]
     return frame.select(columns), y, goal.task
 

@@ -14,7 +14,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from headrace.features import REPRESENTATIONS, Features, fit_features, open_session, plan_columns
 from headrace.models import compile_features
 from headrace.spec import ColumnSpec
-from headrace.spec import Features as FeaturesSpec
+from headrace.spec import FeaturesSpec as FeaturesSpec
 
 MISSING = ["?", "NA"]
 EPOCH = datetime(1970, 1, 1)

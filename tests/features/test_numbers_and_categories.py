@@ -18,7 +18,7 @@ from headrace.features import Features, fit_features, open_session, plan_columns
 from headrace.features.graph.blanks import BLANKS
 from headrace.models import compile_features
 from headrace.spec import ColumnSpec
-from headrace.spec import Features as FeaturesSpec
+from headrace.spec import FeaturesSpec as FeaturesSpec
 
 
 def fitted(frame: pl.DataFrame, encode: Any, kind: Any = None, y: np.ndarray | None = None, **more: Any) -> Features:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from headrace.features import fit_features, open_session, plan_columns
-from headrace.features.states.casefold import fold
+from headrace.features.states.casefold import fold_case
 from headrace.features.states.vocabulary import entries
 from headrace.models import compile_features
 from headrace.spec import ColumnSpec
-from headrace.spec import Features as FeaturesSpec
+from headrace.spec import FeaturesSpec as FeaturesSpec
 
 TEXTS = [
     "Where is my card?", "My card has not arrived yet", "card is lost, please block it", "I lost my CARD",
@@ -41,7 +41,7 @@ def test_words_and_pairs_weigh_as_in_scikit_learn() -> None:
     features, session = text_session(TEXTS)
     known = entries(features.encoded[0].state)
     found = bags_of(session, TEXTS[:12])[:, : len(known.words) + len(known.pairs)]
-    folded = [fold(text) for text in TEXTS]
+    folded = [fold_case(text) for text in TEXTS]
     reference = TfidfVectorizer(
         vocabulary=[*known.words, *known.pairs], ngram_range=(1, 2), token_pattern=r"(?u)\w+", lowercase=False
     ).fit(folded)
@@ -56,7 +56,7 @@ def test_runs_of_characters_are_those_of_scikit_learn() -> None:
     known = entries(features.encoded[0].state)
     start = len(known.words) + len(known.pairs)
     found = bags_of(session, TEXTS[:12])[:, start:]
-    folded = [" ".join(TfidfVectorizer(token_pattern=r"(?u)\w+").build_tokenizer()(fold(text))) for text in TEXTS]
+    folded = [" ".join(TfidfVectorizer(token_pattern=r"(?u)\w+").build_tokenizer()(fold_case(text))) for text in TEXTS]
     runs = [run.replace("\0", " ") for run in known.runs]
     counted = TfidfVectorizer(vocabulary=runs, analyzer="char_wb", ngram_range=(2, 5), lowercase=False).fit(folded)
     assert np.array_equal(found > 0, counted.transform(folded[:12]).toarray() > 0)

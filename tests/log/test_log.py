@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from headrace.clock import DAY_US, SYSTEM, ManualClock
 from headrace.errors import WorkError
 from headrace.log import sealer
-from headrace.log.frames import Frame, Packed, Record, time_in_id
+from headrace.log.frames import Frame, Record, RecordBatch, time_in_id
 from headrace.log.log import Log
 from headrace.log.segment import COLUMNS
 
@@ -31,15 +31,15 @@ def record(at: int, kind: str = "clicks") -> Record:
     return Record(str(at), at, at + 1, kind, b'{"at":%d}' % at)
 
 
-def append(log: Log, *records: Record | Packed) -> int:
-    with log.writing():
+def append(log: Log, *records: Record | RecordBatch) -> int:
+    with log.append_lock():
         return log.append(records)
 
 
 batches_of = st.lists(st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=7), max_size=12)
 
 
-def packed(records: list[Record]) -> Packed:
+def packed(records: list[Record]) -> RecordBatch:
     """Records of one kind, told together in two pieces."""
     middle = len(records) // 2
     pieces = []
@@ -48,12 +48,12 @@ def packed(records: list[Record]) -> Packed:
         named = [b'{"by":"id","x":[{"id":1}], "id" :"%014x-%b"}' % (one.time, one.kind.encode()) for one in some]
         pieces += [b' {"rows": [\n' + b", ".join(values) + b"]}", b"[" + b",".join(named) + b"]"]
     head = b'{"first":%b' % records[0].id.encode()
-    return Packed(len(records), records[0].kind, head, ["value", "named"], "id", memoryview(b",".join(pieces)))
+    return RecordBatch(len(records), records[0].kind, head, ["value", "named"], "id", memoryview(b",".join(pieces)))
 
 
-def apart(packed: Packed) -> list[Record]:
+def apart(packed: RecordBatch) -> list[Record]:
     """What is read of it."""
-    told = zip(*packed.apart(), strict=True)
+    told = zip(*packed.unpack(), strict=True)
     return [Record(id, time_in_id(id), time_in_id(id), packed.kind, payload) for id, payload in told]
 
 
@@ -73,14 +73,14 @@ def test_what_was_appended_is_read_in_its_order(
     written: list[Record] = []
     for turn, kinds in enumerate(batches):
         records = [record(len(written) + at, kind) for at, kind in enumerate(kinds)]
-        told: list[Record | Packed] = list(records)
+        told: list[Record | RecordBatch] = list(records)
         if packs and turn % 2 and len(set(kinds)) == 1:
             together = packed(records)
             told, records = [together], apart(together)
         written += records
         log = Log(folder, segment=10, full=full) if reopen else logs[turn % 2]
         if frames:
-            with log.writing():
+            with log.append_lock():
                 assert log.append(Frame(told)) == len(written)
         else:
             assert append(log, *told) == len(written)
@@ -156,7 +156,7 @@ def test_segments_are_parquet_that_others_read(tmp_path: Path) -> None:
     query = f"select sum((payload->>'at')::int), max(available), count(*) from '{tmp_path}/*.parquet'"
     assert duckdb.sql(query).fetchall() == [(28, pl.Series([8]).cast(pl.Datetime("us"))[0], 8)]
     assert pl.scan_parquet(tmp_path / "*.parquet").collect()["id"].to_list() == [str(at) for at in range(8)]
-    with log.writing():
+    with log.append_lock():
         log.seal()
     assert pl.scan_parquet(tmp_path / "*.parquet").collect().height == 10
 
@@ -225,7 +225,7 @@ def flippable(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("flippable") / "log"
     log = Log(folder, segment=20)
     for at in range(0, 55, 5):
-        with log.writing():
+        with log.append_lock():
             log.append([record(one) for one in range(at, at + 5)])
     return folder
 
@@ -326,7 +326,7 @@ def test_a_log_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     assert ids_of(tmp_path) == ["0", "1", "0", "1"]
     assert append(Log(tmp_path), record(2)) == 5
     assert ids_of(tmp_path) == ["0", "1", "0", "1", "2"]
-    with Log(tmp_path).writing():
+    with Log(tmp_path).append_lock():
         pass
 
 
@@ -336,11 +336,11 @@ def test_sealing_may_be_killed_between_any_two_steps(tmp_path: Path, step: str, 
     log, another = Log(tmp_path), Log(tmp_path)
     append(another, record(0))
     append(log, record(1))
-    with another.writing():  # it knows all of the file
+    with another.append_lock():  # it knows all of the file
         pass
     (open_,) = tmp_path.glob("*.open")
     kept = open_.read_bytes()
-    with log.writing():
+    with log.append_lock():
         log.seal()
     if step in ("parquet", "both"):
         (tmp_path / f"{2:020d}.open").unlink()
@@ -378,11 +378,11 @@ from headrace.log import Log
 from headrace.log.frames import Record
 log = Log(Path(sys.argv[1]), segment=10**9)
 for at in range(0, 4096, 64):
-    with log.writing():
+    with log.append_lock():
         texts = [b'"%b"' % os.urandom(50_000).hex().encode() for _ in range(64)]
         log.append([Record(str(at + one), 1, 1, "c", text) for one, text in enumerate(texts)])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-with log.writing():
+with log.append_lock():
     log.seal()
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
 """
@@ -455,7 +455,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 import signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 done = 0
-with log.writing():
+with log.append_lock():
     try:
         while True:
             log.append([Record("x", 0, 0, "k", b"p" * 100)])
@@ -494,7 +494,7 @@ from headrace.log import Log, Record
 log = Log(Path({str(tmp_path)!r}), segment=300)
 at = 0
 while True:
-    with log.writing():
+    with log.append_lock():
         print(log.append([Record(str(at + more), 0, 0, "k", b"{{}}") for more in range(3)]), flush=True)
     at += 3
 """

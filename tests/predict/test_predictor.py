@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 
 import headrace
 from headrace.errors import InputError
-from headrace.features import fit_features, open_coded, open_session, plan_columns
+from headrace.features import fit_features, open_coded_session, open_session, plan_columns
 from headrace.models import compile_features
 from headrace.predict import Predictor, predict_file
 from headrace.predict.rows import RowReader, row_type
-from headrace.spec import Features as FeaturesSpec
+from headrace.spec import FeaturesSpec as FeaturesSpec
 from headrace.tables import Column, Schema
 from headrace.tables.numbers import COMMA_DECIMAL
 from tests.conftest import EXAMPLES, Runs, make_table
@@ -210,7 +210,7 @@ def test_names_that_differ_by_blanks_alone_are_refused(runs: Runs) -> None:
 def test_coded_batches_equal_text(runs: Runs, rows: int) -> None:
     model = (runs("binary", "gbdt").bundle / "model.onnx").read_bytes()
     frame = make_table(rows, seed=4).with_columns(colour=pl.col("colour").replace("blue", "NA"))
-    whole, coded = open_session(model), open_coded(model)
+    whole, coded = open_session(model), open_coded_session(model)
     assert coded.codes and not whole.codes
     outputs = ["prediction", "features"]
     expected, found = whole.run(outputs, whole.feeds(frame)), coded.run(outputs, coded.feeds(frame))
@@ -223,7 +223,7 @@ def test_a_matrix_of_nothing_but_codes_in_batches() -> None:
     spec = FeaturesSpec()
     features = fit_features(frame, plan_columns(frame, spec, {}, []), spec, "tree", [])
     graph = compile_features(features)
-    assert np.array_equal(open_coded(graph).rows(frame), open_session(graph).rows(frame))
+    assert np.array_equal(open_coded_session(graph).rows(frame), open_session(graph).rows(frame))
 
 
 def test_threads_share_a_predictor(runs: Runs) -> None:

@@ -9,8 +9,8 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 import headrace
-from headrace.evaluate import average_precision_by_chance, chance_of
-from headrace.registry import Rival, judge
+from headrace.evaluate import average_precision_by_chance, chance_probability
+from headrace.registry import ModelPair, judge
 from headrace.registry.gates import not_worse
 from headrace.spec import parse_gate
 
@@ -27,7 +27,7 @@ def passes(positives: int, rows: int, metric: str, seed: int) -> bool:
     chance = np.random.default_rng([seed, positives, rows])
     y = np.zeros(rows)
     y[chance.choice(rows, positives, replace=False)] = 1
-    pair = Rival(y, chance.random(rows), np.full(rows, positives / rows), seed=seed)
+    pair = ModelPair(y, chance.random(rows), np.full(rows, positives / rows), seed=seed)
     gate = parse_gate(f"test.{metric} > baseline")
     return judge([gate], "binary", {"test": {metric: 0.0}}, {"baseline": pair})[0].passed
 
@@ -46,7 +46,7 @@ def test_noise_passes_in_two_and_a_half_percent_of_2000_gates_at_most() -> None:
 
 
 def test_a_permutation_is_as_likely_as_it_says() -> None:
-    found = [chance_of("binary", "roc_auc", np.repeat([0.0, 1.0], [40, 8]), np.random.default_rng(at).random(48))
+    found = [chance_probability("binary", "roc_auc", np.repeat([0.0, 1.0], [40, 8]), np.random.default_rng(at).random(48))
              for at in range(200)]  # fmt: skip
     assert 0.4 < np.mean(found) < 0.6 and np.mean(np.array(found) <= 0.1) < 0.17
 
@@ -60,15 +60,15 @@ def test_what_is_alike_within_an_owner_is_no_evidence() -> None:
         y = (chance.random(10) < 0.5).astype(float)[owner]
         scores = chance.random(10)[owner]
         if 0 < y.sum() < len(y):
-            alone.append(chance_of("binary", "roc_auc", y, scores, seed=seed))
-            together.append(chance_of("binary", "roc_auc", y, scores, owner=owner, seed=seed))
+            alone.append(chance_probability("binary", "roc_auc", y, scores, seed=seed))
+            together.append(chance_probability("binary", "roc_auc", y, scores, owner=owner, seed=seed))
     assert np.mean(np.array(alone) <= 0.025) > 0.2 > np.mean(np.array(together) <= 0.025)
 
 
 def test_too_few_rows_of_a_class_are_told_with_what_is_needed() -> None:
     y = np.zeros(500)
     y[:3] = 1
-    pair = Rival(y, y + 0.1, np.full(500, 0.006))
+    pair = ModelPair(y, y + 0.1, np.full(500, 0.006))
     gate = parse_gate("test.roc_auc > baseline")
     (found,) = judge([gate], "binary", {"test": {"roc_auc": 1.0}}, {"baseline": pair})
     assert not found.passed and "3 of 500, 5 are needed" in found.why
@@ -78,9 +78,9 @@ def test_worse_for_certain_is_refused_without_a_gate() -> None:
     chance = np.random.default_rng(1)
     y = (chance.random(600) < 0.4).astype(float)
     good, bad = y + chance.normal(size=600) * 0.5, y + chance.normal(size=600) * 1.5
-    (worse,) = not_worse("binary", "roc_auc", Rival(y, bad, good))
-    (better,) = not_worse("binary", "roc_auc", Rival(y, good, bad))
-    (same,) = not_worse("binary", "roc_auc", Rival(y, good, good + chance.normal(size=600) * 0.01))
+    (worse,) = not_worse("binary", "roc_auc", ModelPair(y, bad, good))
+    (better,) = not_worse("binary", "roc_auc", ModelPair(y, good, bad))
+    (same,) = not_worse("binary", "roc_auc", ModelPair(y, good, good + chance.normal(size=600) * 0.01))
     assert (worse.passed, better.passed, same.passed) == (False, True, True)
     assert not_worse("binary", "roc_auc", None) == [] == not_worse("binary", "roc_auc", "another target")
 

@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 
 import headrace
 from headrace.errors import InputError, SpecError
-from headrace.registry import Rival, judge, remember
-from headrace.registry.fitted_rows import row_hashes, was_seen
+from headrace.registry import ModelPair, judge, write_fitted_rows
+from headrace.registry.fitted_rows import fitted_mask, row_hashes
 from headrace.spec import parse_gate
 from headrace.workspace import Workspace
 from tests.conftest import write_system
 
 
-def pair(better_by: float, rows: int = 2_000, seed: int = 1) -> Rival:
+def pair(better_by: float, rows: int = 2_000, seed: int = 1) -> ModelPair:
     """Two models of a value, the first with less noise."""
     chance = np.random.default_rng(seed)
     y, noise = chance.normal(size=rows), chance.normal(size=rows)
-    return Rival(y, y + noise * (1 - better_by), y + noise)
+    return ModelPair(y, y + noise * (1 - better_by), y + noise)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_lucky_point_does_not_pass() -> None:
     first, second = y + chance.normal(size=60), y + chance.normal(size=60)
     better, worse = sorted((first, second), key=lambda scores: np.square(scores - y).mean())
     found = judge([parse_gate("test.rmse < champion")], "regression", {"test": {"rmse": 1.0}},
-                  {"champion": Rival(y, better, worse)})[0]  # fmt: skip
+                  {"champion": ModelPair(y, better, worse)})[0]  # fmt: skip
     assert found.value is not None and found.bound is not None
     assert found.value < found.bound and not found.passed
 
@@ -121,13 +121,13 @@ def test_the_numbers_of_rows_never_change(tmp_path: Path) -> None:
     """They are kept for years: these were written down once."""
     frame = pl.DataFrame({"n": [1, None, -3], "t": ["a", "", None], "x": [0.5, -0.0, None]})
     assert row_hashes(frame).tolist() == [10081968575832560566, 9880857335257826362, 6910322991574199900]
-    remember(Workspace(tmp_path), "m-000001", frame[:2])
-    assert was_seen(Workspace(tmp_path), "m-000001", frame.with_columns(more=1)) is not None
-    seen = was_seen(Workspace(tmp_path), "m-000001", frame.with_columns(more=1))
+    write_fitted_rows(Workspace(tmp_path), "m-000001", frame[:2])
+    assert fitted_mask(Workspace(tmp_path), "m-000001", frame.with_columns(more=1)) is not None
+    seen = fitted_mask(Workspace(tmp_path), "m-000001", frame.with_columns(more=1))
     assert seen is not None and seen.tolist() == [True, True, False]
-    assert was_seen(Workspace(tmp_path), "m-000001", frame.drop("x")) is None
-    assert was_seen(Workspace(tmp_path), "m-000001", frame.with_columns(pl.col("x").cast(pl.String))) is None
-    assert was_seen(Workspace(tmp_path), "m-000002", frame) is None
+    assert fitted_mask(Workspace(tmp_path), "m-000001", frame.drop("x")) is None
+    assert fitted_mask(Workspace(tmp_path), "m-000001", frame.with_columns(pl.col("x").cast(pl.String))) is None
+    assert fitted_mask(Workspace(tmp_path), "m-000002", frame) is None
 
 
 def test_groups_that_fare_differently_are_refused(tmp_path: Path) -> None:

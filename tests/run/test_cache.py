@@ -19,11 +19,11 @@ from msgspec import Struct
 import headrace
 import headrace.spec
 from headrace import evaluate, flow, registry, train
-from headrace.models import FAMILIES, Pruned
+from headrace.models import FAMILIES, TrialPruned
 from headrace.report import Steps, quiet
-from headrace.report.text import told as text_of_run
+from headrace.report.text import describe_run as text_of_run
 from headrace.run import resume
-from headrace.run.cache import Cache, name_of, sums_of
+from headrace.run.cache import Cache, cache_key, checksums
 from headrace.train.select import _plan
 from headrace.train.trial import Trials
 from headrace.workspace import Workspace
@@ -45,7 +45,7 @@ def kept(rows: int = 50) -> Kept:
 def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     cache, value = Cache(tmp_path), kept()
     assert cache.get(Kept, "a") is None
-    cache.keep(value, "a")
+    cache.put(value, "a")
     found = cache.get(Kept, "a")
     assert found is not None and found.frame.equals(value.frame) and found.frame.schema == value.frame.schema
     assert [one.tolist() for one in found.numbers] == [[0, 1, 2], []] and found.words == value.words
@@ -57,7 +57,7 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
 def test_a_damaged_entry_is_made_again(tmp_path: Path, file: str, damage: str) -> None:
     cache = Cache(tmp_path)
-    cache.keep(kept(), "a")
+    cache.put(kept(), "a")
     path = tmp_path / "a" / file
     data = path.read_bytes()
     if damage == "gone":
@@ -71,7 +71,7 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path, file: str, damage: str) -
 def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     for name in "abc":
-        cache.keep(name * 1000, name)
+        cache.put(name * 1000, name)
         time.sleep(0.01)
     assert cache.get(str, "a") is not None
     size = cache.trim(10**9) // 3
@@ -83,17 +83,17 @@ def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
 def test_files_are_read_again_only_where_they_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, memory = tmp_path / "f", tmp_path / "memory.json"
     file.write_bytes(b"one")
-    first = sums_of({"f": file, "none": tmp_path / "none"}, memory)
+    first = checksums({"f": file, "none": tmp_path / "none"}, memory)
     assert first["none"] == "absent"
-    monkeypatch.setattr("headrace.run.cache._sum", lambda path: pytest.fail("read again"))
-    assert sums_of({"f": file, "none": tmp_path / "none"}, memory) == first
+    monkeypatch.setattr(sys.modules["headrace.run.cache"], "_sum", lambda path: pytest.fail("read again"))
+    assert checksums({"f": file, "none": tmp_path / "none"}, memory) == first
     monkeypatch.undo()
     file.write_bytes(b"two")
-    assert sums_of({"f": file}, memory)["f"] != first["f"]
+    assert checksums({"f": file}, memory)["f"] != first["f"]
 
 
 def test_names_tell_what_differs() -> None:
-    assert name_of("a", 1) != name_of("a", 2) != name_of("b", 2)
+    assert cache_key("a", 1) != cache_key("a", 2) != cache_key("b", 2)
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_an_unchanged_run_does_nothing(system: Path, monkeypatch: pytest.MonkeyP
     first = headrace.run(headrace.load(system))
     assert first.document["cached"] is False
     monkeypatch.setattr(flow, "_prepare", lambda *given: pytest.fail("prepared again"))
-    monkeypatch.setattr(train, "choose", lambda *given: pytest.fail("chosen again"))
+    monkeypatch.setattr(train, "select_model", lambda *given: pytest.fail("chosen again"))
     again = headrace.run(headrace.load(system))
     same = [name for name in first.document if name not in ("cached", "seconds")]
     assert all(again.document[name] == first.document[name] for name in same) and again.document["cached"] is True
@@ -131,7 +131,7 @@ def test_a_change_of_models_reads_nothing_again(system: Path, monkeypatch: pytes
     assert second.document["winner"]["members"][0]["linear"]["l2"] == 0.01
     assert second.document["columns"] == first.document["columns"]
     spec.write_text(spec.read_text() + 'gates: ["test.roc_auc > 0.5"]\n')
-    monkeypatch.setattr(train, "choose", lambda *given: pytest.fail("chosen again"))
+    monkeypatch.setattr(train, "select_model", lambda *given: pytest.fail("chosen again"))
     assert len(headrace.run(headrace.load(system)).document["gates"]) == 3
 
 
@@ -199,7 +199,7 @@ def test_a_run_that_was_killed_as_it_was_judged(system: Path, monkeypatch: pytes
     def killed(*given: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(registry, "mirror" if moment == "decided" else "decide", killed)
+    monkeypatch.setattr(registry, "sync_mlflow" if moment == "decided" else "decide", killed)
     with pytest.raises(KeyboardInterrupt):
         headrace.run(headrace.load(system))
     listed = headrace.runs(system)
@@ -275,7 +275,6 @@ def test_a_change_in_any_file_of_one_name_is_seen(system: Path) -> None:
 def test_two_processes_share_a_cache(tmp_path: Path) -> None:
     """Entries that another process replaces or removes at the same moment are as good as absent."""
     script = """
-import sys
 from pathlib import Path
 import numpy as np
 from headrace.run.cache import Cache
@@ -304,16 +303,16 @@ def test_settings_of_a_trial_that_was_given_up_can_be_stated(system: Path, monke
     member = headrace.spec.Member(family="linear", linear=headrace.spec.LinearParams(l2=0.3))
     prepared = flow._prepare(rows, 0, Steps(quiet)).rows
     cache = Cache(rows.workspace.cache)
-    keep = resume.keep_trials(cache, "prepared", False)
-    trials = Trials(prepared, _plan(prepared), evaluate.judge_of(prepared.system.goal), lambda text: None, keep)
+    keep = resume.trial_memo(cache, "prepared", False)
+    trials = Trials(prepared, _plan(prepared), evaluate.make_objective(prepared.system.goal), lambda text: None, keep)
 
-    def give_up(step: int, cost: float) -> bool:
+    def should_prune(step: int, cost: float) -> bool:
         given_up.append(step)
         return True
 
     for _ in range(2):
-        with pytest.raises(Pruned):
-            trials(member, "searched", give_up=give_up)
+        with pytest.raises(TrialPruned):
+            trials(member, "searched", should_prune=should_prune)
     assert given_up == [1, 1], "the second was remembered, and told of all the same"
     assert trials(member, "stated").value > 0.5
 

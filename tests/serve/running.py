@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 import httpx
 
-from headrace.serve import app
+from headrace.serve import make_service
 from headrace.serve.http.connection import Connection
-from headrace.serve.run import plan_of
+from headrace.serve.run import make_plan
 from headrace.serve.service import Service
 
 T = TypeVar("T")
@@ -68,8 +68,8 @@ def within(models: list[str], do: Callable[[Service, httpx.AsyncClient], Awaitab
     """Does something with a service that lives in this process for as long."""
 
     async def live() -> T:
-        plan = plan_of(models, Path(), **settings)
-        service = app(plan)
+        plan = make_plan(models, Path(), **settings)
+        service = make_service(plan)
         service.start()
         loop = asyncio.get_running_loop()
         async with await loop.create_server(lambda: Connection(service.connections), "127.0.0.1", 0) as server:

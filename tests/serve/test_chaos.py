@@ -20,7 +20,7 @@ import headrace
 from headrace.log import Log
 from headrace.registry.journal import write_aliases
 from headrace.serve.service import LEDGER_S, Service
-from headrace.tables import alone
+from headrace.tables import exclusive_lock
 from headrace.workspace import Workspace
 from tests.conftest import Runs, write_system
 from tests.serve.running import Running, within
@@ -178,7 +178,7 @@ def test_whoever_holds_the_log_holds_up_no_request(runs: Runs, tmp_path: Path) -
         assert httpx.post(service.url + "/predict", content=body).status_code == 200
         lock = folder / ".headrace" / "log" / "predictions" / "writer.lock"
         service.wait(lock.exists)
-        with alone(lock):
+        with exclusive_lock(lock):
             slowest = 0.0
             for _ in range(60):
                 begin = time.monotonic()

@@ -21,10 +21,10 @@ import headrace
 from headrace.clock import ManualClock
 from headrace.errors import InputError, WorkError
 from headrace.serve.service import Service
-from headrace.store import Online, Reader, Store, log_of, store_of
+from headrace.store import Pusher, Store, WindowReader, open_log, open_store
 from headrace.store.backends.lmdb import LmdbStore
 from headrace.store.keys import entity_key
-from headrace.store.read import stand_of
+from headrace.store.read import read_state
 from headrace.store.store import Changes
 from tests.redis_server import RedisServer
 from tests.serve.running import Running, within
@@ -101,9 +101,9 @@ def test_predictions_are_logged_with_what_they_were_made_from(shop: Path) -> Non
         answer = httpx.post(service.url + "/predict", json={"rows": [row(1), row(2)]}).json()
         assert httpx.post(service.url + "/predict", json={"rows": [{}]}).status_code == 422
         assert service.stop() == 128 + signal.SIGTERM  # as asked, after all was written
-    from headrace.serve.models.workspace import Home
+    from headrace.serve.models.system import ServedSystem
 
-    log = Home(headrace.load(shop)).log().read("predictions")
+    log = ServedSystem(headrace.load(shop)).log().read("predictions")
     kept = log.filter(pl.col("id").is_in([one["prediction_id"] for one in answer["predictions"]]))
     payloads = [json.loads(one) for one in kept["payload"]]
     assert [one["answer"]["prediction"] for one in payloads] == [one["prediction"] for one in answer["predictions"]]
@@ -125,9 +125,9 @@ def test_a_killed_process_loses_no_more_than_the_stated_moment(shop: Path) -> No
         service.wait(lambda: "headrace_logged_total 30.0" in httpx.get(service.url + "/metrics").text)
         os.kill(service.process.pid, signal.SIGKILL)
         service.process.wait()
-    from headrace.serve.models.workspace import Home
+    from headrace.serve.models.system import ServedSystem
 
-    assert set(ids) <= set(Home(headrace.load(shop)).log().read()["id"].to_list())
+    assert set(ids) <= set(ServedSystem(headrace.load(shop)).log().read()["id"].to_list())
 
 
 def test_a_store_that_is_gone_or_silent_is_not_waited_for(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_store_that_is_gone_or_silent_is_not_waited_for(tmp_path: Path) -> Non
 def keys_of(folder: Path, user: int) -> tuple[Store, list[bytes]]:
     """Where an entity stands in the store of a system, opened beside those that serve it."""
     store = LmdbStore(folder / ".headrace" / "online")
-    reader, stand = Reader(store), stand_of(store)
+    reader, stand = WindowReader(store), read_state(store)
     names = reader.names([row(user)])
     return store, [entity_key(stand.prefix, at, name) for at, name in enumerate(names) if name is not None]
 
@@ -267,7 +267,7 @@ def test_a_clock_that_is_ahead_is_told_and_empties_no_window(shop: Path, tmp_pat
     whole = client_once(folder, row(1))
     ahead = time.time_ns() // 1000 + 10 * 365 * 86_400 * 10**6
     system = headrace.load(folder)
-    online = Online(store_of(system), log_of(system), ManualClock(ahead))
+    online = Pusher(open_store(system), open_log(system), ManualClock(ahead))
     online.push("clicks", [event(9_701, 2, at=at(21_000).isoformat())], ahead)
     found = client_once(folder, row(1))
     assert set(found["imputed"]) == set(NAMES)

@@ -22,8 +22,8 @@ from headrace.serve.http import slices
 from headrace.serve.http.messages import Problem
 from headrace.serve.http.tokens import Tokens
 from headrace.serve.models import repository
-from headrace.serve.models.repository import Shelf, Source
-from headrace.serve.models.served import Served
+from headrace.serve.models.repository import ModelSource, Repository
+from headrace.serve.models.served import ServedModel
 from headrace.serve.run import serve
 from headrace.serve.service import Service
 from headrace.workspace import Workspace
@@ -191,7 +191,7 @@ def test_slices_are_decoded_as_the_whole(seed: int, monkeypatch: pytest.MonkeyPa
     def decoded(body: bytes, sliced: bool) -> Any:
         try:
             if sliced:
-                return asyncio.run(slices.decoded_in_slices(body, 10**6))
+                return asyncio.run(slices.decode_in_slices(body, 10**6))
             return msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return "no JSON"
@@ -203,7 +203,7 @@ def test_slices_are_decoded_as_the_whole(seed: int, monkeypatch: pytest.MonkeyPa
             body = body[:at] + chance.choice([b"", b",", b"]", b"}", b"[", b"{", b'"', b"\\", b"1"]) + body[at + 1 :]
         assert decoded(body, sliced=True) == decoded(body, sliced=False), body
     with pytest.raises(Problem, match="too many values"):
-        asyncio.run(slices.decoded_in_slices(b"[" + b"1," * 100 + b"1]", 40))
+        asyncio.run(slices.decode_in_slices(b"[" + b"1," * 100 + b"1]", 40))
 
 
 HOSTS = [
@@ -387,14 +387,14 @@ def test_a_version_that_comes_to_no_end_holds_up_nothing(
     workspace, ends = folder / ".headrace", threading.Event()
     bundles = workspace / "bundles"
     shutil.copytree(bundles / "binary-000001", bundles / "binary-000002")
-    load = Shelf._load
+    load = Repository._load
 
-    def stuck(self: Shelf, source: Source, version: int) -> Served:
+    def stuck(self: Repository, source: ModelSource, version: int) -> ServedModel:
         if version == 2:
             ends.wait(60)
         return load(self, source, version)
 
-    monkeypatch.setattr(Shelf, "_load", stuck)
+    monkeypatch.setattr(Repository, "_load", stuck)
     monkeypatch.setattr(repository, "LOAD_S", 3.0)
 
     async def asked(service: Service, client: httpx.AsyncClient) -> list[int]:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from headrace.clock import ManualClock
 from headrace.serve import read_id
-from headrace.serve.models.ids import Ids
+from headrace.serve.models.ids import IdGenerator
 
 
 @given(
@@ -15,7 +15,7 @@ from headrace.serve.models.ids import Ids
 )
 def test_ids_ascend_and_say_what_they_are(moments: list[int], counts: list[int], version: int) -> None:
     clock = ManualClock()
-    ids = Ids(clock)
+    ids = IdGenerator(clock)
     taken = []
     for moment, count in zip(moments, counts, strict=False):
         clock.set(moment)

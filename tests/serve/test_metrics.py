@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from headrace import serve
-from headrace.serve.metrics.exposition import METRICS, page_of
-from headrace.serve.metrics.metrics import Histogram, Meter, gathered
+from headrace.serve.metrics.exposition import METRICS, render
+from headrace.serve.metrics.metrics import Histogram, Metrics, merge_metrics
 
 
-def meter(seed: int) -> Meter:
+def meter(seed: int) -> Metrics:
     """One of everything."""
-    made = Meter()
+    made = Metrics()
     for name, (kind, _, labels) in METRICS.items():
         key = (name, *(f'{label} "{seed}"\n' for label in labels))
         if kind == "counter":
@@ -28,7 +28,7 @@ def meter(seed: int) -> Meter:
 
 
 def test_several_processes_count_as_one() -> None:
-    whole = gathered([meter(1).encode(), meter(1).encode(), meter(2).encode()])
+    whole = merge_metrics([meter(1).encode(), meter(1).encode(), meter(2).encode()])
     key = ("headrace_requests", 'route "1"\n', 'status "1"\n')
     assert whole.counts[key] == 2 and whole.gauges["headrace_waiting_rows",] == 4
     histogram = whole.histograms["headrace_stage_seconds", 'stage "1"\n']
@@ -47,14 +47,14 @@ def test_a_value_on_an_edge_is_below_it() -> None:
 def test_promtool_finds_nothing_to_say() -> None:
     if shutil.which("promtool") is None:
         pytest.skip("promtool is not installed (Debian: prometheus; `make servers`)")
-    done = subprocess.run(["promtool", "check", "metrics"], input=page_of(meter(1)), capture_output=True, check=False)
+    done = subprocess.run(["promtool", "check", "metrics"], input=render(meter(1)), capture_output=True, check=False)
     assert done.returncode == 0 and not done.stderr, done.stderr
 
 
 def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
     dashboard = json.loads((Path(serve.__file__).parent / "metrics" / "grafana.json").read_text())
     asked = " ".join(target["expr"] for panel in dashboard["panels"] for target in panel["targets"])
-    told = {name for line in page_of(meter(1)).decode().splitlines() if not line.startswith("#")
+    told = {name for line in render(meter(1)).decode().splitlines() if not line.startswith("#")
             for name in re.findall(r"^\w+", line)}  # fmt: skip
     names = set(re.findall(r"headrace_\w+", asked))
     assert names and names <= told

@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from headrace.log import Log
-from headrace.serve.api.predict import answers_of
+from headrace.serve.api.predict import encode_predictions
 from headrace.serve.models import recorder
 from headrace.serve.service import Service
-from headrace.tables import alone
+from headrace.tables import exclusive_lock
 from tests.conftest import Runs, make_table
 from tests.serve.running import within
 from tests.serve.test_service import folder_of, rows
@@ -38,7 +38,7 @@ def test_more_than_may_wait_for_the_disk_is_lost_and_counted(
             answer = (await client.post("/predict", content=body)).json()
             ids.extend(one["prediction_id"] for one in answer["predictions"])
 
-        with alone(log / "writer.lock"):  # the disk hangs
+        with exclusive_lock(log / "writer.lock"):  # the disk hangs
             await ask()
             await asyncio.sleep(2 * recorder.FLUSH_S)
             for _ in range(50):
@@ -46,7 +46,7 @@ def test_more_than_may_wait_for_the_disk_is_lost_and_counted(
         await service.recorder.close()
         await ask(2)  # and is well again
         await service.recorder.close()
-        counts = service.meter.counts
+        counts = service.metrics.counts
         return ids, int(counts["headrace_logged",]), int(counts["headrace_log_lost",])
 
     ids, logged, lost = within([str(folder)], asked)
@@ -96,5 +96,5 @@ def test_a_request_without_rows_writes_nothing(runs: Runs, tmp_path: Path) -> No
 
 
 def test_the_id_of_a_prediction_is_ours_also_where_a_table_calls_its_ids_so() -> None:
-    told = json.loads(answers_of(["0661"], [{"prediction_id": 7, "prediction": 0.5}]))
+    told = json.loads(encode_predictions(["0661"], [{"prediction_id": 7, "prediction": 0.5}]))
     assert told == [{"prediction_id": "0661", "prediction": 0.5}]

@@ -122,7 +122,7 @@ def test_a_bad_row_spoils_no_request_beside_it(runs: Runs) -> None:
 def test_rows_that_arrive_together_go_through_the_graph_together(runs: Runs) -> None:
     async def all_at_once(service: Service, client: httpx.AsyncClient) -> list[int]:
         await asyncio.gather(*(client.post("/predict", content=bodied([row])) for row in rows(16)))
-        return service.meter.histograms["headrace_batch_rows", "binary"].counts
+        return service.metrics.histograms["headrace_batch_rows", "binary"].counts
 
     counts = within([str(runs("binary", "gbdt").bundle)], all_at_once)
     assert sum(counts) < 16  # fewer calls than requests

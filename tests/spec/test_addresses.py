@@ -9,7 +9,7 @@ import pytest
 import headrace
 from headrace.errors import InputError
 from headrace.spec import Data, Goal, System
-from headrace.spec.addresses import masked, resolved, secret_of, shown
+from headrace.spec.addresses import find_secret, mask_secrets, resolve_address, show_address
 
 SECRETS = [
     "redis://:S3CRET@db:6379/0",
@@ -71,7 +71,7 @@ def spec(**changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("address", SECRETS)
 def test_a_secret_is_refused_and_not_shown(address: str, tmp_path: Path) -> None:
-    assert secret_of(address) and "S3CRET" not in shown(f"cannot reach {address} today")
+    assert find_secret(address) and "S3CRET" not in show_address(f"cannot reach {address} today")
     for one in (
         spec(store=address),
         spec(data={"source": address}),
@@ -87,16 +87,16 @@ def test_a_secret_is_refused_and_not_shown(address: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("address", PLAIN)
 def test_what_is_not_secret_is_let_be(address: str) -> None:
-    assert secret_of(address) == "" and shown(address) == address
+    assert find_secret(address) == "" and show_address(address) == address
     assert System(name="s", goal=Goal(target="y"), data=Data(source=address)).data
 
 
 def test_the_environment_gives_what_is_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     address = "redis://:${CACHE_PASSWORD}@db/0"
     with pytest.raises(InputError, match=r"\$\{CACHE_PASSWORD\} is not set"):
-        resolved(address, "store")
+        resolve_address(address, "store")
     monkeypatch.setenv("CACHE_PASSWORD", "S3CRET")
-    assert resolved(address, "store") == "redis://:S3CRET@db/0"
-    assert masked("no route to redis://:S3CRET@db/0 (S3CRET)", address) == (
+    assert resolve_address(address, "store") == "redis://:S3CRET@db/0"
+    assert mask_secrets("no route to redis://:S3CRET@db/0 (S3CRET)", address) == (
         "no route to redis://:${CACHE_PASSWORD}@db/0 (${CACHE_PASSWORD})"
     )

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from headrace.spec import Data, Split
-from headrace.split import divide, timeline
+from headrace.spec import Data, SplitSpec
+from headrace.split import split_rows, timeline
 
 START = datetime(2024, 1, 1)
 
@@ -18,8 +18,8 @@ def test_every_row_is_in_one_span_and_part(numbers: bool) -> None:
     hours = np.random.default_rng(1).integers(0, 2000, 500)
     at = pl.Series("at", hours) if numbers else pl.Series("at", [START + timedelta(hours=int(hour)) for hour in hours])
     frame = pl.DataFrame({"at": at, "x": np.arange(500)})
-    split = Split(by="time", gap="0s" if numbers else "40h")
-    parts = divide(frame, split, Data(source="", time="at"), None, 0, 1)
+    split = SplitSpec(by="time", gap="0s" if numbers else "40h")
+    parts = split_rows(frame, split, Data(source="", time="at"), None, 0, 1)
     spans = timeline(parts, frame["at"])
     counted = sum(span[name] for span in spans for name in span if name not in ("from", "to"))
     assert 40 <= len(spans) <= 48 and counted == 500
@@ -35,14 +35,14 @@ def test_every_row_is_in_one_span_and_part(numbers: bool) -> None:
 
 def test_one_moment_has_no_line() -> None:
     frame = pl.DataFrame({"at": [START] * 40, "x": np.arange(40)})
-    parts = divide(frame, Split(by="random"), Data(source=""), None, 0, 1)
+    parts = split_rows(frame, SplitSpec(by="random"), Data(source=""), None, 0, 1)
     assert timeline(parts, frame["at"]) == []
 
 
 def test_whole_years_are_spans_of_a_year() -> None:
     years = np.repeat(np.arange(2010, 2020), 30)
     frame = pl.DataFrame({"at": years, "x": np.arange(300)})
-    parts = divide(frame, Split(by="time"), Data(source="", time="at"), None, 0, 1)
+    parts = split_rows(frame, SplitSpec(by="time"), Data(source="", time="at"), None, 0, 1)
     spans = timeline(parts, frame["at"])
     assert [(one["from"], one["to"]) for one in spans] == [(str(year), str(year + 1)) for year in range(2010, 2020)]
     assert all(sum(one[name] for name in ("train", "validation", "test", "left out")) == 30 for one in spans)

@@ -17,7 +17,7 @@ import pytest
 import headrace
 from headrace.errors import InputError, SpecError
 from headrace.run import resume
-from headrace.store import live, log_of
+from headrace.store import live, open_log
 from tests.redis_server import RedisServer
 
 START = datetime(2024, 3, 1)
@@ -119,7 +119,7 @@ def test_a_push_makes_a_run_see_more_and_another_kind_does_not(shop: Path) -> No
     assert headrace.run(system).document.get("cached")
     headrace.materialize(system)
     headrace.push("clicks", event(9001, 10, user=3), shop, now=at(100))
-    assert resume.names_of(system).position == 1
+    assert resume.cache_keys(system).position == 1
     again = headrace.run(system).document
     assert not again.get("cached")
     assert again["fingerprints"]["log"] == "1"
@@ -154,12 +154,12 @@ def test_verify_replays_the_holdout_and_says_why_where_it_cannot(shop: Path) -> 
 
 def test_verify_finds_windows_that_the_online_path_does_not_give(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     headrace.run(headrace.load(shop))
-    real = headrace.store.Reader.row
+    real = headrace.store.WindowReader.row
 
     def wrong(self: Any, *asked: Any) -> dict[str, Any]:
         return real(self, *asked) | {"clicks_1h": 77}
 
-    monkeypatch.setattr("headrace.store.Reader.row", wrong)
+    monkeypatch.setattr("headrace.store.WindowReader.row", wrong)
     result = headrace.verify("shop@1", shop)
     (found,) = [one for one in result.findings if one.check == "verify.online"]
     assert (found.severity, found.columns, result.passed) == ("error", ["clicks_1h"], False)
@@ -213,7 +213,7 @@ def test_killed_pushes_lose_nothing_and_count_nothing_twice(tmp_path: Path, stor
         process.stdout.read()
         process.wait()
         process.stdout.close()
-        log = log_of(system).read("clicks")
+        log = open_log(system).read("clicks")
         acknowledged = int(log["payload"].str.json_path_match("$.click").cast(pl.Int64).max()) - 100_000  # type: ignore[arg-type]
         live._online(tmp_path.resolve()).catch_up(0)
         assert log.height == acknowledged

@@ -16,11 +16,11 @@ from msgspec import structs
 from headrace.errors import InputError, WorkError
 from headrace.log.log import Log
 from headrace.spec import EventTable
-from headrace.store.backfill import fill
-from headrace.store.layout import Layout, layout_of
-from headrace.store.open import open_store
-from headrace.store.push import Online
-from headrace.store.read import Reader
+from headrace.store.backfill import backfill
+from headrace.store.layout import Layout, build_layout
+from headrace.store.open import open_backend
+from headrace.store.push import Pusher
+from headrace.store.read import WindowReader
 from headrace.tables import Column, dtype_of
 from tests.windows.brute import Version, aggregate, default_hop, in_window
 from tests.windows.test_join import AGGREGATES, events_table, minutes, same, users, versions_of, window
@@ -37,7 +37,7 @@ def columns_of(frame: pl.DataFrame) -> list[Column]:
 def layout(table: EventTable, over: int | None, hop: int | None) -> Layout:
     windows = [window(name, over, hop) for name in AGGREGATES]
     rows = {"user": pl.String()}
-    return layout_of(windows, {"e": table}, rows, {"e": columns_of(events_table([]))})
+    return build_layout(windows, {"e": table}, rows, {"e": columns_of(events_table([]))})
 
 
 def told(versions: list[Version]) -> list[dict[str, Any]]:
@@ -48,7 +48,11 @@ def told(versions: list[Version]) -> list[dict[str, Any]]:
 
 
 def check(
-    reader: Reader, versions: list[Version], moments: list[tuple[str | None, int]], over: int | None, hop: int | None
+    reader: WindowReader,
+    versions: list[Version],
+    moments: list[tuple[str | None, int]],
+    over: int | None,
+    hop: int | None,
 ) -> None:
     size = max((abs(one.value) for one in versions if one.value is not None), default=0.0)
     span = "all" if over is None else f"{over}min"
@@ -80,10 +84,10 @@ def test_a_row_sees_online_what_a_loop_over_versions_finds(
     asked = layout(TABLE, over, hop)
     with TemporaryDirectory() as folder:
         path, log = Path(folder), Log(Path(folder) / "log", segment=20)
-        with closing(open_store(None, path / "online", "test")) as store:
+        with closing(open_backend(None, path / "online", "test")) as store:
             now = until
-            fill(store, log, asked, {"e": (events_table(history), TABLE)}, 0, "once", now * MINUTE)
-            versions, online, reader = list(history), Online(store, log), Reader(store)
+            backfill(store, log, asked, {"e": (events_table(history), TABLE)}, 0, "once", now * MINUTE)
+            versions, online, reader = list(history), Pusher(store, log), WindowReader(store)
             check(reader, versions, [(user, now + more) for user, more in later], over, hop)
             for some, pause, restarts in pushes:
                 now += pause
@@ -91,14 +95,16 @@ def test_a_row_sees_online_what_a_loop_over_versions_finds(
                 versions += some
                 if restarts:
                     log = Log(path / "log", segment=20)
-                    online = Online(store, log)
+                    online = Pusher(store, log)
                 check(reader, versions, [(user, now + more) for user, more in later], over, hop)
 
 
-def opened(folder: Path, asked: Layout, history: list[Version], table: EventTable, now: int) -> tuple[Online, Reader]:
-    store, log = open_store(None, folder / "online", "test"), Log(folder / "log")
-    fill(store, log, asked, {"e": (events_table(history), table)}, 0, "once", now * MINUTE)
-    return Online(store, log), Reader(store)
+def opened(
+    folder: Path, asked: Layout, history: list[Version], table: EventTable, now: int
+) -> tuple[Pusher, WindowReader]:
+    store, log = open_backend(None, folder / "online", "test"), Log(folder / "log")
+    backfill(store, log, asked, {"e": (events_table(history), table)}, 0, "once", now * MINUTE)
+    return Pusher(store, log), WindowReader(store)
 
 
 def test_a_correction_that_is_still_to_come(tmp_path: Path) -> None:
@@ -184,7 +190,7 @@ def test_a_store_that_is_filled_anew_is_followed(tmp_path: Path) -> None:
     store, log = reader._store, Log(tmp_path / "log")
     fresh = layout(TABLE, 90, None)
     history = events_table([Version(2, 5, 5, "a", 1.0, "a"), Version(3, 5, 5, "b", 1.0, "a")])
-    fill(store, log, fresh, {"e": (history, TABLE)}, 0, "twice", 20 * MINUTE)
+    backfill(store, log, fresh, {"e": (history, TABLE)}, 0, "twice", 20 * MINUTE)
     assert reader.row({"user": "a"}, 30 * MINUTE)["count_90min"] == 2  # one of history, one of the log
     online.push("e", told([Version(4, 6, 6, "a", 1.0, "a")]), 40 * MINUTE)
     assert reader.row({"user": "a"}, 40 * MINUTE)["count_90min"] == 3
@@ -197,10 +203,10 @@ def test_a_push_into_a_store_of_other_windows_since_reads_its_columns_as_they_ar
     online, _ = opened(tmp_path, layout(TABLE, None, None), [], TABLE, 0)
     store, log = online._store, Log(tmp_path / "log")
     columns = {"e": columns_of(events_table([]))}
-    only = layout_of([window("sum", None, None)], {"e": TABLE}, {"user": pl.String()}, columns)
-    fill(store, log, only, {"e": (events_table([]), TABLE)}, 0, "twice", 20 * MINUTE)
+    only = build_layout([window("sum", None, None)], {"e": TABLE}, {"user": pl.String()}, columns)
+    backfill(store, log, only, {"e": (events_table([]), TABLE)}, 0, "twice", 20 * MINUTE)
     online.push("e", told([Version(4, 6, 6, "a", 2.5, "word")]), 40 * MINUTE)
-    assert Reader(store).row({"user": "a"}, 40 * MINUTE) == {"sum_all": 2.5}
+    assert WindowReader(store).row({"user": "a"}, 40 * MINUTE) == {"sum_all": 2.5}
 
 
 def test_a_generation_that_was_to_be_removed_is_removed_by_the_next(
@@ -216,8 +222,8 @@ def test_a_generation_that_was_to_be_removed_is_removed_by_the_next(
     with monkeypatch.context() as patched:
         patched.setattr(store, "clear", killed)
         with pytest.raises(Killed):
-            fill(store, log, layout(TABLE, None, None), table, 0, "twice", 20 * MINUTE)
-    fill(store, log, layout(TABLE, None, None), table, 0, "thrice", 20 * MINUTE)
+            backfill(store, log, layout(TABLE, None, None), table, 0, "twice", 20 * MINUTE)
+    backfill(store, log, layout(TABLE, None, None), table, 0, "thrice", 20 * MINUTE)
     assert {key[:5] for key, _ in store.page(b"g", b"", 1000)[0]} == {b"g\0\0\0\3"}
 
 
@@ -234,9 +240,9 @@ def test_what_the_store_refused_once_the_log_had_it_is_told_by_the_next_push(
     with monkeypatch.context() as patched:
         patched.setattr(online._store, "write", full)
         pushed = online.push("e", told([Version(1, 0, 0, "a", 1.0, "a")]), 10 * MINUTE)
-        assert (pushed.events, str(pushed.behind)) == (1, "online: no room")
+        assert (pushed.events, str(pushed.store_error)) == (1, "online: no room")
     assert reader.row({"user": "a"}, 20 * MINUTE)["count_all"] == 0
-    assert online.push("e", told([Version(2, 1, 1, "a", 2.0, "a")]), 20 * MINUTE).behind is None
+    assert online.push("e", told([Version(2, 1, 1, "a", 2.0, "a")]), 20 * MINUTE).store_error is None
     row = reader.row({"user": "a"}, 20 * MINUTE)
     assert (row["count_all"], row["sum_all"]) == (2, 3.0)
 
@@ -251,7 +257,7 @@ def test_filling_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(module, "_EVENTS", 7)
     versions = [Version(at, at, at, f"user {at % 20}", float(at), "a") for at in range(60)]
     table = {"e": (events_table(versions), TABLE)}
-    store, log, asked = open_store(None, tmp_path, "test"), Log(tmp_path / "log"), layout(TABLE, 30, None)
+    store, log, asked = open_backend(None, tmp_path, "test"), Log(tmp_path / "log"), layout(TABLE, 30, None)
     steps: list[int] = []
     now = 30  # the clock goes on between the calls, and events become known and leave the windows
 
@@ -261,19 +267,19 @@ def test_filling_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytest
 
     while True:
         try:
-            fill(store, log, asked, table, 0, "made of", now * MINUTE, killed)
+            backfill(store, log, asked, table, 0, "made of", now * MINUTE, killed)
             break
         except Killed:
             now += 20
     assert steps == list(range(1, len(steps) + 1))
     assert len(steps) > 10
     moments: list[tuple[str | None, int]] = [(f"user {at}", moment) for at in range(20) for moment in (60, 80)]
-    check(Reader(store), versions, moments, 30, None)
+    check(WindowReader(store), versions, moments, 30, None)
     corrections = [
         one._replace(available=60, value=-1.0) for one in versions
     ]  # an event that is not known counts twice
-    Online(store, log).push("e", told(corrections), 60 * MINUTE)
-    check(Reader(store), versions + corrections, moments, 30, None)
+    Pusher(store, log).push("e", told(corrections), 60 * MINUTE)
+    check(WindowReader(store), versions + corrections, moments, 30, None)
 
 
 BAD: list[tuple[Any, str]] = [

@@ -21,7 +21,7 @@ from headrace.design import Answers
 from headrace.errors import InputError
 from headrace.tables import load
 from headrace.tables.database import read_query
-from headrace.tables.table import looked
+from headrace.tables.table import look_at
 from headrace.tables.types import Locale
 
 
@@ -57,7 +57,7 @@ QUERY = "select * from sales order by id"
 
 def test_sqlite_gives_the_table(sqlite: Path) -> None:
     source = "sqlite:///shop.db"
-    found = looked(source, read_query(source, QUERY, sqlite.parent), [""]).settle(Locale()).frame
+    found = look_at(source, read_query(source, QUERY, sqlite.parent), [""]).settle(Locale()).frame
     assert found.equals(rows())
     assert read_query(f"sqlite:///{sqlite}", QUERY, Path("/")).height == 300
 
@@ -70,7 +70,7 @@ def test_duckdb_gives_the_table(tmp_path: Path) -> None:
         connection.execute("create table sales as select * from sales")
     assert len(sales) == 300
     source = "duckdb:///shop.duckdb"
-    assert looked(source, read_query(source, QUERY, tmp_path), [""]).settle(Locale()).frame.equals(rows())
+    assert look_at(source, read_query(source, QUERY, tmp_path), [""]).settle(Locale()).frame.equals(rows())
     with pytest.raises(InputError, match="refused the query"):
         read_query(source, "select * from nowhere", tmp_path)
 
@@ -238,7 +238,7 @@ def test_postgresql_gives_the_table(postgres: str, tmp_path: Path) -> None:
         with connection.cursor() as cursor:
             cursor.adbc_ingest("sales", rows().to_arrow(), mode="create")
         connection.commit()
-    found = looked(postgres, read_query(postgres, QUERY, tmp_path), [""]).settle(Locale()).frame
+    found = look_at(postgres, read_query(postgres, QUERY, tmp_path), [""]).settle(Locale()).frame
     assert found.equals(rows())
     with pytest.raises(InputError, match="nowhere"):
         read_query(postgres, "select * from nowhere", tmp_path)

@@ -9,16 +9,16 @@ import polars as pl
 import pytest
 
 from headrace.errors import InputError
-from headrace.spec import Data, EventTable, Goal, Read, System, rooted
+from headrace.spec import Data, EventTable, Goal, ReadSpec, System, with_root
 from headrace.tables import Column, conform, load, read_sources
-from headrace.tables.table import looked
+from headrace.tables.table import look_at
 from tests.conftest import DATA
 
 WORDS = ["", "NA", "?"]
 FIELD = DATA.parent / "field"
 
 
-def table(folder: Path, content: str | bytes, name: str = "t.csv", read: Read | None = None) -> Any:
+def table(folder: Path, content: str | bytes, name: str = "t.csv", read: ReadSpec | None = None) -> Any:
     (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
     return load(folder / name, read, WORDS)
 
@@ -93,18 +93,18 @@ def test_what_cannot_be_told_is_refused_with_the_line(tmp_path: Path, content: s
 @pytest.mark.parametrize(
     ("content", "read", "columns", "first"),
     [
-        ("1,2\n3,4\n", Read(header=False), ["column_1", "column_2"], (1, 2)),
-        ("1,2\n3,4\n", Read(header=["p", "q"]), ["p", "q"], (1, 2)),
-        ("5,a\n3,a\n", Read(header=True), ["5", "a"], (3, "a")),
-        ("x, y\nz\np,q\n1,2\n", Read(skip=2), ["p", "q"], (1, 2)),
-        ("p,q\n%no\n1,2\n", Read(comment="%"), ["p", "q"], (1, 2)),
-        ('p,q\n15" "oak,2\n', Read(quote="none"), ["p", "q"], ('15" "oak', 2)),
-        ("p;q\n1.234;x\n5.678;x\n", Read(thousands="."), ["p", "q"], (1234, "x")),
-        ("p,q\n01/02/2024,x\n", Read(dates="day_first"), ["p", "q"], (datetime(2024, 2, 1), "x")),
+        ("1,2\n3,4\n", ReadSpec(header=False), ["column_1", "column_2"], (1, 2)),
+        ("1,2\n3,4\n", ReadSpec(header=["p", "q"]), ["p", "q"], (1, 2)),
+        ("5,a\n3,a\n", ReadSpec(header=True), ["5", "a"], (3, "a")),
+        ("x, y\nz\np,q\n1,2\n", ReadSpec(skip=2), ["p", "q"], (1, 2)),
+        ("p,q\n%no\n1,2\n", ReadSpec(comment="%"), ["p", "q"], (1, 2)),
+        ('p,q\n15" "oak,2\n', ReadSpec(quote="none"), ["p", "q"], ('15" "oak', 2)),
+        ("p;q\n1.234;x\n5.678;x\n", ReadSpec(thousands="."), ["p", "q"], (1234, "x")),
+        ("p,q\n01/02/2024,x\n", ReadSpec(dates="day_first"), ["p", "q"], (datetime(2024, 2, 1), "x")),
     ],
 )
 def test_what_the_spec_states_is_taken(
-    tmp_path: Path, content: str, read: Read, columns: list[str], first: tuple[Any, ...]
+    tmp_path: Path, content: str, read: ReadSpec, columns: list[str], first: tuple[Any, ...]
 ) -> None:
     found = table(tmp_path, content, read=read)
     assert found.frame.columns == columns and found.frame.row(0) == first
@@ -223,7 +223,7 @@ def test_the_order_of_day_and_month_is_one_in_a_system(tmp_path: Path) -> None:
     pl.DataFrame({"when": ["05/04/2024"], "who": ["a"]}).write_csv(tmp_path / "e.csv")
     events = {"e": EventTable(source="e.csv", time="when")}
     data = Data(source="t.csv", holdout="h.csv", events=events)
-    found = read_sources(rooted(System(name="a", goal=Goal(target="y"), data=data), tmp_path))
+    found = read_sources(with_root(System(name="a", goal=Goal(target="y"), data=data), tmp_path))
     assert found.frame["at"][-2:].to_list() == [datetime(2024, 8, 9), datetime(2024, 2, 3)]
     assert found.events["e"]["when"].to_list() == [datetime(2024, 4, 5)]
 
@@ -232,7 +232,7 @@ def test_a_time_in_parts_is_a_column(tmp_path: Path) -> None:
     frame = pl.DataFrame({"year": [2024, 2023], "month": [2, 12], "day": [29, 31], "y": [0, 1]})
     frame.write_parquet(tmp_path / "t.parquet")
     data = Data(source="t.parquet", time=["year", "month", "day"])
-    system = rooted(System(name="a", goal=Goal(target="y"), data=data), tmp_path)
+    system = with_root(System(name="a", goal=Goal(target="y"), data=data), tmp_path)
     assert read_sources(system).frame["year-month-day"].to_list() == [datetime(2024, 2, 29), datetime(2023, 12, 31)]
     frame.with_columns(day=pl.lit(31)).write_parquet(tmp_path / "t.parquet")
     with pytest.raises(InputError, match="row 1: year 2024, month 2, day 31"):
@@ -371,7 +371,7 @@ def test_a_semicolon_goes_before_the_commas_of_decimals(tmp_path: Path) -> None:
 def test_totals_and_comments_that_are_as_wide_as_the_table(tmp_path: Path) -> None:
     found = table(tmp_path, "name,amount\n" + "".join(f"n{at},{at}.5\n" for at in range(9)) + "Total,450.0\n")
     assert found.frame.height == 9 and checks(found) == ["schema.total_line"]
-    found = table(tmp_path, "p,q\n%a,b\n1,2\n", read=Read(comment="%"))
+    found = table(tmp_path, "p,q\n%a,b\n1,2\n", read=ReadSpec(comment="%"))
     assert found.frame.rows() == [(1, 2)]
     found = table(tmp_path, "x,y\n1,2\n\ufeffx, y\n3,4\n")
     assert found.frame.rows() == [(1, 2), (3, 4)]
@@ -397,7 +397,7 @@ def test_bytes_that_are_no_text_are_told_of(tmp_path: Path) -> None:
 
 def test_what_contradicts_a_statement_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"data.read.dates: day_first, but 'd' can only be read the other way"):
-        table(tmp_path, "d,x\n01/31/2024,1\n", read=Read(dates="day_first"))
+        table(tmp_path, "d,x\n01/31/2024,1\n", read=ReadSpec(dates="day_first"))
 
 
 def test_lists_in_quotes_do_not_make_thousands_of_others(tmp_path: Path) -> None:
@@ -449,7 +449,7 @@ def test_years_of_two_digits_may_come_first(tmp_path: Path) -> None:
     found = table(tmp_path, "d,x\n" + days)
     assert checks(found) == ["schema.ambiguous_date", "schema.two_digit_year"]
     assert "day_first or year_first" in found.findings[0].message
-    stated = table(tmp_path, "d,x\n" + days, read=Read(dates="year_first"))
+    stated = table(tmp_path, "d,x\n" + days, read=ReadSpec(dates="year_first"))
     assert stated.frame["d"][1] == datetime(2023, 1, 28) and checks(stated) == ["schema.two_digit_year"]
     proven = table(tmp_path, "d,x\n99-01-28,a\n01-02-03,b\n")
     assert proven.frame["d"].to_list() == [datetime(1999, 1, 28), datetime(2001, 2, 3)]
@@ -465,12 +465,14 @@ def test_a_count_in_another_unit_is_no_time() -> None:
 
 
 def test_stated_thousands_that_no_column_has_are_refused(tmp_path: Path) -> None:
-    system = System(name="s", goal=Goal(target="y"), data=Data(source="t.csv", read=Read(thousands="'"), missing=WORDS))
+    system = System(
+        name="s", goal=Goal(target="y"), data=Data(source="t.csv", read=ReadSpec(thousands="'"), missing=WORDS)
+    )
     (tmp_path / "t.csv").write_text("x;y\n1,5;a\n2,5;b\n")
     with pytest.raises(InputError, match=r"data.read.thousands: .*, but no column has numbers"):
-        read_sources(rooted(system, tmp_path))
+        read_sources(with_root(system, tmp_path))
     (tmp_path / "t.csv").write_text("x;y\n1'234;a\n2'500;b\n")
-    assert read_sources(rooted(system, tmp_path)).frame["x"].to_list() == [1234, 2500]
+    assert read_sources(with_root(system, tmp_path)).frame["x"].to_list() == [1234, 2500]
 
 
 def test_what_a_folder_holds_beside_its_tables_is_told(tmp_path: Path) -> None:
@@ -508,4 +510,4 @@ def test_a_zero_byte_in_a_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="without a zero byte"):
         load(tmp_path / "t.ndjson")
     with pytest.raises(InputError, match="without a zero byte"):
-        looked("here", pl.DataFrame({"a\0b": [1]}), WORDS)
+        look_at("here", pl.DataFrame({"a\0b": [1]}), WORDS)

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from headrace.errors import InputError
-from headrace.spec import Read
+from headrace.spec import ReadSpec
 from headrace.tables import Column, conform, load
 
 
@@ -47,7 +47,7 @@ def test_text_tables_of_every_dialect(tmp_path: Path, content: bytes, expected: 
 def test_what_cannot_be_told_is_taken_from_the_spec(tmp_path: Path) -> None:
     path = tmp_path / "table.txt"
     path.write_bytes("a~b\n1~ž\n".encode("cp1250"))
-    assert load(path, Read(separator="~", encoding="cp1250")).frame.rows() == [(1, "ž")]
+    assert load(path, ReadSpec(separator="~", encoding="cp1250")).frame.rows() == [(1, "ž")]
 
 
 def test_every_format_gives_the_same_content_and_fingerprint(tmp_path: Path) -> None:

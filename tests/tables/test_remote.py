@@ -14,7 +14,7 @@ import pytest
 import headrace
 from headrace.design import Answers
 from headrace.errors import InputError
-from headrace.tables.remote import fetched
+from headrace.tables.remote import fetch
 from tests.conftest import make_table, write_system
 
 ROOT = Path(__file__).parent.parent.parent
@@ -54,7 +54,7 @@ def test_patterns_and_folders(store: Any, tmp_path: Path) -> None:
         put(store, f"/lake/day={at}.parquet", part)
     store.pipe("/lake/readme.md", b"no table")
     for url in ("memory://lake/*.parquet", "memory://lake/", "memory://lake"):
-        found = fetched(url, tmp_path)
+        found = fetch(url, tmp_path)
         assert sorted(file.name for file in found.iterdir()) == ["000000-day=0.parquet", "000001-day=1.parquet"]
     whole = headrace.init("memory://lake/*.parquet", Answers(target="label", name="lake"), tmp_path)[0]
     assert headrace.load(whole).data.source == "memory://lake/*.parquet"
@@ -113,7 +113,7 @@ def test_csv_in_another_dialect(store: Any, tmp_path: Path) -> None:
 )
 def test_what_cannot_be_read_is_one_error(store: Any, tmp_path: Path, url: str, words: str) -> None:
     with pytest.raises(InputError) as error:
-        fetched(url, tmp_path)
+        fetch(url, tmp_path)
     assert words in str(error.value) and "hunter2" not in str(error.value)
     assert not (tmp_path / ".headrace").exists() or not list((tmp_path / ".headrace" / "remote").iterdir())
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from headrace.errors import WorkError
-from headrace.tables import atomic_file, atomic_folder, load, settle, sink
+from headrace.tables import atomic_file, atomic_folder, load, publish_folder, sink
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.parquet", "t.ndjson", "t.arrow"])
@@ -30,7 +30,7 @@ def test_a_folder_is_settled_once(tmp_path: Path) -> None:
     for expected in (True, False):
         with atomic_folder(tmp_path) as beside:
             (beside / "file").write_text("content")
-            assert settle(beside, tmp_path / "final") is expected
+            assert publish_folder(beside, tmp_path / "final") is expected
     assert [path.name for path in tmp_path.iterdir()] == ["final"]
 
 

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import InputError
-from headrace.spec import Read
+from headrace.spec import ReadSpec
 from headrace.tables import Column, conform, load, numbers, times
-from headrace.tables.types import candidates, locale_of, settled
+from headrace.tables.types import candidates, locale_of, settle
 
 
 def infer(column: pl.Series, order: str | None = None) -> tuple[pl.Series, str | None]:
     """The column as it is read alone, and the form in which it was written."""
     found = candidates(column.to_frame(), column.dtype == pl.String)
-    frame, forms, _ = settled(found, locale_of(found, Read(dates=order)))  # type: ignore[arg-type]
+    frame, forms, _ = settle(found, locale_of(found, ReadSpec(dates=order)))  # type: ignore[arg-type]
     return frame.to_series(), forms[column.name].form if column.name in forms else None
 
 

@@ -12,12 +12,12 @@ from msgspec import structs
 
 import headrace
 from headrace.errors import InputError
-from headrace.evaluate import Judge, metrics
+from headrace.evaluate import MetricObjective, metrics
 from headrace.features import Target
 from headrace.flow import Run
-from headrace.models import FAMILIES, Fitted, Pruned, Sample, Watched
+from headrace.models import FAMILIES, Fitted, Sample, TrialPruned, ValidationSet
 from headrace.spec import GbdtParams, Member
-from headrace.train.ensemble import averaged, select
+from headrace.train.ensemble import average_scores, select_members
 from headrace.train.trial import Candidate
 from tests.conftest import make_table
 
@@ -67,7 +67,7 @@ def test_the_budget_of_seconds_is_held_within_a_fit(tmp_path: Path) -> None:
     y = (chance.random(20_000) < 0.5).astype(np.float64)
     params = GbdtParams(learning_rate=0.001, max_rounds=1_000_000, early_stopping=1_000_000)
     begin = time.perf_counter()
-    watched = Watched(X[:2000], y[:2000], deadline=begin + 1.0)
+    watched = ValidationSet(X[:2000], y[:2000], deadline=begin + 1.0)
     fitted = FAMILIES["gbdt"].fit(Sample(X, y), Target("y", "binary", [0, 1]), params, 7, watched)
     assert fitted.params.rounds < 1_000_000
     assert fitted.state.booster.current_iteration() >= fitted.params.rounds >= 1
@@ -78,9 +78,11 @@ def test_a_fit_with_little_time_takes_a_larger_learning_rate_and_says_so() -> No
     X = chance.normal(size=(20_000, 20)).astype(np.float32)
     y = (chance.random(20_000) < 0.5).astype(np.float64)
     target, params = Target("y", "binary", [0, 1]), GbdtParams(learning_rate=0.001)
-    hurried = FAMILIES["gbdt"].fit(Sample(X, y), target, params, 7, Watched(X, y, deadline=time.perf_counter() + 0.2))
+    hurried = FAMILIES["gbdt"].fit(
+        Sample(X, y), target, params, 7, ValidationSet(X, y, deadline=time.perf_counter() + 0.2)
+    )
     assert 0.001 < hurried.params.learning_rate <= 0.3
-    late = FAMILIES["gbdt"].fit(Sample(X, y), target, params, 7, Watched(X, y, deadline=time.perf_counter()))
+    late = FAMILIES["gbdt"].fit(Sample(X, y), target, params, 7, ValidationSet(X, y, deadline=time.perf_counter()))
     assert late.params.rounds == 1
     calm = FAMILIES["gbdt"].fit(Sample(X[:500], y[:500]), target, structs.replace(params, max_rounds=20), 7, None)
     assert calm.params.learning_rate == 0.001
@@ -91,18 +93,18 @@ def test_a_fit_that_is_given_up_says_so() -> None:
     y = (X[:, 0] > 0).astype(np.float64)
     asked: list[int] = []
 
-    def give_up(step: int, loss: float) -> bool:
+    def should_prune(step: int, loss: float) -> bool:
         asked.append(step)
         return step >= 3
 
-    watched = Watched(X, y, give_up=give_up)
-    with pytest.raises(Pruned):
+    watched = ValidationSet(X, y, should_prune=should_prune)
+    with pytest.raises(TrialPruned):
         params = GbdtParams(learning_rate=0.2)
         FAMILIES["gbdt"].fit(Sample(X, y), Target("y", "binary", [0, 1]), params, 7, watched)
     assert asked == [1, 2, 3]
 
 
-def candidate(name: float, scores: np.ndarray, y: np.ndarray, judge: Judge) -> Candidate:
+def candidate(name: float, scores: np.ndarray, y: np.ndarray, judge: MetricObjective) -> Candidate:
     member = Member(family="gbdt", gbdt=GbdtParams(l2=name))
     return Candidate(
         member, scores, judge.value(y, scores), judge.cost(y, scores), 0.0, Fitted("gbdt", None, None), "searched"
@@ -112,17 +114,17 @@ def candidate(name: float, scores: np.ndarray, y: np.ndarray, judge: Judge) -> C
 def test_an_average_ships_only_where_it_pays() -> None:
     chance = np.random.default_rng(3)
     y = chance.normal(size=2000)
-    judge = Judge("regression", "rmse")
+    judge = MetricObjective("regression", "rmse")
     apart = [candidate(float(at + 1), y + chance.normal(size=2000), y, judge) for at in range(4)]
-    members = select(apart, y, None, judge, 7)
+    members = select_members(apart, y, None, judge, 7)
     assert len(members) == 4 and sum(member.weight for member in members) == pytest.approx(1)
     scores = {one.member.gbdt.l2: one.scores for one in apart if one.member.gbdt}
-    together = averaged([scores[m.gbdt.l2] for m in members if m.gbdt], [m.weight for m in members])
+    together = average_scores([scores[m.gbdt.l2] for m in members if m.gbdt], [m.weight for m in members])
     assert judge.value(y, together) < 0.6 * min(one.value for one in apart)
     noise = chance.normal(size=2000)
     alike = [candidate(float(at + 1), y + noise + at * 1e-9, y, judge) for at in range(4)]
-    assert select(alike, y, None, judge, 7) == []
-    assert select(apart[:1], y, None, judge, 7) == []
+    assert select_members(alike, y, None, judge, 7) == []
+    assert select_members(apart[:1], y, None, judge, 7) == []
 
 
 def noise_table(rows: int) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from headrace.errors import InputError
 from headrace.features import Target
 from headrace.models import FAMILIES, Fitted, Sample, probabilities
 from headrace.spec import LinearParams, Models
-from headrace.train.subsample import draw
+from headrace.train.subsample import subsample
 
 BINARY = Target("y", "binary", ["no", "yes"])
 THREE = Target("y", "multiclass", ["a", "b", "c"])
@@ -21,11 +21,11 @@ def table(rows: int = 60_000) -> tuple[np.ndarray, np.ndarray]:
 
 def fitted(X: np.ndarray, y: np.ndarray, models: Models, weight: np.ndarray | None = None) -> tuple[np.ndarray, int]:
     """Probabilities of a logistic regression, and on how many rows it was fitted."""
-    drawn = draw(y, weight, BINARY, models, 7)
-    sample = Sample(X[drawn.kept], y[drawn.kept], drawn.weight)
+    drawn = subsample(y, weight, BINARY, models, 7)
+    sample = Sample(X[drawn.rows], y[drawn.rows], drawn.weight)
     found: Fitted = FAMILIES["linear"].fit(sample, BINARY, LinearParams(l2=1e-9), 7, None)
     raw = FAMILIES["linear"].predict(found, X) + (drawn.shift[0] if drawn.shift else 0.0)
-    return probabilities("binary", raw), len(drawn.kept)
+    return probabilities("binary", raw), len(drawn.rows)
 
 
 @pytest.mark.parametrize(
@@ -43,14 +43,14 @@ def test_probabilities_are_those_of_all_rows(models: Models) -> None:
 
 def test_the_baseline_of_drawn_rows_is_exact() -> None:
     _, y = table()
-    drawn = draw(y, None, BINARY, Models(negatives=0.1), 7)
-    baseline = FAMILIES["baseline"].fit(Sample(np.empty((len(drawn.kept), 0)), y[drawn.kept]), BINARY, None, 7, None)
+    drawn = subsample(y, None, BINARY, Models(negatives=0.1), 7)
+    baseline = FAMILIES["baseline"].fit(Sample(np.empty((len(drawn.rows), 0)), y[drawn.rows]), BINARY, None, 7, None)
     assert probabilities("binary", baseline.state + drawn.shift[0])[0] == pytest.approx(y.mean(), rel=1e-12)
 
 
 def test_weighted_classes_of_several_are_undone() -> None:
     y = np.repeat([0.0, 1.0, 2.0], [700, 200, 100])
-    drawn = draw(y, None, THREE, Models(class_weight="balanced"), 7)
+    drawn = subsample(y, None, THREE, Models(class_weight="balanced"), 7)
     baseline = FAMILIES["baseline"].fit(Sample(np.empty((1000, 0)), y, drawn.weight), THREE, None, 7, None)
     shifted = probabilities("multiclass", (baseline.state + np.array(drawn.shift))[None])[0]
     assert shifted == pytest.approx([0.7, 0.2, 0.1])
@@ -59,8 +59,8 @@ def test_weighted_classes_of_several_are_undone() -> None:
 def test_row_weights_count_in_the_shift() -> None:
     _, y = table(5000)
     weight = np.random.default_rng(2).random(5000) + 0.5
-    drawn = draw(y, weight, BINARY, Models(negatives=0.3), 7)
-    kept, counted = y[drawn.kept], drawn.weight
+    drawn = subsample(y, weight, BINARY, Models(negatives=0.3), 7)
+    kept, counted = y[drawn.rows], drawn.weight
     baseline = FAMILIES["baseline"].fit(Sample(np.empty((len(kept), 0)), kept, counted), BINARY, None, 7, None)
     expected = np.average(y, weights=weight)
     assert probabilities("binary", baseline.state + drawn.shift[0])[0] == pytest.approx(expected, rel=1e-9)
@@ -80,4 +80,4 @@ def test_row_weights_count_in_the_shift() -> None:
 )
 def test_what_makes_no_sense_is_refused(models: Models, target: Target, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        draw(np.array([0.0, 1.0]), None, target, models, 7)
+        subsample(np.array([0.0, 1.0]), None, target, models, 7)

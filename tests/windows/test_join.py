@@ -91,7 +91,7 @@ def test_every_aggregate_is_what_a_loop_over_versions_finds(
     rows: Moments, versions: list[Version], over: int | None, hop: int | None, part: int
 ) -> None:
     table = EventTable(source="", time="at", id="id", available="loaded", deleted="gone")
-    with mock.patch.object(partition, "PART_EVENTS", part):
+    with mock.patch.object(partition, "PARTITION_EVENTS", part):
         found = column([window(name, over, hop) for name in AGGREGATES], rows, versions, table)
     size = max((abs(one.value) for one in versions if one.value is not None), default=0.0)
     for place, (user, now) in enumerate(rows):

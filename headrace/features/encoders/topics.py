@@ -11,8 +11,8 @@ import numpy.typing as npt
 import polars as pl
 from msgspec import Struct
 
-from headrace.features.graph.bag import Bag, product
-from headrace.features.graph.csr import described, outputs_of
+from headrace.features.graph.bag import Bag, multiply_bag
+from headrace.features.graph.csr import bag_outputs, describe_bags
 from headrace.features.graph.graph import Graph
 from headrace.features.graph.session import open_session
 from headrace.features.states import vocabulary
@@ -58,12 +58,12 @@ def _rows_of(column: pl.Series, bags: Callable[[Graph, str], list[Bag]]) -> Any:
     rows = graph.node("Shape", text, start=0, end=1)
     shape = graph.node("Concat", rows, graph.constant([0], np.int64), axis=0)
     nothing = graph.node("Expand", graph.constant(np.empty((1, 0)), np.float32), shape)
-    outputs = {nothing: ("features", np.float32, 0)} | outputs_of(found)
+    outputs = {nothing: ("features", np.float32, 0)} | bag_outputs(found)
     model = graph.build(
         outputs,
         {
             "columns": {"strings": [column.name]},
-            "bags": described(found),
+            "bags": describe_bags(found),
             "numbers_per_entry": graph.numbers_per_entry,
         },
     )
@@ -82,7 +82,7 @@ def nodes(graph: Graph, source: str, columns: list[int], states: list[Topics], w
         text = graph.columns(source, [column], width)
         start, parts = 0, []
         for bag in vocabulary.bags(graph, text, state.vocabulary):
-            parts.append(product(graph, bag, state.matrix[start : start + bag.width]))
+            parts.append(multiply_bag(graph, bag, state.matrix[start : start + bag.width]))
             start += bag.width
         blocks.append(parts[0] if len(parts) == 1 else graph.node("Sum", *parts))
     joined = blocks[0] if len(blocks) == 1 else graph.node("Concat", *blocks, axis=1)

@@ -26,7 +26,7 @@ class Bag(NamedTuple):
         return len(self.weights) - 1
 
 
-def bag_of(graph: Graph, ids: str, weights: npt.NDArray[np.float32], scaled: bool) -> Bag:
+def make_bag(graph: Graph, ids: str, weights: npt.NDArray[np.float32], scaled: bool) -> Bag:
     """A bag of these entries; with `scaled`, each row has the length 1 (entries that repeat count once each)."""
     if not scaled:
         return Bag(ids, None, weights)
@@ -35,7 +35,7 @@ def bag_of(graph: Graph, ids: str, weights: npt.NDArray[np.float32], scaled: boo
     return Bag(ids, graph.node("Cast", graph.node("Reciprocal", graph.node("Sqrt", safe)), to=1), weights)
 
 
-def product(graph: Graph, bag: Bag, matrix: npt.NDArray[np.float32]) -> str:
+def multiply_bag(graph: Graph, bag: Bag, matrix: npt.NDArray[np.float32]) -> str:
     """The bag's rows times `matrix` `(width, K)`: float64 `[N, K]`."""
     graph.numbers_per_entry = max(graph.numbers_per_entry, matrix.shape[1])
     table = np.vstack([np.zeros((1, matrix.shape[1])), matrix]) * bag.weights[:, None]

@@ -11,7 +11,7 @@ BLANK = "[" + "".join(f"\\x{{{ord(sign):x}}}" for sign in BLANKS) + "]"
 _VALUE = BLANK.replace("[", "[^", 1)
 
 
-def stripped(graph: Graph, strings: str, width: int) -> str:
+def strip_blanks(graph: Graph, strings: str, width: int) -> str:
     """The text `[N, width]` without the blanks around each value.
 
     ONNX has no such operator. Its tokenizer finds what lies between the first and the last sign that is no blank.

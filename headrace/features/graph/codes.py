@@ -40,7 +40,7 @@ class Codes(dict[Any, float]):
             return self.get(value.strip(BLANKS), _RARE)
         if isinstance(value, float) and math.isnan(value):
             return self[None]
-        return self.get(text_of(value), _RARE)
+        return self.get(to_text(value), _RARE)
 
     def of(self, column: pl.Series) -> npt.NDArray[np.float32]:
         """The codes of a column of text."""
@@ -55,10 +55,10 @@ class Codes(dict[Any, float]):
         return found.to_numpy()
 
 
-def text_of(value: Any) -> str:
+def to_text(value: Any) -> str:
     """A value of a row as text, as a table would have it; see `Codes` for the errors.
 
-    >>> text_of(5.0), text_of(True), text_of(" a ")
+    >>> to_text(5.0), to_text(True), to_text(" a ")
     ('5', 'true', 'a')
     """
     if isinstance(value, str):

@@ -9,8 +9,8 @@ from headrace.arrays import Integers
 from headrace.features.graph.bag import Bag
 
 
-def outputs_of(bags: list[Bag]) -> dict[str, tuple[str, Any, int | None]]:
-    """The graph outputs `ids_0`, `scale_0`, … that `csr_of` reads."""
+def bag_outputs(bags: list[Bag]) -> dict[str, tuple[str, Any, int | None]]:
+    """The graph outputs `ids_0`, `scale_0`, … that `to_csr` reads."""
     outputs: dict[str, tuple[str, Any, int | None]] = {}
     for number, bag in enumerate(bags):
         outputs[bag.ids] = (f"ids_{number}", np.int64, None)
@@ -19,18 +19,18 @@ def outputs_of(bags: list[Bag]) -> dict[str, tuple[str, Any, int | None]]:
     return outputs
 
 
-def described(bags: list[Bag]) -> list[dict[str, Any]]:
+def describe_bags(bags: list[Bag]) -> list[dict[str, Any]]:
     """A graph's own account of its bags, for its metadata."""
     return [{"weights": bag.weights.tolist(), "scaled": bag.scale is not None} for bag in bags]
 
 
-def outputs_of_bags(bags: list[dict[str, Any]]) -> list[str]:
+def bag_output_names(bags: list[dict[str, Any]]) -> list[str]:
     """The names of the outputs of described bags."""
     names = [[f"ids_{at}", f"scale_{at}"] if bag["scaled"] else [f"ids_{at}"] for at, bag in enumerate(bags)]
     return [name for pair in names for name in pair]
 
 
-def csr_of(ids: Integers, scale: npt.NDArray[np.float32] | None, weights: npt.NDArray[np.float32]) -> Any:
+def to_csr(ids: Integers, scale: npt.NDArray[np.float32] | None, weights: npt.NDArray[np.float32]) -> Any:
     """The rows of one bag as CSR `(N, width)`; an entry that a row has several times counts as often."""
     from scipy.sparse import csr_matrix
 

@@ -35,7 +35,7 @@ def feeds_from_frame(frame: pl.DataFrame, groups: dict[str, list[str]]) -> Feeds
                 texts[:, position] = as_text(part[name]).fill_null("").to_numpy()
             feeds[group] = texts
         elif group.startswith("vector_"):
-            feeds[group] = vectors(part.to_series())
+            feeds[group] = to_matrix(part.to_series())
         elif group == "times":
             ticks = part.select(pl.all().to_physical().fill_null(MISSING_TIME)).to_numpy()
             feeds[group] = np.ascontiguousarray(ticks, dtype=np.int64)
@@ -47,7 +47,7 @@ def feeds_from_frame(frame: pl.DataFrame, groups: dict[str, list[str]]) -> Feeds
     return feeds
 
 
-def coded_feeds(frame: pl.DataFrame, groups: dict[str, list[str]], codes: list[Codes]) -> Feeds:
+def feeds_with_codes(frame: pl.DataFrame, groups: dict[str, list[str]], codes: list[Codes]) -> Feeds:
     """As `feeds_from_frame`, with codes, one set a column, in the place of text."""
     feeds = feeds_from_frame(frame, {group: names for group, names in groups.items() if group != "strings"})
     named = zip(groups["strings"], codes, strict=True)
@@ -55,7 +55,7 @@ def coded_feeds(frame: pl.DataFrame, groups: dict[str, list[str]], codes: list[C
     return feeds
 
 
-def vectors(column: pl.Series) -> npt.NDArray[np.float32]:
+def to_matrix(column: pl.Series) -> npt.NDArray[np.float32]:
     """A column of arrays as a matrix; a row without one is all NaN."""
     assert isinstance(column.dtype, pl.Array)
     flat = column.cast(pl.Array(pl.Float32, column.dtype.shape))

@@ -13,8 +13,8 @@ import polars.selectors as cs
 
 from headrace.errors import BundleError
 from headrace.features.graph.codes import Codes
-from headrace.features.graph.csr import csr_of, outputs_of_bags
-from headrace.features.graph.feeds import Feeds, coded_feeds, feeds_from_frame
+from headrace.features.graph.csr import bag_output_names, to_csr
+from headrace.features.graph.feeds import Feeds, feeds_from_frame, feeds_with_codes
 
 CHUNK_ROWS = 20_000
 """Rows a call: large enough to forget the cost of the call, small enough to stay in the cache."""
@@ -40,7 +40,7 @@ class Session:
     def feeds(self, frame: pl.DataFrame) -> Feeds:
         """The arrays that the graph takes, from typed rows."""
         if self.codes:
-            return coded_feeds(frame, self.groups, self.codes)
+            return feeds_with_codes(frame, self.groups, self.codes)
         return feeds_from_frame(frame, self.groups)
 
     def run(self, outputs: list[str], feeds: Feeds) -> list[npt.NDArray[Any]]:
@@ -97,11 +97,11 @@ class Session:
         size = self.chunk_rows(frame)
 
         weights = [np.array(bag["weights"], np.float32) for bag in bags]
-        outputs = ["features", *outputs_of_bags(bags)]
+        outputs = ["features", *bag_output_names(bags)]
 
         def part(start: int) -> Any:
             found = dict(zip(outputs, self.run(outputs, self.feeds(frame[start : start + size])), strict=True))
-            sparse = [csr_of(found[f"ids_{at}"], found.get(f"scale_{at}"), one) for at, one in enumerate(weights)]
+            sparse = [to_csr(found[f"ids_{at}"], found.get(f"scale_{at}"), one) for at, one in enumerate(weights)]
             return hstack([csr_matrix(found["features"]), *sparse], format="csr")
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -21,7 +21,7 @@ _CHAINS = (
 """From text to codes: as it is, in older bundles, and without the blanks around it."""
 
 
-def _parsed(model: bytes) -> Any:
+def _parse(model: bytes) -> Any:
     """A graph as its parts; raises `BundleError` where it is broken."""
     import onnx
     from google.protobuf.message import DecodeError
@@ -32,7 +32,7 @@ def _parsed(model: bytes) -> Any:
         raise BundleError("model.onnx", "cannot be loaded (it is no ONNX graph)", "a Headrace graph") from None
 
 
-def _without_front(model: bytes, whole: Any) -> tuple[bytes, list[Codes]]:
+def _take_text_lookup(model: bytes, whole: Any) -> tuple[bytes, list[Codes]]:
     """The graph with codes in the place of text, and the codes of each text column.
 
     A graph without text comes back as it was, without codes; so does one into which text enters otherwise too: as
@@ -41,7 +41,7 @@ def _without_front(model: bytes, whole: Any) -> tuple[bytes, list[Codes]]:
     import onnx
 
     graph = whole.graph
-    front = _front(graph)
+    front = _find_text_lookup(graph)
     if not front:
         return model, []  # no look-up of ours, or text enters otherwise too: as words, or by its hash
     lookup = front[-1].output[0]
@@ -69,7 +69,7 @@ def _without_front(model: bytes, whole: Any) -> tuple[bytes, list[Codes]]:
     return whole.SerializeToString(), codes
 
 
-def _front(graph: Any) -> list[Any]:
+def _find_text_lookup(graph: Any) -> list[Any]:
     """The nodes from the text to its codes, in order; none where there is no such chain, or it has another way out."""
     chain, tensor = [], "strings"
     while True:
@@ -83,11 +83,11 @@ def _front(graph: Any) -> list[Any]:
     return chain if [node.op_type for node in chain] in _CHAINS else []
 
 
-def open_coded(model: bytes) -> Session:
+def open_coded_session(model: bytes) -> Session:
     """Loads a graph to feed it codes in the place of text, where that is possible.
 
     Raises `BundleError` for one that is broken, or holds what Headrace never writes (see `allowed`).
     """
-    whole = _parsed(model)
+    whole = _parse(model)
     check_graph(whole)
-    return open_session(*_without_front(model, whole))
+    return open_session(*_take_text_lookup(model, whole))

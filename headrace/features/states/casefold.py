@@ -3,10 +3,10 @@
 import unicodedata
 
 
-def fold(text: str) -> str:
+def fold_case(text: str) -> str:
     """Lower case without accents.
 
-    >>> fold("Éclair"), fold("STRASSE") == fold("Straße")
+    >>> fold_case("Éclair"), fold_case("STRASSE") == fold_case("Straße")
     ('eclair', True)
     """
     parts = unicodedata.normalize("NFKD", text.casefold())

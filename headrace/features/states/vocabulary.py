@@ -13,9 +13,9 @@ import numpy.typing as npt
 import polars as pl
 from msgspec import Struct
 
-from headrace.features.graph.bag import Bag, bag_of
+from headrace.features.graph.bag import Bag, make_bag
 from headrace.features.graph.graph import Graph
-from headrace.features.states.casefold import fold
+from headrace.features.states.casefold import fold_case
 
 MOST_GRAMS = 20_000
 MOST_WORDS, MOST_CHARS = 400, 2_000
@@ -59,7 +59,7 @@ def fit(column: pl.Series) -> Vocabulary:
         .filter(pl.col("word") != "")
     )
     surface = words["word"].unique().to_list()
-    written = {word: fold(word) for word in surface}
+    written = {word: fold_case(word) for word in surface}
     folded = words.with_columns(pl.col("word").replace_strict(written, return_dtype=pl.String))
     beside = folded.with_columns(
         pl.when(pl.col("row") == pl.col("row").shift(-1)).then(pl.col("word").shift(-1)).alias("next")
@@ -137,10 +137,10 @@ def bags(graph: Graph, text: str, state: Vocabulary) -> list[Bag]:
     found = []
     if known.words:
         counts = [state.words[word] for word in known.words] + [state.pairs[pair] for pair in known.pairs]
-        found.append(bag_of(graph, _word_ids(graph, text, known, state.written), idf(counts), scaled=True))
+        found.append(make_bag(graph, _word_ids(graph, text, known, state.written), idf(counts), scaled=True))
     if known.runs:
         runs = idf([state.runs[run] for run in known.runs])
-        found.append(bag_of(graph, _run_ids(graph, text, known), runs, scaled=True))
+        found.append(make_bag(graph, _run_ids(graph, text, known), runs, scaled=True))
     return found
 
 
@@ -164,8 +164,8 @@ def _forms(written: dict[str, str]) -> dict[str, str]:
     """Every way to write each folded word: those seen, and each of them in lower, upper and title case."""
     forms = {word: word for word in written.values()}
     for form, word in written.items():
-        forms |= {way: word for way in (form.lower(), form.upper(), form.capitalize(), form) if fold(way) == word}
-        forms |= {way: word for way in (word.upper(), word.capitalize()) if fold(way) == word}
+        forms |= {way: word for way in (form.lower(), form.upper(), form.capitalize(), form) if fold_case(way) == word}
+        forms |= {way: word for way in (word.upper(), word.capitalize()) if fold_case(way) == word}
     return forms
 
 
@@ -173,7 +173,7 @@ def _run_ids(graph: Graph, text: str, known: Entries) -> str:
     """Each run of letters as a number in base 256 behind a leading 1, so that runs of different length differ."""
     codes = {letter: code for code, letter in enumerate(known.alphabet, 1)}
     ways = {way: code for letter, code in codes.items() for way in (letter, letter.upper()) if len(way) == 1}
-    ways |= {chr(point): codes[fold(chr(point))] for point in range(0xC0, 0x250) if fold(chr(point)) in codes}
+    ways |= {chr(point): codes[fold_case(chr(point))] for point in range(0xC0, 0x250) if fold_case(chr(point)) in codes}
     letters = _lookup(graph, _tokens(graph, text, MOST_CHARS, tokenexp=_CHARS), ways)
     padded = graph.node("Pad", letters, graph.constant([0, 1, 0, 1], np.int64), graph.constant(0, np.int64))
     base = graph.constant(_BASE, np.int64)

@@ -14,31 +14,31 @@ from headrace.clock import SYSTEM
 from headrace.errors import EmptyStoreError
 from headrace.serve.http.messages import Problem, Reply, Request, json_reply
 from headrace.serve.http.slices import WHOLE_BYTES
-from headrace.serve.log_event import tell
-from headrace.serve.models.workspace import Home
-from headrace.serve.service import Action, Service, decoded
+from headrace.serve.log_event import log_event
+from headrace.serve.models.system import ServedSystem
+from headrace.serve.service import Endpoint, Service, decode_body
 from headrace.spec import EventTable
-from headrace.store import Online, Pushed
+from headrace.store import Pusher, PushResult
 from headrace.workspace import Workspace
 
 
-class Body(msgspec.Struct, forbid_unknown_fields=True):
+class EventsRequest(msgspec.Struct, forbid_unknown_fields=True):
     """What `/events` takes."""
 
     events: list[dict[str, Any]]
 
 
 _MOST_WAITING, _MOST_CELLS = 16, 100
-_decode = msgspec.json.Decoder(Body).decode
+_decode = msgspec.json.Decoder(EventsRequest).decode
 
 
 async def push(service: Service, request: Request, table: str) -> Reply:
     """Takes events, all of them or none; when it answers they are durable, and seen by the next row where `stored`."""
     if len(request.body) <= WHOLE_BYTES:
-        events = decoded(_decode, request.body).events
+        events = decode_body(_decode, request.body).events
     else:
         most_values = service.settings.max_rows * _MOST_CELLS
-        events = (await service.read_large(request.body, Body, most_values)).events
+        events = (await service.read_large(request.body, EventsRequest, most_values)).events
     most = service.settings.max_rows
     if len(events) > most:
         raise Problem(413, "too_many_rows", "There are too many events", f"{len(events)}, at most {most}")
@@ -46,38 +46,38 @@ async def push(service: Service, request: Request, table: str) -> Reply:
     for event in events if not table else []:
         plain = {name: value for name, value in event.items() if name != "kind"}
         told.setdefault(str(event.get("kind")), []).append(plain)
-    home = _home_of(list(service.shelf.homes().values()), told)
-    service.allow_home(request, home)
-    tables = home.system.data.events
+    system = _find_system(list(service.repository.systems().values()), told)
+    service.allow_system(request, system)
+    tables = system.spec.data.events
     told = {kind: [_named(event, tables[kind]) for event in some] for kind, some in told.items()}
     if service.pushing >= _MOST_WAITING:
         raise Problem(503, "overloaded", "Too many events are waiting", "", [(b"retry-after", b"1")])
     service.pushing += 1
     try:
         loop = asyncio.get_running_loop()
-        pushed = await loop.run_in_executor(service.pushes, _push, service.pushed, home, told)
+        pushed = await loop.run_in_executor(service.pushes, _push, service.pushers, system, told)
     except EmptyStoreError as error:  # the events are as they should be
         raise Problem(503, "store", "The events cannot be taken now", str(error), [(b"retry-after", b"1")]) from None
     finally:
         service.pushing -= 1
-    if pushed.behind is not None:
-        tell("warning", "store_behind", why=str(pushed.behind), do="the next push tells it what the log has")
-    return json_reply({"taken": pushed.events, "stored": pushed.behind is None})
+    if pushed.store_error is not None:
+        log_event("warning", "store_behind", why=str(pushed.store_error), do="the next push tells it what the log has")
+    return json_reply({"taken": pushed.events, "stored": pushed.store_error is None})
 
 
-def _push(open_: dict[Workspace, Online], home: Home, told: Mapping[str, list[dict[str, Any]]]) -> Pushed:
+def _push(open_: dict[Workspace, Pusher], system: ServedSystem, told: Mapping[str, list[dict[str, Any]]]) -> PushResult:
     """In the one thread that pushes."""
-    if home.workspace not in open_:
-        open_[home.workspace] = home.online()
-    return open_[home.workspace].push_all(told, SYSTEM.now_us())
+    if system.workspace not in open_:
+        open_[system.workspace] = system.online()
+    return open_[system.workspace].push_all(told, SYSTEM.now_us())
 
 
-def _home_of(homes: list[Home], told: Mapping[str, Any]) -> Home:
+def _find_system(systems: list[ServedSystem], told: Mapping[str, Any]) -> ServedSystem:
     """The workspace whose spec has the tables of the events."""
-    for home in homes:
-        if told and told.keys() <= home.system.data.events.keys():
-            return home
-    known = sorted({kind for home in homes for kind in home.system.data.events})
+    for system in systems:
+        if told and told.keys() <= system.spec.data.events.keys():
+            return system
+    known = sorted({kind for system in systems for kind in system.spec.data.events})
     found = ", ".join(sorted(told)[:5]) if told else "no events"
     expected = "one of: " + ", ".join(known) if known else "nothing: no served system has event tables"
     raise Problem(422, "invalid_rows", "The events cannot be taken", f"kind {found}; expected {expected}")
@@ -92,5 +92,5 @@ def _named(event: dict[str, Any], table: EventTable) -> dict[str, Any]:
     return row
 
 
-PUSH = Action("events", "POST", "write", push)
-ACTIONS = {"/events": [PUSH], "/events/": [PUSH]}
+PUSH = Endpoint("events", "POST", "write", push)
+ROUTES = {"/events": [PUSH], "/events/": [PUSH]}

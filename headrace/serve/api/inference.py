@@ -11,13 +11,13 @@ from typing import Any
 from msgspec import Struct
 
 from headrace._version import __version__
-from headrace.serve.api.predict import answers_of
+from headrace.serve.api.predict import encode_predictions
 from headrace.serve.api.tensors import Tensor, packed, values_of
 from headrace.serve.http.messages import Problem, Reply, Request, encode, json_reply
 from headrace.serve.models.batch import Prediction, Row
-from headrace.serve.models.repository import Route
-from headrace.serve.models.served import Served
-from headrace.serve.service import Action, Service
+from headrace.serve.models.repository import ModelRoute
+from headrace.serve.models.served import ServedModel
+from headrace.serve.service import Endpoint, Service
 from headrace.tables import Column
 
 _HEADER_LENGTH = b"inference-header-content-length"
@@ -26,23 +26,23 @@ _MOST_DIMENSIONS = 8
 _PLATFORM = "onnx_onnxruntime"
 
 
-class Asked(Struct):
+class OutputRequest(Struct):
     """An output that is asked for."""
 
     name: str
     parameters: dict[str, Any] = {}
 
 
-class Inference(Struct):
+class InferenceRequest(Struct):
     """The body of a request."""
 
     inputs: list[Tensor]
     id: str | None = None
-    outputs: list[Asked] | None = None
+    outputs: list[OutputRequest] | None = None
     parameters: dict[str, Any] = {}
 
 
-async def told(service: Service, request: Request, path: str) -> Reply:
+async def metadata(service: Service, request: Request, path: str) -> Reply:
     """What `GET` tells: of the server, of its health, of a model."""
     if path.startswith("models"):
         service.allow(request, "predict")
@@ -77,7 +77,7 @@ async def infer(service: Service, request: Request, path: str) -> Reply:
     body = request.body
     route = await _route(service, name, version)
     length = _header_length(request, body)
-    asked = await service.read(request, Inference, route.served, length)
+    asked = await service.read(request, InferenceRequest, route.served, length)
     known = [one["name"] for one in outputs_of(route.served)]
     if odd := [one.name for one in asked.outputs or [] if one.name not in known]:
         found = f"{odd[0][:60]!r}; expected one of: {', '.join(known)}"
@@ -88,12 +88,12 @@ async def infer(service: Service, request: Request, path: str) -> Reply:
     most, most_values = service.settings.max_rows, service.most_values(route.served)
     rows = rows_of(asked.inputs, body[length:], route.served, most, most_values)
     ids, (complete, predictions) = await service.predict(route, route.served, rows, request)
-    if route.pile is not None:
-        route.pile.keep(len(ids), encode(route.served.loggable(complete)), answers_of(ids, predictions))
+    if route.buffer is not None:
+        route.buffer.append(len(ids), encode(route.served.loggable(complete)), encode_predictions(ids, predictions))
     return _replied(route, asked, ids, predictions)
 
 
-def rows_of(inputs: list[Tensor], tail: bytes, served: Served, most: int, most_values: int) -> list[Row]:
+def rows_of(inputs: list[Tensor], tail: bytes, served: ServedModel, most: int, most_values: int) -> list[Row]:
     """Rows of raw columns: one input a column; raises `Problem` for inputs of different lengths, or of more rows or
     values than may be."""
     count_of_values = 0
@@ -137,11 +137,11 @@ async def ready(service: Service, request: Request, path: str) -> Reply:
     return json_reply({"live": True, "ready": service.ready}, status=200 if service.ready else 503)
 
 
-async def _route(service: Service, name: str, version: str | None) -> Route:
+async def _route(service: Service, name: str, version: str | None) -> ModelRoute:
     return await service.route(name if version is None else f"{name.partition('@')[0]}@{version}")
 
 
-def _readiness(route: Route) -> dict[str, Any]:
+def _readiness(route: ModelRoute) -> dict[str, Any]:
     return {"name": route.served.name, "ready": True}
 
 
@@ -156,10 +156,10 @@ def _header_length(request: Request, body: bytes) -> int:
     return int(said)
 
 
-def _replied(route: Route, asked: Inference, ids: list[str], predictions: list[Prediction]) -> Reply:
+def _replied(route: ModelRoute, asked: InferenceRequest, ids: list[str], predictions: list[Prediction]) -> Reply:
     served = route.served
     known = {one["name"]: one["datatype"] for one in outputs_of(served)}
-    wanted = [Asked(name) for name in known] if not asked.outputs else asked.outputs
+    wanted = [OutputRequest(name) for name in known] if not asked.outputs else asked.outputs
     all_binary = bool(asked.parameters.get("binary_data_output"))
     tensors, tails = [], []
     for one in wanted:
@@ -183,11 +183,11 @@ def _replied(route: Route, asked: Inference, ids: list[str], predictions: list[P
 
 
 def _plain(tensor: Tensor) -> dict[str, Any]:
-    told: dict[str, Any] = {"name": tensor.name, "shape": tensor.shape, "datatype": tensor.datatype}
-    return told | ({"parameters": tensor.parameters} if tensor.data is None else {"data": tensor.data})
+    metadata: dict[str, Any] = {"name": tensor.name, "shape": tensor.shape, "datatype": tensor.datatype}
+    return metadata | ({"parameters": tensor.parameters} if tensor.data is None else {"data": tensor.data})
 
 
-def _values(served: Served, output: str, ids: list[str], predictions: list[Prediction]) -> list[list[Any]]:
+def _values(served: ServedModel, output: str, ids: list[str], predictions: list[Prediction]) -> list[list[Any]]:
     if output == "prediction_id":
         return [[id_] for id_ in ids]
     if output == "probabilities":
@@ -195,11 +195,11 @@ def _values(served: Served, output: str, ids: list[str], predictions: list[Predi
     return [[one[output]] for one in predictions]
 
 
-def _metadata(service: Service, route: Route) -> dict[str, Any]:
+def _metadata(service: Service, route: ModelRoute) -> dict[str, Any]:
     served = route.served
     return {
         "name": served.name,
-        "versions": [str(version) for version in service.shelf.versions(served.name)],
+        "versions": [str(version) for version in service.repository.versions(served.name)],
         "platform": _PLATFORM,
         "inputs": [
             {"name": column.name, "datatype": datatype_of(column), "shape": [-1, column.width or 1]}
@@ -214,7 +214,7 @@ def datatype_of(column: Column) -> str:
     return _DATATYPES.get(column.dtype, "BYTES")
 
 
-def outputs_of(served: Served) -> list[dict[str, Any]]:
+def outputs_of(served: ServedModel) -> list[dict[str, Any]]:
     """The outputs of a model."""
     predictor = served.predictor
     outputs = [("prediction", "BYTES" if predictor.is_multiclass else "FP64", 1)]
@@ -226,11 +226,11 @@ def outputs_of(served: Served) -> list[dict[str, Any]]:
     return [{"name": name, "datatype": datatype, "shape": [-1, width]} for name, datatype, width in outputs]
 
 
-TOLD = Action("v2", "GET", None, told)
-INFER = Action("infer", "POST", "predict", infer)
-ACTIONS = {
-    "/v2": [TOLD],
-    "/v2/": [TOLD, INFER],
-    "/health/live": [Action("health", "GET", None, live)],
-    "/health/ready": [Action("health", "GET", None, ready)],
+METADATA = Endpoint("v2", "GET", None, metadata)
+INFER = Endpoint("infer", "POST", "predict", infer)
+ROUTES = {
+    "/v2": [METADATA],
+    "/v2/": [METADATA, INFER],
+    "/health/live": [Endpoint("health", "GET", None, live)],
+    "/health/ready": [Endpoint("health", "GET", None, ready)],
 }

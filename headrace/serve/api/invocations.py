@@ -7,12 +7,12 @@ row of the table that the model makes, as MLflow's `pyfunc` gives it.
 import asyncio
 from typing import Any
 
-from headrace.serve.api.predict import answers_of
+from headrace.serve.api.predict import encode_predictions
 from headrace.serve.http.messages import Problem, Reply, Request, encode, json_reply
 from headrace.serve.http.slices import WHOLE_BYTES, shape_of_csv
 from headrace.serve.models.batch import Prediction, Row
-from headrace.serve.models.served import Served
-from headrace.serve.service import Action, Service
+from headrace.serve.models.served import ServedModel
+from headrace.serve.service import Endpoint, Service
 
 _JSON = ("application/json", "application/json-numpy-split", "application/x-www-form-urlencoded", "")
 """`curl -d` calls JSON a form; a page of another site that does so is refused before."""
@@ -35,8 +35,8 @@ async def invoke(service: Service, request: Request, path: str) -> Reply:
             415, "content_type", "This kind of body is not read", f"{kind[:60]}; application/json or text/csv"
         )
     ids, (complete, predictions) = await service.predict(route, route.served, rows, request)
-    if route.pile is not None:
-        route.pile.keep(len(ids), encode(route.served.loggable(complete)), answers_of(ids, predictions))
+    if route.buffer is not None:
+        route.buffer.append(len(ids), encode(route.served.loggable(complete)), encode_predictions(ids, predictions))
     return Reply(200, route.headers, encode({"predictions": [_flat(one) for one in predictions]}))
 
 
@@ -87,7 +87,7 @@ def _columns(form: str, told: dict[str, Any]) -> list[Row]:
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-async def _csv(service: Service, body: bytes, served: Served) -> list[Row]:
+async def _csv(service: Service, body: bytes, served: ServedModel) -> list[Row]:
     """The rows of a CSV; their number and that of the columns are looked at before."""
     (rows, columns), most = await shape_of_csv(body), service.settings.max_rows
     if rows > most:
@@ -99,17 +99,17 @@ async def _csv(service: Service, body: bytes, served: Served) -> list[Row]:
     return await asyncio.to_thread(_csv_rows, body, served)
 
 
-def _csv_rows(body: bytes, served: Served) -> list[Row]:
+def _csv_rows(body: bytes, served: ServedModel) -> list[Row]:
     """Fields are text here, and become what the model's columns are."""
     import polars as pl
 
-    from headrace.tables import conform, named
+    from headrace.tables import conform, rename_columns
 
     try:
         frame = pl.read_csv(body, infer_schema=False, null_values=[""])
     except (pl.exceptions.PolarsError, ValueError) as error:
         raise Problem(400, "invalid_body", "The body cannot be read", str(error)[:300]) from None
-    frame = named(frame, served.predictor.columns, "the CSV")
+    frame = rename_columns(frame, served.predictor.columns, "the CSV")
     known = [column for column in served.predictor.columns if column.name in frame.columns]
     typed = conform(frame, known, served.predictor.schema.missing, "the CSV")
     return frame.with_columns(typed.get_columns()).to_dicts()
@@ -132,7 +132,7 @@ async def ping(service: Service, request: Request, path: str) -> Reply:
     return json_reply({}, status=200 if service.ready else 503)
 
 
-ACTIONS = {
-    "/invocations": [Action("invocations", "POST", "predict", invoke)],
-    "/ping": [Action("ping", "GET", None, ping)],
+ROUTES = {
+    "/invocations": [Endpoint("invocations", "POST", "predict", invoke)],
+    "/ping": [Endpoint("ping", "GET", None, ping)],
 }

@@ -4,7 +4,7 @@ from typing import Any
 
 from headrace._version import __version__
 from headrace.serve.api.inference import datatype_of
-from headrace.serve.models.served import Served
+from headrace.serve.models.served import ServedModel
 from headrace.serve.service import Service
 from headrace.tables import Column
 
@@ -29,25 +29,25 @@ def document_of(service: Service) -> dict[str, Any]:
     """The document (OpenAPI 3.1)."""
     schemas: dict[str, Any] = {"Problem": _problem()}
     paths: dict[str, Any] = {}
-    for name in service.shelf.names:
-        served = service.shelf.routes[name].served
+    for name in service.repository.names:
+        served = service.repository.routes[name].served
         schemas[f"{name}_row"] = _row(served)
         schemas[f"{name}_prediction"] = _prediction(served)
         paths[f"/predict/{name}"] = {"post": _predict(served, name)}
-        if name == service.shelf.names[0]:
+        if name == service.repository.names[0]:
             paths = {"/predict": {"post": _predict(served, "the first model")}} | paths
             paths["/invocations"] = {"post": _invocations(served)}
         paths[f"/v2/models/{name}"] = {"get": _told(f"What {name} takes and answers, as tensors")}
         paths[f"/v2/models/{name}/ready"] = {"get": _told(f"Whether {name} is ready")}
         paths[f"/v2/models/{name}/infer"] = {"post": _infer(served)}
-    kinds = sorted({kind for home in service.shelf.homes().values() for kind in home.system.data.events})
+    kinds = sorted({kind for system in service.repository.systems().values() for kind in system.spec.data.events})
     if kinds:
         paths["/events"] = {"post": _events(kinds)}
     for path, what in _PLAIN.items():
         paths[path] = {"get": _told(what)}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Headrace: " + ", ".join(service.shelf.names), "version": __version__},
+        "info": {"title": "Headrace: " + ", ".join(service.repository.names), "version": __version__},
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -71,7 +71,7 @@ def _told(summary: str) -> dict[str, Any]:
     return {"summary": summary, "responses": {"200": _json({"type": "object"}), **_problems("404", "500", "503")}}
 
 
-def _predict(served: Served, of: str) -> dict[str, Any]:
+def _predict(served: ServedModel, of: str) -> dict[str, Any]:
     row, prediction = (f"#/components/schemas/{served.name}_{what}" for what in ("row", "prediction"))
     rows = {"type": "array", "items": {"$ref": row}}
     body = {"type": "object", "properties": {"rows": rows}, "required": ["rows"], "additionalProperties": False}
@@ -97,7 +97,7 @@ def _predict(served: Served, of: str) -> dict[str, Any]:
     }
 
 
-def _invocations(served: Served) -> dict[str, Any]:
+def _invocations(served: ServedModel) -> dict[str, Any]:
     row = {"$ref": f"#/components/schemas/{served.name}_row"}
     body = {
         "type": "object",
@@ -114,7 +114,7 @@ def _invocations(served: Served) -> dict[str, Any]:
     }
 
 
-def _infer(served: Served) -> dict[str, Any]:
+def _infer(served: ServedModel) -> dict[str, Any]:
     tensor = {
         "type": "object",
         "properties": {
@@ -157,7 +157,7 @@ def _events(kinds: list[str]) -> dict[str, Any]:
     }
 
 
-def _row(served: Served) -> dict[str, Any]:
+def _row(served: ServedModel) -> dict[str, Any]:
     required = [column.name for column in served.inputs if column.name not in served.optional]
     properties = {column.name: _property(column) for column in served.inputs}
     return {"type": "object", "properties": properties, "required": required}
@@ -172,7 +172,7 @@ def _property(column: Column) -> dict[str, Any]:
     return {"type": [_TYPES.get(column.dtype, "string"), "null"]}
 
 
-def _prediction(served: Served) -> dict[str, Any]:
+def _prediction(served: ServedModel) -> dict[str, Any]:
     number, text = {"type": "number"}, {"type": "string"}
     multiclass = served.predictor.is_multiclass
     properties: dict[str, Any] = {"prediction_id": text, "prediction": text if multiclass else number}
@@ -185,13 +185,13 @@ def _prediction(served: Served) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": ["prediction_id", "prediction"]}
 
 
-def _example(served: Served) -> dict[str, Any]:
+def _example(served: ServedModel) -> dict[str, Any]:
     """The first golden request, its columns in their order."""
     example: dict[str, Any] = served.bundle.examples[0]["request"]
     return {column.name: example.get(column.name) for column in served.inputs}
 
 
-def _tensors(served: Served) -> list[dict[str, Any]]:
+def _tensors(served: ServedModel) -> list[dict[str, Any]]:
     """The same as tensors."""
     example = _example(served)
     return [

@@ -10,8 +10,8 @@ from headrace.serve.api.inference import outputs_of
 from headrace.serve.api.openapi import document_of
 from headrace.serve.http.messages import JSON, Headers, Problem, Reply, Request, json_reply
 from headrace.serve.metrics.exposition import CONTENT_TYPE
-from headrace.serve.models.repository import Route
-from headrace.serve.service import Action, Service
+from headrace.serve.models.repository import ModelRoute
+from headrace.serve.service import Endpoint, Service
 
 _MOST_VALUES = 200
 _CARD_POLICY = (
@@ -23,7 +23,7 @@ _CARD_POLICY = (
 
 async def home(service: Service, request: Request, path: str) -> Reply:
     """What is served, with a form to try it."""
-    routes = [(name, service.shelf.routes[name]) for name in service.shelf.names]
+    routes = [(name, service.repository.routes[name]) for name in service.repository.names]
     return _page(lambda nonce: service_page([_told(service, name, route) for name, route in routes], nonce))
 
 
@@ -40,7 +40,7 @@ async def openapi(service: Service, request: Request, path: str) -> Reply:
 async def card(service: Service, request: Request, ref: str) -> Reply:
     """The model card of what is served."""
     route = await service.route(ref)
-    service.allow_home(request, route.served.home)
+    service.allow_system(request, route.served.system)
     headers = [
         (b"content-type", b"text/html; charset=utf-8"),
         (b"content-security-policy", _CARD_POLICY),
@@ -54,11 +54,11 @@ async def metrics(service: Service, request: Request, path: str) -> Reply:
     return Reply(200, [(b"content-type", CONTENT_TYPE)], service.ledger.page())
 
 
-def _told(service: Service, name: str, route: Route) -> dict[str, Any]:
+def _told(service: Service, name: str, route: ModelRoute) -> dict[str, Any]:
     """What the page shows of a model."""
     served = route.served
     manifest, examples = served.bundle.manifest, served.bundle.examples
-    shown = [ref for ref in service.shelf.routes if ref.partition("@")[0] == name and "@" in ref]
+    shown = [ref for ref in service.repository.routes if ref.partition("@")[0] == name and "@" in ref]
     example = examples[0]["request"] if examples else {}
     columns = [
         {
@@ -81,7 +81,7 @@ def _told(service: Service, name: str, route: Route) -> dict[str, Any]:
         "task": served.predictor.session.metadata["task"],
         "metric": metric,
         "value": evaluation["metrics"]["test"].get(metric),
-        "routes": {ref: service.shelf.routes[ref].served.version for ref in shown},
+        "routes": {ref: service.repository.routes[ref].served.version for ref in shown},
         "columns": columns,
         "outputs": [one["name"] for one in outputs_of(served)],
     }
@@ -112,12 +112,12 @@ async def nothing(service: Service, request: Request, path: str) -> Reply:
     raise Problem(404, "no_such_path", "There is no icon")
 
 
-ACTIONS = {
-    "/": [Action("page", "GET", "predict", home)],
-    "/docs": [Action("page", "GET", "predict", docs)],
-    "/openapi.json": [Action("page", "GET", "predict", openapi)],
-    "/card/": [Action("page", "GET", "predict", card)],
-    "/metrics": [Action("metrics", "GET", "admin", metrics)],
-    "/grafana.json": [Action("page", "GET", "admin", dashboard)],
-    "/favicon.ico": [Action("page", "GET", None, nothing)],
+ROUTES = {
+    "/": [Endpoint("page", "GET", "predict", home)],
+    "/docs": [Endpoint("page", "GET", "predict", docs)],
+    "/openapi.json": [Endpoint("page", "GET", "predict", openapi)],
+    "/card/": [Endpoint("page", "GET", "predict", card)],
+    "/metrics": [Endpoint("metrics", "GET", "admin", metrics)],
+    "/grafana.json": [Endpoint("page", "GET", "admin", dashboard)],
+    "/favicon.ico": [Endpoint("page", "GET", None, nothing)],
 }

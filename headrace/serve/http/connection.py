@@ -19,7 +19,7 @@ import httptools
 
 from headrace.clock import SYSTEM
 from headrace.serve.http.messages import Problem, Reply, Request
-from headrace.serve.log_event import tell
+from headrace.serve.log_event import log_event
 
 MESSAGE_S, IDLE_S, LINGER_S, SWEEP_S = 30.0, 75.0, 2.0, 1.0
 MOST_HEAD, MOST_HELD, MOST_OPEN, _MOST_QUEUED = 64 << 10, 256 << 20, 4096, 16
@@ -246,7 +246,7 @@ class Connection(asyncio.Protocol):
                     self._paused = False
                     transport.resume_reading()
         except Exception as error:  # a fault of ours, which leaves nothing that could be said
-            tell("error", "failed", path="a reply", error=type(error).__name__, why=str(error)[:500])
+            log_event("error", "failed", path="a reply", error=type(error).__name__, why=str(error)[:500])
             transport.abort()
             return
         self._task = None

@@ -58,14 +58,14 @@ class Problem(Exception):  # noqa: N818 (what RFC 9457 calls it)
 
 class Request:
     """One request: its path and method, its headers by their names in small letters, its body, and when it began to
-    arrive, by the clock of `time.perf_counter`. `homes` are the workspaces that its token is for, none where it is for
+    arrive, by the clock of `time.perf_counter`. `workspaces` are the workspaces that its token is for, none where it is for
     all."""
 
-    __slots__ = ("body", "headers", "homes", "method", "path", "received_s")
+    __slots__ = ("body", "headers", "method", "path", "received_s", "workspaces")
 
     def __init__(self, method: str, path: str, headers: dict[bytes, bytes], body: bytes, received_s: float) -> None:
         self.method, self.path, self.headers, self.body, self.received_s = method, path, headers, body, received_s
-        self.homes: frozenset[Workspace] | None = None
+        self.workspaces: frozenset[Workspace] | None = None
 
     def header(self, name: bytes) -> str | None:
         """A header, by its name in small letters."""

@@ -15,7 +15,7 @@ _OF_BROWSERS = frozenset((b"origin", b"referer", b"sec-fetch-site", b"sec-fetch-
 """What browsers say of a request, and no page can take away; `curl -d` calls JSON a form."""
 
 
-class Sites:
+class HostGuard:
     """The names by which a service may be asked: addresses, this machine's own names, and those that are stated.
 
     Without a name in `hosts`, and with `any_name`, every name is taken: whoever opened the service to a network has it

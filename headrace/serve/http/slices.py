@@ -24,7 +24,7 @@ _KEY = re.compile(rb'\s*("(?:[^"\\]|\\.)*")\s*:', re.DOTALL)
 _decode = msgspec.json.Decoder().decode
 
 
-async def decoded_in_slices(body: bytes, most_values: int) -> Any:
+async def decode_in_slices(body: bytes, most_values: int) -> Any:
     """The value of a JSON text, as `msgspec.json.decode` has it, giving way to others on the way.
 
     Raises `Problem` (413) for more than `most_values` values, before they are built, and `msgspec.DecodeError` for what

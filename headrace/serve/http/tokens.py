@@ -90,21 +90,21 @@ class Tokens:
         if failed is not None:
             raise failed
 
-    def guard(self) -> "Guard":
+    def guard(self) -> "TokenGuard":
         """Who is let in now: nobody, where a file could never be read."""
-        tokens = {home: some for home, some in self._known.items() if some}
-        return Guard(tokens, open=not tokens and all(some is not None for some in self._known.values()))
+        tokens = {workspace: some for workspace, some in self._known.items() if some}
+        return TokenGuard(tokens, open=not tokens and all(some is not None for some in self._known.values()))
 
 
-class Guard:
+class TokenGuard:
     """Lets in whoever has a token of the right scope; `admin` is for everything. A token is for the workspaces that
     hold it."""
 
     def __init__(self, tokens: Mapping[Workspace, list[Token]], open: bool) -> None:
         self._scopes: dict[str, dict[Workspace, frozenset[str]]] = {}
-        for home, some in tokens.items():
+        for workspace, some in tokens.items():
             for token in some:
-                self._scopes.setdefault(token.sha256, {})[home] = frozenset(token.scopes)
+                self._scopes.setdefault(token.sha256, {})[workspace] = frozenset(token.scopes)
         self.open = open
 
     def check(self, authorization: str | None, scope: Scope) -> frozenset[Workspace]:
@@ -114,10 +114,10 @@ class Guard:
         if held is None:
             asks = [(b"www-authenticate", b'Bearer realm="headrace"'), (b"www-authenticate", b'Basic realm="headrace"')]
             raise Problem(401, "unauthorized", "A token is needed", f"one with the scope {scope}", asks)
-        homes = frozenset(home for home, scopes in held.items() if scope in scopes or "admin" in scopes)
-        if not homes:
+        workspaces = frozenset(workspace for workspace, scopes in held.items() if scope in scopes or "admin" in scopes)
+        if not workspaces:
             raise Problem(403, "forbidden", "The token is for something else", f"this needs the scope {scope}")
-        return homes
+        return workspaces
 
 
 def _secret(authorization: str) -> str:

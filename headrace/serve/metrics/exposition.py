@@ -9,7 +9,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from headrace.serve.metrics.metrics import Meter, gathered
+from headrace.serve.metrics.metrics import Metrics, merge_metrics
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -45,8 +45,8 @@ METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 class Ledger:
     """Where the processes of a service leave what they counted: a folder, one file each."""
 
-    def __init__(self, folder: Path | None, meter: Meter) -> None:
-        self._meter, self._folder = meter, folder
+    def __init__(self, folder: Path | None, metrics: Metrics) -> None:
+        self._metrics, self._folder = metrics, folder
         self._path = None if folder is None else folder / f"{os.getpid()}-{os.urandom(3).hex()}"
 
     def write(self) -> None:
@@ -54,12 +54,12 @@ class Ledger:
         if self._path is not None:
             with suppress(OSError):
                 beside = self._path.with_name(f".{self._path.name}")
-                beside.write_bytes(self._meter.encode())
+                beside.write_bytes(self._metrics.encode())
                 beside.replace(self._path)
 
     def close(self) -> None:
         """Leaves what stays counted after this process: all but how things stand."""
-        self._meter.gauges.clear()
+        self._metrics.gauges.clear()
         self.write()
 
     def remove(self) -> None:
@@ -70,16 +70,16 @@ class Ledger:
     def page(self) -> bytes:
         """The page of all processes."""
         self.write()
-        told = [self._meter.encode()]
+        told = [self._metrics.encode()]
         if self._folder is not None and self._folder.is_dir():
             for path in self._folder.iterdir():
                 if path != self._path and not path.name.startswith("."):
                     with suppress(OSError):
                         told.append(path.read_bytes())
-        return page_of(gathered(told))
+        return render(merge_metrics(told))
 
 
-def page_of(meter: Meter) -> bytes:
+def render(metrics: Metrics) -> bytes:
     """What was counted, as Prometheus reads it."""
     from prometheus_client import generate_latest
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -90,13 +90,13 @@ def page_of(meter: Meter) -> bytes:
             for name, (kind, help_, labels) in METRICS.items():
                 if kind == "histogram":
                     family = HistogramMetricFamily(name, help_, labels=labels)
-                    for key, one in meter.histograms.items():
+                    for key, one in metrics.histograms.items():
                         if key[0] == name:
                             family.add_metric(key[1:], _buckets(one.edges, one.counts), one.sum)
                 else:
                     made = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
                     family = made(name, help_, labels=labels)
-                    values = meter.counts if kind == "counter" else meter.gauges
+                    values = metrics.counts if kind == "counter" else metrics.gauges
                     for key, value in values.items():
                         if key[0] == name:
                             family.add_metric(key[1:], value)

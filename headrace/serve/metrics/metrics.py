@@ -54,7 +54,7 @@ class Histogram(msgspec.Struct):
         self.sum += other.sum
 
 
-class Meter:
+class Metrics:
     """Counters, gauges and histograms by their name and the values of their labels (see `METRICS`)."""
 
     def __init__(self) -> None:
@@ -77,10 +77,10 @@ _DECODER = msgspec.msgpack.Decoder(
 )
 
 
-def gathered(meters: Iterable[bytes]) -> Meter:
+def merge_metrics(others: Iterable[bytes]) -> Metrics:
     """What several processes have counted, as one; gauges are added too. Raises `msgspec.DecodeError`."""
-    whole = Meter()
-    for told in meters:
+    whole = Metrics()
+    for told in others:
         counts, gauges, histograms = _DECODER.decode(told)
         for labels, count in counts:
             whole.counts[labels] += count

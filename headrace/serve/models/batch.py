@@ -15,7 +15,7 @@ Prediction = dict[str, Any]
 Answer = tuple[list[Any], list[Prediction]]
 
 
-class Answers(Protocol):
+class BatchHandler(Protocol):
     """What predicts: all of the rows, which are dicts or whatever else it takes, or `InputError`."""
 
     def answer(self, rows: list[Any]) -> tuple[list[Any], list[Prediction]]:
@@ -42,7 +42,7 @@ class Batcher:
 
     def __init__(self, most: int, clock: Clock = SYSTEM) -> None:
         self._most, self._clock = most, clock
-        self._asked: dict[Answers, list[_Ask]] = {}
+        self._asked: dict[BatchHandler, list[_Ask]] = {}
         self.waiting = self._peak = self._joined = self._turns = 0
 
     def admit(self) -> None:
@@ -53,7 +53,7 @@ class Batcher:
             raise Problem(503, "overloaded", "Too many rows are waiting", f"at most {self._most}", retry)
 
     def ask(
-        self, answers: Answers, rows: list[Any], until_s: float | None = None, admitted: bool = False
+        self, answers: BatchHandler, rows: list[Any], until_s: float | None = None, admitted: bool = False
     ) -> asyncio.Future[Answer]:
         """Rows as they were predicted and their predictions, when they are there; until `until_s` of the clock, or
         `Problem`. What follows rows that were `admitted` is not refused."""
@@ -90,7 +90,7 @@ class Batcher:
             _answer(answers, [ask for ask in asks if ask not in late] if late else asks)
 
 
-def _answer(answers: Answers, asks: list[_Ask]) -> None:
+def _answer(answers: BatchHandler, asks: list[_Ask]) -> None:
     if not asks:
         return
     rows = asks[0].rows if len(asks) == 1 else [row for ask in asks for row in ask.rows]

@@ -9,7 +9,7 @@ from headrace.log import TIME_DIGITS, time_in_id
 _LENGTH = 28
 
 
-class Named(NamedTuple):
+class PredictionId(NamedTuple):
     """What an id says: when (microseconds since 1970 UTC) and by which version; `process` tells processes apart."""
 
     time: int
@@ -17,7 +17,7 @@ class Named(NamedTuple):
     process: int
 
 
-def read_id(prediction_id: str) -> Named:
+def read_id(prediction_id: str) -> PredictionId:
     """What the id of a prediction says; raises `ValueError` for anything else.
 
     >>> read_id("065e918389e1a000000300000007")
@@ -26,10 +26,10 @@ def read_id(prediction_id: str) -> Named:
     if len(prediction_id) != _LENGTH or not prediction_id.isalnum():
         raise ValueError(f"no prediction id: {prediction_id[:40]!r}")
     version, process = prediction_id[TIME_DIGITS:20], prediction_id[20:]
-    return Named(time_in_id(prediction_id), int(version, 16), int(process, 16))
+    return PredictionId(time_in_id(prediction_id), int(version, 16), int(process, 16))
 
 
-class Ids:
+class IdGenerator:
     """Makes ids. In one process no two have the same microsecond; where it must, it takes one from the future."""
 
     def __init__(self, clock: Clock = SYSTEM) -> None:

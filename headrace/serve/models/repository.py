@@ -17,11 +17,11 @@ from headrace import spec
 from headrace.bundle import find_bundle, open_bundle, read_manifest
 from headrace.errors import BundleError, HeadraceError, InputError
 from headrace.serve.http.messages import Headers, encode
-from headrace.serve.log_event import tell
-from headrace.serve.metrics.metrics import Meter
-from headrace.serve.models.recorder import Pile, Recorder
-from headrace.serve.models.served import Served
-from headrace.serve.models.workspace import Home, home_of
+from headrace.serve.log_event import log_event
+from headrace.serve.metrics.metrics import Metrics
+from headrace.serve.models.recorder import Buffer, Recorder
+from headrace.serve.models.served import ServedModel
+from headrace.serve.models.system import ServedSystem, find_system
 from headrace.workspace import ALIASES, Alias
 
 _VERSION = re.compile("[1-9][0-9]{0,8}")
@@ -31,46 +31,46 @@ _MOST_READY = 8
 """Versions beyond those that aliases stand for, which stay ready."""
 
 
-class Source(Struct, frozen=True):
+class ModelSource(Struct, frozen=True):
     """What is served: a bundle, or the aliases of a system, of which the first is meant where none is named."""
 
     name: str
     bundle: Path | None
     aliases: tuple[Alias, ...]
-    home: Home | None
+    system: ServedSystem | None
 
 
-class Route(Struct, frozen=True, eq=False):
+class ModelRoute(Struct, frozen=True, eq=False):
     """A way to a model: the version that answers, the headers and the `opening` (a JSON object without its last brace)
     of a reply that say so, and where its predictions wait for the log, if they are logged."""
 
-    served: Served
+    served: ServedModel
     arm: str
     headers: Headers
     opening: bytes
-    pile: Pile | None
+    buffer: Buffer | None
 
 
-def source_of(model: str, folder: Path) -> Source:
+def resolve_model(model: str, folder: Path) -> ModelSource:
     """What MODEL or a system's folder means; raises `InputError` that says what to do where nothing can be served."""
     if (Path(model) / "system.yaml").is_file() and not (Path(model) / "manifest.json").is_file():
-        system = spec.load(model)
-        held = system.workspace.read_aliases(system.name)
+        stated = spec.load(model)
+        held = stated.workspace.read_aliases(stated.name)
         if "champion" not in held:
-            found = f"no champion of {system.name!r} yet"
-            do = f"`headrace run {model}` makes one; `headrace promote {system.name}@VERSION` picks one by hand"
+            found = f"no champion of {stated.name!r} yet"
+            do = f"`headrace run {model}` makes one; `headrace promote {stated.name}@VERSION` picks one by hand"
             raise InputError(model, found, "a system with a champion", do)
-        return Source(system.name, None, ALIASES, Home(system))
+        return ModelSource(stated.name, None, ALIASES, ServedSystem(stated))
     path = find_bundle(model, folder)
-    home = home_of(path)
+    system = find_system(path)
     named = re.fullmatch(r"([A-Za-z][A-Za-z0-9_-]*)@([a-z]+)", model)
-    if named and not Path(model).is_dir() and home is not None:
+    if named and not Path(model).is_dir() and system is not None:
         alias: Alias = next(alias for alias in ALIASES if alias == named[2])
-        return Source(named[1], None, (alias,), home)
-    return Source(read_manifest(path).name, path, (), home)
+        return ModelSource(named[1], None, (alias,), system)
+    return ModelSource(read_manifest(path).name, path, (), system)
 
 
-def check(source: Source) -> None:
+def check(source: ModelSource) -> None:
     """Raises `BundleError` where a byte of what is meant first has been changed."""
     if source.bundle is not None:
         open_bundle(source.bundle)
@@ -79,49 +79,49 @@ def check(source: Source) -> None:
             open_bundle(_path(source, version))
 
 
-def _wanted(source: Source) -> dict[Alias, int]:
+def _wanted(source: ModelSource) -> dict[Alias, int]:
     """Where the aliases of a source stand now."""
-    if source.home is None or not source.aliases:
+    if source.system is None or not source.aliases:
         return {}
-    held = source.home.workspace.read_aliases(source.name)
+    held = source.system.workspace.read_aliases(source.name)
     return {alias: held[alias] for alias in source.aliases if alias in held}
 
 
-def _path(source: Source, version: int) -> Path:
+def _path(source: ModelSource, version: int) -> Path:
     """The bundle of a version; raises `InputError` where there is none."""
-    assert source.home is not None
-    path = source.home.workspace.bundle(source.name, version)
+    assert source.system is not None
+    path = source.system.workspace.bundle(source.name, version)
     if not path.is_dir():
         raise InputError(f"{source.name}@{version}", "no such version", "one that was made", str(path))
     return path
 
 
-class Shelf:
+class Repository:
     """Holds what is served. `routes` leads from what stands behind `/predict/` (or nothing) to a model. With a
     `recorder`, predictions are logged where a model has a workspace."""
 
-    def __init__(self, sources: list[Source], meter: Meter, recorder: Recorder | None) -> None:
-        self._sources, self._meter, self._recorder = sources, meter, recorder
+    def __init__(self, sources: list[ModelSource], metrics: Metrics, recorder: Recorder | None) -> None:
+        self._sources, self._metrics, self._recorder = sources, metrics, recorder
         names = [source.name for source in sources]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise InputError("serve", f"two models are called {twice!r}", "models of different names")
-        self._ready: dict[tuple[str, int], Served] = {}
+        self._ready: dict[tuple[str, int], ServedModel] = {}
         self._pinned: set[tuple[str, int]] = set()
         self._held: dict[tuple[str, Alias], int] = {}
         self._refused: dict[tuple[str, Alias], int] = {}
         self._moving: dict[tuple[str, Alias], asyncio.Future[None]] = {}
         self._lost: set[tuple[str, Alias]] = set()
-        self._loading: dict[str, asyncio.Future[Route]] = {}
-        self.routes: dict[str, Route] = {}
+        self._loading: dict[str, asyncio.Future[ModelRoute]] = {}
+        self.routes: dict[str, ModelRoute] = {}
 
     @property
     def names(self) -> list[str]:
         """The names of what is served; the first is meant where none is named."""
         return [source.name for source in self._sources]
 
-    def homes(self) -> dict[str, Home]:
+    def systems(self) -> dict[str, ServedSystem]:
         """The workspaces, by the names of the models."""
-        return {source.name: source.home for source in self._sources if source.home is not None}
+        return {source.name: source.system for source in self._sources if source.system is not None}
 
     def versions(self, name: str) -> list[int]:
         """The versions of a model that are ready."""
@@ -152,7 +152,7 @@ class Shelf:
             try:
                 wanted = _wanted(source)
             except HeadraceError as error:
-                tell("error", "aliases_unreadable", model=source.name, why=str(error))
+                log_event("error", "aliases_unreadable", model=source.name, why=str(error))
                 continue
             for alias in source.aliases:
                 key = (source.name, alias)
@@ -161,12 +161,12 @@ class Shelf:
         if self._moving:
             await asyncio.wait(self._moving.values(), timeout=MOVE_S)
 
-    async def route(self, ref: str) -> Route:
+    async def route(self, ref: str) -> ModelRoute:
         """The way to a model that is not at hand: a version that is opened now. Raises `InputError` where there is
         none."""
         name, _, version = ref.partition("@")
         source = next((source for source in self._sources if source.name == name), None)
-        if source is None or source.bundle is not None or source.home is None or not _VERSION.fullmatch(version):
+        if source is None or source.bundle is not None or source.system is None or not _VERSION.fullmatch(version):
             raise InputError(
                 f"/predict/{ref}", "nothing is served under this name", "one of: " + ", ".join(self.routes)
             )
@@ -178,12 +178,12 @@ class Shelf:
             if (done := self._loading.get(ref)) is not None and done.done():
                 del self._loading[ref]
 
-    async def _take(self, source: Source, version: int) -> Route:
+    async def _take(self, source: ModelSource, version: int) -> ModelRoute:
         self._ready[source.name, version] = await self._in_time(source, version)
         self._publish()
         return self.routes[f"{source.name}@{version}"]
 
-    async def _move(self, source: Source, alias: Alias, version: int | None) -> None:
+    async def _move(self, source: ModelSource, alias: Alias, version: int | None) -> None:
         key = (source.name, alias)
         if version == self._held.get(key):
             self._refused.pop(key, None)
@@ -193,7 +193,7 @@ class Shelf:
             return
         if version is None:  # no command takes an alias away: its file, or the workspace, is gone
             if key not in self._lost:
-                tell("error", "alias_gone", model=source.name, alias=alias, kept=self._held.get(key))
+                log_event("error", "alias_gone", model=source.name, alias=alias, kept=self._held.get(key))
                 self._lost.add(key)
             return
         old = self._held.get(key)
@@ -206,13 +206,13 @@ class Shelf:
         self._refused.pop(key, None)
         self._held[key] = version
         self._publish()
-        self._meter.counts["headrace_swaps", source.name, "taken"] += 1
-        tell("info", "swapped", model=source.name, alias=alias, old=old, new=version)
+        self._metrics.counts["headrace_swaps", source.name, "taken"] += 1
+        log_event("info", "swapped", model=source.name, alias=alias, old=old, new=version)
 
-    def _refuse(self, source: Source, alias: Alias, version: int, kept: int | None, error: Exception) -> None:
+    def _refuse(self, source: ModelSource, alias: Alias, version: int, kept: int | None, error: Exception) -> None:
         self._refused[source.name, alias] = version
-        self._meter.counts["headrace_swaps", source.name, "refused"] += 1
-        tell("error", "swap_refused", model=source.name, alias=alias, version=version, kept=kept, why=str(error))
+        self._metrics.counts["headrace_swaps", source.name, "refused"] += 1
+        log_event("error", "swap_refused", model=source.name, alias=alias, version=version, kept=kept, why=str(error))
 
     def _publish(self) -> None:
         """Makes the routes anew, all at once, and lets go of the first of what no alias stands for."""
@@ -220,8 +220,8 @@ class Shelf:
         spare = [key for key in self._ready if key not in held]
         for key in spare[: max(len(spare) - _MOST_READY, 0)]:
             del self._ready[key]
-        routes: dict[str, Route] = {}
-        gauges = {key: one for key, one in self._meter.gauges.items() if key[0] != "headrace_served_version"}
+        routes: dict[str, ModelRoute] = {}
+        gauges = {key: one for key, one in self._metrics.gauges.items() if key[0] != "headrace_served_version"}
         for (name, version), served in self._ready.items():
             routes[f"{name}@{version}"] = self._route(served, "")
         for source in self._sources:
@@ -239,22 +239,22 @@ class Shelf:
                 routes[source.name] = mine[0]
         if self._sources[0].name in routes:
             routes[""] = routes[self._sources[0].name]
-        self._meter.gauges, self.routes = gauges, routes
+        self._metrics.gauges, self.routes = gauges, routes
 
-    def _route(self, served: Served, arm: str) -> Route:
+    def _route(self, served: ServedModel, arm: str) -> ModelRoute:
         """The way to a version by an arm, or by its number."""
         told = {"model": served.name, "version": served.version}
-        pile = None
-        if self._recorder is not None and served.home is not None:
-            pile = Pile(self._recorder, served.home, encode(told | {"arm": arm})[:-1])
-        return Route(served, arm, served.headers(arm), encode(told)[:-1], pile)
+        buffer = None
+        if self._recorder is not None and served.system is not None:
+            buffer = Buffer(self._recorder, served.system, encode(told | {"arm": arm})[:-1])
+        return ModelRoute(served, arm, served.headers(arm), encode(told)[:-1], buffer)
 
-    async def _in_time(self, source: Source, version: int) -> Served:
+    async def _in_time(self, source: ModelSource, version: int) -> ServedModel:
         """Opens a version beside the loop. One that comes to no end keeps a thread, and nothing else."""
         loop = asyncio.get_running_loop()
-        loaded: asyncio.Future[Served] = loop.create_future()
+        loaded: asyncio.Future[ServedModel] = loop.create_future()
 
-        def give(served: Served | None, error: Exception | None) -> None:
+        def give(served: ServedModel | None, error: Exception | None) -> None:
             if loaded.done():
                 return
             if served is not None:
@@ -278,11 +278,11 @@ class Shelf:
             found = f"is not ready after {LOAD_S:g} s"
             raise BundleError(f"{source.name}@{version}", found, "a model that answers its golden requests") from None
 
-    def _load(self, source: Source, version: int) -> Served:
+    def _load(self, source: ModelSource, version: int) -> ServedModel:
         return self._loaded(source, _path(source, version))
 
-    def _loaded(self, source: Source, path: Path) -> Served:
+    def _loaded(self, source: ModelSource, path: Path) -> ServedModel:
         """Opened, every byte of it checked, and warmed."""
-        served = Served(open_bundle(path), source.home, self._meter)
+        served = ServedModel(open_bundle(path), source.system, self._metrics)
         served.warm()
         return served

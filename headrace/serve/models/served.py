@@ -14,11 +14,11 @@ from msgspec import Struct
 from headrace.bundle import Bundle, same_reply
 from headrace.clock import SYSTEM
 from headrace.errors import BundleError, InputError
-from headrace.predict import Predictor, trimmed
+from headrace.predict import Predictor, trim
 from headrace.serve.http.messages import JSON, Headers, Problem
-from headrace.serve.metrics.metrics import ROWS, SHARES, Meter
+from headrace.serve.metrics.metrics import ROWS, SHARES, Metrics
 from headrace.serve.models.batch import Prediction, Row
-from headrace.serve.models.workspace import Home
+from headrace.serve.models.system import ServedSystem
 from headrace.tables import Column
 
 _MOST_PROBLEMS = 50
@@ -26,28 +26,30 @@ _GAPS = ("imputed", "unseen")
 _WARM_UP = 50
 
 
-class Served:
+class ServedModel:
     """A bundle that is ready to answer rows. Columns that had missing values in training need not be in a row."""
 
-    def __init__(self, bundle: Bundle, home: Home | None, meter: Meter) -> None:
-        self.bundle, self.home, self._meter = bundle, home, meter
+    def __init__(self, bundle: Bundle, system: ServedSystem | None, metrics: Metrics) -> None:
+        self.bundle, self.system, self._metrics = bundle, system, metrics
         self.name, self.version = bundle.manifest.name, bundle.manifest.version
         self.predictor = Predictor(bundle.read("model.onnx"), bundle.schema, self.name, self.version)
         columns = self.predictor.columns
-        self._windows = home.windows(columns) if home is not None else None
+        self._windows = system.windows(columns) if system is not None else None
         self.reads_store = self._windows is not None
         windows = [column.name for column in columns if column.window]
         self._told = frozenset(windows if self.reads_store else [])
         self.optional = self._told | {column.name for column in columns if column.missing > 0}
         self._imputable = self.optional - self._told
-        self._batches = meter.histogram("headrace_batch_rows", self.name, edges=ROWS)
-        self._model_s = meter.histogram("headrace_stage_seconds", "model")
-        self._store_s = meter.histogram("headrace_stage_seconds", "features")
-        self.typed = Typed(self, self.predictor.row_type) if self.predictor.row_type and not self.reads_store else None
+        self._batches = metrics.histogram("headrace_batch_rows", self.name, edges=ROWS)
+        self._model_s = metrics.histogram("headrace_stage_seconds", "model")
+        self._store_s = metrics.histogram("headrace_stage_seconds", "features")
+        self.fast_rows = (
+            FastRows(self, self.predictor.row_type) if self.predictor.row_type and not self.reads_store else None
+        )
         labels = (self.name, str(self.version))
         self._labels = labels
         self._scores = (
-            None if self.predictor.is_multiclass else meter.histogram("headrace_score", *labels, edges=self._edges)
+            None if self.predictor.is_multiclass else metrics.histogram("headrace_score", *labels, edges=self._edges)
         )
 
     @cached_property
@@ -63,7 +65,7 @@ class Served:
         """What a row brings: the columns of the model but for those that the store tells, and those by which it tells
         them."""
         own = [column for column in self.predictor.columns if column.name not in self._told]
-        keys = self.home.keys if self._windows is not None and self.home is not None else []
+        keys = self.system.keys if self._windows is not None and self.system is not None else []
         known = {column.name for column in own}
         return own + [column for column in keys if column.name not in known]
 
@@ -71,14 +73,14 @@ class Served:
     def _logged(self) -> frozenset[str]:
         """What of a row is logged: the columns of the model, and those by which its outcome will be joined."""
         names = {column.name for column in [*self.predictor.columns, *self.inputs]}
-        if self.home is not None:
-            data = self.home.system.data
+        if self.system is not None:
+            data = self.system.spec.data
             names |= {name for name in (data.id, data.group, *data.times) if name is not None}
         return frozenset(names)
 
     def loggable(self, rows: list[Row]) -> list[Row]:
         """Rows without the columns that nobody knows, which may hold anything, and as much as they please."""
-        return [{name: value for name, value in trimmed(row).items() if name in self._logged} for row in rows]
+        return [{name: value for name, value in trim(row).items() if name in self._logged} for row in rows]
 
     def headers(self, arm: str) -> Headers:
         """How a reply names the route that was taken."""
@@ -115,7 +117,7 @@ class Served:
             predictions[at]["imputed"] = names + [name for name in told if name not in names]
             for name in names:
                 if name not in told:
-                    self._meter.counts["headrace_imputed", self.name, name] += 1
+                    self._metrics.counts["headrace_imputed", self.name, name] += 1
         return complete, predictions
 
     def timed(self, predict: Callable[[list[Any]], list[Prediction]], rows: list[Any]) -> list[Prediction]:
@@ -128,7 +130,7 @@ class Served:
         for one in predictions:
             for gap in _GAPS:
                 for name in one.get(gap, ()):
-                    self._meter.counts[f"headrace_{gap}", self.name, name] += 1
+                    self._metrics.counts[f"headrace_{gap}", self.name, name] += 1
         return predictions
 
     def problem(self, rows: list[Row], error: InputError) -> Problem:
@@ -142,7 +144,7 @@ class Served:
         imputed: dict[int, list[str]] = {}
         if not _lack(rows, self.optional):
             return rows, imputed
-        rows = [trimmed(row) for row in rows]
+        rows = [trim(row) for row in rows]
         if self._windows is not None and _lack(rows, self._told):
             rows = self._with_windows(rows, imputed)
         if _lack(rows, self._imputable):
@@ -161,13 +163,13 @@ class Served:
         self._store_s.add(SYSTEM.monotonic_s() - begin)
         if found is None:
             found = [{}] * len(rows)
-            self._meter.counts["headrace_store_failures", self.name] += 1
+            self._metrics.counts["headrace_store_failures", self.name] += 1
         complete = [windows | row for windows, row in zip(found, rows, strict=True)]
         lacking = {at: lacks for at, row in enumerate(complete) if (lacks := sorted(self._told - row.keys()))}
         if not lacking:
             return complete
         imputed |= lacking
-        self._meter.counts["headrace_default_rows", self.name] += len(lacking)
+        self._metrics.counts["headrace_default_rows", self.name] += len(lacking)
         nothing = dict.fromkeys(self._told)
         return [nothing | row for row in complete]
 
@@ -176,14 +178,14 @@ class Served:
             self._scores.add_all([prediction["prediction"] for prediction in predictions])
         else:
             for label, times in Counter(one["prediction"] for one in predictions).items():
-                self._meter.counts["headrace_labels", *self._labels, str(label)] += times
+                self._metrics.counts["headrace_labels", *self._labels, str(label)] += times
 
 
-class Typed:
+class FastRows:
     """Answers rows that lack nothing, hold nothing else and were decoded into the type that the model made of its
     columns, which takes half the time of decoding into dicts."""
 
-    def __init__(self, served: Served, row_type: type[Struct]) -> None:
+    def __init__(self, served: ServedModel, row_type: type[Struct]) -> None:
         self._served = served
         rows: Any = GenericAlias(list, (row_type,))
         body: Any = msgspec.defstruct("Body", [("rows", rows)], forbid_unknown_fields=True)

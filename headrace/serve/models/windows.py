@@ -9,9 +9,9 @@ from typing import Any
 
 from headrace.clock import SYSTEM
 from headrace.errors import HeadraceError, InputError
-from headrace.predict import time_of
-from headrace.serve.log_event import tell
-from headrace.store import AHEAD_US, Reader, ahead_of
+from headrace.predict import parse_time
+from headrace.serve.log_event import log_event
+from headrace.store import MAX_CLOCK_SKEW_US, WindowReader, clock_ahead_error
 from headrace.tables import Column
 
 RETRY_S = 0.25
@@ -26,10 +26,10 @@ class Windows:
         names: frozenset[str],
         time_name: str | None,
         time_column: Column | None,
-        open_reader: Callable[[], Reader],
+        open_reader: Callable[[], WindowReader],
     ) -> None:
         self._names, self._time, self._column, self._open_reader = names, time_name, time_column, open_reader
-        self._reader: Reader | None = None
+        self._reader: WindowReader | None = None
         self._again_s, self._said = 0.0, False
 
     def open(self) -> None:
@@ -48,8 +48,8 @@ class Windows:
         try:
             found = reader.rows(rows, moments)
             now = SYSTEM.now_us()
-            if reader.horizon > now + AHEAD_US:
-                raise ahead_of(reader.horizon, now)
+            if reader.horizon > now + MAX_CLOCK_SKEW_US:
+                raise clock_ahead_error(reader.horizon, now)
             if lacks := sorted(self._names.difference(reader.layout.columns)):
                 do = "`headrace materialize` fills it for the windows of the model"
                 raise InputError("the online store", f"no window {lacks[0]!r} in it", "", do)
@@ -61,7 +61,7 @@ class Windows:
         self._said = False
         return [{name: windows[name] for name in self._names if name in windows} for windows in found]
 
-    def _ready(self) -> Reader | None:
+    def _ready(self) -> WindowReader | None:
         if self._reader is None and SYSTEM.monotonic_s() >= self._again_s:
             try:
                 self._reader = self._open_reader()
@@ -72,7 +72,7 @@ class Windows:
     def _lost(self, error: HeadraceError) -> None:
         self._reader, self._again_s = None, SYSTEM.monotonic_s() + RETRY_S
         if not self._said:
-            tell("warning", "store_lost", why=str(error), do="rows are answered without their window features")
+            log_event("warning", "store_lost", why=str(error), do="rows are answered without their window features")
             self._said = True
 
     def _moments(self, rows: list[Row]) -> list[int]:
@@ -83,7 +83,7 @@ class Windows:
         for at, row in enumerate(rows, 1):
             told = row.get(self._time)
             try:
-                moments.append(now if told is None else time_of(told, self._column))
+                moments.append(now if told is None else parse_time(told, self._column))
             except (TypeError, ValueError, OverflowError):
                 where = f"row {at}, column {self._time!r}"
                 shown = "" if isinstance(told, list | dict) else f" {str(told)[:60]!r}"

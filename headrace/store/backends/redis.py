@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from headrace.errors import InputError, WorkError
-from headrace.spec import masked, resolved
+from headrace.spec import mask_secrets, resolve_address
 from headrace.store.store import Changes
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ class RedisStore:
     """A store in the keys of a server that begin with `headrace:NAME:`."""
 
     def __init__(self, url: str, name: str, timeout_s: float = 5.0) -> None:
-        address = resolved(url, "store")
+        address = resolve_address(url, "store")
         try:
             import redis
             from redis.backoff import NoBackoff
@@ -34,7 +34,7 @@ class RedisStore:
                 address, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
             )
         except ValueError as error:
-            raise InputError("store", f"{url} ({masked(str(error), url)})", "redis://HOST:PORT/NUMBER") from None
+            raise InputError("store", f"{url} ({mask_secrets(str(error), url)})", "redis://HOST:PORT/NUMBER") from None
         info = self._client.connection_pool.connection_kwargs  # without the password
         self._where = f"redis://{info.get('host', info.get('path'))}:{info.get('port', '')}"
         self._asked(self._client.ping)
