@@ -19,7 +19,7 @@ NOWHERE = ("00000000", "0" * 32)
         "from headrace.predict import open",
         "import headrace.cli",
         "import headrace.__main__",
-        "from headrace.serve import app",
+        "from headrace.serve import make_service",
         "import headrace.predict.pyfunc",
     ],
 )

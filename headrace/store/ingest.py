@@ -101,7 +101,7 @@ def parse_events(source: EventSource, events: str, told: EventRows, now: int) ->
 
 def assign_sequence(versions: Versions, first: int) -> Versions:
     """Versions of events without ids at their positions in the log, from one on."""
-    return [structs.replace(one, place=at) for at, one in enumerate(versions, first)]
+    return [structs.replace(one, sequence=at) for at, one in enumerate(versions, first)]
 
 
 def _plainly(source: EventSource, rows: list[Any], now: int) -> tuple[Versions, list[bytes]]:
@@ -193,8 +193,8 @@ def versions_from_records(source: EventSource, records: pl.DataFrame) -> Version
     versions = versions_from_frame(source, decode_payloads(records, source.columns), available, 0)
     if source.table.id is not None:
         return versions
-    places = records["position"].to_list()
-    return [structs.replace(one, place=place) for one, place in zip(versions, places, strict=True)]
+    sequences = records["position"].to_list()
+    return [structs.replace(one, sequence=sequence) for one, sequence in zip(versions, sequences, strict=True)]
 
 
 def drop_before_watermark(source: EventSource, versions: Versions) -> Versions:

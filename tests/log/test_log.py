@@ -447,7 +447,6 @@ def test_a_full_disk_acknowledges_nothing(tmp_path: Path) -> None:
     code = f"""
 import resource
 from pathlib import Path
-from headrace.clock import DAY_US, SYSTEM, ManualClock
 from headrace.errors import WorkError
 from headrace.log import Log, Record
 log = Log(Path({str(tmp_path)!r}))

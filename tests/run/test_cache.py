@@ -275,12 +275,13 @@ def test_a_change_in_any_file_of_one_name_is_seen(system: Path) -> None:
 def test_two_processes_share_a_cache(tmp_path: Path) -> None:
     """Entries that another process replaces or removes at the same moment are as good as absent."""
     script = """
+import sys
 from pathlib import Path
 import numpy as np
 from headrace.run.cache import Cache
 cache = Cache(Path(sys.argv[1]), 20_000)
 for turn in range(150):
-    cache.keep(["x" * 2000, turn], f"e{turn % 7}")
+    cache.put(["x" * 2000, turn], f"e{turn % 7}")
     cache.get(list, f"e{(turn + 3) % 7}")
 """
     started = [subprocess.Popen([sys.executable, "-c", script, tmp_path], stderr=subprocess.PIPE) for _ in range(3)]
@@ -346,7 +347,7 @@ def test_how_it_is_served_makes_no_new_run(system: Path) -> None:
 
 def test_code_is_named_by_what_it_says(tmp_path: Path) -> None:
     """Two machines with the same wheel, whose files have other times, share results."""
-    ask = "import sys; sys.path.insert(0, sys.argv[1]); from headrace.run.cache import name_of; print(name_of(1))"
+    ask = "import sys; sys.path.insert(0, sys.argv[1]); from headrace.run.cache import cache_key; print(cache_key(1))"
     names = []
     for place, change in (("a", ""), ("b", ""), ("c", "\n# changed\n")):
         copy = Path(shutil.copytree(Path(headrace.__file__).parent, tmp_path / place / "headrace"))
