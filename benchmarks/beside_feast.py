@@ -26,7 +26,7 @@ from headrace.spec import EventTable, Window
 from headrace.store.backfill import backfill
 from headrace.store.layout import build_layout
 from headrace.store.open import open_backend
-from headrace.store.push import Pusher
+from headrace.store.pusher import Pusher
 from headrace.store.read import WindowReader
 from headrace.tables import infer_columns
 from headrace.windows import add_windows

@@ -27,7 +27,7 @@ from headrace.store.backends.redis import RedisStore
 from headrace.store.backfill import backfill
 from headrace.store.layout import Layout, build_layout
 from headrace.store.open import open_backend
-from headrace.store.push import Pusher
+from headrace.store.pusher import Pusher
 from headrace.store.read import WindowReader
 from headrace.tables import infer_columns
 

@@ -17,12 +17,16 @@ from headrace._version import __version__ as __version__
 if TYPE_CHECKING:
     from headrace.design.init import init
     from headrace.flow import Exploration, Run, clean, explore, run
+    from headrace.log import repair_log
     from headrace.predict import Predictor, open
     from headrace.registry import Decision, history, promote, rollback
     from headrace.registry.catalogue import Feature, catalogue
+    from headrace.registry.migrate import migrate
     from headrace.run.record import Comparison, compare, runs
     from headrace.spec import System, load
-    from headrace.store.live import Materialized, materialize, push, repair_log, window_features
+    from headrace.store.materialize import Materialized, materialize
+    from headrace.store.push import push
+    from headrace.store.window_features import window_features
     from headrace.verify import Verification, verify
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -44,11 +48,12 @@ _HOMES = {
     "Feature": "registry.catalogue",
     "catalogue": "registry.catalogue",
     "init": "design.init",
-    "Materialized": "store.live",
-    "materialize": "store.live",
-    "push": "store.live",
-    "repair_log": "store.live",
-    "window_features": "store.live",
+    "Materialized": "store.materialize",
+    "materialize": "store.materialize",
+    "push": "store.push",
+    "repair_log": "log",
+    "window_features": "store.window_features",
+    "migrate": "registry.migrate",
     "run": "flow",
     "Predictor": "predict",
     "open": "predict",
@@ -82,6 +87,7 @@ __all__ = [
     "init",
     "load",
     "materialize",
+    "migrate",
     "open",
     "promote",
     "push",

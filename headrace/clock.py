@@ -95,6 +95,11 @@ def to_us(moment: datetime) -> int:
     return (moment - EPOCH) // _US
 
 
+def to_us_or_now(moment: datetime | None, clock: Clock = SYSTEM) -> int:
+    """As `to_us`; None is the time of the clock."""
+    return clock.now_us() if moment is None else to_us(moment)
+
+
 def to_datetime(us: int) -> datetime:
     """The time in UTC, without a zone.
 

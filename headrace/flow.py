@@ -15,7 +15,7 @@ from headrace.explore import balance, leaks, order_checks, relations, split_chec
 from headrace.report import Steps, Watch, quiet
 from headrace.run import Cache, diagnosis, record, release, resume
 from headrace.spec import System
-from headrace.store import live
+from headrace.store import add_window_features
 from headrace.windows import check_keys_match, window_columns
 
 STAGES = (
@@ -135,7 +135,7 @@ def clean(system: System, most_bytes: int = 0) -> int:
 def _prepare(system: System, position: int, step: Steps) -> _Prepared:
     """The first half of every command: read, join the windows, resolve the goal, split, tell kinds, look for leaks."""
     sources = step("tables", tables.read_sources, system)
-    frame = step("events", live.add_window_features, system, sources.frame, sources, position)
+    frame = step("events", add_window_features, system, sources.frame, sources, position)
     matched = check_keys_match(frame, system.features.windows, sources.events, position == 0)
     system, why = step("spec", _resolve, system, frame)
     target = features.make_target(system.goal, frame[system.goal.target])

@@ -20,7 +20,7 @@ from headrace.errors import BundleError, InputError, nearest
 
 Alias = Literal["champion", "challenger", "shadow"]
 ALIASES: tuple[Alias, ...] = get_args(Alias)
-_NAME, _NAME_BEFORE = ".headrace", ".millrace"
+NAME, FORMER_NAME = ".headrace", ".millrace"
 _REFERENCE = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)@(\w+)")
 
 
@@ -66,7 +66,7 @@ class Workspace:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.path = root / _NAME
+        self.path = root / NAME
         refuse_former(root)
 
     @classmethod
@@ -74,7 +74,7 @@ class Workspace:
         """The workspace in which a bundle's folder lies; None where it does not lie in one."""
         bundles = bundle.resolve().parent
         home = bundles.parent
-        if bundles.name != "bundles" or home.name not in (_NAME, _NAME_BEFORE):
+        if bundles.name != "bundles" or home.name not in (NAME, FORMER_NAME):
             return None
         return cls(home.parent)
 
@@ -257,9 +257,9 @@ class Workspace:
 
 def refuse_former(root: Path) -> None:
     """Raises `InputError` where a folder has a workspace of the product's former name, and none of today's."""
-    if (root / _NAME_BEFORE).is_dir() and not (root / _NAME).exists():
-        found = f"the workspace {_NAME_BEFORE}, made before the product was called Headrace"
-        raise InputError(str(root), found, _NAME, f"`headrace migrate {root}` takes it over")
+    if (root / FORMER_NAME).is_dir() and not (root / NAME).exists():
+        found = f"the workspace {FORMER_NAME}, made before the product was called Headrace"
+        raise InputError(str(root), found, NAME, f"`headrace migrate {root}` takes it over")
 
 
 def versions_in(bundles: Path, name: str) -> list[int]:

@@ -11,6 +11,8 @@ from headrace.spec import System, dump, parse_yaml
 from headrace.tables import Schema
 
 _VERSION = re.compile(r"[0-9A-Za-z.+-]{1,40}")
+LOADER, FORMER_LOADER = "headrace.predict.pyfunc", "millrace.predict.pyfunc"
+"""The module through which MLflow loads a bundle, and the one in bundles from before the product was called Headrace."""
 
 
 def build_files(
@@ -46,12 +48,12 @@ def _versions() -> tuple[str, str]:
     return onnx.__version__, onnxruntime.__version__
 
 
-def _mlmodel(onnx: str, runtime: str) -> dict[str, Any]:
+def _mlmodel(onnx: str, runtime: str, loader: str = LOADER) -> dict[str, Any]:
     """MLflow's description of a model: rows of raw columns through pyfunc, the grouped tensors through onnx."""
     return {
         "flavors": {
             "onnx": {"data": "model.onnx", "onnx_version": onnx, "providers": ["CPUExecutionProvider"]},
-            "python_function": {"loader_module": "headrace.predict.pyfunc", "data": ".", "env": None},
+            "python_function": {"loader_module": loader, "data": ".", "env": None},
         },
         "metadata": {"onnxruntime": runtime},
     }
@@ -66,5 +68,6 @@ def check_mlmodel(path: Path, text: bytes) -> None:
         raise BundleError(str(path), error.found, error.expected) from None
     except (KeyError, TypeError):
         versions = "", ""
-    if not all(_VERSION.fullmatch(one) for one in versions) or found != _mlmodel(*versions):
+    written = [_mlmodel(*versions, loader) for loader in (LOADER, FORMER_LOADER)]
+    if not all(_VERSION.fullmatch(one) for one in versions) or found not in written:
         raise BundleError(str(path), "describes another model than Headrace writes", "the file as it was written")

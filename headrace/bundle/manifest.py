@@ -44,7 +44,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, str]
     seal: str = ""
 
-    def sealed(self) -> "Manifest":
+    def with_seal(self) -> "Manifest":
         """The same with its seal set."""
         unsealed = msgspec.structs.replace(self, seal="")
         return msgspec.structs.replace(unsealed, seal=hashlib.sha256(unsealed.encode()).hexdigest())
@@ -87,7 +87,7 @@ def read_manifest(folder: Path) -> Manifest:
         manifest = msgspec.json.decode(data, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(str(path), f"cannot be read ({error})", "the manifest as it was written") from None
-    if manifest.sealed().encode() != data:
+    if manifest.with_seal().encode() != data:
         raise BundleError(str(path), "has been changed since it was written", "the manifest as it was written")
     if set(manifest.files) != set(FILES):
         odd = sorted(set(manifest.files) ^ set(FILES))

@@ -44,6 +44,6 @@ def write_bundle(
                 parent=BundleName(name, taken[-1]).folder if taken else None,
                 files=sums,
             )
-            (beside / "manifest.json").write_bytes(manifest.sealed().encode())
+            (beside / "manifest.json").write_bytes(manifest.with_seal().encode())
             if publish_folder(beside, parent / bundle.folder):
                 return parent / bundle.folder

@@ -26,6 +26,7 @@ COMMANDS = (
     models.history,
     build.clean,
     build.schema,
+    models.migrate,
     build.demo,
 )
 """The menu, in the order in which `--help` shows it."""

@@ -130,6 +130,14 @@ def history(
     print_result({"name": name, "decisions": msgspec.to_builtins(decisions)}, as_json, "\n".join(lines))
 
 
+def migrate(dir: DirArgument = Path(), as_json: JsonFlag = False) -> None:
+    """Take over a workspace from before the product was called Headrace."""
+    import headrace
+
+    done = headrace.migrate(dir)
+    print_result({"done": done}, as_json, "\n".join(done) or "nothing to do")
+
+
 def _print_decision(decision: Any, as_json: bool) -> None:
     import msgspec
 

@@ -2,6 +2,7 @@
 
 from headrace.log.frames import TIME_DIGITS, Frame, Record, RecordBatch, time_in_id
 from headrace.log.log import Log
+from headrace.log.open import open_log, repair_log
 
 __all__ = [
     "TIME_DIGITS",
@@ -9,5 +10,7 @@ __all__ = [
     "Log",
     "Record",
     "RecordBatch",
+    "open_log",
+    "repair_log",
     "time_in_id",
 ]

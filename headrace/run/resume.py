@@ -13,7 +13,7 @@ from headrace.errors import BundleError
 from headrace.run import record, release
 from headrace.run.cache import Cache, cache_key, checksums
 from headrace.spec import LogSpec, ServeSpec, System
-from headrace.store import live
+from headrace.store import log_position
 
 
 class CacheKeys(NamedTuple):
@@ -29,7 +29,7 @@ def cache_keys(system: System) -> CacheKeys:
     """Names by the content of the tables and the fields of the spec that each part reads."""
     files = checksums(tables.files_of(system), system.workspace.cache / "files.json")
     once = uuid4().hex if tables.has_server(system) else ""  # what a server holds now is not known before it is read
-    position = live.log_position(system)
+    position = log_position(system)
     told = [once, files, position]
     prepared = cache_key("prepared", told, system.data, system.goal, system.features, system.split, system.seed)
     choice = cache_key("choice", prepared, system.models, system.requirements)

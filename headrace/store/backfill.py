@@ -28,7 +28,7 @@ from headrace.store.keys import (
     versions_key,
 )
 from headrace.store.layout import EventSource, Group, Layout
-from headrace.store.push import compute_changes, versions_by_table
+from headrace.store.pusher import compute_changes, versions_by_table
 from headrace.store.store import Changes, Store
 from headrace.store.tiles import EntityEvents, Tiles, build_tiles
 from headrace.store.versions import Version, encode

@@ -4,9 +4,9 @@ from functools import cache
 from pathlib import Path
 
 from headrace.errors import InputError
-from headrace.log import Log
-from headrace.spec import System, duration_us, show_address
-from headrace.store.push import Pusher
+from headrace.log import open_log
+from headrace.spec import System, show_address
+from headrace.store.pusher import Pusher
 from headrace.store.store import Store
 
 
@@ -24,13 +24,6 @@ def open_backend(url: str | None, folder: Path, name: str, sync: bool = False, t
 
         return RedisStore(url, name, timeout_s)
     raise InputError("store", show_address(url), "nothing (LMDB in the workspace) or redis://HOST:PORT/NUMBER")
-
-
-def open_log(system: System, patience_s: float | None = None) -> Log:
-    """The log of a system's events; see `Log` for `patience_s`."""
-    kept = system.log.retention
-    retention = None if kept is None else duration_us(kept)
-    return Log(system.workspace.log, system.log.fsync, retention=retention, patience_s=patience_s)
 
 
 def open_store(system: System, timeout_s: float = 5.0) -> Store:

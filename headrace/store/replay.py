@@ -12,12 +12,12 @@ import polars.selectors as cs
 
 from headrace import tables
 from headrace.errors import Finding, InputError, WorkError
-from headrace.log import Log
+from headrace.log import Log, open_log
 from headrace.spec import System
 from headrace.store.backfill import backfill
 from headrace.store.history_and_log import HistoryAndLog, combine_history_and_log
-from headrace.store.open import open_backend, open_log
-from headrace.store.push import Pusher
+from headrace.store.open import open_backend
+from headrace.store.pusher import Pusher
 from headrace.store.read import WindowReader
 from headrace.store.replay_order import ReplayOrder
 from headrace.windows import to_times, window_columns

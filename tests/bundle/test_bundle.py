@@ -51,7 +51,7 @@ def reseal(bundle: Path, change: Callable[[dict[str, str]], dict[str, str]]) -> 
     """What a stranger could do: change the manifest and seal it again."""
     manifest = msgspec.json.decode((bundle / "manifest.json").read_bytes(), type=Manifest)
     changed = msgspec.structs.replace(manifest, files=change(dict(manifest.files)))
-    (bundle / "manifest.json").write_bytes(changed.sealed().encode())
+    (bundle / "manifest.json").write_bytes(changed.with_seal().encode())
 
 
 def test_a_path_that_climbs_out_is_refused(bundle: Path) -> None:

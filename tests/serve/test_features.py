@@ -20,8 +20,9 @@ import pytest
 import headrace
 from headrace.clock import ManualClock
 from headrace.errors import InputError, WorkError
+from headrace.log import open_log
 from headrace.serve.service import Service
-from headrace.store import Pusher, Store, WindowReader, open_log, open_store
+from headrace.store import Pusher, Store, WindowReader, open_store
 from headrace.store.backends.lmdb import LmdbStore
 from headrace.store.keys import entity_key
 from headrace.store.read import read_state

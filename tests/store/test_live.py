@@ -16,8 +16,10 @@ import pytest
 
 import headrace
 from headrace.errors import InputError, SpecError
+from headrace.log import open_log
 from headrace.run import resume
-from headrace.store import live, open_log
+from headrace.store.push import _pusher
+from headrace.store.window_features import window_features
 from tests.redis_server import RedisServer
 
 START = datetime(2024, 3, 1)
@@ -127,7 +129,7 @@ def test_a_push_makes_a_run_see_more_and_another_kind_does_not(shop: Path) -> No
     held = headrace.open("shop@2", shop)
     assert held.version == 2
     found = pl.read_parquet(Path(again["bundle"]) / "holdout.parquet")
-    expected = live.window_features(system, found.select("at", "user", "item"))
+    expected = window_features(system, found.select("at", "user", "item"))
     assert found["clicks_all"].to_list() == expected["clicks_all"].to_list()
 
 
@@ -215,11 +217,11 @@ def test_killed_pushes_lose_nothing_and_count_nothing_twice(tmp_path: Path, stor
         process.stdout.close()
         log = open_log(system).read("clicks")
         acknowledged = int(log["payload"].str.json_path_match("$.click").cast(pl.Int64).max()) - 100_000  # type: ignore[arg-type]
-        live._online(tmp_path.resolve()).catch_up(0)
+        _pusher(tmp_path.resolve()).catch_up(0)
         assert log.height == acknowledged
         for user in (1, 2):
             assert _count(system, user) == before[user] + acknowledged // 2
-    offline = live.window_features(system, pl.DataFrame({"at": [LATER], "user": [1], "item": ["a"]}))
+    offline = window_features(system, pl.DataFrame({"at": [LATER], "user": [1], "item": ["a"]}))
     assert offline["clicks_all"][0] == _count(system, 1)
 
 
@@ -228,7 +230,7 @@ LATER = datetime(2025, 1, 1)
 
 def _count(system: headrace.System, user: int) -> int:
     rows = pl.DataFrame({"user": [user], "item": ["a"]})
-    found: int = live.window_features(system, rows, online=True, now=LATER)["clicks_all"][0]
+    found: int = window_features(system, rows, online=True, now=LATER)["clicks_all"][0]
     return found
 
 
@@ -259,7 +261,7 @@ headrace.materialize(headrace.load({str(shop)!r}), watch=watch)
             subprocess_reads(shop)
     total = int(said[-1].split()[-1])
     assert [int(line.split()[0]) for line in said] == list(range(1, total + 1))
-    assert subprocess_reads(shop) == live.window_features(headrace.load(shop), row(21_000))["clicks_all"][0]
+    assert subprocess_reads(shop) == window_features(headrace.load(shop), row(21_000))["clicks_all"][0]
 
 
 def subprocess_reads(folder: Path) -> int:

@@ -19,7 +19,7 @@ from headrace.spec import EventTable
 from headrace.store.backfill import backfill
 from headrace.store.layout import Layout, build_layout
 from headrace.store.open import open_backend
-from headrace.store.push import Pusher
+from headrace.store.pusher import Pusher
 from headrace.store.read import WindowReader
 from headrace.tables import Column, dtype_of
 from tests.windows.brute import Version, aggregate, default_hop, in_window

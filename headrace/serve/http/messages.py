@@ -58,8 +58,7 @@ class Problem(Exception):  # noqa: N818 (what RFC 9457 calls it)
 
 class Request:
     """One request: its path and method, its headers by their names in small letters, its body, and when it began to
-    arrive, by the clock of `time.perf_counter`. `workspaces` are the workspaces that its token is for, none where it is for
-    all."""
+    arrive, by the clock of `time.perf_counter`. `workspaces` are those that its token is for, none where it is for all."""
 
     __slots__ = ("body", "headers", "method", "path", "received_s", "workspaces")
 
