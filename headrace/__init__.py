@@ -33,7 +33,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 """ONNX Runtime's wheel sends what it does to its maker unless this is set before it is first imported."""
 
 ROOMS = (
-    "spec", "tables", "design", "explore", "split", "log", "windows", "store", "features", "models", "train",
+    "spec", "tasks", "tables", "design", "explore", "split", "log", "windows", "store", "features", "models", "train",
     "evaluate", "bundle", "predict", "registry", "run", "serve",
 )  # fmt: skip
 """The rooms in the order in which data flows; a room imports only rooms before it (and `errors`, `report`)."""

@@ -12,8 +12,9 @@ from headrace.spec.metrics import METRICS
 from headrace.spec.names import is_time_name
 from headrace.spec.system import Data, Family, Goal, Kind, Models, SplitSpec, Task
 from headrace.spec.timeparts import parts_among, time_of_parts
+from headrace.tasks import task_of
 
-MAX_CLASSES, MAX_CLASSES_OF_TREES = 1_000, 100
+MAX_CLASSES_OF_TREES = 100
 """A tree a class and round is too many beyond a hundred classes; words and linear models take more."""
 _YES = {"1", "1.0", "true", "t", "yes", "y", "positive", "pos"}
 _FEW_INTEGERS = 10
@@ -112,7 +113,7 @@ def infer_goal(goal: Goal, target: pl.Series) -> tuple[Goal, dict[str, str]]:
         task, why["goal.task"] = _infer_task(values, len(counts))
     _check_task(task, values, len(counts), where)
     positive = goal.positive
-    if task == "binary":
+    if task_of(task).HAS_EVENT:
         positive, reason = _infer_positive(goal.positive, counts, goal.target)
         if goal.positive is None:
             why["goal.positive"] = reason
@@ -122,7 +123,7 @@ def infer_goal(goal: Goal, target: pl.Series) -> tuple[Goal, dict[str, str]]:
         raise InputError("goal.positive", f"{positive!r} with task {task}", "null", "only a binary task has one")
     metric = goal.metric
     if metric is None:
-        metric, why["goal.metric"] = _infer_metric(task, values, positive)
+        metric, why["goal.metric"] = task_of(task).infer_metric(values, positive)
     elif metric not in METRICS[task]:
         raise InputError("goal.metric", f"{metric!r} with task {task}", "one of: " + ", ".join(METRICS[task]))
     for one in goal.secondary:
@@ -144,16 +145,7 @@ def _infer_task(values: pl.Series, distinct: int) -> tuple[Task, str]:
 def _check_task(task: Task, values: pl.Series, distinct: int, where: str) -> None:
     if values.dtype.is_temporal():
         raise InputError(where, "dates or times", "numbers or class names")
-    if task == "regression" and (not values.dtype.is_numeric()):
-        raise InputError(where, f"values such as {values[0]!r}", "numbers for task regression")
-    if task == "regression" and not values.cast(pl.Float64).is_finite().all():
-        raise InputError(where, "infinite values or NaN", "finite numbers for task regression")
-    if task == "binary" and distinct != 2:
-        raise InputError(where, f"{distinct} different values", "two for task binary", "or set goal.task: multiclass")
-    if task == "multiclass" and values.dtype.is_float() and not (values == values.round()).all():
-        raise InputError(where, "numbers with fractions", "class names or whole numbers for task multiclass")
-    if task == "multiclass" and distinct > MAX_CLASSES:
-        raise InputError(where, f"{distinct} different values", f"at most {MAX_CLASSES} classes")
+    task_of(task).check_target(values, distinct, where)
 
 
 def _infer_positive(stated: Any, counts: pl.DataFrame, target: str) -> tuple[Any, str]:
@@ -173,17 +165,6 @@ def _infer_positive(stated: Any, counts: pl.DataFrame, target: str) -> tuple[Any
     if counts[0, 1] == counts[1, 1]:
         return max(labels), "both values are equally frequent; the greater one"
     return labels[1], f"the rarer value ({counts[1, 1]} of {counts[0, 1] + counts[1, 1]} rows)"
-
-
-def _infer_metric(task: Task, values: pl.Series, positive: Any) -> tuple[Any, str]:
-    if task == "binary":
-        rate = (values == positive).sum() / len(values)
-        if rate < 0.05:
-            return "average_precision", f"only {rate:.2%} of the rows are positive, so the ranking's head counts"
-        return "roc_auc", f"{rate:.1%} of the rows are positive: neither class is rare"
-    if task == "multiclass":
-        return "log_loss", "judges the probability of every class, not the label alone"
-    return "rmse", "the usual loss of a mean, in the target's own unit"
 
 
 def infer_candidates(models: Models, classes: int) -> tuple[Models, list[Finding]]:
@@ -226,7 +207,7 @@ def _infer_by(data: Data, goal: Goal) -> tuple[Any, str]:
         return "time", f"rows have a time ({data.time}): the model is judged on its future"
     if data.group is not None:
         return "group", f"rows belong to groups ({data.group}) that must not be seen before"
-    if goal.task != "regression":
+    if task_of(goal.task).HAS_CLASSES:
         return "stratified", "no time or group: every class keeps its share"
     return "random", "no time or group"
 

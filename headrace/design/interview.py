@@ -39,6 +39,7 @@ from headrace.errors import InputError
 from headrace.spec.decode import split_read_flags
 from headrace.spec.metrics import METRICS, SMALLER_IS_BETTER
 from headrace.spec.system import Data, Goal, SplitSpec, Task
+from headrace.tasks import task_of
 
 
 def interview(frame: pl.DataFrame, source: str, answers: Answers, ask: Ask | None = None) -> FieldValues:
@@ -100,11 +101,11 @@ def _goal(frame: pl.DataFrame, settle: Review) -> Goal:
         lambda text, flag: with_values(target=target, task=one_of(*tasks)(text, flag)).task, known=tasks,
     )  # fmt: skip
     goal, why = infer_goal(Goal(target=target, task=task), frame[target])
-    not_binary = "" if task == "binary" else f"task {task} has no event"
+    without_event = "" if task_of(task).HAS_EVENT else f"task {task} has no event"
     positive = settle(
         "positive", "goal.positive", "Which value is the event?", goal.positive, why.get("goal.positive", ""),
         lambda text, flag: with_values(target=target, task=task, positive=text).positive,
-        optional=task != "binary", unless=not_binary,
+        optional=bool(without_event), unless=without_event,
     )  # fmt: skip
     goal, why = infer_goal(Goal(target=target, task=task, positive=positive), frame[target])
     metrics = METRICS[task]
@@ -118,7 +119,7 @@ def _goal(frame: pl.DataFrame, settle: Review) -> Goal:
     )  # fmt: skip
     settle(
         "costs", "goal.decision", "What does a false alarm cost, and what a miss (such as 1:5)?", None,
-        "probabilities alone, no decision", or_none(costs), optional=True, unless=not_binary,
+        "probabilities alone, no decision", or_none(costs), optional=True, unless=without_event,
     )  # fmt: skip
     return Goal(target=target, task=task, positive=goal.positive, metric=metric, secondary=secondary)
 

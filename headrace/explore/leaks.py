@@ -16,11 +16,10 @@ from headrace.errors import Finding
 from headrace.explore.oneway import oneway_leaks
 from headrace.explore.relation import explained, explained_by, sampled
 from headrace.spec import Task
+from headrace.tasks import task_of
 
-ALONE = {"binary": 0.6, "multiclass": 0.6, "regression": 0.985}
-"""More of the target than this explained by one column is an error."""
 MISSING = 0.3
-"""And this much by the fact alone that a column has no value."""
+"""More of the target than this explained by the fact alone that a column has no value is an error."""
 _SAME = 0.999
 _TOLERANCE = 1e-6
 _PROBE_ROWS = 300
@@ -50,7 +49,7 @@ def leaks(
         ):
             findings.append(finding)
             accused |= set(finding.columns)
-    labels = list(classes) or [f"{number:g}" for number in range(int(y.max()) + 1 if task != "regression" else 0)]
+    labels = list(classes) or [f"{number:g}" for number in range(int(y.max()) + 1 if task_of(task).HAS_CLASSES else 0)]
     rest = some.select(~cs.by_name(*accused))
     beside = None if ignored is None or not ignored.width else sampled(ignored, y)[0]
     whole = rest if beside is None else pl.concat([rest, beside], how="horizontal")
@@ -69,7 +68,7 @@ def _copies(frame: pl.DataFrame, y: Floats, task: Task, target: str) -> list[Fin
 
 def _agreement(values: pl.Series, y: Floats, task: Task) -> float:
     """The share of rows in which a column is the target under another name or in another unit."""
-    if task == "regression":
+    if not task_of(task).HAS_CLASSES:
         if not values.dtype.is_numeric() or values.null_count():
             return 0.0
         x = values.cast(pl.Float64).to_numpy()
@@ -95,7 +94,7 @@ def _agreement(values: pl.Series, y: Floats, task: Task) -> float:
 
 
 def _sums(frame: pl.DataFrame, y: Floats, task: Task, target: str) -> list[Finding]:
-    if task == "multiclass":
+    if task_of(task).SCORE_EACH_CLASS:
         return []
     names = [values.name for values in frame if values.dtype.is_numeric()][:_MOST_COLUMNS]
     if len(names) < 2:
@@ -147,9 +146,9 @@ def _alone(frame: pl.DataFrame, y: Floats, task: Task, target: str) -> list[Find
     found = []
     for values in frame:
         share = explained_by(values, y, task)
-        if share >= ALONE[task]:
+        if share >= task_of(task).LEAK_SHARE:
             doubt = "would it be known when a prediction is made?"
             message = f"{values.name!r} alone explains {share:.1%} of {target!r}: {doubt}"
-            evidence = {"explained": share, "bound": ALONE[task]}
+            evidence = {"explained": share, "bound": task_of(task).LEAK_SHARE}
             found.append(Finding("leak.single_column", [values.name], "error", message, evidence))
     return found

@@ -6,6 +6,7 @@ import polars as pl
 from headrace.arrays import Floats
 from headrace.errors import Finding
 from headrace.spec import Task, is_time_name, part_of
+from headrace.tasks import task_of
 
 _LEAST, _SURE = 0.1, 6.0
 """A finding needs this correlation of neighbours, and so many standard errors beyond chance. In tables without an
@@ -41,7 +42,7 @@ def _neighbours(y: Floats, task: Task) -> list[Finding]:
 
 def _likeness(y: Floats, task: Task) -> float:
     """How much more alike neighbours are than any two rows: 0 for not at all, 1 for the same."""
-    if task == "regression":
+    if not task_of(task).HAS_CLASSES:
         ranks = y.argsort().argsort().astype(np.float64)
         return float(np.corrcoef(ranks[:-1], ranks[1:])[0, 1])
     shares = np.bincount(y.astype(np.int64)) / len(y)
@@ -51,7 +52,7 @@ def _likeness(y: Floats, task: Task) -> float:
 
 def _is_sorted(y: Floats, task: Task) -> bool:
     """Whether the rows stand in the order of the target itself: then it says nothing of time."""
-    if task == "regression":
+    if not task_of(task).HAS_CLASSES:
         steps = np.diff(y)
         return bool(max((steps >= 0).mean(), (steps <= 0).mean()) > _SORTED)
     runs = 1 + int((y[:-1] != y[1:]).sum())

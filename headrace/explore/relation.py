@@ -10,6 +10,7 @@ import polars as pl
 
 from headrace.arrays import Floats, Integers
 from headrace.spec import Task
+from headrace.tasks import task_of
 
 MOST_ROWS = 20_000
 _BINS = 64
@@ -46,7 +47,7 @@ def bins_of(values: pl.Series) -> Integers:
 def explained(bins: Integers, y: Floats, task: Task) -> float:
     """The share of the target `y (N,)` that bins `(N,)` explain, at least 0."""
     halves = np.random.default_rng(_SEED).permutation(len(y)) % 2
-    outputs = y[:, None] if task == "regression" else np.eye(int(y.max()) + 1)[y.astype(np.int64)]
+    outputs = np.eye(int(y.max()) + 1)[y.astype(np.int64)] if task_of(task).HAS_CLASSES else y[:, None]
     found = np.empty_like(outputs)
     for half in (0, 1):
         fit, held = halves == half, halves != half
@@ -54,7 +55,7 @@ def explained(bins: Integers, y: Floats, task: Task) -> float:
         rows = np.bincount(bins[fit], minlength=int(bins.max()) + 1)[:, None]
         sums = np.stack([np.bincount(bins[fit], one, minlength=len(rows)) for one in outputs[fit].T], axis=1)
         found[held] = ((sums + _PRIOR_ROWS * prior) / (rows + _PRIOR_ROWS))[bins[held]]
-    if task == "regression":
+    if not task_of(task).HAS_CLASSES:
         spread = float(np.square(y - y.mean()).sum())
         return max(0.0, 1 - float(np.square(y - found[:, 0]).sum()) / spread) if spread else 0.0
     shares = outputs.mean(axis=0)
@@ -66,7 +67,7 @@ def explained(bins: Integers, y: Floats, task: Task) -> float:
 def explained_by(values: pl.Series, y: Floats, task: Task) -> float:
     """The share of the target that a column explains: by its bins, or as a straight line where that says more."""
     binned = explained(bins_of(values), y, task)
-    if task != "regression" or not values.dtype.is_numeric():
+    if task_of(task).HAS_CLASSES or not values.dtype.is_numeric():
         return binned
     x = values.cast(pl.Float64).fill_nan(None).to_numpy()
     there = np.isfinite(x)

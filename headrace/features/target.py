@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from headrace.arrays import Floats
 from headrace.spec import Goal, Task
+from headrace.tasks import TaskKind, task_of
 
 
 class Target(Struct, frozen=True):
@@ -20,25 +21,30 @@ class Target(Struct, frozen=True):
     @property
     def positive(self) -> Any:
         """The class whose probability a binary system predicts."""
-        return self.classes[1] if self.task == "binary" else None
+        return self.classes[1] if self.kind.HAS_EVENT else None
+
+    @property
+    def kind(self) -> TaskKind:
+        """What its task answers."""
+        return task_of(self.task)
 
 
 def make_target(goal: Goal, values: pl.Series) -> Target:
     """Names the classes of a (resolved) goal from all rows' targets."""
     assert goal.task is not None
-    if goal.task == "regression":
+    if not task_of(goal.task).HAS_CLASSES:
         return Target(goal.target, goal.task, [])
     classes = values.drop_nulls().unique().sort().to_list()
     if values.dtype.is_float():
         classes = [int(label) for label in classes]
-    if goal.task == "binary":
+    if task_of(goal.task).HAS_EVENT:
         classes.sort(key=lambda label: bool(label == goal.positive))
     return Target(goal.target, goal.task, classes)
 
 
 def encode_target(target: Target, values: pl.Series) -> Floats:
     """Targets `(N,)` as float64: the value, or the number of the class; NaN where missing or of no known class."""
-    if target.task == "regression":
+    if not target.kind.HAS_CLASSES:
         return values.cast(pl.Float64).to_numpy().copy()
     numbers = {label: float(number) for number, label in enumerate(target.classes)}
     encoded = values.replace_strict(list(numbers), list(numbers.values()), default=None, return_dtype=pl.Float64)

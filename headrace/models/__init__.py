@@ -3,7 +3,7 @@
 from headrace.models import calibrate
 from headrace.models.compile import FittedMember, compile_features, compile_model
 from headrace.models.families import FAMILIES, Family
-from headrace.models.fitted import Fitted, Matrix, Sample, TrialPruned, ValidationSet, probabilities
+from headrace.models.fitted import Fitted, Matrix, Sample, TrialPruned, ValidationSet
 
 __all__ = [
     "FAMILIES",
@@ -17,5 +17,4 @@ __all__ = [
     "calibrate",
     "compile_features",
     "compile_model",
-    "probabilities",
 ]

@@ -14,11 +14,11 @@ _LEAST_SHARE = 1e-12
 
 def fit(sample: Sample, target: Target, params: Any, seed: int, watched: ValidationSet | None) -> Fitted:
     """Takes the mean of the target, or the logarithm of each class's share."""
-    if target.task == "regression":
+    if not target.kind.HAS_CLASSES:
         return Fitted("baseline", None, np.array([np.average(sample.y, weights=sample.weight)]))
     shares = np.bincount(sample.y.astype(np.int64), weights=sample.weight, minlength=len(target.classes))
     logs = np.log(np.maximum(shares / shares.sum(), _LEAST_SHARE))
-    return Fitted("baseline", None, logs if target.task == "multiclass" else logs[1:] - logs[:1])
+    return Fitted("baseline", None, logs if target.kind.SCORE_EACH_CLASS else logs[1:] - logs[:1])
 
 
 def predict(fitted: Fitted, X: Matrix) -> Floats:

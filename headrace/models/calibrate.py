@@ -9,12 +9,11 @@ import numpy as np
 from headrace import openmp
 from headrace.arrays import Floats
 from headrace.features import Graph
-from headrace.models.fitted import probabilities
 from headrace.spec import Calibration, Task
+from headrace.tasks import task_of
 
-_EDGE = 1e-12
-"""How far logits keep off infinity; a loss keeps float32's step off it, for one sure mistake must not decide alone."""
 _STEP = float(np.finfo(np.float32).eps)
+"""How far a loss keeps off infinity: one sure mistake must not decide alone."""
 _MOST_POINTS, _LEAST_APART = 64, 0.05
 """A step between nearer log odds would make the last digit of a score decide."""
 
@@ -28,7 +27,7 @@ def _sigmoid(task: Task, y: Floats, scores: Floats, weight: Floats | None) -> Ca
     from scipy.optimize import minimize
     from scipy.special import log_softmax
 
-    raw = logits_of(task, scores)
+    raw = task_of(task).to_raw(scores)
     targets = _targets(y, 2 if scores.ndim == 1 else scores.shape[1])
 
     def loss(found: Floats) -> float:
@@ -37,9 +36,10 @@ def _sigmoid(task: Task, y: Floats, scores: Floats, weight: Floats | None) -> Ca
         costs = -(targets * log_softmax(each, axis=1)).sum(axis=1)
         return float(np.average(costs, weights=weight))
 
-    start = [1.0] if task == "multiclass" else [1.0, 0.0]
+    many = task_of(task).SCORE_EACH_CLASS
+    start = [1.0] if many else [1.0, 0.0]
     found = minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-9}).x
-    slope, intercept = float(max(found[0], 1e-3)), 0.0 if task == "multiclass" else float(found[1])
+    slope, intercept = float(max(found[0], 1e-3)), 0.0 if many else float(found[1])
     return Calibration(method="sigmoid", slope=slope, intercept=intercept)
 
 
@@ -56,7 +56,7 @@ def _targets(y: Floats, classes: int) -> Floats:
 def _isotonic(y: Floats, scores: Floats, weight: Floats | None) -> Calibration:
     isotonic = openmp.load("sklearn.isotonic")
 
-    raw = logits_of("binary", scores)
+    raw = task_of("binary").to_raw(scores)
     model = isotonic.IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(raw, y, sample_weight=weight)
     x = _apart(np.unique(np.quantile(raw, np.linspace(0, 1, _MOST_POINTS))))
     # A sure 0 or 1 would make one surprise infinitely costly: the ends stay as far off as the rows can tell.
@@ -78,8 +78,8 @@ def apply(calibration: Calibration | None, task: Task, scores: Floats) -> Floats
     if calibration is None:
         return scores
     if calibration.method == "isotonic":
-        return np.interp(logits_of(task, scores), calibration.x, calibration.y)
-    return probabilities(task, logits_of(task, scores) * calibration.slope + calibration.intercept)
+        return np.interp(task_of(task).to_raw(scores), calibration.x, calibration.y)
+    return task_of(task).to_scores(task_of(task).to_raw(scores) * calibration.slope + calibration.intercept)
 
 
 def losses(y: Floats, scores: Floats) -> Floats:
@@ -88,22 +88,6 @@ def losses(y: Floats, scores: Floats) -> Floats:
     if scores.ndim == 1:
         return -np.where(y > 0, np.log(inside), np.log1p(-inside))
     return np.asarray(-np.log(inside[np.arange(len(y)), y.astype(np.int64)]))
-
-
-def logits_of(task: Task, scores: Floats) -> Floats:
-    """Log odds, or log probabilities, kept off infinity as in the graph."""
-    inside = np.clip(scores.astype(np.float64), _EDGE, 1 - _EDGE)
-    return np.log(inside) if task == "multiclass" else np.log(inside) - np.log1p(-inside)
-
-
-def logits(graph: Graph, scores: str, task: Task) -> str:
-    """As `logits_of`, of float64 scores."""
-    low, high = graph.constant(_EDGE, np.float64), graph.constant(1 - _EDGE, np.float64)
-    inside = graph.node("Min", graph.node("Max", scores, low), high)
-    log = graph.node("Log", inside)
-    if task == "multiclass":
-        return log
-    return graph.node("Sub", log, graph.node("Log", graph.node("Sub", graph.constant(1.0, np.float64), inside)))
 
 
 def nodes(graph: Graph, raw: str, calibration: Calibration) -> str:

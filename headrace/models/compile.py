@@ -65,7 +65,7 @@ def compile_model(
         shift = part.fitted.shift
         raws.append(graph.node("Add", raw, graph.constant([shift], np.float64)) if any(shift) else raw)
     scores = _scores(graph, raws, [part.weight for part in parts], target, calibration)
-    outputs = _outputs(graph, scores, target, threshold)
+    outputs = target.kind.outputs(graph, scores, target.classes, threshold)
     outputs[inputs[0].matrix] = ("features", np.float32, inputs[0].width)
     metadata = {
         "columns": merge_groups(sets),
@@ -84,20 +84,17 @@ def _scores(
     graph: Graph, raws: list[str], weights: list[float], target: Target, calibration: Calibration | None
 ) -> str:
     """One tensor of probabilities (float32) or values (float64) from the raw scores of all models."""
-    if target.task == "regression":
+    kind = target.kind
+    if not kind.HAS_CLASSES:
         return _average(graph, raws, weights)
     raw, found = raws[0], None
     if len(raws) > 1:
-        found = _average(graph, [_link(graph, raw, target) for raw in raws], weights)
-        raw = calibrate.logits(graph, found, target.task) if calibration is not None else raw
+        found = _average(graph, [kind.link(graph, raw) for raw in raws], weights)
+        raw = kind.unlink(graph, found) if calibration is not None else raw
     if calibration is not None:
         raw = calibrate.nodes(graph, raw, calibration)
-        found = raw if calibration.method == "isotonic" else _link(graph, raw, target)
-    return graph.node("Cast", found if found is not None else _link(graph, raw, target), to=1)
-
-
-def _link(graph: Graph, raw: str, target: Target) -> str:
-    return graph.node("Sigmoid", raw) if target.task == "binary" else graph.node("Softmax", raw, axis=1)
+        found = raw if calibration.method == "isotonic" else kind.link(graph, raw)
+    return graph.node("Cast", found if found is not None else kind.link(graph, raw), to=1)
 
 
 def _average(graph: Graph, scores: list[str], weights: list[float]) -> str:
@@ -106,24 +103,3 @@ def _average(graph: Graph, scores: list[str], weights: list[float]) -> str:
     shares = np.array(weights) / sum(weights)
     weighed = [graph.node("Mul", one, graph.constant(share)) for one, share in zip(scores, shares, strict=True)]
     return graph.node("Sum", *weighed)
-
-
-def _outputs(
-    graph: Graph, scores: str, target: Target, threshold: float | None
-) -> dict[str, tuple[str, Any, int | None]]:
-    if target.task == "regression":
-        return {scores: ("prediction", np.float64, 1)}
-    texts = isinstance(target.classes[0], str)
-    dtype = str if texts else np.bool_ if isinstance(target.classes[0], bool) else np.int64
-    labels = graph.constant(target.classes, object if texts else dtype)
-    if target.task == "multiclass":
-        best = graph.node("ArgMax", scores, axis=1, keepdims=1)
-        return {
-            graph.node("Gather", labels, best): ("prediction", dtype, 1),
-            scores: ("probabilities", np.float32, len(target.classes)),
-        }
-    outputs: dict[str, tuple[str, Any, int | None]] = {scores: ("prediction", np.float32, 1)}
-    if threshold is not None:
-        above = graph.node("GreaterOrEqual", scores, graph.constant(threshold, np.float32))
-        outputs[graph.node("Gather", labels, graph.node("Cast", above, to=7))] = ("decision", dtype, 1)
-    return outputs

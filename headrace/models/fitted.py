@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from msgspec import Struct
 
 from headrace.arrays import Floats
-from headrace.spec import Task
 
 Matrix = Any
 """float32 `(N, F)`, or CSR with the columns of bags behind the dense ones."""
@@ -52,12 +50,3 @@ class ValidationSet(Struct, frozen=True):
     offset: list[float] = []
     deadline: float = float("inf")
     should_prune: Callable[[int, float], bool] | None = None
-
-
-def probabilities(task: Task, raw: Floats) -> Floats:
-    """Raw scores as predictions: log odds `(N,)` and log probabilities `(N, K)` become probabilities, values stay."""
-    from scipy.special import expit, softmax
-
-    if task == "regression":
-        return raw
-    return np.asarray(expit(raw) if task == "binary" else softmax(raw, axis=1))

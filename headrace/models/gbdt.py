@@ -11,7 +11,7 @@ from headrace.arrays import Floats
 from headrace.clock import SYSTEM
 from headrace.features import Graph, ModelInputs, Representation, Target
 from headrace.models.fitted import Fitted, Matrix, Sample, TrialPruned, ValidationSet
-from headrace.spec import GbdtParams, Task
+from headrace.spec import GbdtParams
 
 _ZERO = float(np.float32(1e-35))
 _INFINITE = 1e300
@@ -23,7 +23,6 @@ _NOT_ABOVE, _IN_SET = 0, 6
 """How the operator asks: at most the threshold, or a member of the set."""
 _WIDE = 100
 REPRESENTATION: Representation = "tree"
-_OBJECTIVES: dict[Task, str] = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}
 
 
 class Trees(Struct, frozen=True):
@@ -47,10 +46,10 @@ def fit(sample: Sample, target: Target, params: GbdtParams, seed: int, watched: 
     `watched.should_prune` says so.
     """
     lightgbm = openmp.load("lightgbm")
-    classes = len(target.classes) if target.task == "multiclass" else 1
+    classes = target.kind.width(len(target.classes))
     width = sample.X.shape[1]
     params = structs.replace(params, column_fraction=params.column_fraction or 0.8 * share_of_columns(width))
-    objective = params.objective or _OBJECTIVES[target.task]
+    objective = params.objective or target.kind.LIGHTGBM_OBJECTIVE
     settings = {
         "objective": objective,
         "num_class": classes,
@@ -74,7 +73,7 @@ def fit(sample: Sample, target: Target, params: GbdtParams, seed: int, watched: 
     if objective == "quantile":
         settings["alpha"] = params.quantile
     y = sample.y
-    offset = float(np.average(y, weights=sample.weight)) if target.task == "regression" and objective != "mape" else 0.0
+    offset = float(np.average(y, weights=sample.weight)) if not target.kind.HAS_CLASSES and objective != "mape" else 0.0
     sets = sample.codes if params.categories == "sets" else []
     X, centres = _as_sets(sample.X, sets), _centres(sample.X)
     data = lightgbm.Dataset(X, y - offset, weight=sample.weight, categorical_feature=sets, params=settings)

@@ -23,7 +23,7 @@ def fit(sample: Sample, target: Target, params: LinearParams, seed: int, watched
     X, y, weight = sample.X, sample.y, sample.weight
     wide = X if hasattr(X, "tocsr") else X.astype(np.float64)
     rows = float(len(y) if weight is None else weight.sum())
-    if target.task == "regression":
+    if not target.kind.HAS_CLASSES:
         ridge = linear_model.Ridge(alpha=params.l2 * rows).fit(wide, y, weight)
         return Fitted("linear", params, (ridge.coef_[None, :], np.atleast_1d(ridge.intercept_)))
     estimator = _logistic(wide, y, 1 / (params.l2 * rows), weight, watched.deadline if watched else float("inf"))
@@ -51,7 +51,7 @@ def _logistic(X: Matrix, y: Floats, C: float, weight: Floats | None, deadline: f
 def _all_classes(estimator: Any, target: Target) -> tuple[Floats, Floats]:
     """Weights for every class, those that no fitted row had included: they get a score that no other falls below."""
     seen = estimator.classes_.astype(np.int64)
-    if target.task == "binary":
+    if not target.kind.SCORE_EACH_CLASS:
         return estimator.coef_, estimator.intercept_
     weights = np.zeros((len(target.classes), estimator.coef_.shape[1]))
     bias = np.full(len(target.classes), -100.0)

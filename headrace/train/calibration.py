@@ -5,6 +5,7 @@ import numpy as np
 from headrace.arrays import Floats
 from headrace.models import calibrate
 from headrace.spec import Calibration, Task
+from headrace.tasks import task_of
 
 _FOLDS = 5
 _LEAST_ROWS = 200
@@ -19,13 +20,16 @@ def choose_calibration(
     Parameters: `y (N,)` and `scores (N,)` or `(N, K)`, both of rows that no model was fitted on. The better of sigmoid
     and isotonic (binary alone) is taken where the paired 95 % interval of the rows' losses lies on its side.
     """
-    if task == "regression" or len(y) < _LEAST_ROWS:
-        return None, "no probabilities" if task == "regression" else f"fewer than {_LEAST_ROWS} rows to fit one on"
+    methods = task_of(task).CALIBRATIONS
+    if not methods:
+        return None, "no probabilities"
+    if len(y) < _LEAST_ROWS:
+        return None, f"fewer than {_LEAST_ROWS} rows to fit one on"
     share = np.ones(len(y)) if weight is None else weight / weight.mean()
     dealt = np.random.default_rng(seed).permutation(len(y)) % _FOLDS
     before = share * calibrate.losses(y, scores)
     found: dict[str, tuple[float, float]] = {}
-    for method in ("sigmoid", "isotonic") if task == "binary" else ("sigmoid",):
+    for method in methods:
         after = np.empty(len(y))
         for fold in range(_FOLDS):
             fit, held = dealt != fold, dealt == fold

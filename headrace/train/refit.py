@@ -101,10 +101,10 @@ def _parity(
     rows: TrainingData, check: Integers, parts: list[FittedMember], model: bytes, calibration: Calibration | None
 ) -> float:
     task = rows.target.task
-    found = open_session(model).column("probabilities" if task == "multiclass" else "prediction", rows.frame[check])
+    found = open_session(model).column(rows.target.kind.SCORES, rows.frame[check])
     own = [scores_of(part.fitted, rows.matrix(part.features, check), rows) for part in parts]
     expected = calibrate.apply(calibration, task, average_scores(own, [part.weight for part in parts]))
-    scores = found if task == "multiclass" else found[:, 0]
+    scores = found if rows.target.kind.SCORE_EACH_CLASS else found[:, 0]
     return float(np.max(np.abs(scores - expected) / np.maximum(1.0, np.abs(expected))))
 
 

@@ -38,10 +38,8 @@ class TrainingData(Struct, frozen=True):
     def outputs(self) -> Floats | None:
         """What target means are means of `(N, outputs)`: the value, or one column for each class but in binary
         tasks."""
-        if self.target.task != "multiclass":
-            return self.y[:, None]
-        classes = len(self.target.classes)
-        return np.eye(classes)[self.y.astype(np.int64)] if classes <= _MOST_TARGET_OUTPUTS else None
+        kind, classes = self.target.kind, len(self.target.classes)
+        return kind.target_outputs(self.y, classes) if kind.width(classes) <= _MOST_TARGET_OUTPUTS else None
 
     def encoders(self, fit_on: Integers, member: Member) -> Features:
         """The encoders of a member fitted on some rows; raises `InputError` where there is no column to learn from."""

@@ -80,7 +80,7 @@ def select_model(rows: TrainingData, judge: Objective, watch: Callable[[str], No
     calibration, reason = models.calibration, "as stated"
     if calibration is None and models.calibrate:
         calibration, reason = choose_calibration(rows.target.task, y, scores, weight, rows.system.seed)
-    if rows.target.task != "regression":
+    if rows.target.kind.CALIBRATIONS:
         why["models.calibration"] = reason
     scores = calibrate.apply(calibration, rows.target.task, scores)
     value = judge.value(y, scores, weight)
@@ -172,7 +172,8 @@ def _too_few(rows: TrainingData) -> str:
     judges = rows.y[rows.parts.validation]
     if len(judges) < ENOUGH_VALIDATION_ROWS:
         return f"fewer than {ENOUGH_VALIDATION_ROWS} validation rows"
-    if rows.target.task == "binary" and np.bincount(judges.astype(np.int64), minlength=2).min() < ENOUGH_OF_A_CLASS:
+    rarer = rows.target.kind.rarer_rows(judges)
+    if rarer is not None and rarer < ENOUGH_OF_A_CLASS:
         return f"fewer than {ENOUGH_OF_A_CLASS} validation rows of the rarer class"
     return ""
 

@@ -30,9 +30,9 @@ def subsample(y: Floats, weight: Floats | None, target: Target, models: Models, 
     probability of each class by its `w` (up to a constant): adding `ln s`, or `-ln w`, to raw scores undoes it
     (King and Zeng, 2001, "Logistic regression in rare events data").
     """
-    kept, shift = np.arange(len(y)), np.zeros(1 if target.task != "multiclass" else len(target.classes))
+    kept, shift = np.arange(len(y)), np.zeros(target.kind.width(len(target.classes)))
     if models.negatives < 1:
-        if target.task != "binary":
+        if not target.kind.HAS_EVENT:
             raise InputError("models.negatives", f"{models.negatives} with task {target.task}", "1.0")
         negative = np.flatnonzero(y == 0)
         chosen = np.random.default_rng(seed).permutation(negative)[: max(1, round(models.negatives * len(negative)))]
@@ -44,7 +44,7 @@ def subsample(y: Floats, weight: Floats | None, target: Target, models: Models, 
     if by_class is not None:
         each = by_class[y[kept].astype(np.int64)]
         counted = each if counted is None else counted * each
-        shift -= np.log(by_class) if target.task == "multiclass" else np.log(by_class[1] / by_class[0])
+        shift -= target.kind.shift_of_shares(by_class)
     return Subsample(kept, counted, shift.tolist() if shift.any() else [])
 
 
@@ -56,8 +56,8 @@ def _class_weights(y: Floats, target: Target, models: Models) -> Floats | None:
     stated = models.class_weight
     if stated is None:
         return None
-    if target.task == "regression":
-        raise InputError("models.class_weight", "given with task regression", "null")
+    if not target.kind.HAS_CLASSES:
+        raise InputError("models.class_weight", f"given with task {target.task}", "null")
     if stated == "balanced":
         counts = np.bincount(y.astype(np.int64), minlength=len(target.classes))
         return len(y) / len(target.classes) / np.maximum(counts, 1)

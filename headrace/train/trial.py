@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 
 from headrace.arrays import Floats, Integers
 from headrace.clock import SYSTEM
-from headrace.models import FAMILIES, Fitted, Matrix, Sample, TrialPruned, ValidationSet, probabilities
+from headrace.models import FAMILIES, Fitted, Matrix, Sample, TrialPruned, ValidationSet
 from headrace.spec import GbdtParams, LinearParams, Member
 from headrace.split import Fold
 from headrace.train.rows import TrainingData
@@ -182,8 +182,8 @@ def scores_of(fitted: Any, X: Any, rows: TrainingData) -> Floats:
     """Predictions by the trainer's own code, with the shift."""
     raw = FAMILIES[fitted.family].predict(fitted, X)
     if fitted.shift:
-        raw = raw + np.array(fitted.shift if rows.target.task == "multiclass" else fitted.shift[0])
-    return probabilities(rows.target.task, raw)
+        raw = raw + np.array(fitted.shift if rows.target.kind.SCORE_EACH_CLASS else fitted.shift[0])
+    return rows.target.kind.to_scores(raw)
 
 
 def _bytes(kept: Any) -> int:

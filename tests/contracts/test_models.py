@@ -21,10 +21,10 @@ from headrace.models import (
     calibrate,
     compile_features,
     compile_model,
-    probabilities,
 )
 from headrace.spec import Calibration, GbdtParams, Models
 from headrace.spec import FeaturesSpec as FeaturesSpec
+from headrace.tasks import task_of
 
 TARGETS = {
     "binary": Target("y", "binary", ["no", "yes"]),
@@ -69,7 +69,7 @@ def graph_scores(fitted: Fitted, task: str, X: np.ndarray) -> np.ndarray:
 
 
 def trainer_scores(fitted: Fitted, task: str, X: np.ndarray) -> np.ndarray:
-    return probabilities(TARGETS[task].task, FAMILIES[fitted.family].predict(fitted, X))
+    return task_of(TARGETS[task].task).to_scores(FAMILIES[fitted.family].predict(fitted, X))
 
 
 def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
@@ -253,7 +253,9 @@ def test_averages_shifts_and_calibration_in_the_graph(task: str, calibration: Ca
         raw = FAMILIES[part.fitted.family].predict(
             part.fitted, open_session(compile_features(part.features)).rows(frame)
         )
-        own.append(probabilities(TARGETS[task].task, raw + np.array(part.fitted.shift) if part.fitted.shift else raw))
+        own.append(
+            task_of(TARGETS[task].task).to_scores(raw + np.array(part.fitted.shift) if part.fitted.shift else raw)
+        )
     weights = np.array([part.weight for part in parts])
     mean = np.tensordot(weights / weights.sum(), np.array(own), axes=1)
     assert_close(graph_of(parts, task, calibration, X), calibrate.apply(calibration, TARGETS[task].task, mean))

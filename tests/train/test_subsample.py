@@ -5,8 +5,9 @@ import pytest
 
 from headrace.errors import InputError
 from headrace.features import Target
-from headrace.models import FAMILIES, Fitted, Sample, probabilities
+from headrace.models import FAMILIES, Fitted, Sample
 from headrace.spec import LinearParams, Models
+from headrace.tasks import task_of
 from headrace.train.subsample import subsample
 
 BINARY = Target("y", "binary", ["no", "yes"])
@@ -25,7 +26,7 @@ def fitted(X: np.ndarray, y: np.ndarray, models: Models, weight: np.ndarray | No
     sample = Sample(X[drawn.rows], y[drawn.rows], drawn.weight)
     found: Fitted = FAMILIES["linear"].fit(sample, BINARY, LinearParams(l2=1e-9), 7, None)
     raw = FAMILIES["linear"].predict(found, X) + (drawn.shift[0] if drawn.shift else 0.0)
-    return probabilities("binary", raw), len(drawn.rows)
+    return task_of("binary").to_scores(raw), len(drawn.rows)
 
 
 @pytest.mark.parametrize(
@@ -45,14 +46,14 @@ def test_the_baseline_of_drawn_rows_is_exact() -> None:
     _, y = table()
     drawn = subsample(y, None, BINARY, Models(negatives=0.1), 7)
     baseline = FAMILIES["baseline"].fit(Sample(np.empty((len(drawn.rows), 0)), y[drawn.rows]), BINARY, None, 7, None)
-    assert probabilities("binary", baseline.state + drawn.shift[0])[0] == pytest.approx(y.mean(), rel=1e-12)
+    assert task_of("binary").to_scores(baseline.state + drawn.shift[0])[0] == pytest.approx(y.mean(), rel=1e-12)
 
 
 def test_weighted_classes_of_several_are_undone() -> None:
     y = np.repeat([0.0, 1.0, 2.0], [700, 200, 100])
     drawn = subsample(y, None, THREE, Models(class_weight="balanced"), 7)
     baseline = FAMILIES["baseline"].fit(Sample(np.empty((1000, 0)), y, drawn.weight), THREE, None, 7, None)
-    shifted = probabilities("multiclass", (baseline.state + np.array(drawn.shift))[None])[0]
+    shifted = task_of("multiclass").to_scores((baseline.state + np.array(drawn.shift))[None])[0]
     assert shifted == pytest.approx([0.7, 0.2, 0.1])
 
 
@@ -63,7 +64,7 @@ def test_row_weights_count_in_the_shift() -> None:
     kept, counted = y[drawn.rows], drawn.weight
     baseline = FAMILIES["baseline"].fit(Sample(np.empty((len(kept), 0)), kept, counted), BINARY, None, 7, None)
     expected = np.average(y, weights=weight)
-    assert probabilities("binary", baseline.state + drawn.shift[0])[0] == pytest.approx(expected, rel=1e-9)
+    assert task_of("binary").to_scores(baseline.state + drawn.shift[0])[0] == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(
