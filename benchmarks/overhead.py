@@ -60,7 +60,7 @@ def overhead(rows: int, trials: int, repeats: int) -> dict[str, Any]:
             run = headrace.run(spec)
             totals.append(time.perf_counter() - begin)
             shares.append((totals[-1] - sum(seconds)) / sum(seconds))
-            stages = run.document["seconds"]
+            stages = run.document.seconds
     return {
         "run_s": round(statistics.median(totals), 2),
         "above_the_library": f"{statistics.median(shares):.1%}",

@@ -18,13 +18,14 @@ import venv
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 from quality_data import CASES, HOME, Case
 from quality_peers import PEERS, SECONDS
 
 import headrace
-from headrace.evaluate import Measure
+from headrace.evaluate import Measure, Predictions, compute_metric
 from headrace.evaluate.bootstrap import resamples
 
 BUILD = Path(__file__).parent.parent / "build"
@@ -61,8 +62,8 @@ def run_headrace(folder: Path, case: Case, seed: int) -> Any:
     predictor = headrace.open(result.bundle)
     test = pl.read_parquet(folder / "test.parquet")
     found = predictor.scores(predictor.predict(test))
-    summary = {name: result.document[name] for name in ("winner", "decisions", "seconds", "metric")}
-    (folder / "headrace.json").write_text(json.dumps(summary, indent=1, default=str))
+    summary = {name: getattr(result.document, name) for name in ("winner", "decisions", "seconds", "metric")}
+    (folder / "headrace.json").write_text(msgspec.json.encode(summary).decode())
     return found
 
 
@@ -108,7 +109,7 @@ def shaped(case: Case, scores: Any) -> Any:
 
 def advantage(case: Case, pairs: list[tuple[Any, Any, Any]]) -> tuple[float, float, float]:
     """How much better a peer is than Headrace: the mean over seeds and its 95 % interval, relative for RMSE."""
-    measures = [[Measure(case.task, y, scores, [case.metric]) for scores in pair] for y, *pair in pairs]
+    measures = [[Measure(Predictions(case.task, y, scores), [case.metric]) for scores in pair] for y, *pair in pairs]
 
     def difference(weights: list[Any]) -> float:
         found = []
@@ -117,7 +118,9 @@ def advantage(case: Case, pairs: list[tuple[Any, Any, Any]]) -> tuple[float, flo
             found.append((a - b) / a if case.task == "regression" else b - a)
         return float(np.mean(found))
 
-    drawn = zip(*(resamples(len(y), None, None, seed, 300) for seed, (y, *_) in enumerate(pairs)), strict=True)
+    drawn = zip(
+        *(resamples(Predictions(case.task, y, y), seed, 300) for seed, (y, *_) in enumerate(pairs)), strict=True
+    )
     differences = [difference(list(weights)) for weights in drawn]
     point = difference([np.ones(len(y)) for y, *_ in pairs])
     return point, float(np.quantile(differences, 0.025)), float(np.quantile(differences, 0.975))
@@ -144,9 +147,7 @@ def main() -> None:
                 if scores is not None:
                     made.setdefault(peer, []).append((y, shaped(case, scores)))
         values = {
-            peer: float(
-                np.mean([Measure(case.task, y, s, [case.metric])(np.ones(len(y)))[case.metric] for y, s in runs])
-            )
+            peer: float(np.mean([compute_metric(Predictions(case.task, y, s), case.metric) for y, s in runs]))
             for peer, runs in made.items()
         }
         sign = 1 if case.task == "regression" else -1

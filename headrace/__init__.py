@@ -16,13 +16,16 @@ from headrace._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from headrace.design.init import init
-    from headrace.flow import Exploration, Run, clean, explore, run
+    from headrace.flow import clean, explore, run
     from headrace.log import repair_log
     from headrace.predict import Predictor, open
     from headrace.registry import Decision, history, promote, rollback
     from headrace.registry.catalogue import Feature, catalogue
+    from headrace.registry.compare import Comparison, compare
     from headrace.registry.migrate import migrate
-    from headrace.run.record import Comparison, compare, runs
+    from headrace.registry.runs import runs
+    from headrace.run.exploration import Exploration
+    from headrace.run.record import Run
     from headrace.spec import System, load
     from headrace.store.materialize import Materialized, materialize
     from headrace.store.push import push
@@ -41,8 +44,8 @@ ROOMS = (
 _HOMES = {
     "System": "spec",
     "load": "spec",
-    "Exploration": "flow",
-    "Run": "flow",
+    "Exploration": "run.exploration",
+    "Run": "run.record",
     "clean": "flow",
     "explore": "flow",
     "Feature": "registry.catalogue",
@@ -59,9 +62,9 @@ _HOMES = {
     "open": "predict",
     "Verification": "verify",
     "verify": "verify",
-    "Comparison": "run.record",
-    "compare": "run.record",
-    "runs": "run.record",
+    "Comparison": "registry.compare",
+    "compare": "registry.compare",
+    "runs": "registry.runs",
     "Decision": "registry",
     "history": "registry",
     "promote": "registry",

@@ -104,17 +104,18 @@ def _parity(predictor: predict.Predictor, stored: pl.DataFrame, tested: pl.DataF
 def _metrics(bundle: Bundle, predictor: predict.Predictor, holdout: pl.DataFrame, tested: pl.DataFrame) -> Finding:
     meta = predictor.session.metadata
     target = features.Target(meta["target"], meta["task"], meta["classes"])
-    y, threshold = features.encode_target(target, holdout[target.name]), bundle.evaluation["threshold"]
+    y, threshold = features.encode_target(target, holdout[target.name]), bundle.evaluation.threshold
     weighed = bundle.system.data.weight
     weight = holdout[weighed].cast(pl.Float64).to_numpy() if weighed else None
-    now = evaluate.metrics(target.task, y, predictor.scores(tested), weight, 0.5 if threshold is None else threshold)
-    then = bundle.evaluation["metrics"]["test"]
+    predictions = evaluate.Predictions(target.task, y, predictor.scores(tested), weight, threshold=threshold)
+    now = evaluate.compute_metrics(predictions)
+    then = bundle.evaluation.metrics["test"]
     wrong = {
         name: {"stored": then[name], "now": value}
         for name, value in now.items()
         if not (then[name] is None and math.isnan(value)) and not same_reply(value, then[name])
     }
-    name = bundle.evaluation["metric"]["name"]
+    name = bundle.evaluation.metric.name
     message = f"test {name} {now[name]:.6g}; " + (
         f"differs in {', '.join(wrong)}" if wrong else "every metric as stored"
     )

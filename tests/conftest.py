@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 
 import headrace
-from headrace.flow import Run
+from headrace import Run
+from headrace.run.document import RunDocument
 
 hypothesis.settings.register_profile("headrace", deadline=None, max_examples=40, derandomize=True)
 hypothesis.settings.load_profile("headrace")
@@ -47,6 +48,13 @@ def make_table(rows: int, seed: int) -> pl.DataFrame:
             "amount": 100 + 10 * signal + noise,
         }
     )
+
+
+def value_of(document: RunDocument, metric: str, split: str = "test") -> float:
+    """A metric that is defined."""
+    value = document.metrics[split][metric]
+    assert value is not None
+    return value
 
 
 SPEC = """

@@ -11,7 +11,7 @@ import pytest
 import headrace
 from headrace.errors import InputError
 from headrace.predict import GapWarning
-from tests.conftest import DATA
+from tests.conftest import DATA, value_of
 
 FIELD = DATA.parent / "field"
 
@@ -54,7 +54,7 @@ def test_long_ids_stay_apart_as_ids_and_as_groups(tmp_path: Path) -> None:
     ).with_columns(y=pl.Series(chance.random(500) < 0.4))
     frame.write_csv(tmp_path / "t.csv")
     run = system(tmp_path, "source: t.csv, group: user", "split: {by: group}\n")
-    assert run.document["rows"]["train"] in range(330, 370)
+    assert run.document.rows.train in range(330, 370)
     found = headrace.open(run.bundle)
     assert "user" not in {column.name for column in found.columns}
 
@@ -62,7 +62,7 @@ def test_long_ids_stay_apart_as_ids_and_as_groups(tmp_path: Path) -> None:
 def test_a_holdout_is_read_as_the_source_was(tmp_path: Path) -> None:
     train, holdout = field("04-day-first/train.csv"), field("04-day-first/holdout.csv")
     run = system(tmp_path, f"source: {train}, holdout: {holdout}", target="cancelled")
-    told = run.document["metrics"]["test"]["roc_auc"]
+    told = value_of(run.document, "roc_auc")
     assert told > 0.75
     predictions = headrace.open(run.bundle).predict(holdout).collect()["prediction"]
     held, _ = headrace.bundle.open_bundle(run.bundle).holdout()
@@ -73,7 +73,7 @@ def test_a_holdout_is_read_as_the_source_was(tmp_path: Path) -> None:
 
 def test_labels_that_are_whole_floats_are_classes(tmp_path: Path) -> None:
     run = system(tmp_path, f"source: {field('26-label-types/grades-pandas.csv')}", target="grade")
-    assert run.document["task"] == "multiclass" and run.document["classes"] == [0, 1, 2]
+    assert run.document.task == "multiclass" and run.document.classes == [0, 1, 2]
 
 
 @pytest.mark.parametrize("kind", ["zeros-in-rows", "zeros-in-events", "float-in-rows", "one-hole-in-rows", "plain"])
@@ -86,8 +86,8 @@ def test_keys_of_rows_and_events(kind: str, tmp_path: Path) -> None:
             system(tmp_path, data, windows)
         return
     run = system(tmp_path, data, windows)
-    column = next(one for one in run.document["columns"] if one["name"] == "n_all")
-    assert column["distinct"] > 5
+    column = next(one for one in run.document.columns if one.name == "n_all")
+    assert column.distinct > 5
     if kind == "float-in-rows":
         assert headrace.materialize(headrace.load(tmp_path)).events == {"buys": 900}
 
@@ -131,8 +131,8 @@ def test_a_time_in_parts_is_split_by_time(tmp_path: Path) -> None:
     assert "time: [year, month, day, hr]  # the parts of the time of each row" in text and "by: time" in text
     path.write_text(text.replace("{trials: 20, seconds: 60}", "{trials: 0}"))
     run = headrace.run(headrace.load(tmp_path / "s"))
-    assert run.document["borders"][1].startswith("2023-09")
-    why = {column["name"]: column["why"] for column in run.document["columns"]}
+    assert run.document.borders[1].startswith("2023-09")
+    why = {column.name: column.why for column in run.document.columns}
     assert "absolute time" in why["year"] and why["year-month-day-hr"] == "the time"
     assert headrace.verify(run.bundle).passed
 
@@ -156,7 +156,7 @@ def test_a_table_of_noise_does_not_go_live(number: int, tmp_path: Path) -> None:
     source = field(f"29-chance-passes-the-gate/noise-{number}.csv")
     path, text = headrace.init(source, headrace.design.Answers(target="fraud"), tmp_path)
     path.write_text(text.replace("{trials: 20, seconds: 60}", "{trials: 2, seconds: 10}"))
-    assert not headrace.run(headrace.load(tmp_path)).document["promoted"]
+    assert not headrace.run(headrace.load(tmp_path)).document.promoted
 
 
 @pytest.mark.parametrize("name", ["five", "three", "two"])
@@ -169,5 +169,5 @@ def test_a_handful_of_positives_does_not_go_live(name: str, tmp_path: Path) -> N
     except InputError as error:
         assert "class" in str(error)
         return
-    assert not document["promoted"]
-    assert any("too few rows of the rarer class to tell" in gate["why"] for gate in document["gates"])
+    assert not document.promoted
+    assert any("too few rows of the rarer class to tell" in gate.why for gate in document.gates)

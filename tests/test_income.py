@@ -8,16 +8,17 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import headrace
+from tests.conftest import value_of
 from tests.contracts.test_doors import DOORS
 
 
 def test_income_end_to_end(income: Path, tmp_path: Path) -> None:
     run = headrace.run(headrace.load(income))
-    assert run.document["metric"]["test"] >= 0.925
-    assert run.document["rows"]["test"] == 16_281
+    assert value_of(run.document, "roc_auc") >= 0.925
+    assert run.document.rows.test == 16_281
     truth = pl.read_csv(income / "test.csv.gz")[" classification"].str.strip_chars() == ">50K"
     predictions = headrace.open(run.bundle).predict(income / "test.csv.gz").collect()["prediction"]
-    assert roc_auc_score(truth, predictions) == pytest.approx(run.document["metric"]["test"], abs=1e-12)
+    assert roc_auc_score(truth, predictions) == pytest.approx(run.document.metric.test, abs=1e-12)
     assert headrace.verify(run.bundle).passed
     # Its values and names begin with a blank; whatever reads them, whatever they come in as, the answer is the same.
     asked = pl.read_csv(income / "test.csv.gz", infer_schema=False)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from headrace.errors import BundleError, SpecError
 from headrace.spec import System, dump, parse_yaml
@@ -15,24 +16,29 @@ LOADER, FORMER_LOADER = "headrace.predict.pyfunc", "millrace.predict.pyfunc"
 """The module through which MLflow loads a bundle, and the one in bundles from before the product was called Headrace."""
 
 
-def build_files(
-    system: System,
-    schema: Schema,
-    model: bytes,
-    profile: dict[str, Any],
-    examples: list[dict[str, Any]],
-    evaluation: dict[str, Any],
-    card: str,
-) -> dict[str, bytes]:
+class Parts(Struct, frozen=True):
+    """What a bundle says: the resolved spec, the columns that the graph takes, the graph, the reference distributions,
+    golden requests with their replies, the evaluation (any value that becomes JSON) and the page of the card."""
+
+    system: System
+    schema: Schema
+    model: bytes
+    profile: dict[str, Any]
+    examples: list[dict[str, Any]]
+    evaluation: Any
+    card: str
+
+
+def build_files(parts: Parts) -> dict[str, bytes]:
     """Every file of a bundle but the manifest and the holdout, by name."""
     return {
-        "system.yaml": dump(system),
-        "schema.json": _pretty(schema),
-        "model.onnx": model,
-        "profile.json": _pretty(profile),
-        "examples.json": _pretty(examples),
-        "evaluation.json": _pretty(evaluation),
-        "card.html": card.encode(),
+        "system.yaml": dump(parts.system),
+        "schema.json": _pretty(parts.schema),
+        "model.onnx": parts.model,
+        "profile.json": _pretty(parts.profile),
+        "examples.json": _pretty(parts.examples),
+        "evaluation.json": _pretty(parts.evaluation),
+        "card.html": parts.card.encode(),
         "MLmodel": msgspec.yaml.encode(_mlmodel(*_versions())),
     }
 

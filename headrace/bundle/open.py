@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from headrace._version import __version__
 from headrace.bundle.contents import check_mlmodel
+from headrace.bundle.evaluation import Evaluation
 from headrace.bundle.holdout import split_answers
 from headrace.bundle.manifest import Manifest, read_manifest, read_plain, sha256
 from headrace.errors import BundleError, InputError, SpecError
@@ -27,16 +28,6 @@ _MOST_ROWS, _MOST_CELLS = 20_000_000, 500_000_000
 class _Example(Struct):
     request: dict[str, Any]
     reply: dict[str, Any]
-
-
-class _Metric(Struct):
-    name: str
-
-
-class _Evaluation(Struct):
-    metric: _Metric
-    metrics: dict[str, dict[str, float | None]]
-    threshold: float | None
 
 
 class _Profile(Struct):
@@ -74,12 +65,12 @@ class Bundle:
             raise BundleError(where, str(error), self._writer) from None
 
     @cached_property
-    def evaluation(self) -> dict[str, Any]:
+    def evaluation(self) -> Evaluation:
         """Metrics by split, and what else was found when the bundle was built."""
-        found = self._part("evaluation.json", _Evaluation)
+        found = self._part("evaluation.json", Evaluation)
         if found.metric.name not in found.metrics.get("test", {}):
             raise BundleError(str(self.path / "evaluation.json"), f"no test {found.metric.name[:40]!r}", self._writer)
-        return self._part("evaluation.json", dict[str, Any])
+        return found
 
     @cached_property
     def examples(self) -> list[dict[str, Any]]:

@@ -81,14 +81,16 @@ def _ask(question: Any) -> str:
 
 def explore(dir: DirArgument = Path(), as_json: JsonFlag = False) -> None:
     """Look at the data: columns, their relation to the target, leaks, the split."""
+    import msgspec
+
     import headrace
     from headrace.report import text
 
     with progress_bar() as progress:
         progress.add_task("exploring", total=None)
         result = headrace.explore(headrace.load(dir))
-    document = result.document | {"path": str(result.path)}
-    print_result(document, as_json, text.describe_exploration(document))
+    document = msgspec.to_builtins(result.document) | {"path": str(result.path)}
+    print_result(document, as_json, text.describe_exploration(result.document, result.path))
 
 
 def run(
@@ -129,6 +131,8 @@ def _stories() -> dict[str, Path]:
 
 
 def _run(system: Any, as_json: bool, fresh: bool = False) -> None:
+    import msgspec
+
     import headrace
     from headrace.flow import STAGES
     from headrace.report import text
@@ -140,7 +144,7 @@ def _run(system: Any, as_json: bool, fresh: bool = False) -> None:
             progress.update(bar, description=f"{stage} {detail}".strip(), completed=STAGES.index(stage))
 
         result = headrace.run(system, watch, fresh)
-    document = result.document
+    document = msgspec.to_builtins(result.document)
     public = {
         name: document[name]
         for name in (
@@ -148,8 +152,8 @@ def _run(system: Any, as_json: bool, fresh: bool = False) -> None:
             "seconds",
         )
     }  # fmt: skip
-    print_result(public, as_json, text.describe_run(document))
-    if not document["promoted"]:
+    print_result(public, as_json, text.describe_run(result.document))
+    if not result.document.promoted:
         raise typer.Exit(1)
 
 

@@ -80,7 +80,9 @@ def runs(
     if models:
         found = headrace.compare(models, dir)
         print_result(
-            found.document | {"page": str(found.page)}, as_json, text.describe_comparison(found.document, found.page)
+            msgspec.to_builtins(found.document) | {"page": str(found.page)},
+            as_json,
+            text.describe_comparison(found.document, found.page),
         )
         return
     listed = headrace.runs(dir)

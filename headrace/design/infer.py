@@ -7,10 +7,14 @@ import polars as pl
 from msgspec import structs
 
 from headrace.errors import Finding, InputError, nearest
+from headrace.spec.data import Data
+from headrace.spec.features import Kind
+from headrace.spec.goal import Goal
 from headrace.spec.labels import label_text
-from headrace.spec.metrics import METRICS
+from headrace.spec.metrics import Task, task_metrics
+from headrace.spec.models import Family, Models
 from headrace.spec.names import is_time_name
-from headrace.spec.system import Data, Family, Goal, Kind, Models, SplitSpec, Task
+from headrace.spec.split import SplitSpec
 from headrace.spec.timeparts import parts_among, time_of_parts
 from headrace.tasks import task_of
 
@@ -124,11 +128,11 @@ def infer_goal(goal: Goal, target: pl.Series) -> tuple[Goal, dict[str, str]]:
     metric = goal.metric
     if metric is None:
         metric, why["goal.metric"] = task_of(task).infer_metric(values, positive)
-    elif metric not in METRICS[task]:
-        raise InputError("goal.metric", f"{metric!r} with task {task}", "one of: " + ", ".join(METRICS[task]))
+    elif metric not in task_metrics(task):
+        raise InputError("goal.metric", f"{metric!r} with task {task}", "one of: " + ", ".join(task_metrics(task)))
     for one in goal.secondary:
-        if one not in METRICS[task]:
-            raise InputError("goal.secondary", f"{one!r} with task {task}", "some of: " + ", ".join(METRICS[task]))
+        if one not in task_metrics(task):
+            raise InputError("goal.secondary", f"{one!r} with task {task}", "some of: " + ", ".join(task_metrics(task)))
     return structs.replace(goal, task=task, positive=positive, metric=metric), why
 
 

@@ -36,9 +36,11 @@ from headrace.design.questions import (
     times,
 )
 from headrace.errors import InputError
+from headrace.spec.data import Data
 from headrace.spec.decode import split_read_flags
-from headrace.spec.metrics import METRICS, SMALLER_IS_BETTER
-from headrace.spec.system import Data, Goal, SplitSpec, Task
+from headrace.spec.goal import Goal
+from headrace.spec.metrics import Task, is_lower_better, task_metrics
+from headrace.spec.split import SplitSpec
 from headrace.tasks import task_of
 
 
@@ -108,7 +110,7 @@ def _goal(frame: pl.DataFrame, settle: Review) -> Goal:
         optional=bool(without_event), unless=without_event,
     )  # fmt: skip
     goal, why = infer_goal(Goal(target=target, task=task, positive=positive), frame[target])
-    metrics = METRICS[task]
+    metrics = task_metrics(task)
     metric = settle(
         "metric", "goal.metric", "Which number decides between models?", goal.metric, why["goal.metric"],
         one_of(*metrics), known=list(metrics),
@@ -165,9 +167,9 @@ def _rest(frame: pl.DataFrame, goal: Goal, data: Data, settle: Review) -> None:
     settle.say("models.candidates", ["linear", "gbdt"], "beside the baseline, which always runs")
     settle.say("models.search", {"trials": 20, "seconds": 60}, "ends with the first of the two")
     metric = goal.metric or ""
-    gates, margins = [f"test.{metric} {'<' if metric in SMALLER_IS_BETTER else '>'} baseline"], []
+    gates, margins = [f"test.{metric} {'<' if is_lower_better(metric) else '>'} baseline"], []
     for name in [metric, *goal.secondary]:
-        better = "<=" if name in SMALLER_IS_BETTER else ">="
+        better = "<=" if is_lower_better(name) else ">="
         margin, reason = _margin(name, goal, frame.get_column(goal.target))
         gates.append(f"test.{name} {better} champion ± {margin:g}")
         margins.append(reason)

@@ -1,34 +1,35 @@
 """How far curves would move with other rows: a 95 % band around each, and around the dots of a calibration."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 
 from headrace.arrays import Floats, Integers
+from headrace.evaluate.predictions import Predictions
 
 _RESAMPLES, _BINS, _GRID = 200, 1_000, 41
 _Z = float(ndtri(0.975))
 
 
-def bands(y: Floats, scores: Floats, owner: Integers | None = None, seed: int = 0) -> dict[str, Any]:
+def bands(predictions: Predictions, seed: int = 0) -> dict[str, list[list[float]]]:
     """Bands around the curves of a binary task: points `[x, low, high]` for `roc` (true positive rate by false positive
     rate) and `precision_recall` (precision by recall).
 
     Bootstrap percentiles at each x (Macskassy, Provost and Rosset, 2005, "vertical averaging"). Rows enter as counts in
     steps of the score, each a thousandth of the rows or of the positives, which a multinomial draws again; rows of one
-    `owner (N,)` are drawn together. Empty where there is one class.
+    owner are drawn together. Empty where there is one class.
 
     >>> y = np.tile([0.0, 1.0], 200)
-    >>> found = bands(y, 0.2 * y + np.linspace(0, 1, 400))
+    >>> found = bands(Predictions("binary", y, 0.2 * y + np.linspace(0, 1, 400)))
     >>> x, low, high = found["roc"][20]
     >>> x, 0.5 < low < high < 1.0
     (0.5, True)
     """
+    y, owner = predictions.y, predictions.owner
     if not 0 < y.sum() < len(y):
         return {}
-    steps = _steps(y, scores)
+    steps = _steps(y, predictions.scores)
     grid = np.linspace(0.0, 1.0, _GRID)
     found = [_curves(true, false, grid) for true, false in _drawn(y, steps, owner, seed)]
     told = {}

@@ -8,63 +8,50 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from headrace.arrays import Floats, Integers
-from headrace.evaluate.metrics import Measure, cost
-from headrace.spec import Task
+from headrace.arrays import Floats
+from headrace.evaluate.measure import Measure, cost
+from headrace.evaluate.predictions import Predictions
 
 _ENDS = (0.025, 0.975)
 _RESAMPLES = ((5_000, 400), (50_000, 200), (float("inf"), 100))
 """Up to so many rows, so many resamples: with more rows the ends of an interval are steadier, and dearer."""
 
 
-def resamples(
-    rows: int, weight: Floats | None, owner: Integers | None, seed: int, count: int | None = None
-) -> Iterator[Floats]:
-    """The weights of rows `(N,)` in each resample; `owner (N,)` ties rows that are drawn together."""
-    chance = np.random.default_rng(seed)
-    base = np.ones(rows) if weight is None else weight
+def resamples(predictions: Predictions, seed: int, count: int | None = None) -> Iterator[Floats]:
+    """The weights of rows `(N,)` in each resample; rows of one owner are drawn together."""
+    generator = np.random.default_rng(seed)
+    rows, owner, base = len(predictions), predictions.owner, predictions.weights
     units = rows if owner is None else int(owner.max()) + 1
     for _ in range(count or next(count for most, count in _RESAMPLES if rows <= most)):
-        drawn = np.bincount(chance.integers(0, units, units), minlength=units).astype(np.float64)
-        yield base * (drawn if owner is None else drawn[owner])
+        times = np.bincount(generator.integers(0, units, units), minlength=units).astype(np.float64)
+        yield base * (times if owner is None else times[owner])
 
 
-def intervals(
-    measured: Measure, weight: Floats | None = None, owner: Integers | None = None, seed: int = 0
-) -> dict[str, list[float]]:
+def intervals(predictions: Predictions, names: list[str] | None = None, seed: int = 0) -> dict[str, list[float]]:
     """The 95 % percentile interval of every metric; NaN ends for one that no resample defines."""
-    found: dict[str, list[float]] = {name: [] for name in measured.names}
-    for drawn in resamples(measured.rows, weight, owner, seed):
-        for name, value in measured(drawn).items():
-            found[name].append(value)
-    return {name: _ends(values) for name, values in found.items()}
+    measure = Measure(predictions, names)
+    values: dict[str, list[float]] = {name: [] for name in measure.names}
+    for weight in resamples(predictions, seed):
+        for name, value in measure(weight).items():
+            values[name].append(value)
+    return {name: _ends(found) for name, found in values.items()}
 
 
-def paired_interval(
-    task: Task,
-    metric: str,
-    y: Floats,
-    a: Floats,
-    b: Floats,
-    weight: Floats | None = None,
-    owner: Integers | None = None,
-    seed: int = 0,
-    cuts: tuple[float, float] = (0.5, 0.5),
-) -> list[float]:
+def paired_interval(metric: str, a: Predictions, b: Predictions, seed: int = 0) -> list[float]:
     """The 95 % interval of how much better `a` is than `b` by a metric: above 0, `a` is the better one.
 
-    `cuts` are the thresholds at which each says yes, for the metrics of decisions.
+    Both are predictions of the same rows.
 
     >>> y = np.tile([0.0, 1.0], 100)
-    >>> low, high = paired_interval("binary", "log_loss", y, 0.1 + 0.8 * y, 0.3 + 0.4 * y)
+    >>> a = Predictions("binary", y, 0.1 + 0.8 * y)
+    >>> low, high = paired_interval("log_loss", a, a.with_scores(0.3 + 0.4 * y, None))
     >>> low > 0
     True
     """
-    first, second = (Measure(task, y, scores, [metric], cut) for scores, cut in zip((a, b), cuts, strict=True))
-    gains = [
-        cost(metric, second(drawn)[metric]) - cost(metric, first(drawn)[metric])
-        for drawn in resamples(len(y), weight, owner, seed)
-    ]
+    first, second = Measure(a, [metric]), Measure(b, [metric])
+    gains = []
+    for weight in resamples(a, seed):
+        gains.append(cost(metric, second(weight)[metric]) - cost(metric, first(weight)[metric]))
     return _ends(gains)
 
 

@@ -10,38 +10,30 @@ from itertools import pairwise
 import numpy as np
 
 from headrace.arrays import Floats, Integers
-from headrace.evaluate.metrics import Measure, cost
-from headrace.spec import Task
+from headrace.evaluate.measure import compute_metric, cost
+from headrace.evaluate.predictions import Predictions
 
 _DEALS = ((5_000, 399), (50_000, 199), (float("inf"), 39))
 """Up to so many rows, so many deals; with any of these numbers a probability of 2.5 % is exact."""
 
 
-def chance_probability(
-    task: Task,
-    metric: str,
-    y: Floats,
-    scores: Floats,
-    weight: Floats | None = None,
-    owner: Integers | None = None,
-    seed: int = 0,
-    cut: float = 0.5,
-) -> float:
+def chance_probability(metric: str, predictions: Predictions, seed: int = 0) -> float:
     """The probability of a metric as good as this, were the scores dealt out by chance among the rows.
 
-    Rows of one `owner (N,)` keep the order of their scores: what is alike within an owner is no evidence.
+    Rows of one owner keep the order of their scores: what is alike within an owner is no evidence.
 
     >>> y = np.tile([0.0, 1.0], 50)
-    >>> chance_probability("binary", "roc_auc", y, y) < 0.01 < chance_probability("binary", "roc_auc", y, np.arange(100.0) // 2)
+    >>> right = Predictions("binary", y, y)
+    >>> blind = right.with_scores(np.arange(100.0) // 2, None)
+    >>> chance_probability("roc_auc", right) < 0.01 < chance_probability("roc_auc", blind)
     True
     """
-    weights = np.ones(len(y)) if weight is None else weight
-    own = cost(metric, Measure(task, y, scores, [metric], cut)(weights)[metric])
-    count = next(count for most, count in _DEALS if len(y) <= most)
+    own = cost(metric, compute_metric(predictions, metric))
+    count = next(count for most, count in _DEALS if len(predictions) <= most)
     as_good = 0
-    for order in _deals(len(y), owner, count, seed):
-        found = cost(metric, Measure(task, y, scores[order], [metric], cut)(weights)[metric])
-        as_good += not found > own  # one that is not defined is no evidence against chance
+    for order in _deals(len(predictions), predictions.owner, count, seed):
+        dealt = predictions.with_scores(predictions.scores[order], predictions.threshold)
+        as_good += not cost(metric, compute_metric(dealt, metric)) > own  # one that is not defined is no evidence
     return (1 + as_good) / (1 + count)
 
 

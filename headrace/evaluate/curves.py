@@ -1,59 +1,77 @@
 """What a metric hides: curves as plain lists, short enough for a page."""
 
-from typing import Any
-
 import numpy as np
+from msgspec import Struct, structs
 
 from headrace import openmp
 from headrace.arrays import Floats, Integers
 from headrace.evaluate.bands import wilson
-from headrace.spec import Task
+from headrace.evaluate.predictions import Predictions
 
 _POINTS = 120
 _BINS = 10
 _MOST_CLASSES, _MOST_PAIRS = 100, 50
+_SCATTERED = 500
+_QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 
-def curves(task: Task, y: Floats, scores: Floats, classes: list[Any], threshold: float = 0.5) -> dict[str, Any]:
-    """The curves of a task on some rows.
+class Curves(Struct, frozen=True, omit_defaults=True):
+    """What a page draws of predictions, as plain lists; a task has some of them.
 
-    Binary: `roc` and `precision_recall` as points, `calibration` in ten equally filled bins, `confusion` at the
-    threshold. Multiclass: `confusion` (with more than 100 classes `confused`,
-    the most frequent mistakes) and `calibration` of the chosen class. Regression: `scatter` of up to 500 rows
-    and the `quantiles` of the error.
+    `roc` and `precision_recall` are points of a binary task; `calibration` has ten equally filled bins: mean
+    prediction, share of events, rows, and the 95 % interval of the share. `confusion` counts rows by true and by chosen
+    class; with more than 100 classes `confused` lists the most frequent mistakes: true class, chosen class, rows, rows
+    of the true class. `scatter` has up to 500 rows of a regression, `quantiles` are those of its error.
     """
-    if task == "regression":
-        picked = np.linspace(0, len(y) - 1, min(len(y), 500)).astype(np.int64)
+
+    confusion: list[list[int]] | None = None
+    confused: list[list[int]] | None = None
+    calibration: list[list[float]] | None = None
+    roc: list[list[float]] | None = None
+    precision_recall: list[list[float]] | None = None
+    scatter: list[list[float]] | None = None
+    quantiles: list[list[float]] | None = None
+
+
+def curves(predictions: Predictions, classes: int) -> Curves:
+    """The curves of predictions of a task with so many classes."""
+    y, scores = predictions.y, predictions.scores
+    if not predictions.kind.HAS_CLASSES:
+        picked = np.linspace(0, len(y) - 1, min(len(y), _SCATTERED)).astype(np.int64)
         errors = scores - y
-        shares = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
-        return {
-            "scatter": [[float(y[row]), float(scores[row])] for row in picked],
-            "quantiles": [[share, float(np.quantile(errors, share))] for share in shares],
-        }
-    chosen = scores.argmax(axis=1) if task == "multiclass" else (scores >= threshold).astype(np.int64)
-    table = np.zeros((len(classes), len(classes)), dtype=np.int64)
+        return Curves(
+            scatter=[[float(y[row]), float(scores[row])] for row in picked],
+            quantiles=[[share, float(np.quantile(errors, share))] for share in _QUANTILES],
+        )
+
+    chosen = predictions.decided.astype(np.int64)
+    table = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(table, (y.astype(np.int64), chosen), 1)
-    found: dict[str, Any] = {"confusion": table.tolist()} if len(classes) <= _MOST_CLASSES else _confused(table)
-    if task == "multiclass":
-        return found | {"calibration": _calibration((chosen == y).astype(np.float64), scores.max(axis=1))}
+    found = Curves(confusion=table.tolist()) if classes <= _MOST_CLASSES else Curves(confused=_confused(table))
+    if predictions.kind.SCORE_EACH_CLASS:
+        hits = (chosen == y).astype(np.float64)
+        return structs.replace(found, calibration=_calibration(hits, scores.max(axis=1)))
+
+    found = structs.replace(found, calibration=_calibration(y, scores))
+    if not 0 < y.sum() < len(y):
+        return found
     sk = openmp.load("sklearn.metrics")
+    false_rate, true_rate, _ = sk.roc_curve(y, scores)
+    precision, recall, _ = sk.precision_recall_curve(y, scores)
+    return structs.replace(
+        found,
+        roc=_thin(false_rate, true_rate),
+        precision_recall=_thin(recall[::-1], precision[::-1]),
+    )
 
-    found["calibration"] = _calibration(y, scores)
-    if 0 < y.sum() < len(y):
-        false_rate, true_rate, _ = sk.roc_curve(y, scores)
-        precision, recall, _ = sk.precision_recall_curve(y, scores)
-        found["roc"] = _thin(false_rate, true_rate)
-        found["precision_recall"] = _thin(recall[::-1], precision[::-1])
-    return found
 
-
-def _confused(table: Integers) -> dict[str, Any]:
+def _confused(table: Integers) -> list[list[int]]:
     """Of many classes the pairs that are most often taken for each other: true class, chosen class, rows, rows of the
     true class."""
     wrong = table - np.diag(np.diag(table))
     most = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_PAIRS]
     pairs = [(int(row), int(at)) for row, at in zip(*np.unravel_index(most, table.shape), strict=True)]
-    return {"confused": [[row, at, int(wrong[row, at]), int(table[row].sum())] for row, at in pairs if wrong[row, at]]}
+    return [[row, at, int(wrong[row, at]), int(table[row].sum())] for row, at in pairs if wrong[row, at]]
 
 
 def _calibration(y: Floats, scores: Floats) -> list[list[float]]:

@@ -1,4 +1,4 @@
-"""How much a model relies on a column: how much worse it predicts when the column's values are dealt out anew.
+"""How much a model relies on a column: how much worse it predicts when the column's values are permuted.
 
 Breiman (2001), "Random forests", section 10. Columns that say the same share their importance: each can stand in for
 the other.
@@ -9,12 +9,12 @@ from collections.abc import Callable
 import numpy as np
 
 from headrace.arrays import Floats, Integers
-from headrace.evaluate.metrics import Measure, cost
-from headrace.spec import Task
+from headrace.evaluate.measure import compute_metric, cost
+from headrace.evaluate.predictions import Predictions
 
 _MOST_ROWS, _LEAST_ROWS, _MOST_PREDICTIONS = 3_000, 200, 400_000
-Dealt = Callable[[str, Integers], Floats]
-"""Scores of rows in which the values of a column were dealt out in another order."""
+Permuted = Callable[[str, Integers], Floats]
+"""Scores of rows in which the values of a column stand in another order."""
 
 
 def rows_for_importances(rows: int, columns: int, seed: int) -> Integers:
@@ -26,27 +26,18 @@ def rows_for_importances(rows: int, columns: int, seed: int) -> Integers:
 
 
 def importances(
-    scores: Floats,
-    dealt: Dealt,
-    columns: list[str],
-    task: Task,
-    metric: str,
-    y: Floats,
-    weight: Floats | None,
-    cut: float,
-    seed: int,
+    predictions: Predictions, permuted: Permuted, columns: list[str], metric: str, seed: int
 ) -> dict[str, float]:
     """How much worse the metric becomes for each column, the most important first.
 
-    Parameters: `scores`, of the rows as they are, with their targets `y (N,)`; `dealt`, of the same rows with a column
-    dealt out anew; `columns`, those to ask for.
+    Parameters: `predictions`, of the rows as they are; `permuted`, the scores of the same rows with a column permuted;
+    `columns`, those to ask for.
     """
-    chance = np.random.default_rng(seed)
-    ones = np.ones(len(y)) if weight is None else weight
-
-    def costs(given: Floats) -> float:
-        return cost(metric, Measure(task, y, given, [metric], cut)(ones)[metric])
-
-    before = costs(scores)
-    found = {name: costs(dealt(name, chance.permutation(len(y)))) - before for name in columns}
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+    generator = np.random.default_rng(seed)
+    before = cost(metric, compute_metric(predictions, metric))
+    losses = {}
+    for name in columns:
+        scores = permuted(name, generator.permutation(len(predictions)))
+        after = compute_metric(predictions.with_scores(scores, predictions.threshold), metric)
+        losses[name] = cost(metric, after) - before
+    return dict(sorted(losses.items(), key=lambda item: -item[1]))

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from msgspec import Struct, structs
 
 from headrace.arrays import Floats, Mask
 from headrace.evaluate.bootstrap import resamples
-from headrace.evaluate.metrics import Measure, cost
-from headrace.spec import Task
+from headrace.evaluate.measure import Measure, cost
+from headrace.evaluate.predictions import Predictions
 from headrace.tables import value_counts
 
 _LEAST_ROWS, _MOST_ROWS = 50, 6_000
@@ -18,65 +19,66 @@ _MOST_LISTED = 12
 _RESAMPLES = 100
 
 
-def weak_slices(
-    frame: pl.DataFrame,
-    task: Task,
-    metric: str,
-    y: Floats,
-    scores: Floats,
-    weight: Floats | None,
-    cut: float,
-    seed: int,
-) -> list[dict[str, Any]]:
+class WeakSlice(Struct, frozen=True):
+    """Rows on which a model is worse than on the others: which column and part, the metric there and on the others, and
+    the 95 % interval of how much worse (`gap`)."""
+
+    column: str
+    slice: str
+    rows: int
+    value: float
+    others: float
+    gap: list[float]
+
+
+def weak_slices(frame: pl.DataFrame, predictions: Predictions, metric: str, seed: int) -> list[WeakSlice]:
     """The slices on which the metric is worse than on all other rows, the worst first.
 
     Parameters: `frame (N rows)`, the columns to cut by: text and flags by their most frequent values, numbers and times
-    by quarters, missing by itself; `y (N,)` and `scores` of the same rows; `cut`, the threshold of a yes. A slice has
-    50 rows at least, and the 95 % bootstrap interval of the difference lies above 0. Many slices are looked at, so that
-    some would be listed by luck: the interval says how much worse, not whether to worry. Of more than 6,000 rows as
-    many are drawn.
+    by quarters, missing by itself. A slice has 50 rows at least, and the 95 % bootstrap interval of the difference lies
+    above 0. Many slices are looked at, so that some would be listed by luck: the interval says how much worse, not
+    whether to worry. Of more than 6,000 rows as many are drawn.
     """
-    if len(y) > _MOST_ROWS:
-        some = np.sort(np.random.default_rng(seed).choice(len(y), _MOST_ROWS, replace=False))
-        frame, y, scores, weight = frame[some], y[some], scores[some], None if weight is None else weight[some]
-    measured = Measure(task, y, scores, [metric], cut)
-    ones = np.ones(len(y)) if weight is None else weight
+    if len(predictions) > _MOST_ROWS:
+        drawn = np.sort(np.random.default_rng(seed).choice(len(predictions), _MOST_ROWS, replace=False))
+        frame, predictions = frame[drawn], predictions.select(drawn)
+    predictions = structs.replace(predictions, owner=None)
+    measure = Measure(predictions, [metric])
 
-    def values(drawn: Floats, inside: Floats) -> tuple[float, float]:
-        parts = drawn * inside, drawn * (1 - inside)
-        if not all(part.any() for part in parts):  # rows that all weigh nothing
+    def costs(weight: Floats, inside: Floats) -> tuple[float, float]:
+        """The metric inside and outside; NaN where the rows of one all weigh nothing."""
+        parts = weight * inside, weight * (1 - inside)
+        if not all(part.any() for part in parts):
             return float("nan"), float("nan")
-        return measured(parts[0])[metric], measured(parts[1])[metric]
+        return measure(parts[0])[metric], measure(parts[1])[metric]
 
-    worse = []
-    for name, label, rows in (slice_ for column in frame for slice_ in _cuts(column)):
-        if _LEAST_ROWS <= rows.sum() <= len(rows) - _LEAST_ROWS:
+    def gap(values: tuple[float, float]) -> float:
+        return cost(metric, values[0]) - cost(metric, values[1])
+
+    worse: list[tuple[float, Floats, WeakSlice]] = []
+    for column in frame:
+        for label, rows in _cuts(column):
+            if not _LEAST_ROWS <= rows.sum() <= len(rows) - _LEAST_ROWS:
+                continue
             inside = rows.astype(np.float64)
-            value, others = values(ones, inside)
-            gap = cost(metric, value) - cost(metric, others)
-            if gap > 0:
-                told: dict[str, Any] = {
-                    "column": name,
-                    "slice": label,
-                    "rows": int(rows.sum()),
-                    "value": value,
-                    "others": others,
-                }
-                worse.append((gap * np.sqrt(rows.sum()), inside, told))
+            values = costs(predictions.weights, inside)
+            if gap(values) > 0:
+                size = int(rows.sum())
+                worse.append((gap(values) * np.sqrt(size), inside, WeakSlice(column.name, label, size, *values, [])))
     worse.sort(key=lambda one: -one[0])
-    drawn = list(resamples(len(y), weight, None, seed, _RESAMPLES))
-    found: list[dict[str, Any]] = []
-    for _, inside, told in worse[: 2 * _MOST_LISTED]:
-        pairs = [values(one, inside) for one in drawn]
-        gaps = [cost(metric, value) - cost(metric, others) for value, others in pairs]
-        finite = [gap for gap in gaps if np.isfinite(gap)]
+
+    weights = list(resamples(predictions, seed, _RESAMPLES))
+    certain = []
+    for _, inside, weak in worse[: 2 * _MOST_LISTED]:
+        gaps = [gap(costs(weight, inside)) for weight in weights]
+        finite = [one for one in gaps if np.isfinite(one)]
         if len(finite) > _RESAMPLES / 2 and (low := float(np.quantile(finite, 0.025))) > 0:
-            found.append(told | {"gap": [low, float(np.quantile(finite, 0.975))]})
-    return sorted(found, key=lambda one: -one["gap"][0])[:_MOST_LISTED]
+            certain.append(structs.replace(weak, gap=[low, float(np.quantile(finite, 0.975))]))
+    return sorted(certain, key=lambda weak: -weak.gap[0])[:_MOST_LISTED]
 
 
-def _cuts(values: pl.Series) -> list[tuple[str, str, Mask]]:
-    """The slices of one column: its name, what they hold in words, and their rows `(N,)`."""
+def _cuts(values: pl.Series) -> list[tuple[str, Mask]]:
+    """The slices of one column: what they hold in words, and their rows `(N,)`."""
     absent = values.is_null().to_numpy()
     found = [("missing", absent)] if absent.any() else []
     if values.dtype in (pl.String, pl.Boolean) or values.n_unique() <= _MOST_VALUES:
@@ -85,7 +87,7 @@ def _cuts(values: pl.Series) -> list[tuple[str, str, Mask]]:
         found += [(word, (texts == word).fill_null(False).to_numpy()) for word in often]
     else:
         found += quarters(values)
-    return [(values.name, label, rows) for label, rows in found]
+    return found
 
 
 def quarters(values: pl.Series) -> list[tuple[str, Mask]]:

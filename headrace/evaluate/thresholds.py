@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.arrays import Floats
-from headrace.evaluate.metrics import Ranking
+from headrace.evaluate.predictions import Predictions
+from headrace.evaluate.ranking import Ranking
 from headrace.spec import DecisionSpec
 
 _STEPS = 60
@@ -19,8 +20,8 @@ class TradeOff:
     positives, false positives and both.
     """
 
-    def __init__(self, y: Floats, scores: Floats, weight: Floats | None = None) -> None:
-        share = np.ones(len(y)) if weight is None else weight
+    def __init__(self, predictions: Predictions) -> None:
+        y, scores, share = predictions.y, predictions.scores, predictions.weights
         ranking = Ranking(y, scores)
         self.hits, self.misses = ranking.counts(share)
         self.threshold: npt.NDArray[Any] = scores[ranking.order][ranking.ends]
@@ -53,14 +54,14 @@ class TradeOff:
         return np.asarray((decision.false_positive * self.misses + decision.false_negative * missed) / self.total)
 
 
-def pick_threshold(y: Floats, scores: Floats, decision: DecisionSpec, weight: Floats | None = None) -> float:
+def pick_threshold(predictions: Predictions, decision: DecisionSpec) -> float:
     """The threshold that is best on these rows by `decision.by`, halfway to the next score below.
 
     With `cost`, saying no to every row is a choice too: a threshold above 1 cannot be stated, so it is 1.
     """
     if decision.threshold is not None:
         return decision.threshold
-    found = TradeOff(y, scores, weight)
+    found = TradeOff(predictions)
     if decision.by == "cost":
         costs = found.cost(decision)
         if decision.false_negative * found.positives / found.total < costs.min():
@@ -77,11 +78,9 @@ def pick_threshold(y: Floats, scores: Floats, decision: DecisionSpec, weight: Fl
     return float(np.float32((found.threshold[best] + below) / 2))  # the graph compares float32
 
 
-def trade_off(
-    y: Floats, scores: Floats, decision: DecisionSpec, weight: Floats | None = None
-) -> list[dict[str, float]]:
+def trade_off(predictions: Predictions, decision: DecisionSpec) -> list[dict[str, float]]:
     """A table of thresholds, evenly spread over the rows: rate, precision, recall, F1 and cost of each."""
-    found = TradeOff(y, scores, weight)
+    found = TradeOff(predictions)
     picked = np.unique(np.searchsorted(found.rate, np.linspace(0, 1, _STEPS)).clip(0, len(found.yes) - 1))
     columns = {
         "threshold": found.threshold,

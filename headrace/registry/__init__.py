@@ -1,21 +1,21 @@
 """What is live and why: gates, promotion, rollback, and the record of every decision."""
 
-from headrace.registry.champion import ModelPair, compare_curves, score_champion
+from headrace.registry.champion import score_champion
+from headrace.registry.compare import Comparison, compare
 from headrace.registry.decide import current_user, decide, find_decision, history, last_version, promote, rollback
 from headrace.registry.fitted_rows import write_fitted_rows
 from headrace.registry.gates import Result, as_dicts, fairness, judge, latency, not_worse, parity, throughput
 from headrace.registry.journal import Decision
 from headrace.registry.mlflow_sync import sync_mlflow
-from headrace.registry.runs import RunSummary, compare_models, list_runs
+from headrace.registry.runs import RunSummary, runs
 
 __all__ = [
+    "Comparison",
     "Decision",
-    "ModelPair",
     "Result",
     "RunSummary",
     "as_dicts",
-    "compare_curves",
-    "compare_models",
+    "compare",
     "current_user",
     "decide",
     "fairness",
@@ -24,11 +24,11 @@ __all__ = [
     "judge",
     "last_version",
     "latency",
-    "list_runs",
     "not_worse",
     "parity",
     "promote",
     "rollback",
+    "runs",
     "score_champion",
     "sync_mlflow",
     "throughput",

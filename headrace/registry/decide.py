@@ -63,7 +63,7 @@ def promote(model: str, alias: str = "champion", why: str = "", folder: str | Pa
         decision = Decision(
             action="promote", version=version, alias=checked, before=journal.aliases.get(checked),
             at=to_text(SYSTEM.now_us()),
-            by="person", who=current_user(), why=why, evidence=bundle.evaluation.get("gates", []),
+            by="person", who=current_user(), why=why, evidence=bundle.evaluation.gates,
         )  # fmt: skip
         journal.append(decision)
     sync_mlflow(workspace, name)

@@ -6,9 +6,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from headrace.evaluate import LEAST_ROWS
-from headrace.registry.champion import ModelPair
-from headrace.spec import Gate, Metric, Task, Treatment
+from headrace.evaluate import LEAST_ROWS, ModelPair, Treated
+from headrace.spec import Gate, Metric, Treatment
 
 _MOST_NAMED = 6
 CHANCE = 0.025
@@ -32,62 +31,60 @@ class Result(Struct, frozen=True):
 
 
 def judge(
-    gates: list[Gate],
-    task: Task,
-    metrics: Mapping[str, Mapping[str, float]],
-    rivals: Mapping[str, ModelPair | str | None],
+    gates: list[Gate], metrics: Mapping[str, Mapping[str, float]], others: Mapping[str, ModelPair | str | None]
 ) -> list[Result]:
     """The result of every gate.
 
-    Parameters: `metrics`, the model's by split; `rivals`, the champion and the baseline: none where there is no such
-    one yet (its gates pass), a reason where it cannot be compared (they fail).
+    Parameters: `metrics`, the model's by split; `others`, the model beside the champion and the baseline: none where
+    there is no such one yet (its gates pass), a reason where it cannot be compared (they fail).
     """
-    return [_judged(gate, task, metrics[gate.split][gate.metric], rivals) for gate in gates]
+    return [_judge(gate, metrics[gate.split][gate.metric], others) for gate in gates]
 
 
-def _judged(gate: Gate, task: Task, value: float, rivals: Mapping[str, ModelPair | str | None]) -> Result:
+def _judge(gate: Gate, value: float, others: Mapping[str, ModelPair | str | None]) -> Result:
     if isinstance(gate.bound, float):
         holds = {">=": value >= gate.bound, ">": value > gate.bound, "<=": value <= gate.bound, "<": value < gate.bound}
         return Result(gate.text, value, gate.bound, holds[gate.op], f"{gate.split} {gate.metric} is {value:.4g}")
-    rival = rivals[gate.bound]
-    if rival is None:
+    pair = others[gate.bound]
+    if pair is None:
         return Result(gate.text, value, None, True, f"there is no {gate.bound} yet")
-    if isinstance(rival, str):
-        return Result(gate.text, value, None, False, f"the {gate.bound} cannot be compared: {rival}")
-    return _compared(gate, task, rival)
+    if isinstance(pair, str):
+        return Result(gate.text, value, None, False, f"the {gate.bound} cannot be compared: {pair}")
+    return _compare(gate, pair)
 
 
-def _compared(gate: Gate, task: Task, rival: ModelPair) -> Result:
-    """By the paired interval, not by the point: the model must be no worse than the rival for certain, but for the
+def _compare(gate: Gate, pair: ModelPair) -> Result:
+    """By the paired interval, not by the point: the model must be no worse than the other for certain, but for the
     margin. Against the baseline it must beat chance too, which is told exactly."""
     assert not isinstance(gate.bound, float)
     is_baseline = gate.bound == "baseline"
-    value, bound, (low, high) = (rival.judged_by_chance if is_baseline else rival.judged)(task, gate.metric)
-    least, rarer = LEAST_EVENTS[gate.bound], rival.rarer(task)
+    value, bound, (low, high) = pair.gain_over_baseline(gate.metric) if is_baseline else pair.gain(gate.metric)
+    least, rarer = LEAST_EVENTS[gate.bound], pair.rarer_rows()
     if rarer is not None and rarer < least:
-        why = f"too few rows of the rarer class to tell: {rarer} of {len(rival.y):,}, {least} are needed"
+        why = f"too few rows of the rarer class to tell: {rarer} of {len(pair):,}, {least} are needed"
         return Result(gate.text, value, bound, False, why, [low, high])
+
     passed = low > -gate.margin if gate.op in ("<", ">") else low >= -gate.margin
     margin = f", a margin of {gate.margin:g} allowed" if gate.margin else ""
-    why = f"better by {low:.3g} to {high:.3g} (95 %) on {len(rival.y):,} rows{margin}"
+    why = f"better by {low:.3g} to {high:.3g} (95 %) on {len(pair):,} rows{margin}"
     if is_baseline and passed and not gate.margin:
-        chance = rival.chance(task, gate.metric)
+        chance = pair.chance(gate.metric)
         passed = chance <= CHANCE
         why += f"; by chance in {chance:.1%} of trials" + ("" if passed else f", {CHANCE:.1%} are allowed")
     return Result(gate.text, value, bound, bool(passed), why, [low, high])
 
 
-def not_worse(task: Task, metric: Metric, rival: ModelPair | str | None) -> list[Result]:
+def not_worse(metric: Metric, pair: ModelPair | str | None) -> list[Result]:
     """The gate of whoever states none beside the champion: a model that is worse for certain does not go live.
 
     None where there is no champion, or it cannot be compared.
     """
-    if not isinstance(rival, ModelPair):
+    if not isinstance(pair, ModelPair):
         return []
-    value, bound, (low, high) = rival.judged(task, metric)
-    rarer = rival.rarer(task)
+    value, bound, (low, high) = pair.gain(metric)
+    rarer = pair.rarer_rows()
     worse = high < 0 and (rarer is None or rarer >= LEAST_EVENTS["champion"])
-    why = f"better by {low:.3g} to {high:.3g} (95 %) on {len(rival.y):,} rows"
+    why = f"better by {low:.3g} to {high:.3g} (95 %) on {len(pair):,} rows"
     why += "; a gate beside the champion with a margin would allow it" if worse else ""
     return [Result(f"test.{metric} not worse than champion", value, bound, not worse, why, [low, high])]
 
@@ -109,21 +106,20 @@ def throughput(rows_per_s: float, required: float, how: str) -> Result:
     return Result(f"throughput_rps >= {required:g}", rows_per_s, required, rows_per_s >= required, how)
 
 
-def fairness(treated: list[dict[str, Any]], max_gap: Mapping[Treatment, float]) -> list[Result]:
-    """The gates of `evaluate.fairness.max_gap` for each attribute (see `evaluate.treatment`)."""
+def fairness(treated: list[Treated], max_gap: Mapping[Treatment, float]) -> list[Result]:
+    """The gates of `evaluate.fairness.max_gap` for each attribute."""
     results = []
     for column in treated:
         for measure, bound in max_gap.items():
-            gap = column["gaps"][measure]
-            groups = sorted(
-                (one for one in column["groups"] if measure in one["compared"]), key=lambda one: one[measure]
-            )
+            gap = column.gaps[measure]
+            groups = [group for group in column.groups if measure in group.compared]
+            groups.sort(key=lambda group: group.mean(measure))
             shown = groups if len(groups) <= _MOST_NAMED else [*groups[: _MOST_NAMED - 1], groups[-1]]
-            why = ", ".join(f"{group['group']} {group[measure]:.3g}" for group in shown)
+            why = ", ".join(f"{group.group} {group.mean(measure):.3g}" for group in shown)
             why += "" if shown == groups else f" and {len(groups) - len(shown)} between"
             if gap is None:
                 why = f"fewer than two groups have {LEAST_ROWS} test rows that count for it, so nothing is shown"
-            name = f"{measure} by {column['attribute']} within {bound:g}"
+            name = f"{measure} by {column.attribute} within {bound:g}"
             results.append(Result(name, gap, bound, gap is not None and gap <= bound, why))
     return results
 

@@ -115,13 +115,13 @@ def _tell_version(client: Any, bundle: Bundle, artifacts: Path | None) -> str:
     for left in client.search_runs([experiment], f"tags.`{tag}` = '{bundle.path.name}'"):
         client.delete_run(left.info.run_id)
     tags = {
-        tag: bundle.path.name, "mlflow.source.name": "headrace run", "mlflow.user": bundle.evaluation.get("who", ""),
+        tag: bundle.path.name, "mlflow.source.name": "headrace run", "mlflow.user": bundle.evaluation.who,
         "headrace.spec_hash": manifest.spec_hash,
         "headrace.code_version": manifest.code_version, "headrace.parent": manifest.parent or "",
         **{f"headrace.data.{table}": fingerprint for table, fingerprint in manifest.data.items()},
     }  # fmt: skip
     created = round(datetime.fromisoformat(manifest.created).timestamp() * 1000)
-    begun = created - round(1000 * sum(bundle.evaluation.get("seconds", {}).values()))
+    begun = created - round(1000 * sum(bundle.evaluation.seconds.values()))
     run = client.create_run(experiment, start_time=begun, tags=tags, run_name=bundle.path.name).info.run_id
     _log(client, run, bundle, created)
     for file in ("card.html", "system.yaml", "evaluation.json"):
@@ -152,17 +152,17 @@ def _log(client: Any, run: str, bundle: Bundle, at: int) -> None:
     from mlflow.entities import Metric, Param
 
     evaluation = bundle.evaluation
-    judged = evaluation["metric"]["name"]
+    judged = evaluation.metric.name
     metrics = [
         Metric(f"{split}.{name}", value, at, 0)
-        for split, values in evaluation["metrics"].items()
+        for split, values in evaluation.metrics.items()
         for name, value in values.items()
         if value is not None and math.isfinite(value)
     ]
     metrics += [
-        Metric(f"candidates.{judged}", one["value"], at, step)
-        for step, one in enumerate(evaluation["candidates"])
-        if one["value"] is not None and math.isfinite(one["value"])
+        Metric(f"candidates.{judged}", one.value, at, step)
+        for step, one in enumerate(evaluation.candidates)
+        if one.value is not None and math.isfinite(one.value)
     ]
     params = [
         Param(key, text[:_MOST_LETTERS]) for key, text in _flat(msgspec.to_builtins(bundle.system), "") if text != ""

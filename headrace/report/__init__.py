@@ -2,7 +2,6 @@
 
 from headrace.report.page import card_page, compare_page, promotion, report_page, verdicts
 from headrace.report.service import docs_page, service_page
-from headrace.report.stages import stages
 from headrace.report.steps import Steps, Watch, quiet
 from headrace.report.words import number
 
@@ -17,6 +16,5 @@ __all__ = [
     "quiet",
     "report_page",
     "service_page",
-    "stages",
     "verdicts",
 ]

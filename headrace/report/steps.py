@@ -1,12 +1,10 @@
 """What is being done, for whoever waits, and how long it took."""
 
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from headrace.clock import SYSTEM
+from headrace.clock import SYSTEM, Clock
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Watch = Callable[[str, str], None]
 """Hears the stage that begins and, within it, what is being tried."""
 
@@ -16,29 +14,31 @@ def quiet(stage: str, detail: str) -> None:
 
 
 class Steps:
-    """Calls one function after the other, tells the watch, and keeps the seconds of each stage.
+    """Tells the watch which stage begins, and keeps the seconds of each.
 
     >>> step = Steps(quiet)
-    >>> step("add", sum, [1, 2])
-    3
+    >>> with step("add"):
+    ...     total = sum([1, 2])
     >>> list(step.seconds)
     ['add']
     """
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Watch, clock: Clock = SYSTEM) -> None:
         self._watch = watch
+        self._clock = clock
         self._stage = ""
         self.seconds: dict[str, float] = {}
 
-    def __call__(self, stage: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs one stage; two calls under one name add up."""
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Runs one stage for the length of the block; two blocks of one name add up."""
         self._stage = stage
         self._watch(stage, "")
-        begin = SYSTEM.monotonic_s()
+        begin = self._clock.monotonic_s()
         try:
-            return function(*args, **kwargs)
+            yield
         finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + SYSTEM.monotonic_s() - begin
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + self._clock.monotonic_s() - begin
 
     def detail(self, text: str) -> None:
         """Says what the running stage is at."""

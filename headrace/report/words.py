@@ -3,25 +3,7 @@
 import math
 from typing import Any
 
-_LABELS = {
-    "roc_auc": "ROC AUC",
-    "average_precision": "average precision",
-    "log_loss": "log loss",
-    "normalized_entropy": "normalized entropy",
-    "brier": "Brier score",
-    "calibration_error": "calibration error",
-    "calibration_ratio": "calibration ratio",
-    "macro_f1": "macro F1",
-    "weighted_f1": "weighted F1",
-    "top_3_accuracy": "top-3 accuracy",
-    "f1": "F1",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "mape": "MAPE",
-    "r2": "R²",
-    "pinball_10": "pinball loss, 10 %",
-    "pinball_90": "pinball loss, 90 %",
-}
+from headrace.spec import METRICS
 
 
 def label(metric: str) -> str:
@@ -30,7 +12,7 @@ def label(metric: str) -> str:
     >>> label("roc_auc"), label("precision")
     ('ROC AUC', 'precision')
     """
-    return _LABELS.get(metric, metric)
+    return METRICS[metric].label if metric in METRICS else metric
 
 
 def number(value: Any) -> str:

@@ -1,51 +1,32 @@
 """What is wanted: the `System` tree, its strict decoding, and what can be inferred from the data."""
 
 from headrace.spec.addresses import mask_secrets, resolve_address, show_address
+from headrace.spec.aggregates import AGGREGATES
+from headrace.spec.data import Data, EventTable, ReadSpec
 from headrace.spec.decode import decode, parse_read_flags
 from headrace.spec.duration import duration_us
+from headrace.spec.evaluate import Evaluate, Fairness, Treatment
+from headrace.spec.features import ColumnSpec, Encode, FeaturesSpec, Kind, Window
 from headrace.spec.gates import Gate, parse_gate
+from headrace.spec.goal import DecisionSpec, Goal
 from headrace.spec.labels import label_text
 from headrace.spec.load import dump, load, parse, schema, spec_hash
-from headrace.spec.metrics import METRICS, SMALLER_IS_BETTER
+from headrace.spec.log import LogSpec
+from headrace.spec.metrics import METRICS, Metric, MetricRow, Task, is_lower_better, task_metrics
+from headrace.spec.models import Calibration, Family, GbdtParams, LinearParams, Member, Models, Search
 from headrace.spec.names import is_date_name, is_time_name, safe_name, split_words
+from headrace.spec.node import Name
 from headrace.spec.plain import parse_yaml
+from headrace.spec.serve import ServeSpec
 from headrace.spec.shared import with_changes, with_root, with_safe_names
-from headrace.spec.system import (
-    Calibration,
-    ColumnSpec,
-    Data,
-    DecisionSpec,
-    Encode,
-    Evaluate,
-    EventTable,
-    Fairness,
-    Family,
-    FeaturesSpec,
-    GbdtParams,
-    Goal,
-    Kind,
-    LinearParams,
-    LogSpec,
-    Member,
-    Metric,
-    Models,
-    Name,
-    ReadSpec,
-    Requirements,
-    Search,
-    ServeSpec,
-    SplitSpec,
-    System,
-    Task,
-    Treatment,
-    Window,
-)
+from headrace.spec.split import SplitSpec
+from headrace.spec.system import Requirements, System
 from headrace.spec.timeparts import PARTS, part_of, parts_among, time_of_parts
 
 __all__ = [
+    "AGGREGATES",
     "METRICS",
     "PARTS",
-    "SMALLER_IS_BETTER",
     "Calibration",
     "ColumnSpec",
     "Data",
@@ -64,6 +45,7 @@ __all__ = [
     "LogSpec",
     "Member",
     "Metric",
+    "MetricRow",
     "Models",
     "Name",
     "ReadSpec",
@@ -79,6 +61,7 @@ __all__ = [
     "dump",
     "duration_us",
     "is_date_name",
+    "is_lower_better",
     "is_time_name",
     "label_text",
     "load",
@@ -95,6 +78,7 @@ __all__ = [
     "show_address",
     "spec_hash",
     "split_words",
+    "task_metrics",
     "time_of_parts",
     "with_changes",
     "with_root",

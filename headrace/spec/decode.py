@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 
 from headrace.errors import InputError, SpecError, nearest
+from headrace.spec.data import ReadSpec
 from headrace.spec.gates import parse_gate
-from headrace.spec.system import ReadSpec, System
+from headrace.spec.system import System
 
 
 def decode(data: Any, where: str = "system.yaml") -> System:

@@ -7,8 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from headrace.errors import SpecError, nearest
-from headrace.spec.metrics import SMALLER_IS_BETTER
-from headrace.spec.system import Metric
+from headrace.spec.metrics import Metric, is_lower_better
 
 Reference = Literal["champion", "baseline"]
 _NUMBER = r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
@@ -54,7 +53,7 @@ def parse_gate(text: str, where: str = "gates") -> Gate:
         return msgspec.convert(read | {"bound": float(bound)}, Gate)
     if split != "test":
         raise SpecError(where, f"{text!r} compares on rows that choose the model", "the test split beside a rival")
-    if (op[0] == "<") != (metric in SMALLER_IS_BETTER):
-        better = "<= or <" if metric in SMALLER_IS_BETTER else ">= or >"
+    if (op[0] == "<") != (is_lower_better(metric)):
+        better = "<= or <" if is_lower_better(metric) else ">= or >"
         raise SpecError(where, f"{text!r} asks to be worse", f"{better} for {metric}")
     return msgspec.convert(read | {"bound": bound, "margin": float(margin or 0)}, Gate)

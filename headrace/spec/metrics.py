@@ -1,17 +1,95 @@
-"""The metrics of each task by name; `evaluate` computes them."""
+"""The metrics: a row each. `evaluate/metrics/NAME.py` holds the formula of each.
 
-from headrace.spec.system import Task
+A new metric is a row here and a file there.
+"""
 
-METRICS: dict[Task, tuple[str, ...]] = {
-    "binary": (
-        "roc_auc", "average_precision", "log_loss", "normalized_entropy", "brier", "calibration_error",
-        "calibration_ratio", "precision", "recall", "f1", "accuracy",
+from typing import TYPE_CHECKING, Literal, get_args
+
+from msgspec import Struct
+
+Task = Literal["binary", "multiclass", "regression"]
+TASK_NAMES: tuple[Task, ...] = get_args(Task)
+
+
+class MetricRow(Struct, frozen=True):
+    """What a metric is for: the tasks that have it, where it is best, how people write it, its unit, and when to use it.
+
+    A `direction` of `one` is best at 1, and gates treat it as one that should be high.
+    """
+
+    tasks: tuple[Task, ...]
+    direction: Literal["higher", "lower", "one"]
+    label: str
+    unit: str
+    when: str
+
+
+_BINARY: tuple[Task, ...] = ("binary",)
+_CLASSES: tuple[Task, ...] = ("binary", "multiclass")
+_MULTICLASS: tuple[Task, ...] = ("multiclass",)
+_NUMBERS: tuple[Task, ...] = ("regression",)
+METRICS: dict[str, MetricRow] = {
+    "roc_auc": MetricRow(
+        _BINARY, "higher", "ROC AUC", "share of pairs", "the order of all rows counts, and neither class is rare"
     ),
-    "multiclass": ("log_loss", "accuracy", "macro_f1", "weighted_f1", "top_3_accuracy"),
-    "regression": ("rmse", "mae", "mape", "r2", "pinball_10", "pinball_90"),
-}  # fmt: skip
-"""The metrics of each task; the first is the default."""
+    "average_precision": MetricRow(
+        _BINARY, "higher", "average precision", "share", "events are rare, and the head of the ranking counts"
+    ),
+    "log_loss": MetricRow(_CLASSES, "lower", "log loss", "nats", "the probabilities themselves are used"),
+    "normalized_entropy": MetricRow(
+        _BINARY,
+        "lower",
+        "normalized entropy",
+        "of the baseline's log loss",
+        "log losses of other base rates are compared",
+    ),
+    "brier": MetricRow(
+        _BINARY, "lower", "Brier score", "squared probability", "as log loss, but forgiving a sure mistake"
+    ),
+    "calibration_error": MetricRow(
+        _BINARY, "lower", "calibration error", "probability", "probabilities must come true at every level"
+    ),
+    "calibration_ratio": MetricRow(
+        _BINARY, "one", "calibration ratio", "predicted events for each one", "the total must come true, as with bids"
+    ),
+    "precision": MetricRow(_BINARY, "higher", "precision", "share of yeses", "a false alarm is what costs"),
+    "recall": MetricRow(_BINARY, "higher", "recall", "share of events", "a miss is what costs"),
+    "f1": MetricRow(_BINARY, "higher", "F1", "share", "false alarms and misses cost about the same"),
+    "accuracy": MetricRow(
+        _CLASSES, "higher", "accuracy", "share of rows", "classes are balanced, and mistakes cost the same"
+    ),
+    "macro_f1": MetricRow(_MULTICLASS, "higher", "macro F1", "share", "every class counts the same, however rare"),
+    "weighted_f1": MetricRow(_MULTICLASS, "higher", "weighted F1", "share", "classes count by their rows"),
+    "top_3_accuracy": MetricRow(
+        _MULTICLASS, "higher", "top-3 accuracy", "share of rows", "a person chooses among the first three"
+    ),
+    "rmse": MetricRow(_NUMBERS, "lower", "RMSE", "of the target", "large errors cost more than their share"),
+    "mae": MetricRow(_NUMBERS, "lower", "MAE", "of the target", "an error costs in proportion to its size"),
+    "mape": MetricRow(_NUMBERS, "lower", "MAPE", "share of the target", "errors count relative to a target far from 0"),
+    "r2": MetricRow(_NUMBERS, "higher", "R²", "share of the variance", "targets of different scales are compared"),
+    "pinball_10": MetricRow(_NUMBERS, "lower", "pinball loss, 10 %", "of the target", "the low end is predicted"),
+    "pinball_90": MetricRow(_NUMBERS, "lower", "pinball loss, 90 %", "of the target", "the high end is predicted"),
+}
+"""Those of a task stand in the order in which they are shown; the first is the default."""
+if TYPE_CHECKING:
+    Metric = str
+else:
+    Metric = Literal[tuple(METRICS)]
 
-SMALLER_IS_BETTER = {
-    "log_loss", "normalized_entropy", "brier", "calibration_error", "rmse", "mae", "mape", "pinball_10", "pinball_90",
-}  # fmt: skip
+
+def task_metrics(task: Task) -> tuple[str, ...]:
+    """The metrics of a task.
+
+    >>> task_metrics("multiclass")[0]
+    'log_loss'
+    """
+    return tuple(name for name, row in METRICS.items() if task in row.tasks)
+
+
+def is_lower_better(metric: str) -> bool:
+    """Whether a smaller value of a metric is the better one.
+
+    >>> is_lower_better("rmse"), is_lower_better("calibration_ratio")
+    (True, False)
+    """
+    return METRICS[metric].direction == "lower"

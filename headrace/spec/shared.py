@@ -8,10 +8,12 @@ import msgspec
 from msgspec import structs
 
 from headrace.errors import SpecError
+from headrace.spec.data import EventTable
 from headrace.spec.decode import find_problems
+from headrace.spec.features import Shared
 from headrace.spec.names import safe_name
 from headrace.spec.plain import parse_yaml
-from headrace.spec.system import EventTable, Shared, System
+from headrace.spec.system import System
 
 
 def with_root(system: System, root: Path) -> System:

@@ -6,6 +6,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
 from headrace.evaluate.bands import bands, wilson
+from headrace.evaluate.predictions import Predictions
 
 
 def scored(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -31,7 +32,7 @@ def test_the_band_is_that_of_a_plain_bootstrap(tied: bool) -> None:
     owner = np.repeat(np.arange(60), 10) if tied else None
     if tied:  # rows of an owner are alike, so that the band is wider
         y, scores = np.repeat(y[::10], 10), np.repeat(scores[::10], 10)
-    found = np.array(bands(y, scores, owner, 3)["roc"])
+    found = np.array(bands(Predictions("binary", y, scores, owner=owner), 3)["roc"])
     expected = plain(y, scores, np.arange(600) if owner is None else owner, found[:, 0])
     inside = slice(3, -3)
     assert np.abs(found[inside, 1:] - expected.T[inside]).mean() < (0.03 if tied else 0.01)
@@ -43,7 +44,7 @@ def test_the_band_is_that_of_a_plain_bootstrap(tied: bool) -> None:
 def test_many_rows_in_steps_keep_the_curve() -> None:
     y, scores = scored(50_000, 2)
     scores = scores + np.random.default_rng(4).random(50_000) / 100
-    found = np.array(bands(y, scores)["roc"])
+    found = np.array(bands(Predictions("binary", y, scores))["roc"])
     false, true, _ = roc_curve(y, scores)
     at = np.interp(found[:, 0], false, true)
     assert ((found[:, 1] - 1e-3 <= at) & (at <= found[:, 2] + 1e-3)).all()
@@ -52,7 +53,7 @@ def test_many_rows_in_steps_keep_the_curve() -> None:
 
 
 def test_one_class_has_no_band() -> None:
-    assert bands(np.ones(50), np.linspace(0, 1, 50)) == {}
+    assert bands(Predictions("binary", np.ones(50), np.linspace(0, 1, 50))) == {}
 
 
 @pytest.mark.parametrize(("events", "rows"), [(0, 5), (3, 7), (50, 100), (100, 100)])
@@ -68,7 +69,7 @@ def test_a_line_lies_in_its_own_band(case: str) -> None:
     y = (chance.random(rows) < share).astype(np.float64)
     scores = chance.normal(size=rows) + 3 * y
     scores = np.clip(np.round(scores / 3), 0, 2) if case == "coarse" else scores
-    found = bands(y, scores)
+    found = bands(Predictions("binary", y, scores))
     for kind in ("roc", "precision_recall"):
         if kind == "roc":
             false, true, _ = roc_curve(y, scores, drop_intermediate=False)

@@ -2,17 +2,24 @@
 
 import numpy as np
 import pytest
+from msgspec import structs
 from scipy import stats
 
-from headrace.evaluate import Measure, paired_interval
+from headrace.arrays import Floats
+from headrace.evaluate import paired_interval
 from headrace.evaluate.bootstrap import intervals, resamples
+from headrace.evaluate.predictions import Predictions
+
+
+def pair(y: Floats, a: Floats, b: Floats) -> tuple[Predictions, Predictions]:
+    return Predictions("regression", y, a), Predictions("regression", y, b)
 
 
 def test_the_interval_of_a_mean_is_scipy_s() -> None:
     chance = np.random.default_rng(1)
     y = chance.normal(size=300)
     scores = y + chance.normal(size=300)
-    low, high = intervals(Measure("regression", y, scores, ["mae"]), seed=3)["mae"]
+    low, high = intervals(Predictions("regression", y, scores), ["mae"], 3)["mae"]
     reference = stats.bootstrap(
         (np.abs(y - scores),), np.mean, method="percentile", n_resamples=4000, rng=np.random.default_rng(2)
     ).confidence_interval
@@ -27,7 +34,7 @@ def test_paired_intervals_cover_the_true_difference() -> None:
         chance = np.random.default_rng(seed)
         y = chance.normal(size=120)
         a, b = y + chance.normal(size=120), y + chance.normal(size=120)
-        low, high = paired_interval("regression", "rmse", y, a, b, seed=seed)
+        low, high = paired_interval("rmse", *pair(y, a, b), seed)
         outside += not low <= 0 <= high
     assert outside <= 14  # the binomial's upper thousandth at 5 %
 
@@ -36,13 +43,14 @@ def test_pairs_are_judged_on_the_same_draws() -> None:
     chance = np.random.default_rng(4)
     y = chance.normal(size=200) * 100
     a = y + chance.normal(size=200) * 10
-    low, high = paired_interval("regression", "mae", y, a, a + np.sign(a - y) * 0.01)
+    low, high = paired_interval("mae", *pair(y, a, a + np.sign(a - y) * 0.01))
     assert (low, high) == pytest.approx((0.01, 0.01))
 
 
 def test_rows_of_one_owner_are_drawn_together() -> None:
     owner = np.repeat(np.arange(20), 5)
-    for weight in resamples(100, None, owner, seed=1, count=20):
+    predictions = Predictions("regression", np.zeros(100), np.zeros(100), owner=owner)
+    for weight in resamples(predictions, seed=1, count=20):
         assert (weight.reshape(20, 5) == weight.reshape(20, 5)[:, :1]).all()
         assert weight[::5].sum() == 20
 
@@ -52,6 +60,8 @@ def test_owners_widen_the_interval() -> None:
     owner = np.repeat(np.arange(40), 10)
     y = np.zeros(400)
     scores = np.repeat(chance.normal(size=40), 10)
-    measured = Measure("regression", y, scores, ["mae"])
-    alone, together = intervals(measured)["mae"], intervals(measured, owner=owner)["mae"]
+    predictions = Predictions("regression", y, scores)
+    alone, together = (
+        intervals(one, ["mae"])["mae"] for one in (predictions, structs.replace(predictions, owner=owner))
+    )
     assert together[1] - together[0] > 2 * (alone[1] - alone[0])

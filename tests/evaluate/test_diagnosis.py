@@ -8,6 +8,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import roc_auc_score
 
 from headrace.evaluate import importances, rows_for_importances, weak_slices
+from headrace.evaluate.predictions import Predictions
 
 
 def test_importances_are_those_of_scikit_learn() -> None:
@@ -21,7 +22,7 @@ def test_importances_are_those_of_scikit_learn() -> None:
         mixed[:, "abc".index(name)] = X[order, "abc".index(name)]
         return np.asarray(model.predict(mixed))
 
-    found = importances(model.predict(X), permute, ["a", "b", "c"], "regression", "rmse", y, None, 0.5, 3)
+    found = importances(Predictions("regression", y, model.predict(X)), permute, ["a", "b", "c"], "rmse", 3)
     expected = permutation_importance(
         model, X, y, scoring="neg_root_mean_squared_error", n_repeats=20, random_state=0
     ).importances_mean
@@ -42,13 +43,13 @@ def test_a_weak_slice_is_found_and_named() -> None:
     y = (chance.random(4000) < 0.4).astype(np.float64)
     scores = np.where(town == "west", chance.random(4000), np.clip(y * 0.5 + chance.random(4000) * 0.6, 0, 1))
     frame = pl.DataFrame({"town": town, "noise": chance.normal(size=4000), "flag": chance.random(4000) < 0.5})
-    found = weak_slices(frame, "binary", "roc_auc", y, scores, None, 0.5, 0)
+    found = weak_slices(frame, Predictions("binary", y, scores), "roc_auc", 0)
     first = found[0]
     west = town == "west"
-    assert (first["column"], first["slice"], first["rows"]) == ("town", "west", int(west.sum()))
-    assert first["value"] == pytest.approx(roc_auc_score(y[west], scores[west]))
-    assert first["others"] == pytest.approx(roc_auc_score(y[~west], scores[~west]))
-    assert 0 < first["gap"][0] < first["others"] - first["value"] < first["gap"][1]
+    assert (first.column, first.slice, first.rows) == ("town", "west", int(west.sum()))
+    assert first.value == pytest.approx(roc_auc_score(y[west], scores[west]))
+    assert first.others == pytest.approx(roc_auc_score(y[~west], scores[~west]))
+    assert 0 < first.gap[0] < first.others - first.value < first.gap[1]
 
 
 def test_numbers_are_cut_in_quarters_and_missing_is_a_slice() -> None:
@@ -58,9 +59,9 @@ def test_numbers_are_cut_in_quarters_and_missing_is_a_slice() -> None:
     gone = chance.random(3000) < 0.2
     error = np.where(gone, 3.0, np.where(x > np.quantile(x[~gone], 0.75), 2.0, 0.1))
     frame = pl.DataFrame({"x": pl.Series(x).set(pl.Series(gone), None)})
-    found = weak_slices(frame, "regression", "rmse", y, y + error * chance.normal(size=3000), None, 0.5, 0)
-    assert [one["column"] for one in found] == ["x", "x"] and found[0]["slice"] == "missing"
-    low, high = map(float, found[1]["slice"].split(" to "))
+    found = weak_slices(frame, Predictions("regression", y, y + error * chance.normal(size=3000)), "rmse", 0)
+    assert [one.column for one in found] == ["x", "x"] and found[0].slice == "missing"
+    low, high = map(float, found[1].slice.split(" to "))
     assert low == pytest.approx(np.quantile(x[~gone], 0.75), abs=0.02)
     assert high == pytest.approx(x[~gone].max(), rel=1e-3)
 
@@ -69,6 +70,6 @@ def test_noise_has_hardly_any_weak_slice() -> None:
     chance = np.random.default_rng(4)
     frame = pl.DataFrame({f"c{at}": chance.normal(size=2000) for at in range(10)})
     y = chance.normal(size=2000)
-    found = weak_slices(frame, "regression", "rmse", y, y + chance.normal(size=2000), None, 0.5, 0)
+    found = weak_slices(frame, Predictions("regression", y, y + chance.normal(size=2000)), "rmse", 0)
     assert len(found) <= 4
-    assert weak_slices(frame[:40], "regression", "rmse", y[:40], y[:40], None, 0.5, 0) == []
+    assert weak_slices(frame[:40], Predictions("regression", y[:40], y[:40]), "rmse", 0) == []

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from headrace.evaluate import Measure, better, cost, higher_is_better, metrics
+from headrace.evaluate import Measure, compute_metrics, cost, higher_is_better, is_better
 from headrace.evaluate.curves import curves
-from headrace.spec import METRICS
+from headrace.evaluate.predictions import Predictions
+from headrace.spec import task_metrics
 
 
 def binary(seed: int, rows: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -26,7 +27,7 @@ def binary(seed: int, rows: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarr
 def test_binary_equals_scikit_learn(seed: int, weighted: bool) -> None:
     y, scores, weight = binary(seed)
     w: Any = weight if weighted else None
-    found = metrics("binary", y, scores, w, threshold=0.4)
+    found = compute_metrics(Predictions("binary", y, scores, w, threshold=0.4))
     decided = scores >= 0.4
     inside = np.clip(scores, np.finfo(np.float32).eps, 1 - np.finfo(np.float32).eps)
     base = np.average(y, weights=w)
@@ -51,7 +52,9 @@ def test_calibration_error_is_the_weighted_gap_of_ten_equal_bins() -> None:
     y, scores, weight = binary(3)
     order = np.argsort(scores, kind="stable")
     gaps = [abs(np.sum(weight[rows] * (y[rows] - scores[rows]))) for rows in np.array_split(order, 10)]
-    assert metrics("binary", y, scores, weight)["calibration_error"] == pytest.approx(sum(gaps) / weight.sum())
+    assert compute_metrics(Predictions("binary", y, scores, weight))["calibration_error"] == pytest.approx(
+        sum(gaps) / weight.sum()
+    )
 
 
 @given(seed=st.integers(0, 10_000), weighted=st.booleans(), classes=st.integers(4, 8))
@@ -60,7 +63,7 @@ def test_multiclass_equals_scikit_learn(seed: int, weighted: bool, classes: int)
     scores = chance.dirichlet(np.ones(classes), 150)
     y = np.array([chance.choice(classes, p=p) for p in scores]).astype(np.float64)
     w: Any = chance.random(150) + 0.1 if weighted else None
-    found, chosen = metrics("multiclass", y, scores, w), scores.argmax(axis=1)
+    found, chosen = compute_metrics(Predictions("multiclass", y, scores, w)), scores.argmax(axis=1)
     labels = list(range(classes))
     eps = np.finfo(np.float32).eps
     inside = np.clip(scores, eps, 1 - eps)
@@ -88,46 +91,52 @@ def test_regression_equals_scikit_learn(seed: int, weighted: bool) -> None:
         "pinball_10": sk.mean_pinball_loss(y, scores, alpha=0.1, sample_weight=w),
         "pinball_90": sk.mean_pinball_loss(y, scores, alpha=0.9, sample_weight=w),
     }
-    assert metrics("regression", y, scores, w) == pytest.approx(expected, rel=1e-7)
+    assert compute_metrics(Predictions("regression", y, scores, w)) == pytest.approx(expected, rel=1e-7)
 
 
 @given(seed=st.integers(0, 1000))
 def test_a_row_of_weight_two_is_the_row_twice(seed: int) -> None:
     y, scores, weight = binary(seed, 60)
     twice = np.repeat(np.arange(60), weight.astype(int))
-    weighed, repeated = metrics("binary", y, scores, weight), metrics("binary", y[twice], scores[twice])
+    weighed, repeated = (
+        compute_metrics(Predictions("binary", y, scores, weight)),
+        compute_metrics(Predictions("binary", y[twice], scores[twice])),
+    )
     del weighed["calibration_error"], repeated["calibration_error"]  # bins hold equally many rows, whatever they weigh
     assert weighed == pytest.approx(repeated)
 
 
 def test_what_is_not_defined_is_nan() -> None:
-    one_class = metrics("binary", np.zeros(4), np.array([0.1, 0.2, 0.3, 0.4]))
+    one_class = compute_metrics(Predictions("binary", np.zeros(4), np.array([0.1, 0.2, 0.3, 0.4])))
     undefined = {name for name, value in one_class.items() if math.isnan(value)}
     assert undefined == {"roc_auc", "average_precision", "normalized_entropy", "calibration_ratio"}
-    assert math.isnan(metrics("regression", np.ones(3), np.ones(3))["r2"])
+    assert math.isnan(compute_metrics(Predictions("regression", np.ones(3), np.ones(3)))["r2"])
 
 
 def test_a_sure_mistake_is_not_infinite() -> None:
-    assert metrics("binary", np.array([0.0, 1.0]), np.array([1.0, 0.0]))["log_loss"] < 20
+    assert compute_metrics(Predictions("binary", np.array([0.0, 1.0]), np.array([1.0, 0.0])))["log_loss"] < 20
 
 
 def test_every_metric_of_the_spec_is_there() -> None:
     y, scores, _ = binary(1)
-    assert list(metrics("binary", y, scores)) == list(METRICS["binary"])
-    assert Measure("binary", y, scores, ["f1"])(np.ones(len(y))) == {"f1": metrics("binary", y, scores)["f1"]}
+    assert list(compute_metrics(Predictions("binary", y, scores))) == list(task_metrics("binary"))
+    assert Measure(Predictions("binary", y, scores), ["f1"])(np.ones(len(y))) == {
+        "f1": compute_metrics(Predictions("binary", y, scores))["f1"]
+    }
 
 
 def test_directions() -> None:
-    assert better("roc_auc", 0.8, 0.7) and better("rmse", 1.0, 2.0) and better("calibration_ratio", 1.1, 0.8)
-    assert not better("roc_auc", math.nan, 0.7) and not better("roc_auc", 0.7, math.nan)
+    assert is_better("roc_auc", 0.8, 0.7) and is_better("rmse", 1.0, 2.0) and is_better("calibration_ratio", 1.1, 0.8)
+    assert not is_better("roc_auc", math.nan, 0.7) and not is_better("roc_auc", 0.7, math.nan)
     assert higher_is_better("f1") and not higher_is_better("pinball_10")
     assert cost("calibration_ratio", 2.0) == pytest.approx(cost("calibration_ratio", 0.5))
 
 
 def test_curves_are_short_and_complete() -> None:
     y, scores, _ = binary(5, 5000)
-    found = curves("binary", y, scores, ["no", "yes"], 0.3)
-    assert sum(map(sum, found["confusion"])) == 5000 and len(found["roc"]) <= 120
-    assert found["confusion"][1][1] == int(((scores >= 0.3) & (y == 1)).sum())
-    assert found["roc"][0] == [0, 0] and found["roc"][-1] == [1, 1]
-    assert sum(bin[2] for bin in found["calibration"]) == 5000
+    found = curves(Predictions("binary", y, scores, threshold=0.3), 2)
+    assert found.confusion is not None and found.roc is not None and found.calibration is not None
+    assert sum(sum(row) for row in found.confusion) == 5000 and len(found.roc) <= 120
+    assert found.confusion[1][1] == int(((scores >= 0.3) & (y == 1)).sum())
+    assert found.roc[0] == [0, 0] and found.roc[-1] == [1, 1]
+    assert sum(bin[2] for bin in found.calibration) == 5000

@@ -9,9 +9,11 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 import headrace
-from headrace.evaluate import average_precision_by_chance, chance_probability
-from headrace.registry import ModelPair, judge
+from headrace.arrays import Floats
+from headrace.evaluate import ModelPair, Predictions, average_precision_by_chance, chance_probability
+from headrace.registry import judge
 from headrace.registry.gates import not_worse
+from headrace.run.document import RunDocument
 from headrace.spec import parse_gate
 
 
@@ -23,13 +25,17 @@ def test_the_precision_of_a_random_order_is_the_mean_over_all_orders(positives: 
     assert average_precision_by_chance(positives, rows) == pytest.approx(np.mean(every))
 
 
+def pair(y: Floats, new: Floats, other: Floats, seed: int = 0) -> ModelPair:
+    return ModelPair(Predictions("binary", y, new), Predictions("binary", y, other), seed)
+
+
 def passes(positives: int, rows: int, metric: str, seed: int) -> bool:
     chance = np.random.default_rng([seed, positives, rows])
     y = np.zeros(rows)
     y[chance.choice(rows, positives, replace=False)] = 1
-    pair = ModelPair(y, chance.random(rows), np.full(rows, positives / rows), seed=seed)
+    both = pair(y, chance.random(rows), np.full(rows, positives / rows), seed)
     gate = parse_gate(f"test.{metric} > baseline")
-    return judge([gate], "binary", {"test": {metric: 0.0}}, {"baseline": pair})[0].passed
+    return judge([gate], {"test": {metric: 0.0}}, {"baseline": both})[0].passed
 
 
 def test_noise_with_few_positives_does_not_pass() -> None:
@@ -46,8 +52,9 @@ def test_noise_passes_in_two_and_a_half_percent_of_2000_gates_at_most() -> None:
 
 
 def test_a_permutation_is_as_likely_as_it_says() -> None:
-    found = [chance_probability("binary", "roc_auc", np.repeat([0.0, 1.0], [40, 8]), np.random.default_rng(at).random(48))
-             for at in range(200)]  # fmt: skip
+    y = np.repeat([0.0, 1.0], [40, 8])
+    drawn = [Predictions("binary", y, np.random.default_rng(at).random(48)) for at in range(200)]
+    found = [chance_probability("roc_auc", one) for one in drawn]
     assert 0.4 < np.mean(found) < 0.6 and np.mean(np.array(found) <= 0.1) < 0.17
 
 
@@ -60,17 +67,17 @@ def test_what_is_alike_within_an_owner_is_no_evidence() -> None:
         y = (chance.random(10) < 0.5).astype(float)[owner]
         scores = chance.random(10)[owner]
         if 0 < y.sum() < len(y):
-            alone.append(chance_probability("binary", "roc_auc", y, scores, seed=seed))
-            together.append(chance_probability("binary", "roc_auc", y, scores, owner=owner, seed=seed))
+            alone.append(chance_probability("roc_auc", Predictions("binary", y, scores), seed))
+            together.append(chance_probability("roc_auc", Predictions("binary", y, scores, owner=owner), seed))
     assert np.mean(np.array(alone) <= 0.025) > 0.2 > np.mean(np.array(together) <= 0.025)
 
 
 def test_too_few_rows_of_a_class_are_told_with_what_is_needed() -> None:
     y = np.zeros(500)
     y[:3] = 1
-    pair = ModelPair(y, y + 0.1, np.full(500, 0.006))
+    both = pair(y, y + 0.1, np.full(500, 0.006))
     gate = parse_gate("test.roc_auc > baseline")
-    (found,) = judge([gate], "binary", {"test": {"roc_auc": 1.0}}, {"baseline": pair})
+    (found,) = judge([gate], {"test": {"roc_auc": 1.0}}, {"baseline": both})
     assert not found.passed and "3 of 500, 5 are needed" in found.why
 
 
@@ -78,11 +85,11 @@ def test_worse_for_certain_is_refused_without_a_gate() -> None:
     chance = np.random.default_rng(1)
     y = (chance.random(600) < 0.4).astype(float)
     good, bad = y + chance.normal(size=600) * 0.5, y + chance.normal(size=600) * 1.5
-    (worse,) = not_worse("binary", "roc_auc", ModelPair(y, bad, good))
-    (better,) = not_worse("binary", "roc_auc", ModelPair(y, good, bad))
-    (same,) = not_worse("binary", "roc_auc", ModelPair(y, good, good + chance.normal(size=600) * 0.01))
+    (worse,) = not_worse("roc_auc", pair(y, bad, good))
+    (better,) = not_worse("roc_auc", pair(y, good, bad))
+    (same,) = not_worse("roc_auc", pair(y, good, good + chance.normal(size=600) * 0.01))
     assert (worse.passed, better.passed, same.passed) == (False, True, True)
-    assert not_worse("binary", "roc_auc", None) == [] == not_worse("binary", "roc_auc", "another target")
+    assert not_worse("roc_auc", None) == [] == not_worse("roc_auc", "another target")
 
 
 SPEC = """
@@ -103,12 +110,12 @@ def test_a_worse_model_does_not_replace_the_champion(tmp_path: Path) -> None:
     y = x + chance.normal(size=3000) * 0.3 > 0
     pl.DataFrame({"x": x, "noise": noise, "y": y}).write_parquet(tmp_path / "t.parquet")
 
-    def run(exclude: str, gates: str = "") -> dict[str, object]:
+    def run(exclude: str, gates: str = "") -> RunDocument:
         (tmp_path / "system.yaml").write_text(SPEC.format(exclude=exclude, gates=gates))
         return headrace.run(headrace.load(tmp_path)).document
 
-    assert run("")["promoted"]
+    assert run("").promoted
     refused = run("x")
-    assert not refused["promoted"] and refused["before"] == 1
+    assert not refused.promoted and refused.before == 1
     told = run("x", '"test.roc_auc >= champion ± 1"')
-    assert told["promoted"]  # it was told otherwise
+    assert told.promoted  # it was told otherwise

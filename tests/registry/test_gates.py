@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import headrace
 from headrace.errors import InputError, SpecError
-from headrace.registry import ModelPair, judge, write_fitted_rows
+from headrace.evaluate import ModelPair, Predictions
+from headrace.registry import judge, write_fitted_rows
 from headrace.registry.fitted_rows import fitted_mask, row_hashes
 from headrace.spec import parse_gate
 from headrace.workspace import Workspace
@@ -21,7 +22,8 @@ def pair(better_by: float, rows: int = 2_000, seed: int = 1) -> ModelPair:
     """Two models of a value, the first with less noise."""
     chance = np.random.default_rng(seed)
     y, noise = chance.normal(size=rows), chance.normal(size=rows)
-    return ModelPair(y, y + noise * (1 - better_by), y + noise)
+    new = Predictions("regression", y, y + noise * (1 - better_by))
+    return ModelPair(new, new.with_scores(y + noise, None))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +41,7 @@ def pair(better_by: float, rows: int = 2_000, seed: int = 1) -> ModelPair:
     ],
 )
 def test_a_rival_is_met_by_the_interval(gate: str, better_by: float, passed: bool) -> None:
-    found = judge([parse_gate(gate)], "regression", {"test": {"rmse": 1.0, "r2": 0.0}}, dict.fromkeys(
+    found = judge([parse_gate(gate)], {"test": {"rmse": 1.0, "r2": 0.0}}, dict.fromkeys(
         ("champion", "baseline"), pair(better_by)))[0]  # fmt: skip
     assert found.passed == passed, found
     assert found.value is not None and found.bound is not None and found.interval is not None
@@ -51,8 +53,8 @@ def test_a_lucky_point_does_not_pass() -> None:
     y = chance.normal(size=60)
     first, second = y + chance.normal(size=60), y + chance.normal(size=60)
     better, worse = sorted((first, second), key=lambda scores: np.square(scores - y).mean())
-    found = judge([parse_gate("test.rmse < champion")], "regression", {"test": {"rmse": 1.0}},
-                  {"champion": ModelPair(y, better, worse)})[0]  # fmt: skip
+    found = judge([parse_gate("test.rmse < champion")], {"test": {"rmse": 1.0}},
+                  {"champion": ModelPair(Predictions("regression", y, better), Predictions("regression", y, worse))})[0]  # fmt: skip
     assert found.value is not None and found.bound is not None
     assert found.value < found.bound and not found.passed
 
@@ -68,13 +70,13 @@ def test_a_lucky_point_does_not_pass() -> None:
 )
 def test_a_number_is_met_by_the_point(gate: str, value: float, passed: bool) -> None:
     metrics = {"test": {"rmse": value, "r2": value}, "validation": {"rmse": value}}
-    assert judge([parse_gate(gate)], "regression", metrics, {})[0].passed == passed
+    assert judge([parse_gate(gate)], metrics, {})[0].passed == passed
 
 
 def test_no_champion_passes_and_one_that_cannot_be_compared_does_not() -> None:
     gate = [parse_gate("test.rmse <= champion")]
-    assert judge(gate, "regression", {"test": {"rmse": 1.0}}, {"champion": None})[0].passed
-    failed = judge(gate, "regression", {"test": {"rmse": 1.0}}, {"champion": "its bundle is gone"})[0]
+    assert judge(gate, {"test": {"rmse": 1.0}}, {"champion": None})[0].passed
+    failed = judge(gate, {"test": {"rmse": 1.0}}, {"champion": "its bundle is gone"})[0]
     assert not failed.passed and "its bundle is gone" in failed.why
 
 
@@ -102,7 +104,7 @@ def test_a_metric_of_another_task(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="roc_auc with task regression"):
             headrace.run(headrace.load(folder))
         (folder / "system.yaml").write_text(text)
-        assert headrace.run(headrace.load(folder)).document["promoted"]
+        assert headrace.run(headrace.load(folder)).document.promoted
 
 
 numbers = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True), st.integers(-(2**40), 2**40))
@@ -134,14 +136,14 @@ def test_groups_that_fare_differently_are_refused(tmp_path: Path) -> None:
     spec = write_system(tmp_path, "binary", "linear", rows=1500) / "system.yaml"
     text = spec.read_text() + "evaluate: {fairness: {attributes: [colour, owner], max_gap: {GAP}}}\n"
     spec.write_text(text.replace("GAP", "selection_rate: 0.9"))
-    assert headrace.run(headrace.load(tmp_path)).document["promoted"]
+    assert headrace.run(headrace.load(tmp_path)).document.promoted
     spec.write_text(text.replace("GAP", "selection_rate: 0.01"))
     run = headrace.run(headrace.load(tmp_path))
-    failed = [one for one in run.document["gates"] if not one["passed"]]
-    assert not run.document["promoted"] and failed[0]["gate"] == "selection_rate by colour within 0.01"
+    failed = [one for one in run.document.gates if not one.passed]
+    assert not run.document.promoted and failed[0].gate == "selection_rate by colour within 0.01"
     test = pl.read_parquet(run.bundle / "holdout.parquet")
     reds = test.filter(colour="red")["prediction"].to_numpy()
-    assert f"red {(reds >= 0.5).mean():.3g}" in failed[0]["why"]
+    assert f"red {(reds >= 0.5).mean():.3g}" in failed[0].why
 
 
 @pytest.mark.parametrize(
@@ -166,8 +168,8 @@ def test_a_required_load_is_measured(tmp_path: Path, prediction: str) -> None:
     path = write_system(tmp_path, "binary", "linear", rows=300) / "system.yaml"
     text = path.read_text() + f"requirements: {{prediction: {prediction}, throughput_rps: RATE}}\n"
     path.write_text(text.replace("RATE", "10"))
-    assert headrace.run(headrace.load(tmp_path)).document["promoted"]
+    assert headrace.run(headrace.load(tmp_path)).document.promoted
     path.write_text(text.replace("RATE", "1000000000000"))
     run = headrace.run(headrace.load(tmp_path))
-    failed = [one for one in run.document["gates"] if not one["passed"]]
-    assert [one["gate"] for one in failed] == ["throughput_rps >= 1e+12"] and failed[0]["value"] > 10
+    failed = [one for one in run.document.gates if not one.passed]
+    assert [one.gate for one in failed] == ["throughput_rps >= 1e+12"] and (failed[0].value or 0) > 10

@@ -105,7 +105,7 @@ def test_a_number_is_never_used_twice(tmp_path: Path) -> None:
     spec = folder / "system.yaml"
     spec.write_text(spec.read_text().rstrip() + '\ngates: ["test.roc_auc > 0.9999"]\n')
     run = headrace.run(headrace.load(folder), fresh=True)
-    assert not run.document["promoted"] and run.bundle.name == "binary-000003"
+    assert not run.document.promoted and run.bundle.name == "binary-000003"
     assert Workspace(folder).read_aliases("binary") == {"champion": 2}
 
 
@@ -121,7 +121,7 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A system with three bundles; the first is champion by its gates."""
     folder = write_system(tmp_path_factory.mktemp("versions"), "binary", "linear", rows=300)
     for _ in range(3):
-        assert headrace.run(headrace.load(folder), fresh=True).document["promoted"]
+        assert headrace.run(headrace.load(folder), fresh=True).document.promoted
     return folder
 
 
@@ -228,7 +228,7 @@ def test_a_refused_run_leaves_the_champion(tmp_path: Path) -> None:
     folder = write_system(tmp_path, "binary", "linear", rows=300)
     first = headrace.run(headrace.load(folder))
     refused = refuses(folder, "test.roc_auc >= 0.999")
-    assert not refused.document["promoted"] and refused.bundle.is_dir()
+    assert not refused.document.promoted and refused.bundle.is_dir()
     assert "Refused: test.roc_auc &gt;= 0.999" in refused.report.read_text()
     stored = json.loads((refused.bundle / "evaluation.json").read_text())["gates"]
     assert [one["passed"] for one in stored] == [True, False, True]
@@ -242,12 +242,12 @@ def test_the_champion_is_judged_on_rows_that_it_has_not_seen(tmp_path: Path) -> 
     folder = write_system(tmp_path, "binary", "gbdt", rows=1200)
     headrace.run(headrace.load(folder))
     again = refuses(folder, "test.roc_auc >= champion")
-    gate = again.document["gates"][-1]
-    assert gate["passed"] and gate["value"] == gate["bound"] and "180 rows" in gate["why"]
+    gate = again.document.gates[-1]
+    assert gate.passed and gate.value == gate.bound and "180 rows" in gate.why
     spec = folder / "system.yaml"
     spec.write_text(spec.read_text() + "seed: 8\n")
-    other = refuses(folder, "test.roc_auc >= champion ± 0.5").document["gates"][-1]
-    rows = int(other["why"].split(" on ")[1].split()[0])
+    other = refuses(folder, "test.roc_auc >= champion ± 0.5").document.gates[-1]
+    rows = int(other.why.split(" on ")[1].split()[0])
     assert 10 <= rows <= 60  # about 15 % of the 180
 
 
@@ -256,5 +256,5 @@ def test_a_champion_that_cannot_be_compared_stays(tmp_path: Path, change: Callab
     folder = write_system(tmp_path, "binary", "linear", rows=300)
     first = headrace.run(headrace.load(folder))
     change(first.bundle / "model.onnx")
-    gate = refuses(folder, "test.roc_auc >= champion").document["gates"][-1]
-    assert not gate["passed"] and "cannot be compared" in gate["why"]
+    gate = refuses(folder, "test.roc_auc >= champion").document.gates[-1]
+    assert not gate.passed and "cannot be compared" in gate.why

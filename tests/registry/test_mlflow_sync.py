@@ -33,13 +33,13 @@ def test_a_run_is_told_whole(folder: Path) -> None:
     version = found.get_model_version_by_alias(NAME, "champion")
     assert Path(version.source) == run.bundle
     told = found.get_run(version.run_id)
-    for split, values in run.document["metrics"].items():
+    for split, values in run.document.metrics.items():
         for name, value in values.items():
             assert told.data.metrics[f"{split}.{name}"] == pytest.approx(value)
     tried = found.get_metric_history(version.run_id, "candidates.rmse")
-    assert [one.value for one in tried] == pytest.approx([one["value"] for one in run.document["candidates"]])
+    assert [one.value for one in tried] == pytest.approx([one.value for one in run.document.candidates])
     assert told.data.params["goal.target"] == "amount" and told.data.params["split.test"] == "0.15"
-    assert told.data.tags["headrace.data.source"] == run.document["fingerprints"]["source"]
+    assert told.data.tags["headrace.data.source"] == run.document.fingerprints["source"]
     assert told.data.tags["mlflow.user"] == headrace.history(NAME, folder)[0].who
     assert told.info.status == "FINISHED" and told.info.end_time > told.info.start_time
     assert {file.path for file in found.list_artifacts(version.run_id)} == {
@@ -172,7 +172,7 @@ def test_a_server_gets_the_bundle_itself(
                 time.sleep(0.5)
             monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
             run = headrace.run(headrace.load(folder))
-            assert run.document["promoted"] and not (folder / ".headrace" / "mlflow.db").exists()
+            assert run.document.promoted and not (folder / ".headrace" / "mlflow.db").exists()
             bundle = tmp_path / "bundle"
             run.bundle.rename(bundle)
             moved = msgspec.structs.replace(run, bundle=bundle)

@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 import headrace
 from headrace.errors import InputError
+from headrace.registry.compare import FieldDifference
 from tests.conftest import Runs, write_system
 
 
@@ -39,13 +40,13 @@ def holdout(folder: Path, version: int) -> pl.DataFrame:
 def test_side_by_side_on_the_same_rows(folder: Path) -> None:
     found = headrace.compare(["binary@1", "binary@2"], folder)
     rows = holdout(folder, 1)
-    assert found.document["rows"] == rows.height
+    assert found.document.rows == rows.height
     for at, version in enumerate((1, 2)):
         expected = roc_auc_score(rows["label"] == "yes", holdout(folder, version)["prediction"])
-        assert found.document["metrics"]["roc_auc"][at] == pytest.approx(expected)
-    (low, high), (first, second) = found.document["gains"]["log_loss"][0], found.document["metrics"]["log_loss"]
+        assert found.document.metrics["roc_auc"][at] == pytest.approx(expected)
+    (low, high), (first, second) = found.document.gains["log_loss"][0], found.document.metrics["log_loss"]
     assert low < first - second < high
-    assert {"field": "models.linear.l2", "values": [1e-4, 1.0]} in found.document["spec"]
+    assert FieldDifference("models.linear.l2", [1e-4, 1.0]) in found.document.spec
     page = found.page.read_text()
     assert "binary@2 is" in page and "models.linear.l2" in page and page.count("<svg") == 3
 
@@ -53,22 +54,22 @@ def test_side_by_side_on_the_same_rows(folder: Path) -> None:
 def test_only_common_rows_count(folder: Path) -> None:
     found = headrace.compare(["binary@1", "binary@3", "binary@2"], folder).document
     both = holdout(folder, 1).join(holdout(folder, 3), on="row", suffix="_3")
-    assert 0 < found["rows"] == both.height < holdout(folder, 1).height
-    assert found["metrics"]["roc_auc"][1] == pytest.approx(roc_auc_score(both["label"] == "yes", both["prediction_3"]))
-    assert len(found["gains"]["roc_auc"]) == 2
+    assert 0 < found.rows == both.height < holdout(folder, 1).height
+    assert found.metrics["roc_auc"][1] == pytest.approx(roc_auc_score(both["label"] == "yes", both["prediction_3"]))
+    assert len(found.gains["roc_auc"]) == 2
 
 
 def test_one_with_itself_is_even(folder: Path) -> None:
     found = headrace.compare(["binary@1", "binary@1"], folder).document
-    assert np.allclose([gain for gains in found["gains"].values() for pair in gains for gain in pair], 0)
-    assert found["spec"] == []
+    assert np.allclose([gain for gains in found.gains.values() for pair in gains for gain in pair], 0)
+    assert found.spec == []
 
 
 @pytest.mark.parametrize("task", ["multiclass", "regression"])
 def test_other_tasks(runs: Runs, task: str) -> None:
     bundle = runs(task, "linear").bundle
     found = headrace.compare([str(bundle), str(runs(task, "gbdt").bundle)], bundle.parent.parent.parent)
-    assert found.document["rows"] > 100 and "Wrote" not in found.page.read_text()
+    assert found.document.rows > 100 and "Wrote" not in found.page.read_text()
 
 
 def test_what_cannot_be_compared(folder: Path, runs: Runs) -> None:

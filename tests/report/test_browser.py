@@ -47,7 +47,7 @@ def shows(tab: Browser, page: Path) -> None:
 def test_a_report(tab: Browser, runs: Runs, task: str) -> None:
     run = runs(task, "gbdt")
     shows(tab, run.report)
-    assert tab.value("document.querySelector('h1').innerText") == run.document["model"]
+    assert tab.value("document.querySelector('h1').innerText") == run.document.model
     names = tab.value("[...document.querySelectorAll('h3')].map(one => one.innerText).join('|')")
     drawn = {"binary": "Precision and recall", "multiclass": "Confusion", "regression": "Quantiles of the error"}
     assert drawn[task] in names

@@ -31,8 +31,8 @@ def test_the_report_is_one_self_contained_page(runs: Runs, task: str) -> None:
     assert links.fetched == [] and "@import" not in page and "script" not in links.tags
     assert len(page) < 1_000_000
     assert links.tags.count("svg") >= 2
-    assert run.document["model"] in page and "gbdt" in page
-    for name, value in run.document["metrics"]["test"].items():
+    assert run.document.model in page and "gbdt" in page
+    for name, value in run.document.metrics["test"].items():
         assert number(value) in page, name
     assert not re.search(r"\{\{|\{%", page)
     card = (run.bundle / "card.html").read_text()

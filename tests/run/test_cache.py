@@ -10,11 +10,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pytest
-from msgspec import Struct
+from msgspec import Struct, structs
 
 import headrace
 import headrace.spec
@@ -24,6 +25,7 @@ from headrace.report import Steps, quiet
 from headrace.report.text import describe_run as text_of_run
 from headrace.run import resume
 from headrace.run.cache import Cache, cache_key, checksums
+from headrace.run.prepare import prepare
 from headrace.train.select import _plan
 from headrace.train.trial import Trials
 from headrace.workspace import Workspace
@@ -107,12 +109,13 @@ def bundles(folder: Path) -> list[str]:
 
 def test_an_unchanged_run_does_nothing(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = headrace.run(headrace.load(system))
-    assert first.document["cached"] is False
-    monkeypatch.setattr(flow, "_prepare", lambda *given: pytest.fail("prepared again"))
+    assert first.document.cached is False
+    monkeypatch.setattr(flow, "prepare", lambda *given: pytest.fail("prepared again"))
     monkeypatch.setattr(train, "select_model", lambda *given: pytest.fail("chosen again"))
     again = headrace.run(headrace.load(system))
-    same = [name for name in first.document if name not in ("cached", "seconds")]
-    assert all(again.document[name] == first.document[name] for name in same) and again.document["cached"] is True
+    before, after = (msgspec.to_builtins(run.document) for run in (first, again))
+    differ = {name for name in before if before[name] != after[name]}
+    assert differ <= {"cached", "seconds", "champion"} and again.document.cached is True
     assert again.bundle == first.bundle and again.report == first.report
     assert bundles(system) == ["binary-000001"]
     monkeypatch.undo()
@@ -124,23 +127,24 @@ def test_an_unchanged_run_does_nothing(system: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_change_of_models_reads_nothing_again(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = headrace.run(headrace.load(system))
-    monkeypatch.setattr(flow, "_prepare", lambda *given: pytest.fail("prepared again"))
+    monkeypatch.setattr(flow, "prepare", lambda *given: pytest.fail("prepared again"))
     spec = system / "system.yaml"
     spec.write_text(spec.read_text() + "  linear: {l2: 0.01}\n")
     second = headrace.run(headrace.load(system))
-    assert second.document["winner"]["members"][0]["linear"]["l2"] == 0.01
-    assert second.document["columns"] == first.document["columns"]
+    linear = second.document.winner.members[0].linear
+    assert linear is not None and linear.l2 == 0.01
+    assert second.document.columns == first.document.columns
     spec.write_text(spec.read_text() + 'gates: ["test.roc_auc > 0.5"]\n')
     monkeypatch.setattr(train, "select_model", lambda *given: pytest.fail("chosen again"))
-    assert len(headrace.run(headrace.load(system)).document["gates"]) == 3
+    assert len(headrace.run(headrace.load(system)).document.gates) == 3
 
 
 def test_another_table_another_run(system: Path) -> None:
     first = headrace.run(headrace.load(system))
     make_table(310, 3).write_parquet(system / "rows.parquet")
     second = headrace.run(headrace.load(system))
-    assert second.document["cached"] is False
-    assert second.document["fingerprints"] != first.document["fingerprints"]
+    assert second.document.cached is False
+    assert second.document.fingerprints != first.document.fingerprints
 
 
 def searching(folder: Path, more: str = "") -> Path:
@@ -170,8 +174,8 @@ def test_a_killed_search_goes_on_where_it_was(system: Path, monkeypatch: pytest.
     fits, most = 0, 10**6
     resumed = headrace.run(headrace.load(again))
     assert needed - 3 + fits <= needed + 5, "no more is done twice than the five folds of one trial"
-    found = [[one | {"seconds": 0} for one in run.document["candidates"]] for run in (whole, resumed)]
-    assert found[0] == found[1] and resumed.document["metrics"] == whole.document["metrics"]
+    found = [[structs.replace(one, seconds=0) for one in run.document.candidates] for run in (whole, resumed)]
+    assert found[0] == found[1] and resumed.document.metrics == whole.document.metrics
     assert (resumed.bundle / "model.onnx").read_bytes() == (whole.bundle / "model.onnx").read_bytes()
 
 
@@ -189,7 +193,7 @@ def test_more_trials_are_more_of_the_same(system: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(FAMILIES["linear"], "fit", counted)
     second = headrace.run(headrace.load(system))
-    before, after = first.document["candidates"], second.document["candidates"]
+    before, after = first.document.candidates, second.document.candidates
     assert after[: len(before)] == before
     assert 2 < fits <= 2 * 5 + 1, "two more trials of up to five folds, and the refit"
 
@@ -206,7 +210,7 @@ def test_a_run_that_was_killed_as_it_was_judged(system: Path, monkeypatch: pytes
     assert [one.promoted for one in listed] == [None]
     monkeypatch.undo()
     run = headrace.run(headrace.load(system))
-    assert run.document["promoted"] and run.report.exists() and run.document["cached"] is (moment == "decided")
+    assert run.document.promoted and run.report.exists() and run.document.cached is (moment == "decided")
     assert [one.promoted for one in headrace.runs(system)] == ([True] if moment == "decided" else [True, None])
     assert Workspace(system).read_aliases("binary") == {"champion": 1 if moment == "decided" else 2}
     told = (system / ".headrace/registry").glob("*mlflow*.json")
@@ -218,7 +222,7 @@ def test_what_was_lost_is_made_again(system: Path, lost: str) -> None:
     headrace.run(headrace.load(system))
     shutil.rmtree(system / ".headrace" / lost)
     again = headrace.run(headrace.load(system))
-    assert again.document["cached"] is False and again.bundle.is_dir()
+    assert again.document.cached is False and again.bundle.is_dir()
     assert headrace.verify(again.bundle).passed
 
 
@@ -247,7 +251,7 @@ def killed_runs(folder: Path, times: int) -> None:
         assert headrace.open("binary@champion", folder).version == live
         mlflow_agrees(folder, "binary")
     run = headrace.run(headrace.load(folder))
-    assert run.document["promoted"] and json.loads((run.report.parent / "run.json").read_text())["model"]
+    assert run.document.promoted and json.loads((run.report.parent / "run.json").read_text())["model"]
 
 
 def test_a_killed_run_leaves_nothing_half(system: Path) -> None:
@@ -266,10 +270,10 @@ def test_a_change_in_any_file_of_one_name_is_seen(system: Path) -> None:
     spec = system / "system.yaml"
     spec.write_text(spec.read_text().replace("rows.parquet", "day=*/part.parquet"))
     headrace.run(headrace.load(system))
-    assert headrace.run(headrace.load(system)).document["cached"]
+    assert headrace.run(headrace.load(system)).document.cached
     for at in range(2):
         make_table(150, 8 + at).write_parquet(system / f"day={at}" / "part.parquet")
-        assert not headrace.run(headrace.load(system)).document["cached"]
+        assert not headrace.run(headrace.load(system)).document.cached
 
 
 def test_two_processes_share_a_cache(tmp_path: Path) -> None:
@@ -302,7 +306,7 @@ def test_settings_of_a_trial_that_was_given_up_can_be_stated(system: Path, monke
     rows = headrace.load(system)
     given_up: list[int] = []
     member = headrace.spec.Member(family="linear", linear=headrace.spec.LinearParams(l2=0.3))
-    prepared = flow._prepare(rows, 0, Steps(quiet)).rows
+    prepared = prepare(rows, 0, Steps(quiet)).data
     cache = Cache(rows.workspace.cache)
     keep = resume.trial_memo(cache, "prepared", False)
     trials = Trials(prepared, _plan(prepared), evaluate.make_objective(prepared.system.goal), lambda text: None, keep)
@@ -326,11 +330,11 @@ def test_what_is_live_now_is_told_with_a_kept_run(system: Path) -> None:
     headrace.run(headrace.load(system))
     spec.write_text(text)
     again = headrace.run(headrace.load(system)).document
-    assert again["cached"] and again["model"] == first.document["model"] and again["alias"] is None
+    assert again.cached and again.model == first.document.model and again.alias is None
     assert "that is version 2 now" in text_of_run(again)
     copy = shutil.copytree(system, system.parent / "copy")
     told = headrace.run(headrace.load(copy)).document
-    assert Path(told["bundle"]).is_relative_to(copy) and Path(told["report"]).is_relative_to(copy)
+    assert Path(told.bundle).is_relative_to(copy) and Path(told.report).is_relative_to(copy)
 
 
 def test_how_it_is_served_makes_no_new_run(system: Path) -> None:
@@ -340,9 +344,9 @@ def test_how_it_is_served_makes_no_new_run(system: Path) -> None:
         spec.read_text() + "serve: {port: 9000, max_rows: 7}\nstore: redis://127.0.0.1:1/0\nlog: {fsync: true}\n"
     )
     again = headrace.run(headrace.load(system))
-    assert again.document["cached"] and again.bundle == first.bundle
+    assert again.document.cached and again.bundle == first.bundle
     spec.write_text(spec.read_text() + "seed: 11\n")
-    assert not headrace.run(headrace.load(system)).document["cached"]
+    assert not headrace.run(headrace.load(system)).document.cached
 
 
 def test_code_is_named_by_what_it_says(tmp_path: Path) -> None:

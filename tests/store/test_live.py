@@ -118,17 +118,17 @@ def test_what_is_pushed_is_seen_online_and_in_training(shop: Path, convert: Call
 def test_a_push_makes_a_run_see_more_and_another_kind_does_not(shop: Path) -> None:
     system = headrace.load(shop)
     first = headrace.run(system).document
-    assert headrace.run(system).document.get("cached")
+    assert headrace.run(system).document.cached
     headrace.materialize(system)
     headrace.push("clicks", event(9001, 10, user=3), shop, now=at(100))
     assert resume.cache_keys(system).position == 1
     again = headrace.run(system).document
-    assert not again.get("cached")
-    assert again["fingerprints"]["log"] == "1"
-    assert first["fingerprints"] == {name: one for name, one in again["fingerprints"].items() if name != "log"}
+    assert not again.cached
+    assert again.fingerprints["log"] == "1"
+    assert first.fingerprints == {name: one for name, one in again.fingerprints.items() if name != "log"}
     held = headrace.open("shop@2", shop)
     assert held.version == 2
-    found = pl.read_parquet(Path(again["bundle"]) / "holdout.parquet")
+    found = pl.read_parquet(Path(again.bundle) / "holdout.parquet")
     expected = window_features(system, found.select("at", "user", "item"))
     assert found["clicks_all"].to_list() == expected["clicks_all"].to_list()
 
@@ -351,7 +351,7 @@ def test_features_of_a_shared_file(tmp_path: Path) -> None:
         )
         systems.append(headrace.load(folder))
         run = headrace.run(systems[-1])
-        assert "recent_1d" in run.document["features"] or "recent_1d" in str(run.document["columns"])
+        assert "recent_1d" in run.document.features or "recent_1d" in str(run.document.columns)
         resolved = headrace.load(run.bundle)
         assert resolved.features.use == []
         assert [window.owner for window in resolved.features.windows] == ["people", "ads"]

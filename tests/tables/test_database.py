@@ -83,12 +83,12 @@ def test_a_system_on_a_database_runs_and_is_kept(sqlite: Path) -> None:
     spec = home / "system.yaml"
     spec.write_text(spec.read_text().replace("trials: 20", "trials: 0").replace("[linear, gbdt]", "[linear]"))
     first = headrace.run(headrace.load(home))
-    assert first.document["rows"]["train"] > 150 and headrace.verify(first.bundle).passed
-    assert headrace.run(headrace.load(home)).document["cached"]
+    assert first.document.rows.train > 150 and headrace.verify(first.bundle).passed
+    assert headrace.run(headrace.load(home)).document.cached
     with sqlite3.connect(sqlite) as connection:
         connection.execute("delete from sales where id < 20")
     connection.close()
-    assert not headrace.run(headrace.load(home)).document["cached"]
+    assert not headrace.run(headrace.load(home)).document.cached
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_postgresql_gives_the_table(postgres: str, tmp_path: Path) -> None:
     )
     run = headrace.run(headrace.load(tmp_path))
     assert headrace.verify(run.bundle).passed
-    assert not headrace.run(headrace.load(tmp_path)).document["cached"], "what a server holds may have changed"
+    assert not headrace.run(headrace.load(tmp_path)).document.cached, "what a server holds may have changed"
 
 
 SERVER_WRITES = [

@@ -40,11 +40,11 @@ def test_a_run_reads_a_url_and_sees_that_it_changed(store: Any, tmp_path: Path) 
     put(store, "/shop/rows.parquet", make_table(300, 3))
     (folder / "rows.parquet").rename(folder / "here.parquet")
     first = headrace.run(headrace.load(folder))
-    assert headrace.run(headrace.load(folder)).document["cached"]
+    assert headrace.run(headrace.load(folder)).document.cached
     put(store, "/shop/rows.parquet", make_table(320, 3))
     second = headrace.run(headrace.load(folder))
-    assert not second.document["cached"]
-    assert first.document["fingerprints"] != second.document["fingerprints"]
+    assert not second.document.cached
+    assert first.document.fingerprints != second.document.fingerprints
     assert len([one for one in (folder / ".headrace/remote").iterdir() if not one.name.startswith(".")]) == 1
 
 
@@ -66,10 +66,10 @@ def test_files_of_one_name_are_all_read(store: Any, tmp_path: Path) -> None:
     folder = write_system(tmp_path, "binary", "linear")
     spec = folder / "system.yaml"
     spec.write_text(spec.read_text().replace("rows.parquet", "memory://lake/*/part-0.parquet").replace("id: row, ", ""))
-    rows = headrace.run(headrace.load(folder)).document["rows"]
-    assert sum(rows[part] for part in ("train", "validation", "test", "purged")) == 300
+    rows = headrace.run(headrace.load(folder)).document.rows
+    assert rows.train + rows.validation + rows.test + rows.purged == 300
     put(store, "/lake/day=1/part-0.parquet", make_table(100, 7))
-    assert not headrace.run(headrace.load(folder)).document["cached"]
+    assert not headrace.run(headrace.load(folder)).document.cached
 
 
 def test_a_store_that_says_nothing_is_read_once_a_run(
@@ -89,8 +89,8 @@ def test_a_store_that_says_nothing_is_read_once_a_run(
         return get(*given)
 
     monkeypatch.setattr(type(store), "get_file", counted)
-    assert not headrace.run(headrace.load(folder)).document["cached"] and len(asked) == 1
-    assert headrace.run(headrace.load(folder)).document["cached"] and len(asked) == 2, "the content is the same"
+    assert not headrace.run(headrace.load(folder)).document.cached and len(asked) == 1
+    assert headrace.run(headrace.load(folder)).document.cached and len(asked) == 2, "the content is the same"
 
 
 def test_csv_in_another_dialect(store: Any, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ for part in sorted(Path(sys.argv[1]).glob("*.parquet")):
     client.upload_file(str(part), "shop", f"days/{part.name}")
 run = headrace.run(headrace.load(sys.argv[2]))
 again = headrace.run(headrace.load(sys.argv[2]))
-print(json.dumps({"rows": run.document["rows"], "cached": again.document["cached"]}))
+print(json.dumps({"rows": run.document.rows, "cached": again.document.cached}))
 server.stop()
 """
 

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 import headrace
+from headrace import Run
 from headrace.errors import InputError
-from headrace.flow import Run
-from tests.conftest import Runs, make_table, write_system
+from tests.conftest import Runs, make_table, value_of, write_system
 
 
 def run(folder: Path) -> Run:
@@ -50,7 +50,7 @@ def test_test_rows_never_enter_the_model(tmp_path: Path) -> None:
     frame.write_parquet(folder / "rows.parquet")
     after = run(folder)
     assert model_of(after) == model_of(before)
-    assert after.document["metrics"]["test"] != before.document["metrics"]["test"]
+    assert after.document.metrics["test"] != before.document.metrics["test"]
 
 
 def test_noise_scores_at_chance(tmp_path: Path) -> None:
@@ -58,16 +58,16 @@ def test_noise_scores_at_chance(tmp_path: Path) -> None:
     frame = pl.read_parquet(folder / "rows.parquet")
     noise = np.random.default_rng(5).choice(["no", "yes"], frame.height)
     frame.with_columns(label=pl.Series(noise)).write_parquet(folder / "rows.parquet")
-    metrics = run(folder).document["metrics"]
-    assert abs(metrics["test"]["roc_auc"] - 0.5) < 0.09  # three standard errors of 450 rows
-    assert abs(metrics["validation"]["roc_auc"] - 0.5) < 0.05
+    document = run(folder).document
+    assert abs(value_of(document, "roc_auc") - 0.5) < 0.09  # three standard errors of 450 rows
+    assert abs(value_of(document, "roc_auc", "validation") - 0.5) < 0.05
 
 
 def test_enough_validation_rows_choose_alone_and_fewer_choose_by_folds(tmp_path: Path) -> None:
     few = run(write_system(tmp_path / "few", "binary", "linear", rows=900)).document
     many = run(write_system(tmp_path / "many", "binary", "linear", rows=15_000)).document
-    assert "5 folds" in few["method"] and "validation rows" in many["method"]
-    assert few["rows"]["fitted"] == few["rows"]["train"] + few["rows"]["validation"]
+    assert "5 folds" in few.method and "validation rows" in many.method
+    assert few.rows.fitted == few.rows.train + few.rows.validation
 
 
 def test_the_best_candidate_wins(tmp_path: Path) -> None:
@@ -75,27 +75,28 @@ def test_the_best_candidate_wins(tmp_path: Path) -> None:
     text = (folder / "system.yaml").read_text().replace("[gbdt]", "[baseline, linear, gbdt]")
     (folder / "system.yaml").write_text(text)
     document = run(folder).document
-    values = {one["family"]: one["value"] for one in document["candidates"]}
+    values = {one.family: one.value for one in document.candidates if one.value is not None}
     assert set(values) == {"baseline", "linear", "gbdt"}
-    assert document["winner"]["family"] == min(values, key=lambda family: values[family])
+    assert document.winner.family == min(values, key=lambda family: values[family])
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 @pytest.mark.parametrize("family", ["baseline", "linear", "gbdt"])
 def test_every_family_in_every_task(runs: Runs, task: str, family: str) -> None:
     document = runs(task, family).document
-    assert document["parity"] <= 1e-5
+    assert document.parity <= 1e-5
     if family != "baseline":
-        metric = document["metric"]
-        assert (metric["test"] > metric["baseline"]) == metric["higher_is_better"]
-        assert not [finding for finding in document["findings"] if finding["check"] == "evaluate.baseline"]
+        name = document.metric.name
+        gain = value_of(document, name) - value_of(document, name, "baseline")
+        assert (gain > 0) == document.metric.higher_is_better
+        assert not [finding for finding in document.findings if finding.check == "evaluate.baseline"]
     else:
-        assert [finding["check"] for finding in document["findings"]] == ["split.time_like", "evaluate.baseline"]
+        assert [finding.check for finding in document.findings] == ["split.time_like", "evaluate.baseline"]
 
 
 def test_twenty_rows_are_enough_to_run(tmp_path: Path) -> None:
     document = run(write_system(tmp_path, "binary", "linear", rows=20)).document
-    assert document["rows"]["test"] == 3
+    assert document.rows.test == 3
 
 
 def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
@@ -125,8 +126,8 @@ models: {candidates: [gbdt], search: {trials: 0}}
 """
     )
     result = run(tmp_path)
-    assert "recent_1h" in result.document["features"]
-    assert result.document["metrics"]["test"]["roc_auc"] > 0.95
+    assert "recent_1h" in result.document.features
+    assert value_of(result.document, "roc_auc") > 0.95
     holdout = pl.read_parquet(result.bundle / "holdout.parquet")
     assert holdout["recent_1h"].max() == 2
     predictor = headrace.open(result.bundle)

@@ -11,15 +11,15 @@ import pytest
 from msgspec import structs
 
 import headrace
+from headrace import Run
 from headrace.errors import InputError
-from headrace.evaluate import MetricObjective, metrics
+from headrace.evaluate import MetricObjective, Predictions, compute_metrics
 from headrace.features import Target
-from headrace.flow import Run
 from headrace.models import FAMILIES, Fitted, Sample, TrialPruned, ValidationSet
 from headrace.spec import GbdtParams, Member
 from headrace.train.ensemble import average_scores, select_members
 from headrace.train.trial import Candidate
-from tests.conftest import make_table
+from tests.conftest import make_table, value_of
 
 SPEC = """
 name: searched
@@ -49,14 +49,14 @@ def run(folder: Path) -> Run:
 def test_the_resolved_spec_of_a_search_gives_the_same_model(tmp_path: Path, target: str) -> None:
     goal = ", decision: {by: f1}" if target == "label" else ""
     first = run(write(tmp_path, make_table(900, 4), target, goal=goal, models=", gbdt: {max_rounds: 60}"))
-    assert len(first.document["candidates"]) > 4
+    assert len(first.document.candidates) > 4
     again = tmp_path / "again"
     again.mkdir()
     (again / "rows.parquet").write_bytes((tmp_path / "rows.parquet").read_bytes())
     (again / "system.yaml").write_bytes((first.bundle / "system.yaml").read_bytes())
     second = run(again)
     assert (second.bundle / "model.onnx").read_bytes() == (first.bundle / "model.onnx").read_bytes()
-    assert len(second.document["candidates"]) == 1 + len(first.document["winner"]["members"])
+    assert len(second.document.candidates) == 1 + len(first.document.winner.members)
     assert headrace.verify(first.bundle).passed
 
 
@@ -161,9 +161,9 @@ def test_pure_noise_scores_at_the_prior_with_target_means_and_text(tmp_path: Pat
             models=", gbdt: {max_rounds: 80}",
         )
     ).document
-    assert abs(document["metrics"]["test"]["roc_auc"] - 0.5) < 0.09  # three standard errors of 600 rows
-    assert abs(document["metrics"]["validation"]["roc_auc"] - 0.5) < 0.05
-    assert document["metrics"]["test"]["normalized_entropy"] < 1.03
+    assert abs(value_of(document, "roc_auc") - 0.5) < 0.09  # three standard errors of 600 rows
+    assert abs(value_of(document, "roc_auc", "validation") - 0.5) < 0.05
+    assert value_of(document, "normalized_entropy") < 1.03
 
 
 def test_target_means_of_a_category_with_one_row_each_do_not_learn_by_heart(tmp_path: Path) -> None:
@@ -171,21 +171,21 @@ def test_target_means_of_a_category_with_one_row_each_do_not_learn_by_heart(tmp_
     frame = noise_table(3000).with_columns(twin=pl.Series([f"t{row // 2}" for row in range(3000)]))
     columns = "columns: {twin: {kind: categorical, encode: target}}"
     document = run(write(tmp_path, frame, "label", features=columns, trials=0, models=", candidates: [gbdt]")).document
-    assert document["metrics"]["test"]["normalized_entropy"] < 1.05
-    assert abs(document["metrics"]["test"]["roc_auc"] - 0.5) < 0.1
+    assert value_of(document, "normalized_entropy") < 1.05
+    assert abs(value_of(document, "roc_auc") - 0.5) < 0.1
 
 
 def test_no_slower_candidate_than_required(tmp_path: Path) -> None:
     bound = "requirements: {latency_p99_ms: 0.000001}"
     document = run(write(tmp_path, make_table(700, 4), "amount", more=bound, trials=3)).document
-    assert [one["check"] for one in document["findings"]][-1] == "train.latency"
-    assert "the fastest, which was taken" in document["findings"][-1]["message"]
+    assert [one.check for one in document.findings][-1] == "train.latency"
+    assert "the fastest, which was taken" in document.findings[-1].message
     easy = tmp_path / "easy"
     easy.mkdir()
     document = run(
         write(easy, make_table(700, 4), "amount", more="requirements: {latency_p99_ms: 10000}", trials=3)
     ).document
-    assert not [one for one in document["findings"] if one["check"] == "train.latency"]
+    assert not [one for one in document.findings if one.check == "train.latency"]
 
 
 def test_weights_count_in_the_fit_and_in_the_metrics(tmp_path: Path) -> None:
@@ -202,13 +202,14 @@ def test_weights_count_in_the_fit_and_in_the_metrics(tmp_path: Path) -> None:
     found = run(folder)
     holdout = pl.read_parquet(found.bundle / "holdout.parquet")
     kept = holdout.filter(pl.col("w") > 0)
-    expected = metrics("regression", kept["amount"].to_numpy(), kept["prediction"].to_numpy())
-    assert found.document["metrics"]["test"]["rmse"] == pytest.approx(expected["rmse"])
+    predictions = Predictions("regression", kept["amount"].to_numpy(), kept["prediction"].to_numpy())
+    expected = compute_metrics(predictions)
+    assert found.document.metrics["test"]["rmse"] == pytest.approx(expected["rmse"])
     red = holdout.filter(pl.col("w") == 0)
     assert (
         np.mean(red["amount"].to_numpy() - red["prediction"].to_numpy()) > 10
     )  # nobody told the model of the red rows
-    assert "w" not in found.document["features"] and headrace.verify(found.bundle).passed
+    assert "w" not in found.document.features and headrace.verify(found.bundle).passed
     frame.with_columns(w=pl.lit(-1.0)).write_parquet(tmp_path / "rows.parquet")
     with pytest.raises(InputError, match=r"data.weight 'w', row 1: -1; expected a number of at least 0"):
         run(folder)
@@ -221,16 +222,17 @@ def test_rare_events_keep_their_probability(tmp_path: Path) -> None:
     share = np.mean((frame["label"] == "yes").to_numpy())
     models = ", candidates: [gbdt], negatives: 0.2, gbdt: {max_rounds: 60}"
     document = run(write(tmp_path, frame, "label", trials=0, models=models)).document
-    assert share < 0.1 and document["metrics"]["test"]["calibration_ratio"] == pytest.approx(1, abs=0.25)
-    assert document["metrics"]["test"]["roc_auc"] > 0.9
+    assert share < 0.1 and value_of(document, "calibration_ratio") == pytest.approx(1, abs=0.25)
+    assert value_of(document, "roc_auc") > 0.9
 
 
 def test_a_decision_is_in_every_answer(tmp_path: Path) -> None:
     goal = ", metric: roc_auc, secondary: [f1], decision: {by: cost, false_negative: 4}"
     found = run(write(tmp_path, make_table(1500, 6), "label", goal=goal, trials=0))
     predictor, holdout = headrace.open(found.bundle), pl.read_parquet(found.bundle / "holdout.parquet")
-    threshold = found.document["threshold"]
-    assert 0 < threshold < 0.5 and list(found.document["metrics"]["test"])[:2] == ["roc_auc", "f1"]
+    threshold = found.document.threshold
+    assert threshold is not None and 0 < threshold < 0.5
+    assert list(found.document.metrics["test"])[:2] == ["roc_auc", "f1"]
     table = predictor.predict(holdout)
     assert table["decision"].to_list() == ["yes" if p >= threshold else "no" for p in table["prediction"]]
     rows = [{key: value for key, value in row.items() if key != "label"} for row in holdout.head(20).to_dicts()]
@@ -272,7 +274,7 @@ def test_text_vectors_and_crosses_travel_to_the_service(tmp_path: Path) -> None:
                 models=f", candidates: [{family}], gbdt: {{max_rounds: 30}}",
             )
         )
-        assert found.document["metrics"]["test"]["roc_auc"] > 0.97 and found.document["parity"] <= 1e-5
+        assert value_of(found.document, "roc_auc") > 0.97 and found.document.parity <= 1e-5
         assert headrace.verify(found.bundle).passed
         predictor = headrace.open(found.bundle)
         asked = frame.head(7).drop("label")

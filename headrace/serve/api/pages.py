@@ -72,7 +72,7 @@ def _told(service: Service, name: str, route: ModelRoute) -> dict[str, Any]:
         for column in served.inputs
     ]
     evaluation = served.bundle.evaluation
-    metric = evaluation["metric"]["name"]
+    metric = evaluation.metric.name
     return {
         "name": name,
         "version": served.version,
@@ -80,7 +80,7 @@ def _told(service: Service, name: str, route: ModelRoute) -> dict[str, Any]:
         "created": manifest.created,
         "task": served.predictor.session.metadata["task"],
         "metric": metric,
-        "value": evaluation["metrics"]["test"].get(metric),
+        "value": evaluation.metrics["test"].get(metric),
         "routes": {ref: service.repository.routes[ref].served.version for ref in shown},
         "columns": columns,
         "outputs": [one["name"] for one in outputs_of(served)],

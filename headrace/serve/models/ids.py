@@ -21,7 +21,7 @@ def read_id(prediction_id: str) -> PredictionId:
     """What the id of a prediction says; raises `ValueError` for anything else.
 
     >>> read_id("065e918389e1a000000300000007")
-    Named(time=1792828930384288, version=3, process=7)
+    PredictionId(time=1792828930384288, version=3, process=7)
     """
     if len(prediction_id) != _LENGTH or not prediction_id.isalnum():
         raise ValueError(f"no prediction id: {prediction_id[:40]!r}")

@@ -1,11 +1,11 @@
 """The one metric that decides between candidates, and whether a difference by it is more than luck."""
 
-import numpy as np
 from msgspec import Struct
 
 from headrace.arrays import Floats
 from headrace.evaluate.bootstrap import paired_interval
-from headrace.evaluate.metrics import Measure, cost
+from headrace.evaluate.measure import compute_metric, cost
+from headrace.evaluate.predictions import Predictions
 from headrace.spec import Goal, Task
 
 
@@ -17,8 +17,7 @@ class MetricObjective(Struct, frozen=True):
 
     def value(self, y: Floats, scores: Floats, weight: Floats | None = None) -> float:
         """The metric's value."""
-        ones = np.ones(len(y)) if weight is None else weight
-        return Measure(self.task, y, scores, [self.metric])(ones)[self.metric]
+        return compute_metric(Predictions(self.task, y, scores, weight), self.metric)
 
     def cost(self, y: Floats, scores: Floats, weight: Floats | None = None) -> float:
         """A number that is smaller where the scores are better."""
@@ -26,10 +25,11 @@ class MetricObjective(Struct, frozen=True):
 
     def gain(self, y: Floats, a: Floats, b: Floats, weight: Floats | None = None) -> list[float]:
         """The 95 % interval of how much better `a` is than `b` on the same rows."""
-        return paired_interval(self.task, self.metric, y, a, b, weight)
+        predictions = Predictions(self.task, y, a, weight)
+        return paired_interval(self.metric, predictions, predictions.with_scores(b, None))
 
 
 def make_objective(goal: Goal) -> MetricObjective:
-    """The judge of a (resolved) goal."""
+    """The objective of a (resolved) goal."""
     assert goal.task is not None and goal.metric is not None
     return MetricObjective(goal.task, goal.metric)

@@ -1,0 +1,87 @@
+"""The shapes of a metric's formula, and the sums that several metrics share.
+
+Nearly every metric is a function of weighted sums over rows; the two rankings need a sort as well. Both are made once,
+so that a bootstrap resample, which is nothing but other weights, costs one product.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from headrace.arrays import Floats
+from headrace.evaluate.ranking import Ranking
+
+
+class Sums(NamedTuple):
+    """A metric of weighted sums: `columns(y, scores, decided)` `(N, C)` are summed, `value(sums, total)` is the metric.
+
+    Metrics that name the same function of columns share its sums.
+    """
+
+    columns: Callable[[Floats, Floats, Floats], Any]
+    value: Callable[[Floats, float], float]
+
+
+class Ranked(NamedTuple):
+    """A metric of the order of scores: `value(ranking, weight (N,))`."""
+
+    value: Callable[[Ranking, Floats], float]
+
+
+def mean_of_rows(each: Callable[[Floats, Floats, Floats], Floats]) -> Sums:
+    """The weighted mean of a number of each row: `each(y, scores, decided)` `(N,)`."""
+    return Sums(
+        lambda y, scores, decided: each(y, scores, decided)[:, None],
+        lambda sums, total: ratio(float(sums[0]), total),
+    )
+
+
+def ratio(over: float, under: float, empty: float = float("nan")) -> float:
+    """A quotient; `empty` where the denominator is 0."""
+    return float(over / under) if under else empty
+
+
+def confusion(y: Floats, scores: Floats, decided: Floats) -> Floats:
+    """True positives, predicted positives and positives of a binary task `(N, 3)`."""
+    return np.column_stack([y * decided, decided, y])
+
+
+def by_class(y: Floats, scores: Floats, decided: Floats) -> Any:
+    """True positives, predicted and actual rows of each class, side by side `(N, 3 K)`, sparse.
+
+    Few numbers of a row are set, so that a thousand classes cost no more than two.
+    """
+    from scipy.sparse import csr_array
+
+    rows, classes = len(y), scores.shape[1]
+    hits = np.flatnonzero(y == decided)
+    places = np.concatenate([hits, np.arange(rows), np.arange(rows)])
+    columns = np.concatenate([y[hits], classes + decided, 2 * classes + y]).astype(np.int64)
+    return csr_array((np.ones(len(places)), (places, columns)), shape=(rows, 3 * classes))
+
+
+def f1_by_class(sums: Floats) -> tuple[Floats, Floats]:
+    """F1 of each class and its rows, of the sums of `by_class`; NaN for a class that is neither predicted nor there."""
+    hit, chosen, actual = sums.reshape(3, -1)
+    with np.errstate(invalid="ignore"):
+        return 2 * hit / (chosen + actual), actual
+
+
+def log_losses(y: Floats, scores: Floats) -> Floats:
+    """Each row's log loss `(N,)` for class numbers and probabilities `(N,)` or `(N, K)`.
+
+    Probabilities are kept off 0 and 1 by float32's step: a single sure mistake must not make the loss infinite.
+    """
+    step = float(np.finfo(np.float32).eps)
+    inside: Floats = np.clip(scores.astype(np.float64), step, 1 - step)
+    if scores.ndim == 1:
+        return -np.where(y > 0, np.log(inside), np.log1p(-inside))
+    inside = inside / inside.sum(axis=1, keepdims=True)
+    own: Floats = inside[np.arange(len(y)), y.astype(np.int64)]
+    return np.asarray(-np.log(own))
+
+
+def pinball(level: float) -> Sums:
+    """The loss of a quantile: Koenker and Bassett (1978)."""
+    return mean_of_rows(lambda y, scores, decided: np.maximum(level * (y - scores), (level - 1) * (y - scores)))

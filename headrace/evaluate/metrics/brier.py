@@ -1,0 +1,10 @@
+"""Brier score: the mean squared difference between the probability and what came of it.
+
+Brier (1950), "Verification of forecasts expressed in terms of probability".
+"""
+
+import numpy as np
+
+from headrace.evaluate.formulas import mean_of_rows
+
+FORMULA = mean_of_rows(lambda y, scores, decided: np.square(scores - y))

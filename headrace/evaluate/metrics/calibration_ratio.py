@@ -1,0 +1,10 @@
+"""Calibration ratio: predicted events for each one that came."""
+
+import numpy as np
+
+from headrace.evaluate.formulas import Sums, ratio
+
+FORMULA = Sums(
+    lambda y, scores, decided: np.column_stack([scores, y]),
+    lambda sums, total: ratio(sums[0], sums[1]),
+)

@@ -1,0 +1,5 @@
+"""The pinball loss of the 10 % quantile."""
+
+from headrace.evaluate.formulas import pinball
+
+FORMULA = pinball(0.1)

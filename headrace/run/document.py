@@ -1,0 +1,275 @@
+"""The document of a run: the sum of what its stages made, and the schema of `run.json`."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import polars as pl
+from msgspec import Struct
+
+from headrace import registry, spec, split, train
+from headrace._version import __version__
+from headrace.clock import SYSTEM, to_text
+from headrace.errors import Finding
+from headrace.evaluate import Curves, Treated, WeakSlice
+from headrace.report import number
+from headrace.run.evaluation import Evaluation
+from headrace.run.judge import ChampionComparison, Verdict
+from headrace.run.prepare import Prepared
+from headrace.spec import Encode, Kind, Member, System, Task
+from headrace.tables import Column
+from headrace.train import TrainingData
+
+Number = float | None
+"""A number, or null where it is not defined: JSON has no NaN."""
+
+
+class MetricReport(Struct, frozen=True):
+    """The metric that decides, by split; and the baseline's on the test rows."""
+
+    name: str
+    higher_is_better: bool
+    validation: Number
+    test: Number
+    baseline: Number
+
+
+class CandidateReport(Struct, frozen=True):
+    """A candidate: the metric on the rows that chose, how long it took, where it came from, its share in what ships."""
+
+    family: str
+    value: Number
+    seconds: float
+    origin: str
+    weight: float
+    params: dict[str, Any] | None
+    encode: dict[Kind, list[Encode]]
+
+
+class Shipped(Struct, frozen=True):
+    """The model that ships, in words, and its members."""
+
+    family: str
+    members: list[Member]
+
+
+class RowCounts(Struct, frozen=True):
+    """How many rows each part has, were purged, and were fitted on in the end."""
+
+    train: int
+    validation: int
+    test: int
+    purged: int
+    fitted: int
+
+
+class FieldReport(Struct, frozen=True):
+    """A field that the spec left open: what it became, and why."""
+
+    field: str
+    value: str
+    why: str
+
+
+class StageReport(Struct, frozen=True):
+    """What a stage did, and its seconds."""
+
+    name: str
+    what: str
+    seconds: float
+
+
+class BundleDocument(Struct, frozen=True, kw_only=True):
+    """What a bundle says of its model: the schema of `evaluation.json`."""
+
+    task: Task
+    metric: MetricReport
+    metrics: Mapping[str, Mapping[str, Number]]
+    intervals: Mapping[str, Sequence[Number]]
+    curves: Curves
+    threshold: Number
+    candidates: list[CandidateReport]
+    winner: Shipped
+    parity: float
+    rows: RowCounts
+    features: list[str]
+    findings: list[Finding]
+    gates: list[registry.Result]
+    importances: Mapping[str, Number]
+    slices: list[WeakSlice]
+    fairness: list[Treated]
+    seconds: dict[str, float]
+    who: str
+
+    def as_bundle(self) -> "BundleDocument":
+        """The part of a run's document that stands in its bundle."""
+        return BundleDocument(**{name: getattr(self, name) for name in BundleDocument.__struct_fields__})
+
+
+class RunDocument(BundleDocument, frozen=True, kw_only=True):
+    """Everything about a run. What is not decided yet, or does not apply, is None."""
+
+    name: str
+    created: str
+    target: str
+    classes: list[Any]
+    source: str
+    fingerprints: dict[str, str]
+    spec_hash: str
+    code_version: str
+    decisions: list[FieldReport]
+    split: str | None
+    borders: list[str]
+    timeline: list[dict[str, Any]]
+    method: str
+    columns: list[Column]
+    resolved: str
+    bands: Mapping[str, list[list[float]]]
+    thresholds: list[dict[str, float]] | None
+    comparison: ChampionComparison | None
+    run: str = ""
+    model: str = ""
+    bundle: str = ""
+    report: str = ""
+    promoted: bool | None = None
+    alias: str | None = None
+    before: int | None = None
+    champion: int | None = None
+    cached: bool = False
+    flow: list[StageReport] = []
+
+
+class Made(Struct, frozen=True):
+    """What the stages of a run made, up to the verdict."""
+
+    prepared: Prepared
+    data: TrainingData
+    choice: train.Choice
+    model: train.Model
+    resolved: System
+    evaluation: Evaluation
+    verdict: Verdict
+    seconds: dict[str, float]
+
+
+def describe(made: Made) -> RunDocument:
+    """The document of a run whose bundle is not written yet."""
+    data, choice, model = made.data, made.choice, made.model
+    system, parts, assessment = data.system, data.parts, made.evaluation.assessment
+    shipped = Shipped(_family(model.members), model.members)
+    return RunDocument(
+        name=system.name,
+        created=to_text(SYSTEM.now_us(), "seconds", " "),
+        task=data.target.task,
+        target=data.target.name,
+        classes=data.target.classes,
+        who=registry.current_user(),
+        source=system.data.source,
+        fingerprints=made.prepared.fingerprints,
+        spec_hash=spec.spec_hash(system),
+        code_version=__version__,
+        decisions=_decisions(made, shipped.family),
+        split=system.split.by,
+        borders=parts.borders,
+        timeline=_timeline(data),
+        method=choice.method,
+        candidates=[_candidate(one, choice.weight_of(one)) for one in choice.candidates],
+        winner=shipped,
+        parity=model.parity,
+        rows=RowCounts(len(parts.train), len(parts.validation), len(parts.test), parts.purged, model.rows),
+        columns=data.columns,
+        features=model.features.names,
+        resolved=spec.dump(made.resolved).decode(),
+        metric=msgspec.convert(assessment.metric, MetricReport, from_attributes=True),
+        metrics=assessment.metrics,
+        intervals=assessment.intervals,
+        curves=assessment.curves,
+        bands=assessment.bands,
+        threshold=assessment.threshold,
+        thresholds=assessment.thresholds,
+        fairness=made.evaluation.fairness,
+        importances=made.evaluation.importances,
+        slices=made.evaluation.slices,
+        findings=[*made.prepared.findings, *choice.findings, *made.evaluation.findings],
+        gates=made.verdict.results,
+        comparison=made.verdict.comparison,
+        seconds=dict(made.seconds),
+    )
+
+
+def _family(members: list[Member]) -> str:
+    """What ships, in words."""
+    families = sorted({member.family for member in members})
+    return families[0] if len(members) == 1 else f"average of {len(members)} ({', '.join(families)})"
+
+
+def _candidate(one: train.TrialRecord, weight: float) -> CandidateReport:
+    return CandidateReport(
+        family=one.member.family,
+        value=one.value,
+        seconds=one.seconds,
+        origin=one.origin,
+        weight=weight,
+        params=msgspec.to_builtins(one.member.params),
+        encode=one.member.encode,
+    )
+
+
+def _decisions(made: Made, shipped: str) -> list[FieldReport]:
+    """What the spec left open: the field, what it became, and why."""
+    system, choice = made.data.system, made.choice
+    goal, decision = system.goal, made.resolved.goal.decision
+    resolved = {"goal.task": goal.task, "goal.positive": goal.positive, "goal.metric": goal.metric}
+    resolved["split.by"] = system.split.by
+    if system.split.gap != "0s":
+        resolved["split.gap"] = system.split.gap
+
+    found = [
+        FieldReport(field, str(value), made.prepared.reasons.get(field, "as stated"))
+        for field, value in resolved.items()
+        if value is not None
+    ]
+    found.append(FieldReport("models", shipped, f"{choice.why['models']} on {choice.method}"))
+    if "models.calibration" in choice.why:
+        method = choice.calibration.method if choice.calibration else "none"
+        found.append(FieldReport("models.calibration", method, choice.why["models.calibration"]))
+    if goal.decision is not None and decision is not None:
+        best = f"best by {goal.decision.by or 'f1'} on {choice.method}"
+        why = best if goal.decision.threshold is None else "as stated"
+        found.append(FieldReport("goal.decision.threshold", f"{decision.threshold:.4g}", why))
+    return found
+
+
+def _timeline(data: TrainingData) -> list[dict[str, Any]]:
+    """How the parts lie in time, where rows have one."""
+    name = data.system.data.time_column
+    times = None if name is None else data.frame[name]
+    if times is None or not (times.dtype in (pl.Date, pl.Datetime) or times.dtype.is_integer()):
+        return []
+    return split.timeline(data.parts, times)
+
+
+def describe_flow(document: RunDocument) -> list[StageReport]:
+    """The flow of a run as it is drawn: a line a stage."""
+    rows, findings = document.rows, Counter(one.check.partition(".")[0] for one in document.findings)
+    noticed = findings["leak"] + findings["split"]
+    used = sum(column.kind != "ignored" for column in document.columns)
+    total = rows.train + rows.validation + rows.test + rows.purged
+    passed = sum(gate.passed for gate in document.gates)
+    what = {"tables": f"{total:,} rows × {len(document.columns)} columns"}
+    if any(column.window for column in document.columns):
+        what["events"] = "window features joined"
+    what |= {
+        "split": f"by {document.split}: {rows.train:,} / {rows.validation:,} / {rows.test:,}",
+        "features": f"{used} columns are inputs",
+        "explore": f"{noticed} finding{'s' * (noticed != 1)}",
+        "train": f"{len(document.candidates)} candidates",
+        "refit": f"{document.winner.family} on {rows.fitted:,} rows",
+        "evaluate": f"test {document.metric.name} {number(document.metric.test)}",
+        "gates": f"{passed} of {len(document.gates)} passed",
+        "bundle": "checked: the graph equals its trainer",
+    }
+    if document.promoted is not None:
+        what["registry"] = "promoted to champion" if document.promoted else "refused"
+    return [StageReport(name, text, document.seconds.get(name, 0.0)) for name, text in what.items()]

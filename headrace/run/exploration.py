@@ -1,0 +1,68 @@
+"""What a look at the data finds, without learning anything."""
+
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from headrace import spec, tables
+from headrace.errors import Finding
+from headrace.explore import balance, relations
+from headrace.run.leaks import leak_columns, training_rows
+from headrace.run.prepare import Prepared
+from headrace.spec import Goal
+from headrace.tables import Column
+
+
+class PartCounts(Struct, frozen=True):
+    """How many rows each part has."""
+
+    train: int
+    validation: int
+    test: int
+
+
+class ExplorationDocument(Struct, frozen=True):
+    """What the data is like: the schema of `explore.json`.
+
+    `why` holds the reason of each field that was inferred, `balance` the share of each class (or the target's
+    quantiles), `relations` the share of the target that each column explains alone.
+    """
+
+    name: str
+    goal: Goal
+    why: dict[str, str]
+    rows: PartCounts
+    balance: dict[str, float]
+    columns: list[Column]
+    relations: dict[str, float]
+    findings: list[Finding]
+
+
+class Exploration(Struct, frozen=True):
+    """What a look at the data found: the document, and the `explore.json` that holds it."""
+
+    path: Path
+    document: ExplorationDocument
+
+
+def write_exploration(prepared: Prepared) -> Exploration:
+    """Describes prepared rows, and writes `explore.json` into the workspace."""
+    data = prepared.data
+    parts, train = data.parts, data.parts.train
+    labels = [spec.label_text(label) for label in data.target.classes]
+    trained = training_rows(data, leak_columns(data.columns))
+    document = ExplorationDocument(
+        name=data.system.name,
+        goal=data.system.goal,
+        why=prepared.reasons,
+        rows=PartCounts(len(parts.train), len(parts.validation), len(parts.test)),
+        balance=balance(data.y, labels),
+        columns=data.columns,
+        relations=relations(trained, data.y[train], data.target.task),
+        findings=prepared.findings,
+    )
+    path = data.system.workspace.explored
+    with tables.atomic_file(path) as beside:
+        beside.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))
+    return Exploration(path, document)

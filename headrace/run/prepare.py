@@ -1,0 +1,73 @@
+"""The first half of every command: rows with their windows, kinds, roles and split, and what is odd about them."""
+
+import polars as pl
+from msgspec import Struct
+
+from headrace import design, features, spec, split, tables, train
+from headrace.errors import Finding
+from headrace.report import Steps
+from headrace.run.leaks import find_leaks
+from headrace.spec import System
+from headrace.store import add_window_features
+from headrace.windows import check_keys_match, window_columns
+
+
+class Prepared(Struct, frozen=True):
+    """What is known before anything is learned: the rows, the fingerprint of each table, why the spec was resolved so
+    (by path), and what was noticed."""
+
+    data: train.TrainingData
+    fingerprints: dict[str, str]
+    reasons: dict[str, str]
+    findings: list[Finding]
+
+
+def prepare(system: System, position: int, step: Steps) -> Prepared:
+    """Reads the tables of a system and the log up to a position, and gets its rows ready for training."""
+    with step("tables"):
+        sources = tables.read_sources(system)
+    with step("events"):
+        frame = add_window_features(system, sources.frame, sources, position)
+        findings = check_keys_match(frame, system.features.windows, sources.events, position == 0)
+    with step("spec"):
+        system, reasons = _resolve(system, frame)
+        target = features.make_target(system.goal, frame[system.goal.target])
+        _, left_out = design.infer_candidates(system.models, len(target.classes))
+        y = features.encode_target(target, frame[target.name])
+    with step("split"):
+        strata = y.astype(int) if target.classes else None
+        parts = split.split_rows(frame, system.split, system.data, strata, sources.holdout_rows, system.seed)
+    with step("features"):
+        windows = [name for window in system.features.windows for name in window_columns(window)]
+        roles = special_columns(system)
+        trained = frame[parts.train]
+        columns = features.plan_columns(trained, system.features, roles, windows, sources.forms)
+        weight = tables.read_weights(frame, system.data.weight)
+        data = train.TrainingData(frame, columns, target, y, system, parts, weight)
+    with step("explore"):
+        leaks = find_leaks(data, special_columns(system))
+
+    fingerprints = sources.fingerprints | ({"log": str(position)} if position else {})
+    findings = [*sources.findings, *findings, *left_out, *parts.findings, *leaks]
+    return Prepared(data, fingerprints, reasons, findings)
+
+
+def _resolve(system: System, frame: pl.DataFrame) -> tuple[System, dict[str, str]]:
+    """The spec with its goal and its split filled in, and why."""
+    goal, reasons = design.infer_goal(system.goal, frame[system.goal.target])
+    by, split_reasons = design.infer_split(system.split, system.data, goal)
+    return spec.with_changes(system, goal=goal, split=by), reasons | split_reasons
+
+
+def special_columns(system: System) -> dict[str, str]:
+    """The columns that are no features, each with the reason."""
+    data = system.data
+    roles = {
+        system.goal.target: "the target",
+        data.id: "the id",
+        data.group: "the group",
+        data.weight: "the weight of rows",
+    }
+    if isinstance(data.time, list):
+        roles |= {data.time_column: "the time", data.time[0]: "the year of the time: absolute time is no feature"}
+    return {name: role for name, role in roles.items() if name is not None}
