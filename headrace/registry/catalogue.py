@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from headrace.bundle import Bundle, read_manifest
-from headrace.spec import System, Window, duration_us
+from headrace.spec import AGGREGATES, System, Window, duration_us
 from headrace.tables import Column
 from headrace.windows import condition_columns, hop_us, window_columns, window_keys
 
@@ -93,16 +93,13 @@ def _bundles(system: System) -> list[Bundle]:
 
 def _defined(window: Window, over: str) -> str:
     """A window in words."""
-    told = {
-        "count": f"how many {window.events}",
-        "since": f"seconds since the latest of {window.events}",
-        "rate": f"share of {window.events} for which {window.where}",
-    }.get(window.aggregate, f"{window.aggregate} of {window.of} of {window.events}")
-    where = f" where {window.where}" if window.where and window.aggregate != "rate" else ""
+    row = AGGREGATES[window.aggregate]
+    words = row.words.format(events=window.events, of=window.of, where=window.where)
+    where = f" where {window.where}" if window.where and not row.needs_where else ""
     span = "ever" if over == "all" else f"in the last {over}"
     hop = 0 if over == "all" else hop_us(window, over)
     aligned = f", in steps of {_span(hop)}" if hop else ""
-    return f"{told}{where}, by {' and '.join(window_keys(window))}, {span}{aligned}"
+    return f"{words}{where}, by {' and '.join(window_keys(window))}, {span}{aligned}"
 
 
 def _inputs(window: Window) -> list[str]:

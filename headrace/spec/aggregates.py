@@ -25,6 +25,7 @@ AGGREGATES: dict[str, AggregateRow] = {
     "mean": AggregateRow("numbers", "mean of {of} of {events}"),
     "min": AggregateRow("numbers", "min of {of} of {events}"),
     "max": AggregateRow("numbers", "max of {of} of {events}"),
+    "std": AggregateRow("numbers", "standard deviation of {of} of {events}"),
     "last": AggregateRow("values", "last of {of} of {events}"),
     "distinct": AggregateRow("values", "distinct of {of} of {events}"),
     "rate": AggregateRow("events", "share of {events} for which {where}", needs_where=True),

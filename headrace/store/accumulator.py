@@ -3,13 +3,13 @@
 `tiles.py` does the same for a table of events at once, when a store is filled.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
-from headrace.store import hyperloglog
 from headrace.store.layout import EventSource, Level
-from headrace.windows import Condition, parse_condition
+from headrace.windows import Condition, hyperloglog, parse_condition
+from headrace.windows.aggregates import NUMBER_STATES
+from headrace.windows.states import MERGE, State
 
 States = list[Any]
 """In the order of `Level.states`: numbers, NaN where an extreme or a time is of nothing; the last as
@@ -19,7 +19,7 @@ States = list[Any]
 class Accumulator:
     """Counts events into the states of one level.
 
-    >>> from headrace.store.layout import State
+    >>> from headrace.windows import State
     >>> from headrace.spec import EventTable
     >>> from headrace.tables import Column
     >>> column = Column(name="n", dtype="number", kind="numeric")
@@ -39,7 +39,7 @@ class Accumulator:
         self._steps = [
             (
                 at,
-                ADD[state.kind],
+                _adder(state),
                 None if state.of is None else source.values.index(state.of),
                 None if state.where is None else wheres.index(state.where),
             )
@@ -70,17 +70,7 @@ class Accumulator:
 
 def empty_state(kind: str) -> Any:
     """A state of no event."""
-    return 0.0 if kind in ("count", "sum") else math.nan if kind in ("min", "max", "time") else _NONE.get(kind)
-
-
-def smaller(state: float, other: float) -> float:
-    """The smaller of two; NaN is none."""
-    return other if math.isnan(state) or other < state else state
-
-
-def larger(state: float, other: float) -> float:
-    """The larger of two; NaN is none."""
-    return other if math.isnan(state) or other > state else state
+    return NUMBER_STATES[kind].identity if kind in NUMBER_STATES else _EMPTY[kind]
 
 
 def later(state: Any, other: Any) -> Any:
@@ -88,19 +78,22 @@ def later(state: Any, other: Any) -> Any:
     return other if state is None or (other is not None and other > state) else state
 
 
-def _with(state: Any, value: Any, time: int, place: Any) -> Any:
+def _adder(state: State) -> Callable[[Any, Any, int, Any], Any]:
+    """What an event adds to a state: a function of the state, and of the value, the time and the sequence."""
+    if state.kind == "last":
+        return lambda state, value, time, sequence: later(state, (time, sequence, value))
+    if state.kind == "distinct":
+        return _add_hash
+    number, origin = NUMBER_STATES[state.kind], state.origin
+    merge, one = MERGE[number.merge], number.one
+    if state.of is None or not number.from_origin:
+        return lambda state, value, time, sequence: merge(state, one(value, time))
+    return lambda state, value, time, sequence: merge(state, one(value - origin, time))
+
+
+def _add_hash(state: Any, value: Any, time: int, sequence: Any) -> Any:
     state.add(hyperloglog.hash_value(value))
     return state
 
 
-_NONE: dict[str, Any] = {"last": None, "distinct": set()}
-ADD: dict[str, Callable[[Any, Any, int, Any], Any]] = {
-    "count": lambda state, value, time, place: state + 1.0,
-    "sum": lambda state, value, time, place: state + value,
-    "min": lambda state, value, time, place: smaller(state, float(value)),
-    "max": lambda state, value, time, place: larger(state, float(value)),
-    "time": lambda state, value, time, place: larger(state, float(time)),
-    "last": lambda state, value, time, place: later(state, (time, place, value)),
-    "distinct": _with,
-}
-"""A state, and the value, the time and the place of an event that it counts."""
+_EMPTY: dict[str, Any] = {"last": None, "distinct": set()}

@@ -20,8 +20,8 @@ import msgspec
 import numpy as np
 
 from headrace.arrays import Floats, Integers
-from headrace.store import hyperloglog
 from headrace.store.layout import Group
+from headrace.windows import hyperloglog
 
 
 class OpenVersion(msgspec.Struct, frozen=True, array_like=True):

@@ -1,5 +1,6 @@
 """History and log as one: the tables that a spec names, and what was pushed since."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,9 +11,10 @@ from headrace.arrays import Integers
 from headrace.log import Log
 from headrace.spec import EventTable, Window
 from headrace.store.ingest import decode_payloads
-from headrace.store.layout import Layout, build_layout
+from headrace.store.layout import Layout, Origins, build_layout
 from headrace.tables import Column
 from headrace.windows import available_times, to_times
+from headrace.windows.aggregates import AGGREGATES, NUMBER_STATES
 
 _AVAILABLE = "__available__"
 NO_WATERMARK = np.iinfo(np.int64).min
@@ -46,7 +48,7 @@ def combine_history_and_log(
     Parameters: the `windows` over `tables`; the types of the `rows`' columns; the `frames` of the tables and their
     `columns`; `until`, the last moment of which history counts (microseconds). Raises `InputError` as `add_windows`.
     """
-    layout = build_layout(windows, tables, rows, columns)
+    layout = build_layout(windows, tables, rows, columns, _origins(windows, frames))
     found, said, sources = dict(frames), dict(tables), dict(layout.sources)
     for name, source in layout.sources.items():
         frame, table = frames[name], tables[name]
@@ -72,3 +74,17 @@ def _with_records(
     both = pl.concat([frame.with_columns(pl.Series(_AVAILABLE, available)), told], how="diagonal_relaxed")
     timed = both.with_columns(pl.col(_AVAILABLE).cast(pl.Datetime("us")))
     return timed, structs.replace(table, available=_AVAILABLE, delay=None)
+
+
+def _origins(windows: list[Window], frames: Mapping[str, pl.DataFrame]) -> Origins:
+    """About where the values of columns lie whose squares are kept: at the mean of history."""
+    origins: dict[tuple[str, str], float] = {}
+    for window in windows:
+        states = AGGREGATES[window.aggregate].states(window.of, window.where)
+        kinds = [NUMBER_STATES[state.kind] for state in states if state.kind in NUMBER_STATES]
+        if window.of is None or not any(kind.from_origin for kind in kinds):
+            continue
+        mean = frames[window.events][window.of].cast(pl.Float64).mean()
+        if isinstance(mean, float) and math.isfinite(mean):
+            origins[window.events, window.of] = mean
+    return origins

@@ -1,30 +1,24 @@
 """What the online store keeps of events so that every window of a spec can be read from it."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 import polars as pl
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from headrace.clock import DAY_US
 from headrace.errors import InputError
 from headrace.spec import EventTable, Window, duration_us
 from headrace.tables import POLARS, Column, Dtype
 from headrace.windows import check_window, condition_columns, hop_us, window_columns, window_keys
+from headrace.windows.aggregates import AGGREGATES, NUMBER_STATES
+from headrace.windows.states import MERGES, State
 
-_ORDER = {"count": 0, "sum": 0, "max": 1, "time": 1, "min": 2}
-"""States that merge alike stand side by side."""
 _ALL_US = 30 * DAY_US
 """The width of the tiles of `over: all`."""
 
 
-class TileState(Struct, frozen=True):
-    """What a tile knows of its events: of those for which `where` holds and, where it is set, that have a value in
-    `of`, the `count`, the `sum`, the `min`, the `max`, the latest `time`, the `last` or the `distinct` values."""
-
-    kind: Literal["count", "sum", "min", "max", "time", "last", "distinct"]
-    of: str | None = None
-    where: str | None = None
+Origins = Mapping[tuple[str, str], float]
+"""By the names of a table of events and of its column."""
 
 
 class Level(Struct, frozen=True):
@@ -35,12 +29,12 @@ class Level(Struct, frozen=True):
 
     hop: int
     most: int | None
-    numbers: list[TileState]
-    lasts: list[TileState]
-    sets: list[TileState]
+    numbers: list[State]
+    lasts: list[State]
+    sets: list[State]
 
     @property
-    def states(self) -> list[TileState]:
+    def states(self) -> list[State]:
         """All of them, in the order of the lists."""
         return [*self.numbers, *self.lasts, *self.sets]
 
@@ -112,11 +106,13 @@ def build_layout(
     tables: Mapping[str, EventTable],
     rows: Mapping[str, pl.DataType],
     events: Mapping[str, list[Column]],
+    origins: Origins = {},
 ) -> Layout:
     """The layout for some windows.
 
     Parameters: what the spec says of its event `tables`; the types of the `rows`' columns; the columns of each table of
-    `events`. Raises `InputError` as `add_windows` does.
+    `events`; about where the values of columns lie, for aggregates of squares. Raises `InputError` as `add_windows`
+    does.
     """
     needed: dict[str, set[str]] = {}
     groups: dict[tuple[str, ...], list[Window]] = {}
@@ -128,7 +124,7 @@ def build_layout(
         needed.setdefault(window.events, set()).update(used)
     made = []
     for (name, *keys), some in groups.items():
-        levels, reads = _levels(some)
+        levels, reads = _levels(some, origins)
         made.append(Group(name, keys, [_key_dtype(key, rows[key]) for key in keys], levels, reads))
     sources = {}
     for name, used in needed.items():
@@ -151,22 +147,22 @@ def _key_dtype(key: str, dtype: pl.DataType) -> Dtype:
     return names[0]
 
 
-def _levels(windows: list[Window]) -> tuple[list[Level], list[WindowRead]]:
-    levels: dict[tuple[int, bool], tuple[list[int], list[TileState]]] = {}
-    asked: list[tuple[str, str, tuple[int, bool], int | None, list[TileState]]] = []
+def _levels(windows: list[Window], origins: Origins) -> tuple[list[Level], list[WindowRead]]:
+    levels: dict[tuple[int, bool], tuple[list[int], list[State]]] = {}
+    asked: list[tuple[str, str, tuple[int, bool], int | None, list[State]]] = []
     for window in windows:
         for name, over in zip(window_columns(window), window.over, strict=True):
             forever = over == "all"
             level = (_ALL_US if forever else hop_us(window, over) or 1, forever)
             reach, kept = levels.setdefault(level, ([], []))
-            states = _states(window)
+            states = _with_origins(AGGREGATES[window.aggregate].states(window.of, window.where), window, origins)
             reach += [] if forever else [duration_us(over)]
             kept += [state for state in states if state not in kept]
             asked.append((name, window.aggregate, level, None if forever else duration_us(over), states))
     made = []
     for (hop, forever), (reach, kept) in levels.items():
         of = {kind: [state for state in kept if state.kind == kind] for kind in ("last", "distinct")}
-        numbers = sorted((state for state in kept if state.kind not in of), key=lambda state: _ORDER[state.kind])
+        numbers = sorted((state for state in kept if state.kind not in of), key=_merge_order)
         made.append(Level(hop, None if forever else max(reach), numbers, of["last"], of["distinct"]))
     order = list(levels)
     reads = [
@@ -178,14 +174,16 @@ def _levels(windows: list[Window]) -> tuple[list[Level], list[WindowRead]]:
     return made, reads
 
 
-def _states(window: Window) -> list[TileState]:
-    of, where = window.of, window.where
-    match window.aggregate:
-        case "mean":
-            return [TileState("sum", of, where), TileState("count", of, where)]
-        case "rate":
-            return [TileState("count", None, where), TileState("count")]
-        case "since":
-            return [TileState("time", None, where)]
-        case kind:
-            return [TileState(kind, of, where)]
+def _with_origins(states: list[State], window: Window, origins: Origins) -> list[State]:
+    """States whose kind counts from an origin, with that of their column."""
+    return [
+        structs.replace(state, origin=origins.get((window.events, state.of or ""), 0.0))
+        if state.kind in NUMBER_STATES and NUMBER_STATES[state.kind].from_origin
+        else state
+        for state in states
+    ]
+
+
+def _merge_order(state: State) -> int:
+    """Lets states that merge alike stand side by side, so that tiles are reduced in one call."""
+    return MERGES.index(NUMBER_STATES[state.kind].merge)

@@ -2,7 +2,8 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -10,12 +11,13 @@ import numpy as np
 
 from headrace.clock import to_datetime
 from headrace.errors import EmptyStoreError, WorkError
-from headrace.store import hyperloglog
 from headrace.store.accumulator import Accumulator
 from headrace.store.codec import DECODE_ERRORS, Codec, EntityView, OpenVersion
 from headrace.store.keys import STATE, StoreState, group_prefix, layout_key, make_row_namer, shorten
 from headrace.store.layout import EventSource, Group, Layout, Level, WindowRead
 from headrace.store.store import Store
+from headrace.windows.aggregates import AGGREGATES, NUMBER_STATES
+from headrace.windows.states import Merge
 
 Value = Any
 
@@ -133,7 +135,7 @@ class _GroupReader:
         for read in group.reads:
             spans.setdefault((read.level, read.over), []).append(read)
         self._spans = [_Span(at, over, group.levels[at], source, reads) for (at, over), reads in spans.items()]
-        self._empty = {read.name: _EMPTY.get(read.aggregate) for read in group.reads}
+        self._empty = {read.name: AGGREGATES[read.aggregate].EMPTY for read in group.reads}
 
     def key(self, row: Mapping[str, Any]) -> bytes:
         """Where the entity of a row stands; where nothing does for one that misses a key."""
@@ -163,15 +165,16 @@ class _Span:
         needed = {state for read in reads for state in read.states}
         self._height, lasts = len(level.numbers), len(level.lasts)
         self._reduce = []
-        for kinds, reduce in ((("count", "sum"), _added), (("max", "time"), _largest), (("min",), _least)):
-            rows = [row for row, state in enumerate(level.numbers) if state.kind in kinds and row in needed]
+        merges = [NUMBER_STATES[state.kind].merge for state in level.numbers]
+        for merge, reduce in _REDUCE.items():
+            rows = [row for row, one in enumerate(merges) if one == merge and row in needed]
             if rows:
                 self._reduce.append((reduce, slice(rows[0], rows[-1] + 1)))
         self._lasts = [at for at in range(lasts) if self._height + at in needed]
         self._sets = [at for at in range(lasts, lasts + len(level.sets)) if self._height + at in needed]
         times = {column.name for column in source.columns if column.dtype == "datetime"}
         self._columns = [
-            (read.name, _FINISH[read.aggregate], read.states[0], read.states[-1])
+            (read.name, AGGREGATES[read.aggregate].finish, itemgetter(*read.states))
             for read in reads
             if read.aggregate != "last" or level.states[read.states[0]].of not in times
         ]
@@ -189,8 +192,8 @@ class _Span:
                 self._accumulator.add(states, one.time, one.sequence, one.values)
         if self._sets:
             self._join(view, first, states)
-        for name, finish, state, other in self._columns:
-            found[name] = finish(states[state], states[other], moment)
+        for name, finish, pick in self._columns:
+            found[name] = finish(pick(states), moment)
         for name, state in self._times:
             last = states[state]
             found[name] = None if last is None else to_datetime(last[2])
@@ -218,31 +221,4 @@ class _Span:
             states[self._height + at] = [*(view.sketches(at, first) if view.count else []), fresh]
 
 
-_added, _largest, _least = np.add.reduce, np.fmax.reduce, np.fmin.reduce
-
-
-def _ratio(above: float, below: float, moment: int) -> float | None:
-    return above / below if below else None
-
-
-def _number(state: float, _: Any, moment: int) -> float | None:
-    return None if math.isnan(state) else state
-
-
-def _since(state: float, _: Any, moment: int) -> float | None:
-    return None if math.isnan(state) else (moment - state) / 1e6
-
-
-_EMPTY: dict[str, Value] = {"count": 0, "sum": 0.0}
-_FINISH: dict[str, Callable[[Any, Any, int], Value]] = {
-    "count": lambda state, _, moment: int(state),
-    "sum": lambda state, _, moment: state,
-    "mean": _ratio,
-    "rate": _ratio,
-    "min": _number,
-    "max": _number,
-    "last": lambda state, _, moment: None if state is None else state[2],
-    "distinct": lambda state, _, moment: hyperloglog.estimate(state) or None,
-    "since": _since,
-}
-"""The value of a column, of its first state, its last one, and the moment."""
+_REDUCE: dict[Merge, Any] = {"add": np.add.reduce, "largest": np.fmax.reduce, "smallest": np.fmin.reduce}

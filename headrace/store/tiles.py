@@ -11,12 +11,12 @@ import polars as pl
 from msgspec import Struct
 
 from headrace.arrays import Floats, Integers, Mask, Objects
-from headrace.store import hyperloglog
-from headrace.store.accumulator import empty_state
-from headrace.store.layout import Level, TileState
-from headrace.windows import parse_condition
+from headrace.store.layout import Level
+from headrace.windows import hyperloglog, parse_condition
+from headrace.windows.aggregates import NUMBER_STATES
+from headrace.windows.states import Merge, State
 
-_MERGE: dict[str, Any] = {"count": np.add, "sum": np.add, "min": np.fmin, "max": np.fmax, "time": np.fmax}
+_MERGE: dict[Merge, Any] = {"add": np.add, "smallest": np.fmin, "largest": np.fmax}
 
 
 class Tiles(Struct, frozen=True):
@@ -59,7 +59,9 @@ def build_tiles(level: Level, facts: EntityEvents) -> Tiles:
     begins = _begins(entity, start)
     numbers = np.empty((len(level.numbers), len(begins)))
     for row, state in zip(numbers, level.numbers, strict=True):
-        row[:] = _MERGE[state.kind].reduceat(_number(state, values, facts.time[order]), begins) if len(begins) else 0.0
+        if len(begins):
+            merge = _MERGE[NUMBER_STATES[state.kind].merge]
+            row[:] = merge.reduceat(_number(state, values, facts.time[order]), begins)
     lasts = [_lasts(state, values, facts, order, begins) for state in level.lasts]
     sets = [_sets(state, values, begins) for state in level.sets]
     return Tiles(entity[begins], start[begins], numbers, lasts, sets)
@@ -72,7 +74,7 @@ def _begins(entity: Integers, start: Integers) -> Integers:
     return np.flatnonzero(np.concatenate([[True], (entity[1:] != entity[:-1]) | (start[1:] != start[:-1])]))
 
 
-def count_mask(state: TileState, values: pl.DataFrame) -> Mask:
+def count_mask(state: State, values: pl.DataFrame) -> Mask:
     """For which events a state counts `(N,)`."""
     kept = np.ones(values.height, bool)
     if state.where is not None:
@@ -80,15 +82,16 @@ def count_mask(state: TileState, values: pl.DataFrame) -> Mask:
     return kept & values[state.of].is_not_null().to_numpy() if state.of is not None else kept
 
 
-def _number(state: TileState, values: pl.DataFrame, time: Integers) -> Floats:
-    kept = count_mask(state, values)
-    if state.kind == "count":
-        return kept.astype(np.float64)
-    found = time if state.of is None else values[state.of].cast(pl.Float64).fill_null(0.0).to_numpy()
-    return np.where(kept, found, empty_state(state.kind))
+def _number(state: State, values: pl.DataFrame, time: Integers) -> Floats:
+    """A state of each event by itself `(N,)`."""
+    kind = NUMBER_STATES[state.kind]
+    numbers = np.zeros(len(time))
+    if state.of is not None:
+        numbers = values[state.of].cast(pl.Float64).fill_null(0.0).to_numpy() - state.origin
+    return np.where(count_mask(state, values), kind.many(numbers, time), kind.identity)
 
 
-def _lasts(state: TileState, values: pl.DataFrame, facts: EntityEvents, order: Integers, begins: Integers) -> Objects:
+def _lasts(state: State, values: pl.DataFrame, facts: EntityEvents, order: Integers, begins: Integers) -> Objects:
     assert state.of is not None
     latest = np.where(count_mask(state, values), np.arange(len(order)), -1)
     latest = np.maximum.reduceat(latest, begins) if len(begins) else latest
@@ -99,7 +102,7 @@ def _lasts(state: TileState, values: pl.DataFrame, facts: EntityEvents, order: I
     return found
 
 
-def _sets(state: TileState, values: pl.DataFrame, begins: Integers) -> Objects:
+def _sets(state: State, values: pl.DataFrame, begins: Integers) -> Objects:
     assert state.of is not None
     kept = np.flatnonzero(count_mask(state, values))
     hashes = hyperloglog.hash_column(values[state.of].gather(kept))

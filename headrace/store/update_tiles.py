@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.store import hyperloglog
-from headrace.store.accumulator import Accumulator, States, larger, later, smaller
+from headrace.store.accumulator import Accumulator, States, later
 from headrace.store.codec import EntityView, TileColumns, decode_last, decode_sketch, encode_piece
 from headrace.store.layout import EventSource, Level
+from headrace.windows import hyperloglog
+from headrace.windows.aggregates import NUMBER_STATES
+from headrace.windows.states import MERGE
 
 Event = tuple[int, Any, list[Any]]
 """The time, the place and the values of an event."""
-_MERGE = {"count": float.__add__, "sum": float.__add__, "min": smaller, "max": larger, "time": larger}
 
 
 class TileUpdater:
@@ -22,7 +23,7 @@ class TileUpdater:
 
     def __init__(self, level: Level, source: EventSource) -> None:
         self.level, self._accumulator = level, Accumulator(level, source)
-        self._merge = [_MERGE[state.kind] for state in level.numbers]
+        self._merge = [MERGE[NUMBER_STATES[state.kind].merge] for state in level.numbers]
 
     def start_of(self, time: int) -> int:
         """Where the tile of a time begins."""

@@ -14,13 +14,15 @@ from msgspec import Struct
 
 from headrace.arrays import Integers, Mask
 from headrace.errors import InputError
+from headrace.spec import AGGREGATES as AGGREGATE_ROWS
 from headrace.spec import EventTable, Window, duration_us
-from headrace.windows.aggregates import AGGREGATES, VisibleEvents
+from headrace.windows.aggregates import AGGREGATES
 from headrace.windows.condition import condition_columns, parse_condition
 from headrace.windows.history import NEVER, History, build_history, to_times
 from headrace.windows.partition import Partition, Partitions, partition_by_key
 from headrace.windows.row_ranges import RowRanges, RowTimes
-from headrace.windows.window import OF_VALUES, check_window, hop_us, window_columns, window_keys
+from headrace.windows.visible import VisibleEvents
+from headrace.windows.window import check_window, hop_us, window_columns, window_keys
 
 
 def add_windows(
@@ -102,20 +104,19 @@ def _of_part(window: Window, sight: _Sight) -> list[pl.Series]:
     counts = holds = np.ones(len(found.time), bool)
     if window.where is not None:
         holds = parse_condition(window.where, window.name, frame.schema).mask(frame).to_numpy()
-    if window.aggregate != "rate":
+    if not AGGREGATE_ROWS[window.aggregate].needs_where:
         counts = holds
     holes = None
-    if window.aggregate in OF_VALUES and frame[window.of or ""].null_count():
+    if AGGREGATE_ROWS[window.aggregate].of != "events" and frame[window.of or ""].null_count():
         holes, counts = window.of, counts & frame[window.of or ""].is_not_null().to_numpy()
     columns = []
     for over in window.over:
-        key = (None if window.aggregate == "rate" else window.where, holes, over, window.hop)
+        key = (None if AGGREGATE_ROWS[window.aggregate].needs_where else window.where, holes, over, window.hop)
         if key not in sight.ranges:
             sight.ranges[key] = (_cover(sight, counts, _exit(found.time, over, window)), {})
         cover, kept = sight.ranges[key]
-        columns.append(
-            AGGREGATES[window.aggregate](VisibleEvents(cover, found, window.of or "", holds, sight.rows.times, kept))
-        )
+        visible = VisibleEvents(cover, found, window.of or "", holds, sight.rows.times, kept)
+        columns.append(AGGREGATES[window.aggregate].offline(visible))
     return columns
 
 

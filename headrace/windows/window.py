@@ -6,12 +6,9 @@ import polars as pl
 
 from headrace.clock import DAY_US, HOUR_US, US_PER_S
 from headrace.errors import InputError, nearest
-from headrace.spec import Window, duration_us
+from headrace.spec import AGGREGATES, Window, duration_us
 from headrace.windows.condition import parse_condition
 
-OF_NUMBERS = ("sum", "mean", "min", "max")
-OF_VALUES = (*OF_NUMBERS, "last", "distinct")
-"""The aggregates that are of a column; events that miss it do not count for them."""
 _HOPS_US = ((12 * HOUR_US, 300 * US_PER_S), (12 * DAY_US, HOUR_US))
 
 
@@ -44,7 +41,7 @@ def check_window(
 
     Parameters: the types of the columns of the `rows`, and of the tables of `events` by name.
     """
-    where, aggregate, of = f"features.windows {window.name!r}", window.aggregate, window.of
+    where, row, of = f"features.windows {window.name!r}", AGGREGATES[window.aggregate], window.of
     if window.events not in events:
         told = f"one of data.events: {', '.join(events)}"
         raise InputError(where, f"no events {window.events!r}", told, nearest(window.events, list(events)))
@@ -54,17 +51,20 @@ def check_window(
             if column not in schema:
                 known = "one of: " + ", ".join(schema)
                 raise InputError(where, f"no column {column!r} in {label}", known, nearest(column, list(schema)))
-    if (of is None) == (aggregate in OF_VALUES):
+    if (of is None) == (row.of != "events"):
         said = "no `of`" if of is None else f"of {of!r}"
-        raise InputError(where, f"{said} with aggregate {aggregate}", f"one with {', '.join(OF_VALUES)} alone")
+        with_of = ", ".join(name for name, one in AGGREGATES.items() if one.of != "events")
+        raise InputError(where, f"{said} with aggregate {window.aggregate}", f"one with {with_of} alone")
     if of is not None and of not in table:
         known = "one of: " + ", ".join(table)
         raise InputError(where, f"no column {of!r} in events {window.events!r}", known, nearest(of, list(table)))
     dtype = pl.Float64() if of is None else table[of]
-    if aggregate in OF_NUMBERS and not (dtype.is_numeric() or dtype == pl.Boolean):
-        raise InputError(where, f"{aggregate} of {of!r}, which holds {dtype}", "a column of numbers")
-    if aggregate == "rate" and window.where is None:
-        raise InputError(where, "a rate without `where`", "a condition: the rate is of the events for which it holds")
+    if row.of == "numbers" and not (dtype.is_numeric() or dtype == pl.Boolean):
+        raise InputError(where, f"{window.aggregate} of {of!r}, which holds {dtype}", "a column of numbers")
+    if row.needs_where and window.where is None:
+        raise InputError(
+            where, f"a {window.aggregate} without `where`", "a condition: the rate is of the events for which it holds"
+        )
     if window.where is not None:
         parse_condition(window.where, where, table)
     return where

@@ -15,7 +15,7 @@ from msgspec import structs
 
 from headrace.errors import InputError, WorkError
 from headrace.log.log import Log
-from headrace.spec import EventTable
+from headrace.spec import AGGREGATES, EventTable
 from headrace.store.backfill import backfill
 from headrace.store.layout import Layout, build_layout
 from headrace.store.open import open_backend
@@ -23,7 +23,7 @@ from headrace.store.pusher import Pusher
 from headrace.store.read import WindowReader
 from headrace.tables import Column, dtype_of
 from tests.windows.brute import Version, aggregate, default_hop, in_window
-from tests.windows.test_join import AGGREGATES, events_table, minutes, same, users, versions_of, window
+from tests.windows.test_join import events_table, minutes, same, users, versions_of, window
 
 TABLE = EventTable(source="", time="at", id="id", available="loaded", deleted="gone")
 MINUTE = 60 * 10**6

@@ -1,6 +1,7 @@
 """What windows mean, one row and one version of an event at a time. Nothing here is shared with the product."""
 
 import math
+import statistics
 from typing import Any, NamedTuple
 
 
@@ -46,6 +47,8 @@ def aggregate(name: str, seen: list[Version], now: int) -> Any:
         return 60.0 * (now - seen[-1].time) if seen else None
     if name == "rate":
         return sum(one.word == "a" for one in seen) / len(seen) if seen else None
+    if name == "std":
+        return statistics.stdev(values) if len(values) > 1 else None
     found = {"mean": lambda: math.fsum(values) / len(values), "min": lambda: min(values), "max": lambda: max(values)}
     return found[name]() if values else None
 

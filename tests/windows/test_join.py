@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import InputError
-from headrace.spec import EventTable, Window
+from headrace.spec import AGGREGATES, EventTable, Window
 from headrace.windows import add_windows, partition
 from tests.windows.brute import Version, aggregate, default_hop, in_window
 
 EPOCH = datetime(1970, 1, 1)
-OF = {"sum": "value", "mean": "value", "min": "value", "max": "value", "last": "word", "distinct": "word"}
-AGGREGATES = ["count", "rate", "since", *OF]
+WORDS = ("last", "distinct")
+OF = {name: "word" if name in WORDS else "value" for name, row in AGGREGATES.items() if row.of != "events"}
 users = st.sampled_from(["a", "b", "c", None])
 minutes = st.integers(-3000, 3000)
 Moments = list[tuple[str | None, int]]

@@ -1,0 +1,27 @@
+"""The share of events for which `where` holds."""
+
+import numpy as np
+import polars as pl
+
+from headrace.windows.states import NumberState, State
+from headrace.windows.visible import VisibleEvents, divide
+
+NUMBER_STATES: dict[str, NumberState] = {}
+EMPTY = None
+
+
+def states(of: str | None, where: str | None) -> list[State]:
+    """See `AggregateKind`."""
+    return [State("count", None, where), State("count")]
+
+
+def finish(states: tuple[float, float], moment: int) -> float | None:
+    """See `AggregateKind`."""
+    matching, count = states
+    return matching / count if count else None
+
+
+def offline(visible: VisibleEvents) -> pl.Series:
+    """See `AggregateKind`."""
+    matching = visible.ranges.select(visible.holds).count()
+    return divide(matching.astype(np.float64), visible.ranges.count())
