@@ -110,11 +110,14 @@ def _metrics(bundle: Bundle, predictor: predict.Predictor, holdout: pl.DataFrame
     predictions = evaluate.Predictions(target.task, y, predictor.scores(tested), weight, threshold=threshold)
     now = evaluate.compute_metrics(predictions)
     then = bundle.evaluation.metrics["test"]
-    wrong = {
-        name: {"stored": then[name], "now": value}
-        for name, value in now.items()
-        if not (then[name] is None and math.isnan(value)) and not same_reply(value, then[name])
-    }
+    wrong = {}
+    for name, value in now.items():
+        if name not in then:  # the version that built the bundle did not have it
+            continue
+        stored = then[name]
+        is_undefined = stored is None and math.isnan(value)
+        if not is_undefined and not same_reply(value, stored):
+            wrong[name] = {"stored": stored, "now": value}
     name = bundle.evaluation.metric.name
     message = f"test {name} {now[name]:.6g}; " + (
         f"differs in {', '.join(wrong)}" if wrong else "every metric as stored"

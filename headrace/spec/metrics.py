@@ -58,6 +58,9 @@ METRICS: dict[str, MetricRow] = {
     "accuracy": MetricRow(
         _CLASSES, "higher", "accuracy", "share of rows", "classes are balanced, and mistakes cost the same"
     ),
+    "balanced_accuracy": MetricRow(
+        _BINARY, "higher", "balanced accuracy", "share of rows", "both classes count the same, however rare one is"
+    ),
     "macro_f1": MetricRow(_MULTICLASS, "higher", "macro F1", "share", "every class counts the same, however rare"),
     "weighted_f1": MetricRow(_MULTICLASS, "higher", "weighted F1", "share", "classes count by their rows"),
     "top_3_accuracy": MetricRow(

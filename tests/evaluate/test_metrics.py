@@ -43,6 +43,7 @@ def test_binary_equals_scikit_learn(seed: int, weighted: bool) -> None:
         "recall": sk.recall_score(y, decided, sample_weight=w),
         "f1": sk.f1_score(y, decided, sample_weight=w),
         "accuracy": sk.accuracy_score(y, decided, sample_weight=w),
+        "balanced_accuracy": sk.balanced_accuracy_score(y, decided, sample_weight=w),
     }
     assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-9)
     assert set(found) - set(expected) == {"calibration_error"}
