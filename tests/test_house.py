@@ -31,11 +31,13 @@ def test_the_readme_draws_the_rooms_in_their_order() -> None:
 def test_every_room_says_what_it_is_for_and_has_tests() -> None:
     for room in headrace.ROOMS:
         first = (PACKAGE / room / "__init__.py").read_text().splitlines()[0]
-        assert first.startswith('"""') and len(first) > 20
+        assert first.startswith('"""')
+        assert len(first) > 20
         assert list((ROOT / "tests" / room).glob("test_*.py")), room
 
 
 def test_public_names_are_there() -> None:
     for name in headrace.__all__:
         assert getattr(headrace, name) is not None
-    assert callable(headrace.verify) and callable(headrace.open)
+    assert callable(headrace.verify)
+    assert callable(headrace.open)

@@ -32,7 +32,8 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
         names = archive.namelist()
         metadata = Parser().parsestr(archive.read("headrace-0.1.0.dist-info/METADATA").decode())
         commands = archive.read("headrace-0.1.0.dist-info/entry_points.txt").decode()
-    assert metadata["Name"] == "headrace" and "headrace = headrace.__main__:main" in commands
+    assert metadata["Name"] == "headrace"
+    assert "headrace = headrace.__main__:main" in commands
     assert {name.split("/")[0] for name in names} == {"headrace", "headrace-0.1.0.dist-info"}
     assert {"headrace/py.typed", "headrace/serve/metrics/grafana.json", "headrace/report/templates/report.html"} <= {
         *names
@@ -75,7 +76,8 @@ def test_the_wheel_works_in_an_environment_of_its_own(wheel: Path, tmp_path: Pat
     unknown = subprocess.run(
         [command, "demo", "nothing"], check=False, capture_output=True, text=True, env=lent, cwd=tmp_path
     )
-    assert unknown.returncode == 2 and "bikes, flights, income, intents" in unknown.stderr
+    assert unknown.returncode == 2
+    assert "bikes, flights, income, intents" in unknown.stderr
 
 
 @pytest.mark.slow

@@ -88,7 +88,8 @@ def is_row_number(column: pl.Series) -> bool:
     if not column.dtype.is_integer() or column.null_count() or len(column) < 100:
         return False
     low, high = column.min(), column.max()
-    assert isinstance(low, int) and isinstance(high, int)
+    assert isinstance(low, int)
+    assert isinstance(high, int)
     return high - low + 1 == len(column) and column.n_unique() == len(column)
 
 

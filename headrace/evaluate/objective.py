@@ -31,5 +31,6 @@ class MetricObjective(Struct, frozen=True):
 
 def make_objective(goal: Goal) -> MetricObjective:
     """The objective of a (resolved) goal."""
-    assert goal.task is not None and goal.metric is not None
+    assert goal.task is not None
+    assert goal.metric is not None
     return MetricObjective(goal.task, goal.metric)

@@ -97,7 +97,8 @@ def quarters(values: pl.Series) -> list[tuple[str, Mask]]:
     edges = [present.quantile(step / _QUARTERS) for step in range(_QUARTERS + 1)] if len(present) else []
     found = []
     for at, (low, high) in enumerate(pairwise(edges)):
-        assert low is not None and high is not None
+        assert low is not None
+        assert high is not None
         above = numbers >= low if at == 0 else numbers > low
         rows = (above & (numbers <= high)).fill_null(False).to_numpy()
         if rows.any():

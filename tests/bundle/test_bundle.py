@@ -23,15 +23,18 @@ def bundle(runs: Runs, tmp_path: Path) -> Path:
 def test_a_bundle_holds_what_the_design_says(bundle: Path) -> None:
     assert {path.name for path in bundle.iterdir()} == {*FILES, "manifest.json"}
     manifest = json.loads((bundle / "manifest.json").read_bytes())
-    assert manifest["name"] == "binary" and manifest["version"] == 1
-    assert set(manifest["data"]) == {"source"} and len(manifest["data"]["source"]) == 64
+    assert manifest["name"] == "binary"
+    assert manifest["version"] == 1
+    assert set(manifest["data"]) == {"source"}
+    assert len(manifest["data"]["source"]) == 64
     schema = json.loads((bundle / "schema.json").read_bytes())
     names = [column["name"] for column in schema["columns"]]
     assert names == ["x", "z", "big", "flag", "colour", "code", "at"]
     evaluation = json.loads((bundle / "evaluation.json").read_bytes())
     assert set(evaluation["metrics"]) == {"validation", "test", "baseline"}
     profile = json.loads((bundle / "profile.json").read_bytes())
-    assert len(profile["columns"]["z"]["at"]) == 21 and sum(profile["columns"]["flag"]["shares"].values()) == 1
+    assert len(profile["columns"]["z"]["at"]) == 21
+    assert sum(profile["columns"]["flag"]["shares"].values()) == 1
     assert "</html>" in (bundle / "card.html").read_text()
     assert load(bundle).models.candidates == ["gbdt"]
 
@@ -95,7 +98,8 @@ def test_versions_count_up_and_are_found_by_name(runs: Runs) -> None:
     run = runs("binary", "linear")
     folder = run.bundle.parent.parent.parent
     first = find_bundle("binary@1", folder)
-    assert first == run.bundle and versions_in(run.bundle.parent, "binary")[0] == 1
+    assert first == run.bundle
+    assert versions_in(run.bundle.parent, "binary")[0] == 1
     with pytest.raises(InputError, match="versions 1"):
         find_bundle("binary@7", folder)
     with pytest.raises(InputError, match=r"did you mean|one of: binary-000001"):
@@ -118,4 +122,5 @@ def test_verify_finds_what_checksums_cannot(bundle: Path) -> None:
     reseal(bundle, lambda files: {**files, "holdout.parquet": digest})
     result = headrace.verify(bundle)
     failed = [finding.check for finding in result.findings if finding.severity == "error"]
-    assert failed == ["verify.parity"] and not result.passed
+    assert failed == ["verify.parity"]
+    assert not result.passed

@@ -358,7 +358,8 @@ def test_every_operator_that_is_written_is_allowed() -> None:
     for room in ("features", "models"):
         for file in (Path(headrace.__file__).parent / room).rglob("*.py"):
             found |= set(re.findall(r"\.node\(\s*\"(\w+)\"", file.read_text()))
-    assert len(found) > 30 and found <= set.union(*OPERATORS.values())
+    assert len(found) > 30
+    assert found <= set.union(*OPERATORS.values())
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 100, b"not a graph", "metadata", "outputs", "columns"])
@@ -418,7 +419,8 @@ def test_what_a_strangers_bundle_names_is_not_read(
     monkeypatch.chdir(stranger)
     for model in (bundle, "binary@1"):
         found = {one.check: one for one in headrace.verify(model, stranger).findings}
-        assert "--sources" in found["verify.online"].message and not asked
+        assert "--sources" in found["verify.online"].message
+        assert not asked
     headrace.open(bundle)
     assert not asked
     headrace.verify(bundle, sources=True)
@@ -430,7 +432,8 @@ def test_a_workspace_is_whose_who_ran_in_it(tmp_path: Path, monkeypatch: pytest.
     home = Workspace(tmp_path / "w")
     assert not home.is_own
     id = home.claim()
-    assert home.is_own and home.claim() == id == home.id
+    assert home.is_own
+    assert home.claim() == id == home.id
     assert (tmp_path / "mine" / "headrace" / "key").stat().st_mode & 0o777 == 0o600
     shutil.move(home.root, tmp_path / "moved")
     moved = Workspace(tmp_path / "moved")

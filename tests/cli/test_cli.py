@@ -159,8 +159,11 @@ def test_bad_input_gets_one_clear_error(tmp_path: Path, case: str) -> None:
     before = sorted(path.name for path in tmp_path.iterdir())
     done = headrace("run", tmp_path, "--json")
     assert done.returncode == 2, done.stderr
-    assert done.stdout == "" and "Traceback" not in done.stderr
-    assert words in done.stderr and done.stderr.startswith("error: ") and done.stderr.count("error:") == 1
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert words in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("error:") == 1
     left = sorted(path.name for path in tmp_path.iterdir() if path.name != ".headrace")
     assert left == before and not (tmp_path / ".headrace" / "bundles").exists(), "nothing half-written"
 
@@ -202,7 +205,9 @@ def test_odd_input_is_fine(tmp_path: Path, case: str) -> None:
 def test_wrong_usage(tmp_path: Path, arguments: list[str], words: str) -> None:
     (tmp_path / "t.csv").write_text(TABLE)
     done = headrace(*arguments, cwd=tmp_path)
-    assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
 
 
@@ -210,12 +215,14 @@ def test_from_a_table_to_predictions(tmp_path: Path) -> None:
     rows = [f"{number},{number % 7},{'ab'[number % 2]},{number % 7 + number % 2 > 4}" for number in range(200)]
     (tmp_path / "t.csv").write_text("\n".join(["id,x,c,y", *rows]) + "\n")
     done = headrace("init", "t.csv", "--target", "y", "--yes", cwd=tmp_path)
-    assert done.returncode == 0 and "Next: headrace run" in done.stdout
+    assert done.returncode == 0
+    assert "Next: headrace run" in done.stdout
     assert headrace("init", "t.csv", "--target", "y", "--yes", cwd=tmp_path).returncode == 2
     done = headrace("run", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert document["model"] == "t@1" and Path(document["bundle"]).is_absolute()
+    assert document["model"] == "t@1"
+    assert Path(document["bundle"]).is_absolute()
     assert set(document["metric"]) >= {"name", "validation", "test"}
     assert set(document["metrics"]) == {"validation", "test", "baseline"}
     assert [(gate["gate"].split()[0], gate["passed"]) for gate in document["gates"]] == [
@@ -224,15 +231,18 @@ def test_from_a_table_to_predictions(tmp_path: Path) -> None:
     assert (document["promoted"], document["alias"], document["cached"]) == (True, "champion", False)
     assert set(document["seconds"]) >= {"tables", "split", "train", "bundle"}
     saved = json.loads((Path(document["report"]).parent / "run.json").read_text())
-    assert saved["findings"] == document["findings"] and saved["run"] == document["run"]
+    assert saved["findings"] == document["findings"]
+    assert saved["run"] == document["run"]
     done = headrace("run", "--json", cwd=tmp_path)
-    assert done.returncode == 0 and json.loads(done.stdout) == document | {"cached": True, "seconds": saved["seconds"]}
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == document | {"cached": True, "seconds": saved["seconds"]}
     done = headrace("predict", "t@champion", "t.csv", "out.ndjson", "--json", cwd=tmp_path)
     told = {"model": "t@1", "rows": 200, "output": str(tmp_path / "out.ndjson"), "imputed": {}, "unseen": {}}
     assert json.loads(done.stdout) == told
     assert pl.read_ndjson(tmp_path / "out.ndjson").columns == ["id", "prediction"]
     done = headrace("verify", "t@1", "--json", cwd=tmp_path)
-    assert done.returncode == 0 and json.loads(done.stdout)["passed"] is True
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["passed"] is True
 
 
 def test_a_changed_bundle_is_refused(runs: Runs, tmp_path: Path) -> None:
@@ -244,10 +254,12 @@ def test_a_changed_bundle_is_refused(runs: Runs, tmp_path: Path) -> None:
     data[len(data) // 2] ^= 1
     (bundle / "model.onnx").write_bytes(data)
     done = headrace("predict", bundle, tmp_path / "rows.parquet", tmp_path / "out.csv")
-    assert done.returncode == 2 and "has been changed since it was written" in done.stderr
+    assert done.returncode == 2
+    assert "has been changed since it was written" in done.stderr
     assert not (tmp_path / "out.csv").exists()
     done = headrace("verify", bundle)
-    assert done.returncode == 1 and "FAILED  verify.sums" in done.stdout
+    assert done.returncode == 1
+    assert "FAILED  verify.sums" in done.stdout
 
 
 def test_a_required_latency_is_measured(runs: Runs, tmp_path: Path) -> None:
@@ -256,9 +268,11 @@ def test_a_required_latency_is_measured(runs: Runs, tmp_path: Path) -> None:
         folder.mkdir()
         write(folder, spec=SPEC + f"requirements: {{latency_p99_ms: {bound}}}\n")
         done = headrace("run", folder)
-        assert done.returncode == status and f"{'FAILED' if status else 'passed'}: latency_p99_ms" in done.stdout
+        assert done.returncode == status
+        assert f"{'FAILED' if status else 'passed'}: latency_p99_ms" in done.stdout
         done = headrace("verify", "a@1", "--dir", folder)
-        assert done.returncode == status and "verify.latency" in done.stdout
+        assert done.returncode == status
+        assert "verify.latency" in done.stdout
 
 
 def test_the_schema_is_json() -> None:
@@ -269,7 +283,9 @@ def test_a_folder_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / ".headrace").write_text("a file where a folder should be")
     done = headrace("run", tmp_path)
-    assert done.returncode == 1 and "cannot be written" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_explore_tells_of_columns_and_leaks(tmp_path: Path) -> None:
@@ -278,11 +294,13 @@ def test_explore_tells_of_columns_and_leaks(tmp_path: Path) -> None:
     (tmp_path / "system.yaml").write_text(SPEC)
     told = headrace("explore", tmp_path)
     assert told.returncode == 0, told.stderr
-    assert "leak.copy" in told.stdout and "y: binary, false 66.7%, true 33.3%" in told.stdout
+    assert "leak.copy" in told.stdout
+    assert "y: binary, false 66.7%, true 33.3%" in told.stdout
     done = headrace("explore", tmp_path, "--json")
     document = json.loads(done.stdout)
     assert [one["check"] for one in document["findings"]] == ["leak.copy"]
-    assert document["relations"]["told"] > 0.9 > document["relations"]["x"] and "id" not in document["relations"]
+    assert document["relations"]["told"] > 0.9 > document["relations"]["x"]
+    assert "id" not in document["relations"]
     assert json.loads(Path(document["path"]).read_text())["rows"] == document["rows"]
     run = json.loads(headrace("run", tmp_path, "--json").stdout)
     assert "leak.copy" in [one["check"] for one in run["findings"]]
@@ -293,7 +311,8 @@ def test_promote_roll_back_and_tell(tmp_path: Path) -> None:
     assert headrace("run", tmp_path).returncode == 0
     assert headrace("run", tmp_path, "--fresh").returncode == 0
     done = headrace("rollback", "a", "--why", "a complaint", "--dir", tmp_path)
-    assert done.returncode == 0 and "champion is version 1 now; it was version 2" in done.stdout
+    assert done.returncode == 0
+    assert "champion is version 1 now; it was version 2" in done.stdout
     assert headrace("rollback", "a", "--dir", tmp_path).returncode == 2
     done = headrace("promote", "a@2", "--alias", "shadow", "--dir", tmp_path, "--json")
     assert json.loads(done.stdout)["alias"] == "shadow"
@@ -301,23 +320,31 @@ def test_promote_roll_back_and_tell(tmp_path: Path) -> None:
     assert [line.split()[1] for line in lines] == ["promote", "promote", "rollback", "promote"]
     assert lines[2].endswith("a complaint")
     listed = headrace("runs", tmp_path).stdout.splitlines()
-    assert len(listed) == 3 and listed[1].endswith("shadow") and listed[2].endswith("champion")
+    assert len(listed) == 3
+    assert listed[1].endswith("shadow")
+    assert listed[2].endswith("champion")
     done = headrace("runs", tmp_path, "a@1", "a@2")
-    assert (
-        done.returncode == 0 and "neither better nor worse" in done.stdout and "the specs are the same" in done.stdout
-    )
+    assert done.returncode == 0
+    assert "neither better nor worse" in done.stdout
+    assert "the specs are the same" in done.stdout
     assert json.loads(headrace("clean", tmp_path, "--json").stdout) == {"bytes": 0}
     done = headrace("promote", "a@7", "--dir", tmp_path)
-    assert done.returncode == 2 and "versions 1, 2" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2
+    assert "versions 1, 2" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_refused_run_says_so_and_exits_1(tmp_path: Path) -> None:
     write(tmp_path, spec=SPEC + 'gates: ["test.roc_auc >= 0.99"]\n')
     done = headrace("run", tmp_path)
-    assert done.returncode == 1 and "FAILED: test.roc_auc >= 0.99" in done.stdout and "Traceback" not in done.stderr
+    assert done.returncode == 1
+    assert "FAILED: test.roc_auc >= 0.99" in done.stdout
+    assert "Traceback" not in done.stderr
     assert "Refused: test.roc_auc >= 0.99" in done.stdout
     done = headrace("predict", "a@champion", tmp_path / "t.csv", tmp_path / "out.csv", "--dir", tmp_path)
-    assert done.returncode == 2 and "a has no champion" in done.stderr
+    assert done.returncode == 2
+    assert "a has no champion" in done.stderr
     write(tmp_path, spec=SPEC + 'gates: ["test.roc_auc => 0.99"]\n')
     done = headrace("run", tmp_path)
-    assert done.returncode == 2 and "gates[0]: 'test.roc_auc => 0.99'; expected SPLIT.METRIC OP" in done.stderr
+    assert done.returncode == 2
+    assert "gates[0]: 'test.roc_auc => 0.99'; expected SPLIT.METRIC OP" in done.stderr

@@ -277,7 +277,8 @@ def test_unseen_and_imputed_values_are_counted(bundle: Path) -> None:
         for _ in range(3):
             answer = await client.post("/predict", json={"rows": [row]})
             (found,) = answer.json()["predictions"]
-            assert found["unseen"] == ["job"] and found["imputed"] == ["x"]
+            assert found["unseen"] == ["job"]
+            assert found["imputed"] == ["x"]
         await asyncio.sleep(0)
         return (await client.get("/metrics")).text
 

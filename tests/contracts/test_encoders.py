@@ -108,7 +108,9 @@ def test_names_match_nodes_and_a_state_is_plain_data(encode: str) -> None:
     assert msgspec.json.decode(msgspec.json.encode(state), type=type(state)) == state
     for features in features_of(encode, state):
         found = rows_of(features, column)
-        assert len(found) == 20 and found.dtype == np.float32 and found.shape[1] > 0
+        assert len(found) == 20
+        assert found.dtype == np.float32
+        assert found.shape[1] > 0
         assert features.wide or found.shape[1] == len(features.names)
         assert len(set(features.names)) == len(features.names)
         for row in range(4):
@@ -121,7 +123,8 @@ def test_no_rows_and_only_missing_rows(encode: str) -> None:
     for features in features_of(encode, fit(encode, column)):
         assert len(rows_of(features, column[:0])) == 0
         absent = rows_of(features, pl.Series("c", [None] * 3, DTYPES[KIND[encode]]))
-        assert len(absent) == 3 and np.array_equal(absent[0], absent[2], equal_nan=True)
+        assert len(absent) == 3
+        assert np.array_equal(absent[0], absent[2], equal_nan=True)
 
 
 @pytest.mark.parametrize("encode", [encode for encode in ENCODERS if KIND[encode] in ("categorical", "text")])
@@ -129,4 +132,5 @@ def test_words_that_mean_missing_are_missing_wherever_the_graph_runs(encode: str
     column = pl.Series("c", EXAMPLES[KIND[encode]], DTYPES[KIND[encode]])
     for features in features_of(encode, fit(encode, column)):
         found = rows_of(features, pl.Series("c", [None, "?", ""], dtype=pl.String))
-        assert np.array_equal(found[0], found[1]) and np.array_equal(found[0], found[2])
+        assert np.array_equal(found[0], found[1])
+        assert np.array_equal(found[0], found[2])

@@ -270,7 +270,8 @@ def test_a_linear_model_of_dense_and_wide_columns() -> None:
     features = fit_features(frame, plan_columns(frame, spec, {}, []), spec, "linear", [])
     session = open_session(compile_features(features))
     seen = session.rows(frame)
-    assert hasattr(seen, "tocsr") and features.names == ["x"]
+    assert hasattr(seen, "tocsr")
+    assert features.names == ["x"]
     fitted = FAMILIES["linear"].fit(Sample(seen, y), TARGETS["binary"], MODELS.linear, 7, None)
     found = open_session(compile_model([FittedMember(features, fitted)], TARGETS["binary"])).column(
         "prediction", frame

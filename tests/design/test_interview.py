@@ -77,11 +77,15 @@ def test_every_question_is_a_flag() -> None:
     heard: list[Question] = []
     asked = spec_of(render_spec(interview(orders(), "orders.csv", Answers(), asking(ANSWERS, heard))))
     given = spec_of(render_spec(interview(orders(), "orders.csv", Answers(**ANSWERS))))
-    assert asked == given and len(heard) == len(QUESTIONS)
-    assert given.goal.label_delay == given.split.gap == "14d" and given.split.by == "time"
-    assert given.goal.decision is not None and given.goal.decision.false_negative == 5
+    assert asked == given
+    assert len(heard) == len(QUESTIONS)
+    assert given.goal.label_delay == given.split.gap == "14d"
+    assert given.split.by == "time"
+    assert given.goal.decision is not None
+    assert given.goal.decision.false_negative == 5
     assert (given.requirements.latency_p99_ms, given.requirements.throughput_rps) == (20, 4000)
-    assert given.evaluate.fairness.attributes == ["gender"] and given.data.group is None
+    assert given.evaluate.fairness.attributes == ["gender"]
+    assert given.data.group is None
     assert given.gates == [
         "test.log_loss < baseline", "test.log_loss <= champion ± 0.006", "test.brier <= champion ± 0.002",
         "test.roc_auc >= champion ± 0.005",
@@ -94,7 +98,8 @@ def test_no_answer_takes_what_the_data_suggests() -> None:
     inferred = interview(orders(), "orders.csv", Answers(target="returned"))
     assert spec_of(render_spec(asked)) == spec_of(render_spec(inferred))
     assert asked["goal", "positive"] == ("yes", "the value that says yes")
-    assert asked["data", "group"][0] == "user_id" and "owners" in asked["data", "group"][1]
+    assert asked["data", "group"][0] == "user_id"
+    assert "owners" in asked["data", "group"][1]
 
 
 def test_only_what_applies_is_asked() -> None:
@@ -104,7 +109,8 @@ def test_only_what_applies_is_asked() -> None:
     interview(frame, "orders.csv", Answers(id="-"), asking(said, heard))
     texts = " ".join(question.text for question in heard)
     absent = ("positive", "costs", "label_delay", "latency_ms", "id")
-    assert not any(QUESTIONS[field] in texts for field in absent) and QUESTIONS["throughput"] in texts
+    assert not any(QUESTIONS[field] in texts for field in absent)
+    assert QUESTIONS["throughput"] in texts
 
 
 @pytest.mark.parametrize(
@@ -139,7 +145,8 @@ def test_a_wrong_answer_is_asked_again(field: str, wrong: str, words: str) -> No
 
     found = interview(orders(), "orders.csv", Answers(), listening)
     assert found == interview(orders(), "orders.csv", Answers(), asking(ANSWERS, []))
-    assert len(problems) == 1 and words in problems[0]
+    assert len(problems) == 1
+    assert words in problems[0]
     with pytest.raises(InputError, match="expected"):
         interview(orders(), "orders.csv", Answers(**(ANSWERS | {field: wrong})))
 
@@ -170,7 +177,8 @@ def test_a_flag_that_does_not_apply_is_refused(answers: dict[str, Any], words: s
 def test_flags_may_say_that_there_is_none_and_name_one_twice() -> None:
     answers = Answers(target="returned", holdout="-", costs="-", label_delay="-", sensitive="gender, gender")
     found = spec_of(render_spec(interview(orders(), "orders.csv", answers)))
-    assert found.data.holdout is None and found.evaluate.fairness.attributes == ["gender"]
+    assert found.data.holdout is None
+    assert found.evaluate.fairness.attributes == ["gender"]
 
 
 def test_a_suggested_target_that_cannot_be_one_is_asked_again() -> None:
@@ -183,7 +191,8 @@ def test_a_suggested_target_that_cannot_be_one_is_asked_again() -> None:
         return "returned" if question.problem else ""
 
     assert interview(frame, "orders.csv", Answers(), ask)["goal", "target"][0] == "returned"
-    assert asked[0].suggestion == "same" and "the same value in every row" in asked[1].problem
+    assert asked[0].suggestion == "same"
+    assert "the same value in every row" in asked[1].problem
 
 
 ODD = [
@@ -196,7 +205,8 @@ def test_columns_of_any_name_and_values_of_any_kind_make_a_valid_spec(tmp_path: 
     frame.write_parquet(tmp_path / "odd.parquet")
     path, _ = headrace.init(tmp_path / "odd.parquet", Answers(target="y"), tmp_path)
     system = headrace.load(path)
-    assert list(system.features.columns) == [name.strip() for name in ODD] and system.goal.positive in ("no\x85", "on")
+    assert list(system.features.columns) == [name.strip() for name in ODD]
+    assert system.goal.positive in ("no\x85", "on")
 
 
 def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
@@ -236,6 +246,8 @@ def test_a_person_at_a_terminal(tmp_path: Path) -> None:
                 expected.pop(0)
             time.sleep(0.05)
     os.close(terminal)
-    assert child.wait(30) == 0 and not expected
-    assert "did you mean 'log_loss'?" in shown and "Wrote" in shown
+    assert child.wait(30) == 0
+    assert not expected
+    assert "did you mean 'log_loss'?" in shown
+    assert "Wrote" in shown
     assert headrace.load(tmp_path / "shop").goal.metric == "log_loss"

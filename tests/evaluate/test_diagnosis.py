@@ -60,7 +60,8 @@ def test_numbers_are_cut_in_quarters_and_missing_is_a_slice() -> None:
     error = np.where(gone, 3.0, np.where(x > np.quantile(x[~gone], 0.75), 2.0, 0.1))
     frame = pl.DataFrame({"x": pl.Series(x).set(pl.Series(gone), None)})
     found = weak_slices(frame, Predictions("regression", y, y + error * chance.normal(size=3000)), "rmse", 0)
-    assert [one.column for one in found] == ["x", "x"] and found[0].slice == "missing"
+    assert [one.column for one in found] == ["x", "x"]
+    assert found[0].slice == "missing"
     low, high = map(float, found[1].slice.split(" to "))
     assert low == pytest.approx(np.quantile(x[~gone], 0.75), abs=0.02)
     assert high == pytest.approx(x[~gone].max(), rel=1e-3)

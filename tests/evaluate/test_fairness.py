@@ -57,9 +57,12 @@ def test_every_large_group_is_compared() -> None:
     names = np.repeat([f"n{at:02}" for at in range(31)], [100] * 30 + [90])
     scores = np.where(names == "n30", 0.1, 0.9)
     found = compare_groups(pl.DataFrame({"n": names}), Predictions("binary", np.ones(3090), scores))[0]
-    assert found.gaps["true_positive_rate"] == 1.0 and len(found.groups) == 31
+    assert found.gaps["true_positive_rate"] == 1.0
+    assert len(found.groups) == 31
     gate = fairness([found], {"true_positive_rate": 0.1})[0]
-    assert not gate.passed and gate.why.startswith("n30 0, ") and gate.why.endswith("and 25 between")
+    assert not gate.passed
+    assert gate.why.startswith("n30 0, ")
+    assert gate.why.endswith("and 25 between")
 
 
 def test_a_rate_of_few_rows_is_not_compared() -> None:
@@ -68,8 +71,10 @@ def test_a_rate_of_few_rows_is_not_compared() -> None:
     y = np.concatenate([np.ones(100), np.zeros(159), [1.0]])
     scores = np.concatenate([np.ones(100), np.zeros(160)])
     found = compare_groups(group, Predictions("binary", y, scores))[0]
-    assert found.groups[1].true_positive_rate == 0.0 and found.gaps["true_positive_rate"] is None
-    assert found.gaps["false_positive_rate"] == 0.0 and found.gaps["selection_rate"] == 0.5
+    assert found.groups[1].true_positive_rate == 0.0
+    assert found.gaps["true_positive_rate"] is None
+    assert found.gaps["false_positive_rate"] == 0.0
+    assert found.gaps["selection_rate"] == 0.5
     assert not fairness([found], {"true_positive_rate": 0.5})[0].passed, "nothing was shown"
 
 

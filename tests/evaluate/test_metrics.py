@@ -128,17 +128,25 @@ def test_every_metric_of_the_spec_is_there() -> None:
 
 
 def test_directions() -> None:
-    assert is_better("roc_auc", 0.8, 0.7) and is_better("rmse", 1.0, 2.0) and is_better("calibration_ratio", 1.1, 0.8)
-    assert not is_better("roc_auc", math.nan, 0.7) and not is_better("roc_auc", 0.7, math.nan)
-    assert higher_is_better("f1") and not higher_is_better("pinball_10")
+    assert is_better("roc_auc", 0.8, 0.7)
+    assert is_better("rmse", 1.0, 2.0)
+    assert is_better("calibration_ratio", 1.1, 0.8)
+    assert not is_better("roc_auc", math.nan, 0.7)
+    assert not is_better("roc_auc", 0.7, math.nan)
+    assert higher_is_better("f1")
+    assert not higher_is_better("pinball_10")
     assert cost("calibration_ratio", 2.0) == pytest.approx(cost("calibration_ratio", 0.5))
 
 
 def test_curves_are_short_and_complete() -> None:
     y, scores, _ = binary(5, 5000)
     found = curves(Predictions("binary", y, scores, threshold=0.3), 2)
-    assert found.confusion is not None and found.roc is not None and found.calibration is not None
-    assert sum(sum(row) for row in found.confusion) == 5000 and len(found.roc) <= 120
+    assert found.confusion is not None
+    assert found.roc is not None
+    assert found.calibration is not None
+    assert sum(sum(row) for row in found.confusion) == 5000
+    assert len(found.roc) <= 120
     assert found.confusion[1][1] == int(((scores >= 0.3) & (y == 1)).sum())
-    assert found.roc[0] == [0, 0] and found.roc[-1] == [1, 1]
+    assert found.roc[0] == [0, 0]
+    assert found.roc[-1] == [1, 1]
     assert sum(bin[2] for bin in found.calibration) == 5000

@@ -72,7 +72,9 @@ def test_a_planted_leak_is_found_and_named(name: str, leak: str) -> None:
     leaky, named = plant(frame, y, leak)
     found = leaks(leaky, y, task, "target")
     assert [finding.check for finding in found] == [f"leak.{leak}"]
-    assert set(found[0].columns) == named and found[0].severity == "error" and found[0].evidence
+    assert set(found[0].columns) == named
+    assert found[0].severity == "error"
+    assert found[0].evidence
 
 
 def test_the_sum_that_bikes_came_with_is_found() -> None:

@@ -26,7 +26,8 @@ def test_what_is_filled_in_after_the_outcome_is_found(name: str) -> None:
     amounts = pl.Series([float(at % 97) if one else None for at, one in enumerate(known)])
     (found,) = leaks(frame.with_columns(planted=amounts), y, task, "target")
     assert (found.check, found.columns, found.severity) == ("leak.presence", ["planted"], "error")
-    assert found.evidence["purity"] == 1.0 and 0.05 < found.evidence["rows"] / min(len(y), 20_000) < 0.15
+    assert found.evidence["purity"] == 1.0
+    assert 0.05 < found.evidence["rows"] / min(len(y), 20_000) < 0.15
 
 
 @pytest.mark.parametrize("name", ["income", "electricity", "criteo"])
@@ -35,7 +36,8 @@ def test_a_value_that_proves_the_outcome_is_found(name: str) -> None:
     chance = np.random.default_rng(5)
     stage = np.where(rare(y, 0.1, 3), "closed won", chance.choice(["new", "open", "stalled"], len(y)))
     (found,) = leaks(frame.with_columns(planted=pl.Series(stage)), y, task, "target")
-    assert (found.check, found.columns) == ("leak.value", ["planted"]) and "closed won" in found.message
+    assert (found.check, found.columns) == ("leak.value", ["planted"])
+    assert "closed won" in found.message
 
 
 def test_an_ignored_column_is_looked_at_too() -> None:

@@ -43,7 +43,8 @@ def test_a_split_that_ignores_time_is_told_of() -> None:
 
 def test_time_that_runs_backwards_is_an_error() -> None:
     (found,) = split_checks(FRAME, ["x"], LATE, EARLY, "at", "group")
-    assert (found.check, found.severity) == ("split.time", "error") and "backwards" in found.message
+    assert (found.check, found.severity) == ("split.time", "error")
+    assert "backwards" in found.message
 
 
 def test_few_rows_say_nothing() -> None:

@@ -157,7 +157,8 @@ def test_onehot_equals_scikit_learn(seed: int) -> None:
 def test_onehot_keeps_the_most_frequent_hundred() -> None:
     train = [f"w{number}" for number in range(150) for _ in range(3 if number < 120 else 2)] + [None]
     features = fitted(pl.Series(train), "categorical", "onehot")
-    assert len(features.names) == 102 and features.names[-2:] == ["c=<rare>", "c=<missing>"]
+    assert len(features.names) == 102
+    assert features.names[-2:] == ["c=<rare>", "c=<missing>"]
     found = matrix(features, pl.Series(["w0", "w149", "never", None]))
     assert found.sum(axis=1).tolist() == [1, 1, 1, 1]
     assert (found[1, -2], found[2, -2], found[3, -1]) == (1, 1, 1)
@@ -202,7 +203,8 @@ def test_cyclic_equals_numpy(values: list[datetime | None]) -> None:
             (value.hour * 60 + value.minute) / 1440,
         ]
         waves = [wave(2 * math.pi * turn) for turn in turns for wave in (math.sin, math.cos)]
-        assert row[:-1] == pytest.approx(waves, abs=1e-6) and row[-1] == 0
+        assert row[:-1] == pytest.approx(waves, abs=1e-6)
+        assert row[-1] == 0
 
 
 @pytest.mark.parametrize(

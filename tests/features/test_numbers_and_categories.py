@@ -49,7 +49,8 @@ def test_quantile_of_values_that_repeat_and_are_missing() -> None:
     features = fitted(train, "quantile", "numeric")
     found = matrix(features, pl.DataFrame({"c": [0.0, 1.0, 5.0, None]}))
     assert features.names == ["c_rank", "c_rank_missing"]
-    assert found[0, 0] < found[1, 0] < found[2, 0] and found[3].tolist() == [0, 1]
+    assert found[0, 0] < found[1, 0] < found[2, 0]
+    assert found[3].tolist() == [0, 1]
 
 
 def test_log_is_the_standardized_signed_logarithm() -> None:
@@ -99,7 +100,8 @@ def test_a_target_mean_of_several_classes_has_a_column_for_each() -> None:
     features = fitted(frame, "target", "categorical", y)
     assert features.names == ["c_target0", "c_target1", "c_target2", "d_target0", "d_target1", "d_target2"]
     found = matrix(features, frame)
-    assert found[:, :3].sum(axis=1) == pytest.approx(1) and found[:, 3:].sum(axis=1) == pytest.approx(1)
+    assert found[:, :3].sum(axis=1) == pytest.approx(1)
+    assert found[:, 3:].sum(axis=1) == pytest.approx(1)
 
 
 @given(word=st.text(min_size=1, max_size=20).filter(lambda word: word < "\ud800" or word > "\udfff"))
@@ -121,7 +123,8 @@ def test_wide_one_hot_is_a_bag_with_one_entry() -> None:
     columns = plan_columns(frame, FeaturesSpec(), {}, [])
     features = fit_features(frame, columns, FeaturesSpec(), "linear", ["?"])
     made = open_session(compile_features(features)).rows(pl.DataFrame({"c": ["w3", "w149", "never", None, "?"]}))
-    assert made.shape == (5, 152) and made.sum(axis=1).ravel().tolist() == [[1, 1, 1, 1, 1]]
+    assert made.shape == (5, 152)
+    assert made.sum(axis=1).ravel().tolist() == [[1, 1, 1, 1, 1]]
     assert made[3].indices == made[4].indices != made[2].indices
 
 
@@ -172,7 +175,8 @@ def test_normalize_equals_scikit_learn_and_a_missing_vector_is_zero() -> None:
         ("pass", vectors(1)["v"].to_numpy()),
     ):
         found = matrix(fitted(frame, encode, "vector"), frame)
-        assert found[:-1] == pytest.approx(expected, abs=1e-6) and not found[-1].any()
+        assert found[:-1] == pytest.approx(expected, abs=1e-6)
+        assert not found[-1].any()
 
 
 def test_several_encoders_of_one_column_stand_side_by_side() -> None:
@@ -180,7 +184,8 @@ def test_several_encoders_of_one_column_stand_side_by_side() -> None:
     features = fitted(frame, ["ordinal", "frequency", "target"], "categorical", np.arange(20.0)[:, None])
     assert features.names == ["c", "c_frequency", "c_target"]
     found = matrix(features, frame)
-    assert found[:2, 0].tolist() == [2, 2] and found[0, 1] == pytest.approx(0.4)
+    assert found[:2, 0].tolist() == [2, 2]
+    assert found[0, 1] == pytest.approx(0.4)
 
 
 def test_an_encoder_for_another_kind_is_refused() -> None:
@@ -195,7 +200,8 @@ def test_a_code_is_also_the_number_that_it_is() -> None:
     columns = plan_columns(frame, FeaturesSpec(), {}, [])
     assert columns[0].kind == "categorical"
     features = fit_features(frame, columns, FeaturesSpec(), "tree", [], {"categorical": ["ordinal", "number"]})
-    assert sorted(features.names) == ["shop_id", "shop_id_number"] and features.columns == ["shop_id"]
+    assert sorted(features.names) == ["shop_id", "shop_id_number"]
+    assert features.columns == ["shop_id"]
     session = open_session(compile_features(features))
     found = session.rows(pl.DataFrame({"shop_id": [900, 12, None]}))
     assert np.array_equal(found[:, features.names.index("shop_id_number")], [900, 12, np.nan], equal_nan=True)

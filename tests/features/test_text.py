@@ -74,7 +74,8 @@ def test_runs_of_characters_are_those_of_scikit_learn() -> None:
 def test_case_accents_and_tags_do_not_matter(a: str, b: str) -> None:
     _, session = text_session(TEXTS)
     found = bags_of(session, [a, b])
-    assert found[0].any() and found[0] == pytest.approx(found[1], abs=1e-6)
+    assert found[0].any()
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
 
 
 @given(texts=st.lists(st.text(max_size=40), min_size=1, max_size=6))

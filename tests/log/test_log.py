@@ -141,10 +141,12 @@ def test_what_a_killed_sealer_left_behind_does_not_come_back(tmp_path: Path) -> 
     kept = first.read_bytes()
     half = tmp_path / f".{first.stem}.parquet-half.parquet"
     half.touch()  # it was killed before this one was whole
-    assert Log(tmp_path).seal_full() == 1 and not half.exists()
+    assert Log(tmp_path).seal_full() == 1
+    assert not half.exists()
     first.write_bytes(kept)  # it was killed before this one was removed
     Log(tmp_path).seal_full()
-    assert not first.exists() and Log(tmp_path).read()["id"].to_list() == ["0", "1", "2"]
+    assert not first.exists()
+    assert Log(tmp_path).read()["id"].to_list() == ["0", "1", "2"]
 
 
 def test_segments_are_parquet_that_others_read(tmp_path: Path) -> None:
@@ -203,7 +205,8 @@ def check_flip(source: Path, folder: Path, chance: np.random.Generator, records:
         try:
             use()
         except WorkError as error:
-            assert str(folder) in str(error) and "headrace log repair" in str(error)
+            assert str(folder) in str(error)
+            assert "headrace log repair" in str(error)
             told = True
     if not told:
         assert ids_of(folder) == [str(at) for at in range(records)] + ["99"]
@@ -211,7 +214,8 @@ def check_flip(source: Path, folder: Path, chance: np.random.Generator, records:
     assert all((folder / name).read_bytes().startswith(content) for name, content in before.items())
     assert Log(folder).repair()
     kept = [one for one in ids_of(folder) if one != "99"]
-    assert set(kept) <= {str(at) for at in range(records)} and kept == sorted(kept, key=int)
+    assert set(kept) <= {str(at) for at in range(records)}
+    assert kept == sorted(kept, key=int)
     frame = 5 if path.suffix == ".open" else 20
     assert len(kept) >= records - frame
     assert append(Log(folder), record(100)) > records - frame
@@ -417,7 +421,8 @@ def test_a_clock_that_jumps_removes_nothing(tmp_path: Path) -> None:
     pass_by(40)
     write(6)
     left = Log(tmp_path).read()  # what is over its retention goes; what says that it is of the future stays
-    assert left.height == 20 and left["position"][0] == 10
+    assert left.height == 20
+    assert left["position"][0] == 10
     pass_by(0, jump=100)
     with pytest.warns(RuntimeWarning, match="the clock has jumped"):
         write(5)

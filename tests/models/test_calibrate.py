@@ -65,7 +65,9 @@ def test_isotonic_follows_scikit_learn() -> None:
     found = calibrate.fit("isotonic", "binary", y, scores)
     expected = IsotonicRegression(out_of_bounds="clip").fit(scores, y).predict(scores)
     assert np.mean(np.abs(calibrate.apply(found, "binary", scores) - expected)) < 0.02
-    assert (np.diff(found.y) >= 0).all() and found.y[0] > 0 and found.y[-1] < 1
+    assert (np.diff(found.y) >= 0).all()
+    assert found.y[0] > 0
+    assert found.y[-1] < 1
 
 
 def in_graph(calibration: Calibration, task: Task, scores: np.ndarray) -> np.ndarray:
@@ -94,7 +96,8 @@ def test_a_temperature_for_several_classes() -> None:
     y = np.array([chance.choice(4, p=p) for p in honest]).astype(np.float64)
     sharp = honest**3 / (honest**3).sum(axis=1, keepdims=True)
     found = calibrate.fit("sigmoid", "multiclass", y, sharp)
-    assert found.slope == pytest.approx(1 / 3, abs=0.03) and found.intercept == 0
+    assert found.slope == pytest.approx(1 / 3, abs=0.03)
+    assert found.intercept == 0
     expected = calibrate.apply(found, "multiclass", sharp)
     assert in_graph(found, "multiclass", sharp) == pytest.approx(expected, abs=1e-9)
 
@@ -108,7 +111,8 @@ def test_scores_that_come_true_are_left_alone(task: Task) -> None:
 def test_distorted_scores_are_calibrated_and_few_rows_are_not_enough() -> None:
     y, scores = distorted(3000, 6, 3.0)
     found, why = choose_calibration("binary", y, scores, None, 7)
-    assert found is not None and "improves" in why
+    assert found is not None
+    assert "improves" in why
     before, after = (
         calibrate.losses(y, scores).mean(),
         calibrate.losses(y, calibrate.apply(found, "binary", scores)).mean(),

@@ -55,7 +55,8 @@ def test_every_door_gives_the_same(runs: Runs, task: str, family: str, tmp_path:
     predictor = predictor_of(runs, task, family)
     frame = make_table(6_000, seed=11)
     expected = predictor.predict(frame)
-    assert expected.columns[:2] == ["row", "prediction"] and expected.height == 6_000
+    assert expected.columns[:2] == ["row", "prediction"]
+    assert expected.height == 6_000
     few = frame.head(50)
     assert as_columns(predictor.predict(few.to_dicts())) == expected.head(50).to_dict(as_series=False)
     singles = [predictor.predict([row])[0] for row in few.to_dicts()]
@@ -211,7 +212,8 @@ def test_coded_batches_equal_text(runs: Runs, rows: int) -> None:
     model = (runs("binary", "gbdt").bundle / "model.onnx").read_bytes()
     frame = make_table(rows, seed=4).with_columns(colour=pl.col("colour").replace("blue", "NA"))
     whole, coded = open_session(model), open_coded_session(model)
-    assert coded.codes and not whole.codes
+    assert coded.codes
+    assert not whole.codes
     outputs = ["prediction", "features"]
     expected, found = whole.run(outputs, whole.feeds(frame)), coded.run(outputs, coded.feeds(frame))
     for a, b in zip(found, expected, strict=True):

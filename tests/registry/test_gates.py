@@ -44,7 +44,9 @@ def test_a_rival_is_met_by_the_interval(gate: str, better_by: float, passed: boo
     found = judge([parse_gate(gate)], {"test": {"rmse": 1.0, "r2": 0.0}}, dict.fromkeys(
         ("champion", "baseline"), pair(better_by)))[0]  # fmt: skip
     assert found.passed == passed, found
-    assert found.value is not None and found.bound is not None and found.interval is not None
+    assert found.value is not None
+    assert found.bound is not None
+    assert found.interval is not None
 
 
 def test_a_lucky_point_does_not_pass() -> None:
@@ -55,8 +57,10 @@ def test_a_lucky_point_does_not_pass() -> None:
     better, worse = sorted((first, second), key=lambda scores: np.square(scores - y).mean())
     found = judge([parse_gate("test.rmse < champion")], {"test": {"rmse": 1.0}},
                   {"champion": ModelPair(Predictions("regression", y, better), Predictions("regression", y, worse))})[0]  # fmt: skip
-    assert found.value is not None and found.bound is not None
-    assert found.value < found.bound and not found.passed
+    assert found.value is not None
+    assert found.bound is not None
+    assert found.value < found.bound
+    assert not found.passed
 
 
 @pytest.mark.parametrize(
@@ -77,7 +81,8 @@ def test_no_champion_passes_and_one_that_cannot_be_compared_does_not() -> None:
     gate = [parse_gate("test.rmse <= champion")]
     assert judge(gate, {"test": {"rmse": 1.0}}, {"champion": None})[0].passed
     failed = judge(gate, {"test": {"rmse": 1.0}}, {"champion": "its bundle is gone"})[0]
-    assert not failed.passed and "its bundle is gone" in failed.why
+    assert not failed.passed
+    assert "its bundle is gone" in failed.why
 
 
 @pytest.mark.parametrize(
@@ -126,7 +131,8 @@ def test_the_numbers_of_rows_never_change(tmp_path: Path) -> None:
     write_fitted_rows(Workspace(tmp_path), "m-000001", frame[:2])
     assert fitted_mask(Workspace(tmp_path), "m-000001", frame.with_columns(more=1)) is not None
     seen = fitted_mask(Workspace(tmp_path), "m-000001", frame.with_columns(more=1))
-    assert seen is not None and seen.tolist() == [True, True, False]
+    assert seen is not None
+    assert seen.tolist() == [True, True, False]
     assert fitted_mask(Workspace(tmp_path), "m-000001", frame.drop("x")) is None
     assert fitted_mask(Workspace(tmp_path), "m-000001", frame.with_columns(pl.col("x").cast(pl.String))) is None
     assert fitted_mask(Workspace(tmp_path), "m-000002", frame) is None
@@ -140,7 +146,8 @@ def test_groups_that_fare_differently_are_refused(tmp_path: Path) -> None:
     spec.write_text(text.replace("GAP", "selection_rate: 0.01"))
     run = headrace.run(headrace.load(tmp_path))
     failed = [one for one in run.document.gates if not one.passed]
-    assert not run.document.promoted and failed[0].gate == "selection_rate by colour within 0.01"
+    assert not run.document.promoted
+    assert failed[0].gate == "selection_rate by colour within 0.01"
     test = pl.read_parquet(run.bundle / "holdout.parquet")
     reds = test.filter(colour="red")["prediction"].to_numpy()
     assert f"red {(reds >= 0.5).mean():.3g}" in failed[0].why
@@ -172,4 +179,5 @@ def test_a_required_load_is_measured(tmp_path: Path, prediction: str) -> None:
     path.write_text(text.replace("RATE", "1000000000000"))
     run = headrace.run(headrace.load(tmp_path))
     failed = [one for one in run.document.gates if not one.passed]
-    assert [one.gate for one in failed] == ["throughput_rps >= 1e+12"] and (failed[0].value or 0) > 10
+    assert [one.gate for one in failed] == ["throughput_rps >= 1e+12"]
+    assert (failed[0].value or 0) > 10

@@ -38,10 +38,12 @@ def test_a_run_is_told_whole(folder: Path) -> None:
             assert told.data.metrics[f"{split}.{name}"] == pytest.approx(value)
     tried = found.get_metric_history(version.run_id, "candidates.rmse")
     assert [one.value for one in tried] == pytest.approx([one.value for one in run.document.candidates])
-    assert told.data.params["goal.target"] == "amount" and told.data.params["split.test"] == "0.15"
+    assert told.data.params["goal.target"] == "amount"
+    assert told.data.params["split.test"] == "0.15"
     assert told.data.tags["headrace.data.source"] == run.document.fingerprints["source"]
     assert told.data.tags["mlflow.user"] == headrace.history(NAME, folder)[0].who
-    assert told.info.status == "FINISHED" and told.info.end_time > told.info.start_time
+    assert told.info.status == "FINISHED"
+    assert told.info.end_time > told.info.start_time
     assert {file.path for file in found.list_artifacts(version.run_id)} == {
         "card.html", "evaluation.json", "system.yaml",
     }  # fmt: skip
@@ -78,7 +80,8 @@ def test_a_store_that_refuses_is_one_clear_error(folder: Path, monkeypatch: pyte
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////proc/none/mlflow.db")
     with pytest.raises(WorkError, match="a store that takes runs"):
         headrace.promote(f"{NAME}@1", folder=folder)
-    assert headrace.history(NAME, folder)[-1].action == "promote" and run.bundle.is_dir()
+    assert headrace.history(NAME, folder)[-1].action == "promote"
+    assert run.bundle.is_dir()
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     headrace.promote(f"{NAME}@1", folder=folder)
     mlflow_agrees(folder, NAME)
@@ -96,7 +99,8 @@ def test_another_store_gets_the_bundles_uploaded(folder: Path, tmp_path: Path, m
     version = found.get_model_version_by_alias(NAME, "champion")
     assert version.source == f"runs:/{version.run_id}/bundle"
     copy = Path(found.download_artifacts(version.run_id, "bundle"))
-    assert copy != folder and headrace.verify(copy).passed
+    assert copy != folder
+    assert headrace.verify(copy).passed
 
 
 LOAD = """
@@ -172,7 +176,8 @@ def test_a_server_gets_the_bundle_itself(
                 time.sleep(0.5)
             monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
             run = headrace.run(headrace.load(folder))
-            assert run.document.promoted and not (folder / ".headrace" / "mlflow.db").exists()
+            assert run.document.promoted
+            assert not (folder / ".headrace" / "mlflow.db").exists()
             bundle = tmp_path / "bundle"
             run.bundle.rename(bundle)
             moved = msgspec.structs.replace(run, bundle=bundle)

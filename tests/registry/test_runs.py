@@ -29,7 +29,8 @@ def test_every_run_is_a_line(folder: Path) -> None:
     found = headrace.runs(folder)
     assert [one.model for one in found] == ["binary@3", "binary@2", "binary@1"]
     assert [one.aliases for one in found] == [["champion"], [], []]
-    assert len({one.spec_hash for one in found}) == 3 and all(one.promoted for one in found)
+    assert len({one.spec_hash for one in found}) == 3
+    assert all(one.promoted for one in found)
     assert headrace.runs(folder / "none") == []
 
 
@@ -48,7 +49,9 @@ def test_side_by_side_on_the_same_rows(folder: Path) -> None:
     assert low < first - second < high
     assert FieldDifference("models.linear.l2", [1e-4, 1.0]) in found.document.spec
     page = found.page.read_text()
-    assert "binary@2 is" in page and "models.linear.l2" in page and page.count("<svg") == 3
+    assert "binary@2 is" in page
+    assert "models.linear.l2" in page
+    assert page.count("<svg") == 3
 
 
 def test_only_common_rows_count(folder: Path) -> None:
@@ -69,7 +72,8 @@ def test_one_with_itself_is_even(folder: Path) -> None:
 def test_other_tasks(runs: Runs, task: str) -> None:
     bundle = runs(task, "linear").bundle
     found = headrace.compare([str(bundle), str(runs(task, "gbdt").bundle)], bundle.parent.parent.parent)
-    assert found.document.rows > 100 and "Wrote" not in found.page.read_text()
+    assert found.document.rows > 100
+    assert "Wrote" not in found.page.read_text()
 
 
 def test_what_cannot_be_compared(folder: Path, runs: Runs) -> None:

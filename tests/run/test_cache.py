@@ -49,10 +49,14 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     assert cache.get(Kept, "a") is None
     cache.put(value, "a")
     found = cache.get(Kept, "a")
-    assert found is not None and found.frame.equals(value.frame) and found.frame.schema == value.frame.schema
-    assert [one.tolist() for one in found.numbers] == [[0, 1, 2], []] and found.words == value.words
+    assert found is not None
+    assert found.frame.equals(value.frame)
+    assert found.frame.schema == value.frame.schema
+    assert [one.tolist() for one in found.numbers] == [[0, 1, 2], []]
+    assert found.words == value.words
     assert cache.make(Kept, "a", lambda: pytest.fail("made again"), False) is not None
-    assert cache.make(str, "a", lambda: "new", True) == "new" and cache.get(str, "a") == "new"
+    assert cache.make(str, "a", lambda: "new", True) == "new"
+    assert cache.get(str, "a") == "new"
 
 
 @pytest.mark.parametrize("file", ["value.json", "1.arrow", "2.npy", "sums.json"])
@@ -67,7 +71,8 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path, file: str, damage: str) -
     else:
         path.write_bytes(data[: len(data) // 2] if damage == "cut" else data[:-1] + bytes([data[-1] ^ 1]))
     assert cache.get(Kept, "a") is None
-    assert cache.make(Kept, "a", kept, False).words == {"a": "é"} and cache.get(Kept, "a") is not None
+    assert cache.make(Kept, "a", kept, False).words == {"a": "é"}
+    assert cache.get(Kept, "a") is not None
 
 
 def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
@@ -115,8 +120,10 @@ def test_an_unchanged_run_does_nothing(system: Path, monkeypatch: pytest.MonkeyP
     again = headrace.run(headrace.load(system))
     before, after = (msgspec.to_builtins(run.document) for run in (first, again))
     differ = {name for name in before if before[name] != after[name]}
-    assert differ <= {"cached", "seconds", "champion"} and again.document.cached is True
-    assert again.bundle == first.bundle and again.report == first.report
+    assert differ <= {"cached", "seconds", "champion"}
+    assert again.document.cached is True
+    assert again.bundle == first.bundle
+    assert again.report == first.report
     assert bundles(system) == ["binary-000001"]
     monkeypatch.undo()
     assert headrace.run(headrace.load(system), fresh=True).bundle.name == "binary-000002"
@@ -132,7 +139,8 @@ def test_a_change_of_models_reads_nothing_again(system: Path, monkeypatch: pytes
     spec.write_text(spec.read_text() + "  linear: {l2: 0.01}\n")
     second = headrace.run(headrace.load(system))
     linear = second.document.winner.members[0].linear
-    assert linear is not None and linear.l2 == 0.01
+    assert linear is not None
+    assert linear.l2 == 0.01
     assert second.document.columns == first.document.columns
     spec.write_text(spec.read_text() + 'gates: ["test.roc_auc > 0.5"]\n')
     monkeypatch.setattr(train, "select_model", lambda *given: pytest.fail("chosen again"))
@@ -175,7 +183,8 @@ def test_a_killed_search_goes_on_where_it_was(system: Path, monkeypatch: pytest.
     resumed = headrace.run(headrace.load(again))
     assert needed - 3 + fits <= needed + 5, "no more is done twice than the five folds of one trial"
     found = [[structs.replace(one, seconds=0) for one in run.document.candidates] for run in (whole, resumed)]
-    assert found[0] == found[1] and resumed.document.metrics == whole.document.metrics
+    assert found[0] == found[1]
+    assert resumed.document.metrics == whole.document.metrics
     assert (resumed.bundle / "model.onnx").read_bytes() == (whole.bundle / "model.onnx").read_bytes()
 
 
@@ -210,11 +219,14 @@ def test_a_run_that_was_killed_as_it_was_judged(system: Path, monkeypatch: pytes
     assert [one.promoted for one in listed] == [None]
     monkeypatch.undo()
     run = headrace.run(headrace.load(system))
-    assert run.document.promoted and run.report.exists() and run.document.cached is (moment == "decided")
+    assert run.document.promoted
+    assert run.report.exists()
+    assert run.document.cached is (moment == "decided")
     assert [one.promoted for one in headrace.runs(system)] == ([True] if moment == "decided" else [True, None])
     assert Workspace(system).read_aliases("binary") == {"champion": 1 if moment == "decided" else 2}
     told = (system / ".headrace/registry").glob("*mlflow*.json")
-    assert run.report.read_text().count("Promoted to champion") == 1 and list(told)
+    assert run.report.read_text().count("Promoted to champion") == 1
+    assert list(told)
 
 
 @pytest.mark.parametrize("lost", ["bundles", "runs", "cache"])
@@ -222,7 +234,8 @@ def test_what_was_lost_is_made_again(system: Path, lost: str) -> None:
     headrace.run(headrace.load(system))
     shutil.rmtree(system / ".headrace" / lost)
     again = headrace.run(headrace.load(system))
-    assert again.document.cached is False and again.bundle.is_dir()
+    assert again.document.cached is False
+    assert again.bundle.is_dir()
     assert headrace.verify(again.bundle).passed
 
 
@@ -251,7 +264,8 @@ def killed_runs(folder: Path, times: int) -> None:
         assert headrace.open("binary@champion", folder).version == live
         mlflow_agrees(folder, "binary")
     run = headrace.run(headrace.load(folder))
-    assert run.document.promoted and json.loads((run.report.parent / "run.json").read_text())["model"]
+    assert run.document.promoted
+    assert json.loads((run.report.parent / "run.json").read_text())["model"]
 
 
 def test_a_killed_run_leaves_nothing_half(system: Path) -> None:
@@ -297,7 +311,8 @@ for turn in range(150):
 def test_two_runs_at_once_in_one_folder(system: Path) -> None:
     started = [command(searching(system)), command(system)]
     assert [process.wait(120) for process in started] == [0, 0]
-    assert len(bundles(system)) == 2 and len(headrace.history("binary", system)) == 2
+    assert len(bundles(system)) == 2
+    assert len(headrace.history("binary", system)) == 2
     mlflow_agrees(system, "binary")
 
 
@@ -330,11 +345,14 @@ def test_what_is_live_now_is_told_with_a_kept_run(system: Path) -> None:
     headrace.run(headrace.load(system))
     spec.write_text(text)
     again = headrace.run(headrace.load(system)).document
-    assert again.cached and again.model == first.document.model and again.alias is None
+    assert again.cached
+    assert again.model == first.document.model
+    assert again.alias is None
     assert "that is version 2 now" in text_of_run(again)
     copy = shutil.copytree(system, system.parent / "copy")
     told = headrace.run(headrace.load(copy)).document
-    assert Path(told.bundle).is_relative_to(copy) and Path(told.report).is_relative_to(copy)
+    assert Path(told.bundle).is_relative_to(copy)
+    assert Path(told.report).is_relative_to(copy)
 
 
 def test_how_it_is_served_makes_no_new_run(system: Path) -> None:
@@ -344,7 +362,8 @@ def test_how_it_is_served_makes_no_new_run(system: Path) -> None:
         spec.read_text() + "serve: {port: 9000, max_rows: 7}\nstore: redis://127.0.0.1:1/0\nlog: {fsync: true}\n"
     )
     again = headrace.run(headrace.load(system))
-    assert again.document.cached and again.bundle == first.bundle
+    assert again.document.cached
+    assert again.bundle == first.bundle
     spec.write_text(spec.read_text() + "seed: 11\n")
     assert not headrace.run(headrace.load(system)).document.cached
 

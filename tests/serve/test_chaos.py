@@ -81,7 +81,9 @@ def test_versions_are_swapped_under_load_without_a_failed_or_mixed_answer(versio
             done.set()
             for thread in threads:
                 thread.join()
-        assert not wrong and answered[1] > 20 and answered[2] > 20
+        assert not wrong
+        assert answered[1] > 20
+        assert answered[2] > 20
         metrics = httpx.get(service.url + "/metrics").text
         assert 'headrace_swaps_total{model="binary",outcome="taken"} 20.0' in metrics
         point(versions, 3)  # a byte of it has changed
@@ -90,7 +92,8 @@ def test_versions_are_swapped_under_load_without_a_failed_or_mixed_answer(versio
         assert httpx.post(service.url + "/predict/binary@3", content=b'{"rows": []}').status_code == 503
         point(versions, 1)
         service.stop()
-    assert "swap_refused" in service.rest and "has been changed" in service.rest
+    assert "swap_refused" in service.rest
+    assert "has been changed" in service.rest
 
 
 def version_of(service: Running) -> int:
@@ -164,7 +167,8 @@ def test_a_worker_that_cannot_start_ends_nobody_else(runs: Runs, tmp_path: Path)
             with suppress(httpx.TransportError):
                 answered += httpx.post(service.url + "/predict", content=body).status_code == 200
             time.sleep(0.05)
-        assert answered > 20 and service.process.poll() is None
+        assert answered > 20
+        assert service.process.poll() is None
         model.write_bytes(whole)
         service.wait(lambda: len(set(children(service.process.pid)) - {workers[0]}) == 2)
     assert service.rest.count("worker_not_started") in (1, 2, 3, 4)
@@ -297,7 +301,8 @@ def test_a_request_that_is_under_way_is_answered_before_the_end(runs: Runs) -> N
             heard = b""
             while more := wire.recv(4000):
                 heard += more
-        assert heard.startswith(b"HTTP/1.1 200") and b"prediction_id" in heard
+        assert heard.startswith(b"HTTP/1.1 200")
+        assert b"prediction_id" in heard
         service.process.wait(60)
 
 
@@ -351,7 +356,8 @@ def test_more_load_than_can_be_served_makes_no_longer_queue(runs: Runs, tmp_path
         page = httpx.get(service.url + "/metrics").text
     accepted = [answer for answer in answers if answer.status_code == 200]
     refused = [answer for answer in answers if answer.status_code == 503]
-    assert accepted and len(accepted) + len(refused) == 600
+    assert accepted
+    assert len(accepted) + len(refused) == 600
     assert all(answer.headers["retry-after"] == "1" for answer in refused)
     for answer in accepted:
         assert [one["prediction"] for one in answer.json()["predictions"]] == pytest.approx(expected)

@@ -136,8 +136,11 @@ def test_requests_are_answered_in_their_order_however_they_are_cut(
         for method, path, body, _ in requests
     ]
     assert heard(transport.written, [method for method, *_ in requests]) == expected
-    assert transport.reads and not transport.closed and not transport.ended
-    assert shared.held == 0 and not shared.open
+    assert transport.reads
+    assert not transport.closed
+    assert not transport.ended
+    assert shared.held == 0
+    assert not shared.open
 
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
@@ -159,8 +162,10 @@ def test_what_cannot_be_read_is_the_last_that_is_answered(pieces: list[bytes], s
     first = asked("POST", "/first", b"body", False)
     transport, shared = spoken([first, *pieces, first])
     (good, _), (bad, said) = heard(transport.written, ["POST", "POST"])
-    assert (good, bad) == (200, status) and words in said
-    assert transport.ended and shared.held == 0
+    assert (good, bad) == (200, status)
+    assert words in said
+    assert transport.ended
+    assert shared.held == 0
 
 
 def test_a_client_is_told_to_go_on_with_its_body() -> None:
@@ -175,7 +180,8 @@ def test_a_client_is_told_to_go_on_with_its_body() -> None:
 )
 def test_a_connection_that_is_not_kept_is_told_so(request_: bytes) -> None:
     transport, _ = spoken([request_ * 2])
-    assert b"connection: close" in transport.written and transport.ended
+    assert b"connection: close" in transport.written
+    assert transport.ended
     assert heard(transport.written, ["GET"]) == [(200, b"GET / None ")]
 
 
@@ -183,7 +189,8 @@ def test_another_protocol_is_not_begun() -> None:
     transport, _ = spoken(
         [b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x05hello"]
     )
-    assert heard(transport.written, ["GET"]) == [(200, b"GET / None ")] and transport.ended
+    assert heard(transport.written, ["GET"]) == [(200, b"GET / None ")]
+    assert transport.ended
 
 
 def test_trailers_are_no_headers() -> None:
@@ -194,9 +201,11 @@ def test_trailers_are_no_headers() -> None:
 
 def test_silence_and_slowness_have_an_end() -> None:
     transport, _ = spoken([HEAD], lambda connection, _: connection.expire(time.perf_counter() + MESSAGE_S + 1))
-    assert heard(transport.written, ["POST"])[0][0] == 408 and transport.ended
+    assert heard(transport.written, ["POST"])[0][0] == 408
+    assert transport.ended
     transport, _ = spoken([], lambda connection, _: connection.expire(time.perf_counter() + IDLE_S + 1))
-    assert transport.closed and not transport.written
+    assert transport.closed
+    assert not transport.written
     transport, _ = spoken([], lambda connection, _: connection.expire(time.perf_counter() + MESSAGE_S + 1))
     assert not transport.closed
 
@@ -214,7 +223,8 @@ def test_the_end_waits_for_what_came() -> None:
         connection.data_received(data[20:])
 
     transport, _ = spoken([data[:20]], ends_then_more)
-    assert heard(transport.written, ["POST"]) == [(200, b"POST / 1 body")] and transport.ended
+    assert heard(transport.written, ["POST"]) == [(200, b"POST / 1 body")]
+    assert transport.ended
     transport, _ = spoken([], lambda connection, _: connection.shutdown())
     assert transport.closed
 
@@ -233,7 +243,8 @@ def test_requests_that_pile_up_are_not_read_before_others_are_answered() -> None
     pieces = [asked("POST", "/", b"x", False)] * 40
     transport, _ = spoken(pieces, lambda connection, transport: reading.append(transport), answer=slow)
     assert len(heard(transport.written, ["POST"] * 40)) == 40
-    assert not least[0] and least[-1]
+    assert not least[0]
+    assert least[-1]
 
 
 def test_a_client_that_does_not_read_is_not_written_to() -> None:
@@ -244,7 +255,8 @@ def test_a_client_that_does_not_read_is_not_written_to() -> None:
 
     transport, shared = spoken(pieces, stops)
     assert len(heard(transport.written, ["POST"])) == 1  # the one that was under way
-    assert shared.held == 0 and not transport.closed
+    assert shared.held == 0
+    assert not transport.closed
 
     async def later(request: Request) -> Reply:
         connections[0].expire(time.perf_counter() + MESSAGE_S + 1)
@@ -257,16 +269,19 @@ def test_a_client_that_does_not_read_is_not_written_to() -> None:
         connection.pause_writing()
 
     transport, _ = spoken(pieces, stalls, answer=later)
-    assert transport.closed and not transport.written
+    assert transport.closed
+    assert not transport.written
 
 
 def test_a_process_holds_so_many_bodies_and_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_connection, "MOST_HELD", 500)
     transport, shared = spoken([HEAD + b"Content-Length: 900\r\n\r\n", b"x" * 600])
-    assert heard(transport.written, ["POST"])[0][0] == 503 and shared.held == 0
+    assert heard(transport.written, ["POST"])[0][0] == 503
+    assert shared.held == 0
     monkeypatch.setattr(http_connection, "MOST_OPEN", 0)
     transport, _ = spoken([])
-    assert heard(transport.written, ["GET"])[0][0] == 503 and transport.ended
+    assert heard(transport.written, ["GET"])[0][0] == 503
+    assert transport.ended
 
 
 def test_a_header_that_would_begin_another_ends_the_connection() -> None:
@@ -276,4 +291,5 @@ def test_a_header_that_would_begin_another_ends_the_connection() -> None:
     with pytest.raises(ValueError, match="break the line"):
         http_connection._head(200, ((b"x", b"a\nb"),), True)
     transport, _ = spoken([asked("GET", "/", b"", False)], answer=split)
-    assert transport.closed and not transport.written
+    assert transport.closed
+    assert not transport.written

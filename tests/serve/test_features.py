@@ -78,12 +78,15 @@ def test_windows_are_read_by_key_and_an_event_is_seen_by_the_next_row(shop: Path
     offline, unseen = expected(shop, rows[:9]), expected(shop, later)
     before, after, answers = within([str(shop)], asked)
     assert [one["prediction"] for one in before[:9]] == pytest.approx(offline)
-    assert "imputed" not in before[0] and before[9]["prediction"] != before[3]["prediction"]  # what a row brings stays
+    assert "imputed" not in before[0]
+    assert before[9]["prediction"] != before[3]["prediction"]
     assert [answer.status_code for answer in answers] == [422, 422, 422, 200], [answer.text for answer in answers]
-    assert "kind visits; expected one of: clicks" in answers[0].text and "no 'kind'" in answers[1].text
+    assert "kind visits; expected one of: clicks" in answers[0].text
+    assert "no 'kind'" in answers[1].text
     told = [one["prediction"] for one in after]
     assert told == pytest.approx(expected(shop, later))
-    assert told[1] != pytest.approx(unseen[1]) and told[2] == pytest.approx(unseen[2])
+    assert told[1] != pytest.approx(unseen[1])
+    assert told[2] == pytest.approx(unseen[2])
 
 
 def test_a_key_or_a_time_that_is_none_is_the_rows_own_fault(shop: Path) -> None:
@@ -108,7 +111,8 @@ def test_predictions_are_logged_with_what_they_were_made_from(shop: Path) -> Non
     kept = log.filter(pl.col("id").is_in([one["prediction_id"] for one in answer["predictions"]]))
     payloads = [json.loads(one) for one in kept["payload"]]
     assert [one["answer"]["prediction"] for one in payloads] == [one["prediction"] for one in answer["predictions"]]
-    assert all(set(NAMES) <= one["row"].keys() for one in payloads) and payloads[0]["row"]["user"] == 1
+    assert all(set(NAMES) <= one["row"].keys() for one in payloads)
+    assert payloads[0]["row"]["user"] == 1
     assert [(one["model"], one["version"], one["arm"]) for one in payloads] == [("shop", 1, "champion")] * 2
     again = headrace.open("shop@1", shop).predict([one["row"] for one in payloads])
     assert [one["prediction"] for one in again] == [one["answer"]["prediction"] for one in payloads]
@@ -298,7 +302,8 @@ def test_a_server_that_forgot_everything_is_no_fault_of_the_events(tmp_path: Pat
             ]
 
         pushed, predicted = within([str(folder)], asked)
-        assert pushed.status_code == 503 and "materialize" in pushed.text
+        assert pushed.status_code == 503
+        assert "materialize" in pushed.text
         assert set(predicted.json()["predictions"][0]["imputed"]) == set(NAMES)
     finally:
         server.kill()
@@ -336,7 +341,8 @@ def test_a_server_whose_values_were_changed_is_told_and_fails_nobody(tmp_path: P
             ]
 
         before, pushed, after = within([str(folder)], asked)
-        assert (before.status_code, after.status_code) == (200, 200) and pushed.status_code in (200, 503)
+        assert (before.status_code, after.status_code) == (200, 200)
+        assert pushed.status_code in (200, 503)
         if what != "one key":
             assert set(before.json()["predictions"][0]["imputed"]) == set(NAMES)
     finally:

@@ -24,7 +24,8 @@ def test_ids_ascend_and_say_what_they_are(moments: list[int], counts: list[int],
         times = [read_id(one).time for one in some]
         assert times == list(range(times[0], times[0] + len(some)))
     told = [one for some in taken for one in some]
-    assert told == sorted(set(told)) and len(told) == sum(counts[: len(moments)])
+    assert told == sorted(set(told))
+    assert len(told) == sum(counts[: len(moments)])
     first = read_id(told[0])
     assert (first.time, first.version) == (moments[0], version)
     assert {read_id(one).process for one in told} == {first.process}

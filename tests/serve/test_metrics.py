@@ -30,9 +30,11 @@ def meter(seed: int) -> Metrics:
 def test_several_processes_count_as_one() -> None:
     whole = merge_metrics([meter(1).encode(), meter(1).encode(), meter(2).encode()])
     key = ("headrace_requests", 'route "1"\n', 'status "1"\n')
-    assert whole.counts[key] == 2 and whole.gauges["headrace_waiting_rows",] == 4
+    assert whole.counts[key] == 2
+    assert whole.gauges["headrace_waiting_rows",] == 4
     histogram = whole.histograms["headrace_stage_seconds", 'stage "1"\n']
-    assert sum(histogram.counts) == 2 and histogram.sum == pytest.approx(0.006)
+    assert sum(histogram.counts) == 2
+    assert histogram.sum == pytest.approx(0.006)
 
 
 def test_a_value_on_an_edge_is_below_it() -> None:
@@ -41,7 +43,8 @@ def test_a_value_on_an_edge_is_below_it() -> None:
     for value in values:
         one_by_one.add(value)
     at_once.add_all(values)
-    assert one_by_one.counts == at_once.counts == [1, 2, 1] and one_by_one.sum == at_once.sum
+    assert one_by_one.counts == at_once.counts == [1, 2, 1]
+    assert one_by_one.sum == at_once.sum
 
 
 def test_promtool_finds_nothing_to_say() -> None:
@@ -57,7 +60,8 @@ def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
     told = {name for line in render(meter(1)).decode().splitlines() if not line.startswith("#")
             for name in re.findall(r"^\w+", line)}  # fmt: skip
     names = set(re.findall(r"headrace_\w+", asked))
-    assert names and names <= told
+    assert names
+    assert names <= told
     families = {re.sub(r"_(total|bucket|sum|count)$", "", name) for name in names}
     assert families == METRICS.keys()  # nothing is counted that nobody sees
     labels = {one for by in re.findall(r"by \(([^)]*)\)", asked) for one in by.split(", ")}

@@ -33,11 +33,13 @@ def test_predictions_have_the_one_shape(runs: Runs, task: str) -> None:
     bundle = runs(task, "gbdt").bundle
     given = rows(3)
     answer = ask([str(bundle)], "POST", "/predict", bodied(given))
-    assert answer.status_code == 200 and answer.headers["x-headrace-model"] == task
+    assert answer.status_code == 200
+    assert answer.headers["x-headrace-model"] == task
     document = answer.json()
     assert (document["model"], document["version"]) == (task, 1)
     ids = [one.pop("prediction_id") for one in document["predictions"]]
-    assert sorted(ids) == ids and len(set(ids)) == 3
+    assert sorted(ids) == ids
+    assert len(set(ids)) == 3
     assert {read_id(one).version for one in ids} == {1}
     assert document["predictions"] == headrace.open(bundle).predict(given)
 
@@ -78,9 +80,11 @@ def test_predictions_have_the_one_shape(runs: Runs, task: str) -> None:
 def test_what_is_wrong_is_said(runs: Runs, method: str, path: str, body: bytes, status: int, words: str) -> None:
     answer = ask([str(folder_of(runs("binary", "gbdt")))], method, path, body)
     assert answer.status_code == status, answer.text
-    assert words in answer.text and "Traceback" not in answer.text
+    assert words in answer.text
+    assert "Traceback" not in answer.text
     if status != 200:
-        assert answer.headers["content-type"] == "application/problem+json" and answer.json()["status"] == status
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["status"] == status
 
 
 def folder_of(run: headrace.Run) -> Path:
@@ -112,7 +116,8 @@ def test_a_bad_row_spoils_no_request_beside_it(runs: Runs) -> None:
 
     for at, answer in enumerate(within([str(bundle)], all_at_once)):
         if at % 4 == 1:
-            assert answer.status_code == 422 and "row 1" in answer.json()["detail"]
+            assert answer.status_code == 422
+            assert "row 1" in answer.json()["detail"]
         else:
             (found,) = answer.json()["predictions"]
             del found["prediction_id"]
@@ -139,7 +144,8 @@ def test_a_column_that_had_holes_may_be_left_out_and_is_told(runs: Runs) -> None
         return answer.json()["predictions"], (await client.get("/metrics")).text
 
     found, page = within([str(bundle)], asked)
-    assert "imputed" not in found[0] and found[1].pop("imputed") == ["colour", "x"]
+    assert "imputed" not in found[0]
+    assert found[1].pop("imputed") == ["colour", "x"]
     assert [one["prediction"] for one in found] == [one["prediction"] for one in expected]
     assert 'headrace_imputed_total{column="x",model="binary"} 1.0' in page
 
@@ -217,7 +223,8 @@ def test_limits(runs: Runs) -> None:
     assert ask(models, "POST", "/predict", b'{"rows": []}').json()["predictions"] == []
     assert ask(models, "POST", "/predict", b" " * 2000, max_body_mb=0.001).status_code == 413
     many = ask(models, "POST", "/predict", bodied(rows(3)), max_rows=2)
-    assert many.status_code == 413 and "3, at most 2" in many.text
+    assert many.status_code == 413
+    assert "3, at most 2" in many.text
     late = ask(models, "POST", "/predict", bodied(rows(1)), {"x-headrace-deadline-ms": "0"})
     assert late.status_code == 504
     assert ask(models, "POST", "/predict", bodied(rows(1)), {"x-headrace-deadline-ms": "soon"}).status_code == 400
@@ -230,8 +237,10 @@ def test_more_than_may_wait_is_refused_and_the_rest_answered(runs: Runs) -> None
 
     answers = within([str(runs("binary", "gbdt").bundle)], all_at_once, max_waiting=10)
     refused = [answer for answer in answers if answer.status_code == 503]
-    assert refused and all(answer.headers["retry-after"] == "1" for answer in refused)
-    assert all(answer.status_code == 200 for answer in answers if answer not in refused) and len(refused) < 60
+    assert refused
+    assert all(answer.headers["retry-after"] == "1" for answer in refused)
+    assert all(answer.status_code == 200 for answer in answers if answer not in refused)
+    assert len(refused) < 60
 
 
 def test_models_side_by_side(runs: Runs) -> None:
@@ -253,7 +262,8 @@ def test_a_folder_without_a_champion_says_what_to_do(tmp_path: Path) -> None:
     service = Running(write_system(tmp_path, "binary", "linear"))
     assert service.process.wait(60) == 2
     service.stop()
-    assert "no champion of 'binary' yet" in service.first and "headrace run" in service.first
+    assert "no champion of 'binary' yet" in service.first
+    assert "headrace run" in service.first
 
 
 def test_pages_and_metrics(runs: Runs) -> None:
@@ -279,7 +289,8 @@ def test_pages_and_metrics(runs: Runs) -> None:
     assert "sandbox" in found["/card/multiclass"].headers["content-security-policy"]
     for page in ("/", "/docs"):
         nonce = re.search(r"script-src 'nonce-([^']+)'", found[page].headers["content-security-policy"])
-        assert nonce and f'<script nonce="{nonce[1]}">' in found[page].text
+        assert nonce
+        assert f'<script nonce="{nonce[1]}">' in found[page].text
         assert not re.search(r'(src|href)="https?://', found[page].text)
     assert 'headrace_predictions_total{arm="champion",model="multiclass",version="1"} 3.0' in found["/metrics"].text
 
@@ -296,7 +307,8 @@ def test_the_examples_of_the_openapi_document_work(runs: Runs) -> None:
         return statuses
 
     statuses = within([str(folder_of(runs("binary", "gbdt")))], asked)
-    assert set(statuses.values()) == {200} and len(statuses) == 12
+    assert set(statuses.values()) == {200}
+    assert len(statuses) == 12
 
 
 def test_tokens(runs: Runs, tmp_path: Path) -> None:
@@ -304,7 +316,8 @@ def test_tokens(runs: Runs, tmp_path: Path) -> None:
     shutil.copytree(folder_of(runs("binary", "gbdt")), folder)
     predicts, admin = (add_token(Workspace(folder), name, [name]) for name in ("predict", "admin"))
     kept = (folder / ".headrace" / "tokens.json").read_text()
-    assert predicts not in kept and admin not in kept
+    assert predicts not in kept
+    assert admin not in kept
     assert (folder / ".headrace" / "tokens.json").stat().st_mode & 0o077 == 0
 
     async def asked(service: Service, client: httpx.AsyncClient) -> list[int]:

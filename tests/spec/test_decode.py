@@ -40,7 +40,8 @@ def test_each_problem_names_path_found_and_allowed(change: dict[str, Any], words
 def test_every_problem_is_told_at_once() -> None:
     with pytest.raises(SpecError) as caught:
         decode(GOOD | {"seed": -1, "split": {"by": "tme"}})
-    assert "seed" in str(caught.value) and "split.by" in str(caught.value)
+    assert "seed" in str(caught.value)
+    assert "split.by" in str(caught.value)
 
 
 def test_a_spec_survives_yaml() -> None:

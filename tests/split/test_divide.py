@@ -81,7 +81,8 @@ def test_a_holdout_is_the_test_and_purges_its_copies() -> None:
     whole = pl.concat([frame, frame.head(30)])
     parts = cut(whole, SplitSpec(by="random"), holdout=30)
     assert parts.test.tolist() == list(range(200, 230))
-    assert parts.purged >= 30 and not set(parts.train) & set(range(30))
+    assert parts.purged >= 30
+    assert not set(parts.train) & set(range(30))
     assert parts.findings[0].check == "split.duplicates"
 
 
@@ -139,10 +140,10 @@ def test_the_gap_is_kept_before_a_holdout() -> None:
     parts = cut(frame, SplitSpec(by="time", gap="30h", validation=0.2), holdout=150, time="at")
     times = frame["at"].to_numpy()
     begin, gap = times[450:].min(), np.timedelta64(30, "h")
-    assert (
-        times[parts.validation].max() < begin - gap and times[parts.train].max() < times[parts.validation].min() - gap
-    )
-    assert len(parts.test) == 150 and parts.borders == [
+    assert times[parts.validation].max() < begin - gap
+    assert times[parts.train].max() < times[parts.validation].min() - gap
+    assert len(parts.test) == 150
+    assert parts.borders == [
         str(frame["at"][int(parts.validation[0])]),
         str(frame["at"][450]),
     ]

@@ -22,7 +22,8 @@ def test_every_row_is_in_one_span_and_part(numbers: bool) -> None:
     parts = split_rows(frame, split, Data(source="", time="at"), None, 0, 1)
     spans = timeline(parts, frame["at"])
     counted = sum(span[name] for span in spans for name in span if name not in ("from", "to"))
-    assert 40 <= len(spans) <= 48 and counted == 500
+    assert 40 <= len(spans) <= 48
+    assert counted == 500
     for name in ("train", "validation", "test"):
         assert sum(span[name] for span in spans) == len(getattr(parts, name))
     assert (sum(span["left out"] for span in spans) > 0) is not numbers

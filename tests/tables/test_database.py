@@ -79,11 +79,13 @@ def test_a_system_on_a_database_runs_and_is_kept(sqlite: Path) -> None:
     home = sqlite.parent
     answers = Answers(target="bought", id="id", query=QUERY)
     _, text = headrace.init("sqlite:///shop.db", answers, home)
-    assert 'source: "sqlite:///shop.db"' in text and "query:" in text
+    assert 'source: "sqlite:///shop.db"' in text
+    assert "query:" in text
     spec = home / "system.yaml"
     spec.write_text(spec.read_text().replace("trials: 20", "trials: 0").replace("[linear, gbdt]", "[linear]"))
     first = headrace.run(headrace.load(home))
-    assert first.document.rows.train > 150 and headrace.verify(first.bundle).passed
+    assert first.document.rows.train > 150
+    assert headrace.verify(first.bundle).passed
     assert headrace.run(headrace.load(home)).document.cached
     with sqlite3.connect(sqlite) as connection:
         connection.execute("delete from sales where id < 20")
@@ -314,7 +316,8 @@ def test_a_folder_and_a_pattern_are_one_table(tmp_path: Path, end: str) -> None:
     (parts / "README.md").write_text("not a table")
     one = load(parts)
     assert one.frame.equals(whole) or end == "csv.gz"
-    assert one.frame.height == 300 and one.frame.columns == whole.columns
+    assert one.frame.height == 300
+    assert one.frame.columns == whole.columns
     assert load(parts / f"part-*.{end}").fingerprint == one.fingerprint
     assert load(parts / f"part-[01].{end}").frame.height == 150
 

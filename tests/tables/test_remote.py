@@ -89,7 +89,8 @@ def test_a_store_that_says_nothing_is_read_once_a_run(
         return get(*given)
 
     monkeypatch.setattr(type(store), "get_file", counted)
-    assert not headrace.run(headrace.load(folder)).document.cached and len(asked) == 1
+    assert not headrace.run(headrace.load(folder)).document.cached
+    assert len(asked) == 1
     assert headrace.run(headrace.load(folder)).document.cached and len(asked) == 2, "the content is the same"
 
 
@@ -114,7 +115,8 @@ def test_csv_in_another_dialect(store: Any, tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_one_error(store: Any, tmp_path: Path, url: str, words: str) -> None:
     with pytest.raises(InputError) as error:
         fetch(url, tmp_path)
-    assert words in str(error.value) and "hunter2" not in str(error.value)
+    assert words in str(error.value)
+    assert "hunter2" not in str(error.value)
     assert not (tmp_path / ".headrace").exists() or not list((tmp_path / ".headrace" / "remote").iterdir())
 
 
@@ -159,4 +161,5 @@ def test_a_bucket_of_s3(tmp_path: Path) -> None:
     done = subprocess.run([python, tmp_path / "s3.py", days, folder], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     told = json.loads(done.stdout.splitlines()[-1])
-    assert sum(told["rows"][part] for part in ("train", "validation", "test", "purged")) == 300 and told["cached"]
+    assert sum(told["rows"][part] for part in ("train", "validation", "test", "purged")) == 300
+    assert told["cached"]

@@ -49,7 +49,8 @@ def test_what_a_killed_process_left_is_swept_a_day_later(tmp_path: Path) -> None
     os.utime(old, (yesterday, yesterday))
     with atomic_folder(tmp_path):
         pass
-    assert not old.exists() and new.exists()
+    assert not old.exists()
+    assert new.exists()
 
 
 def test_what_a_killed_process_left_of_a_file_is_swept(tmp_path: Path) -> None:

@@ -40,7 +40,8 @@ def infer(column: pl.Series, order: str | None = None) -> tuple[pl.Series, str |
 )
 def test_numbers(values: list[Any], form: str, expected: list[Any]) -> None:
     found, written = infer(pl.Series("x", values))
-    assert written == form and found.to_list() == expected
+    assert written == form
+    assert found.to_list() == expected
     assert [value and numbers.parse_value(value, form) for value in values] == expected
 
 
@@ -62,7 +63,8 @@ def test_numbers(values: list[Any], form: str, expected: list[Any]) -> None:
 )
 def test_times(values: list[Any], form: str, first: datetime) -> None:
     found, written = infer(pl.Series("month", values))
-    assert written == form and found[0] == first
+    assert written == form
+    assert found[0] == first
     assert times.parse_value(values[0], form) == first
 
 
@@ -71,7 +73,8 @@ def test_epochs_by_name_and_range(moment: datetime, form: str) -> None:
     seconds = int(moment.replace(tzinfo=UTC, microsecond=0).timestamp())
     ticks = seconds * {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[form]
     found, written = infer(pl.Series("created_at", [ticks, ticks + 1]))
-    assert written == f"epoch_{form}" and found[0] == moment.replace(microsecond=0)
+    assert written == f"epoch_{form}"
+    assert found[0] == moment.replace(microsecond=0)
     assert times.parse_value(ticks, f"epoch_{form}") == moment.replace(microsecond=0)
     assert infer(pl.Series("amount", [ticks]))[1] is None
 
@@ -93,7 +96,8 @@ def test_epochs_by_name_and_range(moment: datetime, form: str) -> None:
 )
 def test_what_is_not_all_of_one_form_stays_text(values: list[str]) -> None:
     found, written = infer(pl.Series("x", values))
-    assert written is None and found.to_list() == values
+    assert written is None
+    assert found.to_list() == values
 
 
 def test_a_value_of_another_form_is_null() -> None:
@@ -124,6 +128,7 @@ def test_a_table_keeps_how_it_was_written_and_requests_may_write_so(tmp_path: Pa
 def test_vectors_are_lists_of_one_length() -> None:
     column = [Column(name="v", dtype="vector", kind="vector", width=2)]
     found = conform(pl.DataFrame({"v": [[1, 2], None]}), column, [""], "rows")
-    assert found.schema["v"] == pl.Array(pl.Float32, 2) and found["v"].to_list() == [[1.0, 2.0], None]
+    assert found.schema["v"] == pl.Array(pl.Float32, 2)
+    assert found["v"].to_list() == [[1.0, 2.0], None]
     with pytest.raises(InputError, match=r"row 2, column 'v'.*expected 2 numbers"):
         conform(pl.DataFrame({"v": [[1.0, 2.0], [1.0]]}), column, [""], "rows")

@@ -117,7 +117,8 @@ def test_an_average_ships_only_where_it_pays() -> None:
     judge = MetricObjective("regression", "rmse")
     apart = [candidate(float(at + 1), y + chance.normal(size=2000), y, judge) for at in range(4)]
     members = select_members(apart, y, None, judge, 7)
-    assert len(members) == 4 and sum(member.weight for member in members) == pytest.approx(1)
+    assert len(members) == 4
+    assert sum(member.weight for member in members) == pytest.approx(1)
     scores = {one.member.gbdt.l2: one.scores for one in apart if one.member.gbdt}
     together = average_scores([scores[m.gbdt.l2] for m in members if m.gbdt], [m.weight for m in members])
     assert judge.value(y, together) < 0.6 * min(one.value for one in apart)
@@ -209,7 +210,8 @@ def test_weights_count_in_the_fit_and_in_the_metrics(tmp_path: Path) -> None:
     assert (
         np.mean(red["amount"].to_numpy() - red["prediction"].to_numpy()) > 10
     )  # nobody told the model of the red rows
-    assert "w" not in found.document.features and headrace.verify(found.bundle).passed
+    assert "w" not in found.document.features
+    assert headrace.verify(found.bundle).passed
     frame.with_columns(w=pl.lit(-1.0)).write_parquet(tmp_path / "rows.parquet")
     with pytest.raises(InputError, match=r"data.weight 'w', row 1: -1; expected a number of at least 0"):
         run(folder)
@@ -222,7 +224,8 @@ def test_rare_events_keep_their_probability(tmp_path: Path) -> None:
     share = np.mean((frame["label"] == "yes").to_numpy())
     models = ", candidates: [gbdt], negatives: 0.2, gbdt: {max_rounds: 60}"
     document = run(write(tmp_path, frame, "label", trials=0, models=models)).document
-    assert share < 0.1 and value_of(document, "calibration_ratio") == pytest.approx(1, abs=0.25)
+    assert share < 0.1
+    assert value_of(document, "calibration_ratio") == pytest.approx(1, abs=0.25)
     assert value_of(document, "roc_auc") > 0.9
 
 
@@ -231,7 +234,8 @@ def test_a_decision_is_in_every_answer(tmp_path: Path) -> None:
     found = run(write(tmp_path, make_table(1500, 6), "label", goal=goal, trials=0))
     predictor, holdout = headrace.open(found.bundle), pl.read_parquet(found.bundle / "holdout.parquet")
     threshold = found.document.threshold
-    assert threshold is not None and 0 < threshold < 0.5
+    assert threshold is not None
+    assert 0 < threshold < 0.5
     assert list(found.document.metrics["test"])[:2] == ["roc_auc", "f1"]
     table = predictor.predict(holdout)
     assert table["decision"].to_list() == ["yes" if p >= threshold else "no" for p in table["prediction"]]
@@ -239,7 +243,8 @@ def test_a_decision_is_in_every_answer(tmp_path: Path) -> None:
     assert [one["decision"] for one in predictor.predict(rows)] == table["decision"].head(20).to_list()
     assert holdout["decision"].to_list() == table["decision"].to_list()
     decided = headrace.load(found.bundle).goal.decision
-    assert decided is not None and decided.threshold == threshold
+    assert decided is not None
+    assert decided.threshold == threshold
 
 
 def test_text_vectors_and_crosses_travel_to_the_service(tmp_path: Path) -> None:
@@ -274,7 +279,8 @@ def test_text_vectors_and_crosses_travel_to_the_service(tmp_path: Path) -> None:
                 models=f", candidates: [{family}], gbdt: {{max_rounds: 30}}",
             )
         )
-        assert value_of(found.document, "roc_auc") > 0.97 and found.document.parity <= 1e-5
+        assert value_of(found.document, "roc_auc") > 0.97
+        assert found.document.parity <= 1e-5
         assert headrace.verify(found.bundle).passed
         predictor = headrace.open(found.bundle)
         asked = frame.head(7).drop("label")

@@ -47,7 +47,8 @@ def fit(column: pl.Series) -> Span:
     if not len(times):
         return Span(None, None, len(column), False)
     low, high = times.min(), times.max()
-    assert isinstance(low, int) and isinstance(high, int)
+    assert isinstance(low, int)
+    assert isinstance(high, int)
     return Span(low, high, column.null_count(), bool((times % DAY_US != 0).any()))
 
 
