@@ -1,10 +1,12 @@
-"""Feast beside Headrace in one run, at the job that both do: the last five values of an entity, as of a time and now.
+"""Feast beside Headrace in one run, at the job that both do: the last five values of an entity, as
+of a time and now.
 
     python benchmarks/beside_feast.py
 
-100,000 labels and 2 million events of 50,000 entities, from Parquet files. Feast goes into an environment of its own
-(build/peers/feast, made by the first run); without Redis its rows are left out. What Feast reads is what its batch
-wrote last; a push of Headrace is also durable in the log, and later for training.
+100,000 labels and 2 million events of 50,000 entities, from Parquet files. Feast goes into an
+environment of its own (build/peers/feast, made by the first run); without Redis its rows are left
+out. What Feast reads is what its batch wrote last; a push of Headrace is also durable in the log,
+and later for training.
 """
 
 import json
@@ -36,7 +38,8 @@ START_US, SPAN_US = 1_780_272_000_000_000, 90 * 86_400_000_000
 VALUES = [f"value_{at}" for at in range(5)]
 TABLE = EventTable(source="", time="event_timestamp")
 WINDOWS = [
-    Window(name=value, events="e", key="key", aggregate="last", of=value, over=["all"], hop="0s") for value in VALUES
+    Window(name=value, events="e", key="key", aggregate="last", of=value, over=["all"], hop="0s")
+    for value in VALUES
 ]
 FEAST = ["feast[redis,duckdb]==0.67.0"]
 
@@ -62,11 +65,19 @@ def read(folder: Path, name: str) -> pl.DataFrame:
 def history(folder: Path) -> dict[str, Any]:
     def join() -> pl.DataFrame:
         return add_windows(
-            read(folder, "labels"), WINDOWS, {"e": read(folder, "events")}, "event_timestamp", {"e": TABLE}
+            read(folder, "labels"),
+            WINDOWS,
+            {"e": read(folder, "events")},
+            "event_timestamp",
+            {"e": TABLE},
         )
 
     joined = join()
-    return {"s": median_s(join, 3), "sum": round(joined["value_0_all"].sum(), 3), "rows": joined.height}
+    return {
+        "s": median_s(join, 3),
+        "sum": round(joined["value_0_all"].sum(), 3),
+        "rows": joined.height,
+    }
 
 
 def online(folder: Path, url: str | None) -> dict[str, Any]:
@@ -81,8 +92,14 @@ def online(folder: Path, url: str | None) -> dict[str, Any]:
         reader = WindowReader(store)
         told["read, us"] = timed(lambda at: reader.row({"key": keys[at]}, now), 4_000)["p50"]
         pushed = Pusher(store, log)
-        rows = events.head(20_000).with_columns(pl.col("event_timestamp").dt.to_string("iso:strict")).to_dicts()
-        told["one by one, events/s"] = round(1e6 / timed(lambda at: pushed.push("e", rows[at], now), 200)["p50"])
+        rows = (
+            events.head(20_000)
+            .with_columns(pl.col("event_timestamp").dt.to_string("iso:strict"))
+            .to_dicts()
+        )
+        told["one by one, events/s"] = round(
+            1e6 / timed(lambda at: pushed.push("e", rows[at], now), 200)["p50"]
+        )
         batches = [rows[at : at + 1000] for at in range(0, 20_000, 1000)]
         begin = time.perf_counter()
         for batch in batches:
@@ -106,7 +123,11 @@ def feast(folder: Path, port: str) -> dict[str, Any]:
     """Feast's figures, or why there are none."""
     command = [feast_python(), str(Path(__file__).with_name("feast_peer.py")), str(folder), port]
     done = subprocess.run(
-        command, check=False, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin", "FEAST_USAGE": "False"}
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "FEAST_USAGE": "False"},
     )
     if done.returncode:
         return {"did not run": done.stderr.strip().splitlines()[-1:]}

@@ -1,10 +1,12 @@
-"""In process: one row, and a million rows from Parquet to Parquet, beside scikit-learn and MLflow on the same table.
+"""In process: one row, and a million rows from Parquet to Parquet, beside scikit-learn and MLflow
+on the same table.
 
     python benchmarks/embedded.py
 
-The peers are what their users would serve: imputer, ordinal encoder and LightGBM (200 trees, 31 leaves) in one
-scikit-learn pipeline, and that pipeline saved and loaded by MLflow as pyfunc. MLflow is reported as not run where it is
-not installed. Every figure is the median of repeats that take turns, so that a machine that slows down slows all.
+The peers are what their users would serve: imputer, ordinal encoder and LightGBM (200 trees, 31
+leaves) in one scikit-learn pipeline, and that pipeline saved and loaded by MLflow as pyfunc. MLflow
+is reported as not run where it is not installed. Every figure is the median of repeats that take
+turns, so that a machine that slows down slows all.
 """
 
 import json
@@ -42,7 +44,9 @@ def pipeline(rows: int = 100_000) -> Any:
         ]
     )
     model = LGBMClassifier(n_estimators=TREES, num_leaves=31, random_state=0, verbose=-1)
-    return Pipeline([("prepare", prepare), ("model", model)]).fit(data[NUMERIC + TEXT], data["target"])
+    return Pipeline([("prepare", prepare), ("model", model)]).fit(
+        data[NUMERIC + TEXT], data["target"]
+    )
 
 
 def mlflow_model(fitted: Any, folder: Path) -> Any:
@@ -52,12 +56,17 @@ def mlflow_model(fitted: Any, folder: Path) -> Any:
     except ImportError:
         return None
     mlflow.sklearn.save_model(
-        fitted, str(folder / "mlflow"), serialization_format="cloudpickle", pyfunc_predict_fn="predict_proba"
+        fitted,
+        str(folder / "mlflow"),
+        serialization_format="cloudpickle",
+        pyfunc_predict_fn="predict_proba",
     )
     return mlflow.pyfunc.load_model(str(folder / "mlflow"))
 
 
-def p50_us(call: Callable[[Row], Any], rows: list[Row], seconds: float = 1.0) -> tuple[float, float]:
+def p50_us(
+    call: Callable[[Row], Any], rows: list[Row], seconds: float = 1.0
+) -> tuple[float, float]:
     """The median and the 99th percentile of single calls, rows varying."""
     times: list[float] = []
     end = time.perf_counter() + seconds
@@ -106,7 +115,9 @@ def batch(ours: Predictor, fitted: Any, loaded: Any, folder: Path) -> dict[str, 
 
     jobs: dict[str, Callable[[], Any]] = {
         "headrace": lambda: predict_file(ours, source, target),
-        "scikit-learn pipeline + pandas": lambda: by_pandas(lambda rows: fitted.predict_proba(rows)[:, 1]),
+        "scikit-learn pipeline + pandas": lambda: by_pandas(
+            lambda rows: fitted.predict_proba(rows)[:, 1]
+        ),
     }
     if loaded is not None:
         jobs["mlflow pyfunc + pandas"] = lambda: by_pandas(lambda rows: loaded.predict(rows)[:, 1])

@@ -1,6 +1,8 @@
-"""Feast's part of `beside_feast.py`, in an environment of its own: FOLDER with events and labels, the port of a Redis.
+"""Feast's part of `beside_feast.py`, in an environment of its own: FOLDER with events and labels,
+the port of a Redis.
 
-History: five last values of each label. Online: those of one entity. Ingestion: events written as a stream would.
+History: five last values of each label. Online: those of one entity. Ingestion: events written as a
+stream would.
 """
 
 import json
@@ -39,7 +41,12 @@ def store_of(folder: Path, offline: str, online: dict[str, str]) -> FeatureStore
     source = FileSource(path=str(folder / "events.parquet"), timestamp_field="event_timestamp")
     schema = [Field(name=value, dtype=Float64) for value in VALUES]
     view = FeatureView(
-        name="events", entities=[entity], ttl=timedelta(days=3650), schema=schema, source=source, online=True
+        name="events",
+        entities=[entity],
+        ttl=timedelta(days=3650),
+        schema=schema,
+        source=source,
+        online=True,
     )
     store.apply([entity, view])
     return store
@@ -59,11 +66,17 @@ def history(folder: Path, offline: str) -> dict[str, Any]:
 
     def join(at: int) -> pd.DataFrame:
         labels = pd.read_parquet(folder / "labels.parquet")
-        found: pd.DataFrame = store.get_historical_features(entity_df=labels, features=FEATURES).to_df()
+        found: pd.DataFrame = store.get_historical_features(
+            entity_df=labels, features=FEATURES
+        ).to_df()
         return found
 
     joined = join(0)
-    return {"s": median(join, 3, 1), "sum": round(float(joined["value_0"].sum()), 3), "rows": len(joined)}
+    return {
+        "s": median(join, 3, 1),
+        "sum": round(float(joined["value_0"].sum()), 3),
+        "rows": len(joined),
+    }
 
 
 def online(folder: Path, kind: dict[str, str]) -> dict[str, Any]:
@@ -74,7 +87,9 @@ def online(folder: Path, kind: dict[str, str]) -> dict[str, Any]:
     keys = np.random.default_rng(4).integers(0, KEYS, 4_000).tolist()
 
     def ask(at: int) -> Any:
-        return store.get_online_features(features=FEATURES, entity_rows=[{"key": keys[at]}]).to_dict()
+        return store.get_online_features(
+            features=FEATURES, entity_rows=[{"key": keys[at]}]
+        ).to_dict()
 
     def write(at: int, count: int = 1) -> None:
         store.write_to_online_store("events", df=rows[count * at : count * at + count])
@@ -93,5 +108,7 @@ if __name__ == "__main__":
     results = {f"history, {offline}": history(where, offline) for offline in ("file", "duckdb")}
     results["online, sqlite"] = online(where, {"type": "sqlite"})
     if port != "none":
-        results["online, redis"] = online(where, {"type": "redis", "connection_string": f"localhost:{port}"})
+        results["online, redis"] = online(
+            where, {"type": "redis", "connection_string": f"localhost:{port}"}
+        )
     print("RESULT" + json.dumps(results))

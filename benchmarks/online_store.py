@@ -2,10 +2,10 @@
 
     python benchmarks/online_store.py
 
-Reads: five windows of one key, as one stored value each (`all`) and as up to 200 tiles each (`7d`, an event an hour).
-The bare round trip is one GET of the same bytes, on a connection as ours and by redis-py's client. Ingestion: events of
-10,000 keys into five windows, one by one and a thousand at a time; filling: the same from a table. Microseconds of
-single calls; one thread.
+Reads: five windows of one key, as one stored value each (`all`) and as up to 200 tiles each (`7d`,
+an event an hour). The bare round trip is one GET of the same bytes, on a connection as ours and by
+redis-py's client. Ingestion: events of 10,000 keys into five windows, one by one and a thousand at
+a time; filling: the same from a table. Microseconds of single calls; one thread.
 """
 
 import json
@@ -43,7 +43,10 @@ AGGREGATES: list[dict[str, Any]] = [
 
 
 def windows(over: str) -> list[Window]:
-    return [Window(name=one["aggregate"], events="e", key="key", over=[over], **one) for one in AGGREGATES]
+    return [
+        Window(name=one["aggregate"], events="e", key="key", over=[over], **one)
+        for one in AGGREGATES
+    ]
 
 
 def events(count: int, keys: int, span_us: int, seed: int = 3) -> pl.DataFrame:
@@ -72,7 +75,10 @@ def timed(call: Callable[[int], Any], repeats: int) -> dict[str, float]:
         call(at)
         if at >= 200:
             taken[at - 200] = time.perf_counter_ns() - begin
-    return {"p50": round(float(np.median(taken)) / 1e3, 1), "p99": round(float(np.quantile(taken, 0.99)) / 1e3, 1)}
+    return {
+        "p50": round(float(np.median(taken)) / 1e3, 1),
+        "p99": round(float(np.quantile(taken, 0.99)) / 1e3, 1),
+    }
 
 
 def reads(url: str | None, over: str) -> dict[str, Any]:
@@ -129,7 +135,17 @@ def redis_server(folder: str) -> tuple[str, subprocess.Popen[bytes]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
+    command = [
+        "redis-server",
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--dir",
+        folder,
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     while True:
         with socket.socket() as wire:

@@ -2,10 +2,10 @@
 
     python benchmarks/overhead.py
 
-The run is timed as a whole on an already imported package (a service or notebook runs many); the calls it cannot avoid
-are the families' `fit` and `predict` (scikit-learn, LightGBM), timed inside that same run. Once with the search of a
-spec that says nothing else (20 trials, 60 s), and, harder, without a search: each family once. Imports are timed in
-fresh interpreters.
+The run is timed as a whole on an already imported package (a service or notebook runs many); the
+calls it cannot avoid are the families' `fit` and `predict` (scikit-learn, LightGBM), timed inside
+that same run. Once with the search of a spec that says nothing else (20 trials, 60 s), and, harder,
+without a search: each family once. Imports are timed in fresh interpreters.
 """
 
 import json
@@ -52,7 +52,9 @@ def overhead(rows: int, trials: int, repeats: int) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as name:
             spec = system(Path(name), rows, rounds=None)
             models = structs.replace(
-                spec.models, candidates=["linear", "gbdt"], search=headrace.spec.Search(trials=trials)
+                spec.models,
+                candidates=["linear", "gbdt"],
+                search=headrace.spec.Search(trials=trials),
             )
             spec = headrace.spec.with_changes(spec, models=models)
             seconds.clear()
@@ -89,5 +91,9 @@ seconds: list[float] = []
 if __name__ == "__main__":
     timed_calls(seconds)
     overhead(20_000, 0, 1)  # imports and caches
-    found = {"with a search": overhead(100_000, 20, 1), "without": overhead(100_000, 0, REPEATS), "starting": starts()}
+    found = {
+        "with a search": overhead(100_000, 20, 1),
+        "without": overhead(100_000, 0, REPEATS),
+        "starting": starts(),
+    }
     print(json.dumps(found, indent=2))

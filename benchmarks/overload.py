@@ -2,9 +2,10 @@
 
     python benchmarks/overload.py
 
-The server on one core, an open loop of 20-row requests on the other: they are sent at their times, whatever became of
-those before them. Capacity is what 64 connections get that never pause. Latencies are those of accepted requests; the
-most that one should wait is that `max_waiting` rows are predicted before it, and its own batch.
+The server on one core, an open loop of 20-row requests on the other: they are sent at their times,
+whatever became of those before them. Capacity is what 64 connections get that never pause.
+Latencies are those of accepted requests; the most that one should wait is that `max_waiting` rows
+are predicted before it, and its own batch.
 """
 
 import asyncio
@@ -93,7 +94,10 @@ async def offered(clients: list[Client], rate: float) -> dict[str, Any]:
         "refused/s": round(len(refused) / seconds),
         "other": len(found) - len(taken) - len(refused),
         "not sent": unsent,
-        "accepted ms": {"p50": round(float(np.median(taken)), 1), "p99": round(float(np.quantile(taken, 0.99)), 1)},
+        "accepted ms": {
+            "p50": round(float(np.median(taken)), 1),
+            "p99": round(float(np.quantile(taken, 0.99)), 1),
+        },
         "refused ms, p50": round(float(np.median(refused)), 1) if len(refused) else None,
     }
 
@@ -124,7 +128,11 @@ def main() -> None:
         headrace.run(headrace.load(folder))
         for waiting in (ServeSpec().max_waiting, 200):
             with (folder / "system.yaml").open("a") as file:
-                file.write(f"\nserve: {{max_waiting: {waiting}}}\n" if waiting != ServeSpec().max_waiting else "")
+                file.write(
+                    f"\nserve: {{max_waiting: {waiting}}}\n"
+                    if waiting != ServeSpec().max_waiting
+                    else ""
+                )
             command = [sys.executable, "-m", "headrace", "serve", name, "--port", str(PORT)]
             server = Server(command, PORT, "/predict", rows_body)
             server.start(rows[0])
@@ -133,7 +141,10 @@ def main() -> None:
             finally:
                 server.stop()
             longest = (waiting + 2 * ROWS) / (found["capacity/s"] * ROWS) * 1e3
-            told[f"max_waiting {waiting}"] = {**found, "ms that max_waiting rows take": round(longest, 1)}
+            told[f"max_waiting {waiting}"] = {
+                **found,
+                "ms that max_waiting rows take": round(longest, 1),
+            }
     print(json.dumps(told, indent=2))
 
 

@@ -1,11 +1,12 @@
-"""How good the model is that `headrace run` finds by itself, beside its peers on the same rows of real tables.
+"""How good the model is that `headrace run` finds by itself, beside its peers on the same rows of
+real tables.
 
     python benchmarks/quality.py                              # everything; hours on two cores
     python benchmarks/quality.py --cases bikes,adult --seeds 1,2,3 --peers headrace,lightgbm
 
-Predictions are kept in build/quality, so a run goes on where it stopped; delete the folder to measure anew. A peer
-wins a case where the paired 95 % bootstrap interval of its advantage lies above 0.002 (relative for RMSE), test rows
-of all seeds together.
+Predictions are kept in build/quality, so a run goes on where it stopped; delete the folder to
+measure anew. A peer wins a case where the paired 95 % bootstrap interval of its advantage lies
+above 0.002 (relative for RMSE), test rows of all seeds together.
 """
 
 import argparse
@@ -62,7 +63,10 @@ def run_headrace(folder: Path, case: Case, seed: int) -> Any:
     predictor = headrace.open(result.bundle)
     test = pl.read_parquet(folder / "test.parquet")
     found = predictor.scores(predictor.predict(test))
-    summary = {name: getattr(result.document, name) for name in ("winner", "decisions", "seconds", "metric")}
+    summary = {
+        name: getattr(result.document, name)
+        for name in ("winner", "decisions", "seconds", "metric")
+    }
     (folder / "headrace.json").write_text(msgspec.json.encode(summary).decode())
     return found
 
@@ -88,7 +92,10 @@ def predictions(name: str, case: Case, seed: int, peer: str) -> Any:
                 capture_output=True, text=True, check=False,
             )  # fmt: skip
             if done.returncode:
-                print(f"{name} {seed} {peer}: did not run: {done.stderr.strip().splitlines()[-1:]}", flush=True)
+                print(
+                    f"{name} {seed} {peer}: did not run: {done.stderr.strip().splitlines()[-1:]}",
+                    flush=True,
+                )
                 return None
         print(f"{name} {seed} {peer}: {time.perf_counter() - begin:.0f} s", flush=True)
     return np.load(kept)
@@ -99,7 +106,11 @@ def numbered(case: Case, test: pl.DataFrame) -> Any:
     if case.task == "regression":
         return test[case.target].cast(pl.Float64).to_numpy()
     classes = case.table[case.target].unique().sort().to_list()
-    return test[case.target].replace_strict(classes, range(len(classes)), return_dtype=pl.Float64).to_numpy()
+    return (
+        test[case.target]
+        .replace_strict(classes, range(len(classes)), return_dtype=pl.Float64)
+        .to_numpy()
+    )
 
 
 def shaped(case: Case, scores: Any) -> Any:
@@ -109,7 +120,10 @@ def shaped(case: Case, scores: Any) -> Any:
 
 def advantage(case: Case, pairs: list[tuple[Any, Any, Any]]) -> tuple[float, float, float]:
     """How much better a peer is than Headrace: the mean over seeds and its 95 % interval, relative for RMSE."""
-    measures = [[Measure(Predictions(case.task, y, scores), [case.metric]) for scores in pair] for y, *pair in pairs]
+    measures = [
+        [Measure(Predictions(case.task, y, scores), [case.metric]) for scores in pair]
+        for y, *pair in pairs
+    ]
 
     def difference(weights: list[Any]) -> float:
         found = []
@@ -119,7 +133,8 @@ def advantage(case: Case, pairs: list[tuple[Any, Any, Any]]) -> tuple[float, flo
         return float(np.mean(found))
 
     drawn = zip(
-        *(resamples(Predictions(case.task, y, y), seed, 300) for seed, (y, *_) in enumerate(pairs)), strict=True
+        *(resamples(Predictions(case.task, y, y), seed, 300) for seed, (y, *_) in enumerate(pairs)),
+        strict=True,
     )
     differences = [difference(list(weights)) for weights in drawn]
     point = difference([np.ones(len(y)) for y, *_ in pairs])
@@ -147,7 +162,11 @@ def main() -> None:
                 if scores is not None:
                     made.setdefault(peer, []).append((y, shaped(case, scores)))
         values = {
-            peer: float(np.mean([compute_metric(Predictions(case.task, y, s), case.metric) for y, s in runs]))
+            peer: float(
+                np.mean(
+                    [compute_metric(Predictions(case.task, y, s), case.metric) for y, s in runs]
+                )
+            )
             for peer, runs in made.items()
         }
         sign = 1 if case.task == "regression" else -1
@@ -156,10 +175,25 @@ def main() -> None:
         print(f"\n{name}: {case.table.height:,} rows, {case.metric}")
         for peer in ranked:
             line = f"  {peer:<9} {values[peer]:.4f}"
-            if peer != "headrace" and "headrace" in made and len(made[peer]) == len(made["headrace"]):
-                pairs = [(y, ours, theirs) for (y, ours), (_, theirs) in zip(made["headrace"], made[peer], strict=True)]
+            if (
+                peer != "headrace"
+                and "headrace" in made
+                and len(made[peer]) == len(made["headrace"])
+            ):
+                pairs = [
+                    (y, ours, theirs)
+                    for (y, ours), (_, theirs) in zip(made["headrace"], made[peer], strict=True)
+                ]
                 point, low, high = advantage(case, pairs)
-                verdict = "WINS" if low > MARGIN else "ahead" if low > 0 else "behind" if high < 0 else "even"
+                verdict = (
+                    "WINS"
+                    if low > MARGIN
+                    else "ahead"
+                    if low > 0
+                    else "behind"
+                    if high < 0
+                    else "even"
+                )
                 lost += [f"{peer} on {name}"] if low > MARGIN else []
                 line += f"   advantage {point:+.4f} [{low:+.4f}, {high:+.4f}] {verdict}"
             print(line, flush=True)

@@ -1,8 +1,9 @@
-"""What others would fit to the same rows: each function takes train and test tables and returns predictions of the
-test.
+"""What others would fit to the same rows: each function takes train and test tables and returns
+predictions of the test.
 
-The glue is what a careful user writes: text columns as categories, times as their parts, free text as tf-idf.
-FLAML runs in an environment of its own (see `quality.py`): this file imports nothing of Headrace.
+The glue is what a careful user writes: text columns as categories, times as their parts, free text
+as tf-idf. FLAML runs in an environment of its own (see `quality.py`): this file imports nothing of
+Headrace.
 """
 
 import sys
@@ -17,7 +18,9 @@ SECONDS = 60
 _WORDS = 4
 
 
-def prepared(train: pd.DataFrame, test: pd.DataFrame, target: str) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+def prepared(
+    train: pd.DataFrame, test: pd.DataFrame, target: str
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
     """Both tables without the target, times as parts and text as shared categories; and the columns of free text."""
     both = pd.concat([train, test], keys=["train", "test"]).drop(columns=target)
     texts = []
@@ -41,8 +44,12 @@ def lightgbm(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, se
     from lightgbm import LGBMClassifier, LGBMRegressor
 
     X, held, texts = prepared(train, test, target)
-    model = (LGBMRegressor if task == "regression" else LGBMClassifier)(verbose=-1, random_state=seed)
-    return _predicted(model.fit(X.drop(columns=texts), train[target]), held.drop(columns=texts), task)
+    model = (LGBMRegressor if task == "regression" else LGBMClassifier)(
+        verbose=-1, random_state=seed
+    )
+    return _predicted(
+        model.fit(X.drop(columns=texts), train[target]), held.drop(columns=texts), task
+    )
 
 
 def histgb(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, seed: int) -> Any:
@@ -66,7 +73,9 @@ def tfidf(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, seed:
     from sklearn.pipeline import make_pipeline
 
     _, _, texts = prepared(train, test, target)
-    model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression(C=10, max_iter=500))
+    model = make_pipeline(
+        TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression(C=10, max_iter=500)
+    )
     return _predicted(model.fit(train[texts[0]], train[target]), test[texts[0]], task)
 
 
@@ -81,8 +90,13 @@ def flaml(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, seed:
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.pipeline import make_pipeline
 
-        topics = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), TruncatedSVD(100, random_state=seed))
-        for frame, made in ((X, topics.fit_transform(X[name])), (held, topics.transform(held[name]))):
+        topics = make_pipeline(
+            TfidfVectorizer(ngram_range=(1, 2)), TruncatedSVD(100, random_state=seed)
+        )
+        for frame, made in (
+            (X, topics.fit_transform(X[name])),
+            (held, topics.transform(held[name])),
+        ):
             frame[[f"{name}_{at}" for at in range(100)]] = made
         X, held = X.drop(columns=name), held.drop(columns=name)
     search = AutoML()

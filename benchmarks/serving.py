@@ -1,12 +1,14 @@
-"""Serving over HTTP beside FastAPI and MLServer: the same model and rows, one core for the server, wrk on the other.
+"""Serving over HTTP beside FastAPI and MLServer: the same model and rows, one core for the server,
+wrk on the other.
 
     python benchmarks/serving.py
 
-The peers serve the scikit-learn pipeline that their users would, and the very same ONNX graph, so that the server's own
-part is seen. The bare echo is an ASGI function that answers with the body. CPU a request is that of all processes of a
-server. What the log costs is less than what one process differs from the next: it is seen in one that serves the model
-twice, once from its workspace and once from a bundle beside it, which has no log. The peers go into
-build/peers/serving, made by the first run; one that does not start is said so. Needs wrk.
+The peers serve the scikit-learn pipeline that their users would, and the very same ONNX graph, so
+that the server's own part is seen. The bare echo is an ASGI function that answers with the body.
+CPU a request is that of all processes of a server. What the log costs is less than what one process
+differs from the next: it is seen in one that serves the model twice, once from its workspace and
+once from a bundle beside it, which has no log. The peers go into build/peers/serving, made by the
+first run; one that does not start is said so. Needs wrk.
 """
 
 import json
@@ -82,7 +84,9 @@ def tensors_body(rows: Rows) -> Any:
 class Server:
     """A server on core 0."""
 
-    def __init__(self, command: list[str], port: int, path: str, body: Callable[[Rows], Any], **more: str) -> None:
+    def __init__(
+        self, command: list[str], port: int, path: str, body: Callable[[Rows], Any], **more: str
+    ) -> None:
         self._command, self.port, self.path, self.body, self._more = command, port, path, body, more
 
     def start(self, row: dict[str, Any]) -> float:
@@ -108,7 +112,10 @@ class Server:
                 time.sleep(0.02)
 
     def post(self, rows: Rows) -> Any:
-        url, headers = f"http://127.0.0.1:{self.port}{self.path}", {"content-type": "application/json"}
+        url, headers = (
+            f"http://127.0.0.1:{self.port}{self.path}",
+            {"content-type": "application/json"},
+        )
         with urllib.request.urlopen(
             urllib.request.Request(url, json.dumps(self.body(rows)).encode(), headers), timeout=30
         ) as answer:
@@ -142,17 +149,29 @@ class Server:
 
 
 def touch_memory() -> None:
-    """A virtual machine may have given its free memory back to its host: who writes to it first waits for that, 2 ms a
-    megabyte where this was seen. Touched here, what the log writes costs what it does on a machine with its own memory.
+    """A virtual machine may have given its free memory back to its host: who writes to it first
+    waits for that, 2 ms a megabyte where this was seen. Touched here, what the log writes costs
+    what it does on a machine with its own memory.
     """
     with mmap.mmap(-1, TOUCHED) as memory:
         for at in range(0, TOUCHED, mmap.PAGESIZE):
             memory[at] = 1
 
 
-def wrk(server: Server, folder: Path, bodies: Path, connections: int, seconds: int = SECONDS) -> dict[str, float]:
+def wrk(
+    server: Server, folder: Path, bodies: Path, connections: int, seconds: int = SECONDS
+) -> dict[str, float]:
     touch_memory()
-    command = ["taskset", "2", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s"]
+    command = [
+        "taskset",
+        "2",
+        "wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{seconds}s",
+        "--timeout",
+        "20s",
+    ]
     url = f"http://127.0.0.1:{server.port}"
     done = subprocess.run(
         [*command, "-s", str(folder / "post.lua"), url, "--", str(bodies), server.path],
@@ -180,14 +199,19 @@ def once(server: Server, folder: Path, name: str, rows: Rows) -> dict[str, float
     }
     if name != "echo":
         thousand = wrk(server, folder, many, 1)
-        told |= {"ms for 1,000 rows": thousand["p50_ms"], "failed": told["failed"] + thousand["bad"]}
+        told |= {
+            "ms for 1,000 rows": thousand["p50_ms"],
+            "failed": told["failed"] + thousand["bad"],
+        }
     return told
 
 
 def cost_of_log(servers: list[Server], folder: Path, rows: Rows) -> dict[str, Any]:
-    """By turns in one process, each start of it by itself: requests/s and CPU with the log by those without. The
-    servers hold the same two models and take turns at starting, so that being opened first favours neither.
-    Sealing is waited for between turns: only what begins within one is in the figures."""
+    """By turns in one process, each start of it by itself: requests/s and CPU with the log by those
+    without. The servers hold the same two models and take turns at starting, so that being opened
+    first favours neither. Sealing is waited for between turns: only what begins within one is in
+    the figures.
+    """
     bodies = folder / "log-1.txt"
     bodies.write_text("\n".join(json.dumps(rows_body([row])) for row in rows[:64]))
     told: dict[str, Any] = {"requests/s": [], "CPU us a request": []}
@@ -206,9 +230,13 @@ def cost_of_log(servers: list[Server], folder: Path, rows: Rows) -> dict[str, An
                     found[path].append(one | {"cpu": (server.cpu_s() - before) / one["requests"]})
         finally:
             server.stop()
-        pairs = list(zip(*(some[1:] for some in found.values()), strict=True))  # the first turn warms up
+        pairs = list(
+            zip(*(some[1:] for some in found.values()), strict=True)
+        )  # the first turn warms up
         for name, key in zip(told, ("rps", "cpu"), strict=True):
-            told[name].append(round(statistics.median(logged[key] / bare[key] for logged, bare in pairs), 3))
+            told[name].append(
+                round(statistics.median(logged[key] / bare[key] for logged, bare in pairs), 3)
+            )
     return told
 
 
@@ -254,7 +282,9 @@ def main() -> None:
         (folder / "post.lua").write_text(LUA)
         shutil.copy(run.bundle / "model.onnx", folder / "model.onnx")
         python = peer_python()
-        subprocess.run([python, str(Path(__file__).with_name("serving_peer.py")), str(folder)], check=True)
+        subprocess.run(
+            [python, str(Path(__file__).with_name("serving_peer.py")), str(folder)], check=True
+        )
         quiet = shutil.copytree(folder, folder / "quiet", ignore=shutil.ignore_patterns("quiet"))
         with (quiet / "system.yaml").open("a") as file:
             file.write("\nserve: {log: false}\n")
@@ -263,23 +293,38 @@ def main() -> None:
         beside = headrace.run(system(apart, 100_000, name="unlogged")).bundle
         unlogged = shutil.copytree(beside, folder / "unlogged")
         ours = [sys.executable, "-m", "headrace", "serve"]
-        uvicorn = [python, "-m", "uvicorn", "--no-access-log", "--http", "httptools", "--loop", "uvloop"]
+        uvicorn = [
+            python,
+            "-m",
+            "uvicorn",
+            "--no-access-log",
+            "--http",
+            "httptools",
+            "--loop",
+            "uvloop",
+        ]
         fastapi = [*uvicorn, "--port", "9102", "serving_peer:app"]
         mlserver = [str(Path(python).with_name("mlserver")), "start"]
         at = {"FOLDER": name}
         servers = {
             "echo": Server([*uvicorn, "--port", "9101", "serving_peer:echo"], 9101, "/", rows_body),
             "headrace": Server([*ours, name, "--port", "9100"], 9100, "/predict", rows_body),
-            "headrace, without the log": Server([*ours, str(quiet), "--port", "9104"], 9104, "/predict", rows_body),
+            "headrace, without the log": Server(
+                [*ours, str(quiet), "--port", "9104"], 9104, "/predict", rows_body
+            ),
         }
         for kind in ("pipeline", "graph"):
-            servers[f"fastapi, {kind}"] = Server(fastapi, 9102, "/predict", rows_body, KIND=kind, **at)
+            servers[f"fastapi, {kind}"] = Server(
+                fastapi, 9102, "/predict", rows_body, KIND=kind, **at
+            )
             home = folder / f"mlserver-{kind}"
             servers[f"mlserver, {kind}"] = Server(
                 [*mlserver, str(home)], 9103, "/v2/models/scorer/infer", tensors_body, **at
             )
         rounds: dict[str, list[dict[str, float]]] = {}
-        for _ in range(REPEATS):  # all of them take turns, so that a machine that slows down slows all
+        for _ in range(
+            REPEATS
+        ):  # all of them take turns, so that a machine that slows down slows all
             for server_name, server in servers.items():
                 try:
                     start_s = server.start(rows[0])
@@ -288,16 +333,26 @@ def main() -> None:
                     continue
                 try:
                     rounds.setdefault(server_name, []).append(
-                        {"start s": start_s, **once(server, folder, server_name.replace(", ", "-"), rows)}
+                        {
+                            "start s": start_s,
+                            **once(server, folder, server_name.replace(", ", "-"), rows),
+                        }
                     )
                 finally:
                     server.stop()
         for server_name, found in rounds.items():
-            told[server_name] = {key: round(float(np.median([one[key] for one in found])), 3) for key in found[0]}
+            told[server_name] = {
+                key: round(float(np.median([one[key] for one in found])), 3) for key in found[0]
+            }
         orders = ([name, str(unlogged)], [str(unlogged), name])
-        both = [Server([*ours, *models, "--port", "9105"], 9105, "/predict", rows_body) for models in orders]
+        both = [
+            Server([*ours, *models, "--port", "9105"], 9105, "/predict", rows_body)
+            for models in orders
+        ]
         told["with the log, by without"] = cost_of_log(both, folder, rows)
-        told["in process"] = in_process(headrace.open(run.bundle), (run.bundle / "model.onnx").read_bytes(), rows)
+        told["in process"] = in_process(
+            headrace.open(run.bundle), (run.bundle / "model.onnx").read_bytes(), rows
+        )
     print(json.dumps(told, indent=2))
 
 

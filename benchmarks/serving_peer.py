@@ -1,7 +1,8 @@
-"""What FastAPI and MLServer users would serve, in an environment of their own: FOLDER holds the table and our graph.
+"""What FastAPI and MLServer users would serve, in an environment of their own: FOLDER holds the
+table and our graph.
 
-`python serving_peer.py FOLDER` fits the pipeline and writes MLServer's settings; `KIND` (pipeline, graph) says what
-the app of FastAPI holds. The echo answers with the body that it got.
+`python serving_peer.py FOLDER` fits the pipeline and writes MLServer's settings; `KIND` (pipeline,
+graph) says what the app of FastAPI holds. The echo answers with the body that it got.
 """
 
 import json
@@ -36,8 +37,14 @@ def fit(folder: Path) -> None:
         home = folder / f"mlserver-{kind}"
         home.mkdir()
         ports = {"http_port": 9103, "grpc_port": 9113, "metrics_port": 9123}
-        (home / "settings.json").write_text(json.dumps(ports | {"parallel_workers": 0, "debug": False}))
-        named = {"name": "scorer", "implementation": f"serving_peer.mlserver_{kind}", "parameters": {"version": "v1"}}
+        (home / "settings.json").write_text(
+            json.dumps(ports | {"parallel_workers": 0, "debug": False})
+        )
+        named = {
+            "name": "scorer",
+            "implementation": f"serving_peer.mlserver_{kind}",
+            "parameters": {"version": "v1"},
+        }
         (home / "model-settings.json").write_text(json.dumps(named))
 
 

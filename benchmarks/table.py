@@ -21,7 +21,13 @@ def table(rows: int, seed: int, missing: bool = True) -> pl.DataFrame:
     world, chance = np.random.default_rng(1), np.random.default_rng(seed)
     x = chance.normal(size=(rows, 12))
     x[:, 3], x[:, 7] = np.exp(x[:, 3]), np.round(x[:, 7] * 10)
-    score = np.sin(2 * x[:, 0]) + x[:, 1] * x[:, 2] + 0.7 * (x[:, 3] > 1.5) - 0.5 * x[:, 4] ** 2 + 0.05 * x[:, 7]
+    score = (
+        np.sin(2 * x[:, 0])
+        + x[:, 1] * x[:, 2]
+        + 0.7 * (x[:, 3] > 1.5)
+        - 0.5 * x[:, 4] ** 2
+        + 0.05 * x[:, 7]
+    )
     columns: dict[str, pl.Series] = {}
     for position, name in enumerate(NUMERIC):
         values = x[:, position].copy()
@@ -32,7 +38,9 @@ def table(rows: int, seed: int, missing: bool = True) -> pl.DataFrame:
         weights = 1.0 / np.arange(1, size + 1) ** 0.7
         codes = chance.choice(size, size=rows, p=weights / weights.sum())
         score += world.normal(scale=0.6, size=size)[codes]
-        columns[name] = pl.Series([f"{name}_value_{code:04d}" for code in range(size)]).gather(codes)
+        columns[name] = pl.Series([f"{name}_value_{code:04d}" for code in range(size)]).gather(
+            codes
+        )
     columns["target"] = pl.Series((chance.random(rows) < 1 / (1 + np.exp(-score))).astype(np.int64))
     return pl.DataFrame(columns)
 

@@ -1,17 +1,20 @@
-"""Window features offline: 100,000 labels against 2 million events, beside last-value joins of Polars and DuckDB.
+"""Window features offline: 100,000 labels against 2 million events, beside last-value joins of
+Polars and DuckDB.
 
     python benchmarks/windows.py
 
-Five aggregates over five windows: with a constant delay, with a column that says when each event was available, and
-with versions of events besides (a tenth are corrected later). The peers join one latest value.
-Each job is the median of five, in memory. Growth is that of events, labels and keys together; over the same keys there
-are more labels behind each event, so that the share of events that any label sees grows too.
+Five aggregates over five windows: with a constant delay, with a column that says when each event
+was available, and with versions of events besides (a tenth are corrected later). The peers join one
+latest value. Each job is the median of five, in memory. Growth is that of events, labels and keys
+together; over the same keys there are more labels behind each event, so that the share of events
+that any label sees grows too.
 """
 
 import json
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,13 +55,18 @@ def tables(times: float, keys: int = KEYS) -> tuple[pl.DataFrame, pl.DataFrame]:
         {
             "key": chance.integers(0, keys, count),
             "at": pl.Series(at).cast(pl.Datetime("us")),
-            "loaded": pl.Series(at + chance.integers(0, 7_200_000_000, count)).cast(pl.Datetime("us")),
+            "loaded": pl.Series(at + chance.integers(0, 7_200_000_000, count)).cast(
+                pl.Datetime("us")
+            ),
             "id": ids,
             "value": chance.normal(size=count),
         }
     )
     rows = int(LABELS * times)
-    labels = {"key": chance.integers(0, keys, rows), "at": pl.Series(moments(rows)).cast(pl.Datetime("us"))}
+    labels = {
+        "key": chance.integers(0, keys, rows),
+        "at": pl.Series(moments(rows)).cast(pl.Datetime("us")),
+    }
     return pl.DataFrame(labels), events
 
 
@@ -81,7 +89,9 @@ def polars_join(labels: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
 def duckdb_join(labels: pl.DataFrame, events: pl.DataFrame) -> Any:
     import duckdb
 
-    query = "select l.*, e.value from labels l asof left join events e on l.key = e.key and l.at > e.at"
+    query = (
+        "select l.*, e.value from labels l asof left join events e on l.key = e.key and l.at > e.at"
+    )
     with duckdb.connect() as connection:
         connection.register("labels", labels.to_arrow())
         connection.register("events", events.to_arrow())
@@ -90,10 +100,10 @@ def duckdb_join(labels: pl.DataFrame, events: pl.DataFrame) -> Any:
 
 def main() -> None:
     labels, events = tables(1)
-    told: dict[str, Any] = {
-        name: median_s(lambda table=table: add_windows(labels, WINDOWS, {"e": events}, "at", {"e": table}))  # type: ignore[misc]
-        for name, table in TABLES.items()
-    }
+    told: dict[str, Any] = {}
+    for name, table in TABLES.items():
+        join = partial(add_windows, labels, WINDOWS, {"e": events}, "at", {"e": table})
+        told[name] = median_s(join)
     told["polars join_asof, one last value"] = median_s(lambda: polars_join(labels, events))
     told["duckdb asof join, one last value"] = median_s(lambda: duckdb_join(labels, events))
     for times, keys in ((0.25, KEYS // 4), (1, KEYS), (4, KEYS * 4), (16, KEYS * 16), (4, KEYS)):

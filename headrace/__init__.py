@@ -114,8 +114,9 @@ def __getattr__(name: str) -> Any:
 
 
 class _Package(ModuleType):
-    """Keeps `headrace.verify` and `headrace.explore` the public functions: importing a submodule would bind its module
-    to that name."""
+    """Keeps `headrace.verify` and `headrace.explore` the public functions: importing a submodule
+    would bind its module to that name.
+    """
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _HOMES and isinstance(value, ModuleType)):

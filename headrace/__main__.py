@@ -1,4 +1,7 @@
-"""The command: `headrace`, or `python -m headrace`. A signal ends it without a word, from its first moment on."""
+"""The command: `headrace`, or `python -m headrace`.
+
+A signal ends it without a word, from its first moment on.
+"""
 
 import _signal as signal  # type: ignore[import-not-found]  # `signal` itself takes a moment to load
 import os

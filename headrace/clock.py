@@ -109,7 +109,9 @@ def to_datetime(us: int) -> datetime:
     return EPOCH + timedelta(microseconds=us)
 
 
-def to_text(us: int, digits: Literal["seconds", "milliseconds"] = "milliseconds", sep: str = "T") -> str:
+def to_text(
+    us: int, digits: Literal["seconds", "milliseconds"] = "milliseconds", sep: str = "T"
+) -> str:
     """The time in ISO 8601, with the zone UTC.
 
     >>> to_text(1_500_000)

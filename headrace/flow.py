@@ -24,9 +24,10 @@ STAGES = (
 def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
     """Takes a system's tables to a tested bundle, and that to be the champion or to be refused.
 
-    What was done before for the same spec, tables and code is not done again, unless it shall be `fresh`; the document
-    of a run that had nothing to do says that it is `cached`. `watch(stage, detail)` hears how far it is. Raises
-    `SpecError`, `InputError` or `WorkError`; nothing half-written is left behind then.
+    What was done before for the same spec, tables and code is not done again, unless it shall be
+    `fresh`; the document of a run that had nothing to do says that it is `cached`. `watch(stage,
+    detail)` hears how far it is. Raises `SpecError`, `InputError` or `WorkError`; nothing
+    half-written is left behind then.
     """
     system = spec.with_safe_names(system)
     step, cache = Steps(watch), Cache(system.workspace.cache)
@@ -36,7 +37,9 @@ def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
     if known is not None:
         return known
 
-    prepared = cache.make(Prepared, keys.prepared, lambda: prepare(system, keys.position, step), fresh)
+    prepared = cache.make(
+        Prepared, keys.prepared, lambda: prepare(system, keys.position, step), fresh
+    )
     data = with_current_spec(prepared.data, system)
     check_gates(data.system)
     check_fairness(data.system, data.frame)
@@ -65,19 +68,24 @@ def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
 
 
 def explore(system: System) -> Exploration:
-    """Looks at a system's tables without learning: columns, their relation to the target, leaks, the split.
+    """Looks at a system's tables without learning: columns, their relation to the target, leaks,
+    the split.
 
-    Writes `explore.json` into the workspace. Raises as `run` does for tables and specs that cannot be used.
+    Writes `explore.json` into the workspace. Raises as `run` does for tables and specs that cannot
+    be used.
     """
     system = spec.with_safe_names(system)
     cache, keys = Cache(system.workspace.cache), cache_keys(system)
     step = Steps(quiet)
-    prepared = cache.make(Prepared, keys.prepared, lambda: prepare(system, keys.position, step), False)
+    prepared = cache.make(
+        Prepared, keys.prepared, lambda: prepare(system, keys.position, step), False
+    )
     return write_exploration(prepared)
 
 
 def clean(system: System, most_bytes: int = 0) -> int:
-    """Shrinks the cache of a system, the least recently used first, and returns the bytes that it still holds.
+    """Shrinks the cache of a system, the least recently used first, and returns the bytes that it
+    still holds.
 
     Bundles, runs and the record of decisions stay.
     """

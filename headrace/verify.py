@@ -31,24 +31,36 @@ class Verification(Struct, frozen=True):
     findings: list[Finding]
 
 
-def verify(model: str | Path, folder: str | Path = ".", url: str | None = None, sources: bool = False) -> Verification:
-    """Checks a bundle: checksums, golden replies, parity with the stored predictions, metrics, window features through
-    the online store, and, where the spec states one, latency.
+def verify(
+    model: str | Path, folder: str | Path = ".", url: str | None = None, sources: bool = False
+) -> Verification:
+    """Checks a bundle: checksums, golden replies, parity with the stored predictions, metrics,
+    window features through the online store, and, where the spec states one, latency.
 
-    `url` names a live service that shall give the bundle's answers. What a bundle names (tables, queries, addresses) is
-    read only where it lies in a workspace that this user made, or where `sources` says so. Raises `InputError` where
-    there is no such bundle; what is wrong with one becomes a finding.
+    `url` names a live service that shall give the bundle's answers. What a bundle names (tables,
+    queries, addresses) is read only where it lies in a workspace that this user made, or where
+    `sources` says so. Raises `InputError` where there is no such bundle; what is wrong with one
+    becomes a finding.
     """
     path = find_bundle(model, Path(folder))
     findings: list[Finding] = []
     try:
         bundle = open_bundle(path)
         bundle.check()
-        findings.append(_said("verify.sums", True, f"{len(bundle.manifest.files)} files are as they were written", {}))
+        findings.append(
+            _said(
+                "verify.sums",
+                True,
+                f"{len(bundle.manifest.files)} files are as they were written",
+                {},
+            )
+        )
         findings += _checked(bundle, url, sources)
     except BundleError as error:
         findings.append(Finding("verify.sums", [], "error", str(error)))
-    return Verification(str(path), all(finding.severity != "error" for finding in findings), findings)
+    return Verification(
+        str(path), all(finding.severity != "error" for finding in findings), findings
+    )
 
 
 def _checked(bundle: Bundle, url: str | None, sources: bool) -> list[Finding]:
@@ -60,7 +72,9 @@ def _checked(bundle: Bundle, url: str | None, sources: bool) -> list[Finding]:
     holdout, answers = bundle.holdout()
     try:
         findings = [_golden(bundle, ask)]
-        tested = predictor.predict_frame(holdout) if url is None else _by_dicts(predictor, holdout, ask)
+        tested = (
+            predictor.predict_frame(holdout) if url is None else _by_dicts(predictor, holdout, ask)
+        )
         findings.append(_parity(predictor, answers, tested))
         findings.append(_metrics(bundle, predictor, holdout, tested))
     except (BundleError, MemoryError):
@@ -69,10 +83,14 @@ def _checked(bundle: Bundle, url: str | None, sources: bool) -> list[Finding]:
         if isinstance(error, HeadraceError) and url is not None:
             raise
         said = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        raise BundleError(str(bundle.path), f"its parts do not go together ({said})", "a bundle of Headrace") from None
+        raise BundleError(
+            str(bundle.path), f"its parts do not go together ({said})", "a bundle of Headrace"
+        ) from None
     findings += _online(bundle, holdout, sources)
     if bundle.system.requirements.latency_p99_ms is not None:
-        findings.append(_latency(bundle.system.requirements.latency_p99_ms, holdout, predictor, ask))
+        findings.append(
+            _latency(bundle.system.requirements.latency_p99_ms, holdout, predictor, ask)
+        )
     return findings
 
 
@@ -83,7 +101,8 @@ def _said(check: str, passed: bool, message: str, evidence: dict[str, Any]) -> F
 def _golden(bundle: Bundle, ask: Callable[[Rows], Rows]) -> Finding:
     replies = [ask([example["request"]])[0] for example in bundle.examples]
     wrong = sum(
-        not same_reply(reply, example["reply"]) for reply, example in zip(replies, bundle.examples, strict=True)
+        not same_reply(reply, example["reply"])
+        for reply, example in zip(replies, bundle.examples, strict=True)
     )
     message = f"{len(replies) - wrong} of {len(replies)} golden requests get their reply"
     return _said("verify.examples", wrong == 0, message, {"wrong": wrong})
@@ -95,19 +114,21 @@ def _parity(predictor: predict.Predictor, stored: pl.DataFrame, tested: pl.DataF
     passed = worst <= TOLERANCE and bool(
         (stored["prediction"] == tested["prediction"]).all() or not predictor.is_multiclass
     )
-    message = (
-        f"{len(then)} holdout rows: largest difference to the stored predictions {worst:.2g} (allowed {TOLERANCE})"
-    )
+    message = f"{len(then)} holdout rows: largest difference to the stored predictions {worst:.2g} (allowed {TOLERANCE})"
     return _said("verify.parity", passed, message, {"largest": worst})
 
 
-def _metrics(bundle: Bundle, predictor: predict.Predictor, holdout: pl.DataFrame, tested: pl.DataFrame) -> Finding:
+def _metrics(
+    bundle: Bundle, predictor: predict.Predictor, holdout: pl.DataFrame, tested: pl.DataFrame
+) -> Finding:
     meta = predictor.session.metadata
     target = features.Target(meta["target"], meta["task"], meta["classes"])
     y, threshold = features.encode_target(target, holdout[target.name]), bundle.evaluation.threshold
     weighed = bundle.system.data.weight
     weight = holdout[weighed].cast(pl.Float64).to_numpy() if weighed else None
-    predictions = evaluate.Predictions(target.task, y, predictor.scores(tested), weight, threshold=threshold)
+    predictions = evaluate.Predictions(
+        target.task, y, predictor.scores(tested), weight, threshold=threshold
+    )
     now = evaluate.compute_metrics(predictions)
     then = bundle.evaluation.metrics["test"]
     wrong = {}
@@ -126,8 +147,9 @@ def _metrics(bundle: Bundle, predictor: predict.Predictor, holdout: pl.DataFrame
 
 
 def _online(bundle: Bundle, holdout: pl.DataFrame, sources: bool) -> list[Finding]:
-    """The windows of holdout rows, replayed through the online store. Only where the bundle is in a workspace of this
-    user's: a stranger's may not say what is read on this machine."""
+    """The windows of holdout rows, replayed through the online store. Only where the bundle is in a
+    workspace of this user's: a stranger's may not say what is read on this machine.
+    """
     if not bundle.system.features.windows:
         return []
     workspace = Workspace.containing(bundle.path)
@@ -147,8 +169,10 @@ def _is_own(bundle: Bundle) -> bool:
 
 
 def _probe(path: Path) -> None:
-    """Reads a stranger's table in a process of its own, with so much memory and time: a reader of Parquet that meets
-    what no writer writes may end its process, or ask for all memory that there is."""
+    """Reads a stranger's table in a process of its own, with so much memory and time: a reader of
+    Parquet that meets what no writer writes may end its process, or ask for all memory that there
+    is.
+    """
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30));"
         "import polars; polars.read_parquet(sys.argv[1], glob=False)"
@@ -158,23 +182,32 @@ def _probe(path: Path) -> None:
             [sys.executable, "-c", code, str(path)], capture_output=True, timeout=_PROBE_S, check=False
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise BundleError(str(path), f"is not read within {_PROBE_S} s", "a table of test rows") from None
+        raise BundleError(
+            str(path), f"is not read within {_PROBE_S} s", "a table of test rows"
+        ) from None
     if done.returncode:
         raise BundleError(str(path), "cannot be read", "a table of test rows")
 
 
 def _latency(
-    bound_ms: float, holdout: pl.DataFrame, predictor: predict.Predictor, ask: Callable[[Rows], Rows]
+    bound_ms: float,
+    holdout: pl.DataFrame,
+    predictor: predict.Predictor,
+    ask: Callable[[Rows], Rows],
 ) -> Finding:
     p99 = predict.p99_ms(ask, predict.as_requests(predictor, holdout.head(500)))
     message = f"p99 of single rows {p99:.3g} ms (required {bound_ms:g} ms)"
     return _said("verify.latency", p99 <= bound_ms, message, {"p99_ms": p99, "bound_ms": bound_ms})
 
 
-def _by_dicts(predictor: predict.Predictor, holdout: pl.DataFrame, ask: Callable[[Rows], Rows]) -> pl.DataFrame:
+def _by_dicts(
+    predictor: predict.Predictor, holdout: pl.DataFrame, ask: Callable[[Rows], Rows]
+) -> pl.DataFrame:
     rows = predict.as_requests(predictor, holdout)
     replies = [
-        reply for start in range(0, len(rows), _REMOTE_BATCH) for reply in ask(rows[start : start + _REMOTE_BATCH])
+        reply
+        for start in range(0, len(rows), _REMOTE_BATCH)
+        for reply in ask(rows[start : start + _REMOTE_BATCH])
     ]
     columns = {"prediction": [reply["prediction"] for reply in replies]}
     if replies and "decision" in replies[0]:
@@ -194,17 +227,23 @@ def _service(url: str) -> Callable[[Rows], Rows]:
         raise InputError("--url", repr(url), "an address such as http://127.0.0.1:8080")
 
     def ask(rows: Rows) -> Rows:
-        request = Request(target, msgspec.json.encode({"rows": rows}), {"content-type": "application/json"})
+        request = Request(
+            target, msgspec.json.encode({"rows": rows}), {"content-type": "application/json"}
+        )
         try:
             with urlopen(request, timeout=30) as answer:
                 predictions: Rows = msgspec.json.decode(answer.read())["predictions"]
         except HTTPError as error:
             with error:
                 raise InputError(
-                    target, f"status {error.code}: {error.read()[:300].decode(errors='replace')}", "predictions"
+                    target,
+                    f"status {error.code}: {error.read()[:300].decode(errors='replace')}",
+                    "predictions",
                 ) from None
         except (URLError, OSError, msgspec.DecodeError, KeyError, TypeError) as error:
-            raise InputError(target, f"no prediction ({error})", "a running Headrace service") from None
+            raise InputError(
+                target, f"no prediction ({error})", "a running Headrace service"
+            ) from None
         return predictions
 
     return ask

@@ -1,7 +1,7 @@
 """The workspace of a system: the folder `.headrace` beside its spec, and every path below it.
 
-A workspace has a random id, the same in a copy, and a mark: the id signed with a key that only this user can read.
-What a stranger sends has no such mark, so what it names is not read.
+A workspace has a random id, the same in a copy, and a mark: the id signed with a key that only this
+user can read. What a stranger sends has no such mark, so what it names is not read.
 """
 
 import hashlib
@@ -56,7 +56,8 @@ class _Identity(Struct, frozen=True):
 
 
 class Workspace:
-    """Names every path below `.headrace` in the folder `root` of a system. Making one touches no disk.
+    """Names every path below `.headrace` in the folder `root` of a system. Making one touches no
+    disk.
 
     Raises `InputError` where there is only a workspace from before the product was called Headrace.
 
@@ -187,7 +188,9 @@ class Workspace:
         except FileNotFoundError:
             return {}
         except (OSError, msgspec.DecodeError) as error:
-            raise BundleError(str(path), f"cannot be read ({error})", "the aliases as they were written") from None
+            raise BundleError(
+                str(path), f"cannot be read ({error})", "the aliases as they were written"
+            ) from None
 
     def find(self, reference: str) -> Path:
         """The bundle's folder of `name@3` or `name@champion`; raises `InputError` that says what there is."""
@@ -195,25 +198,45 @@ class Workspace:
         known = folders_in(self.bundles)
         if named is None:
             expected = "a bundle's folder, NAME@VERSION or NAME@champion"
-            raise InputError(reference, "no such bundle", expected, f"{self.bundles} has {', '.join(known) or 'none'}")
+            raise InputError(
+                reference,
+                "no such bundle",
+                expected,
+                f"{self.bundles} has {', '.join(known) or 'none'}",
+            )
 
         name, wanted = named.groups()
-        found = self.bundle(name, int(wanted) if wanted.isdigit() else self._version_of(name, wanted))
+        found = self.bundle(
+            name, int(wanted) if wanted.isdigit() else self._version_of(name, wanted)
+        )
         if found.is_dir():
             return found
         have = self.versions(name)
-        hint = f"versions {', '.join(map(str, have))}" if have else f"one of: {', '.join(known) or 'none yet'}"
-        raise InputError(reference, f"no such version in {self.bundles}", hint, nearest(name, known))
+        hint = (
+            f"versions {', '.join(map(str, have))}"
+            if have
+            else f"one of: {', '.join(known) or 'none yet'}"
+        )
+        raise InputError(
+            reference, f"no such version in {self.bundles}", hint, nearest(name, known)
+        )
 
     def _version_of(self, name: str, alias: str) -> int:
         aliases = self.read_aliases(name)
         if alias in aliases:
             return aliases[alias]
         if alias not in ALIASES:
-            raise InputError(f"{name}@{alias}", f"no alias {alias!r}", "one of: " + ", ".join(ALIASES))
-        held = ", ".join(f"{one} is version {version}" for one, version in aliases.items()) or "none is set"
+            raise InputError(
+                f"{name}@{alias}", f"no alias {alias!r}", "one of: " + ", ".join(ALIASES)
+            )
+        held = (
+            ", ".join(f"{one} is version {version}" for one, version in aliases.items())
+            or "none is set"
+        )
         do = f"headrace promote {name}@VERSION --alias {alias}"
-        raise InputError(f"{name}@{alias}", f"{name} has no {alias}", f"an alias that is set ({held})", do)
+        raise InputError(
+            f"{name}@{alias}", f"{name} has no {alias}", f"an alias that is set ({held})", do
+        )
 
     @property
     def id(self) -> str:
@@ -225,12 +248,17 @@ class Workspace:
     def is_own(self) -> bool:
         """Whether this user has run something in the workspace."""
         known = self._identity()
-        return known is not None and bool(known.mark) and hmac.compare_digest(known.mark, _sign(known.id, make=False))
+        return (
+            known is not None
+            and bool(known.mark)
+            and hmac.compare_digest(known.mark, _sign(known.id, make=False))
+        )
 
     def claim(self) -> str:
         """Marks the workspace as this user's, who runs something in it, and returns its id.
 
-        Where the folder or the key cannot be written, the workspace works all the same, and counts as nobody's.
+        Where the folder or the key cannot be written, the workspace works all the same, and counts
+        as nobody's.
         """
         known = self._identity()
         id = known.id if known is not None else secrets.token_hex(16)
@@ -250,7 +278,9 @@ class Workspace:
     def _identity(self) -> _Identity | None:
         path = self._identity_file
         try:
-            return msgspec.json.decode(path.read_bytes(), type=_Identity) if path.is_file() else None
+            return (
+                msgspec.json.decode(path.read_bytes(), type=_Identity) if path.is_file() else None
+            )
         except (OSError, msgspec.DecodeError):
             return None
 
@@ -270,7 +300,11 @@ def versions_in(bundles: Path, name: str) -> list[int]:
 
 def folders_in(bundles: Path) -> list[str]:
     """The names of the folders of bundles, sorted; none where there is no such folder."""
-    return sorted(path.name for path in bundles.iterdir() if not path.name.startswith(".")) if bundles.is_dir() else []
+    return (
+        sorted(path.name for path in bundles.iterdir() if not path.name.startswith("."))
+        if bundles.is_dir()
+        else []
+    )
 
 
 def key_folder(product: str = "headrace") -> Path:

@@ -11,7 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
+CHROMIUM = (
+    shutil.which("chromium")
+    or shutil.which("chromium-browser")
+    or shutil.which("google-chrome")
+    or ""
+)
 _FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars", "--disable-component-update",
     "--disable-background-networking", "--disable-sync", "--disable-extensions", "--disable-dev-shm-usage",
@@ -26,7 +31,9 @@ class Browser:
         self._send, self._receive, self._left, self._number = send, receive, b"", 0
         self.heard: list[dict[str, Any]] = []
         target = self._ask("Target.createTarget", None, url="about:blank")["targetId"]
-        self._session = self._ask("Target.attachToTarget", None, targetId=target, flatten=True)["sessionId"]
+        self._session = self._ask("Target.attachToTarget", None, targetId=target, flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Network", "Log", "Runtime"):
             self(f"{domain}.enable")
 
@@ -37,9 +44,19 @@ class Browser:
     def open(self, page: Path, width: int, height: int = 900, look: str = "light") -> None:
         """Shows a page in a window of this width: in the `light`, in the `dark`, or as it is put in `print`."""
         self.heard.clear()
-        self("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
         scheme = {"name": "prefers-color-scheme", "value": "light" if look == "print" else look}
-        self("Emulation.setEmulatedMedia", media="print" if look == "print" else "", features=[scheme])
+        self(
+            "Emulation.setEmulatedMedia",
+            media="print" if look == "print" else "",
+            features=[scheme],
+        )
         self("Page.navigate", url=page.absolute().as_uri())
         deadline = time.monotonic() + 30
         while not any(one["method"] == "Page.loadEventFired" for one in self.heard):
@@ -48,24 +65,42 @@ class Browser:
 
     def value(self, expression: str) -> Any:
         """What JavaScript says of the page."""
-        return self("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+        return self("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get(
+            "value"
+        )
 
     def picture(self, file: Path, top: int = 0, height: int | None = None) -> None:
         """A PNG of the page, or of a piece of it."""
         size = self("Page.getLayoutMetrics")["cssContentSize"]
-        clip = {"x": 0, "y": top, "width": size["width"], "height": height or size["height"] - top, "scale": 1}
+        clip = {
+            "x": 0,
+            "y": top,
+            "width": size["width"],
+            "height": height or size["height"] - top,
+            "scale": 1,
+        }
         shot = self("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
         file.write_bytes(base64.b64decode(shot["data"]))
 
     def complaints(self) -> list[str]:
         """Errors and warnings of the console."""
-        logged = [one["params"]["entry"]["text"] for one in self.heard if one["method"] == "Log.entryAdded"]
-        thrown = [str(one["params"]) for one in self.heard if one["method"] == "Runtime.exceptionThrown"]
+        logged = [
+            one["params"]["entry"]["text"]
+            for one in self.heard
+            if one["method"] == "Log.entryAdded"
+        ]
+        thrown = [
+            str(one["params"]) for one in self.heard if one["method"] == "Runtime.exceptionThrown"
+        ]
         return logged + thrown
 
     def requests(self) -> list[str]:
         """The addresses that were asked for."""
-        sent = [one["params"]["request"]["url"] for one in self.heard if one["method"] == "Network.requestWillBeSent"]
+        sent = [
+            one["params"]["request"]["url"]
+            for one in self.heard
+            if one["method"] == "Network.requestWillBeSent"
+        ]
         return [url for url in sent if not url.startswith("data:")]
 
     def _ask(self, method: str, session: str | None, **params: Any) -> dict[str, Any]:

@@ -27,9 +27,14 @@ def make_table(rows: int, seed: int) -> pl.DataFrame:
     """Every kind of column, with missing values, and a target of each task."""
     chance = np.random.default_rng(seed)
     x, z = chance.normal(size=rows), chance.normal(size=rows)
-    colour = chance.choice(["red", "blue", "green", "rare1", "rare2"], rows, p=[0.4, 0.3, 0.28, 0.01, 0.01])
+    colour = chance.choice(
+        ["red", "blue", "green", "rare1", "rare2"], rows, p=[0.4, 0.3, 0.28, 0.01, 0.01]
+    )
     start = datetime(2022, 1, 1)
-    times = [start + timedelta(minutes=int(minute)) for minute in np.sort(chance.integers(0, 60 * 24 * 900, rows))]
+    times = [
+        start + timedelta(minutes=int(minute))
+        for minute in np.sort(chance.integers(0, 60 * 24 * 900, rows))
+    ]
     signal = x + (colour == "red") * 1.5 - 0.5 * z
     noise = chance.normal(size=rows)
     return pl.DataFrame(
@@ -73,7 +78,13 @@ models:
 
 
 def write_system(
-    folder: Path, task: str, family: str, rows: int = 1500, by: str = "random", encode: str = "ordinal", seed: int = 3
+    folder: Path,
+    task: str,
+    family: str,
+    rows: int = 1500,
+    by: str = "random",
+    encode: str = "ordinal",
+    seed: int = 3,
 ) -> Path:
     """Writes a table and a spec for one task and family."""
     target = {"binary": "label", "multiclass": "kind", "regression": "amount"}[task]
@@ -81,7 +92,9 @@ def write_system(
     folder.mkdir(parents=True, exist_ok=True)
     make_table(rows, seed).write_parquet(folder / "rows.parquet")
     time = "at" if by == "time" else "null"
-    text = SPEC.format(name=task, target=target, others=others, family=family, by=by, encode=encode, time=time)
+    text = SPEC.format(
+        name=task, target=target, others=others, family=family, by=by, encode=encode, time=time
+    )
     (folder / "system.yaml").write_text(text)
     return folder
 
@@ -126,7 +139,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     def get(task: str, family: str) -> Run:
         if (task, family) not in made:
             encode = "frequency" if family == "linear" else "ordinal"
-            folder = write_system(tmp_path_factory.mktemp(f"{task}-{family}"), task, family, encode=encode)
+            folder = write_system(
+                tmp_path_factory.mktemp(f"{task}-{family}"), task, family, encode=encode
+            )
             made[task, family] = headrace.run(headrace.load(folder))
         return made[task, family]
 

@@ -19,7 +19,16 @@ class RedisServer:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
-        kept = ["--dir", str(folder), "--appendonly", "yes", "--appendfsync", appendfsync, "--save", ""]
+        kept = [
+            "--dir",
+            str(folder),
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            appendfsync,
+            "--save",
+            "",
+        ]
         self._command = [found, "--port", str(self.port), "--bind", "127.0.0.1", *kept]
         self.start()
 
@@ -28,7 +37,9 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         until = time.monotonic() + 30
         while True:
             try:

@@ -16,10 +16,14 @@ from tests.conftest import DATA, value_of
 FIELD = DATA.parent / "field"
 
 
-def system(folder: Path, data: str, more: str = "", target: str = "y", family: str = "gbdt") -> headrace.Run:
+def system(
+    folder: Path, data: str, more: str = "", target: str = "y", family: str = "gbdt"
+) -> headrace.Run:
     folder.mkdir(parents=True, exist_ok=True)
     models = f"models: {{candidates: [{family}], search: {{trials: 0}}, gbdt: {{max_rounds: 40}}}}"
-    (folder / "system.yaml").write_text(f"name: s\ngoal: {{target: {target}}}\ndata: {{{data}}}\n{models}\n{more}")
+    (folder / "system.yaml").write_text(
+        f"name: s\ngoal: {{target: {target}}}\ndata: {{{data}}}\n{models}\n{more}"
+    )
     return headrace.run(headrace.load(folder))
 
 
@@ -33,7 +37,13 @@ def field(name: str) -> Path:
 def test_missing_where_training_had_none_is_the_typical_value(family: str, tmp_path: Path) -> None:
     chance = np.random.default_rng(1)
     level = chance.uniform(9, 18, 800)
-    frame = pl.DataFrame({"level": level, "other": chance.normal(size=800), "y": level + chance.normal(size=800) < 11})
+    frame = pl.DataFrame(
+        {
+            "level": level,
+            "other": chance.normal(size=800),
+            "y": level + chance.normal(size=800) < 11,
+        }
+    )
     tmp_path.mkdir(exist_ok=True)
     frame.write_parquet(tmp_path / "t.parquet")
     predictor = headrace.open(system(tmp_path, "source: t.parquet", family=family).bundle)
@@ -51,7 +61,10 @@ def test_long_ids_stay_apart_as_ids_and_as_groups(tmp_path: Path) -> None:
     chance = np.random.default_rng(2)
     owner = np.repeat(np.arange(100), 5)
     frame = pl.DataFrame(
-        {"user": [str(11898508762506083000 + 7 * int(at)) for at in owner], "x": chance.normal(size=500)}
+        {
+            "user": [str(11898508762506083000 + 7 * int(at)) for at in owner],
+            "x": chance.normal(size=500),
+        }
     ).with_columns(y=pl.Series(chance.random(500) < 0.4))
     frame.write_csv(tmp_path / "t.csv")
     run = system(tmp_path, "source: t.csv, group: user", "split: {by: group}\n")
@@ -78,7 +91,9 @@ def test_labels_that_are_whole_floats_are_classes(tmp_path: Path) -> None:
     assert run.document.classes == [0, 1, 2]
 
 
-@pytest.mark.parametrize("kind", ["zeros-in-rows", "zeros-in-events", "float-in-rows", "one-hole-in-rows", "plain"])
+@pytest.mark.parametrize(
+    "kind", ["zeros-in-rows", "zeros-in-events", "float-in-rows", "one-hole-in-rows", "plain"]
+)
 def test_keys_of_rows_and_events(kind: str, tmp_path: Path) -> None:
     rows, events = field(f"12-join-keys/rows-{kind}.csv"), field(f"12-join-keys/events-{kind}.csv")
     data = f"source: {rows}, time: asked, events: {{buys: {{source: {events}, time: at}}}}"
@@ -97,8 +112,13 @@ def test_keys_of_rows_and_events(kind: str, tmp_path: Path) -> None:
 def test_times_keep_their_zone(tmp_path: Path) -> None:
     chance = np.random.default_rng(3)
     hours = chance.integers(0, 24 * 60, 900)
-    at = [datetime(2024, 1, 1, tzinfo=UTC).replace(day=1 + int(h) // 24 % 28, hour=int(h) % 24) for h in hours]
-    frame = pl.DataFrame({"at": at, "n": chance.normal(size=900), "y": [one.hour > 12 for one in at]})
+    at = [
+        datetime(2024, 1, 1, tzinfo=UTC).replace(day=1 + int(h) // 24 % 28, hour=int(h) % 24)
+        for h in hours
+    ]
+    frame = pl.DataFrame(
+        {"at": at, "n": chance.normal(size=900), "y": [one.hour > 12 for one in at]}
+    )
     frame.write_parquet(tmp_path / "t.parquet")
     run = system(tmp_path, "source: t.parquet", "split: {by: random}\n")
     assert headrace.verify(run.bundle).passed
@@ -115,9 +135,13 @@ def test_times_keep_their_zone(tmp_path: Path) -> None:
 def test_a_group_that_nobody_can_divide_is_none(tmp_path: Path) -> None:
     chance = np.random.default_rng(4)
     users = np.where(chance.random(600) < 0.6, 0, chance.integers(1, 80, 600))
-    frame = pl.DataFrame({"user_id": users, "x": chance.normal(size=600), "y": chance.random(600) < 0.4})
+    frame = pl.DataFrame(
+        {"user_id": users, "x": chance.normal(size=600), "y": chance.random(600) < 0.4}
+    )
     frame.write_csv(tmp_path / "t.csv")
-    path, text = headrace.init(tmp_path / "t.csv", headrace.design.Answers(target="y"), tmp_path / "s")
+    path, text = headrace.init(
+        tmp_path / "t.csv", headrace.design.Answers(target="y"), tmp_path / "s"
+    )
     assert "'user_id' is no group: '0' alone owns" in text
     path.write_text(text.replace("{trials: 20, seconds: 60}", "{trials: 0}"))
     assert headrace.run(headrace.load(tmp_path / "s")).bundle.is_dir()
@@ -125,11 +149,24 @@ def test_a_group_that_nobody_can_divide_is_none(tmp_path: Path) -> None:
 
 def test_a_time_in_parts_is_split_by_time(tmp_path: Path) -> None:
     chance = np.random.default_rng(5)
-    days = pl.datetime_range(datetime(2022, 1, 1), datetime(2023, 12, 31), "6h", eager=True).shuffle(seed=1)
-    frame = pl.DataFrame({"year": days.dt.year(), "month": days.dt.month(), "day": days.dt.day(), "hr": days.dt.hour()})
-    frame = frame.with_columns(x=pl.Series(chance.normal(size=len(days)))).with_columns(y=pl.col("x") + pl.col("hr"))
+    days = pl.datetime_range(
+        datetime(2022, 1, 1), datetime(2023, 12, 31), "6h", eager=True
+    ).shuffle(seed=1)
+    frame = pl.DataFrame(
+        {
+            "year": days.dt.year(),
+            "month": days.dt.month(),
+            "day": days.dt.day(),
+            "hr": days.dt.hour(),
+        }
+    )
+    frame = frame.with_columns(x=pl.Series(chance.normal(size=len(days)))).with_columns(
+        y=pl.col("x") + pl.col("hr")
+    )
     frame.write_csv(tmp_path / "t.csv")
-    path, text = headrace.init(tmp_path / "t.csv", headrace.design.Answers(target="y"), tmp_path / "s")
+    path, text = headrace.init(
+        tmp_path / "t.csv", headrace.design.Answers(target="y"), tmp_path / "s"
+    )
     assert "time: [year, month, day, hr]  # the parts of the time of each row" in text
     assert "by: time" in text
     path.write_text(text.replace("{trials: 20, seconds: 60}", "{trials: 0}"))
@@ -151,7 +188,9 @@ def test_vectors_with_a_hole_have_one_meaning(tmp_path: Path) -> None:
     run = system(tmp_path, "source: t.parquet", family="linear")
     predictor = headrace.open(run.bundle)
     table = predictor.predict(frame.head(10))["prediction"].to_list()
-    assert [one["prediction"] for one in predictor.predict(frame.head(10).to_dicts())] == pytest.approx(table, abs=1e-6)
+    assert [
+        one["prediction"] for one in predictor.predict(frame.head(10).to_dicts())
+    ] == pytest.approx(table, abs=1e-6)
 
 
 @pytest.mark.slow

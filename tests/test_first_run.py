@@ -60,16 +60,25 @@ def tables(draw: st.DrawFn) -> pl.DataFrame:
     if draw(st.booleans()):
         start = datetime(2022, 1, 1)
         days = draw(st.sampled_from([1, 400]))
-        columns["created_at"] = [start + timedelta(days=int(day)) for day in chance.integers(0, days, rows)]
+        columns["created_at"] = [
+            start + timedelta(days=int(day)) for day in chance.integers(0, days, rows)
+        ]
     if draw(st.booleans()):
-        columns |= {"year": chance.integers(2020, 2024, rows), "month": chance.integers(1, 13, rows)}
+        columns |= {
+            "year": chance.integers(2020, 2024, rows),
+            "month": chance.integers(1, 13, rows),
+        }
     if draw(st.booleans()):
         columns["constant"] = [1] * rows
     if draw(st.booleans()):
         columns["row_id"] = np.arange(rows)
     score = columns["x"] + chance.normal(size=rows)  # type: ignore[operator]
     kind = draw(st.sampled_from(["binary", "classes", "number"]))
-    columns["y"] = {"binary": score > 0.5, "classes": np.digitize(score, [-0.5, 0.5]), "number": score}[kind]
+    columns["y"] = {
+        "binary": score > 0.5,
+        "classes": np.digitize(score, [-0.5, 0.5]),
+        "number": score,
+    }[kind]
     return pl.DataFrame(columns)
 
 
@@ -116,13 +125,19 @@ def test_any_column_name_works_in_any_place(target: str, tmp_path: Path) -> None
     predictor = headrace.open(run.bundle)
     asked = frame.head(9)
     table = predictor.predict(asked)["prediction"].to_list()
-    assert [one["prediction"] for one in predictor.predict(asked.to_dicts())] == pytest.approx(table, abs=1e-6)
-    assert predictor.predict(asked.to_pandas())["prediction"].to_list() == pytest.approx(table, abs=1e-6)
+    assert [one["prediction"] for one in predictor.predict(asked.to_dicts())] == pytest.approx(
+        table, abs=1e-6
+    )
+    assert predictor.predict(asked.to_pandas())["prediction"].to_list() == pytest.approx(
+        table, abs=1e-6
+    )
 
 
 def test_a_frame_with_a_column_twice_gets_one_clear_error(tmp_path: Path) -> None:
     chance = np.random.default_rng(8)
-    frame = pl.DataFrame({"x": chance.normal(size=200), "z": chance.normal(size=200), "y": [0, 1] * 100})
+    frame = pl.DataFrame(
+        {"x": chance.normal(size=200), "z": chance.normal(size=200), "y": [0, 1] * 100}
+    )
     frame.write_parquet(tmp_path / "t.parquet")
     predictor = headrace.open(first_run(tmp_path / "t.parquet", "y", tmp_path / "s").bundle)
     pandas = frame.to_pandas()[["x", "z", "z"]]
@@ -141,7 +156,9 @@ def test_a_few_hundred_classes_of_text(tmp_path: Path) -> None:
     ).write_parquet(tmp_path / "t.parquet")  # fmt: skip
     run = first_run(tmp_path / "t.parquet", "label", tmp_path / "system")
     assert value_of(run.document, "accuracy") > 0.5
-    assert [one.check for one in run.document.findings if one.check == "models.classes"] == ["models.classes"]
+    assert [one.check for one in run.document.findings if one.check == "models.classes"] == [
+        "models.classes"
+    ]
     assert "gbdt" not in {one.family for one in run.document.candidates}
     assert headrace.verify(run.bundle).passed
     assert run.report.exists()

@@ -16,7 +16,9 @@ def test_every_room_exists_and_every_folder_is_a_room() -> None:
 
 
 def test_the_import_contract_follows_the_rooms() -> None:
-    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
+        "contracts"
+    ][0]
     layers = [layer for layer in reversed(contract["layers"]) if layer in headrace.ROOMS]
     assert tuple(layers) == headrace.ROOMS
 

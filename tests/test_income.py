@@ -20,7 +20,8 @@ def test_income_end_to_end(income: Path, tmp_path: Path) -> None:
     predictions = headrace.open(run.bundle).predict(income / "test.csv.gz").collect()["prediction"]
     assert roc_auc_score(truth, predictions) == pytest.approx(run.document.metric.test, abs=1e-12)
     assert headrace.verify(run.bundle).passed
-    # Its values and names begin with a blank; whatever reads them, whatever they come in as, the answer is the same.
+    # Its values and names begin with a blank; whatever reads them, whatever they come in as, the
+    # answer is the same.
     asked = pl.read_csv(income / "test.csv.gz", infer_schema=False)
     typed = pd.read_csv(income / "test.csv.gz")
     assert typed.columns[1] == " workclass"
@@ -28,7 +29,9 @@ def test_income_end_to_end(income: Path, tmp_path: Path) -> None:
     for name, door in DOORS.items():
         if name in ("one by one", "padded names", "/v2"):
             continue  # a row at a time takes long; tensors and other blanks are held to the rest in the contract
-        found = door(run.bundle, asked.head(2_000) if name.startswith(("/", "padded")) else asked, tmp_path)
+        found = door(
+            run.bundle, asked.head(2_000) if name.startswith(("/", "padded")) else asked, tmp_path
+        )
         assert found == pytest.approx(predictions[: len(found)].to_list(), abs=1e-6), name
     assert headrace.open(run.bundle).predict(typed)["prediction"].to_list() == pytest.approx(
         list(predictions), abs=1e-6

@@ -35,16 +35,20 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
     assert metadata["Name"] == "headrace"
     assert "headrace = headrace.__main__:main" in commands
     assert {name.split("/")[0] for name in names} == {"headrace", "headrace-0.1.0.dist-info"}
-    assert {"headrace/py.typed", "headrace/serve/metrics/grafana.json", "headrace/report/templates/report.html"} <= {
-        *names
-    }
+    assert {
+        "headrace/py.typed",
+        "headrace/serve/metrics/grafana.json",
+        "headrace/report/templates/report.html",
+    } <= {*names}
     assert set(metadata.get_all("Provides-Extra", [])) == EXTRAS | {"dev"}
 
 
 def test_every_extra_that_is_advised_exists() -> None:
     """In errors, in the README, in the changelog."""
     texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *(ROOT / "headrace").rglob("*.py")]
-    advised = {extra for path in texts for extra in re.findall(r"headrace\[(\w+)\]", path.read_text())}
+    advised = {
+        extra for path in texts for extra in re.findall(r"headrace\[(\w+)\]", path.read_text())
+    }
     assert {"s3", "redis"} <= advised <= EXTRAS
 
 
@@ -70,11 +74,24 @@ def test_the_wheel_works_in_an_environment_of_its_own(wheel: Path, tmp_path: Pat
     lent["PYTHONPATH"] = next(path for path in sys.path if path.endswith("site-packages"))
 
     where = "import headrace; print(headrace.__file__)"
-    found = subprocess.run([python, "-c", where], check=True, capture_output=True, text=True, env=lent, cwd=tmp_path)
+    found = subprocess.run(
+        [python, "-c", where], check=True, capture_output=True, text=True, env=lent, cwd=tmp_path
+    )
     assert str(environment) in found.stdout
-    subprocess.run([command, "demo", "bikes", "--help"], check=True, capture_output=True, env=lent, cwd=tmp_path)
+    subprocess.run(
+        [command, "demo", "bikes", "--help"],
+        check=True,
+        capture_output=True,
+        env=lent,
+        cwd=tmp_path,
+    )
     unknown = subprocess.run(
-        [command, "demo", "nothing"], check=False, capture_output=True, text=True, env=lent, cwd=tmp_path
+        [command, "demo", "nothing"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=lent,
+        cwd=tmp_path,
     )
     assert unknown.returncode == 2
     assert "bikes, flights, income, intents" in unknown.stderr
@@ -85,9 +102,18 @@ def test_the_wheel_brings_all_that_it_needs(wheel: Path, tmp_path: Path) -> None
     """Installed with an extra from the package registries, it runs the demo."""
     environment = tmp_path / "environment"
     venv.create(environment, with_pip=True)
-    subprocess.run([environment / "bin" / "pip", "install", "--quiet", f"{wheel}[redis]"], check=True)
+    subprocess.run(
+        [environment / "bin" / "pip", "install", "--quiet", f"{wheel}[redis]"], check=True
+    )
     done = subprocess.run(
-        [environment / "bin" / "headrace", "demo", "income", "--dir", str(tmp_path / "income"), "--json"],
+        [
+            environment / "bin" / "headrace",
+            "demo",
+            "income",
+            "--dir",
+            str(tmp_path / "income"),
+            "--json",
+        ],
         check=True,
         capture_output=True,
         cwd=tmp_path,

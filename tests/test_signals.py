@@ -56,7 +56,10 @@ def ended(command: list[str], folder: Path, number: int, moment: float) -> None:
         told, said = process.communicate(timeout=20)
     finally:
         process.kill()
-    took, name = time.monotonic() - begin, f"{command} {signal.Signals(number).name} after {moment} s"
+    took, name = (
+        time.monotonic() - begin,
+        f"{command} {signal.Signals(number).name} after {moment} s",
+    )
     assert took < 4, f"{name}: {took:.1f} s"  # two on a machine with nothing else to do
     assert "Traceback" not in said and "Traceback" not in told, f"{name}: {said[-500:]}"
     # Before the interpreter has come to our first line the system itself ends it.
@@ -65,7 +68,11 @@ def ended(command: list[str], folder: Path, number: int, moment: float) -> None:
 
 
 def check_whole(folder: Path) -> None:
-    left = [path for path in folder.rglob(".*-*") if path.is_file() and ".headrace/cache" not in str(path)]
+    left = [
+        path
+        for path in folder.rglob(".*-*")
+        if path.is_file() and ".headrace/cache" not in str(path)
+    ]
     assert not [path for path in left if path.suffix in (".csv", ".json", ".jsonl", ".yaml")], left
     for bundle in (folder / ".headrace" / "bundles").glob("binary-*"):
         headrace.open(bundle)
@@ -73,7 +80,9 @@ def check_whole(folder: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", [1.2])
-def test_a_run_ends_when_it_is_told_to(system: Path, tmp_path: Path, number: int, moment: float) -> None:
+def test_a_run_ends_when_it_is_told_to(
+    system: Path, tmp_path: Path, number: int, moment: float
+) -> None:
     folder = Path(shutil.copytree(system, tmp_path / "system"))
     ended(COMMANDS["run"], folder, number, moment)
     check_whole(folder)
@@ -91,7 +100,9 @@ def test_every_command_ends_when_it_is_told_to(system: Path, tmp_path: Path, nam
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [["materialize", "."], ["push", "more.parquet"], ["features", "."]])
+@pytest.mark.parametrize(
+    "command", [["materialize", "."], ["push", "more.parquet"], ["features", "."]]
+)
 def test_the_commands_of_windows_too(tmp_path: Path, command: list[str]) -> None:
     folder = shop_spec(tmp_path)
     headrace.materialize(headrace.load(folder))
@@ -113,6 +124,8 @@ def test_a_signal_that_finds_a_library_at_work_ends_it_all_the_same(tmp_path: Pa
         "ctypes.CDLL(None).sleep(30)\n"
     )
     begin = time.monotonic()
-    done = subprocess.run([sys.executable, str(script)], check=False, env=dict(os.environ), timeout=25)
+    done = subprocess.run(
+        [sys.executable, str(script)], check=False, env=dict(os.environ), timeout=25
+    )
     assert done.returncode == 128 + signal.SIGTERM
     assert time.monotonic() - begin < 10

@@ -31,7 +31,9 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     identity = folder / ".millrace" / "workspace.json"
     id = json.loads(identity.read_text())["id"]
     identity.write_text(
-        json.dumps({"id": id, "mark": hmac.new(b"0123456789abcdef", id.encode(), "sha256").hexdigest()})
+        json.dumps(
+            {"id": id, "mark": hmac.new(b"0123456789abcdef", id.encode(), "sha256").hexdigest()}
+        )
     )
     return folder
 
@@ -57,7 +59,9 @@ def test_a_workspace_of_the_former_name_says_what_to_do(stored: Path) -> None:
 
 def test_a_bundle_of_the_former_name_opens_as_it_is(stored: Path) -> None:
     model = headrace.open(stored / ".millrace" / "bundles" / "visits-000001")
-    assert_frame_equal(answers(model, stored), pl.read_csv(stored / "predictions.csv"), check_dtypes=False)
+    assert_frame_equal(
+        answers(model, stored), pl.read_csv(stored / "predictions.csv"), check_dtypes=False
+    )
 
 
 def answers(model: headrace.Predictor, folder: Path) -> pl.DataFrame:
@@ -69,7 +73,9 @@ def test_a_workspace_goes_on_where_it_was_left(migrated: Path) -> None:
     assert [one.model for one in headrace.runs(migrated)] == ["visits@3", "visits@2", "visits@1"]
     assert [one.version for one in headrace.history("visits", migrated)] == [1, 2, 3]
     model = headrace.open("visits@champion", migrated)
-    assert_frame_equal(answers(model, migrated), pl.read_csv(migrated / "predictions.csv"), check_dtypes=False)
+    assert_frame_equal(
+        answers(model, migrated), pl.read_csv(migrated / "predictions.csv"), check_dtypes=False
+    )
 
     assert open_log(system).read("buys")["id"].to_list() == ["p4", "p1", "p2", "p3", "p9"]
     assert len(list(system.workspace.predictions.glob("*.open"))) == 1
@@ -78,7 +84,9 @@ def test_a_workspace_goes_on_where_it_was_left(migrated: Path) -> None:
         expected = pl.read_csv(migrated / f"features_{'online' if online else 'offline'}.csv")
         found = headrace.window_features(system, rows, online)
         assert_frame_equal(
-            found.select("spend_7d", "buys_7d"), expected.select("spend_7d", "buys_7d"), check_dtypes=False
+            found.select("spend_7d", "buys_7d"),
+            expected.select("spend_7d", "buys_7d"),
+            check_dtypes=False,
         )
 
     event = {"buy": "p10", "at": "2025-03-02T16:00:00", "user": "u5", "price": 2.0}
@@ -107,9 +115,14 @@ def test_a_call_that_was_killed_is_finished_by_the_next(stored: Path) -> None:
     bundle = stored / ".headrace" / "bundles" / "visits-000001"
     text = (bundle / "MLmodel").read_bytes().replace(b"millrace", b"headrace")
     (bundle / "MLmodel").write_bytes(text)
-    assert headrace.migrate(stored) == ["MLflow loads visits-000001, visits-000003 through headrace.predict.pyfunc"]
+    assert headrace.migrate(stored) == [
+        "MLflow loads visits-000001, visits-000003 through headrace.predict.pyfunc"
+    ]
     assert headrace.migrate(stored) == []
-    assert json.loads((bundle / "manifest.json").read_text())["files"]["MLmodel"] == hashlib.sha256(text).hexdigest()
+    assert (
+        json.loads((bundle / "manifest.json").read_text())["files"]["MLmodel"]
+        == hashlib.sha256(text).hexdigest()
+    )
     assert headrace.verify(bundle).passed
 
 

@@ -25,7 +25,9 @@ NOWHERE = ("00000000", "0" * 32)
 )
 def test_telemetry_is_off_before_onnx_runtime_is_loaded(entry: str) -> None:
     ask = f"{entry}; import os; assert os.environ['ORT_DISABLE_TELEMETRY'] == '1'"
-    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment = {
+        name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"
+    }
     subprocess.run([sys.executable, "-c", ask], check=True, env=environment)
 
 

@@ -1,8 +1,10 @@
-"""Predict with a bundle's graph and nothing of Headrace: ONNX Runtime runs it, Polars reads the rows.
+"""Predict with a bundle's graph and nothing of Headrace: ONNX Runtime runs it, Polars reads the
+rows.
 
     python examples/embed/predict.py BUNDLE
 
-The graph's inputs are grouped by type, and its metadata entry `columns` names the raw columns of each group:
+The graph's inputs are grouped by type, and its metadata entry `columns` names the raw columns of
+each group:
 
     numbers  float32 [N, n]   missing is NaN
     doubles  float64 [N, n]   missing is NaN
@@ -33,9 +35,13 @@ def feeds(rows: pl.DataFrame, groups: dict[str, list[str]]) -> dict[str, Any]:
         if group == "strings":
             made[group] = part.cast(pl.String).fill_null("").to_numpy().astype(object)
         elif group.startswith("vector_"):
-            made[group] = np.array([[np.nan] if row is None else row for row in part.to_series()], np.float32)
+            made[group] = np.array(
+                [[np.nan] if row is None else row for row in part.to_series()], np.float32
+            )
         elif group == "times":
-            made[group] = part.select(pl.all().to_physical().fill_null(SMALLEST)).to_numpy().astype(np.int64)
+            made[group] = (
+                part.select(pl.all().to_physical().fill_null(SMALLEST)).to_numpy().astype(np.int64)
+            )
         else:
             kind = np.float32 if group == "numbers" else np.float64
             made[group] = part.cast(pl.Float64).fill_null(np.nan).to_numpy().astype(kind)
@@ -44,7 +50,9 @@ def feeds(rows: pl.DataFrame, groups: dict[str, list[str]]) -> dict[str, Any]:
 
 def predict(bundle: Path, rows: pl.DataFrame) -> Any:
     """Predictions `(N,)` for rows of raw columns."""
-    session = onnxruntime.InferenceSession(str(bundle / "model.onnx"), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        str(bundle / "model.onnx"), providers=["CPUExecutionProvider"]
+    )
     groups = json.loads(session.get_modelmeta().custom_metadata_map["columns"])
     return session.run(["prediction"], feeds(rows, groups))[0][:, 0]
 
@@ -57,7 +65,9 @@ def main() -> None:
     if stored.dtype == object:
         print(f"{len(now)} rows, {(stored == now).sum()} equal labels")
     else:
-        print(f"{len(now)} rows, largest difference to the stored predictions: {np.abs(now - stored).max():.2g}")
+        print(
+            f"{len(now)} rows, largest difference to the stored predictions: {np.abs(now - stored).max():.2g}"
+        )
 
 
 if __name__ == "__main__":

@@ -17,8 +17,10 @@ LOADER, FORMER_LOADER = "headrace.predict.pyfunc", "millrace.predict.pyfunc"
 
 
 class Parts(Struct, frozen=True):
-    """What a bundle says: the resolved spec, the columns that the graph takes, the graph, the reference distributions,
-    golden requests with their replies, the evaluation (any value that becomes JSON) and the page of the card."""
+    """What a bundle says: the resolved spec, the columns that the graph takes, the graph, the
+    reference distributions, golden requests with their replies, the evaluation (any value that
+    becomes JSON) and the page of the card.
+    """
 
     system: System
     schema: Schema
@@ -58,7 +60,11 @@ def _mlmodel(onnx: str, runtime: str, loader: str = LOADER) -> dict[str, Any]:
     """MLflow's description of a model: rows of raw columns through pyfunc, the grouped tensors through onnx."""
     return {
         "flavors": {
-            "onnx": {"data": "model.onnx", "onnx_version": onnx, "providers": ["CPUExecutionProvider"]},
+            "onnx": {
+                "data": "model.onnx",
+                "onnx_version": onnx,
+                "providers": ["CPUExecutionProvider"],
+            },
             "python_function": {"loader_module": loader, "data": ".", "env": None},
         },
         "metadata": {"onnxruntime": runtime},
@@ -69,11 +75,16 @@ def check_mlmodel(path: Path, text: bytes) -> None:
     """Raises `BundleError` where a description is not the one that Headrace writes: MLflow runs what it names."""
     try:
         found = parse_yaml(text, str(path))
-        versions = str(found["flavors"]["onnx"]["onnx_version"]), str(found["metadata"]["onnxruntime"])
+        versions = (
+            str(found["flavors"]["onnx"]["onnx_version"]),
+            str(found["metadata"]["onnxruntime"]),
+        )
     except SpecError as error:
         raise BundleError(str(path), error.found, error.expected) from None
     except (KeyError, TypeError):
         versions = "", ""
     written = [_mlmodel(*versions, loader) for loader in (LOADER, FORMER_LOADER)]
     if not all(_VERSION.fullmatch(one) for one in versions) or found not in written:
-        raise BundleError(str(path), "describes another model than Headrace writes", "the file as it was written")
+        raise BundleError(
+            str(path), "describes another model than Headrace writes", "the file as it was written"
+        )

@@ -6,7 +6,8 @@ TOLERANCE = 1e-5
 
 
 def same_reply(found: Any, golden: Any) -> bool:
-    """Equal but for numbers within the tolerance; what the reply has beyond the golden one does not count.
+    """Equal but for numbers within the tolerance; what the reply has beyond the golden one does not
+    count.
 
     >>> same_reply({"prediction": 0.5000001, "prediction_id": "7"}, {"prediction": 0.5})
     True

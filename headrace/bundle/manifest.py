@@ -29,9 +29,11 @@ FILES = (
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """`created` is UTC; `data` maps each table to the fingerprint of its content; `files` maps names to sha256.
+    """`created` is UTC; `data` maps each table to the fingerprint of its content; `files` maps
+    names to sha256.
 
-    `seal` is the sha256 over all the other fields, so that a changed byte in the manifest itself is found too.
+    `seal` is the sha256 over all the other fields, so that a changed byte in the manifest itself is
+    found too.
     """
 
     name: Name
@@ -83,13 +85,25 @@ def read_manifest(folder: Path) -> Manifest:
         fields = msgspec.json.decode(data, type=dict[str, Any])
         if later := sorted(set(fields) - set(Manifest.__struct_fields__)):
             by = str(fields.get("code_version"))[:40]
-            raise BundleError(str(path), f"has {later[0][:40]!r}, which this version does not know", f"Headrace {by}")
+            raise BundleError(
+                str(path),
+                f"has {later[0][:40]!r}, which this version does not know",
+                f"Headrace {by}",
+            )
         manifest = msgspec.json.decode(data, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BundleError(str(path), f"cannot be read ({error})", "the manifest as it was written") from None
+        raise BundleError(
+            str(path), f"cannot be read ({error})", "the manifest as it was written"
+        ) from None
     if manifest.with_seal().encode() != data:
-        raise BundleError(str(path), "has been changed since it was written", "the manifest as it was written")
+        raise BundleError(
+            str(path), "has been changed since it was written", "the manifest as it was written"
+        )
     if set(manifest.files) != set(FILES):
         odd = sorted(set(manifest.files) ^ set(FILES))
-        raise BundleError(str(path), f"names other files than a bundle has ({', '.join(odd)[:200]})", ", ".join(FILES))
+        raise BundleError(
+            str(path),
+            f"names other files than a bundle has ({', '.join(odd)[:200]})",
+            ", ".join(FILES),
+        )
     return manifest

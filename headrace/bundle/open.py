@@ -38,8 +38,9 @@ class _Profile(Struct):
 
 
 class Bundle:
-    """A checked bundle. Its parts are read when they are first asked for; each raises `BundleError` where it does not
-    hold what such a part does."""
+    """A checked bundle. Its parts are read when they are first asked for; each raises `BundleError`
+    where it does not hold what such a part does.
+    """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path, self.manifest = path, manifest
@@ -60,7 +61,9 @@ class Bundle:
         try:
             return decode(parse_yaml(self.read("system.yaml"), where), where)
         except SpecError as error:
-            raise BundleError(where, error.found, error.expected or self._writer, error.do) from None
+            raise BundleError(
+                where, error.found, error.expected or self._writer, error.do
+            ) from None
         except InputError as error:
             raise BundleError(where, str(error), self._writer) from None
 
@@ -69,7 +72,11 @@ class Bundle:
         """Metrics by split, and what else was found when the bundle was built."""
         found = self._part("evaluation.json", Evaluation)
         if found.metric.name not in found.metrics.get("test", {}):
-            raise BundleError(str(self.path / "evaluation.json"), f"no test {found.metric.name[:40]!r}", self._writer)
+            raise BundleError(
+                str(self.path / "evaluation.json"),
+                f"no test {found.metric.name[:40]!r}",
+                self._writer,
+            )
         return found
 
     @cached_property
@@ -94,7 +101,9 @@ class Bundle:
                 len(pl.read_parquet_schema(path)),
             )
             if rows > _MOST_ROWS or rows * columns > _MOST_CELLS:
-                raise BundleError(str(path), f"{rows:,} rows of {columns} columns", f"at most {_MOST_ROWS:,} rows")
+                raise BundleError(
+                    str(path), f"{rows:,} rows of {columns} columns", f"at most {_MOST_ROWS:,} rows"
+                )
             return split_answers(pl.read_parquet(path, glob=False))
         except (pl.exceptions.PolarsError, OSError) as error:
             said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
@@ -110,7 +119,9 @@ class Bundle:
         try:
             return msgspec.json.decode(self.read(file), type=type)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise BundleError(str(self.path / file), f"cannot be used ({str(error)[:200]})", self._writer) from None
+            raise BundleError(
+                str(self.path / file), f"cannot be used ({str(error)[:200]})", self._writer
+            ) from None
 
     @property
     def _writer(self) -> str:
@@ -124,15 +135,26 @@ def check_sums(path: Path, manifest: Manifest) -> None:
         part = path / file
         if part.is_symlink() or not part.is_file():
             raise BundleError(
-                str(part), "is missing" if not part.exists() else "is no plain file", "the file as it was written"
+                str(part),
+                "is missing" if not part.exists() else "is no plain file",
+                "the file as it was written",
             )
         if sha256(part) != expected:
             raise BundleError(
-                str(part), "has been changed since it was written", "the file as it was written", "get the bundle again"
+                str(part),
+                "has been changed since it was written",
+                "the file as it was written",
+                "get the bundle again",
             )
-    if odd := sorted({one.name for one in path.iterdir()} - {*manifest.files, "manifest.json", _MLFLOWS}):
+    if odd := sorted(
+        {one.name for one in path.iterdir()} - {*manifest.files, "manifest.json", _MLFLOWS}
+    ):
         shown = ", ".join(odd)[:200]
-        raise BundleError(str(path), f"holds what its manifest does not name ({shown})", "the files of a bundle alone")
+        raise BundleError(
+            str(path),
+            f"holds what its manifest does not name ({shown})",
+            "the files of a bundle alone",
+        )
 
 
 def open_bundle(path: Path) -> Bundle:
@@ -143,7 +165,8 @@ def open_bundle(path: Path) -> Bundle:
 
 
 def find_bundle(model: str | Path, folder: Path) -> Path:
-    """The folder of MODEL: a bundle's folder, or `name@3` or `name@champion` in the workspace of `folder`.
+    """The folder of MODEL: a bundle's folder, or `name@3` or `name@champion` in the workspace of
+    `folder`.
 
     Raises `InputError` that says what there is.
     """

@@ -14,13 +14,19 @@ _MOST_VALUES = 50
 def build_profile(frame: pl.DataFrame, columns: list[Column], scores: np.ndarray) -> dict[str, Any]:
     """The distribution of every column over training rows, and of the score over test rows.
 
-    Numbers and times: the quantiles of `quantiles` (times as microseconds). Text and booleans: the shares of the most
-    frequent values. Vectors have none. `missing` is the share of rows without a value.
+    Numbers and times: the quantiles of `quantiles` (times as microseconds). Text and booleans: the
+    shares of the most frequent values. Vectors have none. `missing` is the share of rows without a
+    value.
     """
     plain = [column for column in columns if column.kind != "ignored" and column.dtype != "vector"]
     described = {column.name: _distribution(frame[column.name]) for column in plain}
     score = pl.Series("score", scores.max(axis=1) if scores.ndim == 2 else scores)
-    return {"rows": frame.height, "quantiles": _QUANTILES, "columns": described, "score": _distribution(score)}
+    return {
+        "rows": frame.height,
+        "quantiles": _QUANTILES,
+        "columns": described,
+        "score": _distribution(score),
+    }
 
 
 def _distribution(values: pl.Series) -> dict[str, Any]:
@@ -32,7 +38,10 @@ def _distribution(values: pl.Series) -> dict[str, Any]:
         counts = value_counts(present.cast(pl.String))
         top = counts.head(_MOST_VALUES)
         shares = (top["rows"] / len(present)).to_list()
-        return found | {"shares": dict(zip(top["value"].to_list(), shares, strict=True)), "distinct": counts.height}
+        return found | {
+            "shares": dict(zip(top["value"].to_list(), shares, strict=True)),
+            "distinct": counts.height,
+        }
     numbers = present.to_physical().cast(pl.Float64)
     finite = numbers.filter(numbers.is_finite())
     levels = np.quantile(finite.to_numpy(), _QUANTILES).tolist() if len(finite) else []

@@ -12,8 +12,9 @@ from headrace.workspace import BundleName, versions_in
 
 
 class Contents(Struct, frozen=True):
-    """What a new bundle holds: its files but `holdout.parquet` by name, the holdout, and what its manifest says; `data`
-    are fingerprints by table."""
+    """What a new bundle holds: its files but `holdout.parquet` by name, the holdout, and what its
+    manifest says; `data` are fingerprints by table.
+    """
 
     name: str
     files: dict[str, bytes]
@@ -26,8 +27,9 @@ class Contents(Struct, frozen=True):
 def write_bundle(parent: Path, contents: Contents, after: int = 0) -> BundleName:
     """Writes a new version into a folder of bundles, and returns its name.
 
-    `after` is the highest version that was ever known, whose bundle may be gone. A reader sees the whole bundle or none;
-    of two writers at once each gets a version of its own. Raises `WorkError` where the disk refuses.
+    `after` is the highest version that was ever known, whose bundle may be gone. A reader sees the
+    whole bundle or none; of two writers at once each gets a version of its own. Raises `WorkError`
+    where the disk refuses.
     """
     with atomic_folder(parent) as beside:
         for file, content in contents.files.items():

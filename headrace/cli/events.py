@@ -11,12 +11,18 @@ from headrace.errors import InputError
 
 
 def features(
-    dirs: Annotated[list[Path] | None, typer.Argument(help="Folders with a system.yaml, as a rule one.")] = None,
+    dirs: Annotated[
+        list[Path] | None, typer.Argument(help="Folders with a system.yaml, as a rule one.")
+    ] = None,
     rows: Annotated[
         tuple[Path, Path] | None,
-        typer.Option(metavar="IN OUT", help="Compute the windows of the rows of a table file into another."),
+        typer.Option(
+            metavar="IN OUT", help="Compute the windows of the rows of a table file into another."
+        ),
     ] = None,
-    online: Annotated[bool, typer.Option("--online", help="Read them from the online store.")] = False,
+    online: Annotated[
+        bool, typer.Option("--online", help="Read them from the online store.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """List the features of systems, or compute the window features of given rows."""
@@ -29,7 +35,9 @@ def features(
     systems = [headrace.load(dir) for dir in dirs or [Path()]]
     if rows is None:
         listed = headrace.catalogue(systems)
-        print_result({"features": msgspec.to_builtins(listed)}, as_json, text.describe_features(listed))
+        print_result(
+            {"features": msgspec.to_builtins(listed)}, as_json, text.describe_features(listed)
+        )
         return
     if len(systems) > 1:
         raise InputError("--rows", f"{len(systems)} folders", "one system")
@@ -42,7 +50,9 @@ def features(
 
 def materialize(
     dir: DirArgument = Path(),
-    until: Annotated[str | None, typer.Option(help="The last moment of which history counts (ISO 8601, UTC).")] = None,
+    until: Annotated[
+        str | None, typer.Option(help="The last moment of which history counts (ISO 8601, UTC).")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Fill the online store with the events of the past, so that window features can be read from it."""
@@ -66,8 +76,12 @@ def materialize(
 
 def push(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A table file of events.")],
-    kind: Annotated[str | None, typer.Option(help="Which of data.events; left out where there is one.")] = None,
-    now: Annotated[str | None, typer.Option(help="From when they are known (ISO 8601, UTC) in place of now.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Which of data.events; left out where there is one.")
+    ] = None,
+    now: Annotated[
+        str | None, typer.Option(help="From when they are known (ISO 8601, UTC) in place of now.")
+    ] = None,
     dir: Annotated[Path, typer.Option("--dir", help="The folder with system.yaml.")] = Path(),
     as_json: JsonFlag = False,
 ) -> None:
@@ -78,10 +92,18 @@ def push(
     system = headrace.load(dir)
     known = list(system.data.events)
     if kind is None and len(known) != 1:
-        raise InputError("--kind", "left out", f"one of: {', '.join(known)}" if known else "data.events in the spec")
+        raise InputError(
+            "--kind",
+            "left out",
+            f"one of: {', '.join(known)}" if known else "data.events in the spec",
+        )
     told = tables.load(source, system.data.read, system.data.missing).frame
     count = headrace.push(kind or known[0], told, dir, parse_time("--now", now))
-    print_result({"kind": kind or known[0], "events": count}, as_json, f"{count:,} events of {kind or known[0]}")
+    print_result(
+        {"kind": kind or known[0], "events": count},
+        as_json,
+        f"{count:,} events of {kind or known[0]}",
+    )
 
 
 def repair(dir: DirArgument = Path(), as_json: JsonFlag = False) -> None:

@@ -6,7 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from headrace.cli.options import AliasOption, DirArgument, DirOption, JsonFlag, ModelArgument, WhyOption
+from headrace.cli.options import (
+    AliasOption,
+    DirArgument,
+    DirOption,
+    JsonFlag,
+    ModelArgument,
+    WhyOption,
+)
 from headrace.cli.output import print_result, progress_bar
 
 
@@ -29,7 +36,11 @@ def predict(
             progress.update(bar, description=f"{done:,} rows")
 
         rows = predict_file(predictor, source, target, watch, tally)
-    document = {"model": f"{predictor.name}@{predictor.version}", "rows": rows, "output": str(target.absolute())}
+    document = {
+        "model": f"{predictor.name}@{predictor.version}",
+        "rows": rows,
+        "output": str(target.absolute()),
+    }
     document |= {"imputed": dict(tally.imputed), "unseen": dict(tally.unseen)}
     if message := tally.message():
         print(f"warning: {message}", file=sys.stderr)
@@ -38,9 +49,14 @@ def predict(
 
 def verify(
     model: ModelArgument,
-    url: Annotated[str | None, typer.Option(help="Ask this live service instead of the bundle's own graph.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Ask this live service instead of the bundle's own graph.")
+    ] = None,
     sources: Annotated[
-        bool, typer.Option("--sources", help="Read the tables that the bundle names, also of a stranger's.")
+        bool,
+        typer.Option(
+            "--sources", help="Read the tables that the bundle names, also of a stranger's."
+        ),
     ] = False,
     dir: DirOption = Path(),
     as_json: JsonFlag = False,
@@ -54,7 +70,8 @@ def verify(
         progress.add_task(f"verifying {model}", total=None)
         result = headrace.verify(model, dir, url, sources)
     lines = [
-        f"{'ok    ' if one.severity != 'error' else 'FAILED'}  {one.check:<16} {one.message}" for one in result.findings
+        f"{'ok    ' if one.severity != 'error' else 'FAILED'}  {one.check:<16} {one.message}"
+        for one in result.findings
     ]
     document = {
         "bundle": result.bundle,
@@ -68,7 +85,9 @@ def verify(
 
 def runs(
     dir: DirArgument = Path(),
-    models: Annotated[list[str] | None, typer.Argument(help="Models to compare with the first of them.")] = None,
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Models to compare with the first of them.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """List the runs of a system, or compare some: specs, metrics on the same test rows, curves."""
@@ -116,7 +135,9 @@ def rollback(
 
 
 def history(
-    name: Annotated[str, typer.Argument(help="The system's name.")], dir: DirOption = Path(), as_json: JsonFlag = False
+    name: Annotated[str, typer.Argument(help="The system's name.")],
+    dir: DirOption = Path(),
+    as_json: JsonFlag = False,
 ) -> None:
     """Every decision about what is live: promoted, refused, rolled back, by whom and why."""
     import msgspec
@@ -129,7 +150,9 @@ def history(
         f"  {one.by} ({one.who})  {one.why}"
         for one in decisions
     ]
-    print_result({"name": name, "decisions": msgspec.to_builtins(decisions)}, as_json, "\n".join(lines))
+    print_result(
+        {"name": name, "decisions": msgspec.to_builtins(decisions)}, as_json, "\n".join(lines)
+    )
 
 
 def migrate(dir: DirArgument = Path(), as_json: JsonFlag = False) -> None:
@@ -145,5 +168,7 @@ def _print_decision(decision: Any, as_json: bool) -> None:
 
     before = "nothing" if decision.before is None else f"version {decision.before}"
     print_result(
-        msgspec.to_builtins(decision), as_json, f"{decision.alias} is version {decision.version} now; it was {before}"
+        msgspec.to_builtins(decision),
+        as_json,
+        f"{decision.alias} is version {decision.version} now; it was {before}",
     )

@@ -23,8 +23,8 @@ def _interrupt(*_: object) -> None:
 def end_in_time() -> None:
     """Lets a signal end what is under way in order, and, where that takes too long, at once.
 
-    A library that is at work in C does not hear of it before it returns: a thread does, by the file that the
-    interpreter writes each signal to.
+    A library that is at work in C does not hear of it before it returns: a thread does, by the file
+    that the interpreter writes each signal to.
     """
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))

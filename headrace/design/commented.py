@@ -37,7 +37,8 @@ def _lines(said: FieldValues, indent: str) -> list[str]:
 
 
 def yaml(value: Any) -> str:
-    """A value on one line; JSON's quoting is YAML's where a bare word would be read as something else.
+    """A value on one line; JSON's quoting is YAML's where a bare word would be read as something
+    else.
 
     >>> yaml({"by": "cost", "of": ["a b", "no", 1.5]})
     '{by: cost, of: ["a b", "no", 1.5]}'

@@ -42,7 +42,11 @@ def infer_kind(column: pl.Series) -> tuple[Kind, str]:
     """
     present = column.drop_nulls()
     if isinstance(column.dtype, pl.Array):
-        return ("vector", f"{column.dtype.shape[0]} numbers a row") if len(present) else ("ignored", "no value")
+        return (
+            ("vector", f"{column.dtype.shape[0]} numbers a row")
+            if len(present)
+            else ("ignored", "no value")
+        )
     distinct = present.n_unique() if not column.dtype.is_nested() else len(present)
     if column.dtype.is_nested():
         return "ignored", f"nested ({column.dtype})"
@@ -96,8 +100,8 @@ def is_row_number(column: pl.Series) -> bool:
 def infer_goal(goal: Goal, target: pl.Series) -> tuple[Goal, dict[str, str]]:
     """Fills task, positive class and metric in from the target's values.
 
-    Returns the completed goal and, by path, the reason for each filled-in field. Raises `InputError` where
-    the target is constant, all missing, or of the wrong type for a stated task.
+    Returns the completed goal and, by path, the reason for each filled-in field. Raises
+    `InputError` where the target is constant, all missing, or of the wrong type for a stated task.
 
     >>> goal, why = infer_goal(Goal(target="y"), pl.Series("y", ["no", "yes", "no"]))
     >>> goal.task, goal.positive, goal.metric
@@ -108,10 +112,17 @@ def infer_goal(goal: Goal, target: pl.Series) -> tuple[Goal, dict[str, str]]:
     if target.dtype.is_nested():
         raise InputError(where, f"a nested column ({target.dtype})", "numbers or class names")
     if len(values) == 0:
-        raise InputError(where, "no value in any row", "a value to learn from", "check `data.missing` and the column")
+        raise InputError(
+            where,
+            "no value in any row",
+            "a value to learn from",
+            "check `data.missing` and the column",
+        )
     counts = values.alias("value").value_counts(sort=True, name="rows")
     if len(counts) == 1:
-        raise InputError(where, f"the same value in every row ({values[0]!r})", "at least two different values")
+        raise InputError(
+            where, f"the same value in every row ({values[0]!r})", "at least two different values"
+        )
     why: dict[str, str] = {}
     task = goal.task
     if task is None:
@@ -123,17 +134,29 @@ def infer_goal(goal: Goal, target: pl.Series) -> tuple[Goal, dict[str, str]]:
         if goal.positive is None:
             why["goal.positive"] = reason
     elif goal.decision is not None:
-        raise InputError("goal.decision", f"stated with task {task}", "null", "only a binary task has one")
+        raise InputError(
+            "goal.decision", f"stated with task {task}", "null", "only a binary task has one"
+        )
     elif positive is not None:
-        raise InputError("goal.positive", f"{positive!r} with task {task}", "null", "only a binary task has one")
+        raise InputError(
+            "goal.positive", f"{positive!r} with task {task}", "null", "only a binary task has one"
+        )
     metric = goal.metric
     if metric is None:
         metric, why["goal.metric"] = task_of(task).infer_metric(values, positive)
     elif metric not in task_metrics(task):
-        raise InputError("goal.metric", f"{metric!r} with task {task}", "one of: " + ", ".join(task_metrics(task)))
+        raise InputError(
+            "goal.metric",
+            f"{metric!r} with task {task}",
+            "one of: " + ", ".join(task_metrics(task)),
+        )
     for one in goal.secondary:
         if one not in task_metrics(task):
-            raise InputError("goal.secondary", f"{one!r} with task {task}", "some of: " + ", ".join(task_metrics(task)))
+            raise InputError(
+                "goal.secondary",
+                f"{one!r} with task {task}",
+                "some of: " + ", ".join(task_metrics(task)),
+            )
     return structs.replace(goal, task=task, positive=positive, metric=metric), why
 
 
@@ -162,7 +185,10 @@ def _infer_positive(stated: Any, counts: pl.DataFrame, target: str) -> tuple[Any
         names = [label_text(label) for label in labels]
         hint = nearest(str(stated), names)
         raise InputError(
-            "goal.positive", f"{stated!r} is not a value of {target!r}", "one of: " + ", ".join(names), hint
+            "goal.positive",
+            f"{stated!r} is not a value of {target!r}",
+            "one of: " + ", ".join(names),
+            hint,
         )
     yes = [label for label in labels if str(label).strip().lower() in _YES]
     if len(yes) == 1:
@@ -184,12 +210,14 @@ def infer_candidates(models: Models, classes: int) -> tuple[Models, list[Finding
         expected = f"a family that takes more than {MAX_CLASSES_OF_TREES} classes, such as linear"
         raise InputError("models.candidates", f"gbdt alone for {classes} classes", expected)
     message = f"gbdt is left out: it takes at most {MAX_CLASSES_OF_TREES} classes, and there are {classes}"
-    return structs.replace(models, candidates=rest), [Finding("models.classes", [], "info", message)]
+    return structs.replace(models, candidates=rest), [
+        Finding("models.classes", [], "info", message)
+    ]
 
 
 def infer_split(split: SplitSpec, data: Data, goal: Goal) -> tuple[SplitSpec, dict[str, str]]:
-    """Chooses how to split: by time where rows have one, else by group, else stratified or random; under a time split
-    with the delay of the outcomes as the gap.
+    """Chooses how to split: by time where rows have one, else by group, else stratified or random;
+    under a time split with the delay of the outcomes as the gap.
 
     >>> split, why = infer_split(SplitSpec(), Data(source="a", time="at"), Goal(target="y", label_delay="2d"))
     >>> split.by, split.gap
@@ -217,12 +245,17 @@ def _infer_by(data: Data, goal: Goal) -> tuple[Any, str]:
     return "random", "no time or group"
 
 
-_ID_NAME = re.compile(r"^(id|uuid|guid|key|index|instant|row(_?(id|number|no))?|.*[_ ]?(id|uuid|guid))$", re.IGNORECASE)
+_ID_NAME = re.compile(
+    r"^(id|uuid|guid|key|index|instant|row(_?(id|number|no))?|.*[_ ]?(id|uuid|guid))$",
+    re.IGNORECASE,
+)
 _GROUP_NAME = re.compile(
     r"^(user|customer|patient|session|account|member|household|client|device|visitor|person|subject|query)([_ ]?id)?$",
     re.IGNORECASE,
 )
-_TIME_NAME = re.compile(r"(^|_)(time|timestamp|date|datetime|at|ts|when|created|pickup|start)($|_)", re.IGNORECASE)
+_TIME_NAME = re.compile(
+    r"(^|_)(time|timestamp|date|datetime|at|ts|when|created|pickup|start)($|_)", re.IGNORECASE
+)
 
 
 def infer_id(frame: pl.DataFrame) -> tuple[str | None, str]:
@@ -243,44 +276,82 @@ def infer_id(frame: pl.DataFrame) -> tuple[str | None, str]:
 def infer_group(frame: pl.DataFrame) -> tuple[str | None, str]:
     """The column of an entity that owns several rows, by its name and its repeats.
 
-    Where one owner has more than a tenth of the rows, or a value that stands for no owner has many, the rows cannot be
-    divided by owners.
+    Where one owner has more than a tenth of the rows, or a value that stands for no owner has many,
+    the rows cannot be divided by owners.
     """
     why = "no column names an owner of several rows"
     for name in frame.columns:
         owners = frame.get_column(name)
-        if not _GROUP_NAME.match(name) or owners.dtype.is_float() or owners.n_unique() >= 0.9 * len(owners):
+        if (
+            not _GROUP_NAME.match(name)
+            or owners.dtype.is_float()
+            or owners.n_unique() >= 0.9 * len(owners)
+        ):
             continue
-        counts = owners.alias("owner").value_counts(name="rows").sort(["rows", "owner"], descending=[True, False])
+        counts = (
+            owners.alias("owner")
+            .value_counts(name="rows")
+            .sort(["rows", "owner"], descending=[True, False])
+        )
         owner, share = counts["owner"][0], counts["rows"][0] / len(owners)
         if share > _LARGEST_OWNER:
             why = f"{name!r} is no group: {label_text(owner)!r} alone owns {share:.0%} of the rows"
-        elif share > max(_UNKNOWN_OWNER, 3 / counts.height) and str(owner).strip().lower() in _NOBODY:
+        elif (
+            share > max(_UNKNOWN_OWNER, 3 / counts.height) and str(owner).strip().lower() in _NOBODY
+        ):
             why = f"{name!r} is no group: {label_text(owner)!r} with {share:.0%} of the rows means an unknown owner"
         elif counts.height < _FEWEST_OWNERS:
             why = f"{name!r} is no group: {counts.height} owners are too few to divide"
         else:
-            return name, f"{counts.height} owners of {len(owners)} rows; one owner stays on one side of the split"
+            return (
+                name,
+                f"{counts.height} owners of {len(owners)} rows; one owner stays on one side of the split",
+            )
     return None, why
 
 
 def infer_time(frame: pl.DataFrame) -> tuple[str | list[str] | None, str]:
-    """The column that says when a row was: dates without a hole, called like one where there are several; or those of
-    its parts."""
+    """The column that says when a row was: dates without a hole, called like one where there are
+    several; or those of its parts.
+    """
     dates = (pl.Date, pl.Datetime)  # not the time of a day, nor a duration
-    times = [name for name in frame.columns if frame[name].dtype in dates and frame[name].null_count() == 0]
+    times = [
+        name
+        for name in frame.columns
+        if frame[name].dtype in dates and frame[name].null_count() == 0
+    ]
     times = [name for name in times if frame[name].n_unique() >= _FEWEST_TIMES]
     named = [name for name in times if is_time_name(name) or _TIME_NAME.search(name)] or times
     if named:
-        return named[0], "dates or times in every row" + (f" (also: {', '.join(times[1:])})" if len(times) > 1 else "")
+        return named[0], "dates or times in every row" + (
+            f" (also: {', '.join(times[1:])})" if len(times) > 1 else ""
+        )
     parts = parts_among(frame)
-    if parts and time_of_parts([frame.get_column(name) for name in parts]).n_unique() >= _FEWEST_TIMES:
+    if (
+        parts
+        and time_of_parts([frame.get_column(name) for name in parts]).n_unique() >= _FEWEST_TIMES
+    ):
         return parts, "the parts of the time of each row"
     return None, "no column holds a date or time in every row"
 
 
 _LARGEST_OWNER, _UNKNOWN_OWNER, _FEWEST_OWNERS = 0.1, 0.01, 20
-_NOBODY = {"", "0", "-1", "-", "none", "null", "nan", "na", "unknown", "anonymous", "guest", "missing", "n/a", "?"}
+_NOBODY = {
+    "",
+    "0",
+    "-1",
+    "-",
+    "none",
+    "null",
+    "nan",
+    "na",
+    "unknown",
+    "anonymous",
+    "guest",
+    "missing",
+    "n/a",
+    "?",
+}
 """What stands in the place of an owner that is not known."""
 _FEWEST_TIMES = 20
 """With fewer different times a split by time may leave a part without rows."""
@@ -307,5 +378,13 @@ def infer_sensitive(frame: pl.DataFrame) -> tuple[list[str], str]:
     >>> infer_sensitive(pl.DataFrame({"Sex": ["f"], "age": [3], "package": [1], "marital-status": ["x"]}))
     (['Sex', 'age', 'marital-status'], 'by their names; how each group fares is reported')
     """
-    found = [name for name in frame.columns if _SENSITIVE_NAME.search(name) and not frame[name].dtype.is_nested()]
-    return (found, "by their names; how each group fares is reported") if found else ([], "none by its name")
+    found = [
+        name
+        for name in frame.columns
+        if _SENSITIVE_NAME.search(name) and not frame[name].dtype.is_nested()
+    ]
+    return (
+        (found, "by their names; how each group fares is reported")
+        if found
+        else ([], "none by its name")
+    )

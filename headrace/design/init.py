@@ -11,24 +11,30 @@ from headrace.design.questions import NONE, Answers, Ask
 from headrace.errors import InputError
 
 
-def init(data: str | Path, answers: Answers, folder: Path = Path(), ask: Ask | None = None) -> tuple[Path, str]:
-    """Writes a first `system.yaml` for a table (a database's with `answers.query`) into `folder` and returns its path
-    and text.
+def init(
+    data: str | Path, answers: Answers, folder: Path = Path(), ask: Ask | None = None
+) -> tuple[Path, str]:
+    """Writes a first `system.yaml` for a table (a database's with `answers.query`) into `folder`
+    and returns its path and text.
 
-    What `answers` leaves open is put to `ask`, or inferred where there is none. Raises `InputError` where the table
-    cannot be read, lacks a named column, or a spec stands there already.
+    What `answers` leaves open is put to `ask`, or inferred where there is none. Raises `InputError`
+    where the table cannot be read, lacks a named column, or a spec stands there already.
     """
     home = folder.absolute()
     path = home / "system.yaml"
     if path.exists():
-        raise InputError(str(path), "a spec stands there already", "a folder without one", "choose another --dir")
+        raise InputError(
+            str(path), "a spec stands there already", "a folder without one", "choose another --dir"
+        )
     source, query = _seen_from(home, str(data)), answers.query
     read = spec.parse_read_flags(answers.read)
     found = source if tables.is_remote(source) else str(Path(data).absolute())
     table = tables.read_table(found, query, home, read, spec.Data(source="").missing)
     if answers.holdout not in (None, NONE):
         held = _seen_from(home, answers.holdout)
-        tables.read_table(str(home / held) if not tables.is_remote(held) else held, None, home, read, [""])
+        tables.read_table(
+            str(home / held) if not tables.is_remote(held) else held, None, home, read, [""]
+        )
         answers = structs.replace(answers, holdout=held)
     text = render_spec(interview(table.frame, source, answers, ask))
     spec.parse(text.encode(), path)  # what is written is valid

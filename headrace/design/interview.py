@@ -44,15 +44,20 @@ from headrace.spec.split import SplitSpec
 from headrace.tasks import task_of
 
 
-def interview(frame: pl.DataFrame, source: str, answers: Answers, ask: Ask | None = None) -> FieldValues:
+def interview(
+    frame: pl.DataFrame, source: str, answers: Answers, ask: Ask | None = None
+) -> FieldValues:
     """Settles what a first spec says.
 
-    Parameters: `frame`, the table; `source`, its path as the spec shall name it; `answers`, what is known already;
-    `ask`, how the rest is asked (none: what the data suggests is taken). Returns every value with its reason. Raises
-    `InputError` for an answer of `answers` that cannot be, such as a column that the table does not have.
+    Parameters: `frame`, the table; `source`, its path as the spec shall name it; `answers`, what is
+    known already; `ask`, how the rest is asked (none: what the data suggests is taken). Returns
+    every value with its reason. Raises `InputError` for an answer of `answers` that cannot be, such
+    as a column that the table does not have.
     """
     if answers.target is None and ask is None:
-        raise InputError("--target", "not given", "the column to predict, one of: " + ", ".join(frame.columns))
+        raise InputError(
+            "--target", "not given", "the column to predict, one of: " + ", ".join(frame.columns)
+        )
     settle = Review(answers, ask)
     settle.say("name", system_name(answers.name, "name") if answers.name else _name_from(source))
     goal = _goal(frame, settle)
@@ -123,7 +128,9 @@ def _goal(frame: pl.DataFrame, settle: Review) -> Goal:
         "costs", "goal.decision", "What does a false alarm cost, and what a miss (such as 1:5)?", None,
         "probabilities alone, no decision", or_none(costs), optional=True, unless=without_event,
     )  # fmt: skip
-    return Goal(target=target, task=task, positive=goal.positive, metric=metric, secondary=secondary)
+    return Goal(
+        target=target, task=task, positive=goal.positive, metric=metric, secondary=secondary
+    )
 
 
 def _data(frame: pl.DataFrame, source: str, settle: Review) -> Data:
@@ -134,11 +141,25 @@ def _data(frame: pl.DataFrame, source: str, settle: Review) -> Data:
     if answers.read:
         settle.say("data.read", split_read_flags(answers.read), "as you said")
     if answers.holdout not in (None, NONE):
-        settle.say("data.holdout", answers.holdout, "a table of its own that serves as the test split")
+        settle.say(
+            "data.holdout", answers.holdout, "a table of its own that serves as the test split"
+        )
     named = or_none(column(rest))
     name = settle("id", "data.id", "Which column names each row?", *infer_id(rest), named)
-    time = settle("time", "data.time", "Which column says when a row was?", *infer_time(rest), or_none(times(rest)))
-    group = settle("group", "data.group", "Whose rows must stay on one side of a split?", *infer_group(rest), named)
+    time = settle(
+        "time",
+        "data.time",
+        "Which column says when a row was?",
+        *infer_time(rest),
+        or_none(times(rest)),
+    )
+    group = settle(
+        "group",
+        "data.group",
+        "Whose rows must stay on one side of a split?",
+        *infer_group(rest),
+        named,
+    )
     undated = "no column says when a row was" if time is None else ""
     if isinstance(time, str) and not rest[time].dtype.is_temporal():
         undated = f"{time!r} holds whole numbers, not times"
@@ -185,13 +206,23 @@ def _margin(metric: str, goal: Goal, target: pl.Series) -> tuple[float, str]:
     counts = target.drop_nulls().alias("value").value_counts(name="rows")
     shares = (counts["rows"] / counts["rows"].sum()).to_list()
     if metric == "log_loss":
-        return _round(-0.01 * sum(share * math.log(share) for share in shares)), "1 % of the baseline's log loss"
+        return _round(
+            -0.01 * sum(share * math.log(share) for share in shares)
+        ), "1 % of the baseline's log loss"
     if metric == "brier":
         return _round(0.01 * shares[0] * (1 - shares[0])), "1 % of the baseline's Brier score"
     if metric == "average_precision":
-        share = next(one for one, value in zip(shares, counts["value"], strict=True) if value == goal.positive)
+        share = next(
+            one
+            for one, value in zip(shares, counts["value"], strict=True)
+            if value == goal.positive
+        )
         return _round(min(0.01, share / 10)), "a tenth of what chance gives, at most 0.01"
-    return (0.005, "half a hundredth of ROC AUC") if metric == "roc_auc" else (0.01, f"a hundredth of {metric}")
+    return (
+        (0.005, "half a hundredth of ROC AUC")
+        if metric == "roc_auc"
+        else (0.01, f"a hundredth of {metric}")
+    )
 
 
 def _round(margin: float) -> float:

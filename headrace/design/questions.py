@@ -19,8 +19,10 @@ _DURATION = re.compile(r"\d+(\.\d+)?(us|ms|s|min|h|d|w)")
 
 
 class Answers(Struct, frozen=True, kw_only=True):
-    """What was said already, each as it would be typed: several names are separated by commas, and `-` says that there
-    is none. What is left out is asked, where there is somebody to ask, or inferred."""
+    """What was said already, each as it would be typed: several names are separated by commas, and
+    `-` says that there is none. What is left out is asked, where there is somebody to ask, or
+    inferred.
+    """
 
     target: str | None = None
     name: str | None = None
@@ -81,8 +83,10 @@ class Review:
         unless: str = "",
         known: list[str] | None = None,
     ) -> Any:
-        """Settles a field. An `optional` one that nobody spoke of is not kept; one that does not apply, for the reason
-        `unless`, is not asked, and raises `InputError` where it was given all the same."""
+        """Settles a field. An `optional` one that nobody spoke of is not kept; one that does not
+        apply, for the reason `unless`, is not asked, and raises `InputError` where it was given all
+        the same.
+        """
         given: str | None = getattr(self.answers, field)
         if given not in (None, NONE) and unless:
             raise InputError(_flag(field), repr(given), f"nothing: {unless}")
@@ -90,7 +94,9 @@ class Review:
         if given is not None:
             value, why = read(given, field), "as you said"
         elif asked:
-            value = self._asked(Question(text, _shown(suggestion), why, known or []), field, suggestion, read)
+            value = self._asked(
+                Question(text, _shown(suggestion), why, known or []), field, suggestion, read
+            )
             why = why if value == suggestion else "as you said"
         else:
             value = suggestion
@@ -110,7 +116,9 @@ class Review:
             except InputError as error:
                 expected = f"; expected {error.expected}" if error.expected else ""
                 problem = f"{error.found}{expected}{f'; {error.do}' if error.do else ''}"
-                question = Question(question.text, question.suggestion, question.why, question.known, problem)
+                question = Question(
+                    question.text, question.suggestion, question.why, question.known, problem
+                )
 
 
 def _shown(value: Any) -> str:
@@ -133,7 +141,9 @@ def one_of(*known: str) -> AnswerParser:
 
     def read(text: str, field: str) -> str:
         if text not in known:
-            raise InputError(_flag(field), repr(text), "one of: " + ", ".join(known), nearest(text, known))
+            raise InputError(
+                _flag(field), repr(text), "one of: " + ", ".join(known), nearest(text, known)
+            )
         return text
 
     return read
@@ -146,7 +156,9 @@ def column(frame: pl.DataFrame) -> AnswerParser:
         text = text if text in frame.columns else safe_name(text)
         if text not in frame.columns:
             known = "one of: " + ", ".join(frame.columns)
-            raise InputError(_flag(field), f"no column {text!r}", known, nearest(text, frame.columns))
+            raise InputError(
+                _flag(field), f"no column {text!r}", known, nearest(text, frame.columns)
+            )
         return text
 
     return read
@@ -171,9 +183,15 @@ def times(frame: pl.DataFrame) -> AnswerParser:
         name: str = column(frame)(text, field)
         found = frame[name]
         if not (found.dtype in (pl.Date, pl.Datetime) or found.dtype.is_integer()):
-            raise InputError(_flag(field), f"{name!r} holds {found.dtype}", "dates or whole numbers")
+            raise InputError(
+                _flag(field), f"{name!r} holds {found.dtype}", "dates or whole numbers"
+            )
         if found.null_count():
-            raise InputError(_flag(field), f"{name!r} is missing in {found.null_count()} rows", "a time in every row")
+            raise InputError(
+                _flag(field),
+                f"{name!r} is missing in {found.null_count()} rows",
+                "a time in every row",
+            )
         return name
 
     return read
@@ -182,7 +200,9 @@ def times(frame: pl.DataFrame) -> AnswerParser:
 def system_name(text: str, field: str) -> str:
     """What a system may be called."""
     if not _NAME.fullmatch(text) or len(text) > 64:
-        raise InputError(_flag(field), repr(text), "up to 64 letters, digits, _ and -, the first a letter")
+        raise InputError(
+            _flag(field), repr(text), "up to 64 letters, digits, _ and -, the first a letter"
+        )
     return text
 
 
@@ -206,7 +226,9 @@ def duration(text: str, field: str) -> str:
     """A number and a unit of time."""
     plain = text.replace(" ", "")
     if not _DURATION.fullmatch(plain):
-        raise InputError(_flag(field), repr(text), "a number and one of us, ms, s, min, h, d, w, such as 7d")
+        raise InputError(
+            _flag(field), repr(text), "a number and one of us, ms, s, min, h, d, w, such as 7d"
+        )
     return plain
 
 
@@ -215,4 +237,8 @@ def costs(text: str, field: str) -> dict[str, Any]:
     parts = text.split(":")
     if len(parts) != 2:
         raise InputError(_flag(field), repr(text), "two numbers, false alarm and miss, such as 1:5")
-    return {"by": "cost", "false_positive": number(parts[0], field), "false_negative": number(parts[1], field)}
+    return {
+        "by": "cost",
+        "false_positive": number(parts[0], field),
+        "false_negative": number(parts[1], field),
+    }

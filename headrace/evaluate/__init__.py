@@ -6,7 +6,14 @@ from headrace.evaluate.chance import average_precision_by_chance, chance_lift, c
 from headrace.evaluate.curves import Curves, curves
 from headrace.evaluate.fairness import LEAST_ROWS, Group, Treated, compare_groups
 from headrace.evaluate.importance import importances, rows_for_importances
-from headrace.evaluate.measure import Measure, compute_metric, compute_metrics, cost, higher_is_better, is_better
+from headrace.evaluate.measure import (
+    Measure,
+    compute_metric,
+    compute_metrics,
+    cost,
+    higher_is_better,
+    is_better,
+)
 from headrace.evaluate.objective import MetricObjective, make_objective
 from headrace.evaluate.pair import Gain, ModelPair
 from headrace.evaluate.predictions import Predictions

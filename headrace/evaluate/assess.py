@@ -28,7 +28,8 @@ class DecidingMetric(Struct, frozen=True):
 class Assessment(Struct, frozen=True):
     """Every metric of a goal's task by split, test intervals, and curves with their bands.
 
-    `thresholds` tells what others would give on the rows that chose the model; None where the task decides nothing.
+    `thresholds` tells what others would give on the rows that chose the model; None where the task
+    decides nothing.
     """
 
     metric: DecidingMetric
@@ -43,7 +44,8 @@ class Assessment(Struct, frozen=True):
 def assess(goal: Goal, classes: list[Any], validation: Predictions, test: ModelPair) -> Assessment:
     """Assesses predictions by a (resolved) goal.
 
-    Parameters: `validation`, the rows that chose the model; `test`, the model and the baseline on the test rows.
+    Parameters: `validation`, the rows that chose the model; `test`, the model and the baseline on
+    the test rows.
     """
     assert goal.metric is not None
     values = {

@@ -1,7 +1,9 @@
-"""How far a metric would move with other rows: bootstrap intervals, of one model and of the difference of two.
+"""How far a metric would move with other rows: bootstrap intervals, of one model and of the
+difference of two.
 
-Efron (1979): rows are drawn again with replacement, so a resample is how often each row was drawn. Both models of a
-pair are judged on the same draws, so what they have in common cancels. Rows of one owner are drawn together.
+Efron (1979): rows are drawn again with replacement, so a resample is how often each row was drawn.
+Both models of a pair are judged on the same draws, so what they have in common cancels. Rows of one
+owner are drawn together.
 """
 
 from collections.abc import Iterator
@@ -27,7 +29,9 @@ def resamples(predictions: Predictions, seed: int, count: int | None = None) -> 
         yield base * (times if owner is None else times[owner])
 
 
-def intervals(predictions: Predictions, names: list[str] | None = None, seed: int = 0) -> dict[str, list[float]]:
+def intervals(
+    predictions: Predictions, names: list[str] | None = None, seed: int = 0
+) -> dict[str, list[float]]:
     """The 95 % percentile interval of every metric; NaN ends for one that no resample defines."""
     measure = Measure(predictions, names)
     values: dict[str, list[float]] = {name: [] for name in measure.names}
@@ -38,7 +42,8 @@ def intervals(predictions: Predictions, names: list[str] | None = None, seed: in
 
 
 def paired_interval(metric: str, a: Predictions, b: Predictions, seed: int = 0) -> list[float]:
-    """The 95 % interval of how much better `a` is than `b` by a metric: above 0, `a` is the better one.
+    """The 95 % interval of how much better `a` is than `b` by a metric: above 0, `a` is the better
+    one.
 
     Both are predictions of the same rows.
 
@@ -57,4 +62,8 @@ def paired_interval(metric: str, a: Predictions, b: Predictions, seed: int = 0) 
 
 def _ends(values: list[float]) -> list[float]:
     finite = [value for value in values if np.isfinite(value)]
-    return [float(np.quantile(finite, end)) for end in _ENDS] if finite else [float("nan"), float("nan")]
+    return (
+        [float(np.quantile(finite, end)) for end in _ENDS]
+        if finite
+        else [float("nan"), float("nan")]
+    )

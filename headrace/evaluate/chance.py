@@ -1,7 +1,9 @@
-"""Whether a model beats what chance would give, exactly: also with a handful of positives, where resampling misleads.
+"""Whether a model beats what chance would give, exactly: also with a handful of positives, where
+resampling misleads.
 
-Fisher (1935); Phipson and Smyth (2010), "Permutation p-values should never be zero". Under chance the scores have
-nothing to do with the rows: every way of dealing them out is as likely as the one that was seen.
+Fisher (1935); Phipson and Smyth (2010), "Permutation p-values should never be zero". Under chance
+the scores have nothing to do with the rows: every way of dealing them out is as likely as the one
+that was seen.
 """
 
 from collections.abc import Iterator
@@ -18,7 +20,8 @@ _DEALS = ((5_000, 399), (50_000, 199), (float("inf"), 39))
 
 
 def chance_probability(metric: str, predictions: Predictions, seed: int = 0) -> float:
-    """The probability of a metric as good as this, were the scores dealt out by chance among the rows.
+    """The probability of a metric as good as this, were the scores dealt out by chance among the
+    rows.
 
     Rows of one owner keep the order of their scores: what is alike within an owner is no evidence.
 
@@ -33,7 +36,9 @@ def chance_probability(metric: str, predictions: Predictions, seed: int = 0) -> 
     as_good = 0
     for order in _deals(len(predictions), predictions.owner, count, seed):
         dealt = predictions.with_scores(predictions.scores[order], predictions.threshold)
-        as_good += not cost(metric, compute_metric(dealt, metric)) > own  # one that is not defined is no evidence
+        as_good += (
+            not cost(metric, compute_metric(dealt, metric)) > own
+        )  # one that is not defined is no evidence
     return (1 + as_good) / (1 + count)
 
 
@@ -61,7 +66,8 @@ def chance_lift(y: Floats) -> float:
 def average_precision_by_chance(positives: float, rows: int) -> float:
     """The expected average precision of a random order, which lies above the share of positives.
 
-    Each place holds a positive with probability `positives / rows`, and those before it are among the others' share.
+    Each place holds a positive with probability `positives / rows`, and those before it are among
+    the others' share.
 
     >>> round(average_precision_by_chance(1, 4), 4), average_precision_by_chance(4, 4)
     (0.5208, 1.0)

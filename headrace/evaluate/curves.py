@@ -18,10 +18,11 @@ _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 class Curves(Struct, frozen=True, omit_defaults=True):
     """What a page draws of predictions, as plain lists; a task has some of them.
 
-    `roc` and `precision_recall` are points of a binary task; `calibration` has ten equally filled bins: mean
-    prediction, share of events, rows, and the 95 % interval of the share. `confusion` counts rows by true and by chosen
-    class; with more than 100 classes `confused` lists the most frequent mistakes: true class, chosen class, rows, rows
-    of the true class. `scatter` has up to 500 rows of a regression, `quantiles` are those of its error.
+    `roc` and `precision_recall` are points of a binary task; `calibration` has ten equally filled
+    bins: mean prediction, share of events, rows, and the 95 % interval of the share. `confusion`
+    counts rows by true and by chosen class; with more than 100 classes `confused` lists the most
+    frequent mistakes: true class, chosen class, rows, rows of the true class. `scatter` has up to
+    500 rows of a regression, `quantiles` are those of its error.
     """
 
     confusion: list[list[int]] | None = None
@@ -47,7 +48,11 @@ def curves(predictions: Predictions, classes: int) -> Curves:
     chosen = predictions.decided.astype(np.int64)
     table = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(table, (y.astype(np.int64), chosen), 1)
-    found = Curves(confusion=table.tolist()) if classes <= _MOST_CLASSES else Curves(confused=_confused(table))
+    found = (
+        Curves(confusion=table.tolist())
+        if classes <= _MOST_CLASSES
+        else Curves(confused=_confused(table))
+    )
     if predictions.kind.SCORE_EACH_CLASS:
         hits = (chosen == y).astype(np.float64)
         return structs.replace(found, calibration=_calibration(hits, scores.max(axis=1)))
@@ -66,19 +71,29 @@ def curves(predictions: Predictions, classes: int) -> Curves:
 
 
 def _confused(table: Integers) -> list[list[int]]:
-    """Of many classes the pairs that are most often taken for each other: true class, chosen class, rows, rows of the
-    true class."""
+    """Of many classes the pairs that are most often taken for each other: true class, chosen class,
+    rows, rows of the true class.
+    """
     wrong = table - np.diag(np.diag(table))
     most = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_PAIRS]
-    pairs = [(int(row), int(at)) for row, at in zip(*np.unravel_index(most, table.shape), strict=True)]
-    return [[row, at, int(wrong[row, at]), int(table[row].sum())] for row, at in pairs if wrong[row, at]]
+    pairs = [
+        (int(row), int(at)) for row, at in zip(*np.unravel_index(most, table.shape), strict=True)
+    ]
+    return [
+        [row, at, int(wrong[row, at]), int(table[row].sum())] for row, at in pairs if wrong[row, at]
+    ]
 
 
 def _calibration(y: Floats, scores: Floats) -> list[list[float]]:
     """Mean prediction, share of events, rows, and the 95 % interval of the share, of each bin."""
     bins = np.array_split(np.argsort(scores, kind="stable"), min(_BINS, len(y)))
     return [
-        [float(scores[rows].mean()), float(y[rows].mean()), len(rows), *wilson(float(y[rows].sum()), len(rows))]
+        [
+            float(scores[rows].mean()),
+            float(y[rows].mean()),
+            len(rows),
+            *wilson(float(y[rows].sum()), len(rows)),
+        ]
         for rows in bins
     ]
 
@@ -86,5 +101,7 @@ def _calibration(y: Floats, scores: Floats) -> list[list[float]]:
 def _thin(x: Floats, y: Floats) -> list[list[float]]:
     """At most `_POINTS` points, spread evenly along the curve's own length."""
     length = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
-    picked = np.unique(np.searchsorted(length, np.linspace(0, length[-1], _POINTS)).clip(0, len(x) - 1))
+    picked = np.unique(
+        np.searchsorted(length, np.linspace(0, length[-1], _POINTS)).clip(0, len(x) - 1)
+    )
     return [[round(float(x[i]), 5), round(float(y[i]), 5)] for i in picked]

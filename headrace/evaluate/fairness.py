@@ -1,8 +1,9 @@
-"""How a model treats groups of people: the same numbers for each group of a column, and how far they lie apart.
+"""How a model treats groups of people: the same numbers for each group of a column, and how far
+they lie apart.
 
-Hardt, Price and Srebro (2016), "Equality of opportunity in supervised learning": groups are treated alike where their
-true positive rates (and, for equalized odds, their false positive rates) are the same; demographic parity asks for the
-same share of yes.
+Hardt, Price and Srebro (2016), "Equality of opportunity in supervised learning": groups are treated
+alike where their true positive rates (and, for equalized odds, their false positive rates) are the
+same; demographic parity asks for the same share of yes.
 """
 
 import numpy as np
@@ -48,10 +49,11 @@ class Group(Struct, frozen=True):
 
 
 class Treated(Struct, frozen=True):
-    """How the groups of one column fare, the largest first, and the largest gap between them in each measure.
+    """How the groups of one column fare, the largest first, and the largest gap between them in
+    each measure.
 
-    A gap between fewer than two groups is None. Of groups that are not compared a hundred are listed at most
-    (`left_out` counts the rest).
+    A gap between fewer than two groups is None. Of groups that are not compared a hundred are
+    listed at most (`left_out` counts the rest).
     """
 
     attribute: str
@@ -63,7 +65,8 @@ class Treated(Struct, frozen=True):
 def compare_groups(frame: pl.DataFrame, predictions: Predictions) -> list[Treated]:
     """How the groups of each column of `frame (N rows)` fare.
 
-    A column of more than 30 different numbers is cut by its quarters; rows without a value are a group of their own.
+    A column of more than 30 different numbers is cut by its quarters; rows without a value are a
+    group of their own.
 
     >>> sex = pl.DataFrame({"sex": ["f"] * 50 + ["m"] * 50})
     >>> predictions = Predictions("binary", np.ones(100), np.repeat([0.9, 0.1, 0.9], [20, 30, 50]))
@@ -74,7 +77,9 @@ def compare_groups(frame: pl.DataFrame, predictions: Predictions) -> list[Treate
     return [_compare(column, measures, predictions.weights) for column in frame]
 
 
-def _compare(column: pl.Series, measures: dict[Treatment, tuple[Floats, Mask]], weight: Floats) -> Treated:
+def _compare(
+    column: pl.Series, measures: dict[Treatment, tuple[Floats, Mask]], weight: Floats
+) -> Treated:
     codes, labels = _groups(column)
     sizes = np.bincount(codes, minlength=len(labels))
     values: list[dict[Treatment, float | None]] = [{} for _ in labels]
@@ -114,4 +119,6 @@ def _groups(column: pl.Series) -> tuple[Integers, list[str]]:
     places = np.full(len(column), len(found))
     for at, (_, rows) in enumerate(found):
         places[rows] = at
-    return places, [label for label, _ in found] + ["(missing)"] * bool((places == len(found)).any())
+    return places, [label for label, _ in found] + ["(missing)"] * bool(
+        (places == len(found)).any()
+    )

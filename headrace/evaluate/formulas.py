@@ -1,7 +1,8 @@
 """The shapes of a metric's formula, and the sums that several metrics share.
 
-Nearly every metric is a function of weighted sums over rows; the two rankings need a sort as well. Both are made once,
-so that a bootstrap resample, which is nothing but other weights, costs one product.
+Nearly every metric is a function of weighted sums over rows; the two rankings need a sort as well.
+Both are made once, so that a bootstrap resample, which is nothing but other weights, costs one
+product.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,8 @@ from headrace.evaluate.ranking import Ranking
 
 
 class Sums(NamedTuple):
-    """A metric of weighted sums: `columns(y, scores, decided)` `(N, C)` are summed, `value(sums, total)` is the metric.
+    """A metric of weighted sums: `columns(y, scores, decided)` `(N, C)` are summed, `value(sums,
+    total)` is the metric.
 
     Metrics that name the same function of columns share its sums.
     """
@@ -71,7 +73,8 @@ def f1_by_class(sums: Floats) -> tuple[Floats, Floats]:
 def log_losses(y: Floats, scores: Floats) -> Floats:
     """Each row's log loss `(N,)` for class numbers and probabilities `(N,)` or `(N, K)`.
 
-    Probabilities are kept off 0 and 1 by float32's step: a single sure mistake must not make the loss infinite.
+    Probabilities are kept off 0 and 1 by float32's step: a single sure mistake must not make the
+    loss infinite.
     """
     step = float(np.finfo(np.float32).eps)
     inside: Floats = np.clip(scores.astype(np.float64), step, 1 - step)
@@ -84,4 +87,6 @@ def log_losses(y: Floats, scores: Floats) -> Floats:
 
 def pinball(level: float) -> Sums:
     """The loss of a quantile: Koenker and Bassett (1978)."""
-    return mean_of_rows(lambda y, scores, decided: np.maximum(level * (y - scores), (level - 1) * (y - scores)))
+    return mean_of_rows(
+        lambda y, scores, decided: np.maximum(level * (y - scores), (level - 1) * (y - scores))
+    )

@@ -1,7 +1,8 @@
-"""How much a model relies on a column: how much worse it predicts when the column's values are permuted.
+"""How much a model relies on a column: how much worse it predicts when the column's values are
+permuted.
 
-Breiman (2001), "Random forests", section 10. Columns that say the same share their importance: each can stand in for
-the other.
+Breiman (2001), "Random forests", section 10. Columns that say the same share their importance: each
+can stand in for the other.
 """
 
 from collections.abc import Callable
@@ -30,8 +31,8 @@ def importances(
 ) -> dict[str, float]:
     """How much worse the metric becomes for each column, the most important first.
 
-    Parameters: `predictions`, of the rows as they are; `permuted`, the scores of the same rows with a column permuted;
-    `columns`, those to ask for.
+    Parameters: `predictions`, of the rows as they are; `permuted`, the scores of the same rows with
+    a column permuted; `columns`, those to ask for.
     """
     generator = np.random.default_rng(seed)
     before = cost(metric, compute_metric(predictions, metric))

@@ -41,7 +41,8 @@ def is_better(metric: str, a: float, b: float) -> bool:
 class Measure:
     """The metrics of some predictions, to be had for any weights of the rows.
 
-    `names` are the metrics (all of the task's if left out). Values equal scikit-learn's where it has the metric.
+    `names` are the metrics (all of the task's if left out). Values equal scikit-learn's where it
+    has the metric.
 
     >>> predictions = Predictions("binary", np.array([0.0, 1.0, 1.0]), np.array([0.2, 0.9, 0.1]))
     >>> measure = Measure(predictions, ["roc_auc", "recall"])
@@ -50,13 +51,19 @@ class Measure:
     """
 
     def __init__(self, predictions: Predictions, names: list[str] | None = None) -> None:
-        self.names = [name for name in task_metrics(predictions.task) if names is None or name in names]
+        self.names = [
+            name for name in task_metrics(predictions.task) if names is None or name in names
+        ]
         self.rows = len(predictions)
         self._values: list[tuple[str, Callable[[Floats, float], float], int, slice]] = []
-        self._columns: list[Any] = [np.empty((self.rows, 0))]  # all dense ones together, then the sparse ones
+        self._columns: list[Any] = [
+            np.empty((self.rows, 0))
+        ]  # all dense ones together, then the sparse ones
         self._sum([(name, FORMULAS[name]) for name in self.names], predictions)
 
-        self._ranked = [(name, formula) for name in self.names if isinstance(formula := FORMULAS[name], Ranked)]
+        self._ranked = [
+            (name, formula) for name in self.names if isinstance(formula := FORMULAS[name], Ranked)
+        ]
         self._ranking = Ranking(predictions.y, predictions.scores) if self._ranked else None
 
     def _sum(self, formulas: list[tuple[str, Sums | Ranked]], predictions: Predictions) -> None:

@@ -10,7 +10,10 @@ from headrace.spec import Goal, Task
 
 
 class MetricObjective(Struct, frozen=True):
-    """Judges scores of a task by a metric. Weights are those of rows, all 1 where there are none."""
+    """Judges scores of a task by a metric.
+
+    Weights are those of rows, all 1 where there are none.
+    """
 
     task: Task
     metric: str

@@ -14,10 +14,10 @@ HALF = 0.5
 class Predictions(Struct, frozen=True):
     """Scores of rows, and the truth.
 
-    Parameters: `y (N,)`, class numbers or values; `scores`, the positive class's probability `(N,)`, every class's
-    `(N, K)`, or values `(N,)`; `weight (N,)`, how much each row counts (the same where there is none); `owner (N,)`,
-    whose each row is, as numbers from 0 on: rows of one owner are drawn together; `threshold`, where a binary score
-    becomes a yes.
+    Parameters: `y (N,)`, class numbers or values; `scores`, the positive class's probability
+    `(N,)`, every class's `(N, K)`, or values `(N,)`; `weight (N,)`, how much each row counts (the
+    same where there is none); `owner (N,)`, whose each row is, as numbers from 0 on: rows of one
+    owner are drawn together; `threshold`, where a binary score becomes a yes.
     """
 
     task: Task
@@ -61,5 +61,7 @@ class Predictions(Struct, frozen=True):
             y=self.y[rows],
             scores=self.scores[rows],
             weight=None if self.weight is None else self.weight[rows],
-            owner=None if self.owner is None else np.unique(self.owner[rows], return_inverse=True)[1],
+            owner=None
+            if self.owner is None
+            else np.unique(self.owner[rows], return_inverse=True)[1],
         )

@@ -20,8 +20,9 @@ _RESAMPLES = 100
 
 
 class WeakSlice(Struct, frozen=True):
-    """Rows on which a model is worse than on the others: which column and part, the metric there and on the others, and
-    the 95 % interval of how much worse (`gap`)."""
+    """Rows on which a model is worse than on the others: which column and part, the metric there
+    and on the others, and the 95 % interval of how much worse (`gap`).
+    """
 
     column: str
     slice: str
@@ -31,16 +32,21 @@ class WeakSlice(Struct, frozen=True):
     gap: list[float]
 
 
-def weak_slices(frame: pl.DataFrame, predictions: Predictions, metric: str, seed: int) -> list[WeakSlice]:
+def weak_slices(
+    frame: pl.DataFrame, predictions: Predictions, metric: str, seed: int
+) -> list[WeakSlice]:
     """The slices on which the metric is worse than on all other rows, the worst first.
 
-    Parameters: `frame (N rows)`, the columns to cut by: text and flags by their most frequent values, numbers and times
-    by quarters, missing by itself. A slice has 50 rows at least, and the 95 % bootstrap interval of the difference lies
-    above 0. Many slices are looked at, so that some would be listed by luck: the interval says how much worse, not
-    whether to worry. Of more than 6,000 rows as many are drawn.
+    Parameters: `frame (N rows)`, the columns to cut by: text and flags by their most frequent
+    values, numbers and times by quarters, missing by itself. A slice has 50 rows at least, and the
+    95 % bootstrap interval of the difference lies above 0. Many slices are looked at, so that some
+    would be listed by luck: the interval says how much worse, not whether to worry. Of more than
+    6,000 rows as many are drawn.
     """
     if len(predictions) > _MOST_ROWS:
-        drawn = np.sort(np.random.default_rng(seed).choice(len(predictions), _MOST_ROWS, replace=False))
+        drawn = np.sort(
+            np.random.default_rng(seed).choice(len(predictions), _MOST_ROWS, replace=False)
+        )
         frame, predictions = frame[drawn], predictions.select(drawn)
     predictions = structs.replace(predictions, owner=None)
     measure = Measure(predictions, [metric])
@@ -64,7 +70,13 @@ def weak_slices(frame: pl.DataFrame, predictions: Predictions, metric: str, seed
             values = costs(predictions.weights, inside)
             if gap(values) > 0:
                 size = int(rows.sum())
-                worse.append((gap(values) * np.sqrt(size), inside, WeakSlice(column.name, label, size, *values, [])))
+                worse.append(
+                    (
+                        gap(values) * np.sqrt(size),
+                        inside,
+                        WeakSlice(column.name, label, size, *values, []),
+                    )
+                )
     worse.sort(key=lambda one: -one[0])
 
     weights = list(resamples(predictions, seed, _RESAMPLES))
@@ -94,7 +106,11 @@ def quarters(values: pl.Series) -> list[tuple[str, Mask]]:
     """A column of numbers or times in four parts of about as many rows: the range of each in words, and its rows."""
     numbers = values.to_physical().cast(pl.Float64)
     present = numbers.drop_nulls().drop_nans()
-    edges = [present.quantile(step / _QUARTERS) for step in range(_QUARTERS + 1)] if len(present) else []
+    edges = (
+        [present.quantile(step / _QUARTERS) for step in range(_QUARTERS + 1)]
+        if len(present)
+        else []
+    )
     found = []
     for at, (low, high) in enumerate(pairwise(edges)):
         assert low is not None

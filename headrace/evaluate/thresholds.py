@@ -14,10 +14,11 @@ _STEPS = 60
 
 
 class TradeOff:
-    """What every threshold between different scores would give: arrays over thresholds, from the highest down.
+    """What every threshold between different scores would give: arrays over thresholds, from the
+    highest down.
 
-    `threshold (T,)` is the least score that counts as a yes. `hits`, `misses`, `yes` are the weights of true
-    positives, false positives and both.
+    `threshold (T,)` is the least score that counts as a yes. `hits`, `misses`, `yes` are the
+    weights of true positives, false positives and both.
     """
 
     def __init__(self, predictions: Predictions) -> None:
@@ -51,13 +52,16 @@ class TradeOff:
     def cost(self, decision: DecisionSpec) -> Floats:
         """The mean cost of a row."""
         missed = self.positives - self.hits
-        return np.asarray((decision.false_positive * self.misses + decision.false_negative * missed) / self.total)
+        return np.asarray(
+            (decision.false_positive * self.misses + decision.false_negative * missed) / self.total
+        )
 
 
 def pick_threshold(predictions: Predictions, decision: DecisionSpec) -> float:
     """The threshold that is best on these rows by `decision.by`, halfway to the next score below.
 
-    With `cost`, saying no to every row is a choice too: a threshold above 1 cannot be stated, so it is 1.
+    With `cost`, saying no to every row is a choice too: a threshold above 1 cannot be stated, so it
+    is 1.
     """
     if decision.threshold is not None:
         return decision.threshold
@@ -81,7 +85,9 @@ def pick_threshold(predictions: Predictions, decision: DecisionSpec) -> float:
 def trade_off(predictions: Predictions, decision: DecisionSpec) -> list[dict[str, float]]:
     """A table of thresholds, evenly spread over the rows: rate, precision, recall, F1 and cost of each."""
     found = TradeOff(predictions)
-    picked = np.unique(np.searchsorted(found.rate, np.linspace(0, 1, _STEPS)).clip(0, len(found.yes) - 1))
+    picked = np.unique(
+        np.searchsorted(found.rate, np.linspace(0, 1, _STEPS)).clip(0, len(found.yes) - 1)
+    )
     columns = {
         "threshold": found.threshold,
         "rate": found.rate,
@@ -90,4 +96,6 @@ def trade_off(predictions: Predictions, decision: DecisionSpec) -> list[dict[str
         "f1": found.f1,
         "cost": found.cost(decision),
     }
-    return [{name: round(float(values[at]), 6) for name, values in columns.items()} for at in picked]
+    return [
+        {name: round(float(values[at]), 6) for name, values in columns.items()} for at in picked
+    ]

@@ -1,8 +1,8 @@
-"""Columns that know the target: a copy of it, one that predicts it alone or by being missing, two by their
-sum, one that proves it for some rows.
+"""Columns that know the target: a copy of it, one that predicts it alone or by being missing, two
+by their sum, one that proves it for some rows.
 
-The bounds come from real tables (see README.md of this room): each lies between the strongest honest column and the
-weakest leak that was planted.
+The bounds come from real tables (see README.md of this room): each lies between the strongest
+honest column and the weakest leak that was planted.
 """
 
 from collections.abc import Sequence
@@ -36,24 +36,32 @@ def leaks(
 ) -> list[Finding]:
     """Leak findings among the columns of the training rows.
 
-    Parameters: `frame`, columns that may enter the model; `y (N,)`, class numbers or values; `classes`, the labels of
-    the classes; `ignored`, columns that do not enter it for what their values look like, of which it may yet matter
-    whether they are filled in. Each finding names its evidence; a column is accused once, of the plainest thing.
+    Parameters: `frame`, columns that may enter the model; `y (N,)`, class numbers or values;
+    `classes`, the labels of the classes; `ignored`, columns that do not enter it for what their
+    values look like, of which it may yet matter whether they are filled in. Each finding names its
+    evidence; a column is accused once, of the plainest thing.
     """
     some, targets = sampled(frame, y)
     findings: list[Finding] = []
     accused: set[str] = set()
     for check in (_copies, _sums, _missing, _alone):
         for finding in check(
-            some.select(cs.by_name(*(name for name in some.columns if name not in accused))), targets, task, target
+            some.select(cs.by_name(*(name for name in some.columns if name not in accused))),
+            targets,
+            task,
+            target,
         ):
             findings.append(finding)
             accused |= set(finding.columns)
-    labels = list(classes) or [f"{number:g}" for number in range(int(y.max()) + 1 if task_of(task).HAS_CLASSES else 0)]
+    labels = list(classes) or [
+        f"{number:g}" for number in range(int(y.max()) + 1 if task_of(task).HAS_CLASSES else 0)
+    ]
     rest = some.select(~cs.by_name(*accused))
     beside = None if ignored is None or not ignored.width else sampled(ignored, y)[0]
     whole = rest if beside is None else pl.concat([rest, beside], how="horizontal")
-    return findings + oneway_leaks(whole, targets, labels, beside.columns if beside is not None else [])
+    return findings + oneway_leaks(
+        whole, targets, labels, beside.columns if beside is not None else []
+    )
 
 
 def _copies(frame: pl.DataFrame, y: Floats, task: Task, target: str) -> list[Finding]:
@@ -61,8 +69,12 @@ def _copies(frame: pl.DataFrame, y: Floats, task: Task, target: str) -> list[Fin
     for values in frame:
         share = _agreement(values, y, task)
         if share >= _SAME:
-            message = f"{values.name!r} is a copy of the target {target!r} in {share:.2%} of the rows"
-            found.append(Finding("leak.copy", [values.name], "error", message, {"agreement": share}))
+            message = (
+                f"{values.name!r} is a copy of the target {target!r} in {share:.2%} of the rows"
+            )
+            found.append(
+                Finding("leak.copy", [values.name], "error", message, {"agreement": share})
+            )
     return found
 
 
@@ -87,9 +99,9 @@ def _agreement(values: pl.Series, y: Floats, task: Task) -> float:
         return 0.0
     # Each class must be recognised, the rare one too, else a constant would copy a rare event.
     hits = table.max(axis=1, where=np.eye(classes, dtype=bool)[table.argmax(axis=1)], initial=0)
-    by_class = np.array([hits[table.argmax(axis=1) == k].sum() for k in range(classes)]) / np.maximum(
-        table.sum(axis=0), 1
-    )
+    by_class = np.array(
+        [hits[table.argmax(axis=1) == k].sum() for k in range(classes)]
+    ) / np.maximum(table.sum(axis=0), 1)
     return float(by_class[np.unique(y).astype(np.int64)].min())
 
 
@@ -110,14 +122,24 @@ def _sums(frame: pl.DataFrame, y: Floats, task: Task, target: str) -> list[Findi
     for at, name in enumerate(names):
         for sign, word in ((1.0, "+"), (-1.0, "-")):
             first = at + 1 if sign > 0 else 0
-            close = _close(X[probe, at, None] + sign * X[probe, first:], y[probe, None]).mean(axis=0)
+            close = _close(X[probe, at, None] + sign * X[probe, first:], y[probe, None]).mean(
+                axis=0
+            )
             for other in np.flatnonzero(close >= _SAME) + first:
                 a, b = X[:, at], X[:, other]
-                share = min(_close(a + sign * b, y).mean(), _close((a + sign * b)[telling], y[telling]).mean())
+                share = min(
+                    _close(a + sign * b, y).mean(),
+                    _close((a + sign * b)[telling], y[telling]).mean(),
+                )
                 if other != at and share >= _SAME and np.nanstd(a) > 0 and np.nanstd(b) > 0:
                     message = f"{name!r} {word} {names[other]!r} is the target {target!r} in {share:.2%} of the rows"
-                    evidence = {"agreement": float(share), "formula": f"{name} {word} {names[other]}"}
-                    found.append(Finding("leak.sum", [name, names[other]], "error", message, evidence))
+                    evidence = {
+                        "agreement": float(share),
+                        "formula": f"{name} {word} {names[other]}",
+                    }
+                    found.append(
+                        Finding("leak.sum", [name, names[other]], "error", message, evidence)
+                    )
     return found
 
 

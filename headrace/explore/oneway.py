@@ -1,7 +1,9 @@
-"""Columns that prove the outcome for some rows: by one of their values, or by being filled in (or empty) at all.
+"""Columns that prove the outcome for some rows: by one of their values, or by being filled in (or
+empty) at all.
 
-A column that is filled in only after the outcome, in a tenth of the rows, explains little of the target as a whole. So
-the rows of each value are looked at alone: how many there are, how pure they are, and what chance would give.
+A column that is filled in only after the outcome, in a tenth of the rows, explains little of the
+target as a whole. So the rows of each value are looked at alone: how many there are, how pure they
+are, and what chance would give.
 """
 
 from collections.abc import Iterator
@@ -22,11 +24,14 @@ _COMMON = {"leak.presence": 0.95, "leak.value": 0.6}
 _MOST_VALUES, _MOST_NUMBERS = 1_000, 20
 
 
-def oneway_leaks(frame: pl.DataFrame, y: Floats, classes: list[str], presence: list[str]) -> list[Finding]:
-    """`leak.value` and `leak.presence` findings, one for each column at most, of the value with the most rows.
+def oneway_leaks(
+    frame: pl.DataFrame, y: Floats, classes: list[str], presence: list[str]
+) -> list[Finding]:
+    """`leak.value` and `leak.presence` findings, one for each column at most, of the value with the
+    most rows.
 
-    Parameters: `frame (N rows)`; `y (N,)`, class numbers or values; `classes`, their labels (none in regression);
-    `presence`, the columns of which only it matters whether they are filled in.
+    Parameters: `frame (N rows)`; `y (N,)`, class numbers or values; `classes`, their labels (none
+    in regression); `presence`, the columns of which only it matters whether they are filled in.
     """
     values, outcome = np.unique(y, return_inverse=True)
     base = np.bincount(outcome) / len(y)
@@ -40,7 +45,11 @@ def oneway_leaks(frame: pl.DataFrame, y: Floats, classes: list[str], presence: l
             shares = np.bincount(outcome[rows], minlength=len(base)) / count
             top = int(shares.argmax())
             log_chance = count * np.log10(base[top])
-            if shares[top] >= PURE and base[top] <= _COMMON[check] and log_chance <= np.log10(CHANCE):
+            if (
+                shares[top] >= PURE
+                and base[top] <= _COMMON[check]
+                and log_chance <= np.log10(CHANCE)
+            ):
                 best = (count, check, what, top, float(shares[top]))
         if best is not None:
             count, check, what, top, purity = best
@@ -49,13 +58,17 @@ def oneway_leaks(frame: pl.DataFrame, y: Floats, classes: list[str], presence: l
     return found
 
 
-def _told(name: str, check: str, what: str, rows: int, purity: float, label: str, base: float) -> Finding:
+def _told(
+    name: str, check: str, what: str, rows: int, purity: float, label: str, base: float
+) -> Finding:
     message = (
         f"{name!r} {what} in {rows:,} rows, and {purity:.1%} of these have the outcome {label!r} ({base:.1%} of all "
         f"rows have it): would it be known when a prediction is made?"
     )
     evidence = {"rows": rows, "purity": purity, "outcome": label, "by_chance": base}
-    return Finding(check, [name], "error" if check == "leak.presence" else "warning", message, evidence)
+    return Finding(
+        check, [name], "error" if check == "leak.presence" else "warning", message, evidence
+    )
 
 
 def _sides(column: pl.Series, presence: bool) -> Iterator[tuple[str, str, Mask]]:
@@ -72,4 +85,8 @@ def _sides(column: pl.Series, presence: bool) -> Iterator[tuple[str, str, Mask]]
     for value, rows in counts.rows():
         if rows < LEAST_ROWS:
             return
-        yield "leak.value", f"is {label_text(value)!r}", (column == value).fill_null(False).to_numpy()
+        yield (
+            "leak.value",
+            f"is {label_text(value)!r}",
+            (column == value).fill_null(False).to_numpy(),
+        )

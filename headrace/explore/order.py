@@ -18,7 +18,8 @@ _SORTED = 0.99
 def order_checks(frame: pl.DataFrame, y: Floats, task: Task, by: str | None) -> list[Finding]:
     """Findings on rows in the order of their file, for a split that takes no heed of it.
 
-    Parameters: `frame (N rows)`, all columns; `y (N,)`, class numbers or values; `by`, how the rows were divided.
+    Parameters: `frame (N rows)`, all columns; `y (N,)`, class numbers or values; `by`, how the rows
+    were divided.
     """
     if by not in ("random", "stratified"):
         return []
@@ -37,7 +38,11 @@ def _neighbours(y: Floats, task: Task) -> list[Finding]:
         f"the rows are in the order of time, a model that is judged on rows between those that it learned from looks "
         f"better than it will be; state data.time, or split.by: time, which without it takes the order of the file"
     )
-    return [Finding("split.order", [], "warning", message, {"correlation": likeness, "by_chance": chance})]
+    return [
+        Finding(
+            "split.order", [], "warning", message, {"correlation": likeness, "by_chance": chance}
+        )
+    ]
 
 
 def _likeness(y: Floats, task: Task) -> float:
@@ -61,7 +66,11 @@ def _is_sorted(y: Floats, task: Task) -> bool:
 
 def _time_like(frame: pl.DataFrame) -> list[Finding]:
     """Columns of times, or of the years of some, that the split does not follow."""
-    dated = [column.name for column in frame if column.dtype in (pl.Date, pl.Datetime) and is_time_name(column.name)]
+    dated = [
+        column.name
+        for column in frame
+        if column.dtype in (pl.Date, pl.Datetime) and is_time_name(column.name)
+    ]
     years = [column.name for column in frame if part_of(column) == "year"]
     names = dated + years
     if not names:

@@ -1,8 +1,10 @@
-"""How much of the target one column explains by itself, on rows that the explanation was not made of.
+"""How much of the target one column explains by itself, on rows that the explanation was not made
+of.
 
-A column's values (numbers in quantile bins, text by value, missing by itself) are replaced by the mean target of their
-bin, taken from the other half of the rows. The share that this explains is of the variance in regression and of the
-entropy in classification: 0 for nothing, 1 for everything (Theil's uncertainty coefficient, estimated out of sample).
+A column's values (numbers in quantile bins, text by value, missing by itself) are replaced by the
+mean target of their bin, taken from the other half of the rows. The share that this explains is of
+the variance in regression and of the entropy in classification: 0 for nothing, 1 for everything
+(Theil's uncertainty coefficient, estimated out of sample).
 """
 
 import numpy as np
@@ -47,13 +49,17 @@ def bins_of(values: pl.Series) -> Integers:
 def explained(bins: Integers, y: Floats, task: Task) -> float:
     """The share of the target `y (N,)` that bins `(N,)` explain, at least 0."""
     halves = np.random.default_rng(_SEED).permutation(len(y)) % 2
-    outputs = np.eye(int(y.max()) + 1)[y.astype(np.int64)] if task_of(task).HAS_CLASSES else y[:, None]
+    outputs = (
+        np.eye(int(y.max()) + 1)[y.astype(np.int64)] if task_of(task).HAS_CLASSES else y[:, None]
+    )
     found = np.empty_like(outputs)
     for half in (0, 1):
         fit, held = halves == half, halves != half
         prior = outputs[fit].mean(axis=0)
         rows = np.bincount(bins[fit], minlength=int(bins.max()) + 1)[:, None]
-        sums = np.stack([np.bincount(bins[fit], one, minlength=len(rows)) for one in outputs[fit].T], axis=1)
+        sums = np.stack(
+            [np.bincount(bins[fit], one, minlength=len(rows)) for one in outputs[fit].T], axis=1
+        )
         found[held] = ((sums + _PRIOR_ROWS * prior) / (rows + _PRIOR_ROWS))[bins[held]]
     if not task_of(task).HAS_CLASSES:
         spread = float(np.square(y - y.mean()).sum())
@@ -89,12 +95,15 @@ def relations(frame: pl.DataFrame, y: Floats, task: Task) -> dict[str, float]:
 
 
 def balance(y: Floats, labels: list[str]) -> dict[str, float]:
-    """The share of each class by its label, the largest first; without labels, the quantiles of a value.
+    """The share of each class by its label, the largest first; without labels, the quantiles of a
+    value.
 
     >>> balance(np.array([0.0, 1.0, 1.0, 1.0]), ["no", "yes"])
     {'yes': 0.75, 'no': 0.25}
     """
     if not labels:
-        return {f"{level:.0%}": float(np.quantile(y, level)) for level in (0.0, 0.25, 0.5, 0.75, 1.0)}
+        return {
+            f"{level:.0%}": float(np.quantile(y, level)) for level in (0.0, 0.25, 0.5, 0.75, 1.0)
+        }
     shares = {label: float((y == at).mean()) for at, label in enumerate(labels)}
     return dict(sorted(shares.items(), key=lambda item: -item[1]))

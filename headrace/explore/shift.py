@@ -18,12 +18,17 @@ _TOLD_APART = 0.65
 
 
 def split_checks(
-    frame: pl.DataFrame, columns: list[str], train: Integers, test: Integers, time: str | None, by: str | None
+    frame: pl.DataFrame,
+    columns: list[str],
+    train: Integers,
+    test: Integers,
+    time: str | None,
+    by: str | None,
 ) -> list[Finding]:
     """Findings on a split.
 
-    Parameters: `frame`, all rows; `columns`, those that may enter the model; `train` and `test`, row numbers; `time`,
-    the column of times; `by`, how the rows were divided.
+    Parameters: `frame`, all rows; `columns`, those that may enter the model; `train` and `test`,
+    row numbers; `time`, the column of times; `by`, how the rows were divided.
     """
     findings = _backwards(frame[time], train, test) if time is not None and by != "time" else []
     return findings + _told_apart(frame.select(cs.by_name(*columns)), train, test, by)
@@ -33,10 +38,16 @@ def _backwards(times: pl.Series, train: Integers, test: Integers) -> list[Findin
     if times.dtype == pl.String or times.null_count():
         return []
     trained, tested = times[train], times[test]
-    later = float(np.mean(trained.to_physical().to_numpy() > np.median(tested.to_physical().to_numpy())))
+    later = float(
+        np.mean(trained.to_physical().to_numpy() > np.median(tested.to_physical().to_numpy()))
+    )
     if later == 0:
         return []
-    evidence = {"later_share": later, "train_until": str(trained.max()), "test_from": str(tested.min())}
+    evidence = {
+        "later_share": later,
+        "train_until": str(trained.max()),
+        "test_from": str(tested.min()),
+    }
     if trained.to_physical().to_numpy().min() > tested.to_physical().to_numpy().max():
         message = f"time runs backwards: every training row is later than the last test row ({tested.max()!s})"
         return [Finding("split.time", [times.name], "error", message, evidence)]
@@ -47,7 +58,9 @@ def _backwards(times: pl.Series, train: Integers, test: Integers) -> list[Findin
     return [Finding("split.time", [times.name], "warning", message, evidence)]
 
 
-def _told_apart(frame: pl.DataFrame, train: Integers, test: Integers, by: str | None) -> list[Finding]:
+def _told_apart(
+    frame: pl.DataFrame, train: Integers, test: Integers, by: str | None
+) -> list[Finding]:
     """Adversarial validation: a classifier, judged out of fold, that tries to tell train rows from test rows."""
     ensemble = openmp.load("sklearn.ensemble")
     from sklearn.metrics import roc_auc_score
@@ -58,10 +71,14 @@ def _told_apart(frame: pl.DataFrame, train: Integers, test: Integers, by: str | 
     if size < _LEAST_ROWS or not kept:
         return []
     chance = np.random.default_rng(0)
-    rows = np.concatenate([chance.choice(train, size, replace=False), chance.choice(test, size, replace=False)])
+    rows = np.concatenate(
+        [chance.choice(train, size, replace=False), chance.choice(test, size, replace=False)]
+    )
     some, y = frame[rows].select(cs.by_name(*kept)), np.repeat([0.0, 1.0], size)
     X = np.column_stack([_numbers(values) for values in some])
-    X = X[:, (~np.isnan(X)).sum(axis=0) >= _LEAST_VALUES]  # a fold without any value of a column is refused
+    X = X[
+        :, (~np.isnan(X)).sum(axis=0) >= _LEAST_VALUES
+    ]  # a fold without any value of a column is refused
     if not X.shape[1]:
         return []
     settings = {"max_iter": 30, "learning_rate": 0.2, "max_leaf_nodes": 15, "random_state": 0}
@@ -73,7 +90,11 @@ def _told_apart(frame: pl.DataFrame, train: Integers, test: Integers, by: str | 
         return []
     shares = {values.name: explained(bins_of(values), y, "binary") for values in some}
     top = sorted(shares, key=lambda name: -shares[name])[:3]
-    evidence = {"roc_auc": area, "bound": _TOLD_APART, "explained": {name: shares[name] for name in top}}
+    evidence = {
+        "roc_auc": area,
+        "bound": _TOLD_APART,
+        "explained": {name: shares[name] for name in top},
+    }
     message = f"train and test rows can be told apart (ROC AUC {area:.2f}), most by {', '.join(map(repr, top))}"
     severity: Any = "info" if by == "time" else "warning"
     if by == "time":

@@ -1,6 +1,12 @@
 """One graph from raw columns to the matrix: encoders fitted on training rows, compiled to ONNX, applied everywhere."""
 
-from headrace.features.compile import ModelInputs, add_encoders, add_features, add_sources, merge_groups
+from headrace.features.compile import (
+    ModelInputs,
+    add_encoders,
+    add_features,
+    add_sources,
+    merge_groups,
+)
 from headrace.features.encoders.registry import (
     ALTERNATIVES,
     DEFAULTS,

@@ -12,7 +12,12 @@ from headrace.features.graph.blanks import strip_blanks
 from headrace.features.graph.graph import Graph
 from headrace.features.states.levels import Levels, codes
 
-TYPES: dict[str, Any] = {"numbers": np.float32, "doubles": np.float64, "strings": str, "times": np.int64}
+TYPES: dict[str, Any] = {
+    "numbers": np.float32,
+    "doubles": np.float64,
+    "strings": str,
+    "times": np.int64,
+}
 
 
 class ModelInputs(NamedTuple):
@@ -24,8 +29,10 @@ class ModelInputs(NamedTuple):
 
 
 class EncoderSources(NamedTuple):
-    """Where encoders start: the graph's inputs and their raw columns by group; the codes `[N, len(coded)]` of the
-    columns and crosses `coded`; and the text in which words that mean missing are empty."""
+    """Where encoders start: the graph's inputs and their raw columns by group; the codes `[N,
+    len(coded)]` of the columns and crosses `coded`; and the text in which words that mean missing
+    are empty.
+    """
 
     inputs: dict[str, str]
     groups: dict[str, list[str]]
@@ -55,7 +62,9 @@ def add_sources(graph: Graph, sets: list[Features]) -> EncoderSources:
     encoded = [one for features in sets for one in features.encoded]
     vector_widths = {one.group: one.state.width for one in encoded if one.group not in TYPES}
     inputs = {
-        group: graph.input(group, TYPES.get(group, np.float32), vector_widths.get(group, len(columns)))
+        group: graph.input(
+            group, TYPES.get(group, np.float32), vector_widths.get(group, len(columns))
+        )
         for group, columns in groups.items()
     }
     if "strings" not in groups:
@@ -77,7 +86,9 @@ def add_sources(graph: Graph, sets: list[Features]) -> EncoderSources:
         if one.parts and one.column not in coded:
             vocabularies = [known[part].known() for part in one.parts]
             at = [parts.index(part) for part in one.parts]
-            blocks.append(cross.codes(graph, singles, at, vocabularies, levels_in(one.state).known()))
+            blocks.append(
+                cross.codes(graph, singles, at, vocabularies, levels_in(one.state).known())
+            )
             coded.append(one.column)
     joined = singles if len(blocks) == 1 else graph.node("Concat", *blocks, axis=1)
     return EncoderSources(inputs, groups, joined, coded, texts)
@@ -90,7 +101,9 @@ def levels_in(state: Any) -> Levels:
 
 def _without_words(graph: Graph, strings: str, words: list[str]) -> str:
     """The text with empty strings for the words that mean missing."""
-    escaped = "|".join("".join(f"\\x{{{ord(letter):x}}}" for letter in word) for word in words if word)
+    escaped = "|".join(
+        "".join(f"\\x{{{ord(letter):x}}}" for letter in word) for word in words if word
+    )
     if not escaped:
         return strings
     absent = graph.node("RegexFullMatch", strings, pattern=f"(?:{escaped})")
@@ -117,7 +130,11 @@ def _tensor(sources: EncoderSources, one: FittedEncoder) -> tuple[str, list[str]
     """What an encoder reads, and the columns that stand in it."""
     if one.group != "strings":
         return sources.inputs[one.group], sources.groups[one.group]
-    return (sources.codes, sources.coded) if one.is_coded else (sources.texts, sources.groups["strings"])
+    return (
+        (sources.codes, sources.coded)
+        if one.is_coded
+        else (sources.texts, sources.groups["strings"])
+    )
 
 
 def _block(graph: Graph, sources: EncoderSources, block: list[FittedEncoder]) -> str:
@@ -129,5 +146,7 @@ def _block(graph: Graph, sources: EncoderSources, block: list[FittedEncoder]) ->
         return made
     positions = [columns.index(one.column) for one in block]
     more = {"double": first.group == "doubles"} if first.group in ("numbers", "doubles") else {}
-    made = encoder.nodes(graph, tensor, positions, [one.state for one in block], len(columns), **more)
+    made = encoder.nodes(
+        graph, tensor, positions, [one.state for one in block], len(columns), **more
+    )
     return made

@@ -1,7 +1,7 @@
 """A category of several columns at once, for what one of them alone does not say.
 
-Its values are combinations of the columns' own codes, so rare parts are one part, and a graph finds a combination by
-one number.
+Its values are combinations of the columns' own codes, so rare parts are one part, and a graph finds
+a combination by one number.
 """
 
 import json
@@ -33,22 +33,31 @@ def combine(parts: list[pl.Series], levels: list[Levels]) -> pl.Series:
         )
         pieces.append(coded)
     frame = pl.DataFrame([piece.alias(str(at)) for at, piece in enumerate(pieces)])
-    return frame.select(pl.format("[" + ",".join("{}" for _ in pieces) + "]", *frame.columns)).to_series()
+    return frame.select(
+        pl.format("[" + ",".join("{}" for _ in pieces) + "]", *frame.columns)
+    ).to_series()
 
 
-def codes(graph: Graph, codes: str, columns: list[int], vocabularies: list[list[str]], known: list[str]) -> str:
+def codes(
+    graph: Graph, codes: str, columns: list[int], vocabularies: list[list[str]], known: list[str]
+) -> str:
     """The code `[N, 1]` (float32) of each combination, from the codes `[N, s]` of single columns.
 
-    Parameters: `columns`, where the parts stand in `codes`; `vocabularies`, the parts' known values; `known`, the
-    combinations that have a code of their own, as `combine` writes them.
+    Parameters: `columns`, where the parts stand in `codes`; `vocabularies`, the parts' known
+    values; `known`, the combinations that have a code of their own, as `combine` writes them.
     """
     sizes = [len(words) + 2 for words in vocabularies]  # the known values, rare and missing
     strides = np.cumprod([1, *sizes[:-1]])
-    numbers = [{**{word: code for code, word in enumerate(words, 1)}, 0: RARE, None: MISSING} for words in vocabularies]
+    numbers = [
+        {**{word: code for code, word in enumerate(words, 1)}, 0: RARE, None: MISSING}
+        for words in vocabularies
+    ]
     table = {}
     for code, combination in enumerate(known, 1):
         values = zip(json.loads(combination), numbers, strides, strict=True)
-        table[int(sum((codes_of[value] - MISSING) * stride for value, codes_of, stride in values))] = float(code)
+        table[
+            int(sum((codes_of[value] - MISSING) * stride for value, codes_of, stride in values))
+        ] = float(code)
     picked = graph.node("Gather", codes, graph.constant(columns, np.int64), axis=1)
     whole = graph.node("Sub", graph.node("Cast", picked, to=7), graph.constant(MISSING, np.int64))
     weighed = graph.node("Mul", whole, graph.constant(strides, np.int64))

@@ -8,17 +8,23 @@ from msgspec import Struct, structs
 from headrace.arrays import Floats
 from headrace.features.cross import combine, cross_name
 from headrace.features.encoders import onehot, target_mean
-from headrace.features.encoders.registry import DEFAULTS, ENCODERS, NUMBERS, ONLY_WIDE, Representation
+from headrace.features.encoders.registry import (
+    DEFAULTS,
+    ENCODERS,
+    NUMBERS,
+    ONLY_WIDE,
+    Representation,
+)
 from headrace.features.graph.feeds import GROUPS
 from headrace.features.states import levels, moments
 from headrace.features.states.levels import Levels
-from headrace.spec import ColumnSpec, Encode, Kind
-from headrace.spec import FeaturesSpec as FeaturesSpec
+from headrace.spec import ColumnSpec, Encode, FeaturesSpec, Kind
 from headrace.tables import Column, as_text
 
 
 class FittedEncoder(Struct, frozen=True):
-    """One column (or cross of `parts`) with one fitted encoder; `group` is the graph input that it is part of.
+    """One column (or cross of `parts`) with one fitted encoder; `group` is the graph input that it
+    is part of.
 
     A `wide` one makes a bag of entries and no column of the matrix.
     """
@@ -65,7 +71,11 @@ class Features(Struct, frozen=True):
     def blocks(self) -> list[list[FittedEncoder]]:
         """The columns that share an input and an encoder, in the order of the matrix; wide ones have none."""
         found = [
-            [one for one in self.encoded if (one.group, one.encode, one.wide) == (group, encode, False)]
+            [
+                one
+                for one in self.encoded
+                if (one.group, one.encode, one.wide) == (group, encode, False)
+            ]
             for group in self.groups
             for encode in ENCODERS
         ]
@@ -89,7 +99,9 @@ class Features(Struct, frozen=True):
 
     def only(self, encode: str) -> "Features":
         """The part that one encoder makes."""
-        return Features([one for one in self.encoded if one.encode == encode], self.missing, self.parts)
+        return Features(
+            [one for one in self.encoded if one.encode == encode], self.missing, self.parts
+        )
 
 
 def fit_features(
@@ -103,9 +115,10 @@ def fit_features(
 ) -> Features:
     """Fits the encoders of every column that is not ignored, and of every cross.
 
-    Parameters: `frame`, the rows to fit on; `columns` as `plan_columns` gives them; `spec`, the stated encoders and
-    crosses; `representation`, what the family of models wants; `encode`, other encoders by kind than its defaults; `y
-    (N, outputs)`, what target means are means of. A column whose encoder makes nothing of it is left out.
+    Parameters: `frame`, the rows to fit on; `columns` as `plan_columns` gives them; `spec`, the
+    stated encoders and crosses; `representation`, what the family of models wants; `encode`, other
+    encoders by kind than its defaults; `y (N, outputs)`, what target means are means of. A column
+    whose encoder makes nothing of it is left out.
     """
     chosen = DEFAULTS[representation] | (encode or {})
 
@@ -124,9 +137,13 @@ def fit_features(
         values = frame[column.name]
         texts = as_text(values) if column.kind in ("categorical", "text") else values
         for name in encodes(
-            column.kind, spec.columns.get(column.name, ColumnSpec()).encodes, values.dtype.is_numeric()
+            column.kind,
+            spec.columns.get(column.name, ColumnSpec()).encodes,
+            values.dtype.is_numeric(),
         ):
-            encoded.append(_encoded(column, values if name in NUMBERS else texts, name, representation, y))
+            encoded.append(
+                _encoded(column, values if name in NUMBERS else texts, name, representation, y)
+            )
     parts = {name: levels.fit(as_text(frame[name])) for cross in spec.crosses for name in cross}
     for cross in spec.crosses:
         values = combine([as_text(frame[name]) for name in cross], [parts[name] for name in cross])
@@ -134,12 +151,18 @@ def fit_features(
             if hasattr(ENCODERS[name], "known"):
                 state = _fit(name, values, y)
                 wide = representation == "linear" and name == "onehot" and onehot.is_wide(state)
-                encoded.append(FittedEncoder(cross_name(cross), name, "strings", state, wide, cross))
+                encoded.append(
+                    FittedEncoder(cross_name(cross), name, "strings", state, wide, cross)
+                )
     return Features([one for one in encoded if one.wide or one.names], missing, parts)
 
 
 def _encoded(
-    column: Column, values: pl.Series, encode: Encode, representation: Representation, y: Floats | None
+    column: Column,
+    values: pl.Series,
+    encode: Encode,
+    representation: Representation,
+    y: Floats | None,
 ) -> FittedEncoder:
     state = _fit(encode, values, y)
     if column.kind in ("categorical", "text") and encode not in NUMBERS:
@@ -151,13 +174,18 @@ def _encoded(
     else:
         group = "doubles" if moments.fit(values).needs_doubles else "numbers"
     wide = encode in ONLY_WIDE or (
-        representation == "linear" and (encode == "hash" or (encode == "onehot" and onehot.is_wide(state)))
+        representation == "linear"
+        and (encode == "hash" or (encode == "onehot" and onehot.is_wide(state)))
     )
     return FittedEncoder(column.name, encode, group, state, wide)
 
 
 def _fit(encode: str, values: pl.Series, y: Floats | None) -> Any:
-    return target_mean.fit(values, y) if encode == "target" and y is not None else ENCODERS[encode].fit(values)
+    return (
+        target_mean.fit(values, y)
+        if encode == "target" and y is not None
+        else ENCODERS[encode].fit(values)
+    )
 
 
 def refit_means(means: Features, frame: pl.DataFrame, y: Floats) -> Features:
@@ -165,7 +193,10 @@ def refit_means(means: Features, frame: pl.DataFrame, y: Floats) -> Features:
     encoded = []
     for one in means.encoded:
         if one.parts:
-            values = combine([as_text(frame[name]) for name in one.parts], [means.parts[name] for name in one.parts])
+            values = combine(
+                [as_text(frame[name]) for name in one.parts],
+                [means.parts[name] for name in one.parts],
+            )
         else:
             values = as_text(frame[one.column])
         encoded.append(structs.replace(one, state=target_mean.fit(values, y)))

@@ -8,8 +8,7 @@ from headrace.design import infer_kind
 from headrace.errors import InputError, nearest
 from headrace.features.encoders.registry import NUMBERS, SUITABLE
 from headrace.features.states.vector import width_of
-from headrace.spec import ColumnSpec, Kind
-from headrace.spec import FeaturesSpec as FeaturesSpec
+from headrace.spec import ColumnSpec, FeaturesSpec, Kind
 from headrace.tables import Column, Form, as_text, dtype_of, has_zone, value_counts
 
 _MOST_CATEGORIES = 1000
@@ -24,15 +23,17 @@ def plan_columns(
 ) -> list[Column]:
     """Decides the kind of every column from training rows.
 
-    Parameters: `frame`, the training rows; `special`, the columns that are no features, each with the reason;
-    `windows`, the columns that window features made; `forms`, how text was read as numbers or times. Returns all
-    columns in their order, the ignored ones with their reason in `why`. Raises `InputError` for an override that names
-    no column or does not suit its values.
+    Parameters: `frame`, the training rows; `special`, the columns that are no features, each with
+    the reason; `windows`, the columns that window features made; `forms`, how text was read as
+    numbers or times. Returns all columns in their order, the ignored ones with their reason in
+    `why`. Raises `InputError` for an override that names no column or does not suit its values.
     """
     for name in [*spec.exclude, *spec.columns]:
         if name not in frame.columns:
             place = "features.exclude" if name in spec.exclude else "features.columns"
-            raise InputError(place, f"no column {name!r}", "a column of the table", nearest(name, frame.columns))
+            raise InputError(
+                place, f"no column {name!r}", "a column of the table", nearest(name, frame.columns)
+            )
     columns, forms = [], forms or {}
     for values in frame:
         override = spec.columns.get(values.name, ColumnSpec())
@@ -46,7 +47,11 @@ def plan_columns(
             _check_kind(values, kind)
         else:
             kind, why = infer_kind(values)
-        odd = [encode for encode in override.encodes if kind != "ignored" and encode not in SUITABLE[kind]]
+        odd = [
+            encode
+            for encode in override.encodes
+            if kind != "ignored" and encode not in SUITABLE[kind]
+        ]
         if odd:
             raise InputError(
                 f"features.columns.{values.name}.encode",
@@ -56,7 +61,10 @@ def plan_columns(
         if NUMBERS[0] in override.encodes and not values.dtype.is_numeric():
             where = f"features.columns.{values.name}.encode"
             raise InputError(
-                where, f"{NUMBERS[0]!r} for a column of text", "another encoder", "its codes are no numbers"
+                where,
+                f"{NUMBERS[0]!r} for a column of text",
+                "another encoder",
+                "its codes are no numbers",
             )
         columns.append(describe(values, kind, why, values.name in windows, forms.get(values.name)))
     _check_crosses(spec.crosses, columns)
@@ -69,7 +77,9 @@ def _check_crosses(crosses: list[list[str]], columns: list[Column]) -> None:
         for name in cross:
             where = f"features.crosses[{at}]"
             if name not in kinds:
-                raise InputError(where, f"no column {name!r}", "columns of the table", nearest(name, list(kinds)))
+                raise InputError(
+                    where, f"no column {name!r}", "columns of the table", nearest(name, list(kinds))
+                )
             if kinds[name] != "categorical":
                 raise InputError(
                     where,
@@ -99,7 +109,9 @@ def _check_kind(values: pl.Series, kind: Kind) -> None:
         )
 
 
-def describe(values: pl.Series, kind: Kind, why: str, window: bool = False, form: Form | None = None) -> Column:
+def describe(
+    values: pl.Series, kind: Kind, why: str, window: bool = False, form: Form | None = None
+) -> Column:
     """The schema entry of a column: its type, range or categories, and how much is missing."""
     dtype = dtype_of(values.dtype)
     low: Any = None

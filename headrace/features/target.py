@@ -47,5 +47,7 @@ def encode_target(target: Target, values: pl.Series) -> Floats:
     if not target.kind.HAS_CLASSES:
         return values.cast(pl.Float64).to_numpy().copy()
     numbers = {label: float(number) for number, label in enumerate(target.classes)}
-    encoded = values.replace_strict(list(numbers), list(numbers.values()), default=None, return_dtype=pl.Float64)
+    encoded = values.replace_strict(
+        list(numbers), list(numbers.values()), default=None, return_dtype=pl.Float64
+    )
     return encoded.fill_null(np.nan).to_numpy().copy()

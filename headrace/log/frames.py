@@ -1,8 +1,9 @@
 """Frames: how records stand in an open file of the log.
 
-A frame is a length, how many records it holds, a checksum of them, a checksum of these three, and the records that were
-appended by one call, as MessagePack: it is there whole or not at all. The length has a checksum of its own so that a
-flipped bit in it is not taken for a frame that was cut off.
+A frame is a length, how many records it holds, a checksum of them, a checksum of these three, and
+the records that were appended by one call, as MessagePack: it is there whole or not at all. The
+length has a checksum of its own so that a flipped bit in it is not taken for a frame that was cut
+off.
 """
 
 import os
@@ -26,8 +27,9 @@ _TAIL = 8
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, tag=0):
-    """One thing that happened: what it is called, when it happened, from when it was known (microseconds since 1970
-    UTC), of which kind it is, and what it was, as JSON."""
+    """One thing that happened: what it is called, when it happened, from when it was known
+    (microseconds since 1970 UTC), of which kind it is, and what it was, as JSON.
+    """
 
     id: str
     time: int
@@ -37,13 +39,14 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag=0):
 
 
 class RecordBatch(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """Records of one kind that came in pieces, and are taken apart only when they are read: that costs whoever appends
-    next to nothing.
+    """Records of one kind that came in pieces, and are taken apart only when they are read: that
+    costs whoever appends next to nothing.
 
-    `values` is a JSON array without its brackets: for every piece, for each of the names, an array of the values of
-    its records, or an object around one. The payload of a record is the JSON object that `head` begins, without its
-    last brace, and under each name its value. Its id is what its last value, an object, has under `id`; it begins with
-    when the record happened and was known (see `time_in_id`).
+    `values` is a JSON array without its brackets: for every piece, for each of the names, an array
+    of the values of its records, or an object around one. The payload of a record is the JSON
+    object that `head` begins, without its last brace, and under each name its value. Its id is what
+    its last value, an object, has under `id`; it begins with when the record happened and was known
+    (see `time_in_id`).
 
     >>> values = b'[{"x":1}],[{"id":"07-a"}],{"rows":[{"x":2},{"x":3}]},[{"id":"08-a"},{"id":"09-a"}]'
     >>> packed = RecordBatch(3, "k", b'{"model":"ads"', ["row", "answer"], "id", memoryview(values))
@@ -73,8 +76,9 @@ class RecordBatch(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 
 def time_in_id(id: str) -> int:
-    """When a packed record happened (microseconds since 1970 UTC): the `TIME_DIGITS` hexadecimal digits that its id
-    begins with."""
+    """When a packed record happened (microseconds since 1970 UTC): the `TIME_DIGITS` hexadecimal
+    digits that its id begins with.
+    """
     return int(id[:TIME_DIGITS], 16)
 
 
@@ -119,8 +123,8 @@ class Frame:
 def read_frames(path: Path, start: int = 0) -> Iterator[tuple[int, bytes, int]]:
     """The whole frames from an offset on: how many records, their bytes, and the offset of the end.
 
-    The frame that ends the file may be torn, where its process was killed or power was lost: it is shorter than it
-    says, or zeros. Raises `WorkError` for any other that is not as it was written.
+    The frame that ends the file may be torn, where its process was killed or power was lost: it is
+    shorter than it says, or zeros. Raises `WorkError` for any other that is not as it was written.
     """
     with path.open("rb") as file:
         end, whole = start, os.fstat(file.fileno()).st_size  # another process may append meanwhile
@@ -163,8 +167,9 @@ def _frame_at(file: BinaryIO, at: int, whole: int) -> tuple[int, bytes, int] | N
 
 
 def find_frames(data: bytes, start: int) -> Iterator[tuple[int, int, int, bool]]:
-    """The frames in damaged bytes, wherever they stand from an offset on: where each begins and ends, how many records
-    it has, and whether it is whole."""
+    """The frames in damaged bytes, wherever they stand from an offset on: where each begins and
+    ends, how many records it has, and whether it is whole.
+    """
     at = start
     while at + _FRAME.size <= len(data):
         size, count, checksum, head = _FRAME.unpack_from(data, at)

@@ -1,8 +1,8 @@
 """The log: every record that was acknowledged, appended once, never changed.
 
-Records are appended to an open file in frames, each of which is there whole or not at all. An open file that is full is
-sealed: it becomes a Parquet segment, which DuckDB and Polars read directly. Files are named after the position of their
-first record.
+Records are appended to an open file in frames, each of which is there whole or not at all. An open
+file that is full is sealed: it becomes a Parquet segment, which DuckDB and Polars read directly.
+Files are named after the position of their first record.
 """
 
 import math
@@ -27,11 +27,12 @@ from headrace.tables import exclusive_lock
 class Log:
     """A log in a folder. Many processes may read; those that write take turns.
 
-    What `append` returned from survives a killed process; with `sync`, which waits for the disk, also a loss of power.
-    An open file of `segment` records is sealed; then segments are removed all of whose records were known `retention`
-    (microseconds) before the latest of the sealed ones. With `full`, which is called in its place, another process may
-    seal it (`seal_full`): who appends much does not stop for it then. Who appends waits `patience_s` for his turn, or
-    for as long as it takes.
+    What `append` returned from survives a killed process; with `sync`, which waits for the disk,
+    also a loss of power. An open file of `segment` records is sealed; then segments are removed all
+    of whose records were known `retention` (microseconds) before the latest of the sealed ones.
+    With `full`, which is called in its place, another process may seal it (`seal_full`): who
+    appends much does not stop for it then. Who appends waits `patience_s` for his turn, or for as
+    long as it takes.
 
     >>> import tempfile
     >>> log = Log(Path(tempfile.mkdtemp()))
@@ -55,7 +56,9 @@ class Log:
         self.folder, self._sync, self._segment, self._retention = folder, sync, segment, retention
         self._full, self._patience_s, self._clock = full, patience_s, clock
         self._writer = folder / "writer.lock"
-        self._path: Path | None = None  # the open file that this process knows, up to where, and its records
+        self._path: Path | None = (
+            None  # the open file that this process knows, up to where, and its records
+        )
         self._sealed: Path | None = None  # its segment, once it is sealed
         self._size = self._first = self._count = 0
 
@@ -63,7 +66,8 @@ class Log:
     def append_lock(self, patience_s: float | None = None) -> Iterator[None]:
         """Holds the right to append for the length of the block; waits for the process that has it.
 
-        Raises `BusyError` where that takes longer than `patience_s`, or than the log's own patience.
+        Raises `BusyError` where that takes longer than `patience_s`, or than the log's own
+        patience.
         """
         with exclusive_lock(self._writer, self._patience_s if patience_s is None else patience_s):
             self._recover()
@@ -95,7 +99,9 @@ class Log:
             finally:
                 os.close(handle)
         except OSError as error:
-            raise WorkError(str(self._path), f"cannot be written ({error.strerror})", "a disk with room") from error
+            raise WorkError(
+                str(self._path), f"cannot be written ({error.strerror})", "a disk with room"
+            ) from error
         self._size += size
         self._count += frame.count
         end = self.end
@@ -123,7 +129,8 @@ class Log:
             self._forget(sealed)
 
     def seal_full(self) -> int:
-        """Makes Parquet segments of the open files that are full, beside whoever appends; returns how many there were.
+        """Makes Parquet segments of the open files that are full, beside whoever appends; returns
+        how many there were.
 
         Raises `WorkError` where the disk refuses.
         """
@@ -148,7 +155,9 @@ class Log:
                 return
             self._drop_before(min(segment.latest_available(sealed), now) - self._retention)
 
-    def read(self, kind: str | None = None, since: int = 0, until: int | None = None) -> pl.DataFrame:
+    def read(
+        self, kind: str | None = None, since: int = 0, until: int | None = None
+    ) -> pl.DataFrame:
         """The records of a kind, or of all, from a position on up to another, in their order."""
         while True:
             try:
@@ -168,7 +177,9 @@ class Log:
             end, first = int(path.stem) + part.height, int(after.stem)
             if end > first or (end < first and not repair.is_gap_known(self.folder, end, first)):
                 do = "`headrace log repair` goes on without them"
-                raise WorkError(str(self.folder), f"records {end} to {first - 1} are gone", "the whole log", do)
+                raise WorkError(
+                    str(self.folder), f"records {end} to {first - 1} are gone", "the whole log", do
+                )
 
     def repair(self) -> list[str]:
         """Sets aside what is damaged, copies what is whole, and says in words what it did."""
@@ -210,7 +221,12 @@ class Log:
                 continue  # sealed or dropped meanwhile
 
     def _opened(self, first: int) -> None:
-        self._path, self._first, self._size, self._count = self.folder / f"{first:020d}{OPEN}", first, 0, 0
+        self._path, self._first, self._size, self._count = (
+            self.folder / f"{first:020d}{OPEN}",
+            first,
+            0,
+            0,
+        )
         self._sealed = self._path.with_suffix(SEALED)
         self._path.touch()  # positions go on from its name, whatever is dropped
 
@@ -222,7 +238,9 @@ class Log:
         except FileNotFoundError:
             return True  # and it was sealed
         after = self.folder / f"{self.end:020d}"
-        return bool(self._count) and (after.with_suffix(OPEN).exists() or after.with_suffix(SEALED).exists())
+        return bool(self._count) and (
+            after.with_suffix(OPEN).exists() or after.with_suffix(SEALED).exists()
+        )
 
     def _count_on(self) -> None:
         """Counts the records that came to the open file since."""
@@ -232,8 +250,9 @@ class Log:
             self._size = end
 
     def _recover(self) -> None:
-        """Finds the end of the log, where another process may have written, and cuts off what one began and never
-        acknowledged."""
+        """Finds the end of the log, where another process may have written, and cuts off what one
+        began and never acknowledged.
+        """
         if self._sealed is not None and os.access(self._sealed, os.F_OK):
             self._path = None  # whoever sealed it was killed before it removed it
         if self._path is not None and self._size == _size_of(self._path):

@@ -1,4 +1,5 @@
-"""Making a damaged log usable again: what is whole goes on, what is not is set aside and never removed.
+"""Making a damaged log usable again: what is whole goes on, what is not is set aside and never
+removed.
 
 Positions stay what they were: where records are gone, the log has a gap, which is noted.
 """
@@ -27,7 +28,9 @@ def read_gaps(folder: Path) -> list[list[int]]:
     except FileNotFoundError:
         return []
     except msgspec.DecodeError:
-        raise WorkError(str(folder / _GAPS), "cannot be read", "the log as it was written") from None
+        raise WorkError(
+            str(folder / _GAPS), "cannot be read", "the log as it was written"
+        ) from None
 
 
 def is_gap_known(folder: Path, end: int, first: int) -> bool:
@@ -56,7 +59,9 @@ def repair_files(folder: Path, files: list[Path]) -> list[str]:
             if path.suffix == SEALED:
                 path.rename(aside)
                 segment.sums_path(path).unlink(missing_ok=True)
-                said.append(f"{path.name} was changed after it was sealed, and is set aside as {aside.name}")
+                said.append(
+                    f"{path.name} was changed after it was sealed, and is set aside as {aside.name}"
+                )
             else:
                 said += _copied(path, aside, after)
     return said + _noted(folder)
@@ -74,8 +79,9 @@ def _free(path: Path) -> Path:
 def _copied(path: Path, aside: Path, after: int | None) -> list[str]:
     """Writes the whole frames of a file anew, in a file of their own for each run of them.
 
-    Each stays at its position. What a frame held whose head is damaged, too, is known from where the next file begins;
-    else as many records are taken for lost as could have stood there, so that no position is given twice.
+    Each stays at its position. What a frame held whose head is damaged, too, is known from where
+    the next file begins; else as many records are taken for lost as could have stood there, so that
+    no position is given twice.
     """
     data, first = path.read_bytes(), int(path.stem)
     frames = list(find_frames(data, 0))
@@ -98,7 +104,9 @@ def _copied(path: Path, aside: Path, after: int | None) -> list[str]:
         runs.pop()  # the next file goes on from there
     aside.hardlink_to(path)
     # The damaged file gives way last: where the process dies before, the log is refused as it was.
-    written = [(start, pieces) for at, (start, pieces) in enumerate(runs) if pieces or at == len(runs) - 1]
+    written = [
+        (start, pieces) for at, (start, pieces) in enumerate(runs) if pieces or at == len(runs) - 1
+    ]
     for start, pieces in reversed(written):
         with atomic_file(path.with_name(f"{start:020d}{OPEN}")) as beside:
             beside.write_bytes(b"".join(pieces))
@@ -109,7 +117,13 @@ def _copied(path: Path, aside: Path, after: int | None) -> list[str]:
 
 def _noted(folder: Path) -> list[str]:
     """Notes the gaps that there are now."""
-    files = sorted({int(path.stem): path for path in sorted(folder.iterdir()) if path.suffix in (OPEN, SEALED)}.items())
+    files = sorted(
+        {
+            int(path.stem): path
+            for path in sorted(folder.iterdir())
+            if path.suffix in (OPEN, SEALED)
+        }.items()
+    )
     gaps = []
     for (first, path), (after, _) in pairwise(files):
         end = first + segment.read(path).height

@@ -46,7 +46,8 @@ class _Sums(msgspec.Struct, frozen=True):
 
 
 def read(path: Path) -> pl.DataFrame:
-    """The records of a file as `COLUMNS`; those of an open one stand at the positions from its first on.
+    """The records of a file as `COLUMNS`; those of an open one stand at the positions from its
+    first on.
 
     Raises `WorkError` for one that is damaged, `FileNotFoundError` for one that is gone.
     """
@@ -73,12 +74,15 @@ def write(path: Path) -> Path:
                 left.unlink()
         try:
             records = register_io_source(lambda *_: _batches(path), schema=COLUMNS)
-            # level 1 of zstd: of records it makes as little, in a quarter less time than the level of Polars' choice
+            # level 1 of zstd: of records it makes as little, in a quarter less time than the level
+            # of Polars' choice
             records.sink_parquet(beside, compression_level=1, row_group_size=_rows_at_once(path))
             with atomic_file(sums_path(segment)) as sums:
                 sums.write_bytes(msgspec.json.encode(_summed(beside)))
         except pl.exceptions.ComputeError as error:
-            raise WorkError(str(segment), f"cannot be written ({error})", "a disk with room") from error
+            raise WorkError(
+                str(segment), f"cannot be written ({error})", "a disk with room"
+            ) from error
     return segment
 
 
@@ -99,8 +103,9 @@ def remove(segment: Path) -> None:
 
 
 def sums_path(segment: Path) -> Path:
-    """The file that tells what a segment was when it was sealed: Parquet pages have no checksums that readers ask
-    for."""
+    """The file that tells what a segment was when it was sealed: Parquet pages have no checksums
+    that readers ask for.
+    """
     return segment.with_suffix(SUMS)
 
 
@@ -120,7 +125,12 @@ def _sums_of(segment: Path) -> _Sums | None:
 
 def _summed(segment: Path) -> _Sums:
     try:
-        known = pl.scan_parquet(segment).select(pl.len(), pl.col("available").max().to_physical()).collect().row(0)
+        known = (
+            pl.scan_parquet(segment)
+            .select(pl.len(), pl.col("available").max().to_physical())
+            .collect()
+            .row(0)
+        )
     except pl.exceptions.PolarsError:
         raise _changed(segment) from None
     crc32 = 0
@@ -133,7 +143,9 @@ def _summed(segment: Path) -> _Sums:
 
 def _changed(path: Path) -> WorkError:
     do = "the file is left as it is; `headrace log repair` sets it aside"
-    return WorkError(str(path), "has been changed since it was sealed", "the log as it was written", do)
+    return WorkError(
+        str(path), "has been changed since it was sealed", "the log as it was written", do
+    )
 
 
 def _batches(path: Path) -> Iterator[pl.DataFrame]:
@@ -143,7 +155,9 @@ def _batches(path: Path) -> Iterator[pl.DataFrame]:
         try:
             records = decode_records(body)
         except msgspec.DecodeError as error:
-            raise WorkError(str(path), f"records of another form ({error})", "a log of this version") from None
+            raise WorkError(
+                str(path), f"records of another form ({error})", "a log of this version"
+            ) from None
         for record in records:
             for values, more in zip(some, _columns(record), strict=True):
                 values.extend(more)
@@ -177,4 +191,5 @@ def _columns(record: Record | RecordBatch) -> Sequence[Sequence[Any]]:
 
 def _table(first: int, columns: list[list[Any]]) -> pl.DataFrame:
     positions = range(first, first + len(columns[0]))
-    return pl.DataFrame(dict(zip(COLUMNS, (positions, *columns), strict=True)), schema=_PLAIN).cast(COLUMNS)  # type: ignore[arg-type]
+    plain = pl.DataFrame(dict(zip(COLUMNS, (positions, *columns), strict=True)), schema=_PLAIN)
+    return plain.cast(pl.Schema(COLUMNS))

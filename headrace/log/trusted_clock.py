@@ -1,7 +1,8 @@
 """Whether the clock may be believed when it says that records are old enough to be removed.
 
-A machine without its time server, or a slip of a hand, sets a clock years ahead, and everything is over its retention
-at once. So it is compared with a second one, which counts from the start of the machine and which nobody can set.
+A machine without its time server, or a slip of a hand, sets a clock years ahead, and everything is
+over its retention at once. So it is compared with a second one, which counts from the start of the
+machine and which nobody can set.
 """
 
 from pathlib import Path
@@ -17,7 +18,10 @@ _MOST_APART_S, _SETTLED_S = 3_600.0, 86_400.0
 
 
 class _Reading(Struct, frozen=True):
-    """Holds one look at both clocks, in seconds. `boot` names the start of the machine that `running_s` counts from."""
+    """Holds one look at both clocks, in seconds.
+
+    `boot` names the start of the machine that `running_s` counts from.
+    """
 
     boot: str
     running_s: float
@@ -32,7 +36,8 @@ class _Memory(Struct, frozen=True):
 
 
 def is_trusted(folder: Path, clock: Clock) -> bool:
-    """Whether as much time has passed by the clock as by the machine's own since a log was last looked at.
+    """Whether as much time has passed by the clock as by the machine's own since a log was last
+    looked at.
 
     A clock that jumped and goes on evenly for a day was set right, and is believed from then on.
     """
@@ -45,7 +50,9 @@ def is_trusted(folder: Path, clock: Clock) -> bool:
     if _agree(known.trusted, now):
         found, believed = _Memory(now), True
     elif known.jumped is not None and _agree(known.jumped, now):
-        believed = now.boot == known.jumped.boot and now.running_s - known.jumped.running_s > _SETTLED_S
+        believed = (
+            now.boot == known.jumped.boot and now.running_s - known.jumped.running_s > _SETTLED_S
+        )
         found = _Memory(now) if believed else known
     else:
         found, believed = _Memory(known.trusted, now), False

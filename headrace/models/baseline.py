@@ -1,4 +1,7 @@
-"""The model that looks at nothing: the share of each class, or the mean. Whoever cannot beat it has learned nothing."""
+"""The model that looks at nothing: the share of each class, or the mean.
+
+Whoever cannot beat it has learned nothing.
+"""
 
 from typing import Any
 
@@ -12,11 +15,15 @@ REPRESENTATION: Representation = "tree"
 _LEAST_SHARE = 1e-12
 
 
-def fit(sample: Sample, target: Target, params: Any, seed: int, watched: ValidationSet | None) -> Fitted:
+def fit(
+    sample: Sample, target: Target, params: Any, seed: int, watched: ValidationSet | None
+) -> Fitted:
     """Takes the mean of the target, or the logarithm of each class's share."""
     if not target.kind.HAS_CLASSES:
         return Fitted("baseline", None, np.array([np.average(sample.y, weights=sample.weight)]))
-    shares = np.bincount(sample.y.astype(np.int64), weights=sample.weight, minlength=len(target.classes))
+    shares = np.bincount(
+        sample.y.astype(np.int64), weights=sample.weight, minlength=len(target.classes)
+    )
     logs = np.log(np.maximum(shares / shares.sum(), _LEAST_SHARE))
     return Fitted("baseline", None, logs if target.kind.SCORE_EACH_CLASS else logs[1:] - logs[:1])
 
@@ -24,7 +31,11 @@ def fit(sample: Sample, target: Target, params: Any, seed: int, watched: Validat
 def predict(fitted: Fitted, X: Matrix) -> Floats:
     """The constant for every row."""
     constant: Floats = fitted.state
-    return np.full(X.shape[0], constant[0]) if len(constant) == 1 else np.tile(constant, (X.shape[0], 1))
+    return (
+        np.full(X.shape[0], constant[0])
+        if len(constant) == 1
+        else np.tile(constant, (X.shape[0], 1))
+    )
 
 
 def uses(fitted: Fitted) -> Floats:

@@ -1,7 +1,8 @@
-"""Scores made to come true: fitted on rows that the model was not fitted on, applied as nodes of the graph.
+"""Scores made to come true: fitted on rows that the model was not fitted on, applied as nodes of
+the graph.
 
-Sigmoid: Platt (1999), on log odds; for several classes one temperature (Guo et al., 2017). Isotonic: Zadrozny and Elkan
-(2002), with straight lines over the log odds between the steps.
+Sigmoid: Platt (1999), on log odds; for several classes one temperature (Guo et al., 2017).
+Isotonic: Zadrozny and Elkan (2002), with straight lines over the log odds between the steps.
 """
 
 import numpy as np
@@ -18,9 +19,13 @@ _MOST_POINTS, _LEAST_APART = 64, 0.05
 """A step between nearer log odds would make the last digit of a score decide."""
 
 
-def fit(method: str, task: Task, y: Floats, scores: Floats, weight: Floats | None = None) -> Calibration:
+def fit(
+    method: str, task: Task, y: Floats, scores: Floats, weight: Floats | None = None
+) -> Calibration:
     """Fits a calibration to scores `(N,)` of the positive class, or `(N, K)` of each class (sigmoid alone)."""
-    return _isotonic(y, scores, weight) if method == "isotonic" else _sigmoid(task, y, scores, weight)
+    return (
+        _isotonic(y, scores, weight) if method == "isotonic" else _sigmoid(task, y, scores, weight)
+    )
 
 
 def _sigmoid(task: Task, y: Floats, scores: Floats, weight: Floats | None) -> Calibration:
@@ -44,9 +49,10 @@ def _sigmoid(task: Task, y: Floats, scores: Floats, weight: Floats | None) -> Ca
 
 
 def _targets(y: Floats, classes: int) -> Floats:
-    """What the scores of each class should be `(N, K)`: by Platt (1999) not quite 0 and 1, but as far off as so many
-    rows can tell. Scores that part the classes would else be stretched without end, and their last digits with
-    them."""
+    """What the scores of each class should be `(N, K)`: by Platt (1999) not quite 0 and 1, but as
+    far off as so many rows can tell. Scores that part the classes would else be stretched without
+    end, and their last digits with them.
+    """
     of_row = y.astype(np.int64)
     counts = np.bincount(of_row, minlength=classes)[of_row][:, None]
     sure: Floats = np.eye(classes)[of_row]
@@ -57,9 +63,12 @@ def _isotonic(y: Floats, scores: Floats, weight: Floats | None) -> Calibration:
     isotonic = openmp.load("sklearn.isotonic")
 
     raw = task_of("binary").to_raw(scores)
-    model = isotonic.IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(raw, y, sample_weight=weight)
+    model = isotonic.IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(
+        raw, y, sample_weight=weight
+    )
     x = _apart(np.unique(np.quantile(raw, np.linspace(0, 1, _MOST_POINTS))))
-    # A sure 0 or 1 would make one surprise infinitely costly: the ends stay as far off as the rows can tell.
+    # A sure 0 or 1 would make one surprise infinitely costly: the ends stay as far off as the rows
+    # can tell.
     steps = np.clip(model.predict(x), 0.5 / len(y), 1 - 0.5 / len(y))
     return Calibration(method="isotonic", x=x.tolist(), y=steps.tolist())
 
@@ -79,7 +88,9 @@ def apply(calibration: Calibration | None, task: Task, scores: Floats) -> Floats
         return scores
     if calibration.method == "isotonic":
         return np.interp(task_of(task).to_raw(scores), calibration.x, calibration.y)
-    return task_of(task).to_scores(task_of(task).to_raw(scores) * calibration.slope + calibration.intercept)
+    return task_of(task).to_scores(
+        task_of(task).to_raw(scores) * calibration.slope + calibration.intercept
+    )
 
 
 def losses(y: Floats, scores: Floats) -> Floats:
@@ -102,8 +113,12 @@ def nodes(graph: Graph, raw: str, calibration: Calibration) -> str:
 
 def _straight_lines(graph: Graph, raw: str, x: Floats, y: Floats) -> str:
     """The sum of one ramp for each segment."""
-    start, length, rise = (x[:-1], np.diff(x), np.diff(y)) if len(x) > 1 else (x, np.ones(1), np.zeros(1))
-    along = graph.node("Div", graph.node("Sub", raw, graph.constant([start])), graph.constant([length]))
+    start, length, rise = (
+        (x[:-1], np.diff(x), np.diff(y)) if len(x) > 1 else (x, np.ones(1), np.zeros(1))
+    )
+    along = graph.node(
+        "Div", graph.node("Sub", raw, graph.constant([start])), graph.constant([length])
+    )
     zero, one = graph.constant(0.0, np.float64), graph.constant(1.0, np.float64)
     climbed = graph.node("Min", graph.node("Max", along, zero), one)
     total = graph.node("MatMul", climbed, graph.constant(rise[:, None]))

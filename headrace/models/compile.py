@@ -31,29 +31,38 @@ class FittedMember(Struct, frozen=True):
 
 
 def compile_features(features: Features) -> bytes:
-    """The feature part alone: the matrix as output `features` `[N, F]`, and the entries of bags as `ids_0` and so
-    on."""
+    """The feature part alone: the matrix as output `features` `[N, F]`, and the entries of bags as
+    `ids_0` and so on.
+    """
     graph = Graph()
     inputs = add_features(graph, features)
-    outputs: dict[str, tuple[str, Any, int | None]] = {inputs.matrix: ("features", np.float32, inputs.width)}
+    outputs: dict[str, tuple[str, Any, int | None]] = {
+        inputs.matrix: ("features", np.float32, inputs.width)
+    }
     metadata = {
         "columns": features.groups,
         "bags": describe_bags(inputs.bags),
         "numbers_per_entry": graph.numbers_per_entry,
     }
-    data: bytes = graph.build(outputs | bag_outputs(inputs.bags), metadata).SerializeToString(deterministic=True)
+    data: bytes = graph.build(outputs | bag_outputs(inputs.bags), metadata).SerializeToString(
+        deterministic=True
+    )
     return data
 
 
 def compile_model(
-    parts: list[FittedMember], target: Target, calibration: Calibration | None = None, threshold: float | None = None
+    parts: list[FittedMember],
+    target: Target,
+    calibration: Calibration | None = None,
+    threshold: float | None = None,
 ) -> bytes:
     """Features and models in one graph, with these outputs.
 
-    `prediction` `[N, 1]`: the probability of the positive class, the value (float64: a large target keeps its digits),
-    or the label (text, or int64 where the target was whole numbers). Multiclass: `probabilities` `[N, K]`. With a
-    `threshold`: `decision` `[N, 1]`, a label. `features` `[N, F]`: the matrix that the first model sees. Several models
-    are averaged by their weights, probabilities or values; then they are calibrated.
+    `prediction` `[N, 1]`: the probability of the positive class, the value (float64: a large target
+    keeps its digits), or the label (text, or int64 where the target was whole numbers). Multiclass:
+    `probabilities` `[N, K]`. With a `threshold`: `decision` `[N, 1]`, a label. `features` `[N, F]`:
+    the matrix that the first model sees. Several models are averaged by their weights,
+    probabilities or values; then they are calibrated.
     """
     graph = Graph()
     sets = [part.features for part in parts]
@@ -63,7 +72,9 @@ def compile_model(
     for part, seen in zip(parts, inputs, strict=True):
         raw = FAMILIES[part.fitted.family].nodes(graph, seen, part.fitted)
         shift = part.fitted.shift
-        raws.append(graph.node("Add", raw, graph.constant([shift], np.float64)) if any(shift) else raw)
+        raws.append(
+            graph.node("Add", raw, graph.constant([shift], np.float64)) if any(shift) else raw
+        )
     scores = _scores(graph, raws, [part.weight for part in parts], target, calibration)
     outputs = target.kind.outputs(graph, scores, target.classes, threshold)
     outputs[inputs[0].matrix] = ("features", np.float32, inputs[0].width)
@@ -81,7 +92,11 @@ def compile_model(
 
 
 def _scores(
-    graph: Graph, raws: list[str], weights: list[float], target: Target, calibration: Calibration | None
+    graph: Graph,
+    raws: list[str],
+    weights: list[float],
+    target: Target,
+    calibration: Calibration | None,
 ) -> str:
     """One tensor of probabilities (float32) or values (float64) from the raw scores of all models."""
     kind = target.kind
@@ -101,5 +116,8 @@ def _average(graph: Graph, scores: list[str], weights: list[float]) -> str:
     if len(scores) == 1:
         return scores[0]
     shares = np.array(weights) / sum(weights)
-    weighed = [graph.node("Mul", one, graph.constant(share)) for one, share in zip(scores, shares, strict=True)]
+    weighed = [
+        graph.node("Mul", one, graph.constant(share))
+        for one, share in zip(scores, shares, strict=True)
+    ]
     return graph.node("Sum", *weighed)

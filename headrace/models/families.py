@@ -11,15 +11,18 @@ from headrace.models.fitted import Fitted, Matrix, Sample, ValidationSet
 class Family(Protocol):
     """A module with these names.
 
-    Raw scores are log odds `(N,)` in binary tasks, log probabilities up to a constant `(N, K)` in multiclass ones, and
-    values `(N,)` in regression; `nodes` makes the same as a float64 tensor `[N, 1]` or `[N, K]`.
+    Raw scores are log odds `(N,)` in binary tasks, log probabilities up to a constant `(N, K)` in
+    multiclass ones, and values `(N,)` in regression; `nodes` makes the same as a float64 tensor
+    `[N, 1]` or `[N, K]`.
     """
 
     @property
     def REPRESENTATION(self) -> Representation:  # noqa: N802 - a module constant
         """Which encoders the family wants by default."""
 
-    def fit(self, sample: Sample, target: Target, params: Any, seed: int, watched: ValidationSet | None) -> Fitted:
+    def fit(
+        self, sample: Sample, target: Target, params: Any, seed: int, watched: ValidationSet | None
+    ) -> Fitted:
         """Fits on a sample; with `watched` rows the family may choose when to stop."""
 
     def predict(self, fitted: Fitted, X: Matrix) -> Floats:

@@ -12,10 +12,11 @@ Matrix = Any
 
 
 class Fitted(Struct, frozen=True):
-    """`params` are the settings that were used, chosen rounds included; `state` is the family's own.
+    """`params` are the settings that were used, chosen rounds included; `state` is the family's
+    own.
 
-    `shift` (of one number, or one for each class) is added to raw scores: it undoes exactly what drawing or weighting
-    the classes of the training rows did to them.
+    `shift` (of one number, or one for each class) is added to raw scores: it undoes exactly what
+    drawing or weighting the classes of the training rows did to them.
     """
 
     family: str
@@ -29,8 +30,9 @@ class TrialPruned(Exception):  # noqa: N818 - no error: a trial that was given u
 
 
 class Sample(Struct, frozen=True):
-    """Rows to fit on: `X (N, F)`, `y (N,)`, how much each counts (`weight (N,)`; the same where there is none), and
-    which columns hold the codes of categories."""
+    """Rows to fit on: `X (N, F)`, `y (N,)`, how much each counts (`weight (N,)`; the same where
+    there is none), and which columns hold the codes of categories.
+    """
 
     X: Matrix
     y: Floats
@@ -41,7 +43,8 @@ class Sample(Struct, frozen=True):
 class ValidationSet(Struct, frozen=True):
     """Rows on which a family may choose when to stop; `offset` is what `Fitted.shift` will be.
 
-    `should_prune(step, loss)` is asked now and then; `step` counts the work done in a unit that candidates share.
+    `should_prune(step, loss)` is asked now and then; `step` counts the work done in a unit that
+    candidates share.
     """
 
     X: Matrix

@@ -28,9 +28,10 @@ REPRESENTATION: Representation = "tree"
 class Trees(Struct, frozen=True):
     """LightGBM's booster and its number of scores.
 
-    `offset` is the mean of a regression target: LightGBM keeps targets as float32, so it is given differences.
-    `centres (F,)` are the means of the columns, NaN for those that were missing somewhere in training: the others take
-    a missing value for their mean, as linear models do, where LightGBM would read it as 0.
+    `offset` is the mean of a regression target: LightGBM keeps targets as float32, so it is given
+    differences. `centres (F,)` are the means of the columns, NaN for those that were missing
+    somewhere in training: the others take a missing value for their mean, as linear models do,
+    where LightGBM would read it as 0.
     """
 
     booster: Any
@@ -39,16 +40,21 @@ class Trees(Struct, frozen=True):
     centres: Floats
 
 
-def fit(sample: Sample, target: Target, params: GbdtParams, seed: int, watched: ValidationSet | None) -> Fitted:
-    """Fits `params.rounds` rounds, or as many as are best on the watched rows; the result's params name them.
+def fit(
+    sample: Sample, target: Target, params: GbdtParams, seed: int, watched: ValidationSet | None
+) -> Fitted:
+    """Fits `params.rounds` rounds, or as many as are best on the watched rows; the result's params
+    name them.
 
-    Where the deadline leaves too few rounds for the learning rate, a larger one is taken. Raises `TrialPruned` where
-    `watched.should_prune` says so.
+    Where the deadline leaves too few rounds for the learning rate, a larger one is taken. Raises
+    `TrialPruned` where `watched.should_prune` says so.
     """
     lightgbm = openmp.load("lightgbm")
     classes = target.kind.width(len(target.classes))
     width = sample.X.shape[1]
-    params = structs.replace(params, column_fraction=params.column_fraction or 0.8 * share_of_columns(width))
+    params = structs.replace(
+        params, column_fraction=params.column_fraction or 0.8 * share_of_columns(width)
+    )
     objective = params.objective or target.kind.LIGHTGBM_OBJECTIVE
     settings = {
         "objective": objective,
@@ -66,23 +72,33 @@ def fit(sample: Sample, target: Target, params: GbdtParams, seed: int, watched: 
         "cat_l2": params.category_l2,
         "seed": seed,
         "deterministic": True,
-        "force_col_wise" if width > _WIDE else "force_row_wise": True,  # asked by LightGBM, so that two fits are one
+        "force_col_wise"
+        if width > _WIDE
+        else "force_row_wise": True,  # asked by LightGBM, so that two fits are one
         "num_threads": os.cpu_count() or 1,
         "verbosity": -1,
     }
     if objective == "quantile":
         settings["alpha"] = params.quantile
     y = sample.y
-    offset = float(np.average(y, weights=sample.weight)) if not target.kind.HAS_CLASSES and objective != "mape" else 0.0
+    offset = (
+        float(np.average(y, weights=sample.weight))
+        if not target.kind.HAS_CLASSES and objective != "mape"
+        else 0.0
+    )
     sets = sample.codes if params.categories == "sets" else []
     X, centres = _as_sets(sample.X, sets), _centres(sample.X)
-    data = lightgbm.Dataset(X, y - offset, weight=sample.weight, categorical_feature=sets, params=settings)
+    data = lightgbm.Dataset(
+        X, y - offset, weight=sample.weight, categorical_feature=sets, params=settings
+    )
     if params.rounds is not None or watched is None:
         rounds = params.rounds or params.max_rounds
         booster = lightgbm.train(settings, data, rounds)
     else:
         # What the shift will add belongs to the scores that early stopping judges.
-        shifts = np.repeat(np.array(watched.offset), len(watched.y)) if any(watched.offset) else None
+        shifts = (
+            np.repeat(np.array(watched.offset), len(watched.y)) if any(watched.offset) else None
+        )
         judges = lightgbm.Dataset(
             _as_sets(_filled(watched.X, centres), sets),
             watched.y - offset,
@@ -92,9 +108,14 @@ def fit(sample: Sample, target: Target, params: GbdtParams, seed: int, watched: 
         )
 
         def train(params: GbdtParams, may_hurry: bool) -> Any:
-            stops = [lightgbm.early_stopping(params.early_stopping, verbose=False), _stop(watched, params, may_hurry)]
+            stops = [
+                lightgbm.early_stopping(params.early_stopping, verbose=False),
+                _stop(watched, params, may_hurry),
+            ]
             given = settings | {"learning_rate": params.learning_rate}
-            return lightgbm.train(given, data, params.max_rounds, valid_sets=[judges], callbacks=stops)
+            return lightgbm.train(
+                given, data, params.max_rounds, valid_sets=[judges], callbacks=stops
+            )
 
         try:
             booster = train(params, True)
@@ -102,7 +123,9 @@ def fit(sample: Sample, target: Target, params: GbdtParams, seed: int, watched: 
             params = structs.replace(params, learning_rate=slow.learning_rate)
             booster = train(params, False)
         rounds = max(booster.best_iteration, 1)
-    return Fitted("gbdt", structs.replace(params, rounds=rounds), Trees(booster, classes, offset, centres))
+    return Fitted(
+        "gbdt", structs.replace(params, rounds=rounds), Trees(booster, classes, offset, centres)
+    )
 
 
 def _centres(X: Matrix) -> Floats:
@@ -133,7 +156,8 @@ def _as_sets(X: Matrix, sets: list[int]) -> Matrix:
 
 
 def share_of_columns(width: int) -> float:
-    """What fractions of columns are multiplied by: with many columns each tree needs a small share of them.
+    """What fractions of columns are multiplied by: with many columns each tree needs a small share
+    of them.
 
     On 784 pixels a fraction of 0.1 in the place of 0.8 takes half the time and errs less.
     """
@@ -148,7 +172,8 @@ class _TooSlow(Exception):  # noqa: N818 - no error: the fit begins anew
 
 
 def _stop(watched: ValidationSet, params: GbdtParams, may_hurry: bool) -> Any:
-    """Ends a fit at its deadline, keeping its best round, and asks now and then whether to give it up.
+    """Ends a fit at its deadline, keeping its best round, and asks now and then whether to give it
+    up.
 
     A fit that `may_hurry` and would not be done by then ends early with `_TooSlow`.
 
@@ -186,7 +211,9 @@ def _stop(watched: ValidationSet, params: GbdtParams, may_hurry: bool) -> Any:
 def predict(fitted: Fitted, X: Matrix) -> Floats:
     """LightGBM's own raw scores."""
     trees: Trees = fitted.state
-    raw = trees.booster.predict(_filled(X, trees.centres), num_iteration=fitted.params.rounds, raw_score=True)
+    raw = trees.booster.predict(
+        _filled(X, trees.centres), num_iteration=fitted.params.rounds, raw_score=True
+    )
     return np.asarray(raw, dtype=np.float64) + trees.offset
 
 
@@ -214,7 +241,8 @@ def nodes(graph: Graph, inputs: ModelInputs, fitted: Fitted) -> str:
 def _as_predicted(thresholds: Floats) -> Floats:
     """The thresholds that give LightGBM's answer for every float32.
 
-    Its predictor reads numbers within 1e-35 of zero as zero, and its dump writes an infinite threshold as 1e300.
+    Its predictor reads numbers within 1e-35 of zero as zero, and its dump writes an infinite
+    threshold as 1e300.
     """
     below_zero = float(np.nextafter(np.float32(-_ZERO), np.float32(-1)))
     found = np.where(thresholds >= _INFINITE, np.inf, thresholds)
@@ -233,9 +261,10 @@ def _members(lines: dict[str, str], number: int) -> Floats:
 def _tree_attributes(trees: Trees, rounds: int) -> dict[str, Any]:
     """LightGBM's own text form as the flat arrays of the operator.
 
-    There a child that is not negative is a node of its tree, and `-1 - child` a leaf; bit 0 of `decision_type` says
-    that the codes of a set go left, and `threshold` is the set's number; bit 1 that missing goes left; bits 2 and 3
-    whether NaN means missing (2) or was never there (0): then it goes where the column's centre would.
+    There a child that is not negative is a node of its tree, and `-1 - child` a leaf; bit 0 of
+    `decision_type` says that the codes of a set go left, and `threshold` is the set's number; bit 1
+    that missing goes left; bits 2 and 3 whether NaN means missing (2) or was never there (0): then
+    it goes where the column's centre would.
     """
     from onnx import numpy_helper
 
@@ -265,7 +294,9 @@ def _tree_attributes(trees: Trees, rounds: int) -> dict[str, Any]:
         by_set = decision & 1 == 1
         asked = np.array(lines["split_feature"].split(), np.int64)
         as_centre = np.nan_to_num(trees.centres[asked]) <= thresholds
-        by_missing = np.where((decision >> 2) & 3 == _NAN_IS_MISSING, (decision >> 1) & 1, as_centre)
+        by_missing = np.where(
+            (decision >> 2) & 3 == _NAN_IS_MISSING, (decision >> 1) & 1, as_centre
+        )
         roots.append(nodes_before)
         flat["splits"].append(np.where(by_set, 0.0, _as_predicted(thresholds)))
         flat["modes"].append(np.where(by_set, _IN_SET, _NOT_ABOVE))
@@ -274,7 +305,9 @@ def _tree_attributes(trees: Trees, rounds: int) -> dict[str, Any]:
         flat["nan_true"].append(np.where(by_set, 0, by_missing))
         for side, name in (("true", "left_child"), ("false", "right_child")):
             child = np.array(lines[name].split(), np.int64)
-            flat[side].append(np.where(child >= 0, child + nodes_before, -1 - child + leaves_before))
+            flat[side].append(
+                np.where(child >= 0, child + nodes_before, -1 - child + leaves_before)
+            )
             flat[f"{side}_leaf"].append(child < 0)
         flat["target"].append(np.full(len(weights), number % trees.outputs))
         flat["weight"].append(weights)
@@ -285,7 +318,11 @@ def _tree_attributes(trees: Trees, rounds: int) -> dict[str, Any]:
         for name, values in whole.items()
         if name not in ("splits", "modes", "sets", "weight")
     }
-    sets = {"membership_values": numpy_helper.from_array(whole["sets"], "sets")} if len(whole["sets"]) else {}
+    sets = (
+        {"membership_values": numpy_helper.from_array(whole["sets"], "sets")}
+        if len(whole["sets"])
+        else {}
+    )
     return {
         **sets,
         "tree_roots": roots,

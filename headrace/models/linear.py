@@ -16,7 +16,9 @@ REPRESENTATION: Representation = "linear"
 _MOST_ITERATIONS, _FIRST_ITERATIONS = 500, 40
 
 
-def fit(sample: Sample, target: Target, params: LinearParams, seed: int, watched: ValidationSet | None) -> Fitted:
+def fit(
+    sample: Sample, target: Target, params: LinearParams, seed: int, watched: ValidationSet | None
+) -> Fitted:
     """Minimises the mean loss plus `l2 / 2` times the squared weights (the intercept is free)."""
     linear_model = openmp.load("sklearn.linear_model")
 
@@ -26,7 +28,9 @@ def fit(sample: Sample, target: Target, params: LinearParams, seed: int, watched
     if not target.kind.HAS_CLASSES:
         ridge = linear_model.Ridge(alpha=params.l2 * rows).fit(wide, y, weight)
         return Fitted("linear", params, (ridge.coef_[None, :], np.atleast_1d(ridge.intercept_)))
-    estimator = _logistic(wide, y, 1 / (params.l2 * rows), weight, watched.deadline if watched else float("inf"))
+    estimator = _logistic(
+        wide, y, 1 / (params.l2 * rows), weight, watched.deadline if watched else float("inf")
+    )
     return Fitted("linear", params, _all_classes(estimator, target))
 
 
@@ -38,7 +42,9 @@ def _logistic(X: Matrix, y: Floats, C: float, weight: Floats | None, deadline: f
     pieces = [_MOST_ITERATIONS] if deadline == float("inf") else [_FIRST_ITERATIONS, 80, 160, 220]
     estimator = linear_model.LogisticRegression(C=C, tol=1e-4, warm_start=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the weights after the last iteration are good ones
+        warnings.simplefilter(
+            "ignore", ConvergenceWarning
+        )  # the weights after the last iteration are good ones
         for iterations in pieces:
             begin = SYSTEM.monotonic_s()
             estimator.set_params(max_iter=iterations).fit(X, y, weight)
@@ -56,7 +62,11 @@ def _all_classes(estimator: Any, target: Target) -> tuple[Floats, Floats]:
     weights = np.zeros((len(target.classes), estimator.coef_.shape[1]))
     bias = np.full(len(target.classes), -100.0)
     if len(seen) == 2:  # scikit-learn keeps one row of weights for two classes
-        weights[seen[1]], bias[seen[0]], bias[seen[1]] = estimator.coef_[0], 0.0, estimator.intercept_[0]
+        weights[seen[1]], bias[seen[0]], bias[seen[1]] = (
+            estimator.coef_[0],
+            0.0,
+            estimator.intercept_[0],
+        )
     else:
         weights[seen], bias[seen] = estimator.coef_, estimator.intercept_
     return weights, bias
@@ -75,14 +85,19 @@ def uses(fitted: Fitted) -> Floats:
 
 
 def nodes(graph: Graph, inputs: ModelInputs, fitted: Fitted) -> str:
-    """One `Gemm` in float64 (an intercept of 1e8 would eat the digits of float32), and a sum of look-ups for each
-    bag."""
+    """One `Gemm` in float64 (an intercept of 1e8 would eat the digits of float32), and a sum of
+    look-ups for each bag.
+    """
     weights, bias = fitted.state
     terms = []
     if inputs.width:
         wide = graph.node("Cast", inputs.matrix, to=11)
         dense = weights[:, : inputs.width]
-        terms.append(graph.node("Gemm", wide, graph.constant(dense.T, np.float64), graph.constant(bias, np.float64)))
+        terms.append(
+            graph.node(
+                "Gemm", wide, graph.constant(dense.T, np.float64), graph.constant(bias, np.float64)
+            )
+        )
     start = inputs.width
     for bag in inputs.bags:
         terms.append(multiply_bag(graph, bag, weights[:, start : start + bag.width].T))

@@ -15,7 +15,9 @@ class Arrays:
     def __init__(self, predictor: Predictor, frame: pl.DataFrame) -> None:
         typed = conform(frame, predictor.columns, predictor.schema.missing, "rows")
         self._session, self._is_multiclass = predictor.session, predictor.is_multiclass
-        self._feeds = {name: np.array(values) for name, values in self._session.feeds(typed).items()}  # to be changed
+        self._feeds = {
+            name: np.array(values) for name, values in self._session.feeds(typed).items()
+        }  # to be changed
         self._rows, self._chunk = typed.height, self._session.chunk_rows(typed)
         self._places: dict[str, tuple[str, int | slice]] = {}
         for group, names in self._session.groups.items():

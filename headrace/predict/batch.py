@@ -46,8 +46,9 @@ def predict_file(
 ) -> int:
     """Predicts a table file into another; the formats are told by the names.
 
-    `watch` hears the number of rows done, `tally` of their gaps. Returns how many there were. The target appears whole
-    or not at all. Raises `InputError` naming the row and column that cannot be used.
+    `watch` hears the number of rows done, `tally` of their gaps. Returns how many there were. The
+    target appears whole or not at all. Raises `InputError` naming the row and column that cannot be
+    used.
     """
     done = 0
     failed: list[HeadraceError] = []
@@ -70,7 +71,11 @@ def predict_file(
         sink(_lazy(predictor, scanned, predictions), target)
     except (pl.exceptions.PolarsError, HeadraceError) as error:
         raise (
-            failed[0] if failed else error if isinstance(error, HeadraceError) else unreadable_error(source, error)
+            failed[0]
+            if failed
+            else error
+            if isinstance(error, HeadraceError)
+            else unreadable_error(source, error)
         ) from None
     return done
 
@@ -91,7 +96,8 @@ def predict_lazily(predictor: FramePredictor, source: Path) -> pl.LazyFrame:
 def predict_batches(
     predictor: FramePredictor, scanned: Scan, where: str, tally: GapCounter | None = None
 ) -> Iterator[pl.DataFrame]:
-    """Predicts a scan batch by batch, in order, with one thread per core and a bounded number of batches in flight.
+    """Predicts a scan batch by batch, in order, with one thread per core and a bounded number of
+    batches in flight.
 
     ONNX Runtime lets go of the interpreter's lock while it runs, and so do Polars' casts.
     """
@@ -99,8 +105,12 @@ def predict_batches(
     waiting: deque[Future[pl.DataFrame]] = deque()
     first_row = 0
     with ThreadPoolExecutor(threads) as pool:
-        for batch in _wanted(predictor, scanned).collect_batches(chunk_size=CHUNK_ROWS, maintain_order=True):
-            waiting.append(pool.submit(predictor.predict_frame, batch, where, first_row, tally=tally))
+        for batch in _wanted(predictor, scanned).collect_batches(
+            chunk_size=CHUNK_ROWS, maintain_order=True
+        ):
+            waiting.append(
+                pool.submit(predictor.predict_frame, batch, where, first_row, tally=tally)
+            )
             first_row += batch.height
             if len(waiting) > 2 * threads:
                 yield waiting.popleft().result()
@@ -110,15 +120,24 @@ def predict_batches(
 
 def _wanted(predictor: FramePredictor, scanned: Scan) -> pl.LazyFrame:
     """Only the columns that matter are read; an absent one is found by `conform`, which says so."""
-    wanted = [column.name for column in predictor.columns] + ([predictor.schema.id] if predictor.schema.id else [])
+    wanted = [column.name for column in predictor.columns] + (
+        [predictor.schema.id] if predictor.schema.id else []
+    )
     return scanned.frame.select(
-        cs.by_name(*(name for name in scanned.frame.collect_schema().names() if safe_name(name) in wanted))
+        cs.by_name(
+            *(name for name in scanned.frame.collect_schema().names() if safe_name(name) in wanted)
+        )
     )
 
 
-def _lazy(predictor: FramePredictor, scanned: Scan, batches: Callable[[], Iterator[pl.DataFrame]]) -> pl.LazyFrame:
+def _lazy(
+    predictor: FramePredictor, scanned: Scan, batches: Callable[[], Iterator[pl.DataFrame]]
+) -> pl.LazyFrame:
     def source(
-        columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, batch_rows: int | None
+        columns: list[str] | None,
+        predicate: pl.Expr | None,
+        rows: int | None,
+        batch_rows: int | None,
     ) -> Iterator[pl.DataFrame]:
         left = rows
         for part in batches():

@@ -20,8 +20,9 @@ from headrace.tables import Column
 
 
 class Gaps(Struct, frozen=True):
-    """The columns of a row whose value is missing though none was in training (`imputed`), and those whose value was in
-    no training row (`unseen`)."""
+    """The columns of a row whose value is missing though none was in training (`imputed`), and
+    those whose value was in no training row (`unseen`).
+    """
 
     imputed: list[str] = []
     unseen: list[str] = []
@@ -30,9 +31,10 @@ class Gaps(Struct, frozen=True):
 class Knowledge:
     """What training knew of the values of a column.
 
-    `full` says that none was missing. A value counts as seen where the model has an entry for it, or the schema lists
-    it; the schema lists up to 1,000 values of a column. With more of them, a value that was in one row alone, which
-    has no entry either, cannot be told from one that was in none.
+    `full` says that none was missing. A value counts as seen where the model has an entry for it,
+    or the schema lists it; the schema lists up to 1,000 values of a column. With more of them, a
+    value that was in one row alone, which has no entry either, cannot be told from one that was in
+    none.
     """
 
     def __init__(self, column: Column, missing: frozenset[str], codes: Codes | None) -> None:
@@ -42,7 +44,11 @@ class Knowledge:
         listed = column.categories or []
         complete = bool(listed) and len(listed) == column.distinct
         known = {*listed, *spellings(listed)} if complete else set()
-        self._seen = None if codes is None and not complete else known | {key for key in codes or () if key is not None}
+        self._seen = (
+            None
+            if codes is None and not complete
+            else known | {key for key in codes or () if key is not None}
+        )
 
     def is_missing(self, value: Any) -> bool:
         """Whether a value of a row means that there is none."""
@@ -59,8 +65,9 @@ class Knowledge:
         )
 
     def count(self, values: pl.Series) -> tuple[int, int, str]:
-        """Of typed values: how many values are missing though none was in training, how many were in no training row,
-        and one of these."""
+        """Of typed values: how many values are missing though none was in training, how many were
+        in no training row, and one of these.
+        """
         absent = 0
         if self.full:
             absent = int(values.is_nan().sum()) if values.dtype.is_float() else 0
@@ -105,12 +112,15 @@ class GapCounter:
     def message(self) -> str:
         """What there is to tell, in words; empty where nothing is."""
         strange = [
-            f"{name!r} ({rows:,}, such as {self._examples[name]!r})" for name, rows in self.unseen.most_common(5)
+            f"{name!r} ({rows:,}, such as {self._examples[name]!r})"
+            for name, rows in self.unseen.most_common(5)
         ]
         absent = [f"{name!r} ({rows:,})" for name, rows in self.imputed.most_common(5)]
         parts = [f"values that were in no training row: {', '.join(strange)}"] if strange else []
         parts += [f"missing values where training had none: {', '.join(absent)}"] if absent else []
-        parts += [finding.message for finding in self.findings if finding.check != "schema.encoding"]
+        parts += [
+            finding.message for finding in self.findings if finding.check != "schema.encoding"
+        ]
         return "; ".join(parts)
 
 
@@ -118,13 +128,20 @@ def find_gaps(values: tuple[Any, ...], known: list[Knowledge]) -> Gaps:
     """The gaps of one row's values, behind which its id may stand."""
     pairs = list(zip(known, values, strict=False))
     imputed = [one.column.name for one, value in pairs if one.full and one.is_missing(value)]
-    strange = [one.column.name for one, value in pairs if one.column.kind == "categorical" and one.is_unseen(value)]
-    return Gaps(list(dict.fromkeys(imputed)), list(dict.fromkeys(strange)))  # a code may stand in two inputs
+    strange = [
+        one.column.name
+        for one, value in pairs
+        if one.column.kind == "categorical" and one.is_unseen(value)
+    ]
+    return Gaps(
+        list(dict.fromkeys(imputed)), list(dict.fromkeys(strange))
+    )  # a code may stand in two inputs
 
 
 def is_whole(name: str, values: npt.NDArray[Any], full: Mask) -> bool:
-    """Whether an input of the graph has no gap for certain: one quick look, before `may_have_gaps` looks at each
-    value."""
+    """Whether an input of the graph has no gap for certain: one quick look, before `may_have_gaps`
+    looks at each value.
+    """
     if name == CODES:
         return int(np.count_nonzero(values)) == values.size  # the rare code is 0
     if values.dtype.kind != "f":
@@ -134,8 +151,9 @@ def is_whole(name: str, values: npt.NDArray[Any], full: Mask) -> bool:
 
 
 def may_have_gaps(name: str, values: npt.NDArray[Any], full: Mask) -> Mask:
-    """Where `(N, columns)` an input of the graph may have a gap: at a rare code, or where nothing is in a column that
-    was `full` in training."""
+    """Where `(N, columns)` an input of the graph may have a gap: at a rare code, or where nothing
+    is in a column that was `full` in training.
+    """
     if name == CODES:
         return np.asarray(values == RARE)
     if values.dtype == object:

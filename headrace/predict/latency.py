@@ -18,7 +18,9 @@ _WARM_UP = 100
 def as_requests(predictor: Predictor, frame: pl.DataFrame) -> Rows:
     """Rows of a table as a client would send them."""
     names = [column.name for column in predictor.columns]
-    rows: Rows = msgspec.json.decode(msgspec.json.encode(frame.select(cs.by_name(*names)).to_dicts()))
+    rows: Rows = msgspec.json.decode(
+        msgspec.json.encode(frame.select(cs.by_name(*names)).to_dicts())
+    )
     return rows
 
 

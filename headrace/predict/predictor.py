@@ -31,15 +31,17 @@ _BATCH_ROWS = 5_000
 class Predictor:
     """Predicts with one bundle. Threads may share it.
 
-    `predict` takes a list of dicts (and returns one), a Polars, pandas or Arrow table (and returns a Polars DataFrame)
-    or a path (and returns a LazyFrame). A prediction holds the row's id where the spec names one, `prediction`
-    (binary: the positive class's probability; regression: the value; multiclass: the label), for multiclass
-    `probabilities` by label (in tables one column `probability_<class>` each), and where the spec states a
-    `goal.decision` the `decision`, a label. Columns whose value was in no training row stand under `unseen`, those that
-    are missing though none was in training under `imputed`; of tables a `GapWarning` tells how many there were.
+    `predict` takes a list of dicts (and returns one), a Polars, pandas or Arrow table (and returns
+    a Polars DataFrame) or a path (and returns a LazyFrame). A prediction holds the row's id where
+    the spec names one, `prediction` (binary: the positive class's probability; regression: the
+    value; multiclass: the label), for multiclass `probabilities` by label (in tables one column
+    `probability_<class>` each), and where the spec states a `goal.decision` the `decision`, a
+    label. Columns whose value was in no training row stand under `unseen`, those that are missing
+    though none was in training under `imputed`; of tables a `GapWarning` tells how many there were.
 
-    `row_type` is what a row may be decoded into in the place of a dict, for `predict_typed`; None where columns are too
-    oddly named for that, or text is to be read, before which decoding is nothing.
+    `row_type` is what a row may be decoded into in the place of a dict, for `predict_typed`; None
+    where columns are too oddly named for that, or text is to be read, before which decoding is
+    nothing.
     """
 
     def __init__(self, model: bytes, schema: Schema, name: str, version: int) -> None:
@@ -48,7 +50,9 @@ class Predictor:
         _check(self.session, schema)
         self.groups = self.session.groups
         names = [name for group in self.groups.values() for name in group]
-        self.columns: list[Column] = [column for column in self.schema.columns if column.name in names]
+        self.columns: list[Column] = [
+            column for column in self.schema.columns if column.name in names
+        ]
         self.classes = [label_text(label) for label in self.session.metadata["classes"]]
         self.is_multiclass = self.session.metadata["task"] == "multiclass"
         self._reads_text = self.session.metadata["numbers_per_entry"] > 0
@@ -58,7 +62,9 @@ class Predictor:
         self._reader = RowReader(self.session, self.schema)
         self._typed_reader = RowReader(self.session, self.schema, typed=True)
         self.row_type = None if self._reads_text else row_type(names, self.schema.id)
-        self._id_of = id_getter(self.row_type, self.schema.id) if self.row_type and self.schema.id else None
+        self._id_of = (
+            id_getter(self.row_type, self.schema.id) if self.row_type and self.schema.id else None
+        )
 
     @overload
     def predict(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]: ...
@@ -94,13 +100,20 @@ class Predictor:
         if len(rows) > 1 and self._reads_text:
             size = self._chunk_rows(rows)
             if len(rows) > size:
-                return [one for at in range(0, len(rows), size) for one in self.predict_dicts(rows[at : at + size])]
+                return [
+                    one
+                    for at in range(0, len(rows), size)
+                    for one in self.predict_dicts(rows[at : at + size])
+                ]
         predictions = self._predictions(self._reader, rows)
         name = self.schema.id
         if name is None:
             return predictions
         rows = rows if all(name in row for row in rows) else [trim(row) for row in rows]
-        return [{name: row[name], **one} if name in row else one for row, one in zip(rows, predictions, strict=True)]
+        return [
+            {name: row[name], **one} if name in row else one
+            for row, one in zip(rows, predictions, strict=True)
+        ]
 
     def predict_typed(self, rows: list[Struct]) -> list[dict[str, Any]]:
         """As `predict_dicts`, of rows of the `row_type`, which have these columns alone."""
@@ -109,7 +122,10 @@ class Predictor:
         if name is None or self._id_of is None:
             return predictions
         ids = map(self._id_of, rows)
-        return [one if id is UNSET else {name: id, **one} for id, one in zip(ids, predictions, strict=True)]
+        return [
+            one if id is UNSET else {name: id, **one}
+            for id, one in zip(ids, predictions, strict=True)
+        ]
 
     def _predictions(self, reader: RowReader, rows: Sequence[Any]) -> list[dict[str, Any]]:
         """Of rows, without their ids."""
@@ -124,18 +140,24 @@ class Predictor:
                 prediction["decision"] = decision
         if gaps:
             for at, gap in gaps.items():
-                predictions[at] |= {name: found for name, found in structs.asdict(gap).items() if found}
+                predictions[at] |= {
+                    name: found for name, found in structs.asdict(gap).items() if found
+                }
         return predictions
 
     def problems(self, rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
-        """What is wrong with rows, field by field: the first `most` problems, each with its `row` (from 1), its
-        `column`, what was `found` and what was `expected`."""
+        """What is wrong with rows, field by field: the first `most` problems, each with its `row`
+        (from 1), its `column`, what was `found` and what was `expected`.
+        """
         return self._reader.problems(rows, most)
 
     def _chunk_rows(self, rows: list[dict[str, Any]]) -> int:
         """How many of these rows may go through the graph in one call."""
         names = self.groups["strings"]
-        texts = {name: [str(row.get(name) or "") for row in rows if isinstance(row, dict)] for name in names}
+        texts = {
+            name: [str(row.get(name) or "") for row in rows if isinstance(row, dict)]
+            for name in names
+        }
         return self.session.chunk_rows(pl.DataFrame(texts))
 
     def predict_frame(
@@ -146,13 +168,19 @@ class Predictor:
         threads: int = 1,
         tally: GapCounter | None = None,
     ) -> pl.DataFrame:
-        """Predictions of a table, row by row in its order; `tally` hears of its gaps. See `tables.conform` for the
-        other parameters."""
+        """Predictions of a table, row by row in its order; `tally` hears of its gaps. See
+        `tables.conform` for the other parameters.
+        """
         id = Column(name=self.schema.id or "", dtype=self.schema.id_dtype, kind="ignored")
-        frame = rename_columns(frame, [*self.columns, id] if self.schema.id is not None else self.columns, where)
+        frame = rename_columns(
+            frame, [*self.columns, id] if self.schema.id is not None else self.columns, where
+        )
         typed = conform(frame, self.columns, self.schema.missing, where, first_row)
         many, predict = typed.height >= _BATCH_ROWS, partial(self._predict_typed, tally=tally)
-        size = min(self.session.chunk_rows(typed), max(-(-typed.height // threads), 1) if many else CHUNK_ROWS)
+        size = min(
+            self.session.chunk_rows(typed),
+            max(-(-typed.height // threads), 1) if many else CHUNK_ROWS,
+        )
         parts = [typed[start : start + size] for start in range(0, max(typed.height, 1), size)]
         if many and threads > 1:
             with ThreadPoolExecutor(threads) as pool:
@@ -180,7 +208,9 @@ class Predictor:
         results = self.session.run(self._outputs, feeds)
         columns: dict[str, Any] = {"prediction": _column(results[0])}
         if self.is_multiclass:
-            columns |= {f"probability_{label}": results[1][:, at] for at, label in enumerate(self.classes)}
+            columns |= {
+                f"probability_{label}": results[1][:, at] for at, label in enumerate(self.classes)
+            }
         elif self.decides:
             columns["decision"] = _column(results[1])
         return pl.DataFrame(columns)
@@ -193,37 +223,65 @@ def _check(session: Session, schema: Schema) -> None:
     }  # fmt: skip
     for name, kind in expected.items():
         if not isinstance(session.metadata.get(name), kind):
-            raise BundleError("model.onnx", f"does not say its {name!r}", "a graph as Headrace writes it")
-    outputs = {"prediction"} | ({"probabilities"} if session.metadata["task"] == "multiclass" else set())
+            raise BundleError(
+                "model.onnx", f"does not say its {name!r}", "a graph as Headrace writes it"
+            )
+    outputs = {"prediction"} | (
+        {"probabilities"} if session.metadata["task"] == "multiclass" else set()
+    )
     if absent := outputs - {one.name for one in session.inference.get_outputs()}:
-        raise BundleError("model.onnx", f"does not give {', '.join(absent)}", "a graph as Headrace writes it")
+        raise BundleError(
+            "model.onnx", f"does not give {', '.join(absent)}", "a graph as Headrace writes it"
+        )
     known = {column.name: column for column in schema.columns}
     inputs = {one.name: one.shape for one in session.inference.get_inputs()}
     if not session.groups or "decision" not in session.metadata:
-        raise BundleError("model.onnx", "does not say what it takes and gives", "a graph as Headrace writes it")
+        raise BundleError(
+            "model.onnx", "does not say what it takes and gives", "a graph as Headrace writes it"
+        )
     for name, group in session.groups.items():
         if not isinstance(group, list):
-            raise BundleError("model.onnx", "does not say its 'columns'", "a graph as Headrace writes it")
+            raise BundleError(
+                "model.onnx", "does not say its 'columns'", "a graph as Headrace writes it"
+            )
         if absent := {str(name) for name in group} - known.keys():
-            raise BundleError("schema.json", f"no column {min(absent)[:80]!r}, which the graph takes", "its columns")
-        width = known[group[0]].width if len(group) == 1 and known[group[0]].dtype == "vector" else len(group)
+            raise BundleError(
+                "schema.json",
+                f"no column {min(absent)[:80]!r}, which the graph takes",
+                "its columns",
+            )
+        width = (
+            known[group[0]].width
+            if len(group) == 1 and known[group[0]].dtype == "vector"
+            else len(group)
+        )
         shape = inputs.pop(CODES if name == "strings" and session.codes else name, None)
         if shape is None or shape[1:] != [width]:
-            raise BundleError("model.onnx", f"does not take its columns as {name!r}", "a graph as Headrace writes it")
+            raise BundleError(
+                "model.onnx",
+                f"does not take its columns as {name!r}",
+                "a graph as Headrace writes it",
+            )
     if inputs:
-        raise BundleError("model.onnx", f"takes {min(inputs)[:80]!r} besides", "a graph as Headrace writes it")
+        raise BundleError(
+            "model.onnx", f"takes {min(inputs)[:80]!r} besides", "a graph as Headrace writes it"
+        )
 
 
 def _column(output: npt.NDArray[Any]) -> Any:
     """One output `[N, 1]` as a column; text comes as objects."""
-    return pl.Series(output[:, 0].tolist(), dtype=pl.String) if output.dtype == object else output[:, 0]
+    return (
+        pl.Series(output[:, 0].tolist(), dtype=pl.String)
+        if output.dtype == object
+        else output[:, 0]
+    )
 
 
 def open(model: str | Path, folder: str | Path = ".") -> Predictor:
     """Opens MODEL (a bundle's folder, or `name@3` in the workspace of `folder`) for predicting.
 
-    No code of the bundle runs: it holds none. Raises `BundleError` where a byte was changed and `InputError` where
-    there is no such bundle.
+    No code of the bundle runs: it holds none. Raises `BundleError` where a byte was changed and
+    `InputError` where there is no such bundle.
     """
     bundle = open_bundle(find_bundle(model, Path(folder)))
     return make_predictor(bundle)
@@ -232,7 +290,11 @@ def open(model: str | Path, folder: str | Path = ".") -> Predictor:
 def make_predictor(bundle: Bundle) -> Predictor:
     """The predictor of an open bundle; raises `BundleError` where its graph and its schema do not go together."""
     try:
-        return Predictor(bundle.read("model.onnx"), bundle.schema, bundle.manifest.name, bundle.manifest.version)
+        return Predictor(
+            bundle.read("model.onnx"), bundle.schema, bundle.manifest.name, bundle.manifest.version
+        )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         said = f"{type(error).__name__}: {error}"[:200]
-        raise BundleError(str(bundle.path), f"its parts do not go together ({said})", "a bundle of Headrace") from None
+        raise BundleError(
+            str(bundle.path), f"its parts do not go together ({said})", "a bundle of Headrace"
+        ) from None

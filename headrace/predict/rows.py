@@ -20,7 +20,14 @@ from headrace.features import CODES, Codes, Feeds, Session
 from headrace.features.graph.blanks import BLANKS
 from headrace.features.graph.reserved import RARE
 from headrace.predict.gaps import GapCounter, Gaps, Knowledge, find_gaps, is_whole, may_have_gaps
-from headrace.predict.values import Parser, parse_category, parse_number, parse_time, parse_vector, read_value
+from headrace.predict.values import (
+    Parser,
+    parse_category,
+    parse_number,
+    parse_time,
+    parse_vector,
+    read_value,
+)
 from headrace.spec import safe_name
 from headrace.tables import Column, Schema
 
@@ -55,7 +62,8 @@ _FLAGS_OR_NONE = _FLAGS | {None}
 
 
 class RowReader:
-    """Makes feeds of rows: of dicts, or, with `typed`, of objects of the type that `row_type` made for the columns.
+    """Makes feeds of rows: of dicts, or, with `typed`, of objects of the type that `row_type` made
+    for the columns.
 
     One reader serves many threads: the buffers for single rows are one set per thread.
     """
@@ -70,10 +78,19 @@ class RowReader:
             one = _input(group, [known[name] for name in names], at, session.codes)
             self._inputs.append(one)
             self._each += [(one, column) for column in one.columns]
-        known_codes = {} if not session.codes else dict(zip(session.groups["strings"], session.codes, strict=True))
-        self.knowledge = [Knowledge(column, self._missing, known_codes.get(column.name)) for _, column in self._each]
+        known_codes = (
+            {}
+            if not session.codes
+            else dict(zip(session.groups["strings"], session.codes, strict=True))
+        )
+        self.knowledge = [
+            Knowledge(column, self._missing, known_codes.get(column.name))
+            for _, column in self._each
+        ]
         names = [column.name for _, column in self._each]
-        self._values: Callable[[Any], _Values] = msgspec.structs.astuple if typed else _getter(names)
+        self._values: Callable[[Any], _Values] = (
+            msgspec.structs.astuple if typed else _getter(names)
+        )
         self._local = threading.local()
 
     def one(self, row: Any) -> tuple[Feeds, RowGaps]:
@@ -150,7 +167,12 @@ class RowReader:
                 try:
                     self._look(row, number, one, column)
                 except InputError as error:
-                    told = {"row": number, "column": column.name, "found": error.found, "expected": error.expected}
+                    told = {
+                        "row": number,
+                        "column": column.name,
+                        "found": error.found,
+                        "expected": error.expected,
+                    }
                     found.append(told | ({"do": error.do} if error.do else {}))
                     if len(found) == most:
                         return found
@@ -165,7 +187,9 @@ class RowReader:
             if one.letter:
                 feeds[one.name] = np.empty((1, len(one.columns)), one.dtype)
                 pack = struct.Struct(f"{len(one.columns)}{one.letter}").pack_into
-                fill.append((pack, feeds[one.name].data.cast("B"), one.at, one.codes, bool(one.full.any())))
+                fill.append(
+                    (pack, feeds[one.name].data.cast("B"), one.at, one.codes, bool(one.full.any()))
+                )
         return feeds, fill, flags, [one for one in self._inputs if not one.letter]
 
     def _array(self, one: _Input, columns: list[_Values]) -> npt.NDArray[Any]:
@@ -178,11 +202,17 @@ class RowReader:
     def _slowly(self, one: _Input, columns: list[_Values]) -> npt.NDArray[Any]:
         """Value by value: missing ones, times, numbers written as text; errors name the row and the column."""
         values: list[Any] = [
-            [self._value(value, number, one, column) for column, value in zip(one.columns, row, strict=True)]
+            [
+                self._value(value, number, one, column)
+                for column, value in zip(one.columns, row, strict=True)
+            ]
             for number, row in enumerate(zip(*columns, strict=True), 1)
         ]
         if one.codes:  # the text of a number, too, is that of a category by now
-            values = [[codes.get(text, _RARE) for codes, text in zip(one.codes, row, strict=True)] for row in values]
+            values = [
+                [codes.get(text, _RARE) for codes, text in zip(one.codes, row, strict=True)]
+                for row in values
+            ]
         elif one.read is parse_vector:
             nothing = [math.nan] * (one.columns[0].width or 0)
             values = [nothing if vector is None else vector for (vector,) in values]
@@ -190,7 +220,9 @@ class RowReader:
             return np.array(values, dtype=one.dtype).reshape(len(values), -1)
 
     def _value(self, value: Any, number: int, one: _Input, column: Column) -> Any:
-        return read_value(value, f"row {number}, column {column.name!r}", column, one.read, self._missing)
+        return read_value(
+            value, f"row {number}, column {column.name!r}", column, one.read, self._missing
+        )
 
     def _look(self, row: Any, number: int, one: _Input, column: Column) -> None:
         """Raises `InputError` where a row has no value in a column, or one that cannot be used."""
@@ -198,47 +230,71 @@ class RowReader:
 
 
 def row_type(names: list[str], id: str | None) -> type[Struct] | None:
-    """A type for rows that have some columns, in this order, perhaps an `id`, the last field, and nothing else: what is
-    skipped is not checked. Decoding into it takes half the time of decoding into dicts. None where there is a name that
-    no field may have.
+    """A type for rows that have some columns, in this order, perhaps an `id`, the last field, and
+    nothing else: what is skipped is not checked. Decoding into it takes half the time of decoding
+    into dicts. None where there is a name that no field may have.
 
     >>> Row = row_type(["a b", "c"], None)
     >>> msgspec.json.decode(b'{"c": 1, "a b": 2}', type=Row)
     Row(c0=2, c1=1)
     """
-    fields: list[tuple[str, type] | tuple[str, type, Any]] = [(f"c{at}", Any) for at in range(len(names))]
+    fields: list[tuple[str, type] | tuple[str, type, Any]] = [
+        (f"c{at}", Any) for at in range(len(names))
+    ]
     if id is not None and id not in names:
         fields.append((f"c{len(names)}", Any, msgspec.UNSET))
         names = [*names, id]
     renamed = {field[0]: name for field, name in zip(fields, names, strict=True)}
     try:
-        return msgspec.defstruct("Row", fields, rename=renamed, gc=False, forbid_unknown_fields=True)
+        return msgspec.defstruct(
+            "Row", fields, rename=renamed, gc=False, forbid_unknown_fields=True
+        )
     except ValueError:
         return None
 
 
 def id_getter(rows: type[Struct], id: str) -> Callable[[Struct], Any]:
     """What tells the id of a row of such a type; `UNSET` where it brings none."""
-    return attrgetter(next(field.name for field in msgspec.structs.fields(rows) if field.encode_name == id))
+    return attrgetter(
+        next(field.name for field in msgspec.structs.fields(rows) if field.encode_name == id)
+    )
 
 
 def _present(row: Any, number: int, column: Column) -> Any:
     """The value of a column in a row; raises `InputError` where there is none."""
     if not isinstance(row, dict):
-        raise InputError(f"row {number}", f"{type(row).__name__} {str(row)[:40]!r}", "an object of columns and values")
+        raise InputError(
+            f"row {number}",
+            f"{type(row).__name__} {str(row)[:40]!r}",
+            "an object of columns and values",
+        )
     if column.name not in row:
-        hint = "a window feature's column must be in the rows" if column.window else nearest(column.name, list(row))
-        where, expected = f"row {number}, column {column.name!r}", "every column of the model (null where missing)"
+        hint = (
+            "a window feature's column must be in the rows"
+            if column.window
+            else nearest(column.name, list(row))
+        )
+        where, expected = (
+            f"row {number}, column {column.name!r}",
+            "every column of the model (null where missing)",
+        )
         raise InputError(where, "no such column in the row", expected, hint)
     return row[column.name]
 
 
 def trim(row: Any) -> Any:
-    """A row with names as tables have them (see `spec.safe_name`); itself where it has those. A name that needs no
-    change goes before. Raises `InputError` where two names become one."""
-    if not isinstance(row, dict) or not any(isinstance(name, str) and name != safe_name(name) for name in row):
+    """A row with names as tables have them (see `spec.safe_name`); itself where it has those. A
+    name that needs no change goes before. Raises `InputError` where two names become one.
+    """
+    if not isinstance(row, dict) or not any(
+        isinstance(name, str) and name != safe_name(name) for name in row
+    ):
         return row
-    plain = {name: value for name, value in row.items() if not isinstance(name, str) or name == safe_name(name)}
+    plain = {
+        name: value
+        for name, value in row.items()
+        if not isinstance(name, str) or name == safe_name(name)
+    }
     for name, value in row.items():
         bare = safe_name(str(name))
         if bare not in row:
@@ -269,7 +325,9 @@ def _input(group: str, columns: list[Column], at: slice, codes: list[Codes]) -> 
         ways: list[_Way] = [_numbers, _numbers_and_holes]
         return _Input(group, columns, at, parse_number, dtype, ways, letter, flags=flags, full=full)
     if group == "strings":
-        return _Input(group, columns, at, parse_category, object, [_texts] if plain else [], full=full)
+        return _Input(
+            group, columns, at, parse_category, object, [_texts] if plain else [], full=full
+        )
     if group == "times":
         return _Input(group, columns, at, parse_time, np.int64, [], full=full)
     return _Input(group, columns, at, parse_vector, np.float32, [], full=full)
@@ -285,7 +343,9 @@ class _CountedCodes(Codes):
     def __missing__(self, value: Any) -> float:
         if value is None or (isinstance(value, float) and math.isnan(value)):
             return self[""]
-        if isinstance(value, str) and ((bare := value.strip(BLANKS)) in self or bare in self._column.words):
+        if isinstance(value, str) and (
+            (bare := value.strip(BLANKS)) in self or bare in self._column.words
+        ):
             return self.get(bare, self[""])
         return self.get(parse_category(value, self._column), _RARE)
 
@@ -314,12 +374,17 @@ def _check_flags(one: _Input, columns: list[_Values]) -> None:
 
 def _codes(one: _Input, columns: list[_Values]) -> npt.NDArray[Any]:
     """The codes of text."""
-    found = (map(codes.__getitem__, values) for codes, values in zip(one.codes, columns, strict=True))
+    found = (
+        map(codes.__getitem__, values) for codes, values in zip(one.codes, columns, strict=True)
+    )
     return _packed(one, len(columns[0]), chain.from_iterable(found))
 
 
 def _packed(one: _Input, rows: int, values: Iterable[float]) -> npt.NDArray[Any]:
-    """Values, column after column, as an array. Unlike NumPy, `struct` takes no text for a number."""
+    """Values, column after column, as an array.
+
+    Unlike NumPy, `struct` takes no text for a number.
+    """
     width = len(one.columns)
     packed = np.frombuffer(struct.pack(f"{rows * width}{one.letter}", *values), one.dtype)
     return np.ascontiguousarray(packed.reshape(width, rows).T)

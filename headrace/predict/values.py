@@ -19,22 +19,35 @@ from headrace.tables import Column, expected_of, numbers, times
 
 Parser = Callable[[Any, Column], Any]
 """Raises `ValueError`, `TypeError` or `OverflowError` for a value that cannot be used."""
-FLAGS: dict[Any, bool] = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
+FLAGS: dict[Any, bool] = {
+    True: True,
+    False: False,
+    "true": True,
+    "false": False,
+    "1": True,
+    "0": False,
+}
 """What a flag may be; 1 and 1.0 are the same key as true."""
 
 
-def read_value(value: Any, where: str, column: Column, read: Parser, missing: frozenset[str]) -> Any:
+def read_value(
+    value: Any, where: str, column: Column, read: Parser, missing: frozenset[str]
+) -> Any:
     """A value as the graph takes it; raises `InputError` at `where` for one that cannot be used."""
     value = to_plain(value)
     if is_empty(value):
         return _MISSING[read]
-    if isinstance(value, str) and ((bare := value.strip(BLANKS)) in missing or bare in column.words):
+    if isinstance(value, str) and (
+        (bare := value.strip(BLANKS)) in missing or bare in column.words
+    ):
         return _MISSING[read]
     try:
         return read(value, column)
     except (KeyError, ValueError, TypeError, OverflowError):
         shown = "" if isinstance(value, list | dict) else f" {str(value)[:60]!r}"
-        raise InputError(where, f"the value{shown} ({type(value).__name__})", expected_of(column)) from None
+        raise InputError(
+            where, f"the value{shown} ({type(value).__name__})", expected_of(column)
+        ) from None
 
 
 def to_plain(value: Any) -> Any:
@@ -51,7 +64,8 @@ def to_plain(value: Any) -> Any:
 
 
 def is_empty(value: Any) -> bool:
-    """Whether a value is none: None, NaN, pandas' NaT, neither of which equals itself, or pandas' NA.
+    """Whether a value is none: None, NaN, pandas' NaT, neither of which equals itself, or pandas'
+    NA.
 
     >>> is_empty(None), is_empty(float("nan")), is_empty(0.0)
     (True, True, False)
@@ -69,8 +83,9 @@ def parse_vector(value: Any, column: Column) -> list[float]:
 
 
 def parse_number(value: Any, column: Column) -> float:
-    """A number, also as the training table wrote it; of a column of flags 0, 1, true and false alone. See `Parser` for
-    the errors."""
+    """A number, also as the training table wrote it; of a column of flags 0, 1, true and false
+    alone. See `Parser` for the errors.
+    """
     if column.dtype == "boolean":
         return float(FLAGS[value.strip(BLANKS).lower() if isinstance(value, str) else value])
     if isinstance(value, str):
@@ -84,8 +99,9 @@ def parse_number(value: Any, column: Column) -> float:
 
 
 def parse_category(value: Any, column: Column) -> str:
-    """The text of a category; where training had numbers or flags, of the number or flag that it means. See `Parser`
-    for the errors."""
+    """The text of a category; where training had numbers or flags, of the number or flag that it
+    means. See `Parser` for the errors.
+    """
     if column.dtype == "boolean":
         return str(bool(parse_number(value, column))).lower()
     if column.dtype in ("integer", "number") and isinstance(value, str | bool):
@@ -96,8 +112,8 @@ def parse_category(value: Any, column: Column) -> str:
 def parse_time(value: Any, column: Column | None = None) -> int:
     """A time, a date, or the ISO 8601 text of one, in microseconds since 1970 UTC.
 
-    Where the `column` is known, also as its times were written in the training table, and with a zone where those had
-    one. Raises `TypeError`, `ValueError` or `OverflowError`.
+    Where the `column` is known, also as its times were written in the training table, and with a
+    zone where those had one. Raises `TypeError`, `ValueError` or `OverflowError`.
 
     >>> parse_time("1970-01-01T01:00:00.5+01:00")
     500000

@@ -2,9 +2,26 @@
 
 from headrace.registry.champion import score_champion
 from headrace.registry.compare import Comparison, compare
-from headrace.registry.decide import current_user, decide, find_decision, history, last_version, promote, rollback
+from headrace.registry.decide import (
+    current_user,
+    decide,
+    find_decision,
+    history,
+    last_version,
+    promote,
+    rollback,
+)
 from headrace.registry.fitted_rows import write_fitted_rows
-from headrace.registry.gates import Result, as_dicts, fairness, judge, latency, not_worse, parity, throughput
+from headrace.registry.gates import (
+    Result,
+    as_dicts,
+    fairness,
+    judge,
+    latency,
+    not_worse,
+    parity,
+    throughput,
+)
 from headrace.registry.journal import Decision
 from headrace.registry.mlflow_sync import sync_mlflow
 from headrace.registry.runs import RunSummary, runs

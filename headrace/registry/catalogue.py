@@ -14,9 +14,9 @@ from headrace.windows import condition_columns, hop_us, window_columns, window_k
 class Feature(Struct, frozen=True):
     """One feature: a column of a window, or of the table.
 
-    `inputs` are the tables and columns that it is made of; `distribution` is that of the training rows of the latest
-    model that has it (see `bundle.profile`), none before the first run; `used_by` are models, such as
-    `ads@3 (champion)`.
+    `inputs` are the tables and columns that it is made of; `distribution` is that of the training
+    rows of the latest model that has it (see `bundle.profile`), none before the first run;
+    `used_by` are models, such as `ads@3 (champion)`.
     """
 
     name: str
@@ -35,7 +35,9 @@ def catalogue(systems: list[System]) -> list[Feature]:
         for one in [*_windows(system), *_columns(system)]:
             known = found.setdefault((one.name, one.definition), one)
             if known is not one:
-                found[one.name, one.definition] = structs.replace(known, used_by=known.used_by + one.used_by)
+                found[one.name, one.definition] = structs.replace(
+                    known, used_by=known.used_by + one.used_by
+                )
     return list(found.values())
 
 
@@ -43,7 +45,9 @@ def _windows(system: System) -> list[Feature]:
     return [
         _seen(
             system,
-            Feature(name, window.owner, window.description, _defined(window, over), _inputs(window)),
+            Feature(
+                name, window.owner, window.description, _defined(window, over), _inputs(window)
+            ),
         )
         for window in system.features.windows
         for name, over in zip(window_columns(window), window.over, strict=True)
@@ -54,7 +58,9 @@ def _columns(system: System) -> list[Feature]:
     """The columns of the table that the latest model takes."""
     bundles = _bundles(system)
     stated = system.features.columns
-    columns = [column for column in bundles[-1].schema.columns if not column.window] if bundles else []
+    columns = (
+        [column for column in bundles[-1].schema.columns if not column.window] if bundles else []
+    )
     return [
         _seen(
             system,
@@ -81,7 +87,9 @@ def _seen(system: System, feature: Feature) -> Feature:
             used.append(f"{system.name}@{version}" + (f" ({', '.join(held)})" if held else ""))
             profile = msgspec.json.decode(bundle.read("profile.json"))
             told = profile["columns"].get(feature.name, distribution)
-            distribution = told and told | ({"quantiles": profile["quantiles"]} if "at" in told else {})
+            distribution = told and told | (
+                {"quantiles": profile["quantiles"]} if "at" in told else {}
+            )
     return structs.replace(feature, distribution=distribution, used_by=used)
 
 
@@ -103,7 +111,11 @@ def _defined(window: Window, over: str) -> str:
 
 
 def _inputs(window: Window) -> list[str]:
-    columns = [*window_keys(window), *([window.of] if window.of else []), *sorted(condition_columns(window.where))]
+    columns = [
+        *window_keys(window),
+        *([window.of] if window.of else []),
+        *sorted(condition_columns(window.where)),
+    ]
     return [f"{window.events}: {', '.join(dict.fromkeys(columns))}"]
 
 
@@ -113,4 +125,6 @@ def _column_defined(column: Column) -> str:
 
 def _span(us: int) -> str:
     units = ("w", "d", "h", "min", "s", "ms", "us")
-    return next(f"{us // size}{unit}" for unit in units if us % (size := duration_us(f"1{unit}")) == 0)
+    return next(
+        f"{us // size}{unit}" for unit in units if us % (size := duration_us(f"1{unit}")) == 0
+    )

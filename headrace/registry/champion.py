@@ -14,11 +14,14 @@ from headrace.registry.fitted_rows import fitted_mask
 from headrace.workspace import Workspace
 
 
-def score_champion(path: Path, frame: pl.DataFrame, target: Target, pair: ModelPair) -> ModelPair | str:
-    """The champion in the place of `pair.other`, on the rows of `frame (N rows)` that it was not fitted on.
+def score_champion(
+    path: Path, frame: pl.DataFrame, target: Target, pair: ModelPair
+) -> ModelPair | str:
+    """The champion in the place of `pair.other`, on the rows of `frame (N rows)` that it was not
+    fitted on.
 
-    Parameters: `path`, the folder of the champion's bundle in its workspace; `target`, that of the new model. Returns
-    the reason, in words, where the two cannot be compared.
+    Parameters: `path`, the folder of the champion's bundle in its workspace; `target`, that of the
+    new model. Returns the reason, in words, where the two cannot be compared.
     """
     workspace = Workspace.containing(path)
     assert workspace is not None
@@ -27,9 +30,15 @@ def score_champion(path: Path, frame: pl.DataFrame, target: Target, pair: ModelP
     except BundleError as error:
         return str(error)
 
-    predictor = Predictor(bundle.read("model.onnx"), bundle.schema, bundle.manifest.name, bundle.manifest.version)
+    predictor = Predictor(
+        bundle.read("model.onnx"), bundle.schema, bundle.manifest.name, bundle.manifest.version
+    )
     meta = predictor.session.metadata
-    if (meta["target"], meta["task"], meta["classes"]) != (target.name, target.task, target.classes):
+    if (meta["target"], meta["task"], meta["classes"]) != (
+        target.name,
+        target.task,
+        target.classes,
+    ):
         return "it predicts another target"
     fitted = fitted_mask(workspace, path.name, frame)
     if fitted is None:

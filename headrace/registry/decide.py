@@ -18,8 +18,8 @@ def decide(
 ) -> Decision | None:
     """Promotes a version whose gates all passed to champion, or records that it was refused.
 
-    `champion` is the one that the gates compared with: where it is another by now nothing happens and none is returned,
-    and the gates must be judged anew.
+    `champion` is the one that the gates compared with: where it is another by now nothing happens
+    and none is returned, and the gates must be judged anew.
     """
     failed = [one for one in results if not one.passed]
     why = "; ".join(f"{one.gate}: {one.why}" for one in failed) or f"{len(results)} gates passed"
@@ -46,18 +46,23 @@ def last_version(workspace: Workspace, name: str) -> int:
     return Journal(workspace, name).last_version
 
 
-def promote(model: str, alias: str = "champion", why: str = "", folder: str | Path = ".") -> Decision:
-    """Lets an alias stand for MODEL (`name@4`), by hand; the bundle's own gate results are kept as evidence.
+def promote(
+    model: str, alias: str = "champion", why: str = "", folder: str | Path = "."
+) -> Decision:
+    """Lets an alias stand for MODEL (`name@4`), by hand; the bundle's own gate results are kept as
+    evidence.
 
-    `folder` is the system's. Raises `InputError` where there is no such version or alias and `BundleError` where the
-    bundle is not whole.
+    `folder` is the system's. Raises `InputError` where there is no such version or alias and
+    `BundleError` where the bundle is not whole.
     """
     workspace = Workspace(Path(folder))
     path = find_bundle(model, Path(folder))
     bundle = open_bundle(path)
     name, version = bundle.manifest.name, bundle.manifest.version
     if path.resolve() != workspace.bundle(name, version).resolve():
-        raise InputError(model, f"is no bundle of {workspace}", f"one of its own, such as {name}@{version}")
+        raise InputError(
+            model, f"is no bundle of {workspace}", f"one of its own, such as {name}@{version}"
+        )
     with locked_journal(workspace, name) as journal:
         checked = _alias(alias)
         decision = Decision(
@@ -70,10 +75,13 @@ def promote(model: str, alias: str = "champion", why: str = "", folder: str | Pa
     return decision
 
 
-def rollback(name: str, alias: str = "champion", why: str = "", folder: str | Path = ".") -> Decision:
+def rollback(
+    name: str, alias: str = "champion", why: str = "", folder: str | Path = "."
+) -> Decision:
     """Puts an alias back to what it stood for before the last promotion.
 
-    Raises `InputError` where there is nothing to go back to and `BundleError` where the bundle there is not whole.
+    Raises `InputError` where there is nothing to go back to and `BundleError` where the bundle
+    there is not whole.
     """
     workspace = _workspace(name, folder)
     with locked_journal(workspace, name) as journal:
@@ -105,13 +113,17 @@ def _workspace(name: str, folder: str | Path) -> Workspace:
     if not workspace.journal(name).exists():
         known = sorted(path.stem for path in workspace.registry.glob("*.jsonl"))
         have = f"one of: {', '.join(known)}" if known else "a system that was run"
-        raise InputError(name, f"nothing was decided about it in {workspace}", have, nearest(name, known))
+        raise InputError(
+            name, f"nothing was decided about it in {workspace}", have, nearest(name, known)
+        )
     return workspace
 
 
 def _alias(alias: str) -> Alias:
     if alias not in ALIASES:
-        raise InputError("--alias", repr(alias), "one of: " + ", ".join(ALIASES), nearest(alias, ALIASES))
+        raise InputError(
+            "--alias", repr(alias), "one of: " + ", ".join(ALIASES), nearest(alias, ALIASES)
+        )
     return alias
 
 

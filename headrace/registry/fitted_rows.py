@@ -20,28 +20,36 @@ def write_fitted_rows(workspace: Workspace, bundle: str, rows: pl.DataFrame) -> 
     """Keeps a number for each row that a bundle's model was fitted on; `rows` has the columns that tell rows apart."""
     kinds = {name: _kind(dtype) for name, dtype in rows.schema.items()}
     with atomic_file(_path(workspace, bundle)) as beside:
-        pl.DataFrame({"row": np.unique(row_hashes(rows))}).write_parquet(beside, metadata={"kinds": json.dumps(kinds)})
+        pl.DataFrame({"row": np.unique(row_hashes(rows))}).write_parquet(
+            beside, metadata={"kinds": json.dumps(kinds)}
+        )
 
 
 def fitted_mask(workspace: Workspace, bundle: str, rows: pl.DataFrame) -> Mask | None:
     """Which rows `(N,)` the bundle's model was fitted on.
 
-    None where that cannot be told: it was not kept, or the columns that told rows apart are gone or of another kind.
+    None where that cannot be told: it was not kept, or the columns that told rows apart are gone or
+    of another kind.
     """
     path = _path(workspace, bundle)
     if not path.exists():
         return None
     kinds = json.loads(pl.read_parquet_metadata(path)["kinds"])
-    if any(name not in rows.columns or _kind(rows.schema[name]) != kind for name, kind in kinds.items()):
+    if any(
+        name not in rows.columns or _kind(rows.schema[name]) != kind for name, kind in kinds.items()
+    ):
         return None
-    return np.isin(row_hashes(rows.select(cs.by_name(*kinds))), pl.read_parquet(path)["row"].to_numpy())
+    return np.isin(
+        row_hashes(rows.select(cs.by_name(*kinds))), pl.read_parquet(path)["row"].to_numpy()
+    )
 
 
 def row_hashes(rows: pl.DataFrame) -> Hashes:
-    """One number for each row `(N,)`: the same on every machine and in every version of the libraries.
+    """One number for each row `(N,)`: the same on every machine and in every version of the
+    libraries.
 
-    Columns are mixed one after the other with the finalizer of SplitMix64 (Steele et al., 2014); text enters by its
-    BLAKE2b, a whole number as the float that it equals.
+    Columns are mixed one after the other with the finalizer of SplitMix64 (Steele et al., 2014);
+    text enters by its BLAKE2b, a whole number as the float that it equals.
 
     >>> row_hashes(pl.DataFrame({"a": [1, 1, 2]})).tolist() == row_hashes(pl.DataFrame({"a": [1.0, 1.0, 2.0]})).tolist()
     True
@@ -65,7 +73,14 @@ def _numbers(values: pl.Series) -> list[Hashes]:
         table = np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
         found = table[texts.rank("dense").to_numpy().astype(np.int64) - 1]
     elif _kind(values.dtype) == "time":
-        found = values.cast(pl.Datetime("us")).to_physical().fill_null(0).to_numpy().astype(np.int64).view(np.uint64)
+        found = (
+            values.cast(pl.Datetime("us"))
+            .to_physical()
+            .fill_null(0)
+            .to_numpy()
+            .astype(np.int64)
+            .view(np.uint64)
+        )
     else:
         numbers = values.cast(pl.Float64).fill_null(np.nan).to_numpy() + 0.0  # one zero, not two
         absent = absent | np.isnan(numbers)
@@ -76,7 +91,13 @@ def _numbers(values: pl.Series) -> list[Hashes]:
 def _kind(dtype: pl.DataType) -> Literal["text", "time", "number", "vector"]:
     if isinstance(dtype, pl.Array):
         return "vector"
-    return "time" if dtype.is_temporal() else "number" if dtype.is_numeric() or dtype == pl.Boolean else "text"
+    return (
+        "time"
+        if dtype.is_temporal()
+        else "number"
+        if dtype.is_numeric() or dtype == pl.Boolean
+        else "text"
+    )
 
 
 def _mixed(x: Hashes) -> Hashes:

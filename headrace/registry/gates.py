@@ -19,8 +19,9 @@ models of noise one was better for certain in 3 to 42 % of trials with 1 to 5 po
 
 
 class Result(Struct, frozen=True):
-    """What became of one gate: `value` and `bound` are numbers that were compared; `interval` is that of the gain over
-    a rival on the same rows."""
+    """What became of one gate: `value` and `bound` are numbers that were compared; `interval` is
+    that of the gain over a rival on the same rows.
+    """
 
     gate: str
     value: float | None
@@ -31,20 +32,34 @@ class Result(Struct, frozen=True):
 
 
 def judge(
-    gates: list[Gate], metrics: Mapping[str, Mapping[str, float]], others: Mapping[str, ModelPair | str | None]
+    gates: list[Gate],
+    metrics: Mapping[str, Mapping[str, float]],
+    others: Mapping[str, ModelPair | str | None],
 ) -> list[Result]:
     """The result of every gate.
 
-    Parameters: `metrics`, the model's by split; `others`, the model beside the champion and the baseline: none where
-    there is no such one yet (its gates pass), a reason where it cannot be compared (they fail).
+    Parameters: `metrics`, the model's by split; `others`, the model beside the champion and the
+    baseline: none where there is no such one yet (its gates pass), a reason where it cannot be
+    compared (they fail).
     """
     return [_judge(gate, metrics[gate.split][gate.metric], others) for gate in gates]
 
 
 def _judge(gate: Gate, value: float, others: Mapping[str, ModelPair | str | None]) -> Result:
     if isinstance(gate.bound, float):
-        holds = {">=": value >= gate.bound, ">": value > gate.bound, "<=": value <= gate.bound, "<": value < gate.bound}
-        return Result(gate.text, value, gate.bound, holds[gate.op], f"{gate.split} {gate.metric} is {value:.4g}")
+        holds = {
+            ">=": value >= gate.bound,
+            ">": value > gate.bound,
+            "<=": value <= gate.bound,
+            "<": value < gate.bound,
+        }
+        return Result(
+            gate.text,
+            value,
+            gate.bound,
+            holds[gate.op],
+            f"{gate.split} {gate.metric} is {value:.4g}",
+        )
     pair = others[gate.bound]
     if pair is None:
         return Result(gate.text, value, None, True, f"there is no {gate.bound} yet")
@@ -54,14 +69,20 @@ def _judge(gate: Gate, value: float, others: Mapping[str, ModelPair | str | None
 
 
 def _compare(gate: Gate, pair: ModelPair) -> Result:
-    """By the paired interval, not by the point: the model must be no worse than the other for certain, but for the
-    margin. Against the baseline it must beat chance too, which is told exactly."""
+    """By the paired interval, not by the point: the model must be no worse than the other for
+    certain, but for the margin. Against the baseline it must beat chance too, which is told
+    exactly.
+    """
     assert not isinstance(gate.bound, float)
     is_baseline = gate.bound == "baseline"
-    value, bound, (low, high) = pair.gain_over_baseline(gate.metric) if is_baseline else pair.gain(gate.metric)
+    value, bound, (low, high) = (
+        pair.gain_over_baseline(gate.metric) if is_baseline else pair.gain(gate.metric)
+    )
     least, rarer = LEAST_EVENTS[gate.bound], pair.rarer_rows()
     if rarer is not None and rarer < least:
-        why = f"too few rows of the rarer class to tell: {rarer} of {len(pair):,}, {least} are needed"
+        why = (
+            f"too few rows of the rarer class to tell: {rarer} of {len(pair):,}, {least} are needed"
+        )
         return Result(gate.text, value, bound, False, why, [low, high])
 
     passed = low > -gate.margin if gate.op in ("<", ">") else low >= -gate.margin
@@ -70,12 +91,15 @@ def _compare(gate: Gate, pair: ModelPair) -> Result:
     if is_baseline and passed and not gate.margin:
         chance = pair.chance(gate.metric)
         passed = chance <= CHANCE
-        why += f"; by chance in {chance:.1%} of trials" + ("" if passed else f", {CHANCE:.1%} are allowed")
+        why += f"; by chance in {chance:.1%} of trials" + (
+            "" if passed else f", {CHANCE:.1%} are allowed"
+        )
     return Result(gate.text, value, bound, bool(passed), why, [low, high])
 
 
 def not_worse(metric: Metric, pair: ModelPair | str | None) -> list[Result]:
-    """The gate of whoever states none beside the champion: a model that is worse for certain does not go live.
+    """The gate of whoever states none beside the champion: a model that is worse for certain does
+    not go live.
 
     None where there is no champion, or it cannot be compared.
     """
@@ -86,7 +110,9 @@ def not_worse(metric: Metric, pair: ModelPair | str | None) -> list[Result]:
     worse = high < 0 and (rarer is None or rarer >= LEAST_EVENTS["champion"])
     why = f"better by {low:.3g} to {high:.3g} (95 %) on {len(pair):,} rows"
     why += "; a gate beside the champion with a margin would allow it" if worse else ""
-    return [Result(f"test.{metric} not worse than champion", value, bound, not worse, why, [low, high])]
+    return [
+        Result(f"test.{metric} not worse than champion", value, bound, not worse, why, [low, high])
+    ]
 
 
 def parity(largest: float, allowed: float) -> Result:
@@ -98,12 +124,16 @@ def parity(largest: float, allowed: float) -> Result:
 def latency(p99_ms: float, allowed_ms: float) -> Result:
     """The gate of `requirements.latency_p99_ms`."""
     why = "99th percentile of single rows"
-    return Result(f"latency_p99_ms <= {allowed_ms:g}", p99_ms, allowed_ms, p99_ms <= allowed_ms, why)
+    return Result(
+        f"latency_p99_ms <= {allowed_ms:g}", p99_ms, allowed_ms, p99_ms <= allowed_ms, why
+    )
 
 
 def throughput(rows_per_s: float, required: float, how: str) -> Result:
     """The gate of `requirements.throughput_rps`; `how` says what was measured."""
-    return Result(f"throughput_rps >= {required:g}", rows_per_s, required, rows_per_s >= required, how)
+    return Result(
+        f"throughput_rps >= {required:g}", rows_per_s, required, rows_per_s >= required, how
+    )
 
 
 def fairness(treated: list[Treated], max_gap: Mapping[Treatment, float]) -> list[Result]:
@@ -114,7 +144,9 @@ def fairness(treated: list[Treated], max_gap: Mapping[Treatment, float]) -> list
             gap = column.gaps[measure]
             groups = [group for group in column.groups if measure in group.compared]
             groups.sort(key=lambda group: group.mean(measure))
-            shown = groups if len(groups) <= _MOST_NAMED else [*groups[: _MOST_NAMED - 1], groups[-1]]
+            shown = (
+                groups if len(groups) <= _MOST_NAMED else [*groups[: _MOST_NAMED - 1], groups[-1]]
+            )
             why = ", ".join(f"{group.group} {group.mean(measure):.3g}" for group in shown)
             why += "" if shown == groups else f" and {len(groups) - len(shown)} between"
             if gap is None:

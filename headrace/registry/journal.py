@@ -1,12 +1,13 @@
-"""Every decision about what is live, in the order in which it was made: the truth that aliases are made of.
+"""Every decision about what is live, in the order in which it was made: the truth that aliases are
+made of.
 
-A decision is one line of JSON in `registry/NAME.jsonl`, written and fsynced under a lock before the aliases that
-readers follow are replaced. A killed process therefore leaves one of three things: no line, a torn last line, which the
-next decision cuts off (nobody was told that it counts), or a line whose aliases are not written yet, which the next
-decision writes. Reading changes nothing.
+A decision is one line of JSON in `registry/NAME.jsonl`, written and fsynced under a lock before the
+aliases that readers follow are replaced. A killed process therefore leaves one of three things: no
+line, a torn last line, which the next decision cuts off (nobody was told that it counts), or a line
+whose aliases are not written yet, which the next decision writes. Reading changes nothing.
 
-A journal that was emptied, or restored from an old copy, does not know how the aliases came to stand where they stand:
-what is live stays so, and the next decision goes on from there.
+A journal that was emptied, or restored from an old copy, does not know how the aliases came to
+stand where they stand: what is live stays so, and the next decision goes on from there.
 """
 
 import os
@@ -23,10 +24,11 @@ from headrace.workspace import Alias, Workspace
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """A version that was promoted, refused or rolled back to; `before` is what the alias stood for until then.
+    """A version that was promoted, refused or rolled back to; `before` is what the alias stood for
+    until then.
 
-    `by` is what decided (gates, or a person), `who` the account that it ran under, `at` UTC; `evidence` holds the
-    results of the gates.
+    `by` is what decided (gates, or a person), `who` the account that it ran under, `at` UTC;
+    `evidence` holds the results of the gates.
     """
 
     action: Literal["promote", "refuse", "rollback"]
@@ -41,8 +43,9 @@ class Decision(Struct, frozen=True, kw_only=True):
 
 
 class Journal:
-    """The decisions of one system. With `heals`, which only `locked_journal` may ask for, it makes up for what a killed
-    process left out."""
+    """The decisions of one system. With `heals`, which only `locked_journal` may ask for, it makes
+    up for what a killed process left out.
+    """
 
     def __init__(self, workspace: Workspace, name: str, heals: bool = False) -> None:
         self._workspace, self._name = workspace, name
@@ -71,7 +74,8 @@ class Journal:
                 yield found
 
     def before(self, alias: Alias) -> int:
-        """The version that stood before the one that stands now; raises `InputError` where there is none.
+        """The version that stood before the one that stands now; raises `InputError` where there is
+        none.
 
         Each rollback undoes one promotion, so that the second one goes a step further back.
         """
@@ -95,7 +99,9 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise WorkError(str(self.path), f"cannot be written ({error.strerror})", "a folder with room") from error
+            raise WorkError(
+                str(self.path), f"cannot be written ({error.strerror})", "a folder with room"
+            ) from error
         self.decisions.append(decision)
         if decision.action != "refuse":
             self.aliases = {**self.aliases, decision.alias: decision.version}
@@ -109,7 +115,9 @@ class Journal:
         try:
             return [msgspec.json.decode(line, type=Decision) for line in whole.splitlines()]
         except msgspec.DecodeError as error:
-            raise WorkError(str(self.path), f"cannot be read ({error})", "the decisions as they were written") from None
+            raise WorkError(
+                str(self.path), f"cannot be read ({error})", "the decisions as they were written"
+            ) from None
 
 
 @contextmanager

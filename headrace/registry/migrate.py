@@ -1,7 +1,8 @@
 """Taking over a workspace of an earlier version.
 
-The product was called Millrace before: the folder of its workspaces, the key that marks them and the name in a bundle's
-`MLmodel` follow the new name. What a killed call left undone, the next one does.
+The product was called Millrace before: the folder of its workspaces, the key that marks them and
+the name in a bundle's `MLmodel` follow the new name. What a killed call left undone, the next one
+does.
 """
 
 import hashlib
@@ -59,7 +60,9 @@ def _has_former_mark(workspace: Path) -> bool:
     """Whether a workspace was marked with this user's former key: a stranger's stays a stranger's."""
     try:
         key = (key_folder(_FORMER_PRODUCT) / "key").read_bytes()
-        identity = msgspec.json.decode((workspace / "workspace.json").read_bytes(), type=dict[str, str])
+        identity = msgspec.json.decode(
+            (workspace / "workspace.json").read_bytes(), type=dict[str, str]
+        )
         expected = hmac.new(key, identity["id"].encode(), hashlib.sha256).hexdigest()
         return hmac.compare_digest(identity["mark"], expected)
     except (OSError, RuntimeError, msgspec.DecodeError, KeyError):
@@ -85,14 +88,19 @@ def _rename_loaders(workspace: Workspace) -> list[str]:
         except BundleError:
             continue
 
-        # The manifest knows the file by its former content. Any other was renamed before, or was changed by somebody.
+        # The manifest knows the file by its former content. Any other was renamed before, or was
+        # changed by somebody.
         former = text.replace(LOADER.encode(), FORMER_LOADER.encode())
-        if hashlib.sha256(former).hexdigest() != manifest.files["MLmodel"] or FORMER_LOADER.encode() not in former:
+        if (
+            hashlib.sha256(former).hexdigest() != manifest.files["MLmodel"]
+            or FORMER_LOADER.encode() not in former
+        ):
             continue
         today = former.replace(FORMER_LOADER.encode(), LOADER.encode())
         files = {**manifest.files, "MLmodel": hashlib.sha256(today).hexdigest()}
 
-        # The manifest comes last: a call that was killed between the two finds a file that is ahead of it.
+        # The manifest comes last: a call that was killed between the two finds a file that is ahead
+        # of it.
         with atomic_file(path / "MLmodel") as beside:
             beside.write_bytes(today)
         with atomic_file(path / "manifest.json") as beside:

@@ -1,8 +1,9 @@
 """MLflow's view of a workspace: a run and a model version for each bundle, and the aliases.
 
-The journal and the bundles are the truth, and MLflow is brought to them: what a killed process left out is made up for
-by the next command. Without `MLFLOW_TRACKING_URI` the store is a SQLite file in the workspace, whose versions point to
-the bundles where they stand; a server gets the bundles uploaded.
+The journal and the bundles are the truth, and MLflow is brought to them: what a killed process left
+out is made up for by the next command. Without `MLFLOW_TRACKING_URI` the store is a SQLite file in
+the workspace, whose versions point to the bundles where they stand; a server gets the bundles
+uploaded.
 """
 
 import json
@@ -44,7 +45,9 @@ def sync_mlflow(workspace: Workspace, name: str) -> None:
     server = os.environ.get("MLFLOW_TRACKING_URI")
     uri = server or f"sqlite:///{workspace.mlflow_store.absolute()}"
     known = _read(workspace, name, uri)
-    if set(workspace.versions(name)) <= set(known.versions) and (known.aliases == workspace.read_aliases(name)):
+    if set(workspace.versions(name)) <= set(known.versions) and (
+        known.aliases == workspace.read_aliases(name)
+    ):
         return
     with exclusive_lock(workspace.registry / "mlflow.lock"):
         known = _read(workspace, name, uri)
@@ -57,7 +60,9 @@ def sync_mlflow(workspace: Workspace, name: str) -> None:
                     bundle = open_bundle(workspace.bundle(name, version))
                 except BundleError:  # whoever uses it hears of it; the others are told all the same
                     continue
-                given = _tell_version(client, bundle, None if server else workspace.mlflow.absolute())
+                given = _tell_version(
+                    client, bundle, None if server else workspace.mlflow.absolute()
+                )
                 known = structs.replace(known, versions={**known.versions, version: given})
                 _write(workspace, name, known)
             known = structs.replace(known, aliases=_tell_aliases(client, workspace, name, known))
@@ -67,7 +72,10 @@ def sync_mlflow(workspace: Workspace, name: str) -> None:
         except Exception as error:  # those of SQLAlchemy, requests and MLflow have no common parent
             found = (str(error).splitlines() or [type(error).__name__])[0][:300]
             raise WorkError(
-                f"MLflow at {uri}", found, "a store that takes runs", "the next command tells it again"
+                f"MLflow at {uri}",
+                found,
+                "a store that takes runs",
+                "the next command tells it again",
             ) from error
 
 
@@ -84,8 +92,8 @@ def _client(uri: str) -> Any:
 def _embedded(store: Path, uri: str) -> Any:
     """A client of the workspace's own store, made where it is absent.
 
-    MLflow makes a store by some fifty migrations, which take seconds: they are run once for each user and version of
-    MLflow, and the empty store is copied.
+    MLflow makes a store by some fifty migrations, which take seconds: they are run once for each
+    user and version of MLflow, and the empty store is copied.
     """
     client = _client(uri)
     if not store.exists():
@@ -104,7 +112,8 @@ def _embedded(store: Path, uri: str) -> Any:
 def _tell_version(client: Any, bundle: Bundle, artifacts: Path | None) -> str:
     """Logs the run that a bundle came of, registers it, and returns MLflow's number of it.
 
-    `artifacts` is where an embedded store keeps files; without it the store is a server's, and the bundle is uploaded.
+    `artifacts` is where an embedded store keeps files; without it the store is a server's, and the
+    bundle is uploaded.
     """
     manifest, tag = bundle.manifest, "headrace.bundle"
     for known in client.search_model_versions(f"name = '{manifest.name}'"):
@@ -122,7 +131,9 @@ def _tell_version(client: Any, bundle: Bundle, artifacts: Path | None) -> str:
     }  # fmt: skip
     created = round(datetime.fromisoformat(manifest.created).timestamp() * 1000)
     begun = created - round(1000 * sum(bundle.evaluation.seconds.values()))
-    run = client.create_run(experiment, start_time=begun, tags=tags, run_name=bundle.path.name).info.run_id
+    run = client.create_run(
+        experiment, start_time=begun, tags=tags, run_name=bundle.path.name
+    ).info.run_id
     _log(client, run, bundle, created)
     for file in ("card.html", "system.yaml", "evaluation.json"):
         client.log_artifact(run, str(bundle.path / file))
@@ -144,7 +155,11 @@ def _experiment(client: Any, name: str, artifacts: Path | None) -> str:
     except MlflowException:
         client.create_registered_model(name)
     found = client.get_experiment_by_name(name)
-    return str(found.experiment_id if found else client.create_experiment(name, artifacts and artifacts.as_uri()))
+    return str(
+        found.experiment_id
+        if found
+        else client.create_experiment(name, artifacts and artifacts.as_uri())
+    )
 
 
 def _log(client: Any, run: str, bundle: Bundle, at: int) -> None:
@@ -165,7 +180,9 @@ def _log(client: Any, run: str, bundle: Bundle, at: int) -> None:
         if one.value is not None and math.isfinite(one.value)
     ]
     params = [
-        Param(key, text[:_MOST_LETTERS]) for key, text in _flat(msgspec.to_builtins(bundle.system), "") if text != ""
+        Param(key, text[:_MOST_LETTERS])
+        for key, text in _flat(msgspec.to_builtins(bundle.system), "")
+        if text != ""
     ]
     for start in range(0, len(params), _MOST_PARAMS):
         client.log_batch(run, params=params[start : start + _MOST_PARAMS])
@@ -176,13 +193,23 @@ def _log(client: Any, run: str, bundle: Bundle, at: int) -> None:
 def _flat(value: Any, path: str) -> list[tuple[str, str]]:
     """The leaves of a spec with their paths; the columns, of which there may be thousands, are one."""
     if isinstance(value, dict) and value and path != "features.columns":
-        return [leaf for key, item in value.items() for leaf in _flat(item, f"{path}.{key}" if path else key)]
+        return [
+            leaf
+            for key, item in value.items()
+            for leaf in _flat(item, f"{path}.{key}" if path else key)
+        ]
     return [(path, value if isinstance(value, str) else json.dumps(value))]
 
 
-def _tell_aliases(client: Any, workspace: Workspace, name: str, known: MlflowState) -> dict[Alias, int]:
+def _tell_aliases(
+    client: Any, workspace: Workspace, name: str, known: MlflowState
+) -> dict[Alias, int]:
     """Sets every alias to what it stands for now, and returns that."""
-    aliases = {alias: version for alias, version in workspace.read_aliases(name).items() if version in known.versions}
+    aliases = {
+        alias: version
+        for alias, version in workspace.read_aliases(name).items()
+        if version in known.versions
+    }
     for alias, version in aliases.items():
         if known.aliases.get(alias) != version:
             client.set_registered_model_alias(name, alias, known.versions[version])
@@ -196,13 +223,19 @@ def _path(workspace: Workspace, name: str) -> Path:
 def _read(workspace: Workspace, name: str, uri: str) -> MlflowState:
     """What that store was told; nothing where it is another one than last time, or gone."""
     path = _path(workspace, name)
-    if not path.exists() or (uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).exists()):
+    if not path.exists() or (
+        uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).exists()
+    ):
         return MlflowState(uri)
     known = msgspec.json.decode(path.read_bytes(), type=MlflowState)
     if known.uri == uri:
         return known
-    if known.uri.startswith("sqlite:") and uri.startswith("sqlite:"):  # the workspace was moved, or copied
-        _move(Path(uri.removeprefix("sqlite:///")), Path(known.uri.removeprefix("sqlite:///")).parent)
+    if known.uri.startswith("sqlite:") and uri.startswith(
+        "sqlite:"
+    ):  # the workspace was moved, or copied
+        _move(
+            Path(uri.removeprefix("sqlite:///")), Path(known.uri.removeprefix("sqlite:///")).parent
+        )
         return structs.replace(known, uri=uri)
     return MlflowState(uri)
 
@@ -213,9 +246,14 @@ def _move(store: Path, before: Path) -> None:
 
     old, new = str(before), str(store.parent)
     with closing(sqlite3.connect(store)) as connection, connection:
-        tables = [name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")]
+        tables = [
+            name
+            for (name,) in connection.execute("select name from sqlite_master where type = 'table'")
+        ]
         for table in tables:
-            for column in (one[1] for one in connection.execute(f'pragma table_info("{table}")').fetchall()):
+            for column in (
+                one[1] for one in connection.execute(f'pragma table_info("{table}")').fetchall()
+            ):
                 if column in _PLACES:
                     connection.execute(
                         f'update "{table}" set "{column}" = replace("{column}", ?, ?) where "{column}" like ?',

@@ -55,7 +55,9 @@ def runs(folder: str | Path = ".") -> list[RunSummary]:
     for path in workspace.runs.glob("*/run.json"):
         run = msgspec.json.decode(path.read_bytes(), type=_Run)
         name, version = run.model.split("@")
-        aliases = [alias for alias, live in workspace.read_aliases(name).items() if live == int(version)]
+        aliases = [
+            alias for alias, live in workspace.read_aliases(name).items() if live == int(version)
+        ]
         summary = RunSummary(
             model=run.model,
             created=run.created,

@@ -1,6 +1,8 @@
-"""Charts as SVG that fits any page: Vega-Lite drawn without a browser, in colours that the page decides.
+"""Charts as SVG that fits any page: Vega-Lite drawn without a browser, in colours that the page
+decides.
 
-Vega-Lite is written as plain dicts, the grammar that Altair would produce, so that no second library is loaded.
+Vega-Lite is written as plain dicts, the grammar that Altair would produce, so that no second
+library is loaded.
 """
 
 from typing import Any
@@ -19,7 +21,13 @@ _CONFIG: dict[str, Any] = {
         "titleFontSize": 12,
         "titleFontWeight": "normal",
     },
-    "legend": {"labelColor": _INK, "titleColor": _INK, "labelFontSize": 11, "orient": "top", "title": None},
+    "legend": {
+        "labelColor": _INK,
+        "titleColor": _INK,
+        "labelFontSize": 11,
+        "orient": "top",
+        "title": None,
+    },
     "view": {"stroke": None},
 }
 COLOURS = {"model": "#2f7ed8", "reference": "#8c8c8c", "rival": "#d97706"}
@@ -32,7 +40,9 @@ def svg(spec: dict[str, Any], title: str) -> str:
     """Draws a Vega-Lite spec; `title` is what a screen reader says."""
     import vl_convert
 
-    drawn: str = vl_convert.vegalite_to_svg({"width": 300, "height": 220, "config": _CONFIG, **spec})
+    drawn: str = vl_convert.vegalite_to_svg(
+        {"width": 300, "height": 220, "config": _CONFIG, **spec}
+    )
     start, rest = drawn.split(">", 1)
     return f'{start} role="img" aria-label="{title}" style="max-width:100%;height:auto">{rest}'
 
@@ -45,21 +55,28 @@ def curve(
     band: list[list[float]] | None = None,
     rival: list[list[float]] | None = None,
 ) -> dict[str, Any]:
-    """A line in the unit square, with the diagonal of chance where it has a meaning, the `band` `[x, low, high]` that
-    it may lie in, and a `rival`'s line, dashed."""
+    """A line in the unit square, with the diagonal of chance where it has a meaning, the `band`
+    `[x, low, high]` that it may lie in, and a `rival`'s line, dashed.
+    """
     layers = [_line([{"x": a, "y": b} for a, b, *_ in points], COLOURS["model"], 2.5)]
     if rival:
-        layers.insert(0, _line([{"x": a, "y": b} for a, b, *_ in rival], COLOURS["rival"], 2, dashed=True))
+        layers.insert(
+            0, _line([{"x": a, "y": b} for a, b, *_ in rival], COLOURS["rival"], 2, dashed=True)
+        )
     if band:
         within = [{"x": at, "y": low, "high": high} for at, low, high in band]
         mark = {"type": "area", "color": COLOURS["model"], "opacity": 0.22}
-        layers.insert(0, {"data": {"values": within}, "mark": mark, "encoding": {"y2": {"field": "high"}}})
+        layers.insert(
+            0, {"data": {"values": within}, "mark": mark, "encoding": {"y2": {"field": "high"}}}
+        )
     if diagonal:
         layers.insert(0, _line([{"x": 0, "y": 0}, {"x": 1, "y": 1}], COLOURS["reference"], 1))
     return {"layer": layers, "encoding": _axes(x, y, [0, 1])}
 
 
-def overlaid(lines: list[tuple[str, list[list[float]]]], x: str, y: str, unit: bool) -> dict[str, Any]:
+def overlaid(
+    lines: list[tuple[str, list[list[float]]]], x: str, y: str, unit: bool
+) -> dict[str, Any]:
     """Several named lines; in the unit square, or where their values are."""
     values = [
         {"name": name, "x": point[0], "y": point[1], "i": at}
@@ -67,16 +84,35 @@ def overlaid(lines: list[tuple[str, list[list[float]]]], x: str, y: str, unit: b
         for at, point in enumerate(points)
     ]
     encoding = _axes(x, y, [0, 1] if unit else None) | {
-        "color": {"field": "name", "type": "nominal", "sort": None, "scale": {"range": list(_LINES)}},
+        "color": {
+            "field": "name",
+            "type": "nominal",
+            "sort": None,
+            "scale": {"range": list(_LINES)},
+        },
         "order": {"field": "i", "type": "quantitative"},
     }
-    return {"data": {"values": values}, "mark": {"type": "line", "strokeWidth": 2}, "encoding": encoding}
+    return {
+        "data": {"values": values},
+        "mark": {"type": "line", "strokeWidth": 2},
+        "encoding": encoding,
+    }
 
 
 def calibration(bins: list[list[float]]) -> dict[str, Any]:
     """Predicted against observed, one dot a bin (`[predicted, observed, rows, low, high]`) with its interval."""
-    values = [{"x": mean, "y": share, "low": low, "high": high} for mean, share, _, low, high in bins]
-    dots = {"mark": {"type": "point", "filled": True, "opacity": 0.9, "color": COLOURS["model"], "size": 60}}
+    values = [
+        {"x": mean, "y": share, "low": low, "high": high} for mean, share, _, low, high in bins
+    ]
+    dots = {
+        "mark": {
+            "type": "point",
+            "filled": True,
+            "opacity": 0.9,
+            "color": COLOURS["model"],
+            "size": 60,
+        }
+    }
     ends = {
         "mark": {"type": "rule", "color": COLOURS["model"], "strokeWidth": 1.5, "opacity": 0.7},
         "encoding": {"y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}},
@@ -92,7 +128,13 @@ def scatter(points: list[list[float]]) -> dict[str, Any]:
     high = max(max(pair) for pair in points)
     dots = {
         "data": {"values": [{"x": a, "y": b} for a, b in points]},
-        "mark": {"type": "point", "filled": True, "opacity": 0.35, "color": COLOURS["model"], "size": 18},
+        "mark": {
+            "type": "point",
+            "filled": True,
+            "opacity": 0.35,
+            "color": COLOURS["model"],
+            "size": 18,
+        },
     }
     line = _line([{"x": low, "y": low}, {"x": high, "y": high}], COLOURS["reference"], 1)
     return {"layer": [line, dots], "encoding": _axes("actual", "predicted", [low, high])}
@@ -101,7 +143,12 @@ def scatter(points: list[list[float]]) -> dict[str, Any]:
 def confusion(table: list[list[int]], names: list[str]) -> dict[str, Any]:
     """Counts by true (rows) and predicted (columns) class, each the darker the larger its share of its row."""
     values = [
-        {"true": names[row], "predicted": names[at], "rows": f"{count:,}", "share": count / max(sum(counts), 1)}
+        {
+            "true": names[row],
+            "predicted": names[at],
+            "rows": f"{count:,}",
+            "share": count / max(sum(counts), 1),
+        }
         for row, counts in enumerate(table)
         for at, count in enumerate(counts)
     ]
@@ -126,7 +173,10 @@ def confusion(table: list[list[int]], names: list[str]) -> dict[str, Any]:
         "data": {"values": values},
         "encoding": encoding,
         "layer": [
-            {"mark": {"type": "rect", "cornerRadius": 3}, "encoding": {"color": fill, "opacity": opacity}},
+            {
+                "mark": {"type": "rect", "cornerRadius": 3},
+                "encoding": {"color": fill, "opacity": opacity},
+            },
             {"mark": {"type": "text", "color": _INK}, "encoding": {"text": {"field": "rows"}}},
         ],
     }
@@ -153,12 +203,29 @@ def timeline(spans: list[dict[str, Any]], names: list[str]) -> dict[str, Any]:
     encoding = {
         "x": x,
         "x2": {"field": "to"},
-        "y": {"field": "rows", "type": "quantitative", "title": "rows", "stack": "zero", "axis": {"tickCount": 4}},
-        "color": {"field": "part", "type": "nominal", "sort": None, "scale": {"domain": names, "range": list(_PARTS)}},
+        "y": {
+            "field": "rows",
+            "type": "quantitative",
+            "title": "rows",
+            "stack": "zero",
+            "axis": {"tickCount": 4},
+        },
+        "color": {
+            "field": "part",
+            "type": "nominal",
+            "sort": None,
+            "scale": {"domain": names, "range": list(_PARTS)},
+        },
         "order": {"field": "place", "type": "quantitative"},
     }
     mark = {"type": "bar", "orient": "vertical", "binSpacing": 1}
-    return {"width": 760, "height": 130, "data": {"values": values}, "mark": mark, "encoding": encoding}
+    return {
+        "width": 760,
+        "height": 130,
+        "data": {"values": values},
+        "mark": mark,
+        "encoding": encoding,
+    }
 
 
 def bars(rows: list[tuple[str, float, bool]], title: str) -> dict[str, Any]:
@@ -180,14 +247,18 @@ def bars(rows: list[tuple[str, float, bool]], title: str) -> dict[str, Any]:
         "height": {"step": 30},
         "data": {"values": values},
         "encoding": {"y": names, "x": numbers},
-        "layer": [{"mark": {"type": "bar", "cornerRadiusEnd": 3}, "encoding": {"color": colour}}, text],
+        "layer": [
+            {"mark": {"type": "bar", "cornerRadiusEnd": 3}, "encoding": {"color": colour}},
+            text,
+        ],
     }
 
 
 def trials(rows: list[tuple[str, float, bool]], title: str) -> dict[str, Any]:
     """Many candidates in the order of their trial, by family; those that ship are filled."""
     values = [
-        {"trial": at, "name": name, "value": value, "ships": ships} for at, (name, value, ships) in enumerate(rows)
+        {"trial": at, "name": name, "value": value, "ships": ships}
+        for at, (name, value, ships) in enumerate(rows)
     ]
     axes = {
         "x": {"field": "trial", "type": "quantitative", "title": "trial"},
@@ -215,7 +286,11 @@ def thresholds(rows: list[dict[str, float]], chosen: float | None) -> dict[str, 
     }
     encoding["x"]["field"], encoding["y"]["field"] = "threshold", "value"
     layers: list[dict[str, Any]] = [
-        {"data": {"values": values}, "mark": {"type": "line", "strokeWidth": 2}, "encoding": encoding}
+        {
+            "data": {"values": values},
+            "mark": {"type": "line", "strokeWidth": 2},
+            "encoding": encoding,
+        }
     ]
     if chosen is not None:
         rule = {"x": {"field": "x", "type": "quantitative"}}
@@ -224,10 +299,23 @@ def thresholds(rows: list[dict[str, float]], chosen: float | None) -> dict[str, 
     return {"layer": layers}
 
 
-def _line(values: list[dict[str, float]], colour: str, width: float, dashed: bool = False) -> dict[str, Any]:
-    mark = {"type": "line", "color": colour, "strokeWidth": width, "strokeDash": [6, 4] if dashed else [1, 0]}
-    numbered = [{**value, "i": at} for at, value in enumerate(values)]  # drawn in their order, not by x
-    return {"data": {"values": numbered}, "mark": mark, "encoding": {"order": {"field": "i", "type": "quantitative"}}}
+def _line(
+    values: list[dict[str, float]], colour: str, width: float, dashed: bool = False
+) -> dict[str, Any]:
+    mark = {
+        "type": "line",
+        "color": colour,
+        "strokeWidth": width,
+        "strokeDash": [6, 4] if dashed else [1, 0],
+    }
+    numbered = [
+        {**value, "i": at} for at, value in enumerate(values)
+    ]  # drawn in their order, not by x
+    return {
+        "data": {"values": numbered},
+        "mark": mark,
+        "encoding": {"order": {"field": "i", "type": "quantitative"}},
+    }
 
 
 def _axes(x: str, y: str, domain: list[float] | None) -> dict[str, Any]:

@@ -31,11 +31,15 @@ def drawings(run: "RunDocument") -> dict[str, str]:
     def draw(name: str, chart: dict[str, Any]) -> None:
         drawn[name] = charts.svg(chart, name)
 
-    trials = [(one.family, one.value, one.weight > 0) for one in run.candidates if one.value is not None]
+    trials = [
+        (one.family, one.value, one.weight > 0) for one in run.candidates if one.value is not None
+    ]
     if len(trials) == len(run.candidates) and not any(math.isnan(value) for _, value, _ in trials):
         title = f"validation {metric}"
         few = len(trials) <= _MOST_BARS
-        draw("candidates", charts.bars(trials, title) if few else charts.trials(trials[1:], title))  # [0]: the baseline
+        draw(
+            "candidates", charts.bars(trials, title) if few else charts.trials(trials[1:], title)
+        )  # [0]: the baseline
     if run.timeline:
         shown = [part for part in _PARTS if any(span[part] for span in run.timeline)]
         draw("timeline", charts.timeline(run.timeline, shown))
@@ -54,11 +58,15 @@ def drawings(run: "RunDocument") -> dict[str, str]:
         lines = [("this model", found.quantiles)]
         if run.comparison is not None and other is not None and other.quantiles is not None:
             lines.append((f"champion, version {run.comparison.version}", other.quantiles))
-        draw("Quantiles of the error", charts.overlaid(lines, "share of rows", "error below", False))
+        draw(
+            "Quantiles of the error", charts.overlaid(lines, "share of rows", "error below", False)
+        )
     if found.confusion is not None and len(names) <= _MOST_CLASSES_DRAWN:
         draw("confusion", charts.confusion(found.confusion, names))
     bars = [
-        (name, value, True) for name, value in list(run.importances.items())[:_MOST_IMPORTANCES] if value and value > 0
+        (name, value, True)
+        for name, value in list(run.importances.items())[:_MOST_IMPORTANCES]
+        if value and value > 0
     ]
     if bars:
         draw("importances", charts.bars(bars, f"{metric} lost without it"))
@@ -95,6 +103,9 @@ def overlaid(found: "ComparisonDocument") -> dict[str, str]:
     for kind, (title, x, y, unit) in kinds.items():
         points = [getattr(curves, kind) for curves in found.curves]
         if all(one is not None for one in points):
-            lines = [(model, [point[:2] for point in one]) for model, one in zip(found.models, points, strict=True)]
+            lines = [
+                (model, [point[:2] for point in one])
+                for model, one in zip(found.models, points, strict=True)
+            ]
             drawn[title] = charts.svg(charts.overlaid(lines, x, y, unit), title)
     return drawn

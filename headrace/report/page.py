@@ -45,7 +45,9 @@ def verdicts(found: "ComparisonDocument") -> list[str]:
     metric, (first, *others) = found.metric, found.models
     lines = []
     for other, (low, high) in zip(others, found.gains[metric], strict=True):
-        word = "better" if low > 0 else "worse" if high < 0 else "neither better nor worse for certain"
+        word = (
+            "better" if low > 0 else "worse" if high < 0 else "neither better nor worse for certain"
+        )
         how = f"by {number(low)} to {number(high)} of {label(metric)} (95 %)"
         lines.append(f"{other} is {word} than {first}: {how}.")
     return lines
@@ -71,12 +73,20 @@ def _best(run: "RunDocument") -> list[dict[str, Any]]:
     """The baseline, what ships and the best of the rest, each with the settings that its family varies."""
     sign = -1 if run.metric.higher_is_better else 1
     baseline, *others = run.candidates
-    ranked = sorted(others, key=lambda one: (not one.weight, sign * one.value if one.value is not None else math.inf))
+    ranked = sorted(
+        others,
+        key=lambda one: (not one.weight, sign * one.value if one.value is not None else math.inf),
+    )
     shown = [*ranked[:_CANDIDATES_LISTED], baseline]
     listed = []
     for one in shown:
         family = [other for other in shown if other.family == one.family]
-        row = {"family": one.family, "value": one.value, "weight": one.weight, "seconds": one.seconds}
+        row = {
+            "family": one.family,
+            "value": one.value,
+            "weight": one.weight,
+            "seconds": one.seconds,
+        }
         listed.append(row | {"settings": _settings(one, family)})
     return listed
 
@@ -95,12 +105,18 @@ def _settings(one: "CandidateReport", family: list["CandidateReport"]) -> str:
 def _verdict(run: "RunDocument") -> str:
     metric, family = run.metric, run.winner.family
     name, value, base = label(metric.name), metric.test, metric.baseline
-    if value is not None and base is not None and (value > base if metric.higher_is_better else value < base):
+    if (
+        value is not None
+        and base is not None
+        and (value > base if metric.higher_is_better else value < base)
+    ):
         model = f"A {family} model" if len(run.winner.members) == 1 else f"An {family}"
         low, high = run.intervals[metric.name]
         certain = f" (95 % interval {number(low)} to {number(high)})"
         return f"{model} reaches a test {name} of {number(value)}{certain}; the baseline stands at {number(base)}."
-    short = f"the model's test {name} of {number(value)} does not beat the baseline's {number(base)}"
+    short = (
+        f"the model's test {name} of {number(value)} does not beat the baseline's {number(base)}"
+    )
     return f"Nothing learned: {short}."
 
 
@@ -126,7 +142,9 @@ def promotion(run: "RunDocument") -> str:
     failed = [f"{one.gate} ({one.why})" for one in run.gates if not one.passed]
     if failed:
         return "Refused: " + "; ".join(failed) + "."
-    return "Promoted to champion" + ("." if run.before is None else f" in the place of version {run.before}.")
+    return "Promoted to champion" + (
+        "." if run.before is None else f" in the place of version {run.before}."
+    )
 
 
 @cache

@@ -1,5 +1,6 @@
-"""The pages of the service: what is served, and how it is asked. Scripts in them carry a nonce; nothing is fetched from
-elsewhere."""
+"""The pages of the service: what is served, and how it is asked. Scripts in them carry a nonce;
+nothing is fetched from elsewhere.
+"""
 
 from typing import Any
 
@@ -9,7 +10,9 @@ from headrace.report.words import label, number
 
 def service_page(models: list[dict[str, Any]], nonce: str) -> str:
     """What is served: a card for each model, with a form to try it."""
-    page: str = template("service.html").render(models=models, nonce=nonce, label=label, number=number)
+    page: str = template("service.html").render(
+        models=models, nonce=nonce, label=label, number=number
+    )
     return page
 
 

@@ -22,7 +22,10 @@ def describe_exploration(document: "ExplorationDocument", path: Path) -> str:
     width = max(len(column.name) for column in document.columns)
     shares = list(document.balance.items())
     is_class = document.goal.task is not None and task_of(document.goal.task).HAS_CLASSES
-    text = ", ".join(f"{name} {share:.1%}" if is_class else f"{name} {number(share)}" for name, share in shares[:8])
+    text = ", ".join(
+        f"{name} {share:.1%}" if is_class else f"{name} {number(share)}"
+        for name, share in shares[:8]
+    )
     more = f" and {len(shares) - 8} more" if len(shares) > 8 else ""
     lines = [
         f"{document.goal.target}: {document.goal.task}, {text}{more}",
@@ -43,7 +46,9 @@ def describe_exploration(document: "ExplorationDocument", path: Path) -> str:
 
 def describe_runs(runs: Any) -> str:
     """Runs, a line each."""
-    lines = [f"{'model':<20}  {'created (UTC)':<19}  {'spec':<12}  {'test':>9}  {'baseline':>9}  family"]
+    lines = [
+        f"{'model':<20}  {'created (UTC)':<19}  {'spec':<12}  {'test':>9}  {'baseline':>9}  family"
+    ]
     for one in runs:
         stands = f"  {', '.join(one.aliases)}" if one.aliases else _STANDS[one.promoted]
         lines.append(
@@ -59,9 +64,14 @@ def describe_features(features: Any) -> str:
     for one in features:
         lines.append(f"{one.name}  {one.definition}")
         if one.description or one.owner:
-            lines.append("    " + "  ".join([*filter(None, [one.description, one.owner and f"owner: {one.owner}"])]))
+            lines.append(
+                "    "
+                + "  ".join([*filter(None, [one.description, one.owner and f"owner: {one.owner}"])])
+            )
         lines.append(f"    of {'; '.join(one.inputs)}  {_distributed(one.distribution)}".rstrip())
-        lines.append(f"    used by {', '.join(one.used_by)}" if one.used_by else "    used by no model yet")
+        lines.append(
+            f"    used by {', '.join(one.used_by)}" if one.used_by else "    used by no model yet"
+        )
     return "\n".join(lines) if lines else "no features yet: no windows in the spec, and no run"
 
 
@@ -70,7 +80,9 @@ def _distributed(found: dict[str, Any] | None) -> str:
         return ""
     missing = f"{found['missing']:.1%} missing"
     if found.get("at"):
-        low, middle, high = (found["at"][round(q * (len(found["at"]) - 1))] for q in (0.05, 0.5, 0.95))
+        low, middle, high = (
+            found["at"][round(q * (len(found["at"]) - 1))] for q in (0.05, 0.5, 0.95)
+        )
         return f"5 %, 50 %, 95 %: {number(low)}, {number(middle)}, {number(high)}; {missing}"
     shares = list(found.get("shares", {}).items())[:3]
     return "; ".join([*(f"{value} {share:.0%}" for value, share in shares), missing])
@@ -95,9 +107,13 @@ def describe_run(run: "RunDocument") -> str:
     if run.cached:
         lines = ["Nothing has changed since this run; --fresh does it again.", *lines]
         if run.promoted and run.alias is None:
-            lines.insert(1, f"Its model is not the champion any more: that is version {run.champion} now.")
+            lines.insert(
+                1, f"Its model is not the champion any more: that is version {run.champion} now."
+            )
     lines += [f"{one.severity}: {one.message}" for one in run.findings]
-    lines += [f"{'passed' if one.passed else 'FAILED'}: {one.gate} ({one.why})" for one in run.gates]
+    lines += [
+        f"{'passed' if one.passed else 'FAILED'}: {one.gate} ({one.why})" for one in run.gates
+    ]
     lines += [
         "",
         f"{run.model}: {run.winner.family} predicts {run.target}",

@@ -1,7 +1,8 @@
 """Results of stages, kept under the name of what they were made of, so that nothing is done twice.
 
-An entry is a folder that appears whole or not at all, with the checksum of each of its files; a damaged one is as
-good as absent. Values are written as JSON, with every array as `.npy` and every table as Arrow beside it: no pickle.
+An entry is a folder that appears whole or not at all, with the checksum of each of its files; a
+damaged one is as good as absent. Values are written as JSON, with every array as `.npy` and every
+table as Arrow beside it: no pickle.
 """
 
 import hashlib
@@ -90,7 +91,8 @@ class Cache:
         return found
 
     def trim(self, most_bytes: int) -> int:
-        """Removes entries, the least recently used first, until they hold no more than this; returns what they hold.
+        """Removes entries, the least recently used first, until they hold no more than this;
+        returns what they hold.
 
         Another process may replace and remove entries meanwhile.
         """
@@ -112,7 +114,8 @@ class Cache:
 
 
 def checksums(files: dict[str, Path], memory: Path) -> dict[str, str]:
-    """The checksum of each file; `memory` keeps them by size and time of change, so that large ones are not read again.
+    """The checksum of each file; `memory` keeps them by size and time of change, so that large ones
+    are not read again.
 
     It is not written where its folder is absent: input that cannot be used leaves nothing behind.
     """

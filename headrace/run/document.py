@@ -104,7 +104,9 @@ class BundleDocument(Struct, frozen=True, kw_only=True):
 
     def as_bundle(self) -> "BundleDocument":
         """The part of a run's document that stands in its bundle."""
-        return BundleDocument(**{name: getattr(self, name) for name in BundleDocument.__struct_fields__})
+        return BundleDocument(
+            **{name: getattr(self, name) for name in BundleDocument.__struct_fields__}
+        )
 
 
 class RunDocument(BundleDocument, frozen=True, kw_only=True):
@@ -177,7 +179,9 @@ def describe(made: Made) -> RunDocument:
         candidates=[_candidate(one, choice.weight_of(one)) for one in choice.candidates],
         winner=shipped,
         parity=model.parity,
-        rows=RowCounts(len(parts.train), len(parts.validation), len(parts.test), parts.purged, model.rows),
+        rows=RowCounts(
+            len(parts.train), len(parts.validation), len(parts.test), parts.purged, model.rows
+        ),
         columns=data.columns,
         features=model.features.names,
         resolved=spec.dump(made.resolved).decode(),
@@ -201,7 +205,9 @@ def describe(made: Made) -> RunDocument:
 def _family(members: list[Member]) -> str:
     """What ships, in words."""
     families = sorted({member.family for member in members})
-    return families[0] if len(members) == 1 else f"average of {len(members)} ({', '.join(families)})"
+    return (
+        families[0] if len(members) == 1 else f"average of {len(members)} ({', '.join(families)})"
+    )
 
 
 def _candidate(one: train.TrialRecord, weight: float) -> CandidateReport:
@@ -252,7 +258,10 @@ def _timeline(data: TrainingData) -> list[dict[str, Any]]:
 
 def describe_flow(document: RunDocument) -> list[StageReport]:
     """The flow of a run as it is drawn: a line a stage."""
-    rows, findings = document.rows, Counter(one.check.partition(".")[0] for one in document.findings)
+    rows, findings = (
+        document.rows,
+        Counter(one.check.partition(".")[0] for one in document.findings),
+    )
     noticed = findings["leak"] + findings["split"]
     used = sum(column.kind != "ignored" for column in document.columns)
     total = rows.train + rows.validation + rows.test + rows.purged

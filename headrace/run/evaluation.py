@@ -27,8 +27,9 @@ class Tested(Struct, frozen=True):
 
 
 class Evaluation(Struct, frozen=True):
-    """How good a model is: the assessment, how groups of people fare, which columns it relies on (how much worse the
-    metric becomes without each), where it is weak, and what was noticed."""
+    """How good a model is: the assessment, how groups of people fare, which columns it relies on
+    (how much worse the metric becomes without each), where it is weak, and what was noticed.
+    """
 
     assessment: evaluate.Assessment
     fairness: list[evaluate.Treated]
@@ -40,51 +41,71 @@ class Evaluation(Struct, frozen=True):
 def pick_threshold(data: train.TrainingData, choice: train.Choice) -> float | None:
     """Where a binary decision is made, by the goal's objective on rows that nothing was fitted on."""
     decision = data.system.goal.decision
-    return None if decision is None else evaluate.pick_threshold(_validation(data, choice, None), decision)
+    return (
+        None
+        if decision is None
+        else evaluate.pick_threshold(_validation(data, choice, None), decision)
+    )
 
 
 def test_model(data: train.TrainingData, model: train.Model, threshold: float | None) -> Tested:
     """Asks the compiled model for the test rows."""
     system, test, parts = data.system, data.frame[data.parts.test], data.parts
-    predictor = predict.Predictor(model.model, _schema(system, data.columns, model.columns), system.name, 0)
+    predictor = predict.Predictor(
+        model.model, _schema(system, data.columns, model.columns), system.name, 0
+    )
     answers = predictor.predict_frame(test)
     new = Predictions(
         task=data.target.task,
         y=data.y[parts.test],
         scores=predictor.scores(answers),
         weight=data.weight_of(parts.test),
-        owner=None if parts.group is None else np.unique(parts.group[parts.test], return_inverse=True)[1],
+        owner=None
+        if parts.group is None
+        else np.unique(parts.group[parts.test], return_inverse=True)[1],
         threshold=threshold,
     )
     baseline = new.with_scores(train.baseline_scores(data), threshold)
     return Tested(predictor, answers, ModelPair(new, baseline, system.seed))
 
 
-def evaluate_model(data: train.TrainingData, choice: train.Choice, model: train.Model, tested: Tested) -> Evaluation:
+def evaluate_model(
+    data: train.TrainingData, choice: train.Choice, model: train.Model, tested: Tested
+) -> Evaluation:
     """Evaluates a model on the rows that chose it and on the test rows."""
     goal, pair = data.system.goal, tested.pair
     assert goal.metric is not None
     validation = _validation(data, choice, pair.new.threshold)
     test = data.frame[data.parts.test]
     people = test.select(cs.by_name(*data.system.evaluate.fairness.attributes))
-    plain = [one.name for one in tested.predictor.columns if one.dtype != "vector" and one.kind != "text"]
+    plain = [
+        one.name for one in tested.predictor.columns if one.dtype != "vector" and one.kind != "text"
+    ]
     assessment = evaluate.assess(goal, data.target.classes, validation, pair)
     return Evaluation(
         assessment=assessment,
         fairness=evaluate.compare_groups(people, pair.new),
         importances=_importances(data, model, tested, goal.metric),
-        slices=evaluate.weak_slices(test.select(cs.by_name(*plain)), pair.new, goal.metric, pair.seed),
+        slices=evaluate.weak_slices(
+            test.select(cs.by_name(*plain)), pair.new, goal.metric, pair.seed
+        ),
         findings=_check_baseline(assessment.metric),
     )
 
 
-def _validation(data: train.TrainingData, choice: train.Choice, threshold: float | None) -> Predictions:
+def _validation(
+    data: train.TrainingData, choice: train.Choice, threshold: float | None
+) -> Predictions:
     """The scores of the rows that chose the model."""
     weight = data.weight_of(choice.rows)
-    return Predictions(data.target.task, data.y[choice.rows], choice.scores, weight, threshold=threshold)
+    return Predictions(
+        data.target.task, data.y[choice.rows], choice.scores, weight, threshold=threshold
+    )
 
 
-def _importances(data: train.TrainingData, model: train.Model, tested: Tested, metric: str) -> dict[str, float]:
+def _importances(
+    data: train.TrainingData, model: train.Model, tested: Tested, metric: str
+) -> dict[str, float]:
     """Of the columns that the model uses; of very wide tables those that it uses most."""
     uses, pair = model.uses, tested.pair
     rows = evaluate.rows_for_importances(len(pair), len(uses), pair.seed)
@@ -106,19 +127,29 @@ def _check_baseline(metric: evaluate.DecidingMetric) -> list[Finding]:
 def check_fairness(system: System, frame: pl.DataFrame) -> None:
     """Raises `InputError` where a resolved spec asks for groups that the table lacks, or for gaps of another task."""
     fairness, where = system.evaluate.fairness, "evaluate.fairness.attributes"
-    known = [column.name for column in frame if not (column.dtype.is_nested() or column.name == system.goal.target)]
+    known = [
+        column.name
+        for column in frame
+        if not (column.dtype.is_nested() or column.name == system.goal.target)
+    ]
     for at, name in enumerate(fairness.attributes):
         if name in fairness.attributes[:at] and name in known:
             raise InputError(where, f"{name!r} twice", "some of: " + ", ".join(known))
         if name not in known:
-            found = f"{name!r}, the target or no plain column" if name in frame.columns else f"no column {name!r}"
+            found = (
+                f"{name!r}, the target or no plain column"
+                if name in frame.columns
+                else f"no column {name!r}"
+            )
             raise InputError(where, found, "some of: " + ", ".join(known), nearest(name, known))
 
     treatments = task_of(system.goal.task).TREATMENTS
     for measure in fairness.max_gap:
         if measure not in treatments:
             expected = "some of: " + ", ".join(treatments)
-            raise InputError("evaluate.fairness.max_gap", f"{measure} with task {system.goal.task}", expected)
+            raise InputError(
+                "evaluate.fairness.max_gap", f"{measure} with task {system.goal.task}", expected
+            )
     if fairness.max_gap and not fairness.attributes:
         raise InputError("evaluate.fairness.max_gap", "no attributes to compare", where)
 

@@ -25,8 +25,8 @@ class PartCounts(Struct, frozen=True):
 class ExplorationDocument(Struct, frozen=True):
     """What the data is like: the schema of `explore.json`.
 
-    `why` holds the reason of each field that was inferred, `balance` the share of each class (or the target's
-    quantiles), `relations` the share of the target that each column explains alone.
+    `why` holds the reason of each field that was inferred, `balance` the share of each class (or
+    the target's quantiles), `relations` the share of the target that each column explains alone.
     """
 
     name: str

@@ -15,10 +15,11 @@ _MEASURED_ROWS, _BATCH_ROWS = 500, 20_000
 
 
 class ChampionComparison(Struct, frozen=True, omit_defaults=True):
-    """The champion and the model on the test rows that the champion was not fitted on, or `why` they cannot be compared.
+    """The champion and the model on the test rows that the champion was not fitted on, or `why`
+    they cannot be compared.
 
-    `values` are the deciding metric's of the model and of the champion, `gain` is the 95 % interval of how much better
-    the model is, `curves` are the champion's.
+    `values` are the deciding metric's of the model and of the champion, `gain` is the 95 % interval
+    of how much better the model is, `curves` are the champion's.
     """
 
     version: int
@@ -49,7 +50,9 @@ def check_gates(system: System) -> list[spec.Gate]:
     return gates
 
 
-def judge(data: train.TrainingData, model: train.Model, tested: Tested, evaluation: Evaluation) -> Verdict:
+def judge(
+    data: train.TrainingData, model: train.Model, tested: Tested, evaluation: Evaluation
+) -> Verdict:
     """Judges a model beside the champion of this moment."""
     system, test = data.system, data.frame[data.parts.test]
     metric = system.goal.metric
@@ -68,7 +71,9 @@ def judge(data: train.TrainingData, model: train.Model, tested: Tested, evaluati
     results += registry.judge(gates, evaluation.assessment.metrics, others)
     if not any(gate.bound == "champion" for gate in gates):
         results += registry.not_worse(metric, beside_champion)
-    return Verdict(champion, results, _compare(champion, beside_champion, metric, len(data.target.classes)))
+    return Verdict(
+        champion, results, _compare(champion, beside_champion, metric, len(data.target.classes))
+    )
 
 
 def _compare(
@@ -88,7 +93,9 @@ def _compare(
     )
 
 
-def _required(required: Requirements, predictor: predict.Predictor, test: pl.DataFrame) -> list[registry.Result]:
+def _required(
+    required: Requirements, predictor: predict.Predictor, test: pl.DataFrame
+) -> list[registry.Result]:
     """What is measured of the model itself, on this machine."""
     if required == Requirements():
         return []
@@ -101,11 +108,19 @@ def _required(required: Requirements, predictor: predict.Predictor, test: pl.Dat
         return results
 
     if required.prediction == "online":
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        one = predict.rows_per_s(lambda: [predictor.predict_dicts([row]) for row in requests], len(requests))
+        cores = (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
+        one = predict.rows_per_s(
+            lambda: [predictor.predict_dicts([row]) for row in requests], len(requests)
+        )
         how = f"{cores} cores, each {one:,.0f} rows/s one by one, before the network"
         return [*results, registry.throughput(cores * one, required.throughput_rps, how)]
     large = pl.concat([test] * -(-_BATCH_ROWS // test.height)).head(_BATCH_ROWS)
-    rate = predict.rows_per_s(lambda: predictor.predict_frame(large, threads=os.cpu_count() or 1), large.height)
+    rate = predict.rows_per_s(
+        lambda: predictor.predict_frame(large, threads=os.cpu_count() or 1), large.height
+    )
     how = f"tables of {_BATCH_ROWS:,} rows in one process"
     return [*results, registry.throughput(rate, required.throughput_rps, how)]

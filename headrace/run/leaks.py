@@ -21,7 +21,11 @@ def find_leaks(data: TrainingData, special: Collection[str]) -> list[Finding]:
     labels = [spec.label_text(label) for label in data.target.classes]
 
     aside = {*special, *system.features.exclude, *used}
-    ignored = [one.name for one in data.columns if one.name not in aside and one.dtype not in ("nested", "vector")]
+    ignored = [
+        one.name
+        for one in data.columns
+        if one.name not in aside and one.dtype not in ("nested", "vector")
+    ]
     findings = leaks(trained, y, task, data.target.name, labels, training_rows(data, ignored))
     findings += order_checks(trained, y, task, system.split.by)
     time, by = system.data.time_column, system.split.by
@@ -30,7 +34,11 @@ def find_leaks(data: TrainingData, special: Collection[str]) -> list[Finding]:
 
 def leak_columns(columns: list[Column]) -> list[str]:
     """The columns that enter the model and have plain values."""
-    return [one.name for one in columns if one.kind != "ignored" and one.dtype not in ("nested", "vector")]
+    return [
+        one.name
+        for one in columns
+        if one.kind != "ignored" and one.dtype not in ("nested", "vector")
+    ]
 
 
 def training_rows(data: TrainingData, columns: list[str]) -> pl.DataFrame:

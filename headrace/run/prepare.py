@@ -13,8 +13,9 @@ from headrace.windows import check_keys_match, window_columns
 
 
 class Prepared(Struct, frozen=True):
-    """What is known before anything is learned: the rows, the fingerprint of each table, why the spec was resolved so
-    (by path), and what was noticed."""
+    """What is known before anything is learned: the rows, the fingerprint of each table, why the
+    spec was resolved so (by path), and what was noticed.
+    """
 
     data: train.TrainingData
     fingerprints: dict[str, str]
@@ -36,7 +37,9 @@ def prepare(system: System, position: int, step: Steps) -> Prepared:
         y = features.encode_target(target, frame[target.name])
     with step("split"):
         strata = y.astype(int) if target.classes else None
-        parts = split.split_rows(frame, system.split, system.data, strata, sources.holdout_rows, system.seed)
+        parts = split.split_rows(
+            frame, system.split, system.data, strata, sources.holdout_rows, system.seed
+        )
     with step("features"):
         windows = [name for window in system.features.windows for name in window_columns(window)]
         roles = special_columns(system)
@@ -69,5 +72,8 @@ def special_columns(system: System) -> dict[str, str]:
         data.weight: "the weight of rows",
     }
     if isinstance(data.time, list):
-        roles |= {data.time_column: "the time", data.time[0]: "the year of the time: absolute time is no feature"}
+        roles |= {
+            data.time_column: "the time",
+            data.time[0]: "the year of the time: absolute time is no feature",
+        }
     return {name: role for name, role in roles.items() if name is not None}

@@ -35,7 +35,9 @@ def write_bundle(document: RunDocument, made: Made, tested: Tested) -> RunDocume
     test = made.data.frame[made.data.parts.test]
     plain = [name for name, dtype in test.schema.items() if tables.dtype_of(dtype) != "nested"]
     test = test.select(cs.by_name(*plain))
-    inputs = [column.name for column in schema.columns] + ([system.data.id] if system.data.id else [])
+    inputs = [column.name for column in schema.columns] + (
+        [system.data.id] if system.data.id else []
+    )
     golden = test.head(GOLDEN_ROWS).select(cs.by_name(*inputs)).to_dicts()
     requests = msgspec.json.decode(msgspec.json.encode(golden))
     replies = tested.predictor.predict(requests)
@@ -46,13 +48,20 @@ def write_bundle(document: RunDocument, made: Made, tested: Tested) -> RunDocume
             system=made.resolved,
             schema=schema,
             model=made.model.model,
-            profile=bundle.build_profile(made.data.frame[made.data.parts.train], schema.columns, scores),
-            examples=[{"request": row, "reply": reply} for row, reply in zip(requests, replies, strict=True)],
+            profile=bundle.build_profile(
+                made.data.frame[made.data.parts.train], schema.columns, scores
+            ),
+            examples=[
+                {"request": row, "reply": reply}
+                for row, reply in zip(requests, replies, strict=True)
+            ],
             evaluation=document.as_bundle(),
             card=report.card_page(document),
         )
     )
-    answers = tested.answers.select(~cs.by_name(system.data.id)) if system.data.id else tested.answers
+    answers = (
+        tested.answers.select(~cs.by_name(system.data.id)) if system.data.id else tested.answers
+    )
     system.workspace.claim()
     name = bundle.write_bundle(
         system.workspace.bundles,
@@ -94,11 +103,15 @@ def write_run(document: RunDocument) -> str:
 
 
 def finish_run(
-    document: RunDocument, decision: Decision, comparison: ChampionComparison | None, seconds: Mapping[str, float]
+    document: RunDocument,
+    decision: Decision,
+    comparison: ChampionComparison | None,
+    seconds: Mapping[str, float],
 ) -> Run:
     """Writes the report of a run whose model was promoted or refused, and its `run.json` anew.
 
-    Parameters: `comparison`, how it compares with the champion of the decision; `seconds` of its stages.
+    Parameters: `comparison`, how it compares with the champion of the decision; `seconds` of its
+    stages.
     """
     promoted = decision.action == "promote"
     document = structs.replace(

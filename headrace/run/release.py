@@ -21,7 +21,10 @@ class Released(NamedTuple):
 
 
 def release(
-    data: train.TrainingData, bundle: BundleName, verdict: Verdict, judge_again: Callable[[], Verdict]
+    data: train.TrainingData,
+    bundle: BundleName,
+    verdict: Verdict,
+    judge_again: Callable[[], Verdict],
 ) -> Released:
     """Promotes a bundle or refuses it.
 
@@ -44,5 +47,7 @@ def _identifying_columns(data: train.TrainingData) -> pl.DataFrame:
     name = data.system.data.id
     names = [name] if name is not None else []
     if name is None:
-        names = [column.name for column in data.columns if column.dtype != "nested" and not column.window]
+        names = [
+            column.name for column in data.columns if column.dtype != "nested" and not column.window
+        ]
     return data.frame.select(cs.by_name(*names))

@@ -29,12 +29,18 @@ class CacheKeys(NamedTuple):
 def cache_keys(system: System) -> CacheKeys:
     """Keys by the content of the tables and the fields of the spec that each part reads."""
     files = checksums(tables.files_of(system), system.workspace.cache / "files.json")
-    once = uuid4().hex if tables.has_server(system) else ""  # what a server holds is not known before it is read
+    once = (
+        uuid4().hex if tables.has_server(system) else ""
+    )  # what a server holds is not known before it is read
     position = log_position(system)
     content = [once, files, position]
-    prepared = cache_key("prepared", content, system.data, system.goal, system.features, system.split, system.seed)
+    prepared = cache_key(
+        "prepared", content, system.data, system.goal, system.features, system.split, system.seed
+    )
     choice = cache_key("choice", prepared, system.models, system.requirements)
-    trained = structs.replace(system, serve=ServeSpec(), store=None, log=LogSpec())  # no stage of a run reads these
+    trained = structs.replace(
+        system, serve=ServeSpec(), store=None, log=LogSpec()
+    )  # no stage of a run reads these
     return CacheKeys(cache_key("run", content, trained), prepared, choice, position)
 
 
@@ -50,20 +56,26 @@ def trial_memo(cache: Cache, prepared: str, fresh: bool) -> train.Memo:
 def find_run(system: System, cache: Cache, key: str) -> Run | None:
     """The run of the same, where its report and its whole bundle are still in this workspace.
 
-    Its `alias` is what stands for its version now. A run that was killed after its model was judged is finished: the
-    decision is on record.
+    Its `alias` is what stands for its version now. A run that was killed after its model was judged
+    is finished: the decision is on record.
     """
     folder = system.workspace.runs / (cache.get(str, key) or "")
     try:
         document = msgspec.json.decode((folder / "run.json").read_bytes(), type=RunDocument)
         bundle = open_bundle(system.workspace.bundles / Path(document.bundle).name)
-        document = structs.replace(document, bundle=str(bundle.path), report=str(folder / "report.html"))
+        document = structs.replace(
+            document, bundle=str(bundle.path), report=str(folder / "report.html")
+        )
         if document.promoted is None:
-            decision = registry.find_decision(system.workspace, system.name, bundle.manifest.version)
+            decision = registry.find_decision(
+                system.workspace, system.name, bundle.manifest.version
+            )
             if decision is None:
                 return None
             registry.sync_mlflow(system.workspace, system.name)
-            document = finish_run(document, decision, document.comparison, document.seconds).document
+            document = finish_run(
+                document, decision, document.comparison, document.seconds
+            ).document
     except (OSError, msgspec.DecodeError, BundleError):
         return None
     if not Path(document.report).exists():
@@ -78,4 +90,6 @@ def with_current_spec(data: train.TrainingData, system: System) -> train.Trainin
     """Prepared rows with the branches of the spec that had no part in preparing them."""
     models, _ = design.infer_candidates(system.models, len(data.target.classes))
     goal, split = data.system.goal, data.system.split
-    return structs.replace(data, system=spec.with_changes(system, goal=goal, split=split, models=models))
+    return structs.replace(
+        data, system=spec.with_changes(system, goal=goal, split=split, models=models)
+    )

@@ -14,7 +14,9 @@ def log_event(level: Level, event: str, **fields: Any) -> None:
     """Tells of something that happened; values of rows and tokens do not belong in the fields."""
     now = to_text(SYSTEM.now_us())
     if sys.stderr.isatty():
-        line = f"{now[11:19]} {event} " + " ".join(f"{name}={value}" for name, value in fields.items())
+        line = f"{now[11:19]} {event} " + " ".join(
+            f"{name}={value}" for name, value in fields.items()
+        )
     else:
         said = {"time": now, "level": level, "event": event, **fields}
         line = msgspec.json.encode(said, enc_hook=str).decode()

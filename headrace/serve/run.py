@@ -25,8 +25,10 @@ GRACE_S = 10
 
 
 class ServicePlan(Struct, frozen=True):
-    """What a process of the service needs to know: which models (by the names that a person gave, seen from `folder`),
-    how, where the processes leave what they count, and which process has started them."""
+    """What a process of the service needs to know: which models (by the names that a person gave,
+    seen from `folder`), how, where the processes leave what they count, and which process has
+    started them.
+    """
 
     models: list[str]
     folder: Path
@@ -37,7 +39,9 @@ class ServicePlan(Struct, frozen=True):
 
 def make_service(plan: ServicePlan) -> Service:
     """The service of one process; raises `HeadraceError` where there is nothing to serve."""
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what matters is told by `log_event`
+    logging.getLogger("uvicorn.error").setLevel(
+        logging.CRITICAL
+    )  # what matters is told by `log_event`
     sources = [resolve_model(model, plan.folder) for model in plan.models]
     return Service(sources, plan.settings, ROUTES, plan.ledger, plan.parent)
 
@@ -55,7 +59,9 @@ class _Hosted:
                 try:
                     self.service.start()
                 except Exception as error:
-                    log_event("error", "not_started", error=type(error).__name__, why=str(error)[:500])
+                    log_event(
+                        "error", "not_started", error=type(error).__name__, why=str(error)[:500]
+                    )
                     await send({"type": "lifespan.startup.failed", "message": str(error)})
                     return
                 await send({"type": "lifespan.startup.complete"})
@@ -76,7 +82,8 @@ def _connection(config: Any, server_state: Any, **_: Any) -> Connection:
 
 
 def make_plan(models: list[str], folder: Path, **settings: Any) -> ServicePlan:
-    """What `serve` will do: as the spec of the first model's system says, but for the `settings` that are not none.
+    """What `serve` will do: as the spec of the first model's system says, but for the `settings`
+    that are not none.
 
     Raises `HeadraceError` where there is nothing to serve.
     """
@@ -86,14 +93,16 @@ def make_plan(models: list[str], folder: Path, **settings: Any) -> ServicePlan:
     system = sources[0].system
     stated = ServeSpec() if system is None else system.spec.serve
     said = {name: value for name, value in settings.items() if value is not None}
-    return ServicePlan([_absolute(model) for model in models], folder.resolve(), structs.replace(stated, **said))
+    return ServicePlan(
+        [_absolute(model) for model in models], folder.resolve(), structs.replace(stated, **said)
+    )
 
 
 def serve(models: list[str], folder: Path, open: bool = False, **settings: Any) -> None:
     """Serves models until it is told to stop; requests that are under way are answered first.
 
-    Parameters: see `make_plan`; `open` says that others may ask over the network without a token. Raises `HeadraceError`
-    where there is nothing to serve, or no socket.
+    Parameters: see `make_plan`; `open` says that others may ask over the network without a token.
+    Raises `HeadraceError` where there is nothing to serve, or no socket.
     """
     import uvicorn
 
@@ -102,7 +111,9 @@ def serve(models: list[str], folder: Path, open: bool = False, **settings: Any) 
     listening = _socket(plan.settings.host, plan.settings.port)
     host, port = listening.getsockname()[:2]
     ledger = Path(tempfile.mkdtemp(prefix="headrace-serve-")) if plan.settings.workers > 1 else None
-    plan = structs.replace(plan, ledger=ledger, parent=os.getpid() if plan.settings.workers > 1 else None)
+    plan = structs.replace(
+        plan, ledger=ledger, parent=os.getpid() if plan.settings.workers > 1 else None
+    )
     config = uvicorn.Config(
         partial(_hosted, plan),
         factory=True,
@@ -117,7 +128,13 @@ def serve(models: list[str], folder: Path, open: bool = False, **settings: Any) 
         timeout_graceful_shutdown=GRACE_S,
         backlog=2048,
     )
-    log_event("info", "listening", url=f"http://{host}:{port}", models=models, workers=plan.settings.workers)
+    log_event(
+        "info",
+        "listening",
+        url=f"http://{host}:{port}",
+        models=models,
+        workers=plan.settings.workers,
+    )
     try:
         if plan.settings.workers == 1:
             from headrace.serve.server import Server
@@ -125,14 +142,18 @@ def serve(models: list[str], folder: Path, open: bool = False, **settings: Any) 
             server = Server(config)
             server.run([listening])
             if not server.started:
-                raise WorkError("the service", "did not start", "", "the line before this one says why")
+                raise WorkError(
+                    "the service", "did not start", "", "the line before this one says why"
+                )
         else:
             from headrace.serve.workers import Workers
 
             workers = Workers(config, [listening])
             workers.run()
             if workers.failed:
-                raise WorkError("the service", "did not start", "", "the line before this one says why")
+                raise WorkError(
+                    "the service", "did not start", "", "the line before this one says why"
+                )
     finally:
         listening.close()
         if ledger is not None:
@@ -141,7 +162,9 @@ def serve(models: list[str], folder: Path, open: bool = False, **settings: Any) 
 
 def _check_open(plan: ServicePlan, open: bool) -> None:
     """Raises `InputError` where everybody in a network would be let in, and nobody said so."""
-    systems = [source.system for source in (resolve_model(model, plan.folder) for model in plan.models)]
+    systems = [
+        source.system for source in (resolve_model(model, plan.folder) for model in plan.models)
+    ]
     guarded = any(system is not None and read_tokens(system.workspace) for system in systems)
     if not (open or guarded or is_loopback(plan.settings.host)):
         raise InputError(
@@ -160,7 +183,9 @@ def _socket(host: str, port: int) -> socket.socket:
         listening.bind((host, port))
     except OSError as error:
         listening.close()
-        raise WorkError(f"{host}:{port}", f"cannot be listened on ({error.strerror})", "a free --port") from None
+        raise WorkError(
+            f"{host}:{port}", f"cannot be listened on ({error.strerror})", "a free --port"
+        ) from None
     listening.set_inheritable(True)
     return listening
 

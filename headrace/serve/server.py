@@ -27,6 +27,8 @@ class Server(uvicorn.Server):  # type: ignore[misc]
 
     async def on_tick(self, counter: int) -> bool:
         """See `uvicorn.Server`."""
-        if self._until_s and (SYSTEM.monotonic_s() > self._until_s or not self.server_state.connections):
+        if self._until_s and (
+            SYSTEM.monotonic_s() > self._until_s or not self.server_state.connections
+        ):
             self.should_exit = True
         return bool(await super().on_tick(counter))

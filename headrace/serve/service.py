@@ -73,8 +73,12 @@ class Service:
         self.ready, self._parent = False, parent
         self.sites = HostGuard(settings.hosts, any_name=not is_loopback(settings.host))
         self._guard, self._tokens = tokens.TokenGuard({}, open=True), tokens.Tokens()
-        self._actions = {path: {action.method: action for action in some} for path, some in actions.items()}
-        self._below = sorted((path for path in self._actions if path.endswith("/") and path != "/"), reverse=True)
+        self._actions = {
+            path: {action.method: action for action in some} for path, some in actions.items()
+        }
+        self._below = sorted(
+            (path for path in self._actions if path.endswith("/") and path != "/"), reverse=True
+        )
         self.connections = Connections(self.answer, self.refuse, int(settings.max_body_mb * 2**20))
         self._tasks: list[asyncio.Task[None]] = []
         self._seconds: dict[str, Histogram] = {}
@@ -86,18 +90,30 @@ class Service:
 
     def allow_system(self, request: Request, system: ServedSystem | None) -> None:
         """Raises `Problem` where a request's token is for another system than that of a workspace."""
-        if request.workspaces is not None and system is not None and system.workspace not in request.workspaces:
-            raise Problem(403, "forbidden", "The token is for another system", "one of its own workspace is needed")
+        if (
+            request.workspaces is not None
+            and system is not None
+            and system.workspace not in request.workspaces
+        ):
+            raise Problem(
+                403,
+                "forbidden",
+                "The token is for another system",
+                "one of its own workspace is needed",
+            )
 
     async def predict(
         self, route: ModelRoute, answers: BatchHandler, rows: list[Any], request: Request
     ) -> tuple[list[str], Answer]:
-        """The ids of predictions, which are counted, and the rows as they were predicted by what the route has for rows
-        of their kind; raises `Problem`."""
+        """The ids of predictions, which are counted, and the rows as they were predicted by what
+        the route has for rows of their kind; raises `Problem`.
+        """
         self.allow_system(request, route.served.system)
         most = self.settings.max_rows
         if len(rows) > most:
-            raise Problem(413, "too_many_rows", "There are too many rows", f"{len(rows)}, at most {most}")
+            raise Problem(
+                413, "too_many_rows", "There are too many rows", f"{len(rows)}, at most {most}"
+            )
         if not rows:
             return [], ([], [])
         until = _deadline(request)
@@ -106,12 +122,14 @@ class Service:
         else:
             answer = await self._in_parts(answers, rows, until)
         ids = self.ids.take(len(rows), route.served.version)
-        self.metrics.counts["headrace_predictions", route.served.name, str(route.served.version), route.arm] += len(
-            rows
-        )
+        self.metrics.counts[
+            "headrace_predictions", route.served.name, str(route.served.version), route.arm
+        ] += len(rows)
         return ids, answer
 
-    async def _in_parts(self, answers: BatchHandler, rows: list[Any], until: float | None) -> Answer:
+    async def _in_parts(
+        self, answers: BatchHandler, rows: list[Any], until: float | None
+    ) -> Answer:
         """Predicts many rows so that others' come between."""
         complete: list[Any] = []
         predictions: list[Any] = []
@@ -125,9 +143,12 @@ class Service:
             predictions += one[1]
         return complete, predictions
 
-    async def read(self, request: Request, type: type[T], served: ServedModel, until: int | None = None) -> T:
-        """The JSON of a request as a value of a type, up to its byte `until`, of at most as many values as so many rows
-        of a model may have; raises `Problem`."""
+    async def read(
+        self, request: Request, type: type[T], served: ServedModel, until: int | None = None
+    ) -> T:
+        """The JSON of a request as a value of a type, up to its byte `until`, of at most as many
+        values as so many rows of a model may have; raises `Problem`.
+        """
         body = request.body[:until]
         if len(body) <= WHOLE_BYTES:
             read: T = decode_body(_decoder(cast(Any, type)), body)
@@ -144,7 +165,9 @@ class Service:
         try:
             return msgspec.convert(await decode_in_slices(body, most_values), type)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise Problem(400, "invalid_body", "The body cannot be read", _why_not_json(body, error)) from None
+            raise Problem(
+                400, "invalid_body", "The body cannot be read", _why_not_json(body, error)
+            ) from None
 
     async def route(self, ref: str) -> ModelRoute:
         """The way to a model; raises `Problem` where there is none."""
@@ -178,15 +201,25 @@ class Service:
         except WorkError as error:  # a disk or a server refuses
             self.metrics.counts["headrace_errors", "store"] += 1
             retry = [(b"retry-after", b"1")]
-            reply = Problem(503, "store", "The service cannot do this now", str(error), retry).reply()
+            reply = Problem(
+                503, "store", "The service cannot do this now", str(error), retry
+            ).reply()
         except Exception as error:  # a fault of ours: told to the operator, not to the client
             self.metrics.counts["headrace_errors", "internal"] += 1
-            log_event("error", "failed", path=request.path[:200], error=type(error).__name__, why=str(error)[:500])
+            log_event(
+                "error",
+                "failed",
+                path=request.path[:200],
+                error=type(error).__name__,
+                why=str(error)[:500],
+            )
             reply = Problem(500, "internal", "The service failed").reply()
         self.metrics.counts["headrace_requests", label, str(reply.status)] += 1
         seconds = self._seconds.get(label)
         if seconds is None:
-            seconds = self._seconds[label] = self.metrics.histogram("headrace_request_seconds", label)
+            seconds = self._seconds[label] = self.metrics.histogram(
+                "headrace_request_seconds", label
+            )
         seconds.add(SYSTEM.monotonic_s() - request.received_s)
         return reply
 
@@ -208,7 +241,13 @@ class Service:
         action = methods.get(request.method)
         if action is None:
             allow: Headers = [(b"allow", ", ".join(methods).encode())]
-            raise Problem(405, "method", f"{request.method} is not allowed", "use " + ", ".join(methods), allow)
+            raise Problem(
+                405,
+                "method",
+                f"{request.method} is not allowed",
+                "use " + ", ".join(methods),
+                allow,
+            )
         return action, rest
 
     def start(self) -> None:
@@ -218,14 +257,18 @@ class Service:
         gc.collect()
         gc.freeze()  # what is here now stays: a full collection would look at all of it, for tens of milliseconds
         gc.set_threshold(50_000, 50, 100)
-        sys.setswitchinterval(_SWITCH_S)  # a thread that waits for a disk, or loads a model, gives way to requests
+        sys.setswitchinterval(
+            _SWITCH_S
+        )  # a thread that waits for a disk, or loads a model, gives way to requests
         self.metrics.gauges["headrace_waiting_rows",] = 0
         self._tasks = [asyncio.create_task(self._often(FOLLOW_S, self._follow))]
         self._tasks.append(asyncio.create_task(self._often(FOLLOW_S, self._guarded)))
         self._tasks.append(asyncio.create_task(self._often(LEDGER_S, self._note)))
         self._tasks.append(asyncio.create_task(self._often(SWEEP_S, self._sweep)))
         self.ready = True
-        versions = {name: self.repository.routes[name].served.version for name in self.repository.names}
+        versions = {
+            name: self.repository.routes[name].served.version for name in self.repository.names
+        }
         log_event("info", "ready", process=os.getpid(), models=versions)
 
     async def stop(self) -> None:
@@ -246,7 +289,13 @@ class Service:
                 said = ""
             except Exception as error:  # the next turn tries again
                 if said != (said := str(error)):
-                    log_event("error", "failed", path=do.__name__, error=type(error).__name__, why=said[:500])
+                    log_event(
+                        "error",
+                        "failed",
+                        path=do.__name__,
+                        error=type(error).__name__,
+                        why=said[:500],
+                    )
 
     async def _follow(self) -> None:
         await self.repository.follow()
@@ -273,8 +322,9 @@ class Service:
 
 
 def _deadline(request: Request) -> float | None:
-    """Until when an answer is of use, by the clock of `time.perf_counter`; raises `Problem` for a header that is no
-    number."""
+    """Until when an answer is of use, by the clock of `time.perf_counter`; raises `Problem` for a
+    header that is no number.
+    """
     told = request.header(DEADLINE)
     if told is None:
         return None
@@ -297,12 +347,17 @@ def decode_body(decode: Callable[[Any], Any], body: bytes) -> Any:
     try:
         return decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(400, "invalid_body", "The body cannot be read", _why_not_json(body, error)) from None
+        raise Problem(
+            400, "invalid_body", "The body cannot be read", _why_not_json(body, error)
+        ) from None
 
 
 def _why_not_json(body: bytes, error: Exception) -> str:
     """What is wrong with a body; the numbers that other languages write into JSON are named with their field."""
-    if isinstance(error, msgspec.ValidationError) or (found := _NO_NUMBER.search(body[:SLICE_BYTES])) is None:
+    if (
+        isinstance(error, msgspec.ValidationError)
+        or (found := _NO_NUMBER.search(body[:SLICE_BYTES])) is None
+    ):
         return str(error)
     field = f" in the field {found[1].decode(errors='replace')!r}" if found[1] else ""
     return f"{found[2].decode()}{field} is not JSON: write null ({error})"

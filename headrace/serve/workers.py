@@ -26,16 +26,19 @@ class _Worker(Process):  # type: ignore[misc]
 
 
 class Workers(Multiprocess):  # type: ignore[misc]
-    """uvicorn's processes, but that one which cannot start does not end those that serve: it is tried again, after a
-    pause that doubles each time, and so is one that dies soon. Where none could start at first, all is ended, and
-    `failed` says so."""
+    """uvicorn's processes, but that one which cannot start does not end those that serve: it is
+    tried again, after a pause that doubles each time, and so is one that dies soon. Where none
+    could start at first, all is ended, and `failed` says so.
+    """
 
     def __init__(self, config: Any, sockets: Any) -> None:
         super().__init__(config, sockets)
         self.failed = False
         self._served = False
         self._began: dict[int, float] = {}  # when the process of a place was started
-        self._pauses: dict[int, tuple[float, float]] = {}  # of a place: how long the next pause is, until when this one
+        self._pauses: dict[
+            int, tuple[float, float]
+        ] = {}  # of a place: how long the next pause is, until when this one
 
     def init_processes(self) -> None:
         """See `Multiprocess`."""
@@ -69,7 +72,10 @@ class Workers(Multiprocess):  # type: ignore[misc]
             wait = pause if soon else 0.0
             what = "worker_not_started" if failed else "worker_died"
             log_event("error", what, process=process.pid, status=process.exitcode, again_in_s=wait)
-            self._pauses[place] = min(pause * 2, LONGEST_PAUSE_S) if soon else FIRST_PAUSE_S, now + wait
+            self._pauses[place] = (
+                min(pause * 2, LONGEST_PAUSE_S) if soon else FIRST_PAUSE_S,
+                now + wait,
+            )
             until = now + wait
         if now >= until:
             self._pauses[place] = self._pauses[place][0], 0.0

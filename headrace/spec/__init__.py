@@ -13,7 +13,15 @@ from headrace.spec.labels import label_text
 from headrace.spec.load import dump, load, parse, schema, spec_hash
 from headrace.spec.log import LogSpec
 from headrace.spec.metrics import METRICS, Metric, MetricRow, Task, is_lower_better, task_metrics
-from headrace.spec.models import Calibration, Family, GbdtParams, LinearParams, Member, Models, Search
+from headrace.spec.models import (
+    Calibration,
+    Family,
+    GbdtParams,
+    LinearParams,
+    Member,
+    Models,
+    Search,
+)
 from headrace.spec.names import is_date_name, is_time_name, safe_name, split_words
 from headrace.spec.node import Name
 from headrace.spec.plain import parse_yaml

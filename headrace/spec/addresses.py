@@ -1,7 +1,8 @@
-"""Addresses of tables, databases and stores (URLs): what in one is secret, and how the environment gives it.
+"""Addresses of tables, databases and stores (URLs): what in one is secret, and how the environment
+gives it.
 
-A spec travels: it stands in every bundle, in MLflow and in the cache. So an address in it holds no secret; `${NAME}`
-stands for one, and is read from the environment when the address is used.
+A spec travels: it stands in every bundle, in MLflow and in the cache. So an address in it holds no
+secret; `${NAME}` stands for one, and is read from the environment when the address is used.
 """
 
 import os
@@ -101,7 +102,12 @@ def check_address(address: str, where: str) -> None:
     """Raises `InputError` at `where` for an address with a secret in it."""
     if secret := find_secret(address):
         do = "write ${NAME} in its place, which is read from the environment (or use what the driver reads: PGPASSWORD)"
-        raise InputError(where, f"{secret} in {show_address(address)}", "an address without secrets, as it travels", do)
+        raise InputError(
+            where,
+            f"{secret} in {show_address(address)}",
+            "an address without secrets, as it travels",
+            do,
+        )
 
 
 def resolve_address(address: str, where: str) -> str:

@@ -11,7 +11,8 @@ from msgspec import Struct
 class AggregateRow(Struct, frozen=True):
     """What an aggregate is of, and how the catalogue describes it.
 
-    `of`: `events` themselves, or the `numbers` or `values` of a column; events that miss the value do not count.
+    `of`: `events` themselves, or the `numbers` or `values` of a column; events that miss the value
+    do not count.
     """
 
     of: Literal["events", "numbers", "values"]

@@ -37,7 +37,8 @@ def find_problems(data: Any, tree: type[msgspec.Struct]) -> list[str]:
 
 
 def parse_read_flags(told: list[str]) -> ReadSpec:
-    """The branch `data.read` as it is stated at the command line; raises `InputError` where it is not one.
+    """The branch `data.read` as it is stated at the command line; raises `InputError` where it is
+    not one.
 
     >>> parse_read_flags(["header=a,b"]).header
     ['a', 'b']
@@ -49,7 +50,8 @@ def parse_read_flags(told: list[str]) -> ReadSpec:
 
 
 def split_read_flags(told: list[str]) -> dict[str, Any]:
-    """How a text table is written, as the branch `data.read`: `separator=;`, `header=false`, `header=a,b,c`.
+    """How a text table is written, as the branch `data.read`: `separator=;`, `header=false`,
+    `header=a,b,c`.
 
     >>> split_read_flags(["separator=;", "skip=2", "header=false"])
     {'separator': ';', 'skip': 2, 'header': False}
@@ -58,11 +60,17 @@ def split_read_flags(told: list[str]) -> dict[str, Any]:
     for one in told:
         name, equals, value = one.partition("=")
         if not equals:
-            raise InputError("--read", repr(one), "a field of data.read and its value, such as separator=;")
+            raise InputError(
+                "--read", repr(one), "a field of data.read and its value, such as separator=;"
+            )
         if name == "header":
             found[name] = {"true": True, "false": False}.get(value, value.split(","))
         else:
-            found[name] = int(value) if name == "skip" and value.isdecimal() else {"tab": "\t"}.get(value, value)
+            found[name] = (
+                int(value)
+                if name == "skip" and value.isdecimal()
+                else {"tab": "\t"}.get(value, value)
+            )
     return found
 
 
@@ -101,7 +109,9 @@ def _walk_struct(value: Any, struct: type[msgspec.Struct], path: str, problems: 
             _walk(item, hints[key], at, problems)
         else:
             hint = nearest(str(key), names)
-            problems.append(f"{at}: unknown field; expected one of: {', '.join(names)}{'; ' + hint if hint else ''}")
+            problems.append(
+                f"{at}: unknown field; expected one of: {', '.join(names)}{'; ' + hint if hint else ''}"
+            )
     for field in msgspec.structs.fields(struct):
         if field.required and field.name not in value:
             at = f"{path}.{field.name}" if path else field.name
@@ -117,7 +127,9 @@ def _check(value: Any, annotation: Any, path: str, problems: list[str]) -> None:
     except msgspec.ValidationError:
         allowed = get_args(annotation) if get_origin(annotation) is Literal else ()
         hint = nearest(str(value), [str(option) for option in allowed]) if allowed else ""
-        problems.append(f"{path}: found {_show(value)}; expected {_allowed(annotation)}{'; ' + hint if hint else ''}")
+        problems.append(
+            f"{path}: found {_show(value)}; expected {_allowed(annotation)}{'; ' + hint if hint else ''}"
+        )
 
 
 def _names(struct: type[msgspec.Struct]) -> list[str]:
@@ -129,7 +141,13 @@ def _show(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", types.NoneType: "null"}
+_WORDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    types.NoneType: "null",
+}
 
 
 def _allowed(annotation: Any) -> str:

@@ -14,7 +14,8 @@ right answers; the mean of prediction minus truth, and of its size."""
 class Fairness(Node, frozen=True):
     """Columns that name groups of people, whether or not the model sees them.
 
-    How it treats each group is reported; `max_gap` bounds the difference between the groups of a column, as a gate.
+    How it treats each group is reported; `max_gap` bounds the difference between the groups of a
+    column, as a gate.
     """
 
     attributes: list[str] = []

@@ -21,8 +21,8 @@ Encode = Literal[
 class ColumnSpec(Node, frozen=True):
     """An override for one column; what is left out is inferred from the training rows.
 
-    `encode` names one encoder or several, whose columns stand side by side. `owner` and `description` stand in the
-    catalogue of features.
+    `encode` names one encoder or several, whose columns stand side by side. `owner` and
+    `description` stand in the catalogue of features.
     """
 
     kind: Kind | None = None
@@ -33,16 +33,20 @@ class ColumnSpec(Node, frozen=True):
     @property
     def encodes(self) -> list[Encode]:
         """The stated encoders as a list; none where they are left to the family of models."""
-        return self.encode if isinstance(self.encode, list) else [self.encode] if self.encode else []
+        return (
+            self.encode if isinstance(self.encode, list) else [self.encode] if self.encode else []
+        )
 
 
 class Window(Node, frozen=True):
-    """What the events of a key in the time before a row amount to: a column `NAME_OVER` for each span in `over`.
+    """What the events of a key in the time before a row amount to: a column `NAME_OVER` for each
+    span in `over`.
 
-    `key` is a column, or several, of rows and events. The `aggregate` is `of` a column (sum, mean, min, max, last,
-    distinct) or of the events themselves (count, since: seconds since the latest, rate: the share for which `where`
-    holds); `where` picks events, such as `kind == 'buy' and price > 10`. See `windows/README.md` for the exact meaning.
-    `owner` and `description` stand in the catalogue of features.
+    `key` is a column, or several, of rows and events. The `aggregate` is `of` a column (sum, mean,
+    min, max, last, distinct) or of the events themselves (count, since: seconds since the latest,
+    rate: the share for which `where` holds); `where` picks events, such as `kind == 'buy' and price
+    > 10`. See `windows/README.md` for the exact meaning. `owner` and `description` stand in the
+    catalogue of features.
     """
 
     name: Identifier
@@ -66,7 +70,8 @@ class Shared(Node, frozen=True):
 
 
 class FeaturesSpec(Node, frozen=True):
-    """Which columns the model sees, and how. Each list of `crosses` makes one category of several columns'.
+    """Which columns the model sees, and how. Each list of `crosses` makes one category of several
+    columns'.
 
     The events and the windows of the files that `use` names join those that stand here.
     """

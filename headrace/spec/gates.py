@@ -17,8 +17,9 @@ _GATE = re.compile(
 
 
 class Gate(Struct, frozen=True):
-    """What must hold before a model goes live: a metric of a split against a number, or against a rival on the same
-    rows within a margin."""
+    """What must hold before a model goes live: a metric of a split against a number, or against a
+    rival on the same rows within a margin.
+    """
 
     text: str
     split: Literal["validation", "test"]
@@ -49,10 +50,18 @@ def parse_gate(text: str, where: str = "gates") -> Gate:
     read = {"text": text, "split": split, "metric": metric, "op": op}
     if bound not in get_args(Reference):
         if margin:
-            raise SpecError(where, f"{text!r} has a margin beside a number", "a margin beside champion or baseline")
+            raise SpecError(
+                where,
+                f"{text!r} has a margin beside a number",
+                "a margin beside champion or baseline",
+            )
         return msgspec.convert(read | {"bound": float(bound)}, Gate)
     if split != "test":
-        raise SpecError(where, f"{text!r} compares on rows that choose the model", "the test split beside a rival")
+        raise SpecError(
+            where,
+            f"{text!r} compares on rows that choose the model",
+            "the test split beside a rival",
+        )
     if (op[0] == "<") != (is_lower_better(metric)):
         better = "<= or <" if is_lower_better(metric) else ">= or >"
         raise SpecError(where, f"{text!r} asks to be worse", f"{better} for {metric}")

@@ -9,11 +9,12 @@ from headrace.spec.node import Duration, Node
 
 
 class DecisionSpec(Node, frozen=True):
-    """When a binary prediction becomes a yes: above the threshold that is best by a stated objective.
+    """When a binary prediction becomes a yes: above the threshold that is best by a stated
+    objective.
 
-    `by`: `f1`, its maximum; `cost`, the least total cost (`false_positive` and `false_negative` for each mistake);
-    `recall`, the best precision among thresholds with at least this recall; `rate`, this share of the rows.
-    The resolved spec holds the `threshold`; one that is stated is kept.
+    `by`: `f1`, its maximum; `cost`, the least total cost (`false_positive` and `false_negative` for
+    each mistake); `recall`, the best precision among thresholds with at least this recall; `rate`,
+    this share of the rows. The resolved spec holds the `threshold`; one that is stated is kept.
     """
 
     by: Literal["f1", "cost", "recall", "rate"] | None = None
@@ -25,10 +26,11 @@ class DecisionSpec(Node, frozen=True):
 
 
 class Goal(Node, frozen=True):
-    """What is predicted, and the one number that decides between candidates; `secondary` ones are reported first.
+    """What is predicted, and the one number that decides between candidates; `secondary` ones are
+    reported first.
 
-    An outcome is known `label_delay` after its row: under a time split no model is fitted on one that was not known yet
-    when the rows that it is judged on began.
+    An outcome is known `label_delay` after its row: under a time split no model is fitted on one
+    that was not known yet when the rows that it is judged on began.
     """
 
     target: str

@@ -14,7 +14,8 @@ from headrace.spec.system import System
 
 
 def load(folder: str | Path = ".") -> System:
-    """Reads `system.yaml` of a folder (or a spec file itself); relative paths in it start from its folder.
+    """Reads `system.yaml` of a folder (or a spec file itself); relative paths in it start from its
+    folder.
 
     Raises `InputError` where there is no spec and `SpecError` where it is not a valid one.
     """
@@ -24,7 +25,10 @@ def load(folder: str | Path = ".") -> System:
         text = path.read_bytes()
     except FileNotFoundError:
         raise InputError(
-            str(path), "no such spec", "a system.yaml", "write one with `headrace init DATA --target COL`"
+            str(path),
+            "no such spec",
+            "a system.yaml",
+            "write one with `headrace init DATA --target COL`",
         ) from None
     except OSError as error:
         raise InputError(str(path), f"cannot be read ({error.strerror})") from None
@@ -34,7 +38,9 @@ def load(folder: str | Path = ".") -> System:
 def parse(text: bytes, path: Path) -> System:
     """The spec that stands, or will stand, in a file; raises `SpecError` where it is not a valid one."""
     data = parse_yaml(text, str(path))
-    return with_safe_names(with_shared(with_root(decode(data, str(path)), path.resolve().parent), str(path)))
+    return with_safe_names(
+        with_shared(with_root(decode(data, str(path)), path.resolve().parent), str(path))
+    )
 
 
 def dump(system: System) -> bytes:
@@ -43,7 +49,8 @@ def dump(system: System) -> bytes:
 
 
 def spec_hash(system: System) -> str:
-    """Names the experiment: sha256 (12 hex digits) over the canonical JSON of every field, defaults included.
+    """Names the experiment: sha256 (12 hex digits) over the canonical JSON of every field, defaults
+    included.
 
     >>> from headrace.spec import Data, Goal, System, with_changes
     >>> a = System(name="a", goal=Goal(target="y"), data=Data(source="a.csv"))
@@ -56,4 +63,8 @@ def spec_hash(system: System) -> str:
 def schema() -> dict[str, Any]:
     """The JSON schema of `system.yaml`, for editors and other tools."""
     document = msgspec.json.schema(System)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Headrace system.yaml", **document}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Headrace system.yaml",
+        **document,
+    }

@@ -12,7 +12,8 @@ TASK_NAMES: tuple[Task, ...] = get_args(Task)
 
 
 class MetricRow(Struct, frozen=True):
-    """What a metric is for: the tasks that have it, where it is best, how people write it, its unit, and when to use it.
+    """What a metric is for: the tasks that have it, where it is best, how people write it, its
+    unit, and when to use it.
 
     A `direction` of `one` is best at 1, and gates treat it as one that should be high.
     """
@@ -30,12 +31,22 @@ _MULTICLASS: tuple[Task, ...] = ("multiclass",)
 _NUMBERS: tuple[Task, ...] = ("regression",)
 METRICS: dict[str, MetricRow] = {
     "roc_auc": MetricRow(
-        _BINARY, "higher", "ROC AUC", "share of pairs", "the order of all rows counts, and neither class is rare"
+        _BINARY,
+        "higher",
+        "ROC AUC",
+        "share of pairs",
+        "the order of all rows counts, and neither class is rare",
     ),
     "average_precision": MetricRow(
-        _BINARY, "higher", "average precision", "share", "events are rare, and the head of the ranking counts"
+        _BINARY,
+        "higher",
+        "average precision",
+        "share",
+        "events are rare, and the head of the ranking counts",
     ),
-    "log_loss": MetricRow(_CLASSES, "lower", "log loss", "nats", "the probabilities themselves are used"),
+    "log_loss": MetricRow(
+        _CLASSES, "lower", "log loss", "nats", "the probabilities themselves are used"
+    ),
     "normalized_entropy": MetricRow(
         _BINARY,
         "lower",
@@ -44,34 +55,86 @@ METRICS: dict[str, MetricRow] = {
         "log losses of other base rates are compared",
     ),
     "brier": MetricRow(
-        _BINARY, "lower", "Brier score", "squared probability", "as log loss, but forgiving a sure mistake"
+        _BINARY,
+        "lower",
+        "Brier score",
+        "squared probability",
+        "as log loss, but forgiving a sure mistake",
     ),
     "calibration_error": MetricRow(
-        _BINARY, "lower", "calibration error", "probability", "probabilities must come true at every level"
+        _BINARY,
+        "lower",
+        "calibration error",
+        "probability",
+        "probabilities must come true at every level",
     ),
     "calibration_ratio": MetricRow(
-        _BINARY, "one", "calibration ratio", "predicted events for each one", "the total must come true, as with bids"
+        _BINARY,
+        "one",
+        "calibration ratio",
+        "predicted events for each one",
+        "the total must come true, as with bids",
     ),
-    "precision": MetricRow(_BINARY, "higher", "precision", "share of yeses", "a false alarm is what costs"),
+    "precision": MetricRow(
+        _BINARY, "higher", "precision", "share of yeses", "a false alarm is what costs"
+    ),
     "recall": MetricRow(_BINARY, "higher", "recall", "share of events", "a miss is what costs"),
-    "f1": MetricRow(_BINARY, "higher", "F1", "share", "false alarms and misses cost about the same"),
+    "f1": MetricRow(
+        _BINARY, "higher", "F1", "share", "false alarms and misses cost about the same"
+    ),
     "accuracy": MetricRow(
-        _CLASSES, "higher", "accuracy", "share of rows", "classes are balanced, and mistakes cost the same"
+        _CLASSES,
+        "higher",
+        "accuracy",
+        "share of rows",
+        "classes are balanced, and mistakes cost the same",
     ),
     "balanced_accuracy": MetricRow(
-        _BINARY, "higher", "balanced accuracy", "share of rows", "both classes count the same, however rare one is"
+        _BINARY,
+        "higher",
+        "balanced accuracy",
+        "share of rows",
+        "both classes count the same, however rare one is",
     ),
-    "macro_f1": MetricRow(_MULTICLASS, "higher", "macro F1", "share", "every class counts the same, however rare"),
-    "weighted_f1": MetricRow(_MULTICLASS, "higher", "weighted F1", "share", "classes count by their rows"),
+    "macro_f1": MetricRow(
+        _MULTICLASS, "higher", "macro F1", "share", "every class counts the same, however rare"
+    ),
+    "weighted_f1": MetricRow(
+        _MULTICLASS, "higher", "weighted F1", "share", "classes count by their rows"
+    ),
     "top_3_accuracy": MetricRow(
-        _MULTICLASS, "higher", "top-3 accuracy", "share of rows", "a person chooses among the first three"
+        _MULTICLASS,
+        "higher",
+        "top-3 accuracy",
+        "share of rows",
+        "a person chooses among the first three",
     ),
-    "rmse": MetricRow(_NUMBERS, "lower", "RMSE", "of the target", "large errors cost more than their share"),
-    "mae": MetricRow(_NUMBERS, "lower", "MAE", "of the target", "an error costs in proportion to its size"),
-    "mape": MetricRow(_NUMBERS, "lower", "MAPE", "share of the target", "errors count relative to a target far from 0"),
-    "r2": MetricRow(_NUMBERS, "higher", "R²", "share of the variance", "targets of different scales are compared"),
-    "pinball_10": MetricRow(_NUMBERS, "lower", "pinball loss, 10 %", "of the target", "the low end is predicted"),
-    "pinball_90": MetricRow(_NUMBERS, "lower", "pinball loss, 90 %", "of the target", "the high end is predicted"),
+    "rmse": MetricRow(
+        _NUMBERS, "lower", "RMSE", "of the target", "large errors cost more than their share"
+    ),
+    "mae": MetricRow(
+        _NUMBERS, "lower", "MAE", "of the target", "an error costs in proportion to its size"
+    ),
+    "mape": MetricRow(
+        _NUMBERS,
+        "lower",
+        "MAPE",
+        "share of the target",
+        "errors count relative to a target far from 0",
+    ),
+    "r2": MetricRow(
+        _NUMBERS,
+        "higher",
+        "R²",
+        "share of the variance",
+        "targets of different scales are compared",
+    ),
+    "pinball_10": MetricRow(
+        _NUMBERS, "lower", "pinball loss, 10 %", "of the target", "the low end is predicted"
+    ),
+    "pinball_90": MetricRow(
+        _NUMBERS, "lower", "pinball loss, 90 %", "of the target", "the high end is predicted"
+    ),
 }
 """Those of a task stand in the order in which they are shown; the first is the default."""
 if TYPE_CHECKING:

@@ -11,22 +11,29 @@ Family = Literal["baseline", "linear", "gbdt"]
 
 
 class LinearParams(Node, frozen=True):
-    """Logistic, multinomial or ridge regression. `l2` is the penalty per row on standardized columns."""
+    """Logistic, multinomial or ridge regression.
+
+    `l2` is the penalty per row on standardized columns.
+    """
 
     l2: Positive = 1e-4
 
 
 class GbdtParams(Node, frozen=True):
-    """LightGBM trees. With `rounds` left out, early stopping chooses it; `early_stopping` is in rounds.
+    """LightGBM trees. With `rounds` left out, early stopping chooses it; `early_stopping` is in
+    rounds.
 
-    Each tree sees a `column_fraction` of the columns: 0.8, or about 80 of more than a hundred, where it is left out. A
-    number's values are told apart in `bins`. The codes of categories are split by a threshold (`ordered`: by how
-    frequent they are) or into any two `sets`, with LightGBM's `cat_smooth` and `cat_l2`. `row_fraction` of the rows are
-    drawn anew for each tree; `extra_random` draws thresholds at random. The `objective` follows from the goal's metric
-    where it is left out; `quantile` is that of the objective of this name.
+    Each tree sees a `column_fraction` of the columns: 0.8, or about 80 of more than a hundred,
+    where it is left out. A number's values are told apart in `bins`. The codes of categories are
+    split by a threshold (`ordered`: by how frequent they are) or into any two `sets`, with
+    LightGBM's `cat_smooth` and `cat_l2`. `row_fraction` of the rows are drawn anew for each tree;
+    `extra_random` draws thresholds at random. The `objective` follows from the goal's metric where
+    it is left out; `quantile` is that of the objective of this name.
     """
 
-    objective: Literal["binary", "multiclass", "regression", "regression_l1", "mape", "quantile"] | None = None
+    objective: (
+        Literal["binary", "multiclass", "regression", "regression_l1", "mape", "quantile"] | None
+    ) = None
     quantile: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.5
 
     learning_rate: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.05
@@ -46,7 +53,10 @@ class GbdtParams(Node, frozen=True):
 
 
 class Search(Node, frozen=True):
-    """The budget for finding models: it ends with the first of the two. `trials: 0` tries what is stated alone."""
+    """The budget for finding models: it ends with the first of the two.
+
+    `trials: 0` tries what is stated alone.
+    """
 
     trials: Annotated[int, Meta(ge=0)] = 20
     seconds: Positive = 60.0
@@ -70,8 +80,8 @@ class Member(Node, frozen=True):
 class Calibration(Node, frozen=True):
     """How scores become probabilities that come true.
 
-    `sigmoid`: the log odds (multiclass: the log probabilities) times `slope` plus `intercept` (multiclass: 0);
-    `isotonic`: straight lines through the points `x`, `y`.
+    `sigmoid`: the log odds (multiclass: the log probabilities) times `slope` plus `intercept`
+    (multiclass: 0); `isotonic`: straight lines through the points `x`, `y`.
     """
 
     method: Literal["sigmoid", "isotonic"]
@@ -82,14 +92,18 @@ class Calibration(Node, frozen=True):
 
 
 class Models(Node, frozen=True):
-    """Which families compete within which budget, and their settings. The baseline always runs beside them.
+    """Which families compete within which budget, and their settings. The baseline always runs
+    beside them.
 
-    `negatives` is the share of negative rows to train on; `class_weight: balanced` gives every class the same total
-    weight. Both shift probabilities, and the shipped graph shifts them back. The resolved spec holds the chosen
-    `members` and `calibration`; where `members` are stated, nothing is searched.
+    `negatives` is the share of negative rows to train on; `class_weight: balanced` gives every
+    class the same total weight. Both shift probabilities, and the shipped graph shifts them back.
+    The resolved spec holds the chosen `members` and `calibration`; where `members` are stated,
+    nothing is searched.
     """
 
-    candidates: Annotated[list[Family], Meta(min_length=1)] = field(default_factory=lambda: ["linear", "gbdt"])
+    candidates: Annotated[list[Family], Meta(min_length=1)] = field(
+        default_factory=lambda: ["linear", "gbdt"]
+    )
     search: Search = Search()
     calibrate: bool = True
     negatives: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0

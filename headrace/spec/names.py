@@ -3,15 +3,26 @@
 import re
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_OF_TIME = {"time", "timestamp", "date", "datetime", "at", "ts", "epoch", "when", "created", "updated"}
+_OF_TIME = {
+    "time",
+    "timestamp",
+    "date",
+    "datetime",
+    "at",
+    "ts",
+    "epoch",
+    "when",
+    "created",
+    "updated",
+}
 _OF_DATE = {"date", "day"}
 
 
 def safe_name(name: str) -> str:
     """A column's name without blanks around it, in which no library sees a pattern.
 
-    Polars takes a name from `^` to `$` for a regular expression, in every method of a column. A blank at its end makes
-    it a plain name, and blanks around a name mean nothing.
+    Polars takes a name from `^` to `$` for a regular expression, in every method of a column. A
+    blank at its end makes it a plain name, and blanks around a name mean nothing.
 
     >>> safe_name(" age "), safe_name("^c.*$")
     ('age', '^c.*$ ')

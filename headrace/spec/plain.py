@@ -25,15 +25,18 @@ def parse_yaml(text: bytes, where: str) -> Any:
 
 
 def _check(text: bytes, where: str) -> None:
-    """Reads the text event by event, which takes no more memory the deeper it is nested: a parser that builds values
-    goes down with each level, and some crash.
+    """Reads the text event by event, which takes no more memory the deeper it is nested: a parser
+    that builds values goes down with each level, and some crash.
 
-    An alias (`*a`) stands for all that its anchor (`&a`) holds, which may hold aliases: ten lines become 10^10 values.
+    An alias (`*a`) stands for all that its anchor (`&a`) holds, which may hold aliases: ten lines
+    become 10^10 values.
     """
     import yaml
 
     sizes: dict[str, int] = {}
-    open_: list[tuple[str | None, int]] = [(None, 0)]  # the anchor of each value that has begun, and its size so far
+    open_: list[tuple[str | None, int]] = [
+        (None, 0)
+    ]  # the anchor of each value that has begun, and its size so far
     try:
         for event in yaml.parse(text, yaml.CSafeLoader):
             if isinstance(event, yaml.CollectionStartEvent):
@@ -45,7 +48,11 @@ def _check(text: bytes, where: str) -> None:
                 anchor, size = open_.pop()
             elif isinstance(event, yaml.AliasEvent):
                 if event.anchor not in sizes:
-                    raise SpecError(where, f"an alias *{event.anchor} of nothing, or that holds itself", "plain values")
+                    raise SpecError(
+                        where,
+                        f"an alias *{event.anchor} of nothing, or that holds itself",
+                        "plain values",
+                    )
                 anchor, size = None, sizes[event.anchor]
             elif isinstance(event, yaml.ScalarEvent):
                 anchor, size = event.anchor, 1
@@ -56,6 +63,8 @@ def _check(text: bytes, where: str) -> None:
             outer, before = open_[-1]
             open_[-1] = (outer, before + size)
             if before + size > _MOST_VALUES:
-                raise SpecError(where, f"more than {_MOST_VALUES:,} values, aliases counted", "plain values")
+                raise SpecError(
+                    where, f"more than {_MOST_VALUES:,} values, aliases counted", "plain values"
+                )
     except yaml.YAMLError as error:
         raise SpecError(where, f"is not YAML ({' '.join(str(error).split())[:300]})") from None

@@ -10,11 +10,12 @@ from headrace.spec.node import Count, Node, Positive
 class ServeSpec(Node, frozen=True):
     """The service: where it listens, with how many processes, and what it takes.
 
-    A request of more than `max_body_mb` or `max_rows` is refused, and so is one that finds `max_waiting` rows waiting
-    in its process. Window features that the online store does not tell within `store_timeout_ms` count as missing. With
-    `log` every prediction is kept, in the log. `hosts` are names by which the service may be asked, beside addresses
-    and this machine's own. Told to end (SIGTERM), it says that it is not ready, and answers on for up to `grace_s`
-    seconds, as long as connections are open: who sends requests to it notices meanwhile.
+    A request of more than `max_body_mb` or `max_rows` is refused, and so is one that finds
+    `max_waiting` rows waiting in its process. Window features that the online store does not tell
+    within `store_timeout_ms` count as missing. With `log` every prediction is kept, in the log.
+    `hosts` are names by which the service may be asked, beside addresses and this machine's own.
+    Told to end (SIGTERM), it says that it is not ready, and answers on for up to `grace_s` seconds,
+    as long as connections are open: who sends requests to it notices meanwhile.
     """
 
     host: str = "127.0.0.1"

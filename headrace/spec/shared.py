@@ -38,16 +38,27 @@ def with_safe_names(system: System) -> System:
     time = [safe_name(name) for name in data.time] if isinstance(data.time, list) else of(data.time)
     events = {
         name: structs.replace(
-            one, time=safe_name(one.time), id=of(one.id), available=of(one.available), deleted=of(one.deleted)
+            one,
+            time=safe_name(one.time),
+            id=of(one.id),
+            available=of(one.available),
+            deleted=of(one.deleted),
         )
         for name, one in data.events.items()
     }
-    windows = [structs.replace(one, key=_safe_keys(one.key), of=of(one.of)) for one in features.windows]
+    windows = [
+        structs.replace(one, key=_safe_keys(one.key), of=of(one.of)) for one in features.windows
+    ]
     return with_changes(
         system,
         goal=structs.replace(system.goal, target=safe_name(system.goal.target)),
         data=structs.replace(
-            data, id=of(data.id), time=time, group=of(data.group), weight=of(data.weight), events=events
+            data,
+            id=of(data.id),
+            time=time,
+            group=of(data.group),
+            weight=of(data.weight),
+            events=events,
         ),
         features=structs.replace(
             features,
@@ -58,7 +69,9 @@ def with_safe_names(system: System) -> System:
         ),
         evaluate=structs.replace(
             system.evaluate,
-            fairness=structs.replace(fairness, attributes=[safe_name(name) for name in fairness.attributes]),
+            fairness=structs.replace(
+                fairness, attributes=[safe_name(name) for name in fairness.attributes]
+            ),
         ),
     )
 
@@ -68,7 +81,8 @@ def _safe_keys(key: str | list[str]) -> str | list[str]:
 
 
 def with_shared(system: System, where: str) -> System:
-    """The spec with what `features.use` names written out, as if it stood there; so a bundle needs no other file.
+    """The spec with what `features.use` names written out, as if it stood there; so a bundle needs
+    no other file.
 
     Raises `SpecError` for a file that is absent or invalid, and for two things of one name.
     """
@@ -79,20 +93,28 @@ def with_shared(system: System, where: str) -> System:
         for table, said in shared.events.items():
             moved = structs.replace(said, source=_seen_from(said, path.parent, system.root))
             if events.setdefault(table, moved) != moved:
-                raise SpecError(field, f"events {table!r} differ from those of this name", "one meaning for a name")
+                raise SpecError(
+                    field,
+                    f"events {table!r} differ from those of this name",
+                    "one meaning for a name",
+                )
         for window in shared.windows:
             if any(window.name == other.name for other in windows):
                 raise SpecError(field, f"a second window {window.name!r}", "another name")
             windows.append(structs.replace(window, owner=window.owner or shared.owner))
     data = structs.replace(system.data, events=events)
-    return with_changes(system, data=data, features=structs.replace(system.features, use=[], windows=windows))
+    return with_changes(
+        system, data=data, features=structs.replace(system.features, use=[], windows=windows)
+    )
 
 
 def _read(path: Path, where: str) -> Shared:
     try:
         data = parse_yaml(path.read_bytes(), str(path))
     except OSError as error:
-        raise SpecError(where, f"{path} cannot be read ({error.strerror})", "a file of features") from None
+        raise SpecError(
+            where, f"{path} cannot be read ({error.strerror})", "a file of features"
+        ) from None
     if problems := find_problems(data, Shared):
         raise SpecError(str(path), "\n  ".join(problems))
     return msgspec.convert(data, Shared)

@@ -26,8 +26,9 @@ from headrace.workspace import Workspace
 class Requirements(Node, frozen=True):
     """What the system must hold beside its quality: each that is stated is a gate.
 
-    Single rows in `latency_p99_ms`: no slower candidate is chosen, and `verify` measures it. `throughput_rps`
-    predictions a second on this machine's cores: row by row where the prediction is `online`, as tables in `batch`.
+    Single rows in `latency_p99_ms`: no slower candidate is chosen, and `verify` measures it.
+    `throughput_rps` predictions a second on this machine's cores: row by row where the prediction
+    is `online`, as tables in `batch`.
     """
 
     prediction: Literal["online", "batch"] = "online"
@@ -36,9 +37,11 @@ class Requirements(Node, frozen=True):
 
 
 class System(Node, frozen=True, dict=True):
-    """The whole spec of a system. `gates` say what a model must show before it goes live (see `spec.gates`).
+    """The whole spec of a system. `gates` say what a model must show before it goes live (see
+    `spec.gates`).
 
-    `store` is the online store of window features: LMDB in the workspace, or `redis://HOST:PORT/NUMBER`.
+    `store` is the online store of window features: LMDB in the workspace, or
+    `redis://HOST:PORT/NUMBER`.
 
     >>> System(name="ads", goal=Goal(target="clicked"), data=Data(source="ads.parquet")).split.test
     0.15
@@ -65,13 +68,22 @@ class System(Node, frozen=True, dict=True):
 
     def addresses(self) -> dict[str, str]:
         """Where tables are and the online store is, by their fields."""
-        named = {"data.source": self.data.source, "data.holdout": self.data.holdout, "store": self.store}
-        named |= {f"data.events.{name}.source": table.source for name, table in self.data.events.items()}
+        named = {
+            "data.source": self.data.source,
+            "data.holdout": self.data.holdout,
+            "store": self.store,
+        }
+        named |= {
+            f"data.events.{name}.source": table.source for name, table in self.data.events.items()
+        }
         return {where: address for where, address in named.items() if address is not None}
 
     @cached_property
     def root(self) -> Path:
-        """The folder that relative paths start from: the spec file's own. Not a field: never saved or hashed."""
+        """The folder that relative paths start from: the spec file's own.
+
+        Not a field: never saved or hashed.
+        """
         return Path.cwd()
 
     @cached_property

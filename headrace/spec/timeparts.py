@@ -12,7 +12,13 @@ _CALLED = {
     "hour": {"hour", "hr"},
     "minute": {"minute", "min"},
 }
-_WITHIN = {"year": (1900, 2100), "month": (1, 12), "day": (1, 31), "hour": (0, 23), "minute": (0, 59)}
+_WITHIN = {
+    "year": (1900, 2100),
+    "month": (1, 12),
+    "day": (1, 31),
+    "hour": (0, 23),
+    "minute": (0, 59),
+}
 
 
 def time_of_parts(parts: list[pl.Series]) -> pl.Series:

@@ -13,10 +13,11 @@ MIN_ROWS = 10
 
 
 class Split(Struct, frozen=True):
-    """Row numbers of each part, ascending; `borders` are the first times of validation and test under a time split.
+    """Row numbers of each part, ascending; `borders` are the first times of validation and test
+    under a time split.
 
-    `keys` tie rows that must not cross (see `row_keys`); `order` are the times as numbers and `gap` what lies before a
-    border, for folds to respect.
+    `keys` tie rows that must not cross (see `row_keys`); `order` are the times as numbers and `gap`
+    what lies before a border, for folds to respect.
     """
 
     train: Integers
@@ -32,57 +33,86 @@ class Split(Struct, frozen=True):
 
 
 def split_rows(
-    frame: pl.DataFrame, split: SplitSpec, data: Data, strata: Integers | None, holdout_rows: int, seed: int
+    frame: pl.DataFrame,
+    split: SplitSpec,
+    data: Data,
+    strata: Integers | None,
+    holdout_rows: int,
+    seed: int,
 ) -> Split:
     """Divides rows as `split` says (its `by` resolved).
 
-    Parameters: `frame`, all rows, those of `data.holdout` last; `strata (N,)`, the class of each row (none in
-    regression); `holdout_rows`, how many rows at the end are the holdout (0: the test part is cut from the source).
-    Duplicates and shared ids never cross: random and stratified splits keep them together; under a time or group split
-    or with a holdout, rows of train (then of validation) that are tied to a later part are purged.
-    Raises `InputError` for a part that would be empty and for times that cannot be ordered.
+    Parameters: `frame`, all rows, those of `data.holdout` last; `strata (N,)`, the class of each
+    row (none in regression); `holdout_rows`, how many rows at the end are the holdout (0: the test
+    part is cut from the source). Duplicates and shared ids never cross: random and stratified
+    splits keep them together; under a time or group split or with a holdout, rows of train (then of
+    validation) that are tied to a later part are purged. Raises `InputError` for a part that would
+    be empty and for times that cannot be ordered.
     """
     total = frame.height
     source = np.arange(total - holdout_rows)
     held = np.arange(total - holdout_rows, total)
     if len(source) < MIN_ROWS:
-        raise InputError("data.source", f"{len(source)} rows with a target", f"at least {MIN_ROWS} rows")
+        raise InputError(
+            "data.source", f"{len(source)} rows with a target", f"at least {MIN_ROWS} rows"
+        )
     test_share = 0.0 if holdout_rows else split.test
     if not holdout_rows and test_share == 0:
         raise InputError(
-            "split.test", "0 without data.holdout", "a fraction above 0", "every model is judged on test rows"
+            "split.test",
+            "0 without data.holdout",
+            "a fraction above 0",
+            "every model is judged on test rows",
         )
     if test_share + split.validation >= 0.9:
-        raise InputError("split", f"validation + test = {test_share + split.validation:.2f}", "less than 0.9")
+        raise InputError(
+            "split", f"validation + test = {test_share + split.validation:.2f}", "less than 0.9"
+        )
     keys = row_keys(frame, data.id)
     group = _group(frame, data) if split.by == "group" else None
     order = _order(frame, data, split) if split.by == "time" else None
     gap = _gap(split, frame, data) if order is not None else 0
     if order is not None:
-        if holdout_rows and gap:  # what was not known yet when the holdout began is not learned from
+        if (
+            holdout_rows and gap
+        ):  # what was not known yet when the holdout began is not learned from
             source = source[order[source] < order[held].min() - gap]
             if not len(source):
-                raise InputError("split.gap", f"no row is {split.gap} older than the holdout", "some to learn from")
+                raise InputError(
+                    "split.gap",
+                    f"no row is {split.gap} older than the holdout",
+                    "some to learn from",
+                )
         cut = _by_time(order[source], split, test_share, gap)
         train, validation, test = (source[part] for part in cut)
     else:
-        # A group's rows stay together; joining groups through shared ids as well could tie all of them into one.
+        # A group's rows stay together; joining groups through shared ids as well could tie all of
+        # them into one.
         tied = group[source] if group is not None else units([key[source] for key in keys])
-        classes = strata[source] if split.by == "stratified" and strata is not None else np.zeros(len(source), np.int64)
-        dealt = deal_rows(tied, classes, [test_share, split.validation], np.random.default_rng(seed))
+        classes = (
+            strata[source]
+            if split.by == "stratified" and strata is not None
+            else np.zeros(len(source), np.int64)
+        )
+        dealt = deal_rows(
+            tied, classes, [test_share, split.validation], np.random.default_rng(seed)
+        )
         test, validation, train = (source[dealt == part] for part in range(3))
     if holdout_rows:
         test = held
-    starts = [int(part[np.argmin(order[part])]) for part in (validation, test) if order is not None and len(part)]
+    starts = [
+        int(part[np.argmin(order[part])])
+        for part in (validation, test)
+        if order is not None and len(part)
+    ]
     borders = [
-        f"row {start + 1}" if data.time is None else str(frame[data.time_column or ""][start]) for start in starts
+        f"row {start + 1}" if data.time is None else str(frame[data.time_column or ""][start])
+        for start in starts
     ]
     together = ""
     if order is None:
         count = len(np.unique(tied))
-        together = (
-            f"; {count} {'owners' if group is not None else 'different rows'} stay together with all that is theirs"
-        )
+        together = f"; {count} {'owners' if group is not None else 'different rows'} stay together with all that is theirs"
     before = len(train) + len(validation)
     validation = purge(validation, test, keys)
     train = purge(purge(train, test, keys), validation, keys)
@@ -116,16 +146,25 @@ def _classes(strata: Integers | None, train: Integers, test: Integers) -> list[F
         return []
     rows = int(np.isin(strata[test], unseen).sum())
     message = f"{len(unseen)} classes are in the test rows but in no training row; {rows} test rows cannot be right"
-    return [Finding("split.unseen_class", [], "warning", message, {"classes": len(unseen), "rows": rows})]
+    return [
+        Finding(
+            "split.unseen_class", [], "warning", message, {"classes": len(unseen), "rows": rows}
+        )
+    ]
 
 
-def deal_rows(tied: Integers, classes: Integers, shares: list[float], rng: np.random.Generator) -> Integers:
+def deal_rows(
+    tied: Integers, classes: Integers, shares: list[float], rng: np.random.Generator
+) -> Integers:
     """Deals units out so that each part gets its share of the rows of every class.
 
-    Returns `(N,)`: the number of the part of each row; rows of one unit (equal `tied`) get the same part, that of the
-    unit's first row's class. The last part, numbered `len(shares)`, gets what the others leave.
+    Returns `(N,)`: the number of the part of each row; rows of one unit (equal `tied`) get the same
+    part, that of the unit's first row's class. The last part, numbered `len(shares)`, gets what the
+    others leave.
     """
-    _, first, unit, sizes = np.unique(tied, return_index=True, return_inverse=True, return_counts=True)
+    _, first, unit, sizes = np.unique(
+        tied, return_index=True, return_inverse=True, return_counts=True
+    )
     part = np.zeros(len(first), dtype=np.int64)
     for label in np.unique(classes[first]):
         members = rng.permutation(np.flatnonzero(classes[first] == label))
@@ -134,12 +173,16 @@ def deal_rows(tied: Integers, classes: Integers, shares: list[float], rng: np.ra
     return part[unit]
 
 
-def _by_time(order: Integers, split: SplitSpec, test_share: float, gap: int) -> tuple[Integers, Integers, Integers]:
+def _by_time(
+    order: Integers, split: SplitSpec, test_share: float, gap: int
+) -> tuple[Integers, Integers, Integers]:
     """Borders lie between different times, so rows of one moment never cross."""
     ranked = np.sort(order)
     rows = len(order)
     test_from = ranked[int(rows * (1 - test_share))] if test_share else ranked[-1] + 1 + gap
-    validation_from = ranked[int(rows * (1 - test_share - split.validation))] if split.validation else test_from
+    validation_from = (
+        ranked[int(rows * (1 - test_share - split.validation))] if split.validation else test_from
+    )
     train = np.flatnonzero(order < validation_from - gap)
     validation = np.flatnonzero((order >= validation_from) & (order < test_from - gap))
     test = np.flatnonzero(order >= test_from)
@@ -149,10 +192,14 @@ def _by_time(order: Integers, split: SplitSpec, test_share: float, gap: int) -> 
 def _gap(split: SplitSpec, frame: pl.DataFrame, data: Data) -> int:
     gap = duration_us(split.gap or "0s")
     if gap and data.time is None:
-        raise InputError("split.gap", f"{split.gap}, but the rows have an order alone", "0s, or data.time")
+        raise InputError(
+            "split.gap", f"{split.gap}, but the rows have an order alone", "0s, or data.time"
+        )
     if gap and not frame[data.time_column or ""].dtype.is_temporal():
         raise InputError(
-            "split.gap", f"{split.gap} with whole numbers in {data.time_column!r}", "0s, or a column of times"
+            "split.gap",
+            f"{split.gap} with whole numbers in {data.time_column!r}",
+            "0s, or a column of times",
         )
     return gap
 
@@ -170,13 +217,17 @@ def _order(frame: pl.DataFrame, data: Data, split: SplitSpec) -> Integers:
         )
     if times.null_count():
         row = int(times.is_null().arg_max() or 0)
-        raise InputError(f"data.time {data.time_column!r}, row {row + 1}", "no time", "a time in every row")
+        raise InputError(
+            f"data.time {data.time_column!r}, row {row + 1}", "no time", "a time in every row"
+        )
     return times.to_physical().cast(pl.Int64).to_numpy()
 
 
 def _group(frame: pl.DataFrame, data: Data) -> Integers:
     if data.group is None:
-        raise InputError("split.by", "group, but data.group is not set", "a column of owners", "set data.group")
+        raise InputError(
+            "split.by", "group, but data.group is not set", "a column of owners", "set data.group"
+        )
     return frame[data.group].rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
 
 

@@ -10,7 +10,8 @@ from headrace.arrays import Integers
 
 
 def row_keys(frame: pl.DataFrame, id_column: str | None) -> list[Integers]:
-    """One code per row and kind of tie: rows with equal codes are duplicates (all columns but the id) or share an id.
+    """One code per row and kind of tie: rows with equal codes are duplicates (all columns but the
+    id) or share an id.
 
     Returns arrays `(N,)`; a missing id ties nothing.
     """
@@ -37,7 +38,8 @@ def units(keys: list[Integers]) -> Integers:
         offset += int(key.max()) + 1
     link = np.concatenate(ends)
     graph = coo_array(
-        (np.ones(len(link), dtype=np.int8), (np.tile(np.arange(rows), len(keys)), link)), (offset, offset)
+        (np.ones(len(link), dtype=np.int8), (np.tile(np.arange(rows), len(keys)), link)),
+        (offset, offset),
     )
     return np.asarray(connected_components(graph, directed=False)[1][:rows], dtype=np.int64)
 

@@ -11,7 +11,8 @@ _BINS = 48
 
 
 def timeline(parts: Split, times: pl.Series) -> list[dict[str, Any]]:
-    """Rows of each part in up to 48 equal spans of time: where each begins and ends, and the counts.
+    """Rows of each part in up to 48 equal spans of time: where each begins and ends, and the
+    counts.
 
     `times (N,)` are dates or whole numbers; rows of none are in no span. What is in no part (a gap,
     purged rows) is `left out`. Empty where all rows have one time.
@@ -28,7 +29,11 @@ def timeline(parts: Split, times: pl.Series) -> list[dict[str, Any]]:
     span_of = (numbers - low) // width
     counts = [np.bincount(span_of[known & (part_of == at)], minlength=count) for at in range(4)]
     edges = pl.Series(low + width * np.arange(count + 1))
-    shown = edges.cast(times.dtype).dt.to_string("iso:strict") if times.dtype.is_temporal() else edges.cast(pl.String)
+    shown = (
+        edges.cast(times.dtype).dt.to_string("iso:strict")
+        if times.dtype.is_temporal()
+        else edges.cast(pl.String)
+    )
     names = ("train", "validation", "test", "left out")
     rows = [dict(zip(names, map(int, span), strict=True)) for span in zip(*counts, strict=True)]
     return [{"from": shown[at], "to": shown[at + 1], **one} for at, one in enumerate(rows)]

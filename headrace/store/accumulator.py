@@ -33,8 +33,12 @@ class Accumulator:
     """
 
     def __init__(self, level: Level, source: EventSource) -> None:
-        wheres = list(dict.fromkeys(state.where for state in level.states if state.where is not None))
-        self._wheres: list[Condition] = [parse_condition(where, "", source.plain) for where in wheres]
+        wheres = list(
+            dict.fromkeys(state.where for state in level.states if state.where is not None)
+        )
+        self._wheres: list[Condition] = [
+            parse_condition(where, "", source.plain) for where in wheres
+        ]
         self._columns = source.values
         self._steps = [
             (

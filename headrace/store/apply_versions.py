@@ -1,8 +1,9 @@
 """What versions of events change in the store.
 
-Events that are new go to their tiles. For an event of which versions are known already the tiles of the old and of the
-new one are made again from the raw events: nothing is ever subtracted. A version that is not known yet, or that another
-one will replace, is kept open beside the tiles until time has decided.
+Events that are new go to their tiles. For an event of which versions are known already the tiles of
+the old and of the new one are made again from the raw events: nothing is ever subtracted. A version
+that is not known yet, or that another one will replace, is kept open beside the tiles until time
+has decided.
 """
 
 from collections import Counter
@@ -15,7 +16,15 @@ from headrace.store.keys import day_key, encode_member, entity_key, make_event_n
 from headrace.store.layout import EventSource, Group, Layout
 from headrace.store.store import Changes, Store
 from headrace.store.update_tiles import Event, TileUpdater
-from headrace.store.versions import Version, Versions, current_versions, decode, encode, is_settled, open_versions
+from headrace.store.versions import (
+    Version,
+    Versions,
+    current_versions,
+    decode,
+    encode,
+    is_settled,
+    open_versions,
+)
 from headrace.windows import NEVER
 
 
@@ -24,11 +33,14 @@ class Applier:
 
     def __init__(self, store: Store, layout: Layout) -> None:
         self._store, self._layout = store, layout
-        self._groups = [_GroupApplier(store, at, group, layout) for at, group in enumerate(layout.groups)]
+        self._groups = [
+            _GroupApplier(store, at, group, layout) for at, group in enumerate(layout.groups)
+        ]
 
     def changes(self, prefix: bytes, events: str, versions: Versions, horizon: int) -> Changes:
-        """The changes that versions of `events`, in the order in which they were told, make as of `horizon`: no later
-        read is of an earlier moment."""
+        """The changes that versions of `events`, in the order in which they were told, make as of
+        `horizon`: no later read is of an earlier moment.
+        """
         changes, source = Changes(), self._layout.sources[events]
         fresh: Versions = versions
         changed: dict[bytes, tuple[Versions, Versions]] = {}
@@ -37,7 +49,11 @@ class Applier:
             keys = [versions_key(prefix, number, encode_member(one.sequence)) for one in versions]
             fresh, changed = self._changed(keys, versions, horizon)
             repeated = set(changed)
-            changes.puts |= {key: encode([one]) for key, one in zip(keys, versions, strict=True) if key not in repeated}
+            changes.puts |= {
+                key: encode([one])
+                for key, one in zip(keys, versions, strict=True)
+                if key not in repeated
+            }
             changes.puts |= {key: encode(now) for key, (_, now) in changed.items()}
         for at, _ in self._layout.of(events):
             self._groups[at].add(prefix, fresh, changed, horizon, changes)
@@ -46,8 +62,9 @@ class Applier:
     def _changed(
         self, keys: list[bytes], versions: Versions, horizon: int
     ) -> tuple[Versions, dict[bytes, tuple[Versions, Versions]]]:
-        """The versions of events that are new, and by key those before and now of events that were known already or are
-        told twice."""
+        """The versions of events that are new, and by key those before and now of events that were
+        known already or are told twice.
+        """
         times = Counter(keys)
         known = dict(zip(times, self._store.read(list(times)), strict=True))
         fresh: Versions = []
@@ -66,8 +83,9 @@ class Applier:
 
 
 class _Touched(Struct):
-    """What becomes of one entity: events that are `added`, versions that are opened, and at which times something
-    `changed`, so that the tiles there are made again."""
+    """What becomes of one entity: events that are `added`, versions that are opened, and at which
+    times something `changed`, so that the tiles there are made again.
+    """
 
     added: list[Event] = field(default_factory=list)
     opens: list[OpenVersion] = field(default_factory=list)
@@ -100,7 +118,9 @@ class _GroupApplier:
         keys = [entity_key(prefix, self._at, name) for name in touched]
         raw = self._raw(prefix, touched, changed, horizon)
         places = {one.sequence for before, _ in changed.values() for one in before}
-        for key, blob, (name, one) in zip(keys, self._store.read(keys), touched.items(), strict=True):
+        for key, blob, (name, one) in zip(
+            keys, self._store.read(keys), touched.items(), strict=True
+        ):
             try:
                 written = self._edited(blob, one, raw.get(name, []), places, horizon)
             except DECODE_ERRORS:
@@ -111,15 +131,24 @@ class _GroupApplier:
                 changes.gone.add(key)
 
     def _edited(
-        self, blob: bytes | None, one: _Touched, raw: list[Event], places: set[int | str], horizon: int
+        self,
+        blob: bytes | None,
+        one: _Touched,
+        raw: list[Event],
+        places: set[int | str],
+        horizon: int,
     ) -> bytes:
         """The bytes of an entity with what became of it."""
         views, opens = self._codec.decode(blob) if blob is not None else (None, [])
         opens = [it for it in opens if it.sequence not in places and it.replaced > horizon]
         ripe = [
-            (it.time, it.sequence, it.values) for it in opens if it.visible_from <= horizon and it.replaced == NEVER
+            (it.time, it.sequence, it.values)
+            for it in opens
+            if it.visible_from <= horizon and it.replaced == NEVER
         ]
-        opens = [it for it in opens if it.visible_from > horizon or it.replaced != NEVER] + one.opens
+        opens = [
+            it for it in opens if it.visible_from > horizon or it.replaced != NEVER
+        ] + one.opens
         levels = []
         for at, updater in enumerate(self._updaters):
             events = one.added + ripe
@@ -127,11 +156,18 @@ class _GroupApplier:
             if anew:
                 events = one.added + [it for it in ripe if updater.start_of(it[0]) not in anew]
                 events += [it for it in raw if updater.start_of(it[0]) in anew]
-            levels.append(updater.update(views[at] if views is not None else None, anew, events, horizon))
+            levels.append(
+                updater.update(views[at] if views is not None else None, anew, events, horizon)
+            )
         return self._codec.encode(levels, opens)
 
     def _take_fresh(
-        self, prefix: bytes, fresh: Versions, horizon: int, touched: dict[str, _Touched], changes: Changes
+        self,
+        prefix: bytes,
+        fresh: Versions,
+        horizon: int,
+        touched: dict[str, _Touched],
+        changes: Changes,
     ) -> None:
         for one in fresh:
             name = self._name(one.values) if one.alive else None
@@ -141,7 +177,9 @@ class _GroupApplier:
             if one.visible_from <= horizon:
                 entity.added.append((one.time, one.sequence, one.values))
             else:
-                entity.opens.append(OpenVersion(one.visible_from, NEVER, one.time, one.sequence, one.values))
+                entity.opens.append(
+                    OpenVersion(one.visible_from, NEVER, one.time, one.sequence, one.values)
+                )
             if self._has_ids:
                 day = day_key(prefix, self._at, name, one.time)
                 changes.added.setdefault(day, set()).add(encode_member(one.sequence))
@@ -163,7 +201,10 @@ class _GroupApplier:
                 if name_ is not None:
                     touched.setdefault(name_, _Touched()).opens.append(it)
             days, kept = (
-                {(day_key(prefix, self._at, name, one.time), encode_member(one.sequence)) for name, one in some}
+                {
+                    (day_key(prefix, self._at, name, one.time), encode_member(one.sequence))
+                    for name, one in some
+                }
                 for some in (old, new)
             )
             for more, sets in ((kept - days, changes.added), (days - kept, changes.removed)):
@@ -193,7 +234,10 @@ class _GroupApplier:
         if not days:
             return {}
         sets = self._store.members(sorted(days))
-        keys = sorted({versions_key(prefix, self._number, one) for some in sets for one in some} - set(changed))
+        keys = sorted(
+            {versions_key(prefix, self._number, one) for some in sets for one in some}
+            - set(changed)
+        )
         known = [_decoded(value) for value in self._store.read(keys) if value is not None]
         kept = [current_versions(versions, horizon) for versions in known if versions]
         found: dict[str, list[Event]] = {}

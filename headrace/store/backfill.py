@@ -38,8 +38,9 @@ _ENTITIES, _EVENTS = 5_000, 20_000
 
 
 class _Progress(Struct, frozen=True, array_like=True):
-    """A generation that is being filled: with what, as of which horizon, and how many steps are done; or one that is
-    made of nothing and to be cleared."""
+    """A generation that is being filled: with what, as of which horizon, and how many steps are
+    done; or one that is made of nothing and to be cleared.
+    """
 
     cache_key: str
     generation: int
@@ -59,9 +60,10 @@ def backfill(
 ) -> StoreState:
     """Fills a new generation of a store and lets it be read.
 
-    Parameters: the `tables` of events by name, with those of the log up to `position` in them; `cache_key`, a name of all
-    this, by which a call goes on where an earlier one was killed; `now` in microseconds. Pushes may go on meanwhile:
-    what they tell is added at the end; a second call waits. `watch` hears how many steps are done.
+    Parameters: the `tables` of events by name, with those of the log up to `position` in them;
+    `cache_key`, a name of all this, by which a call goes on where an earlier one was killed; `now`
+    in microseconds. Pushes may go on meanwhile: what they tell is added at the end; a second call
+    waits. `watch` hears how many steps are done.
     """
     with log.backfill_lock():
         return _backfill(store, log, layout, tables, position, cache_key, now, watch)
@@ -77,11 +79,18 @@ def _backfill(
     now: int,
     watch: Callable[[int, int], None],
 ) -> StoreState:
-    found = {name: build_history(frame, table, f"data.events.{name}") for name, (frame, table) in tables.items()}
+    found = {
+        name: build_history(frame, table, f"data.events.{name}")
+        for name, (frame, table) in tables.items()
+    }
     ends = [int(one.available.max()) for one in found.values() if len(one.available)]
     building = _begin(store, cache_key, min(now, max(ends, default=now)))
     prefix, horizon = generation_prefix(building.generation), building.horizon
-    steps = [step for name in layout.sources for step in _steps(layout, name, found[name], prefix, horizon)]
+    steps = [
+        step
+        for name in layout.sources
+        for step in _steps(layout, name, found[name], prefix, horizon)
+    ]
     for number, step in enumerate(steps[building.steps :], building.steps + 1):
         changes = Changes()
         step(changes)
@@ -110,7 +119,9 @@ def _begin(store: Store, cache_key: str, horizon: int) -> _Progress:
         return begun
     if begun is not None:
         store.clear(generation_prefix(begun.generation))
-    last = max(StoreState.decode(stand).generation if stand else 0, begun.generation if begun else 0)
+    last = max(
+        StoreState.decode(stand).generation if stand else 0, begun.generation if begun else 0
+    )
     fresh = _Progress(cache_key, last + 1, horizon, 0)
     store.clear(generation_prefix(fresh.generation))
     store.write(Changes(puts={PROGRESS: encode(fresh)}))
@@ -133,7 +144,9 @@ class _VisibleVersions(Struct, frozen=True):
     values: pl.DataFrame
 
 
-def _steps(layout: Layout, name: str, found: History, prefix: bytes, horizon: int) -> Iterator[Step]:
+def _steps(
+    layout: Layout, name: str, found: History, prefix: bytes, horizon: int
+) -> Iterator[Step]:
     """What is to be written of one table, a bounded part at a time."""
     source, number = layout.sources[name], list(layout.sources).index(name)
     seen = found.replaced > horizon
@@ -141,7 +154,9 @@ def _steps(layout: Layout, name: str, found: History, prefix: bytes, horizon: in
         seen &= found.time >= horizon - source.most
     at = np.flatnonzero(seen)
     ids = found.frame[source.table.id].to_physical() if source.table.id is not None else None
-    places = pl.Series(np.arange(len(seen)) - 2**53) if ids is None else ids  # without ids before all that is pushed
+    places = (
+        pl.Series(np.arange(len(seen)) - 2**53) if ids is None else ids
+    )  # without ids before all that is pushed
     told = _VisibleVersions(
         source=source,
         time=found.time[at],
@@ -182,7 +197,9 @@ def _versions(told: _VisibleVersions, number: int, prefix: bytes) -> Iterator[St
         yield partial(write, order[part])
 
 
-def _entities(told: _VisibleVersions, group: Group, at: int, prefix: bytes, horizon: int) -> Iterator[Step]:
+def _entities(
+    told: _VisibleVersions, group: Group, at: int, prefix: bytes, horizon: int
+) -> Iterator[Step]:
     """The tiles and the open versions of each entity, and under which days the ids of its events stand."""
     names = entity_names(group, told.values)
     codes = names.rank("dense").cast(pl.Int64).fill_null(0).to_numpy()
@@ -199,7 +216,11 @@ def _entities(told: _VisibleVersions, group: Group, at: int, prefix: bytes, hori
         for row in np.flatnonzero(open_).tolist():
             place, values = facts.sequences[row], list(facts.values.row(row))
             one = OpenVersion(
-                int(told.visible_from[rows[row]]), int(told.replaced[rows[row]]), int(facts.time[row]), place, values
+                int(told.visible_from[rows[row]]),
+                int(told.replaced[rows[row]]),
+                int(facts.time[row]),
+                place,
+                values,
             )
             opens.setdefault(int(code[row]), []).append(one)
         folded = facts.select(~open_)
@@ -212,8 +233,12 @@ def _entities(told: _VisibleVersions, group: Group, at: int, prefix: bytes, hori
             if blob := codec.encode([written[number] for written in levels], opens.get(number, [])):
                 changes.puts[entity_key(prefix, at, name)] = blob
         if told.source.table.id is not None:
-            for one, time, place in zip(code.tolist(), facts.time.tolist(), facts.sequences.to_list(), strict=True):
-                changes.added.setdefault(day_key(prefix, at, entities[one], time), set()).add(encode_member(place))
+            for one, time, place in zip(
+                code.tolist(), facts.time.tolist(), facts.sequences.to_list(), strict=True
+            ):
+                changes.added.setdefault(day_key(prefix, at, entities[one], time), set()).add(
+                    encode_member(place)
+                )
 
     for part in _parts(codes[order], _ENTITIES):
         yield partial(write, order[part])
@@ -224,6 +249,10 @@ def _written(tiles: Tiles, entities: int) -> list[TileColumns]:
     pieces = [[encode_piece(one) for one in column] for column in (*tiles.lasts, *tiles.sets)]
     bounds = np.searchsorted(tiles.entity, np.arange(entities + 1)).tolist()
     return [
-        TileColumns(tiles.start[low:high], tiles.numbers[:, low:high], [column[low:high] for column in pieces])
+        TileColumns(
+            tiles.start[low:high],
+            tiles.numbers[:, low:high],
+            [column[low:high] for column in pieces],
+        )
         for low, high in pairwise(bounds)
     ]

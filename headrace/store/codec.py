@@ -1,4 +1,5 @@
-"""The bytes that stand in the store for one entity of a group: its tiles of every level, and what is still open.
+"""The bytes that stand in the store for one entity of a group: its tiles of every level, and what
+is still open.
 
     open             uint32             bytes of the open versions
     tiles            uint32             how many, for each level; then zeros up to a multiple of 8
@@ -6,8 +7,8 @@
     lasts, sets      uint32, bytes      for each level and each state: where the tiles' pieces end, and the pieces
     open             msgpack
 
-Arrays are read where they stand, without a copy; a tile that is alone in its level, as that of most stored values is,
-without an array.
+Arrays are read where they stand, without a copy; a tile that is alone in its level, as that of most
+stored values is, without an array.
 """
 
 from collections.abc import Sequence
@@ -25,8 +26,9 @@ from headrace.windows import hyperloglog
 
 
 class OpenVersion(msgspec.Struct, frozen=True, array_like=True):
-    """A version of an event whose part in a window depends on when it is read: rows see it from `visible_from` on, and before
-    `replaced`. `values` are those of the source, in its order."""
+    """A version of an event whose part in a window depends on when it is read: rows see it from
+    `visible_from` on, and before `replaced`. `values` are those of the source, in its order.
+    """
 
     visible_from: int
     replaced: int
@@ -36,7 +38,15 @@ class OpenVersion(msgspec.Struct, frozen=True, array_like=True):
 
 
 Last = tuple[int, Any, Any]
-DECODE_ERRORS = (StructError, ValueError, TypeError, IndexError, OverflowError, MemoryError, msgspec.DecodeError)
+DECODE_ERRORS = (
+    StructError,
+    ValueError,
+    TypeError,
+    IndexError,
+    OverflowError,
+    MemoryError,
+    msgspec.DecodeError,
+)
 """Reading damaged bytes raises one of these."""
 _END = Format("<I")
 _encode = msgspec.msgpack.Encoder().encode
@@ -45,14 +55,17 @@ decode_last = msgspec.msgpack.Decoder(Last).decode
 
 
 class EntityView:
-    """The tiles of one level of one entity, where they stand: `count` of them, their `starts (T,)`, and their
-    `numbers`, one state after the other."""
+    """The tiles of one level of one entity, where they stand: `count` of them, their `starts (T,)`,
+    and their `numbers`, one state after the other.
+    """
 
     __slots__ = ("_at", "_blob", "_one", "_pieces", "count")
 
     def __init__(self, blob: bytes, at: int, count: int, one: Format) -> None:
         self._blob, self._at, self.count, self._one = blob, at, count, one
-        self._pieces: Sequence[int] = ()  # where those of each state begin, and where the last ones end
+        self._pieces: Sequence[
+            int
+        ] = ()  # where those of each state begin, and where the last ones end
 
     @property
     def starts(self) -> Sequence[int]:
@@ -71,7 +84,9 @@ class EntityView:
     def numbers(self) -> Floats:
         """The numbers `(S, T)`."""
         begin, end = self._at + 8 * self.count, self._at + self._one.size * self.count
-        return np.frombuffer(self._blob, np.float64, (end - begin) // 8, begin).reshape(-1, self.count)
+        return np.frombuffer(self._blob, np.float64, (end - begin) // 8, begin).reshape(
+            -1, self.count
+        )
 
     def pieces(self, state: int) -> list[bytes]:
         """The bytes of a last or a set of each tile."""
@@ -99,7 +114,10 @@ class EntityView:
         for at in range(first, self.count):
             before, end = end, ends[at]
             if end - before == hyperloglog.REGISTERS:
-                hashes, registers = self._blob[base + begin : base + before], self._blob[base + before : base + end]
+                hashes, registers = (
+                    self._blob[base + begin : base + before],
+                    self._blob[base + before : base + end],
+                )
                 found += [np.frombuffer(hashes, np.uint64), np.frombuffer(registers, np.uint8)]
                 begin = end
         return [*found, np.frombuffer(self._blob[base + begin : base + end], np.uint64)]
@@ -148,7 +166,11 @@ class Codec:
         opened = _encode(opens) if opens else b""
         if not opened and not any(len(level.starts) for level in levels):
             return b""
-        parts = [self._head.pack(len(opened), *(len(level.starts) for level in levels)).ljust(self._size, b"\0")]
+        parts = [
+            self._head.pack(len(opened), *(len(level.starts) for level in levels)).ljust(
+                self._size, b"\0"
+            )
+        ]
         for level in levels:
             parts += [level.starts.tobytes(), level.numbers.tobytes()]
         for level in levels:
@@ -159,8 +181,9 @@ class Codec:
 
 
 class TileColumns(msgspec.Struct):
-    """The tiles of one level of one entity, to be written: `starts (T,)` in their order, `numbers (S, T)`, and for each
-    last and each set the bytes of each tile."""
+    """The tiles of one level of one entity, to be written: `starts (T,)` in their order, `numbers
+    (S, T)`, and for each last and each set the bytes of each tile.
+    """
 
     starts: Integers
     numbers: Floats

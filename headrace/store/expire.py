@@ -17,7 +17,9 @@ class Expirer:
     def __init__(self, store: Store, layout: Layout) -> None:
         self._store, self._layout, self._cursor = store, layout, b""
         self._codecs = [Codec(group) for group in layout.groups]
-        self._names = [make_event_namer(group, layout.sources[group.events]) for group in layout.groups]
+        self._names = [
+            make_event_namer(group, layout.sources[group.events]) for group in layout.groups
+        ]
         self._sources = list(layout.sources.values())
 
     def step(self, stand: StoreState, changes: Changes) -> None:
@@ -44,7 +46,9 @@ class Expirer:
                 return False
         return True
 
-    def _forget(self, number: int, key: bytes, value: bytes, stand: StoreState, changes: Changes) -> None:
+    def _forget(
+        self, number: int, key: bytes, value: bytes, stand: StoreState, changes: Changes
+    ) -> None:
         source, versions = self._sources[number], decode(value)
         if source.most is None or any(one.time >= stand.horizon - source.most for one in versions):
             return

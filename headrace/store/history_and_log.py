@@ -22,8 +22,9 @@ NO_WATERMARK = np.iinfo(np.int64).min
 
 
 class HistoryAndLog(Struct, frozen=True):
-    """Tables of events with what the log told of them, what the spec says of these tables, and the layout for the
-    windows over them."""
+    """Tables of events with what the log told of them, what the spec says of these tables, and the
+    layout for the windows over them.
+    """
 
     frames: dict[str, pl.DataFrame]
     tables: dict[str, EventTable]
@@ -42,11 +43,13 @@ def combine_history_and_log(
 ) -> HistoryAndLog:
     """The events of tables, and those that the log tells of up to a position.
 
-    Both count where events have ids: versions of one event are told apart by when they were known. Without ids history
-    counts as far as it goes, and the log after it, so that nothing that is in both counts twice.
+    Both count where events have ids: versions of one event are told apart by when they were known.
+    Without ids history counts as far as it goes, and the log after it, so that nothing that is in
+    both counts twice.
 
-    Parameters: the `windows` over `tables`; the types of the `rows`' columns; the `frames` of the tables and their
-    `columns`; `until`, the last moment of which history counts (microseconds). Raises `InputError` as `add_windows`.
+    Parameters: the `windows` over `tables`; the types of the `rows`' columns; the `frames` of the
+    tables and their `columns`; `until`, the last moment of which history counts (microseconds).
+    Raises `InputError` as `add_windows`.
     """
     layout = build_layout(windows, tables, rows, columns, _origins(windows, frames))
     found, said, sources = dict(frames), dict(tables), dict(layout.sources)
@@ -54,7 +57,10 @@ def combine_history_and_log(
         frame, table = frames[name], tables[name]
         available = available_times(frame, table, f"data.events.{name}")
         if until is not None:
-            frame, available = frame.filter(pl.Series(available <= until)), available[available <= until]
+            frame, available = (
+                frame.filter(pl.Series(available <= until)),
+                available[available <= until],
+            )
         watermark = int(available.max()) if len(available) else NO_WATERMARK
         sources[name] = structs.replace(source, watermark=watermark)
         records = log.read(name, until=position)
@@ -62,16 +68,24 @@ def combine_history_and_log(
             records = records.filter(pl.col("available").to_physical() > watermark)
         found[name] = frame
         if records.height:
-            found[name], said[name] = _with_records(frame, available, table, source.columns, records)
+            found[name], said[name] = _with_records(
+                frame, available, table, source.columns, records
+            )
     return HistoryAndLog(found, said, structs.replace(layout, sources=sources))
 
 
 def _with_records(
-    frame: pl.DataFrame, available: Integers, table: EventTable, columns: list[Column], records: pl.DataFrame
+    frame: pl.DataFrame,
+    available: Integers,
+    table: EventTable,
+    columns: list[Column],
+    records: pl.DataFrame,
 ) -> tuple[pl.DataFrame, EventTable]:
     told = decode_payloads(records, columns)
     told = told.with_columns(pl.Series(_AVAILABLE, to_times(records["available"], "the log")))
-    both = pl.concat([frame.with_columns(pl.Series(_AVAILABLE, available)), told], how="diagonal_relaxed")
+    both = pl.concat(
+        [frame.with_columns(pl.Series(_AVAILABLE, available)), told], how="diagonal_relaxed"
+    )
     timed = both.with_columns(pl.col(_AVAILABLE).cast(pl.Datetime("us")))
     return timed, structs.replace(table, available=_AVAILABLE, delay=None)
 

@@ -25,19 +25,28 @@ EventRows = Any
 """An event, a list of them, or a Polars, pandas or Arrow table."""
 
 
-def _frame_of(source: EventSource, where: str, told: list[dict[str, Any]] | pl.DataFrame) -> pl.DataFrame:
+def _frame_of(
+    source: EventSource, where: str, told: list[dict[str, Any]] | pl.DataFrame
+) -> pl.DataFrame:
     """Events as a table, the columns that are needed in their types; others stay as they are."""
     table = source.table
     if isinstance(told, pl.DataFrame):
         frame = told
         if lacks := [name for name in _required(source) if name not in frame.columns]:
             hint = nearest(lacks[0], frame.columns)
-            raise InputError(where, f"no column {lacks[0]!r}", f"the columns {', '.join(_required(source))}", hint)
+            raise InputError(
+                where,
+                f"no column {lacks[0]!r}",
+                f"the columns {', '.join(_required(source))}",
+                hint,
+            )
     else:
         try:
             frame = pl.DataFrame(told, infer_schema_length=None)
         except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
-            raise InputError(where, f"values of several types in a column ({error})", "one type a column") from None
+            raise InputError(
+                where, f"values of several types in a column ({error})", "one type a column"
+            ) from None
     absent = [column.name for column in source.columns if column.name not in frame.columns]
     frame = frame.with_columns(pl.lit(None).alias(name) for name in absent)
     typed = conform(frame, source.columns, [""], where).with_columns(cs.float().fill_nan(None))
@@ -45,13 +54,21 @@ def _frame_of(source: EventSource, where: str, told: list[dict[str, Any]] | pl.D
         found, row = typed[column.name], 0
         if column.dtype == "integer" and found.dtype != POLARS["integer"]:
             row = int((found != found.round()).arg_max() or 0)
-            raise InputError(f"{where}, row {row + 1}, column {column.name!r}", f"{found[row]}", "a whole number")
+            raise InputError(
+                f"{where}, row {row + 1}, column {column.name!r}", f"{found[row]}", "a whole number"
+            )
         if found.dtype.is_float() and found.is_infinite().any():
             row = int(found.is_infinite().arg_max() or 0)
-            raise InputError(f"{where}, row {row + 1}, column {column.name!r}", f"{found[row]}", "a finite number")
+            raise InputError(
+                f"{where}, row {row + 1}, column {column.name!r}",
+                f"{found[row]}",
+                "a finite number",
+            )
         if column.name in (table.time, table.id) and found.null_count():
             row = int(found.is_null().arg_max() or 0)
-            raise InputError(f"{where}, row {row + 1}", f"no {column.name!r}", "a value in every row")
+            raise InputError(
+                f"{where}, row {row + 1}", f"no {column.name!r}", "a value in every row"
+            )
     return frame.with_columns(typed.get_columns())
 
 
@@ -66,22 +83,31 @@ def _complete(source: EventSource, where: str, rows: list[dict[str, Any]]) -> No
     named = {source.table.time, source.table.id}
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
-            raise InputError(f"{where}, row {number}", f"{type(row).__name__} {str(row)[:40]!r}", "an object")
+            raise InputError(
+                f"{where}, row {number}", f"{type(row).__name__} {str(row)[:40]!r}", "an object"
+            )
         if lacks := required - row.keys():
             if deleted is not None and row.get(deleted) is True and not lacks & named:
                 continue
             name = min(lacks)
-            raise InputError(f"{where}, row {number}", f"no {name!r}", "a value or null", nearest(name, list(row)))
+            raise InputError(
+                f"{where}, row {number}",
+                f"no {name!r}",
+                "a value or null",
+                nearest(name, list(row)),
+            )
     if not rows:
         raise InputError(where, "no rows", "one event at least")
 
 
-def parse_events(source: EventSource, events: str, told: EventRows, now: int) -> tuple[Versions, list[bytes]]:
+def parse_events(
+    source: EventSource, events: str, told: EventRows, now: int
+) -> tuple[Versions, list[bytes]]:
     """Events as the store takes them, and as the log keeps them (JSON).
 
-    Parameters: `now`, from when they are known where nothing else says it (microseconds). Those without ids stand at
-    the positions 0, 1, …; see `assign_sequence`. A row that tells of a deletion needs its id and its time alone. Raises
-    `InputError` naming the row and the column.
+    Parameters: `now`, from when they are known where nothing else says it (microseconds). Those
+    without ids stand at the positions 0, 1, …; see `assign_sequence`. A row that tells of a
+    deletion needs its id and its time alone. Raises `InputError` naming the row and the column.
     """
     where = f"events {events!r}"
     rows: Any = polars_of(told, where)
@@ -107,13 +133,18 @@ def assign_sequence(versions: Versions, first: int) -> Versions:
 def _plainly(source: EventSource, rows: list[Any], now: int) -> tuple[Versions, list[bytes]]:
     """Rows whose values are of their columns' types already, without a table; raises `ValueError` for others."""
     table, delay = source.table, duration_us(source.table.delay) if source.table.delay else 0
-    columns = [(column.name, _PLAIN[column.dtype]) for column in source.columns if column.dtype in _PLAIN]
+    columns = [
+        (column.name, _PLAIN[column.dtype]) for column in source.columns if column.dtype in _PLAIN
+    ]
     if len(columns) < len(source.columns):
         raise ValueError
     moments = [column.name for column in source.columns if column.dtype == "datetime"]
     versions, texts = [], []
     for at, row in enumerate(rows):
-        found = {name: None if (value := row.get(name)) is None else read(value) for name, read in columns}
+        found = {
+            name: None if (value := row.get(name)) is None else read(value)
+            for name, read in columns
+        }
         time, place = found[table.time], at if table.id is None else found[table.id]
         if time is None or place is None:
             raise ValueError
@@ -122,7 +153,9 @@ def _plainly(source: EventSource, rows: list[Any], now: int) -> tuple[Versions, 
             said = found[table.available]
             available = now if said is None else said
         alive = table.deleted is None or not found[table.deleted]
-        versions.append(Version(available, time, alive, place, [found[name] for name in source.values]))
+        versions.append(
+            Version(available, time, alive, place, [found[name] for name in source.values])
+        )
         times = {name: to_datetime(us) for name in moments if (us := found[name]) is not None}
         texts.append(msgspec.json.encode({**row, **times}))
     return versions, texts
@@ -167,24 +200,35 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
 
 
 def _available_of(table: EventTable, frame: pl.DataFrame, now: int, where: str) -> Integers:
-    """From when events that are told now are known (microseconds): what their column says, or else from now, and not
-    before their delay is over."""
+    """From when events that are told now are known (microseconds): what their column says, or else
+    from now, and not before their delay is over.
+    """
     if table.available is not None:
         column = frame[table.available].cast(pl.Datetime("us")).fill_null(to_datetime(now))
         return to_times(column, where)
-    return np.maximum(to_times(frame[table.time], where) + (duration_us(table.delay) if table.delay else 0), now)
+    return np.maximum(
+        to_times(frame[table.time], where) + (duration_us(table.delay) if table.delay else 0), now
+    )
 
 
-def versions_from_frame(source: EventSource, frame: pl.DataFrame, available: Integers, first: int) -> Versions:
+def versions_from_frame(
+    source: EventSource, frame: pl.DataFrame, available: Integers, first: int
+) -> Versions:
     """The events of a table as the store takes them; where they have no ids they stand at positions from `first` on."""
     table = source.table
     time = to_times(frame[table.time], "events").tolist()
     alive = [True] * frame.height
     if table.deleted is not None:
         alive = (~frame[table.deleted].fill_null(False)).to_list()
-    places = range(first, first + frame.height) if table.id is None else frame[table.id].to_physical().to_list()
+    places = (
+        range(first, first + frame.height)
+        if table.id is None
+        else frame[table.id].to_physical().to_list()
+    )
     rows = map(list, value_columns(source, frame).rows())
-    return [Version(*one) for one in zip(available.tolist(), time, alive, places, rows, strict=True)]
+    return [
+        Version(*one) for one in zip(available.tolist(), time, alive, places, rows, strict=True)
+    ]
 
 
 def versions_from_records(source: EventSource, records: pl.DataFrame) -> Versions:
@@ -194,12 +238,16 @@ def versions_from_records(source: EventSource, records: pl.DataFrame) -> Version
     if source.table.id is not None:
         return versions
     sequences = records["position"].to_list()
-    return [structs.replace(one, sequence=sequence) for one, sequence in zip(versions, sequences, strict=True)]
+    return [
+        structs.replace(one, sequence=sequence)
+        for one, sequence in zip(versions, sequences, strict=True)
+    ]
 
 
 def drop_before_watermark(source: EventSource, versions: Versions) -> Versions:
-    """The events of a stream that history has not told: those that have an id, for which it makes no difference, and
-    those that were known after the watermark."""
+    """The events of a stream that history has not told: those that have an id, for which it makes
+    no difference, and those that were known after the watermark.
+    """
     if source.table.id is not None:
         return versions
     return [one for one in versions if one.available > source.watermark]

@@ -32,8 +32,9 @@ _PLAIN_KEYS: dict[str, type] = {"string": str, "integer": int}
 
 
 class StoreState(msgspec.Struct, frozen=True):
-    """Where a store stands: which generation is read, up to which position of the log it holds what was pushed, and the
-    latest moment that it knows of (microseconds)."""
+    """Where a store stands: which generation is read, up to which position of the log it holds what
+    was pushed, and the latest moment that it knows of (microseconds).
+    """
 
     generation: int
     position: int
@@ -92,15 +93,24 @@ def day_key(prefix: bytes, group: int, name: str, time: int) -> bytes:
 
 def shorten(name: bytes) -> bytes:
     """A name at the end of a key; what is too long for one by its hash."""
-    return b"=" + name if len(name) <= _LONGEST else b"#" + hashlib.blake2b(name, digest_size=32).digest()
+    return (
+        b"=" + name
+        if len(name) <= _LONGEST
+        else b"#" + hashlib.blake2b(name, digest_size=32).digest()
+    )
 
 
 def entity_names(group: Group, values: pl.DataFrame) -> pl.Series:
     """What the entities of events are called `(N,)`; missing where a key is."""
-    texts = [_text_column(values[key], dtype) for key, dtype in zip(group.keys, group.dtypes, strict=True)]
+    texts = [
+        _text_column(values[key], dtype)
+        for key, dtype in zip(group.keys, group.dtypes, strict=True)
+    ]
     if len(texts) == 1:
         return texts[0].alias("name")
-    parts = [part for text in texts for part in (text.str.len_chars().cast(pl.String), pl.lit(":"), text)]
+    parts = [
+        part for text in texts for part in (text.str.len_chars().cast(pl.String), pl.lit(":"), text)
+    ]
     return pl.select(pl.concat_str(parts).alias("name")).to_series()
 
 
@@ -125,21 +135,30 @@ def make_event_namer(group: Group, source: EventSource) -> Callable[[list[Any]],
         texts = [text(values[at], dtype, same) for at, dtype, same in asked]
         if len(texts) == 1:
             return texts[0]
-        return None if None in texts else "".join(f"{len(one)}:{one}" for one in texts if one is not None)
+        return (
+            None
+            if None in texts
+            else "".join(f"{len(one)}:{one}" for one in texts if one is not None)
+        )
 
     return name
 
 
 def make_row_namer(group: Group) -> Callable[[Mapping[str, Any]], str | None]:
-    """What the entity of a row is called; none where a key is missing. The function raises `InputError` for a value
-    that is no such key."""
+    """What the entity of a row is called; none where a key is missing. The function raises
+    `InputError` for a value that is no such key.
+    """
     texts = [_row_text(key, dtype) for key, dtype in zip(group.keys, group.dtypes, strict=True)]
     if len(texts) == 1:
         return texts[0]
 
     def name(row: Mapping[str, Any]) -> str | None:
         found = [text(row) for text in texts]
-        return None if None in found else "".join(f"{len(one)}:{one}" for one in found if one is not None)
+        return (
+            None
+            if None in found
+            else "".join(f"{len(one)}:{one}" for one in found if one is not None)
+        )
 
     return name
 
@@ -173,4 +192,6 @@ def _text(value: Any, dtype: Dtype, key: str) -> str | None:
             return value if isinstance(value, str) else label_text(value)
     except (ValueError, OverflowError):
         pass
-    raise InputError(f"the key {key!r}", f"the value {str(value)[:60]!r} ({type(value).__name__})", f"{dtype}")
+    raise InputError(
+        f"the key {key!r}", f"the value {str(value)[:60]!r} ({type(value).__name__})", f"{dtype}"
+    )

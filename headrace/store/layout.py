@@ -22,9 +22,11 @@ Origins = Mapping[tuple[str, str], float]
 
 
 class Level(Struct, frozen=True):
-    """Tiles of one width, `hop` microseconds, and how far back they are read (`most`; none: for ever).
+    """Tiles of one width, `hop` microseconds, and how far back they are read (`most`; none: for
+    ever).
 
-    States stand in three lists: those that are numbers, the last values, the sets of different values.
+    States stand in three lists: those that are numbers, the last values, the sets of different
+    values.
     """
 
     hop: int
@@ -64,8 +66,10 @@ class Group(Struct, frozen=True):
 
 
 class EventSource(Struct, frozen=True):
-    """A table of events: what the spec says of it, its columns that are needed, those of them that windows read
-    (`values`), how far back that is (none: for ever), and up to when history told of it (`watermark`; microseconds)."""
+    """A table of events: what the spec says of it, its columns that are needed, those of them that
+    windows read (`values`), how far back that is (none: for ever), and up to when history told of
+    it (`watermark`; microseconds).
+    """
 
     table: EventTable
     columns: list[Column]
@@ -77,7 +81,10 @@ class EventSource(Struct, frozen=True):
     def plain(self) -> dict[str, pl.DataType]:
         """The types of the values as they are kept: times are whole numbers, microseconds since 1970 UTC."""
         dtypes = {column.name: column.dtype for column in self.columns}
-        return {name: POLARS["integer" if dtypes[name] == "datetime" else dtypes[name]] for name in self.values}
+        return {
+            name: POLARS["integer" if dtypes[name] == "datetime" else dtypes[name]]
+            for name in self.values
+        }
 
 
 class Layout(Struct, frozen=True):
@@ -88,7 +95,9 @@ class Layout(Struct, frozen=True):
 
     def of(self, events: str) -> list[tuple[int, Group]]:
         """The groups of a table, with their numbers."""
-        return [(number, group) for number, group in enumerate(self.groups) if group.events == events]
+        return [
+            (number, group) for number, group in enumerate(self.groups) if group.events == events
+        ]
 
     @property
     def columns(self) -> dict[str, WindowRead]:
@@ -106,25 +115,32 @@ def build_layout(
     tables: Mapping[str, EventTable],
     rows: Mapping[str, pl.DataType],
     events: Mapping[str, list[Column]],
-    origins: Origins = {},
+    origins: Origins | None = None,
 ) -> Layout:
     """The layout for some windows.
 
-    Parameters: what the spec says of its event `tables`; the types of the `rows`' columns; the columns of each table of
-    `events`; about where the values of columns lie, for aggregates of squares. Raises `InputError` as `add_windows`
-    does.
+    Parameters: what the spec says of its event `tables`; the types of the `rows`' columns; the
+    columns of each table of `events`; about where the values of columns lie, for aggregates of
+    squares. Raises `InputError` as `add_windows` does.
     """
     needed: dict[str, set[str]] = {}
     groups: dict[tuple[str, ...], list[Window]] = {}
     for window in windows:
-        schema = {column.name: POLARS.get(column.dtype, pl.Object) for column in events.get(window.events, [])}
+        schema = {
+            column.name: POLARS.get(column.dtype, pl.Object)
+            for column in events.get(window.events, [])
+        }
         check_window(window, rows, {window.events: schema} if window.events in events else {})
         groups.setdefault((window.events, *window_keys(window)), []).append(window)
-        used = {*window_keys(window), *([window.of] if window.of else []), *condition_columns(window.where)}
+        used = {
+            *window_keys(window),
+            *([window.of] if window.of else []),
+            *condition_columns(window.where),
+        }
         needed.setdefault(window.events, set()).update(used)
     made = []
     for (name, *keys), some in groups.items():
-        levels, reads = _levels(some, origins)
+        levels, reads = _levels(some, origins or {})
         made.append(Group(name, keys, [_key_dtype(key, rows[key]) for key in keys], levels, reads))
     sources = {}
     for name, used in needed.items():
@@ -143,7 +159,11 @@ def _hops(groups: list[Group], name: str) -> list[int]:
 def _key_dtype(key: str, dtype: pl.DataType) -> Dtype:
     names: list[Dtype] = [name for name, polars in POLARS.items() if dtype == polars]
     if not names or names[0] == "number":
-        raise InputError(f"the key {key!r}", f"a column of {dtype}", "text, whole numbers, times or true and false")
+        raise InputError(
+            f"the key {key!r}",
+            f"a column of {dtype}",
+            "text, whole numbers, times or true and false",
+        )
     return names[0]
 
 
@@ -155,19 +175,31 @@ def _levels(windows: list[Window], origins: Origins) -> tuple[list[Level], list[
             forever = over == "all"
             level = (_ALL_US if forever else hop_us(window, over) or 1, forever)
             reach, kept = levels.setdefault(level, ([], []))
-            states = _with_origins(AGGREGATES[window.aggregate].states(window.of, window.where), window, origins)
+            states = _with_origins(
+                AGGREGATES[window.aggregate].states(window.of, window.where), window, origins
+            )
             reach += [] if forever else [duration_us(over)]
             kept += [state for state in states if state not in kept]
-            asked.append((name, window.aggregate, level, None if forever else duration_us(over), states))
+            asked.append(
+                (name, window.aggregate, level, None if forever else duration_us(over), states)
+            )
     made = []
     for (hop, forever), (reach, kept) in levels.items():
-        of = {kind: [state for state in kept if state.kind == kind] for kind in ("last", "distinct")}
+        of = {
+            kind: [state for state in kept if state.kind == kind] for kind in ("last", "distinct")
+        }
         numbers = sorted((state for state in kept if state.kind not in of), key=_merge_order)
-        made.append(Level(hop, None if forever else max(reach), numbers, of["last"], of["distinct"]))
+        made.append(
+            Level(hop, None if forever else max(reach), numbers, of["last"], of["distinct"])
+        )
     order = list(levels)
     reads = [
         WindowRead(
-            name, aggregate, order.index(level), over, [made[order.index(level)].states.index(one) for one in states]
+            name,
+            aggregate,
+            order.index(level),
+            over,
+            [made[order.index(level)].states.index(one) for one in states],
         )
         for name, aggregate, level, over, states in asked
     ]

@@ -19,8 +19,9 @@ from headrace.store.window_features import combined
 
 
 class Materialized(Struct, frozen=True):
-    """A filled store: how many rows of each table are in it, up to when history told of each, and up to which position
-    of the log it holds what was pushed."""
+    """A filled store: how many rows of each table are in it, up to when history told of each, and
+    up to which position of the log it holds what was pushed.
+    """
 
     store: str
     events: dict[str, int]
@@ -31,21 +32,27 @@ class Materialized(Struct, frozen=True):
 def materialize(
     system: System, until: datetime | None = None, now: datetime | None = None, watch: Watch = quiet
 ) -> Materialized:
-    """Fills the online store of a system with what its event tables and its log tell, and lets it be read.
+    """Fills the online store of a system with what its event tables and its log tell, and lets it
+    be read.
 
-    History counts up to `until`, or to its end; what was pushed counts too. A store that is read stays until the new
-    one is whole, and pushes may go on meanwhile. A call goes on where an earlier one was killed. Raises `InputError`
-    for a system without windows, and as `run` does for its tables.
+    History counts up to `until`, or to its end; what was pushed counts too. A store that is read
+    stays until the new one is whole, and pushes may go on meanwhile. A call goes on where an
+    earlier one was killed. Raises `InputError` for a system without windows, and as `run` does for
+    its tables.
     """
     if not system.features.windows:
-        raise InputError("features.windows", "none in this spec", "a window over data.events to keep")
+        raise InputError(
+            "features.windows", "none in this spec", "a window over data.events to keep"
+        )
     watch("tables", "")
     tables.files_of(system)  # fetches what lies behind a URL
     sources, log = tables.read_sources(system), open_log(system)
     system.workspace.claim()
     with log.append_lock():
         position = log.end
-    found = combined(system, sources.frame, sources, position, None if until is None else to_us(until))
+    found = combined(
+        system, sources.frame, sources, position, None if until is None else to_us(until)
+    )
     cache_key = [found.layout, sources.fingerprints, position, until]
     name = hashlib.sha256(msgspec.json.encode(cache_key, order="deterministic")).hexdigest()
     kept = {name: (found.frames[name], found.tables[name]) for name in found.layout.sources}

@@ -10,8 +10,11 @@ from headrace.store.pusher import Pusher
 from headrace.store.store import Store
 
 
-def open_backend(url: str | None, folder: Path, name: str, sync: bool = False, timeout_s: float = 5.0) -> Store:
-    """The store of a system: LMDB in `folder`, or Redis at a URL, where its keys begin with the system's `name`.
+def open_backend(
+    url: str | None, folder: Path, name: str, sync: bool = False, timeout_s: float = 5.0
+) -> Store:
+    """The store of a system: LMDB in `folder`, or Redis at a URL, where its keys begin with the
+    system's `name`.
 
     Raises `InputError` for a URL that is none of a store.
     """
@@ -23,7 +26,9 @@ def open_backend(url: str | None, folder: Path, name: str, sync: bool = False, t
         from headrace.store.backends.redis import RedisStore
 
         return RedisStore(url, name, timeout_s)
-    raise InputError("store", show_address(url), "nothing (LMDB in the workspace) or redis://HOST:PORT/NUMBER")
+    raise InputError(
+        "store", show_address(url), "nothing (LMDB in the workspace) or redis://HOST:PORT/NUMBER"
+    )
 
 
 def open_store(system: System, timeout_s: float = 5.0) -> Store:

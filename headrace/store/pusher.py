@@ -10,7 +10,13 @@ from headrace.errors import InputError, WorkError, nearest
 from headrace.log import Log, Record
 from headrace.store.apply_versions import Applier
 from headrace.store.expire import Expirer
-from headrace.store.ingest import EventRows, assign_sequence, drop_before_watermark, parse_events, versions_from_records
+from headrace.store.ingest import (
+    EventRows,
+    assign_sequence,
+    drop_before_watermark,
+    parse_events,
+    versions_from_records,
+)
 from headrace.store.keys import STATE, StoreState
 from headrace.store.layout import EventSource, Layout
 from headrace.store.read import read_layout, read_state
@@ -25,12 +31,18 @@ def clock_ahead_error(horizon: int, now: int) -> WorkError:
     """A store to which a machine wrote whose clock was ahead: it has forgotten what that time says is long ago."""
     hours = (horizon - now) / 3.6e9
     do = "set the clocks right; then `headrace materialize DIR` fills the store anew"
-    return WorkError("the online store", f"was written {hours:,.1f} h ahead of this machine's clock", "one time", do)
+    return WorkError(
+        "the online store",
+        f"was written {hours:,.1f} h ahead of this machine's clock",
+        "one time",
+        do,
+    )
 
 
 class PushResult(Struct, frozen=True):
-    """How many events were taken. Where the store failed once the log had them, `store_error` says why: they are safe, the
-    next push tells it, and who told them again would tell them twice."""
+    """How many events were taken. Where the store failed once the log had them, `store_error` says
+    why: they are safe, the next push tells it, and who told them again would tell them twice.
+    """
 
     events: int
     store_error: WorkError | None = None
@@ -39,9 +51,9 @@ class PushResult(Struct, frozen=True):
 class Pusher:
     """The online half of a system's events: a store, and the log that it follows.
 
-    Several processes may push: they take turns. One that was killed between log and store leaves no gap: the next push,
-    or `catch_up`, tells the store what the log has and it has not. Raises `InputError` where the store was never
-    filled.
+    Several processes may push: they take turns. One that was killed between log and store leaves no
+    gap: the next push, or `catch_up`, tells the store what the log has and it has not. Raises
+    `InputError` where the store was never filled.
     """
 
     def __init__(self, store: Store, log: Log, clock: Clock = SYSTEM) -> None:
@@ -52,10 +64,10 @@ class Pusher:
     def push(self, events: str, told: EventRows, now: int) -> PushResult:
         """Takes events of one table, all or none.
 
-        An event was known from `now` (microseconds since 1970 UTC), or from the end of its `delay` where that is later;
-        where the table has an `available` column, from what that says. Raises `InputError` naming the row and the
-        column, `WorkError` where the log refuses, or a store that cannot be asked where it stands; nothing is taken
-        then.
+        An event was known from `now` (microseconds since 1970 UTC), or from the end of its `delay`
+        where that is later; where the table has an `available` column, from what that says. Raises
+        `InputError` naming the row and the column, `WorkError` where the log refuses, or a store
+        that cannot be asked where it stands; nothing is taken then.
         """
         return self.push_all({events: told}, now)
 
@@ -64,13 +76,18 @@ class Pusher:
         read = self._read(told, now)
         with self._log.append_lock():
             self._catch_up(now)
-            if any(self._layout.sources.get(events) != source for events, (source, _, _) in read.items()):
+            if any(
+                self._layout.sources.get(events) != source
+                for events, (source, _, _) in read.items()
+            ):
                 read = self._read(told, now)  # the store was filled anew, for other windows
             records: list[Record] = []
             taken: dict[str, Versions] = {}
             for events, (source, versions, texts) in read.items():
                 placed_ = (
-                    assign_sequence(versions, self._log.end + len(records)) if source.table.id is None else versions
+                    assign_sequence(versions, self._log.end + len(records))
+                    if source.table.id is None
+                    else versions
                 )
                 taken[events] = placed_
                 records += [
@@ -84,10 +101,13 @@ class Pusher:
                 return PushResult(len(records), error)
         return PushResult(len(records))
 
-    def _read(self, told: Mapping[str, EventRows], now: int) -> dict[str, tuple[EventSource, Versions, list[bytes]]]:
+    def _read(
+        self, told: Mapping[str, EventRows], now: int
+    ) -> dict[str, tuple[EventSource, Versions, list[bytes]]]:
         sources = {events: self._source(events) for events in told}
         return {
-            events: (source, *parse_events(source, events, told[events], now)) for events, source in sources.items()
+            events: (source, *parse_events(source, events, told[events], now))
+            for events, source in sources.items()
         }
 
     def catch_up(self, now: int) -> int:
@@ -100,7 +120,9 @@ class Pusher:
         known = list(self._layout.sources)
         if events not in known:
             told = f"one of: {', '.join(known)}"
-            raise InputError("push", f"no events {events!r} that a window reads", told, nearest(events, known))
+            raise InputError(
+                "push", f"no events {events!r} that a window reads", told, nearest(events, known)
+            )
         return self._layout.sources[events]
 
     def _catch_up(self, now: int) -> None:
@@ -113,11 +135,17 @@ class Pusher:
         if stand.horizon > latest + MAX_CLOCK_SKEW_US:
             raise clock_ahead_error(stand.horizon, latest)
         if stand.position < self._log.end:
-            self._take(versions_by_table(self._log.read(since=stand.position), self._layout), now, self._log.end)
+            self._take(
+                versions_by_table(self._log.read(since=stand.position), self._layout),
+                now,
+                self._log.end,
+            )
 
     def _take(self, told: dict[str, Versions], now: int, position: int) -> None:
         """Tells the store in one step."""
-        stand = structs.replace(self._stand, position=position, horizon=max(self._stand.horizon, now))
+        stand = structs.replace(
+            self._stand, position=position, horizon=max(self._stand.horizon, now)
+        )
         changes = compute_changes(self._writer, stand, self._layout, told)
         self._sweep.step(stand, changes)
         changes.puts[STATE] = stand.encode()
@@ -126,16 +154,25 @@ class Pusher:
 
     def _follow(self, stand: StoreState) -> None:
         self._layout = read_layout(self._store, stand)
-        self._writer, self._sweep = Applier(self._store, self._layout), Expirer(self._store, self._layout)
+        self._writer, self._sweep = (
+            Applier(self._store, self._layout),
+            Expirer(self._store, self._layout),
+        )
 
 
 def versions_by_table(records: pl.DataFrame, layout: Layout) -> dict[str, Versions]:
     """The events that records of the log tell of, by their table."""
-    kinds = records.filter(pl.col("kind").is_in(list(layout.sources))).group_by("kind", maintain_order=True)
-    return {str(kind): versions_from_records(layout.sources[str(kind)], some) for (kind,), some in kinds}
+    kinds = records.filter(pl.col("kind").is_in(list(layout.sources))).group_by(
+        "kind", maintain_order=True
+    )
+    return {
+        str(kind): versions_from_records(layout.sources[str(kind)], some) for (kind,), some in kinds
+    }
 
 
-def compute_changes(writer: Applier, stand: StoreState, layout: Layout, told: dict[str, Versions]) -> Changes:
+def compute_changes(
+    writer: Applier, stand: StoreState, layout: Layout, told: dict[str, Versions]
+) -> Changes:
     """What the events of a stream change."""
     changes = Changes()
     for events, versions in told.items():

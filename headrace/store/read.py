@@ -25,25 +25,31 @@ Value = Any
 class WindowReader:
     """Reads the windows of rows as of a moment.
 
-    It follows the store: what was pushed is seen by the next read, and so is a store that was filled anew. Raises
-    `InputError` where the store was never filled.
+    It follows the store: what was pushed is seen by the next read, and so is a store that was
+    filled anew. Raises `InputError` where the store was never filled.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._generation = -1
-        self._stands: tuple[bytes | None, int] = (b"", 0)  # what the store said last, and the horizon in it
+        self._stands: tuple[bytes | None, int] = (
+            b"",
+            0,
+        )  # what the store said last, and the horizon in it
         self._groups: list[_GroupReader] = []
         self._follow(read_state(store))
 
     def row(self, row: Mapping[str, Any], moment: int) -> dict[str, Value]:
         """The windows' columns of one row; `moment` in microseconds since 1970 UTC.
 
-        The store tells no past: a moment before its horizon, the latest moment that it knows of, is read as that.
+        The store tells no past: a moment before its horizon, the latest moment that it knows of, is
+        read as that.
         """
         return self.rows([row], [moment])[0]
 
-    def rows(self, rows: Sequence[Mapping[str, Any]], moments: Sequence[int]) -> list[dict[str, Value]]:
+    def rows(
+        self, rows: Sequence[Mapping[str, Any]], moments: Sequence[int]
+    ) -> list[dict[str, Value]]:
         """The same of several rows, in one round trip too.
 
         An entity whose bytes are damaged has no columns, and spoils no other.
@@ -76,8 +82,9 @@ class WindowReader:
         return told
 
     def names(self, rows: Sequence[Mapping[str, Any]]) -> list[str | None]:
-        """What the entities of rows are called: those of the first row, then those of the next; none where a key is
-        missing. Raises `InputError` for a value that is no such key."""
+        """What the entities of rows are called: those of the first row, then those of the next;
+        none where a key is missing. Raises `InputError` for a value that is no such key.
+        """
         groups = self._groups
         return [group.name(row) for row in rows for group in groups]
 
@@ -112,7 +119,9 @@ def read_layout(store: Store, stand: StoreState) -> Layout:
         return msgspec.json.decode(value or b"", type=Layout)
     except DECODE_ERRORS:
         do = "`headrace materialize DIR` fills it anew"
-        raise WorkError("the online store", "damaged: it does not say what it keeps", "a filled one", do) from None
+        raise WorkError(
+            "the online store", "damaged: it does not say what it keeps", "a filled one", do
+        ) from None
 
 
 def _decoded(said: bytes | None) -> StoreState:
@@ -123,7 +132,9 @@ def _decoded(said: bytes | None) -> StoreState:
         return StoreState.decode(said)
     except DECODE_ERRORS:
         do = "`headrace materialize DIR` fills it anew"
-        raise WorkError("the online store", "damaged: it does not say where it stands", "a filled one", do) from None
+        raise WorkError(
+            "the online store", "damaged: it does not say where it stands", "a filled one", do
+        ) from None
 
 
 class _GroupReader:
@@ -134,7 +145,9 @@ class _GroupReader:
         spans: dict[tuple[int, int | None], list[WindowRead]] = {}
         for read in group.reads:
             spans.setdefault((read.level, read.over), []).append(read)
-        self._spans = [_Span(at, over, group.levels[at], source, reads) for (at, over), reads in spans.items()]
+        self._spans = [
+            _Span(at, over, group.levels[at], source, reads) for (at, over), reads in spans.items()
+        ]
         self._empty = {read.name: AGGREGATES[read.aggregate].EMPTY for read in group.reads}
 
     def key(self, row: Mapping[str, Any]) -> bytes:
@@ -152,7 +165,9 @@ class _GroupReader:
             found.update(self._empty)
             return
         views, opens = self._codec.decode(blob)
-        seen = [one for one in opens if one.visible_from <= moment < one.replaced] if opens else opens
+        seen = (
+            [one for one in opens if one.visible_from <= moment < one.replaced] if opens else opens
+        )
         for span in self._spans:
             span.read(views[span.level], seen, moment, found)
 
@@ -160,8 +175,15 @@ class _GroupReader:
 class _Span:
     """How the columns are read whose windows reach equally far: the states of the tiles, and of them the values."""
 
-    def __init__(self, at: int, over: int | None, level: Level, source: EventSource, reads: list[WindowRead]) -> None:
-        self.level, self._over, self._hop, self._accumulator = at, over, level.hop, Accumulator(level, source)
+    def __init__(
+        self, at: int, over: int | None, level: Level, source: EventSource, reads: list[WindowRead]
+    ) -> None:
+        self.level, self._over, self._hop, self._accumulator = (
+            at,
+            over,
+            level.hop,
+            Accumulator(level, source),
+        )
         needed = {state for read in reads for state in read.states}
         self._height, lasts = len(level.numbers), len(level.lasts)
         self._reduce = []
@@ -171,7 +193,9 @@ class _Span:
             if rows:
                 self._reduce.append((reduce, slice(rows[0], rows[-1] + 1)))
         self._lasts = [at for at in range(lasts) if self._height + at in needed]
-        self._sets = [at for at in range(lasts, lasts + len(level.sets)) if self._height + at in needed]
+        self._sets = [
+            at for at in range(lasts, lasts + len(level.sets)) if self._height + at in needed
+        ]
         times = {column.name for column in source.columns if column.dtype == "datetime"}
         self._columns = [
             (read.name, AGGREGATES[read.aggregate].finish, itemgetter(*read.states))
@@ -179,10 +203,14 @@ class _Span:
             if read.aggregate != "last" or level.states[read.states[0]].of not in times
         ]
         self._times = [
-            (read.name, read.states[0]) for read in reads if read.name not in {one[0] for one in self._columns}
+            (read.name, read.states[0])
+            for read in reads
+            if read.name not in {one[0] for one in self._columns}
         ]
 
-    def read(self, view: EntityView, opens: list[OpenVersion], moment: int, found: dict[str, Value]) -> None:
+    def read(
+        self, view: EntityView, opens: list[OpenVersion], moment: int, found: dict[str, Value]
+    ) -> None:
         over = self._over
         left = -math.inf if over is None else (moment - over) // self._hop * self._hop
         first = 0 if over is None else bisect_left(view.starts, left)
@@ -221,4 +249,8 @@ class _Span:
             states[self._height + at] = [*(view.sketches(at, first) if view.count else []), fresh]
 
 
-_REDUCE: dict[Merge, Any] = {"add": np.add.reduce, "largest": np.fmax.reduce, "smallest": np.fmin.reduce}
+_REDUCE: dict[Merge, Any] = {
+    "add": np.add.reduce,
+    "largest": np.fmax.reduce,
+    "smallest": np.fmin.reduce,
+}

@@ -27,18 +27,26 @@ _RELATIVE, _SKETCHED, _EXACT = 1e-9, 0.08, 511
 
 
 def check_replay(system: System, fingerprints: dict[str, str], held: pl.DataFrame) -> Finding:
-    """Replays a sample of rows `held` that carry their windows, and says how the store's values differ from them.
+    """Replays a sample of rows `held` that carry their windows, and says how the store's values
+    differ from them.
 
-    Where the events are not here, or have changed since the `fingerprints` were taken, that is said instead.
+    Where the events are not here, or have changed since the `fingerprints` were taken, that is said
+    instead.
     """
     names = [name for window in system.features.windows for name in window_columns(window)]
     try:
         told = tables.read_events(system)
     except (InputError, WorkError) as error:
-        return Finding("verify.online", names, "info", f"not replayed, the events are not here ({error})")
-    changed = [name for name, one in told.items() if fingerprints.get(f"events.{name}") != one.fingerprint]
+        return Finding(
+            "verify.online", names, "info", f"not replayed, the events are not here ({error})"
+        )
+    changed = [
+        name for name, one in told.items() if fingerprints.get(f"events.{name}") != one.fingerprint
+    ]
     if changed:
-        return Finding("verify.online", names, "info", f"not replayed, since then {', '.join(changed)} changed")
+        return Finding(
+            "verify.online", names, "info", f"not replayed, since then {', '.join(changed)} changed"
+        )
     ordered = held.sort(str(system.data.time_column), maintain_order=True)
     rows = ordered[np.linspace(0, held.height - 1, min(held.height, MOST_ROWS)).astype(int)]
     found = combine_history_and_log(
@@ -51,22 +59,36 @@ def check_replay(system: System, fingerprints: dict[str, str], held: pl.DataFram
         int(fingerprints.get("log", "0")),
     )
     online = list(_read(found, rows, str(system.data.time_column)))
-    wrong = {name: count for name in names if (count := _different(rows[name], [one[name] for one in online]))}
+    wrong = {
+        name: count
+        for name in names
+        if (count := _different(rows[name], [one[name] for one in online]))
+    }
     said = f"{', '.join(wrong)} differ" if wrong else f"{len(names)} windows are the same"
     message = f"{rows.height} holdout rows replayed through the online store: {said}"
-    return Finding("verify.online", list(wrong), "error" if wrong else "info", message, {"wrong": wrong})
+    return Finding(
+        "verify.online", list(wrong), "error" if wrong else "info", message, {"wrong": wrong}
+    )
 
 
 def _read(found: HistoryAndLog, rows: pl.DataFrame, time: str) -> Iterator[dict[str, Any]]:
     """The windows of each row, from a store that was filled up to the first and told of every later event in time."""
     moments = to_times(rows[time], "holdout").tolist()
     streams = ReplayOrder(found, rows)
-    with TemporaryDirectory() as folder, closing(open_backend(None, Path(folder) / "online", "replay")) as store:
+    with (
+        TemporaryDirectory() as folder,
+        closing(open_backend(None, Path(folder) / "online", "replay")) as store,
+    ):
         log = Log(Path(folder) / "log")
-        begun = {name: (frame, streams.tables[name]) for name, frame in streams.read_until(moments[0]).items()}
+        begun = {
+            name: (frame, streams.tables[name])
+            for name, frame in streams.read_until(moments[0]).items()
+        }
         backfill(store, log, streams.layout, begun, 0, "replay", moments[0])
         online, reader = Pusher(store, log), WindowReader(store)
-        for row, moment in zip(rows.select(cs.by_name(*reader.layout.keys)).to_dicts(), moments, strict=True):
+        for row, moment in zip(
+            rows.select(cs.by_name(*reader.layout.keys)).to_dicts(), moments, strict=True
+        ):
             for name, frame in streams.read_until(moment).items():
                 if frame.height:
                     online.push(name, frame, moment)
@@ -76,7 +98,10 @@ def _read(found: HistoryAndLog, rows: pl.DataFrame, time: str) -> Iterator[dict[
 def _different(expected: pl.Series, online: list[Any]) -> int:
     """In how many rows values differ by more than rounding, or than a sketch may."""
     largest = expected.abs().max() if expected.dtype.is_float() else 0.0
-    return sum(not _same(one, other, largest or 0.0) for one, other in zip(expected.to_list(), online, strict=True))
+    return sum(
+        not _same(one, other, largest or 0.0)
+        for one, other in zip(expected.to_list(), online, strict=True)
+    )
 
 
 def _same(one: Any, other: Any, largest: Any) -> bool:

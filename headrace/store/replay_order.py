@@ -29,9 +29,13 @@ class ReplayOrder:
             order = np.argsort(available, kind="stable")
             self._frames[name], self._available[name] = frame[order], available[order]
             columns = source.columns
-            if table.available is not None and all(column.name != table.available for column in columns):
+            if table.available is not None and all(
+                column.name != table.available for column in columns
+            ):
                 columns = [*columns, Column(name=table.available, dtype="datetime", kind="ignored")]
-            sources[name] = structs.replace(source, table=table, columns=columns, watermark=NO_WATERMARK)
+            sources[name] = structs.replace(
+                source, table=table, columns=columns, watermark=NO_WATERMARK
+            )
         self.layout = structs.replace(found.layout, sources=sources)
 
     def read_until(self, moment: int) -> dict[str, pl.DataFrame]:
@@ -40,7 +44,10 @@ class ReplayOrder:
         for name, frame in self._frames.items():
             end = int(np.searchsorted(self._available[name], moment, "right"))
             columns = [column.name for column in self.layout.sources[name].columns]
-            found[name], self._told[name] = frame[self._told[name] : end].select(cs.by_name(*columns)), end
+            found[name], self._told[name] = (
+                frame[self._told[name] : end].select(cs.by_name(*columns)),
+                end,
+            )
         return found
 
 
@@ -50,7 +57,11 @@ def _seen(layout: Layout, name: str, frame: pl.DataFrame, rows: pl.DataFrame) ->
     seen = pl.Series(np.zeros(frame.height, bool))
     for _, group in layout.of(name):
         asked = entity_names(group, rows.select(cs.by_name(*group.keys).to_physical())).drop_nulls()
-        seen |= entity_names(group, value_columns(source, frame)).is_in(asked.implode()).fill_null(False)
+        seen |= (
+            entity_names(group, value_columns(source, frame))
+            .is_in(asked.implode())
+            .fill_null(False)
+        )
     if source.table.id is not None:
         ids = frame[source.table.id]
         seen = ids.is_in(ids.filter(seen).unique().implode())

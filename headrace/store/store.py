@@ -1,7 +1,8 @@
-"""The seam of the online store: bytes by key and sets of bytes by key, written in one step, read in one round trip.
+"""The seam of the online store: bytes by key and sets of bytes by key, written in one step, read in
+one round trip.
 
-An implementation is one file: `lmdb_store.py` (the default) and `redis_store.py`. One suite of tests holds both to what
-stands here.
+An implementation is one file: `lmdb_store.py` (the default) and `redis_store.py`. One suite of
+tests holds both to what stands here.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ from msgspec import Struct, field
 
 
 class Changes(Struct):
-    """What is written in one step: values put and keys `gone`, members `added` to sets and `removed` from them.
+    """What is written in one step: values put and keys `gone`, members `added` to sets and
+    `removed` from them.
 
     A set without members is no more.
     """
@@ -30,7 +32,8 @@ class Changes(Struct):
 
 
 class Store(Protocol):
-    """Values and sets by keys of up to 480 bytes. Many may read; what one writes the others see whole or not at all.
+    """Values and sets by keys of up to 480 bytes. Many may read; what one writes the others see
+    whole or not at all.
 
     Every method raises `WorkError` where the store is gone or full.
     """
@@ -47,7 +50,9 @@ class Store(Protocol):
         """All of it or nothing; members are removed after they were added."""
         ...
 
-    def page(self, prefix: bytes, cursor: bytes, most: int) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    def page(
+        self, prefix: bytes, cursor: bytes, most: int
+    ) -> tuple[list[tuple[bytes, bytes]], bytes]:
         """About `most` values whose keys begin so, and the cursor of the next page; it is empty at both ends."""
         ...
 

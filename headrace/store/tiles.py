@@ -1,7 +1,9 @@
-"""Tiles: what the events of one key and one stretch of time amount to, in a form that can be merged.
+"""Tiles: what the events of one key and one stretch of time amount to, in a form that can be
+merged.
 
-A tile keeps partial states (a count, a sum, extremes, the last value, the different values), never a finished value.
-Here the tiles of a whole table of events are made, when a store is filled; `edit.py` changes those of one entity.
+A tile keeps partial states (a count, a sum, extremes, the last value, the different values), never
+a finished value. Here the tiles of a whole table of events are made, when a store is filled;
+`edit.py` changes those of one entity.
 """
 
 from typing import Any
@@ -20,9 +22,10 @@ _MERGE: dict[Merge, Any] = {"add": np.add, "smallest": np.fmin, "largest": np.fm
 
 
 class Tiles(Struct, frozen=True):
-    """Tiles of one level: of which `entity (T,)` and from which `start (T,)`, in the order of both; the states that are
-    `numbers (S, T)`; the `lasts`, each `(T,)` of `(time, place, value)` or none; the `sets`, each `(T,)` of sketches or
-    none."""
+    """Tiles of one level: of which `entity (T,)` and from which `start (T,)`, in the order of both;
+    the states that are `numbers (S, T)`; the `lasts`, each `(T,)` of `(time, place, value)` or
+    none; the `sets`, each `(T,)` of sketches or none.
+    """
 
     entity: Integers
     start: Integers
@@ -37,8 +40,9 @@ class Tiles(Struct, frozen=True):
 
 
 class EntityEvents(Struct, frozen=True):
-    """Events that count for some entities: `entity (N,)`, `time (N,)`, their `places (N,)` among events of one time,
-    and the `values` of the columns that windows read."""
+    """Events that count for some entities: `entity (N,)`, `time (N,)`, their `places (N,)` among
+    events of one time, and the `values` of the columns that windows read.
+    """
 
     entity: Integers
     time: Integers
@@ -48,7 +52,12 @@ class EntityEvents(Struct, frozen=True):
     def select(self, kept: Mask) -> "EntityEvents":
         """Those under a mask `(N,)`."""
         mask = pl.Series(kept)
-        return EntityEvents(self.entity[kept], self.time[kept], self.sequences.filter(mask), self.values.filter(mask))
+        return EntityEvents(
+            self.entity[kept],
+            self.time[kept],
+            self.sequences.filter(mask),
+            self.values.filter(mask),
+        )
 
 
 def build_tiles(level: Level, facts: EntityEvents) -> Tiles:
@@ -71,7 +80,9 @@ def _begins(entity: Integers, start: Integers) -> Integers:
     """Where each run of one entity and one start begins."""
     if not len(entity):
         return np.empty(0, np.int64)
-    return np.flatnonzero(np.concatenate([[True], (entity[1:] != entity[:-1]) | (start[1:] != start[:-1])]))
+    return np.flatnonzero(
+        np.concatenate([[True], (entity[1:] != entity[:-1]) | (start[1:] != start[:-1])])
+    )
 
 
 def count_mask(state: State, values: pl.DataFrame) -> Mask:
@@ -91,11 +102,16 @@ def _number(state: State, values: pl.DataFrame, time: Integers) -> Floats:
     return np.where(count_mask(state, values), kind.many(numbers, time), kind.identity)
 
 
-def _lasts(state: State, values: pl.DataFrame, facts: EntityEvents, order: Integers, begins: Integers) -> Objects:
+def _lasts(
+    state: State, values: pl.DataFrame, facts: EntityEvents, order: Integers, begins: Integers
+) -> Objects:
     assert state.of is not None
     latest = np.where(count_mask(state, values), np.arange(len(order)), -1)
     latest = np.maximum.reduceat(latest, begins) if len(begins) else latest
-    place, value = facts.sequences.gather(order[latest]).to_list(), values[state.of].gather(latest).to_list()
+    place, value = (
+        facts.sequences.gather(order[latest]).to_list(),
+        values[state.of].gather(latest).to_list(),
+    )
     found = np.empty(len(begins), object)
     for at, one in enumerate(zip(facts.time[order[latest]].tolist(), place, value, strict=True)):
         found[at] = one if latest[at] >= 0 else None

@@ -29,9 +29,12 @@ class TileUpdater:
         """Where the tile of a time begins."""
         return time // self.level.hop * self.level.hop
 
-    def update(self, view: EntityView | None, anew: set[int], events: Iterable[Event], horizon: int) -> TileColumns:
-        """The tiles of an entity without those that start at `anew`, with events, and without what no row at the
-        horizon or later reads."""
+    def update(
+        self, view: EntityView | None, anew: set[int], events: Iterable[Event], horizon: int
+    ) -> TileColumns:
+        """The tiles of an entity without those that start at `anew`, with events, and without what
+        no row at the horizon or later reads.
+        """
         patch: dict[int, States] = {}
         for time, place, values in events:
             start = time // self.level.hop * self.level.hop
@@ -49,14 +52,19 @@ class TileUpdater:
     def _kept(self, view: EntityView | None, anew: set[int], oldest: int | None) -> TileColumns:
         height, pieces = len(self.level.numbers), len(self.level.lasts) + len(self.level.sets)
         if view is None or not view.count:
-            return TileColumns(np.empty(0, np.int64), np.empty((height, 0)), [[] for _ in range(pieces)])
+            return TileColumns(
+                np.empty(0, np.int64), np.empty((height, 0)), [[] for _ in range(pieces)]
+            )
         first = 0 if oldest is None else bisect_left(view.starts, oldest)
         starts, numbers = np.array(view.starts[first:], np.int64), view.numbers()[:, first:].copy()
         columns = [view.pieces(state)[first:] for state in range(pieces)]
         if anew:
             kept = ~np.isin(starts, list(anew))
             starts, numbers = starts[kept], numbers[:, kept]
-            columns = [[one for one, keep in zip(column, kept.tolist(), strict=True) if keep] for column in columns]
+            columns = [
+                [one for one, keep in zip(column, kept.tolist(), strict=True) if keep]
+                for column in columns
+            ]
         return TileColumns(starts, numbers, columns)
 
     def _put(self, made: TileColumns, start: int, states: States) -> None:
@@ -65,9 +73,15 @@ class TileUpdater:
         at = int(made.starts.searchsorted(start))
         if at < len(made.starts) and made.starts[at] == start:
             old = made.numbers[:, at].tolist()
-            made.numbers[:, at] = [merge(*two) for merge, *two in zip(self._merge, old, states[:height], strict=True)]
-            for column, state in zip(made.pieces[:lasts], states[height : height + lasts], strict=True):
-                column[at] = encode_piece(later(decode_last(column[at]) if column[at] else None, state))
+            made.numbers[:, at] = [
+                merge(*two) for merge, *two in zip(self._merge, old, states[:height], strict=True)
+            ]
+            for column, state in zip(
+                made.pieces[:lasts], states[height : height + lasts], strict=True
+            ):
+                column[at] = encode_piece(
+                    later(decode_last(column[at]) if column[at] else None, state)
+                )
             for column, state in zip(made.pieces[lasts:], states[height + lasts :], strict=True):
                 column[at] = encode_piece(_joined(decode_sketch(column[at]), state))
             return
@@ -80,7 +94,11 @@ class TileUpdater:
 
 
 def _joined(kept: hyperloglog.Sketch, hashes: set[int]) -> hyperloglog.Sketch:
-    return hyperloglog.union(kept, hyperloglog.from_hashes(np.array(sorted(hashes), np.uint64))) if hashes else kept
+    return (
+        hyperloglog.union(kept, hyperloglog.from_hashes(np.array(sorted(hashes), np.uint64)))
+        if hashes
+        else kept
+    )
 
 
 def _with(array: npt.NDArray[Any], at: int, value: Any) -> npt.NDArray[Any]:

@@ -9,9 +9,10 @@ from headrace.windows import NEVER
 
 
 class Version(msgspec.Struct, frozen=True, array_like=True):
-    """One version of one event, as it is kept: from when it was `available`, the `time` of the event, whether it is
-    `alive` or deleted, its `sequence` among events of one time (its id, or a position where it has none), and the values
-    that windows read."""
+    """One version of one event, as it is kept: from when it was `available`, the `time` of the
+    event, whether it is `alive` or deleted, its `sequence` among events of one time (its id, or a
+    position where it has none), and the values that windows read.
+    """
 
     available: int
     time: int

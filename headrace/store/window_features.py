@@ -22,8 +22,9 @@ def window_features(
 ) -> pl.DataFrame:
     """Rows, and the windows of each as of its time.
 
-    `online` reads the store, which tells no past: a row before the latest event that it knows of is read as of that
-    one; rows without the column of times as of `now`. Raises `InputError` where rows miss a key, the store a window.
+    `online` reads the store, which tells no past: a row before the latest event that it knows of is
+    read as of that one; rows without the column of times as of `now`. Raises `InputError` where
+    rows miss a key, the store a window.
     """
     if online:
         return _read_online(system, rows, to_us_or_now(now))
@@ -33,7 +34,9 @@ def window_features(
     return add_window_features(system, rows, sources, log_position(system))
 
 
-def add_window_features(system: System, rows: pl.DataFrame, sources: tables.Sources, position: int) -> pl.DataFrame:
+def add_window_features(
+    system: System, rows: pl.DataFrame, sources: tables.Sources, position: int
+) -> pl.DataFrame:
     """Rows, and the windows of each, of the event tables and of what the log tells up to a position."""
     windows, time = system.features.windows, system.data.time_column
     if position == 0:
@@ -54,7 +57,9 @@ def open_reader(system: System) -> WindowReader:
     for name in [name for window in system.features.windows for name in window_columns(window)]:
         if name not in kept:
             do = "`headrace materialize` fills it for the windows of the spec"
-            raise InputError("the online store", f"no window {name!r} in it", "one of: " + ", ".join(kept), do)
+            raise InputError(
+                "the online store", f"no window {name!r} in it", "one of: " + ", ".join(kept), do
+            )
     return reader
 
 
@@ -73,10 +78,22 @@ def _read_online(system: System, rows: pl.DataFrame, now: int) -> pl.DataFrame:
 
 
 def combined(
-    system: System, rows: pl.DataFrame, sources: tables.Sources, position: int, until: int | None = None
+    system: System,
+    rows: pl.DataFrame,
+    sources: tables.Sources,
+    position: int,
+    until: int | None = None,
 ) -> HistoryAndLog:
+    """Reads the events of the tables and those of the log up to a position, as one history."""
     data, log = system.data, open_log(system)
     told: Mapping[str, pl.DataFrame] = sources.events
     return combine_history_and_log(
-        system.features.windows, data.events, rows.schema, told, sources.columns, log, position, until
+        system.features.windows,
+        data.events,
+        rows.schema,
+        told,
+        sources.columns,
+        log,
+        position,
+        until,
     )

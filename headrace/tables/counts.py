@@ -4,7 +4,8 @@ import polars as pl
 
 
 def value_counts(column: pl.Series) -> pl.DataFrame:
-    """The values that are not missing and their `rows`, the most frequent first, then in their order.
+    """The values that are not missing and their `rows`, the most frequent first, then in their
+    order.
 
     >>> value_counts(pl.Series("rows", ["b", "a", None, "b"])).rows()
     [('b', 2), ('a', 1)]

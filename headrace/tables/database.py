@@ -1,7 +1,7 @@
 """Rows out of a database by a query: SQLite, DuckDB and PostgreSQL, each opened for reading alone.
 
-A query comes with a spec, and a spec may come from anybody who sends one. So it is one `select`; the database itself
-refuses to write, and to read or write files, as far as it can be told to.
+A query comes with a spec, and a spec may come from anybody who sends one. So it is one `select`;
+the database itself refuses to write, and to read or write files, as far as it can be told to.
 """
 
 import re
@@ -44,11 +44,13 @@ def read_query(source: str, query: str | None, root: Path) -> pl.DataFrame:
     """The rows of a query.
 
     Parameters: `source`, `sqlite:///FILE`, `duckdb:///FILE` (relative files start from `root`) or
-    `postgresql://USER@HOST:PORT/NAME`. Raises `InputError` where there is no query, where it is not one `select`, or
-    where the database refuses it, and for a secret in the address.
+    `postgresql://USER@HOST:PORT/NAME`. Raises `InputError` where there is no query, where it is not
+    one `select`, or where the database refuses it, and for a secret in the address.
     """
     if query is None:
-        raise InputError("data.query", f"none beside {source}", "the query whose rows are the table")
+        raise InputError(
+            "data.query", f"none beside {source}", "the query whose rows are the table"
+        )
     begins = _BEGINS.match(query)
     if begins is None or begins["word"].lower() not in _READS:
         raise _no_select(query)
@@ -65,14 +67,21 @@ def _existing(source: str, root: Path) -> Path:
     file = database_file(source, root)
     assert file is not None
     if not file.is_file():
-        raise InputError(source, f"no such file {file}", "a database", f"relative paths start from {root}")
+        raise InputError(
+            source, f"no such file {file}", "a database", f"relative paths start from {root}"
+        )
     return file
 
 
 def _sqlite(source: str, query: str, root: Path) -> pl.DataFrame:
     import sqlite3
 
-    reads = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
+    reads = (
+        sqlite3.SQLITE_SELECT,
+        sqlite3.SQLITE_READ,
+        sqlite3.SQLITE_FUNCTION,
+        sqlite3.SQLITE_RECURSIVE,
+    )
 
     def allowed(action: int, first: str | None, second: str | None, *_: Any) -> int:
         loads = action == sqlite3.SQLITE_FUNCTION and (second or "").lower() == "load_extension"
@@ -109,10 +118,19 @@ def _duckdb(source: str, query: str, root: Path) -> pl.DataFrame:
             if [one.type for one in statements] != [duckdb.StatementType.SELECT]:
                 raise _no_select(query)
             relation = connection.sql(query)
-            odd = [name for name, kind in zip(relation.columns, relation.types, strict=True) if str(kind) in _ODD]
+            odd = [
+                name
+                for name, kind in zip(relation.columns, relation.types, strict=True)
+                if str(kind) in _ODD
+            ]
             if odd:
                 do = "cast it in the query, such as to a number of seconds"
-                raise InputError("data.query", f"the column {odd[0]!r} of a type that no table has", "plain types", do)
+                raise InputError(
+                    "data.query",
+                    f"the column {odd[0]!r} of a type that no table has",
+                    "plain types",
+                    do,
+                )
             return pl.DataFrame(relation)
     except (duckdb.Error, pl.exceptions.PolarsError) as error:
         raise _refused(source, error) from None
@@ -141,16 +159,22 @@ def _postgresql(source: str, query: str, root: Path) -> pl.DataFrame:
 
 
 def _no_select(query: str) -> InputError:
-    return InputError("data.query", repr(query.strip()[:80]), "one select, which reads and does nothing else")
+    return InputError(
+        "data.query", repr(query.strip()[:80]), "one select, which reads and does nothing else"
+    )
 
 
 def _refused(source: str, error: Exception) -> InputError:
-    said = (mask_secrets(str(error), source).strip().splitlines() or [type(error).__name__])[0][:300]
+    said = (mask_secrets(str(error), source).strip().splitlines() or [type(error).__name__])[0][
+        :300
+    ]
     return InputError(source, f"refused the query ({said})", "a query that it answers")
 
 
 def _missing(extra: str) -> InputError:
-    return InputError("data.source", f"{extra} is not installed", "its driver", f"pip install 'headrace[{extra}]'")
+    return InputError(
+        "data.source", f"{extra} is not installed", "its driver", f"pip install 'headrace[{extra}]'"
+    )
 
 
 _READERS: dict[str, Callable[[str, str, Path], pl.DataFrame]] = {

@@ -37,9 +37,10 @@ Record = list[str]
 class Dialect(Struct, frozen=True):
     """What a reader must know.
 
-    `header` are the names of the columns; `first` is the number of lines before the first row (the header and what
-    stands above it); `quote` is empty where nothing is quoted; lines that begin with `comment` and are no rows are left
-    out; `trailing` says that every row ends in one separator more.
+    `header` are the names of the columns; `first` is the number of lines before the first row (the
+    header and what stands above it); `quote` is empty where nothing is quoted; lines that begin
+    with `comment` and are no rows are left out; `trailing` says that every row ends in one
+    separator more.
     """
 
     encoding: Encoding
@@ -54,11 +55,19 @@ class Dialect(Struct, frozen=True):
 
 
 def reader_of(lines: Iterable[str], separator: str, quote: str) -> "Reader":
-    """Python's own reader, which knows more of what people write than any other; what stands between a closing quote
-    and the separator is an error."""
+    """Python's own reader, which knows more of what people write than any other; what stands
+    between a closing quote and the separator is an error.
+    """
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
     sign = quote or None
-    return csv.reader(lines, delimiter=separator, quotechar=sign, quoting=quoting, skipinitialspace=True, strict=True)
+    return csv.reader(
+        lines,
+        delimiter=separator,
+        quotechar=sign,
+        quoting=quoting,
+        skipinitialspace=True,
+        strict=True,
+    )
 
 
 def unescaped(line: str) -> str:
@@ -73,8 +82,8 @@ def unescaped(line: str) -> str:
 def sniff(path: Path, read: ReadSpec) -> Dialect:
     """Tells a text table's dialect; what `read` states is taken as it is.
 
-    Raises `InputError` for an empty or binary file, where no separator gives the lines one width, and where the first
-    line is no header.
+    Raises `InputError` for an empty or binary file, where no separator gives the lines one width,
+    and where the first line is no header.
     """
     csv.field_size_limit(LONGEST_FIELD)
     try:
@@ -96,7 +105,9 @@ def sniff(path: Path, read: ReadSpec) -> Dialect:
         skipped = _text_above(records, width)
         above += skipped
         lines, records = lines[skipped:], records[skipped:]
-    comment = read.comment or ("#" if any(line.startswith("#") for line in _lines_of(text)[:above]) else "")
+    comment = read.comment or (
+        "#" if any(line.startswith("#") for line in _lines_of(text)[:above]) else ""
+    )
     header, rows = _header(path, records, read, above)
     trailing = _ends_in_separator(header, rows)
     header = header[:-1] if trailing and header and not header[-1] else header
@@ -114,13 +125,21 @@ def _text_of(path: Path, head: bytes, encoding: Encoding) -> str:
     import codecs
 
     try:
-        text: str = codecs.getincrementaldecoder(encoding.name)(encoding.errors).decode(head).removeprefix("\ufeff")
+        text: str = (
+            codecs.getincrementaldecoder(encoding.name)(encoding.errors)
+            .decode(head)
+            .removeprefix("\ufeff")
+        )
     except (LookupError, UnicodeDecodeError) as error:
-        raise InputError(str(path), f"cannot be decoded ({error})", "another data.read.encoding") from None
+        raise InputError(
+            str(path), f"cannot be decoded ({error})", "another data.read.encoding"
+        ) from None
     if not text.strip():
         raise InputError(str(path), "the file is empty", "a header line and rows")
     if "\0" in text:
-        raise InputError(str(path), "binary content", "a text table", "a Parquet file must end in .parquet")
+        raise InputError(
+            str(path), "binary content", "a text table", "a Parquet file must end in .parquet"
+        )
     return text
 
 
@@ -151,7 +170,13 @@ def _told(
     """The separator, quote and escape under which most of the first records are equally wide, and widest."""
     separators = [read.separator or stated or ""] if read.separator or stated else list(_SEPARATORS)
     quotes = [read.quote] if read.quote else ['"', "'"] if _quoted_by_apostrophe(lines) else ['"']
-    escapes = [read.escape] if read.escape else ["", "\\"] if any('\\"' in line for line in lines) else [""]
+    escapes = (
+        [read.escape]
+        if read.escape
+        else ["", "\\"]
+        if any('\\"' in line for line in lines)
+        else [""]
+    )
     best: tuple[str, str, str, list[Record]] | None = None
     best_score = (0.0, 0, 0)
     for quote in ("" if quote == "none" else quote for quote in quotes):
@@ -163,7 +188,10 @@ def _told(
     assert best is not None
     if not best[3] or (best_score[0] < 0.5 and not (read.separator or stated)):
         raise InputError(
-            str(path), "no separator of , ; tab | gives its lines one width", "a table", "state data.read.separator"
+            str(path),
+            "no separator of , ; tab | gives its lines one width",
+            "a table",
+            "state data.read.separator",
         )
     return best
 
@@ -177,9 +205,11 @@ def _quoted_by_apostrophe(lines: list[str]) -> bool:
 def _evenness(
     lines: list[str], separator: str, quote: str, escape: str, cut: bool
 ) -> tuple[tuple[float, int, int], list[Record]]:
-    """The share of records of the commonest width, whether quotes were as they should be, and that width.
+    """The share of records of the commonest width, whether quotes were as they should be, and that
+    width.
 
-    One column scores below any other. An empty last field counts for no field where that makes records even.
+    One column scores below any other. An empty last field counts for no field where that makes
+    records even.
     """
     records: list[Record] = []
     strict = 1
@@ -208,12 +238,17 @@ def _text_above(records: list[Record], width: int) -> int:
     if width == 1:
         return 0
     at = 0
-    while at < min(_MOST_ABOVE, len(records) - 1) and len([field for field in records[at] if field.strip()]) <= 1:
+    while (
+        at < min(_MOST_ABOVE, len(records) - 1)
+        and len([field for field in records[at] if field.strip()]) <= 1
+    ):
         at += 1
     return at if at and len(records[at]) in (width, width - 1) else 0
 
 
-def _header(path: Path, records: list[Record], read: ReadSpec, above: int) -> tuple[list[str], list[Record]]:
+def _header(
+    path: Path, records: list[Record], read: ReadSpec, above: int
+) -> tuple[list[str], list[Record]]:
     """The names of the columns, and the first rows."""
     rows = [record for record in records if any(record)]
     if isinstance(read.header, list):
@@ -235,22 +270,39 @@ def _header(path: Path, records: list[Record], read: ReadSpec, above: int) -> tu
 
 def _is_data(header: list[str], rows: list[Record]) -> bool:
     """Whether a first line is like those below it: numbers over numbers, and words that are values of their columns."""
-    others = [row for row in rows if [field.strip() for field in row] != header]  # a header may stand within once more
+    others = [
+        row for row in rows if [field.strip() for field in row] != header
+    ]  # a header may stand within once more
     if not others or not header:
         return False
-    columns = [[row[at].strip() for row in others if at < len(row) and row[at].strip()] for at in range(len(header))]
+    columns = [
+        [row[at].strip() for row in others if at < len(row) and row[at].strip()]
+        for at in range(len(header))
+    ]
     known = [bool(name) and name in column for name, column in zip(header, columns, strict=True)]
     if len(header) > 1 and all(known):
         return True
-    typed = [bool(column) and all(_TYPED.fullmatch(value) for value in column) for column in columns]
-    like_data = [name for name, is_typed in zip(header, typed, strict=True) if is_typed and _TYPED.fullmatch(name)]
-    like_names = [name for name, is_typed in zip(header, typed, strict=True) if is_typed and not _TYPED.fullmatch(name)]
+    typed = [
+        bool(column) and all(_TYPED.fullmatch(value) for value in column) for column in columns
+    ]
+    like_data = [
+        name
+        for name, is_typed in zip(header, typed, strict=True)
+        if is_typed and _TYPED.fullmatch(name)
+    ]
+    like_names = [
+        name
+        for name, is_typed in zip(header, typed, strict=True)
+        if is_typed and not _TYPED.fullmatch(name)
+    ]
     if not like_data or any(name and name not in ("NA", "?", "-") for name in like_names):
         return False
     counts = [float(name) for name in like_data if _WHOLE.fullmatch(name)]
     if len(counts) == len(like_data):  # such as years, or 0, 1, 2, …
         years = all(1900 <= count <= 2100 for count in counts)
-        return not years and not (len(counts) > 1 and all(two - one == 1 for one, two in pairwise(counts)))
+        return not years and not (
+            len(counts) > 1 and all(two - one == 1 for one, two in pairwise(counts))
+        )
     return True
 
 
@@ -265,7 +317,9 @@ def _ends_in_separator(header: list[str], rows: list[Record]) -> bool:
 
 def _lines_of_header(lines: list[str], separator: str, quote: str, escape: str) -> int:
     """How many lines the first record of some lines takes."""
-    reader = reader_of((unescaped(line) for line in lines) if escape else iter(lines), separator, quote)
+    reader = reader_of(
+        (unescaped(line) for line in lines) if escape else iter(lines), separator, quote
+    )
     for record in reader:
         if any(record):
             break

@@ -11,11 +11,18 @@ from headrace.errors import Finding, InputError
 from headrace.spec import ReadSpec
 
 _CHUNK_BYTES = 1 << 22
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _UNDEFINED_IN_CP1252 = (b"\x81", b"\x8d", b"\x8f", b"\x90", b"\x9d")
 _GOOD_LINES_EACH = 9
 """So many lines of valid UTF-8 beside each bad one show that the file is UTF-8 and the bad one is damaged."""
-_PACKED = ((b"\x1f\x8b", "gzip content", "name it .gz"), (b"PK\x03\x04", "a zip archive", "unpack it"))
+_PACKED = (
+    (b"\x1f\x8b", "gzip content", "name it .gz"),
+    (b"PK\x03\x04", "a zip archive", "unpack it"),
+)
 
 
 class Encoding(Struct, frozen=True):
@@ -34,8 +41,9 @@ def open_bytes(path: Path) -> IO[bytes]:
 def encoding_of(path: Path, head: bytes, read: ReadSpec) -> Encoding:
     """The encoding of a file that begins with `head`.
 
-    What `read` states, else what the mark at its start says, else UTF-8 where all or nearly all of it is, else
-    Windows-1252 (a superset of Latin-1's text); a guess shows an example. Raises `InputError` for packed content.
+    What `read` states, else what the mark at its start says, else UTF-8 where all or nearly all of
+    it is, else Windows-1252 (a superset of Latin-1's text); a guess shows an example. Raises
+    `InputError` for packed content.
     """
     for magic, found, do in _PACKED:
         if head.startswith(magic):
@@ -53,7 +61,9 @@ def encoding_of(path: Path, head: bytes, read: ReadSpec) -> Encoding:
         finding = Finding("schema.bad_byte", [], "warning", message, {"lines": bad, "first": first})
         return Encoding("utf-8", "replace", [finding])
     if read.encoding is not None:
-        raise InputError(str(path), f"is not {read.encoding}: {first}", "another data.read.encoding")
+        raise InputError(
+            str(path), f"is not {read.encoding}: {first}", "another data.read.encoding"
+        )
     name = _one_byte_encoding(path)
     return Encoding(name, "strict", [_guessed(path, name)])
 

@@ -12,7 +12,8 @@ from headrace.spec import label_text
 def polars_of(table: Any, where: str) -> pl.DataFrame | None:
     """A Polars, pandas or Arrow table as a Polars one; none where it is no table.
 
-    Raises `InputError` for a pandas table that cannot be read without pyarrow, and for a column that is there twice.
+    Raises `InputError` for a pandas table that cannot be read without pyarrow, and for a column
+    that is there twice.
 
     >>> polars_of(pl.LazyFrame({"n": [1]}), "predict").rows()
     [(1,)]
@@ -31,7 +32,9 @@ def polars_of(table: Any, where: str) -> pl.DataFrame | None:
         if hasattr(table, "__arrow_c_stream__") or hasattr(table, "__arrow_c_array__"):
             return pl.DataFrame(table)
     except ModuleNotFoundError as error:
-        raise InputError(where, f"a pandas table, but {error.name} is missing", "pip install pyarrow") from None
+        raise InputError(
+            where, f"a pandas table, but {error.name} is missing", "pip install pyarrow"
+        ) from None
     return None
 
 
@@ -46,7 +49,10 @@ def _of_pandas(table: Any, where: str) -> pl.DataFrame:
     except ModuleNotFoundError:
         raise
     except Exception:  # Arrow and Polars raise a dozen types without a common parent
-        columns = {str(name): _of_objects(table[name], f"{where}, column {str(name)!r}") for name in table.columns}
+        columns = {
+            str(name): _of_objects(table[name], f"{where}, column {str(name)!r}")
+            for name in table.columns
+        }
         return pl.DataFrame(columns)
 
 
@@ -56,10 +62,18 @@ def _of_objects(column: Any, where: str) -> pl.Series:
         return found
     except Exception:  # as above
         absent = column.isna().tolist()
-        values = [None if gone else value for value, gone in zip(column.tolist(), absent, strict=True)]
-        odd = next((value for value in values if not isinstance(value, str | int | float | None)), None)
+        values = [
+            None if gone else value for value, gone in zip(column.tolist(), absent, strict=True)
+        ]
+        odd = next(
+            (value for value in values if not isinstance(value, str | int | float | None)), None
+        )
         if odd is not None:
-            raise InputError(where, f"a value of type {type(odd).__name__}", "text, numbers, flags or times") from None
+            raise InputError(
+                where, f"a value of type {type(odd).__name__}", "text, numbers, flags or times"
+            ) from None
         return pl.Series(
-            str(column.name), [None if value is None else label_text(value) for value in values], pl.String
+            str(column.name),
+            [None if value is None else label_text(value) for value in values],
+            pl.String,
         )

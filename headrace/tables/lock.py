@@ -19,10 +19,11 @@ class BusyError(WorkError):
 
 @contextmanager
 def exclusive_lock(path: Path, patience_s: float | None = None) -> Iterator[None]:
-    """Holds the lock of a file, which is made where it is not there; waits for whoever has it, for `patience_s` at
-    most, where that is stated.
+    """Holds the lock of a file, which is made where it is not there; waits for whoever has it, for
+    `patience_s` at most, where that is stated.
 
-    A process that is killed gives it back. Raises `WorkError` where the folder cannot be written, and `BusyError`.
+    A process that is killed gives it back. Raises `WorkError` where the folder cannot be written,
+    and `BusyError`.
     """
     try:
         try:
@@ -31,7 +32,9 @@ def exclusive_lock(path: Path, patience_s: float | None = None) -> Iterator[None
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise WorkError(str(path.parent), f"cannot be written ({error.strerror})", "a folder with room") from error
+        raise WorkError(
+            str(path.parent), f"cannot be written ({error.strerror})", "a folder with room"
+        ) from error
     try:
         _take(lock, path, patience_s)
         yield
@@ -51,5 +54,7 @@ def _take(lock: int, path: Path, patience_s: float | None) -> None:
         except BlockingIOError:
             if SYSTEM.monotonic_s() >= until:
                 do = "whoever holds it goes on, or ends"
-                raise BusyError(str(path), f"held by another process for {patience_s:g} s", "its turn", do) from None
+                raise BusyError(
+                    str(path), f"held by another process for {patience_s:g} s", "its turn", do
+                ) from None
             time.sleep(min(_LOOK_S, patience_s))

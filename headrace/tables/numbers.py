@@ -1,6 +1,7 @@
 """Numbers as people write them: `1,234.5`, `1.234,50 €`, `12 345`, `1'234`, `(1,234)`, `12 %`.
 
-A form is a style and, where every number has one, the unit behind it: `comma_groups $`. A column is read by one form.
+A form is a style and, where every number has one, the unit behind it: `comma_groups $`. A column is
+read by one form.
 """
 
 import re
@@ -16,7 +17,9 @@ PLAIN = re.compile(rf"{_PLAIN}|[+-]?(inf|infinity)", re.IGNORECASE)
 """A number as every machine reads it."""
 _CODE = r"^[+-]?0[0-9]"
 """Digits behind a leading zero are those of a code."""
-_LIKE_NUMBERS = rf"^[(]?[+−-]?[{_UNITS}]?[{_BLANKS}]*[+−-]?[0-9][0-9.,'’{_BLANKS}]*[{_BLANKS}]*[{_UNITS}]?[)]?$"
+_LIKE_NUMBERS = (
+    rf"^[(]?[+−-]?[{_UNITS}]?[{_BLANKS}]*[+−-]?[0-9][0-9.,'’{_BLANKS}]*[{_BLANKS}]*[{_UNITS}]?[)]?$"
+)
 _SAMPLE = 100
 
 
@@ -43,8 +46,9 @@ STYLES = {
 
 
 class Reading(Struct, frozen=True):
-    """The styles in which every value of a column is a number, `plain` where they need none; the one unit of them all;
-    or the units that differ."""
+    """The styles in which every value of a column is a number, `plain` where they need none; the
+    one unit of them all; or the units that differ.
+    """
 
     styles: list[str] = []
     plain: bool = False
@@ -93,13 +97,19 @@ def parse(column: pl.Series, form: str) -> pl.Series:
     style = STYLES[name]
     bare = _bare(column.cast(pl.String), unit)
     fits = bare.str.contains(style.pattern)
-    plain = bare.str.replace_all(f"[{re.escape(style.groups)}]", "").str.replace(style.decimal, ".", literal=True)
+    plain = bare.str.replace_all(f"[{re.escape(style.groups)}]", "").str.replace(
+        style.decimal, ".", literal=True
+    )
     return plain.cast(pl.Float64, strict=False).set(~fits.fill_null(False), None)
 
 
 def _bare(column: pl.Series, unit: str) -> pl.Series:
     """Without the unit, with a minus before what stands in brackets."""
-    bare = column.str.strip_chars().str.replace_all("−", "-", literal=True).str.replace(r"^\((.*)\)$", "-$1")
+    bare = (
+        column.str.strip_chars()
+        .str.replace_all("−", "-", literal=True)
+        .str.replace(r"^\((.*)\)$", "-$1")
+    )
     return bare.str.replace(unit, "", literal=True).str.strip_chars() if unit else bare
 
 

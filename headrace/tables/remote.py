@@ -1,7 +1,8 @@
-"""Tables behind a URL (`s3://`, `gs://`, `az://`, `https://` and whatever else fsspec knows), fetched once.
+"""Tables behind a URL (`s3://`, `gs://`, `az://`, `https://` and whatever else fsspec knows),
+fetched once.
 
-A copy is kept in the workspace for each state of the files: what their store says of them (entity tag, version, time,
-size) names it.
+A copy is kept in the workspace for each state of the files: what their store says of them (entity
+tag, version, time, size) names it.
 """
 
 import hashlib
@@ -38,9 +39,10 @@ def is_remote(source: str) -> bool:
 def fetch(source: str, root: Path, again: bool = True) -> Path:
     """The local copy of a file, or a folder of copies where the URL names a folder or a pattern.
 
-    It is kept below `root`, in the workspace; the copy that is there is taken as it is unless its state shall be asked
-    for `again`. Credentials come from where the storage's own tools look for them. Raises `InputError` where the URL
-    cannot be read, and for a secret in it: it would stand in every bundle.
+    It is kept below `root`, in the workspace; the copy that is there is taken as it is unless its
+    state shall be asked for `again`. Credentials come from where the storage's own tools look for
+    them. Raises `InputError` where the URL cannot be read, and for a secret in it: it would stand
+    in every bundle.
     """
     home = Workspace(root).remote
     mine = hashlib.sha256(source.encode()).hexdigest()[:16]
@@ -56,7 +58,9 @@ def fetch(source: str, root: Path, again: bool = True) -> Path:
         if not folder.is_dir():
             with atomic_folder(home) as beside:
                 for at, file in enumerate(files):  # two folders may hold files of one name
-                    system.get_file(file, str(beside / (f"{at:06d}-" * (len(files) > 1) + _name(file))))
+                    system.get_file(
+                        file, str(beside / (f"{at:06d}-" * (len(files) > 1) + _name(file)))
+                    )
                 publish_folder(beside, folder)
         for older in there:
             if older != folder:
@@ -66,7 +70,9 @@ def fetch(source: str, root: Path, again: bool = True) -> Path:
     except FileNotFoundError:
         raise InputError(source, "no such file", "a table") from None
     except Exception as error:  # those of the many stores have no common parent
-        said = (mask_secrets(str(error), source).strip().splitlines() or [type(error).__name__])[0][:300]
+        said = (mask_secrets(str(error), source).strip().splitlines() or [type(error).__name__])[0][
+            :300
+        ]
         do = "credentials and endpoint come from the environment, as the storage's own tools read them"
         raise InputError(source, f"cannot be read ({said})", "a table", do) from None
     return _table(folder)
@@ -86,14 +92,24 @@ def _opened(source: str) -> tuple[Any, str]:
         urlsplit(source)  # finds brackets that do not close
         from fsspec.core import url_to_fs
 
-        system, path = url_to_fs(address, use_listings_cache=False) if kind != "memory" else url_to_fs(address)
+        system, path = (
+            url_to_fs(address, use_listings_cache=False) if kind != "memory" else url_to_fs(address)
+        )
     except ImportError:
         extra = _EXTRAS.get(kind)
-        do = f"pip install 'headrace[{extra}]'" if extra else f"install fsspec and its driver of {kind}://"
-        raise InputError("data.source", f"nothing is installed that reads {kind}://", "its driver", do) from None
+        do = (
+            f"pip install 'headrace[{extra}]'"
+            if extra
+            else f"install fsspec and its driver of {kind}://"
+        )
+        raise InputError(
+            "data.source", f"nothing is installed that reads {kind}://", "its driver", do
+        ) from None
     except ValueError as error:
         known = "a path, s3://, gs://, az://, https://, sqlite:///, duckdb:/// or postgresql://"
-        raise InputError(source, f"cannot be opened ({mask_secrets(str(error), source)})", known) from None
+        raise InputError(
+            source, f"cannot be opened ({mask_secrets(str(error), source)})", known
+        ) from None
     return system, str(path)
 
 

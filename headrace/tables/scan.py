@@ -29,13 +29,19 @@ FORMATS = {
 class Scan:
     """A table that has not been read yet.
 
-    `frame` is lazy. Where `text` is true, every column is text as it stood in the file and its type is still to be
-    told; `separator` is then that of the file. `findings` holds what was noticed on the way, `parts` the frames of the
-    files that it is made of where they are several, `partitions` the columns that the names of folders gave, as text.
+    `frame` is lazy. Where `text` is true, every column is text as it stood in the file and its type
+    is still to be told; `separator` is then that of the file. `findings` holds what was noticed on
+    the way, `parts` the frames of the files that it is made of where they are several, `partitions`
+    the columns that the names of folders gave, as text.
     """
 
     def __init__(
-        self, frame: pl.LazyFrame, text: bool, findings: list[Finding], kept: Any = None, separator: str = ""
+        self,
+        frame: pl.LazyFrame,
+        text: bool,
+        findings: list[Finding],
+        kept: Any = None,
+        separator: str = "",
     ) -> None:
         self.frame, self.text, self.findings, self.separator = frame, text, findings, separator
         self.parts: dict[Path, pl.LazyFrame] = {}
@@ -54,10 +60,11 @@ def format_of(path: Path) -> str:
 
 
 def scan(path: Path, read: ReadSpec | None = None) -> Scan:
-    """Opens a table lazily: a file, a folder of files, or all that match a pattern (`parts/*.parquet`), in the order of
-    their names.
+    """Opens a table lazily: a file, a folder of files, or all that match a pattern
+    (`parts/*.parquet`), in the order of their names.
 
-    Raises `InputError` where it is absent, empty, cut off or not of its format, and for files of different columns.
+    Raises `InputError` where it is absent, empty, cut off or not of its format, and for files of
+    different columns.
     """
     files = files_at(path)
     scans = [_with_folders(_scan_file(file, read), file, path) for file in files]
@@ -86,10 +93,16 @@ def files_at(path: Path) -> list[Path]:
     if path.is_dir():
         known = tuple(end for ends in FORMATS.values() for end in ends)
         inside = [*path.iterdir(), *path.glob("**/*=*/*")]  # Hive names folders `column=value`
-        named = {file for file in inside if file.name.lower().endswith(known) and not file.name.startswith(_NO_TABLES)}
+        named = {
+            file
+            for file in inside
+            if file.name.lower().endswith(known) and not file.name.startswith(_NO_TABLES)
+        }
         found = sorted(file for file in named if file.is_file())
         if not found:
-            raise InputError(str(path), "a folder without a table", f"files that end in {', '.join(known)}")
+            raise InputError(
+                str(path), "a folder without a table", f"files that end in {', '.join(known)}"
+            )
         return found
     if path.exists() or not any(sign in str(path) for sign in "*?["):
         return [path]
@@ -111,8 +124,14 @@ def _fixed(path: Path) -> Path:
 def _passed_over(folder: Path, files: list[Path]) -> list[Finding]:
     """What lies in a folder of tables and was not read: files of other formats, and folders that are no partitions."""
     read = {file.relative_to(folder).parts[0] for file in files}
-    unread = [one for one in folder.iterdir() if one.name not in read and not one.name.startswith((".", "_"))]
-    others = sorted(one.name for one in unread if one.is_dir() or one.suffix.lower() not in ("", ".md"))
+    unread = [
+        one
+        for one in folder.iterdir()
+        if one.name not in read and not one.name.startswith((".", "_"))
+    ]
+    others = sorted(
+        one.name for one in unread if one.is_dir() or one.suffix.lower() not in ("", ".md")
+    )
     if not others:
         return []
     shown = ", ".join(others[:5]) + (" and others" if len(others) > 5 else "")
@@ -126,14 +145,28 @@ def _together(scans: list[Scan], files: list[Path]) -> Scan:
     for one, file in zip(scans[1:], files[1:], strict=True):
         names = one.frame.collect_schema().names()
         if set(names) != set(first.names()) or one.text != scans[0].text:
-            odd = sorted(set(names) ^ set(first.names())) or ["a format without types beside one that has some"]
-            raise InputError(str(file), f"differs from {files[0].name} in {', '.join(odd[:5])}", "the same columns")
+            odd = sorted(set(names) ^ set(first.names())) or [
+                "a format without types beside one that has some"
+            ]
+            raise InputError(
+                str(file),
+                f"differs from {files[0].name} in {', '.join(odd[:5])}",
+                "the same columns",
+            )
     order = cs.by_name(*first.names())
     frames = [one.frame.select(order) for one in scans]
     if not scans[0].text:
         frames = _of_one_type(frames, files)
-    findings = list({finding.message: finding for one in scans for finding in one.findings}.values())
-    whole = Scan(pl.concat(frames, how="vertical_relaxed"), scans[0].text, findings, scans, scans[0].separator)
+    findings = list(
+        {finding.message: finding for one in scans for finding in one.findings}.values()
+    )
+    whole = Scan(
+        pl.concat(frames, how="vertical_relaxed"),
+        scans[0].text,
+        findings,
+        scans,
+        scans[0].separator,
+    )
     whole.parts = dict(zip(files, frames, strict=True))
     whole.partitions = set.union(*(one.partitions for one in scans))
     return whole
@@ -159,7 +192,9 @@ def _of_one_type(frames: list[pl.LazyFrame], files: list[Path]) -> list[pl.LazyF
             before, where = known.setdefault(name, (kind, file))
             if before != kind:
                 found = f"column {name!r} holds {dtype}, in {where.name} {before}"
-                raise InputError(str(file), found, "one type in every part", "write the parts with one type")
+                raise InputError(
+                    str(file), found, "one type in every part", "write the parts with one type"
+                )
         plain.append(frame.with_columns(casts))
     return plain
 
@@ -167,7 +202,9 @@ def _of_one_type(frames: list[pl.LazyFrame], files: list[Path]) -> list[pl.LazyF
 def _scan_file(path: Path, read: ReadSpec | None) -> Scan:
     kind = format_of(path)
     if not path.exists():
-        raise InputError(str(path), "no such file", "a table", f"relative paths start from {path.parent}")
+        raise InputError(
+            str(path), "no such file", "a table", f"relative paths start from {path.parent}"
+        )
     if path.stat().st_size == 0:
         raise InputError(str(path), "the file is empty", "a table")
     if kind == "csv":
@@ -183,7 +220,11 @@ def _scan_file(path: Path, read: ReadSpec | None) -> Scan:
     except (pl.exceptions.PolarsError, OSError) as error:
         raise unreadable_error(path, error) from None
     names, findings = _unique(found, nameless=False)
-    return Scan(frame.rename(dict(zip(found, names, strict=True))) if names != found else frame, False, findings)
+    return Scan(
+        frame.rename(dict(zip(found, names, strict=True))) if names != found else frame,
+        False,
+        findings,
+    )
 
 
 def unreadable_error(path: Path, error: Exception) -> InputError:
@@ -198,7 +239,8 @@ def unreadable_error(path: Path, error: Exception) -> InputError:
 def _scan_text(path: Path, read: ReadSpec) -> Scan:
     plain = plain_text(path, read)
     names, findings = _unique(plain.names)
-    # The header is skipped and its names are given, so that padded and repeated names need no second look.
+    # The header is skipped and its names are given, so that padded and repeated names need no
+    # second look.
     frame = pl.scan_csv(
         plain.path,
         has_header=False,
@@ -217,7 +259,9 @@ def _unique(header: list[str], nameless: bool = True) -> tuple[list[str], list[F
     findings = []
     for position, given in enumerate(header, 1):
         if "\0" in given:
-            raise InputError("the table", f"a column called {given!r}", "names without a zero byte", "rename it")
+            raise InputError(
+                "the table", f"a column called {given!r}", "names without a zero byte", "rename it"
+            )
         name = base = safe_name(given) or (f"column_{position}" if nameless else "")
         copy = 1
         while name in names or (copy > 1 and name in header):
@@ -225,7 +269,12 @@ def _unique(header: list[str], nameless: bool = True) -> tuple[list[str], list[F
             name = f"{base}_{copy}"
         if copy > 1:
             findings.append(
-                Finding("schema.duplicate_column", [base], "warning", f"a second column {base!r} was renamed {name!r}")
+                Finding(
+                    "schema.duplicate_column",
+                    [base],
+                    "warning",
+                    f"a second column {base!r} was renamed {name!r}",
+                )
             )
         names.append(name)
     return names, findings

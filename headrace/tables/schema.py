@@ -25,11 +25,11 @@ POLARS: dict[Dtype, Any] = {
 class Column(Struct, frozen=True, kw_only=True):
     """One column as it was in the training rows.
 
-    `low` and `high` are the range of numbers and times (ISO text); `categories` the most frequent values of a category
-    as text, at most 1,000 of `distinct`; `missing` the share of rows without a value; `written` how a number or time
-    stood in the table where that was not the plain way, and `words` what stood there in its place (see
-    `tables.written`);
-    `width` the length of a vector; `zoned` whether times have a zone, none where both are taken.
+    `low` and `high` are the range of numbers and times (ISO text); `categories` the most frequent
+    values of a category as text, at most 1,000 of `distinct`; `missing` the share of rows without a
+    value; `written` how a number or time stood in the table where that was not the plain way, and
+    `words` what stood there in its place (see `tables.written`); `width` the length of a vector;
+    `zoned` whether times have a zone, none where both are taken.
     """
 
     name: str
@@ -89,10 +89,11 @@ def dtype_of(dtype: pl.DataType) -> Dtype:
 
 
 def normalise(frame: pl.DataFrame, missing: Sequence[str]) -> pl.DataFrame:
-    """One type for each plain name: Int64, Float64, Boolean, String, Datetime in microseconds; the rest as it is.
+    """One type for each plain name: Int64, Float64, Boolean, String, Datetime in microseconds; the
+    rest as it is.
 
-    Whole numbers beyond 64 bits become text, for a float would make several of them one; NaN is a missing number;
-    bytes that are UTF-8 are text.
+    Whole numbers beyond 64 bits become text, for a float would make several of them one; NaN is a
+    missing number; bytes that are UTF-8 are text.
     """
     return clean(pl.DataFrame({column.name: _normal(column) for column in frame}), missing)
 
@@ -142,9 +143,9 @@ def conform(
 ) -> pl.DataFrame:
     """Brings rows to a schema: the columns of `columns` in their order, each in its type.
 
-    A column is found by its name, blanks around it aside. `first_row` is the number of the frame's first row in the
-    whole input, for messages. Raises `InputError` that names the column, the row, the value and what was expected; a
-    missing value is fine, a missing column is not.
+    A column is found by its name, blanks around it aside. `first_row` is the number of the frame's
+    first row in the whole input, for messages. Raises `InputError` that names the column, the row,
+    the value and what was expected; a missing value is fine, a missing column is not.
     """
     frame = rename_columns(frame, columns, where)
     absent = [column.name for column in columns if column.name not in frame.columns]
@@ -157,23 +158,34 @@ def conform(
             "every column of the model",
             "a window feature's column must be in the rows" if window else hint,
         )
-    typed = {one.name: _conformed(frame.get_column(one.name), one, missing, where, first_row) for one in columns}
+    typed = {
+        one.name: _conformed(frame.get_column(one.name), one, missing, where, first_row)
+        for one in columns
+    }
     return pl.DataFrame(typed)
 
 
 def rename_columns(frame: pl.DataFrame, columns: list[Column], where: str) -> pl.DataFrame:
-    """A table with the names of a schema, where it has them with blanks around; raises `InputError` where two columns
-    would be one."""
+    """A table with the names of a schema, where it has them with blanks around; raises `InputError`
+    where two columns would be one.
+    """
     wanted = {column.name for column in columns} - set(frame.columns)
-    padded = {name: safe_name(name) for name in frame.columns if safe_name(name) in wanted} if wanted else {}
+    padded = (
+        {name: safe_name(name) for name in frame.columns if safe_name(name) in wanted}
+        if wanted
+        else {}
+    )
     if len(set(padded.values())) < len(padded):
         twice = next(name for name in padded.values() if list(padded.values()).count(name) > 1)
         raise InputError(where, f"two columns {twice!r}, blanks aside", "one")
     return frame.rename(padded) if padded else frame
 
 
-def _conformed(values: pl.Series, column: Column, missing: Sequence[str], where: str, first_row: int) -> pl.Series:
-    # Text that is text stays as it came: the graph itself strips it and knows the words that mean missing.
+def _conformed(
+    values: pl.Series, column: Column, missing: Sequence[str], where: str, first_row: int
+) -> pl.Series:
+    # Text that is text stays as it came: the graph itself strips it and knows the words that mean
+    # missing.
     if values.dtype == column.polars:
         return values
     words = [*missing, *column.words]
@@ -192,7 +204,9 @@ def _to_dtype(values: pl.Series, column: Column, where: str, first_row: int) -> 
             f"{where}, row {first_row + row + 1}, column {column.name!r}",
             f"the value {str(values[row])[:60]!r}",
             expected_of(column),
-            "a word that means missing belongs into data.missing" if values.dtype == pl.String else "",
+            "a word that means missing belongs into data.missing"
+            if values.dtype == pl.String
+            else "",
         )
     return cast
 
@@ -200,12 +214,20 @@ def _to_dtype(values: pl.Series, column: Column, where: str, first_row: int) -> 
 def expected_of(column: Column) -> str:
     """What a value of a column must be, in words."""
     if column.dtype == "datetime":
-        zone = {None: "", True: " with a zone, as in training", False: " without a zone, as in training"}[column.zoned]
+        zone = {
+            None: "",
+            True: " with a zone, as in training",
+            False: " without a zone, as in training",
+        }[column.zoned]
         own = f", or {column.written} as in training" if column.written is not None else ""
         return f"an ISO 8601 time{zone}{own}"
     if column.dtype == "vector":
         return f"a list of {column.width} numbers"
-    words: dict[Dtype, str] = {"integer": "a number", "number": "a number", "boolean": "true or false"}
+    words: dict[Dtype, str] = {
+        "integer": "a number",
+        "number": "a number",
+        "boolean": "true or false",
+    }
     return words.get(column.dtype, "text")
 
 
@@ -224,7 +246,11 @@ def _cast(values: pl.Series, column: Column) -> pl.Series:
         return _cast_flags(values)
     if values.dtype != pl.String:
         floats = values.cast(pl.Float64)
-        return floats.cast(pl.Int64) if column.dtype == "integer" and values.dtype == pl.Boolean else floats
+        return (
+            floats.cast(pl.Int64)
+            if column.dtype == "integer" and values.dtype == pl.Boolean
+            else floats
+        )
     return _cast_numbers(values, column)
 
 
@@ -234,15 +260,19 @@ def _cast_numbers(values: pl.Series, column: Column) -> pl.Series:
     if column.written is not None:
         own = numbers.parse(values, column.written)
         if (own.is_null() & plain.is_not_null()).any():
-            # Some are written as machines write: what could be either is refused, not read a thousandfold.
+            # Some are written as machines write: what could be either is refused, not read a
+            # thousandfold.
             own = own.set((own != plain).fill_null(False), None)
-            plain = plain.set((numbers.parse(values, column.written) != plain).fill_null(False), None)
+            plain = plain.set(
+                (numbers.parse(values, column.written) != plain).fill_null(False), None
+            )
         plain = own.fill_null(plain)
     elif column.dtype == "integer" and plain.null_count() == values.null_count():
         counted = values.cast(pl.Int64, strict=False)
         if counted.null_count() == values.null_count():
             return counted
-        # Beside a fraction all become floats, in which large whole numbers would be others: those are refused.
+        # Beside a fraction all become floats, in which large whole numbers would be others: those
+        # are refused.
         return plain.set((plain.abs() > 2.0**53).fill_null(False), None)
     return plain
 
@@ -259,7 +289,11 @@ def _cast_times(values: pl.Series, column: Column) -> pl.Series:
     if values.dtype == pl.Boolean:
         read = values.clear(len(values)).cast(pl.Datetime("us"))
     elif values.dtype.is_temporal():
-        read = values if dtype_of(values.dtype) == "datetime" else values.clear(len(values)).cast(pl.Datetime("us"))
+        read = (
+            values
+            if dtype_of(values.dtype) == "datetime"
+            else values.clear(len(values)).cast(pl.Datetime("us"))
+        )
     elif column.written is not None:
         read = written.parse(values, column.written)
         if values.dtype == pl.String and read.null_count() > values.null_count():
@@ -299,4 +333,8 @@ def _to_vector(values: pl.Series, column: Column, where: str, first_row: int) ->
             return _with_nan(listed, column.width or 0)
     row = int(wrong.arg_max() or 0)
     found = f"the value {str(values[row])[:60]!r}"
-    raise InputError(f"{where}, row {first_row + row + 1}, column {column.name!r}", found, f"{column.width} numbers")
+    raise InputError(
+        f"{where}, row {first_row + row + 1}, column {column.name!r}",
+        found,
+        f"{column.width} numbers",
+    )

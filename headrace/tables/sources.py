@@ -21,8 +21,10 @@ _ANSWERS = ("prediction", "decision")
 
 
 class Sources(Struct, frozen=True):
-    """All rows that have a target (those of the holdout last, `holdout_rows` of them), the event tables by name, the
-    fingerprint of each table, how columns of the source were written, and the columns of each event table."""
+    """All rows that have a target (those of the holdout last, `holdout_rows` of them), the event
+    tables by name, the fingerprint of each table, how columns of the source were written, and the
+    columns of each event table.
+    """
 
     frame: pl.DataFrame
     holdout_rows: int
@@ -41,7 +43,9 @@ def files_of(system: System) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for name, source in named.items():
         if source is not None and not is_database(source):
-            files = files_at(fetch(source, system.root) if is_remote(source) else system.root / source)
+            files = files_at(
+                fetch(source, system.root) if is_remote(source) else system.root / source
+            )
             found |= {f"{name} {at} {file.name}": file for at, file in enumerate(files)}
         elif source is not None and (file := database_file(source, system.root)) is not None:
             found[name] = file
@@ -51,21 +55,31 @@ def files_of(system: System) -> dict[str, Path]:
 def has_server(system: System) -> bool:
     """Whether a table comes from a server, whose content no file tells."""
     sources = [system.data.source, *(table.source for table in system.data.events.values())]
-    return any(is_database(source) and database_file(source, system.root) is None for source in sources)
+    return any(
+        is_database(source) and database_file(source, system.root) is None for source in sources
+    )
 
 
 def read_table(
-    source: str, query: str | None, root: Path, read: ReadSpec, missing: list[str], again: bool = True
+    source: str,
+    query: str | None,
+    root: Path,
+    read: ReadSpec,
+    missing: list[str],
+    again: bool = True,
 ) -> Table:
-    """A table wherever it is: a path (relative ones start from `root`), a URL, or a database with a query.
+    """A table wherever it is: a path (relative ones start from `root`), a URL, or a database with a
+    query.
 
-    A URL's copy that is there is read as it is unless its state shall be asked for `again`. Raises `InputError` where
-    the table cannot be read.
+    A URL's copy that is there is read as it is unless its state shall be asked for `again`. Raises
+    `InputError` where the table cannot be read.
     """
     return _look(source, query, root, read, missing, again).settle(Locale())
 
 
-def _look(source: str, query: str | None, root: Path, read: ReadSpec, missing: list[str], again: bool) -> Raw:
+def _look(
+    source: str, query: str | None, root: Path, read: ReadSpec, missing: list[str], again: bool
+) -> Raw:
     if is_database(source):
         return look_at(source, read_query(source, query, root), missing)
     return look(_place(source, query, root, again), read, missing)
@@ -73,7 +87,9 @@ def _look(source: str, query: str | None, root: Path, read: ReadSpec, missing: l
 
 def _place(source: str, query: str | None, root: Path, again: bool) -> Path:
     if query is not None:
-        raise InputError("data.query", f"beside the file {source}", "a database such as sqlite:///shop.db")
+        raise InputError(
+            "data.query", f"beside the file {source}", "a database such as sqlite:///shop.db"
+        )
     return fetch(source, root, again) if is_remote(source) else root / source
 
 
@@ -87,7 +103,9 @@ def _locale_of(raws: list[Raw]) -> Locale:
     return next((raw.locale for raw in raws if raw.locale.order is not None), Locale())
 
 
-def read_as(path: Path, columns: list[Column], read: ReadSpec, missing: list[str], where: str) -> pl.DataFrame:
+def read_as(
+    path: Path, columns: list[Column], read: ReadSpec, missing: list[str], where: str
+) -> pl.DataFrame:
     """A table of known columns, each read as the schema says that it was written; see `conform` for the errors."""
     source = scan(path, read)
     try:
@@ -103,12 +121,21 @@ def read_sources(system: System) -> Sources:
     """Reads source, holdout and events; raises `InputError` for a special column that the table does not have."""
     data, target = system.data, system.goal.target
     raw = _look_of(system, data.source, data.query)
-    told = {name: _look_of(system, table.source, table.query) for name, table in data.events.items()}
-    check_thousands([one for each in (raw, *told.values()) for one in each.candidates], data.read.thousands)
+    told = {
+        name: _look_of(system, table.source, table.query) for name, table in data.events.items()
+    }
+    check_thousands(
+        [one for each in (raw, *told.values()) for one in each.candidates], data.read.thousands
+    )
     locale = _locale_of([raw, *told.values()])
     table = raw.settle(locale)
     frame = table.frame
-    named = {"goal.target": target, "data.id": data.id, "data.group": data.group, "data.weight": data.weight}
+    named = {
+        "goal.target": target,
+        "data.id": data.id,
+        "data.group": data.group,
+        "data.weight": data.weight,
+    }
     named |= {f"data.time {name}": name for name in data.times}
     for field, column in named.items():
         if column is not None and column not in frame.columns:
@@ -119,14 +146,22 @@ def read_sources(system: System) -> Sources:
                 nearest(column, frame.columns),
             )
     if data.id is not None and (data.id in _ANSWERS or data.id.startswith("probability_")):
-        raise InputError("data.id", f"{data.id!r}", "a column of another name", "predictions are named so")
+        raise InputError(
+            "data.id", f"{data.id!r}", "a column of another name", "predictions are named so"
+        )
     findings, fingerprints = list(table.findings), {"source": table.fingerprint}
     frame = _with_target(frame, target, data.source, findings)
     held = 0
     if data.holdout is not None:
-        flat = [column for column in infer_columns(frame, table.forms, exact=True) if column.dtype != "nested"]
+        flat = [
+            column
+            for column in infer_columns(frame, table.forms, exact=True)
+            if column.dtype != "nested"
+        ]
         where = f"data.holdout {data.holdout}"
-        typed = read_as(_place(data.holdout, None, system.root, False), flat, data.read, data.missing, where)
+        typed = read_as(
+            _place(data.holdout, None, system.root, False), flat, data.read, data.missing, where
+        )
         fingerprints["holdout"] = fingerprint(typed)
         typed = _with_target(typed, target, data.holdout, findings)
         held = typed.height
@@ -144,7 +179,8 @@ def read_sources(system: System) -> Sources:
 
 
 def with_time(frame: pl.DataFrame, data: Data) -> pl.DataFrame:
-    """Rows with the column of their times, where `data.time` names the parts of one: year, month, day, and so on.
+    """Rows with the column of their times, where `data.time` names the parts of one: year, month,
+    day, and so on.
 
     Raises `InputError` for parts that make no time, such as the 31st of a February.
     """
@@ -152,13 +188,23 @@ def with_time(frame: pl.DataFrame, data: Data) -> pl.DataFrame:
         return frame
     name = data.time_column
     if name in frame.columns:
-        raise InputError("data.time", f"the table has a column {name!r} already", "another name for it")
+        raise InputError(
+            "data.time", f"the table has a column {name!r} already", "another name for it"
+        )
     where = f"data.time {data.time}"
     if not 1 <= len(data.time) <= len(PARTS):
-        raise InputError(where, f"{len(data.time)} parts", "year, month, day, hour, minute and second, in this order")
+        raise InputError(
+            where,
+            f"{len(data.time)} parts",
+            "year, month, day, hour, minute and second, in this order",
+        )
     for part in data.time:
         if not frame.get_column(part).dtype.is_integer():
-            raise InputError(where, f"{part!r} holds {frame.get_column(part).dtype}", "whole numbers in every part")
+            raise InputError(
+                where,
+                f"{part!r} holds {frame.get_column(part).dtype}",
+                "whole numbers in every part",
+            )
     times = time_of_parts([frame.get_column(part) for part in data.time])
     if times.null_count():
         row = int(times.is_null().arg_max() or 0)
@@ -169,14 +215,23 @@ def with_time(frame: pl.DataFrame, data: Data) -> pl.DataFrame:
 
 def read_events(system: System) -> dict[str, Table]:
     """Every event table, by its name."""
-    told = {name: _look_of(system, table.source, table.query) for name, table in system.data.events.items()}
-    locale = _locale_of([_look_of(system, system.data.source, system.data.query), *told.values()]) if told else Locale()
+    told = {
+        name: _look_of(system, table.source, table.query)
+        for name, table in system.data.events.items()
+    }
+    locale = (
+        _locale_of([_look_of(system, system.data.source, system.data.query), *told.values()])
+        if told
+        else Locale()
+    )
     return {name: _absolute(one.settle(locale)) for name, one in told.items()}
 
 
 def _absolute(table: Table) -> Table:
     """Events with times in UTC and without zones: whoever tells of one may name any zone, or none."""
-    return structs.replace(table, frame=table.frame.with_columns(cs.datetime(time_zone="*").dt.replace_time_zone(None)))
+    return structs.replace(
+        table, frame=table.frame.with_columns(cs.datetime(time_zone="*").dt.replace_time_zone(None))
+    )
 
 
 def _zones_differ(frame: pl.DataFrame, data: Data, events: dict[str, Table]) -> list[Finding]:
@@ -187,8 +242,13 @@ def _zones_differ(frame: pl.DataFrame, data: Data, events: dict[str, Table]) -> 
     found = []
     for name, table in events.items():
         column = data.events[name].time
-        if column in table.frame.columns and has_zone(table.frame.get_column(column).dtype) != zoned:
-            with_zone, without = ("rows", f"events {name!r}") if zoned else (f"events {name!r}", "rows")
+        if (
+            column in table.frame.columns
+            and has_zone(table.frame.get_column(column).dtype) != zoned
+        ):
+            with_zone, without = (
+                ("rows", f"events {name!r}") if zoned else (f"events {name!r}", "rows")
+            )
             message = f"times of {with_zone} have a zone and those of {without} have none: these were taken for UTC"
             found.append(Finding("window.zones", [column], "warning", message))
     return found
@@ -210,12 +270,24 @@ def infer_columns(frame: pl.DataFrame, forms: dict[str, Form], exact: bool = Fal
     ]
 
 
-def _with_target(frame: pl.DataFrame, target: str, source: str, findings: list[Finding]) -> pl.DataFrame:
+def _with_target(
+    frame: pl.DataFrame, target: str, source: str, findings: list[Finding]
+) -> pl.DataFrame:
     absent = frame[target].null_count()
     if absent == frame.height:
-        raise InputError(f"goal.target {target!r}", f"no value in any row of {source}", "a value to learn from")
+        raise InputError(
+            f"goal.target {target!r}", f"no value in any row of {source}", "a value to learn from"
+        )
     if absent:
         share = absent / frame.height
         message = f"{absent} rows of {source} have no {target!r} and were left out"
-        findings.append(Finding("value.missing_target", [target], "warning", message, {"rows": absent, "share": share}))
+        findings.append(
+            Finding(
+                "value.missing_target",
+                [target],
+                "warning",
+                message,
+                {"rows": absent, "share": share},
+            )
+        )
     return frame.filter(frame.get_column(target).is_not_null())

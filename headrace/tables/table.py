@@ -24,8 +24,9 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 class Table(Struct, frozen=True):
-    """Rows with their types told, the fingerprint of their content, what was noticed while reading, and how columns
-    that were not written plainly were written."""
+    """Rows with their types told, the fingerprint of their content, what was noticed while reading,
+    and how columns that were not written plainly were written.
+    """
 
     frame: pl.DataFrame
     fingerprint: str
@@ -70,14 +71,20 @@ def look(path: Path, read: ReadSpec, missing: list[str] | None = None) -> Raw:
 
 
 def look_at(
-    where: str, frame: pl.DataFrame, missing: list[str] | None, read: ReadSpec | None = None, source: Scan | None = None
+    where: str,
+    frame: pl.DataFrame,
+    missing: list[str] | None,
+    read: ReadSpec | None = None,
+    source: Scan | None = None,
 ) -> Raw:
     """Rows that were read from `where`, by a scan of files or with types of their own.
 
     Raises `InputError` where there are none.
     """
     if frame.is_empty():
-        raise InputError(where, "a header but no rows" if frame.width else "no columns", "at least one row")
+        raise InputError(
+            where, "a header but no rows" if frame.width else "no columns", "at least one row"
+        )
     read, text = read or ReadSpec(), source is not None and source.text
     frame, renamed = with_plain_names(frame)
     frame = clean(frame, _words(missing)) if text else normalise(frame, _words(missing))
@@ -92,7 +99,12 @@ def _words(missing: list[str] | None) -> list[str]:
 
 def _nested(frame: pl.DataFrame) -> list[Finding]:
     return [
-        Finding("schema.nested", [column.name], "warning", f"{column.name!r} is nested ({column.dtype}) and is ignored")
+        Finding(
+            "schema.nested",
+            [column.name],
+            "warning",
+            f"{column.name!r} is nested ({column.dtype}) and is ignored",
+        )
         for column in frame
         if dtype_of(column.dtype) == "nested"
     ]
@@ -111,17 +123,25 @@ def _spelled_alike(frame: pl.DataFrame) -> list[Finding]:
         if twins := [group for group in alike.values() if len(group) > 1]:
             shown = "; ".join(", ".join(map(repr, group)) for group in twins[:5])
             message = f"values of {column.name!r} differ in spelling alone: {shown}; each counts as one of its own"
-            found.append(Finding("value.spelling", [column.name], "warning", message, {"values": twins[:20]}))
+            found.append(
+                Finding("value.spelling", [column.name], "warning", message, {"values": twins[:20]})
+            )
     return found
 
 
 def _totals(frame: pl.DataFrame) -> list[Finding]:
     """Rows that the first column of text calls totals: what stands in them is there a second time."""
     text = next((column for column in frame if column.dtype == pl.String), None)
-    rows = 0 if text is None else int(text.str.strip_chars(" :").str.to_lowercase().is_in(list(TOTALS)).sum())
+    rows = (
+        0
+        if text is None
+        else int(text.str.strip_chars(" :").str.to_lowercase().is_in(list(TOTALS)).sum())
+    )
     if text is None or not rows:
         return []
-    message = f"{rows} rows are called totals by {text.name!r}, and were read as rows like the others"
+    message = (
+        f"{rows} rows are called totals by {text.name!r}, and were read as rows like the others"
+    )
     return [Finding("value.total_rows", [text.name], "warning", message, {"rows": rows})]
 
 
@@ -131,7 +151,8 @@ def _as_number(value: str) -> str:
 
 
 def fingerprint(frame: pl.DataFrame) -> str:
-    """Names a table's content: sha256 over names, types and values in order, whatever file it came from.
+    """Names a table's content: sha256 over names, types and values in order, whatever file it came
+    from.
 
     >>> a = pl.DataFrame({"x": [1, None], "s": ["é", None]})
     >>> fingerprint(a) == fingerprint(a.clone()) != fingerprint(a.reverse())
@@ -147,7 +168,9 @@ def fingerprint(frame: pl.DataFrame) -> str:
             digest.update((column.str.join("").item() or "").encode())
         elif dtype_of(column.dtype) in ("nested", "vector"):
             digest.update(
-                column.to_frame().write_json().encode() if column.dtype.is_nested() else str(column.to_list()).encode()
+                column.to_frame().write_json().encode()
+                if column.dtype.is_nested()
+                else str(column.to_list()).encode()
             )
         else:
             digest.update(column.to_physical().fill_null(0).to_numpy().tobytes())

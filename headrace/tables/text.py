@@ -1,7 +1,9 @@
-"""A text table as Polars can read it: checked record by record, and written anew beside where it is not plain.
+"""A text table as Polars can read it: checked record by record, and written anew beside where it is
+not plain.
 
-Polars fills a short line with nulls without a word, stops at a quote in the middle of a field, and takes a blank line
-for a row. So Python's reader goes through every file first; a plain one is then read as it lies there.
+Polars fills a short line with nulls without a word, stops at a quote in the middle of a field, and
+takes a blank line for a row. So Python's reader goes through every file first; a plain one is then
+read as it lies there.
 """
 
 import csv
@@ -36,8 +38,9 @@ TOTALS = {
 
 
 class PlainText(Struct, frozen=True):
-    """A file that Polars reads: rows alone behind `skip` lines, in UTF-8; `stated_separator` is that of
-    the file as it was; `kept` lives as long as it is read."""
+    """A file that Polars reads: rows alone behind `skip` lines, in UTF-8; `stated_separator` is
+    that of the file as it was; `kept` lives as long as it is read.
+    """
 
     path: Path
     separator: str
@@ -63,7 +66,8 @@ class _Seen(Struct):
 def plain_text(path: Path, read: ReadSpec) -> PlainText:
     """Looks at every record of a text table.
 
-    Raises `InputError` with the line where a record is wider or narrower than the header, or a quote is not closed.
+    Raises `InputError` with the line where a record is wider or narrower than the header, or a
+    quote is not closed.
     """
     dialect = sniff(path, read)
     seen = _Seen()
@@ -72,9 +76,17 @@ def plain_text(path: Path, read: ReadSpec) -> PlainText:
     findings = dialect.encoding.findings + _findings(path, dialect, seen)
     if seen.plain:
         return PlainText(
-            path, dialect.separator, dialect.quote, dialect.first, dialect.header, findings, dialect.separator
+            path,
+            dialect.separator,
+            dialect.quote,
+            dialect.first,
+            dialect.header,
+            findings,
+            dialect.separator,
         )
-    copy = tempfile.NamedTemporaryFile("w", prefix="headrace-", suffix=".csv", encoding="utf-8", newline="")  # noqa: SIM115
+    copy = tempfile.NamedTemporaryFile(  # noqa: SIM115
+        "w", prefix="headrace-", suffix=".csv", encoding="utf-8", newline=""
+    )
     writer = csv.writer(copy, lineterminator="\n")
     again, left = _Seen(), seen.rows
     for row in _rows(path, dialect, again, read.comment is not None):
@@ -82,7 +94,9 @@ def plain_text(path: Path, read: ReadSpec) -> PlainText:
         if left or seen.total is None:  # a line of totals is the last one
             writer.writerow(row)
     copy.flush()
-    return PlainText(Path(copy.name), ",", '"', 0, dialect.header, findings, dialect.separator, copy)
+    return PlainText(
+        Path(copy.name), ",", '"', 0, dialect.header, findings, dialect.separator, copy
+    )
 
 
 class _PlainLines:
@@ -120,7 +134,12 @@ class _Lines:
             self.number += 1
             if self.number <= dialect.first:
                 continue
-            if self.between and dialect.comment and line.startswith(dialect.comment) and self._is_comment(line):
+            if (
+                self.between
+                and dialect.comment
+                and line.startswith(dialect.comment)
+                and self._is_comment(line)
+            ):
                 self._seen.comments += 1
                 self._seen.plain = False
                 continue
@@ -139,8 +158,9 @@ class _Lines:
 
 
 def _rows(path: Path, dialect: Dialect, seen: _Seen, stated: bool) -> Iterator[list[str]]:
-    """The rows of a file; `seen` is told what else was there. `stated` says that the spec names the sign of
-    comments."""
+    """The rows of a file; `seen` is told what else was there. `stated` says that the spec names the
+    sign of comments.
+    """
     csv.field_size_limit(LONGEST_FIELD)
     width = len(dialect.header)
     encoding = dialect.encoding
@@ -153,7 +173,11 @@ def _rows(path: Path, dialect: Dialect, seen: _Seen, stated: bool) -> Iterator[l
     )
     with open_bytes(path) as bytes_:
         file = io.TextIOWrapper(bytes_, name, encoding.errors, newline="")
-        lines = _PlainLines(file, dialect) if _is_unquoted(path, dialect) else _Lines(file, dialect, seen, stated)
+        lines = (
+            _PlainLines(file, dialect)
+            if _is_unquoted(path, dialect)
+            else _Lines(file, dialect, seen, stated)
+        )
         last: list[str] = []
         try:
             for record in lines.reader:
@@ -164,11 +188,18 @@ def _rows(path: Path, dialect: Dialect, seen: _Seen, stated: bool) -> Iterator[l
                         yield record
                     lines.between = True
                     continue
-                row = record[:-1] if dialect.trailing and len(record) == width + 1 and not record[-1] else record
+                row = (
+                    record[:-1]
+                    if dialect.trailing and len(record) == width + 1 and not record[-1]
+                    else record
+                )
                 if len(row) != width:
                     raise _ragged(path, dialect, lines.begins, len(record))
                 lines.between = True
-                if row[0].strip(_BLANKS) == dialect.header[0] and [one.strip(_BLANKS) for one in row] == dialect.header:
+                if (
+                    row[0].strip(_BLANKS) == dialect.header[0]
+                    and [one.strip(_BLANKS) for one in row] == dialect.header
+                ):
                     seen.headers += 1
                     continue
                 if lines.quoted and any(dialect.quote in field for field in row):
@@ -189,14 +220,20 @@ def _rows(path: Path, dialect: Dialect, seen: _Seen, stated: bool) -> Iterator[l
         words = [field for field in last if field.strip()]
         if words and words[0].strip(" :").lower() in TOTALS and (width == 2 or "" in last):
             seen.total = lines.begins
-        returns = file.newlines == "\r" or (isinstance(file.newlines, tuple) and "\r" in file.newlines)
+        returns = file.newlines == "\r" or (
+            isinstance(file.newlines, tuple) and "\r" in file.newlines
+        )
         if seen.blank or seen.headers or seen.total is not None or returns:
             seen.plain = False
 
 
 def _is_unquoted(path: Path, dialect: Dialect) -> bool:
     """Whether no line needs a look of its own: told from the bytes, a hundred times faster than line by line."""
-    if dialect.escape or dialect.comment or dialect.encoding.name not in ("utf-8", "cp1252", "latin-1"):
+    if (
+        dialect.escape
+        or dialect.comment
+        or dialect.encoding.name not in ("utf-8", "cp1252", "latin-1")
+    ):
         return False
     with open_bytes(path) as file:
         while dialect.quote and (chunk := file.read(1 << 22)):
@@ -221,11 +258,21 @@ def _findings(path: Path, dialect: Dialect, seen: _Seen) -> list[Finding]:
         (dialect.above, "schema.text_above", f"{dialect.above} lines above the header"),
         (seen.blank, "schema.blank_lines", f"{seen.blank} lines without any value"),
         (seen.headers, "schema.repeated_header", f"{seen.headers} lines that repeat the header"),
-        (seen.comments, "schema.comments", f"{seen.comments} lines that begin with {dialect.comment!r}"),
-        (int(seen.total is not None), "schema.total_line", f"line {seen.total}, which holds totals,"),
+        (
+            seen.comments,
+            "schema.comments",
+            f"{seen.comments} lines that begin with {dialect.comment!r}",
+        ),
+        (
+            int(seen.total is not None),
+            "schema.total_line",
+            f"line {seen.total}, which holds totals,",
+        ),
     )
     return [
-        Finding(check, [], "info", f"{what} of {path.name} were left out as no rows", {"lines": count})
+        Finding(
+            check, [], "info", f"{what} of {path.name} were left out as no rows", {"lines": count}
+        )
         for count, check, what in left_out
         if count
     ]

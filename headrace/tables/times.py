@@ -1,7 +1,8 @@
-"""Times as people write them: ISO 8601, `31/12/2024`, `12/31/24`, `20241231`, seconds since 1970, a spreadsheet's days.
+"""Times as people write them: ISO 8601, `31/12/2024`, `12/31/24`, `20241231`, seconds since 1970, a
+spreadsheet's days.
 
-A form is a `strptime` pattern, an epoch, or `serial`. A column is read by one form, and either all of its times have a
-zone (they are kept in UTC, as a type with a zone) or none has.
+A form is a `strptime` pattern, an epoch, or `serial`. A column is read by one form, and either all
+of its times have a zone (they are kept in UTC, as a type with a zone) or none has.
 """
 
 import re
@@ -50,10 +51,15 @@ _SAMPLE, _FIRST = 50, 20
 
 
 def iso(column: pl.Series) -> pl.Series:
-    """ISO 8601 dates and times; null where one does not parse, or has a zone where others have none (or none where
-    others have one)."""
+    """ISO 8601 dates and times; null where one does not parse, or has a zone where others have none
+    (or none where others have one).
+    """
     text = column.str.strip_chars()
-    text = text.set(~text.str.contains(_ISO).fill_null(False), None).str.replace(r" ?UTC$", "Z").str.replace(" Z$", "Z")
+    text = (
+        text.set(~text.str.contains(_ISO).fill_null(False), None)
+        .str.replace(r" ?UTC$", "Z")
+        .str.replace(" Z$", "Z")
+    )
     try:
         times = text.str.to_datetime(strict=False, time_unit="us")
     except pl.exceptions.PolarsError:
@@ -87,16 +93,21 @@ def forms_of(present: pl.Series) -> list[str]:
     if not sample[:1].str.contains(r"\d").all():
         return []
     named = not _OF_MONTHS.isdisjoint(split_words(present.name)) or is_time_name(present.name)
-    candidates = [form for form in FORMS if _is_one(sample[0], form) and (named or form not in _MONTHS)]
+    candidates = [
+        form for form in FORMS if _is_one(sample[0], form) and (named or form not in _MONTHS)
+    ]
     candidates = [form for form in candidates if parse(sample.append(last), form).null_count() == 0]
     return [form for form in candidates if parse(present, form).null_count() == 0]
 
 
 def readings_of(present: pl.Series) -> list[pl.Series]:
-    """What the forms make of a column whose values are times in no one form: those that read any of the first values,
-    null where one is not written so; the form that reads most comes first."""
+    """What the forms make of a column whose values are times in no one form: those that read any of
+    the first values, null where one is not written so; the form that reads most comes first.
+    """
     first = present.unique(maintain_order=True).head(_FIRST).to_list()
-    forms = [form for form in FORMS if form not in _MONTHS and any(_is_one(text, form) for text in first)]
+    forms = [
+        form for form in FORMS if form not in _MONTHS and any(_is_one(text, form) for text in first)
+    ]
     found = [parse(present, form) for form in forms]
     if any(_IS_ISO.fullmatch(text) for text in first):
         found.insert(0, iso(present))
@@ -120,13 +131,15 @@ def order_of(form: str) -> Order | None:
     >>> order_of("%d/%m/%Y %H:%M"), order_of("%d.%m.%Y")
     ('day_first', None)
     """
-    found: list[Order] = [order for order, days in _BY_ORDER.items() if form.partition(" ")[0] in days]
+    found: list[Order] = [
+        order for order, days in _BY_ORDER.items() if form.partition(" ")[0] in days
+    ]
     return found[0] if found else None
 
 
 def infer_counted(column: pl.Series) -> tuple[pl.Series, str] | None:
-    """Numbers that are times, and their form, by the name of the column: digits of a date, an epoch, or the days of a
-    spreadsheet.
+    """Numbers that are times, and their form, by the name of the column: digits of a date, an
+    epoch, or the days of a spreadsheet.
 
     >>> infer_counted(pl.Series("order_date", [20241231]))[0][0].isoformat()
     '2024-12-31T00:00:00'
@@ -137,7 +150,9 @@ def infer_counted(column: pl.Series) -> tuple[pl.Series, str] | None:
     if low is None or high is None:
         return None
     bounds = float(str(low)), float(str(high))
-    forms = [name for name, per_s in _PER_S.items() if _within(bounds, _FROM_S * per_s, _UNTIL_S * per_s)]
+    forms = [
+        name for name, per_s in _PER_S.items() if _within(bounds, _FROM_S * per_s, _UNTIL_S * per_s)
+    ]
     forms = forms if is_time_name(column.name) else []
     if column.dtype.is_integer() and _within(bounds, 19_000_101, 21_001_231):
         forms = [YMD]
@@ -169,7 +184,9 @@ def parse(column: pl.Series, form: str) -> pl.Series:
         return pl.Series(column.name, [None] * len(column), pl.Datetime("us"))
     if "%y" in form:
         late = (times.dt.year() == _PIVOT + 100).fill_null(False)
-        times = times.to_frame("t").select(pl.when(late).then(pl.col("t").dt.offset_by("-100y")).otherwise("t"))["t"]
+        times = times.to_frame("t").select(
+            pl.when(late).then(pl.col("t").dt.offset_by("-100y")).otherwise("t")
+        )["t"]
     return in_utc(times).alias(column.name)
 
 
@@ -191,7 +208,9 @@ def _from_count(column: pl.Series, form: str) -> pl.Series:
         return micros.cast(pl.Datetime("us"))
     per_s = _PER_S[form]
     whole = column.cast(pl.Int64, strict=False)
-    if column.dtype.is_float() or (column.dtype == pl.String and whole.null_count() > column.null_count()):
+    if column.dtype.is_float() or (
+        column.dtype == pl.String and whole.null_count() > column.null_count()
+    ):
         counts = column.cast(pl.Float64, strict=False) * (10**6 / per_s)
         return counts.round().cast(pl.Int64, strict=False).cast(pl.Datetime("us"))
     micros = whole * (10**6 // per_s) if per_s <= 10**6 else whole // (per_s // 10**6)
@@ -199,8 +218,8 @@ def _from_count(column: pl.Series, form: str) -> pl.Series:
 
 
 def parse_value(value: str | int | float, form: str | None) -> datetime:
-    """One time as its form has it, or as ISO 8601; aware where it names a zone. Raises `ValueError` or
-    `TypeError` where it is neither.
+    """One time as its form has it, or as ISO 8601; aware where it names a zone. Raises `ValueError`
+    or `TypeError` where it is neither.
 
     >>> parse_value(1700000000, "epoch_s").isoformat(), parse_value("1/2/69", "%d/%m/%y").year
     ('2023-11-14T22:13:20', 1969)
@@ -230,14 +249,19 @@ def _value_of_count(value: str | int | float, form: str) -> datetime:
     if isinstance(value, str) and not _COUNT.fullmatch(value.strip()):
         raise ValueError(value)
     try:
-        micros = int(value) * 10**6 // per_s if not isinstance(value, float) else round(value * 10**6 / per_s)
+        micros = (
+            int(value) * 10**6 // per_s
+            if not isinstance(value, float)
+            else round(value * 10**6 / per_s)
+        )
     except ValueError:  # text that is no whole number
         micros = round(float(value) * 10**6 / per_s)
     return to_datetime(micros)
 
 
 def utc_of(value: date, zoned: bool | None) -> datetime:
-    """A moment in UTC without its zone; raises `ValueError` where it has one and should not, or has none and should.
+    """A moment in UTC without its zone; raises `ValueError` where it has one and should not, or has
+    none and should.
 
     `zoned` says whether the times of its column have a zone; none where both are taken.
     """
@@ -249,7 +273,10 @@ def utc_of(value: date, zoned: bool | None) -> datetime:
 
 def mixes_zones(present: pl.Series) -> bool:
     """Whether some ISO times have a zone and some have none."""
-    if not _IS_ISO.fullmatch(present[0].strip()) or not present.str.strip_chars().str.contains(_ISO).all():
+    if (
+        not _IS_ISO.fullmatch(present[0].strip())
+        or not present.str.strip_chars().str.contains(_ISO).all()
+    ):
         return False
     zoned = present.str.strip_chars().str.contains(_ZONE).mean()
     return zoned is not None and 0.0 < float(str(zoned)) < 1.0

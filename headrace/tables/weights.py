@@ -18,12 +18,16 @@ def read_weights(frame: pl.DataFrame, name: str | None) -> Floats | None:
     if name is None:
         return None
     if not frame[name].dtype.is_numeric():
-        raise InputError("data.weight", f"{name!r} holds {frame[name].dtype} values", "a column of numbers")
+        raise InputError(
+            "data.weight", f"{name!r} holds {frame[name].dtype} values", "a column of numbers"
+        )
     weights = frame[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
     odd = ~(np.isfinite(weights) & (weights >= 0))
     if odd.any():
         row = int(odd.argmax())
-        raise InputError(f"data.weight {name!r}, row {row + 1}", f"{frame[name][row]}", "a number of at least 0")
+        raise InputError(
+            f"data.weight {name!r}, row {row + 1}", f"{frame[name][row]}", "a number of at least 0"
+        )
     if not weights.any():
         raise InputError(f"data.weight {name!r}", "0 in every row", "rows that count")
     return weights

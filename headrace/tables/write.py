@@ -19,7 +19,8 @@ _UNSETTLED, _DAY_S, _FRESH_S = ".writing-", 86_400, 10
 
 @contextmanager
 def atomic_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
-    """Yields a path beside `path` to write to; it takes `path`'s place when the block ends well, else it is removed.
+    """Yields a path beside `path` to write to; it takes `path`'s place when the block ends well,
+    else it is removed.
 
     Raises `WorkError` where the disk refuses.
     """
@@ -28,16 +29,22 @@ def atomic_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep_files(path)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name}-", suffix=path.suffix, dir=path.parent
+        )
         beside = Path(name)
-        fcntl.flock(handle, fcntl.LOCK_EX)  # as long as it is written nobody takes it for left behind
+        fcntl.flock(
+            handle, fcntl.LOCK_EX
+        )  # as long as it is written nobody takes it for left behind
         yield beside
         _fsync(beside)
         beside.chmod(mode)
         beside.replace(path)
         _fsync(path.parent)
     except OSError as error:
-        raise WorkError(str(path), f"cannot be written ({error.strerror or error})", "a folder with room") from error
+        raise WorkError(
+            str(path), f"cannot be written ({error.strerror or error})", "a folder with room"
+        ) from error
     finally:
         if beside is not None:
             beside.unlink(missing_ok=True)
@@ -67,11 +74,15 @@ def atomic_folder(parent: Path) -> Iterator[Path]:
         _sweep(parent)
         beside = Path(tempfile.mkdtemp(prefix=_UNSETTLED, dir=parent))
     except OSError as error:
-        raise WorkError(str(parent), f"cannot be written ({error.strerror or error})", "a folder with room") from error
+        raise WorkError(
+            str(parent), f"cannot be written ({error.strerror or error})", "a folder with room"
+        ) from error
     try:
         yield beside
     except OSError as error:
-        raise WorkError(str(parent), f"cannot be written ({error.strerror or error})", "a folder with room") from error
+        raise WorkError(
+            str(parent), f"cannot be written ({error.strerror or error})", "a folder with room"
+        ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 

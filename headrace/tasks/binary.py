@@ -13,7 +13,12 @@ from headrace.tasks.classes import EDGE, clip_inside, label_constant
 HAS_CLASSES, SCORE_EACH_CLASS, HAS_EVENT = True, False, True
 SCORES = "prediction"
 CALIBRATIONS: tuple[str, ...] = ("sigmoid", "isotonic")
-TREATMENTS: tuple[Treatment, ...] = ("selection_rate", "true_positive_rate", "false_positive_rate", "accuracy")
+TREATMENTS: tuple[Treatment, ...] = (
+    "selection_rate",
+    "true_positive_rate",
+    "false_positive_rate",
+    "accuracy",
+)
 LEAK_SHARE = 0.6
 LIGHTGBM_OBJECTIVE = "binary"
 _RARE = 0.05
@@ -22,14 +27,22 @@ _RARE = 0.05
 def check_target(values: pl.Series, distinct: int, where: str) -> None:
     """See `TaskKind`."""
     if distinct != 2:
-        raise InputError(where, f"{distinct} different values", "two for task binary", "or set goal.task: multiclass")
+        raise InputError(
+            where,
+            f"{distinct} different values",
+            "two for task binary",
+            "or set goal.task: multiclass",
+        )
 
 
 def infer_metric(values: pl.Series, positive: Any) -> tuple[Any, str]:
     """See `TaskKind`."""
     rate = (values == positive).sum() / len(values)
     if rate < _RARE:
-        return "average_precision", f"only {rate:.2%} of the rows are positive, so the ranking's head counts"
+        return (
+            "average_precision",
+            f"only {rate:.2%} of the rows are positive, so the ranking's head counts",
+        )
     return "roc_auc", f"{rate:.1%} of the rows are positive: neither class is rare"
 
 
@@ -75,7 +88,11 @@ def outputs(
     found: dict[str, tuple[str, Any, int | None]] = {scores: ("prediction", np.float32, 1)}
     if threshold is not None:
         above = graph.node("GreaterOrEqual", scores, graph.constant(threshold, np.float32))
-        found[graph.node("Gather", labels, graph.node("Cast", above, to=7))] = ("decision", dtype, 1)
+        found[graph.node("Gather", labels, graph.node("Cast", above, to=7))] = (
+            "decision",
+            dtype,
+            1,
+        )
     return found
 
 

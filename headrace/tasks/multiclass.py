@@ -22,7 +22,9 @@ MAX_CLASSES = 1_000
 def check_target(values: pl.Series, distinct: int, where: str) -> None:
     """See `TaskKind`."""
     if values.dtype.is_float() and not (values == values.round()).all():
-        raise InputError(where, "numbers with fractions", "class names or whole numbers for task multiclass")
+        raise InputError(
+            where, "numbers with fractions", "class names or whole numbers for task multiclass"
+        )
     if distinct > MAX_CLASSES:
         raise InputError(where, f"{distinct} different values", f"at most {MAX_CLASSES} classes")
 
@@ -81,7 +83,12 @@ def decide(scores: Floats, threshold: float) -> Floats:
 
 def treatments(y: Floats, scores: Floats, threshold: float) -> dict[Treatment, tuple[Floats, Mask]]:
     """See `TaskKind`."""
-    return {"accuracy": ((decide(scores, threshold) == y).astype(np.float64), np.ones(len(y), dtype=bool))}
+    return {
+        "accuracy": (
+            (decide(scores, threshold) == y).astype(np.float64),
+            np.ones(len(y), dtype=bool),
+        )
+    }
 
 
 def shift_of_shares(by_class: Floats) -> Floats:

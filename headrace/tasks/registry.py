@@ -12,8 +12,8 @@ from headrace.tasks import binary, multiclass, regression
 class TaskKind(Protocol):
     """What a task says of itself. Each is a module of this room.
 
-    Raw scores are what families of models add up: `(N,)`, or `(N, K)` where there is one for each class. Scores are
-    what a prediction shows of them, of the same shape.
+    Raw scores are what families of models add up: `(N,)`, or `(N, K)` where there is one for each
+    class. Scores are what a prediction shows of them, of the same shape.
     """
 
     HAS_CLASSES: bool
@@ -71,7 +71,9 @@ class TaskKind(Protocol):
         """The class number, or the value, that is predicted `(N,)`."""
         ...
 
-    def treatments(self, y: Floats, scores: Floats, threshold: float) -> dict[Treatment, tuple[Floats, Mask]]:
+    def treatments(
+        self, y: Floats, scores: Floats, threshold: float
+    ) -> dict[Treatment, tuple[Floats, Mask]]:
         """Each of `TREATMENTS` as the mean of values `(N,)` over the rows of a mask that count for it."""
         ...
 

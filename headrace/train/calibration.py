@@ -15,10 +15,12 @@ _Z = 1.96
 def choose_calibration(
     task: Task, y: Floats, scores: Floats, weight: Floats | None, seed: int
 ) -> tuple[Calibration | None, str]:
-    """The calibration whose out-of-fold log loss is better than that of the scores for certain, and why.
+    """The calibration whose out-of-fold log loss is better than that of the scores for certain, and
+    why.
 
-    Parameters: `y (N,)` and `scores (N,)` or `(N, K)`, both of rows that no model was fitted on. The better of sigmoid
-    and isotonic (binary alone) is taken where the paired 95 % interval of the rows' losses lies on its side.
+    Parameters: `y (N,)` and `scores (N,)` or `(N, K)`, both of rows that no model was fitted on.
+    The better of sigmoid and isotonic (binary alone) is taken where the paired 95 % interval of the
+    rows' losses lies on its side.
     """
     methods = task_of(task).CALIBRATIONS
     if not methods:
@@ -33,8 +35,12 @@ def choose_calibration(
         after = np.empty(len(y))
         for fold in range(_FOLDS):
             fit, held = dealt != fold, dealt == fold
-            one = calibrate.fit(method, task, y[fit], scores[fit], None if weight is None else weight[fit])
-            after[held] = share[held] * calibrate.losses(y[held], calibrate.apply(one, task, scores[held]))
+            one = calibrate.fit(
+                method, task, y[fit], scores[fit], None if weight is None else weight[fit]
+            )
+            after[held] = share[held] * calibrate.losses(
+                y[held], calibrate.apply(one, task, scores[held])
+            )
         gain = before - after
         found[method] = float(gain.mean()), float(gain.mean() - _Z * gain.std() / len(y) ** 0.5)
     best = max(found, key=lambda method: found[method][0])

@@ -24,11 +24,12 @@ def average_scores(scores: list[Floats], weights: list[float]) -> Floats:
 def select_members(
     candidates: list[Candidate], y: Floats, weight: Floats | None, judge: Objective, seed: int
 ) -> list[Member]:
-    """The members of the average with their weights; none where it is not better for certain than the best alone.
+    """The members of the average with their weights; none where it is not better for certain than
+    the best alone.
 
-    Candidates are picked greedily, with replacement, as long as the judge likes the average better. Whether that pays
-    is told on rows that had no part in the picking: each fifth of the rows is predicted by what was picked, and by the
-    best alone, on the others.
+    Candidates are picked greedily, with replacement, as long as the judge likes the average better.
+    Whether that pays is told on rows that had no part in the picking: each fifth of the rows is
+    predicted by what was picked, and by the best alone, on the others.
     """
     pool = _pool(candidates)
     if len(pool) < 2:
@@ -38,7 +39,9 @@ def select_members(
     for fold in range(_FOLDS):
         seen, unseen = np.flatnonzero(dealt != fold), np.flatnonzero(dealt == fold)
         shares = _greedy(pool, y, weight, judge, seen)
-        together[unseen] = average_scores([pool[at].scores[unseen] for at in shares], list(shares.values()))
+        together[unseen] = average_scores(
+            [pool[at].scores[unseen] for at in shares], list(shares.values())
+        )
         best = _best(pool, y, weight, judge, seen)
         alone[unseen] = pool[best].scores[unseen]
     low, _ = judge.gain(y, together, alone, weight)
@@ -53,12 +56,23 @@ def _pool(candidates: list[Candidate]) -> list[Candidate]:
     """The best candidates, and the best of each family: what errs differently helps most."""
     ranked = sorted(candidates, key=lambda candidate: candidate.cost)
     families = {one.member.family for one in ranked}
-    diverse = [one for family in sorted(families) for one in [one for one in ranked if one.member.family == family][:3]]
-    return ranked[:POOL] + [one for one in diverse if not any(one is other for other in ranked[:POOL])]
+    diverse = [
+        one
+        for family in sorted(families)
+        for one in [one for one in ranked if one.member.family == family][:3]
+    ]
+    return ranked[:POOL] + [
+        one for one in diverse if not any(one is other for other in ranked[:POOL])
+    ]
 
 
-def _best(pool: list[Candidate], y: Floats, weight: Floats | None, judge: Objective, rows: Integers) -> int:
-    costs = [judge.cost(y[rows], each.scores[rows], None if weight is None else weight[rows]) for each in pool]
+def _best(
+    pool: list[Candidate], y: Floats, weight: Floats | None, judge: Objective, rows: Integers
+) -> int:
+    costs = [
+        judge.cost(y[rows], each.scores[rows], None if weight is None else weight[rows])
+        for each in pool
+    ]
     return int(np.argmin(costs))
 
 

@@ -1,4 +1,7 @@
-"""The chosen members once more, with their settings, on train and validation rows. Test rows never enter."""
+"""The chosen members once more, with their settings, on train and validation rows.
+
+Test rows never enter.
+"""
 
 from collections import defaultdict
 
@@ -66,8 +69,9 @@ class Model(Struct, frozen=True):
 
 
 def refit(rows: TrainingData, choice: Choice, threshold: float | None) -> Model:
-    """Fits encoders and models again and compiles them; raises `WorkError` where the graph does not predict the
-    same."""
+    """Fits encoders and models again and compiles them; raises `WorkError` where the graph does not
+    predict the same.
+    """
     fit_on = np.sort(np.concatenate([rows.parts.train, rows.parts.validation]))
     ordered = sorted(choice.members, key=lambda member: -member.weight)
     parts = [_fit(rows, fit_on, member) for member in ordered]
@@ -77,7 +81,11 @@ def refit(rows: TrainingData, choice: Choice, threshold: float | None) -> Model:
     parity = _parity(rows, check, parts, model, choice.calibration)
     if not parity <= TOLERANCE:
         families = " and ".join(sorted({member.family for member in members}))
-        raise WorkError(f"the {families} graph", f"differs from its trainer by {parity:.2g}", f"at most {TOLERANCE}")
+        raise WorkError(
+            f"the {families} graph",
+            f"differs from its trainer by {parity:.2g}",
+            f"at most {TOLERANCE}",
+        )
     return Model(parts, members, model, len(fit_on), parity)
 
 
@@ -94,16 +102,26 @@ def _fit(rows: TrainingData, fit_on: Integers, member: Member) -> FittedMember:
 
 
 def _with_params(member: Member, part: FittedMember) -> Member:
-    return structs.replace(member, **{member.family: part.fitted.params}) if member.params is not None else member
+    return (
+        structs.replace(member, **{member.family: part.fitted.params})
+        if member.params is not None
+        else member
+    )
 
 
 def _parity(
-    rows: TrainingData, check: Integers, parts: list[FittedMember], model: bytes, calibration: Calibration | None
+    rows: TrainingData,
+    check: Integers,
+    parts: list[FittedMember],
+    model: bytes,
+    calibration: Calibration | None,
 ) -> float:
     task = rows.target.task
     found = open_session(model).column(rows.target.kind.SCORES, rows.frame[check])
     own = [scores_of(part.fitted, rows.matrix(part.features, check), rows) for part in parts]
-    expected = calibrate.apply(calibration, task, average_scores(own, [part.weight for part in parts]))
+    expected = calibrate.apply(
+        calibration, task, average_scores(own, [part.weight for part in parts])
+    )
     scores = found if rows.target.kind.SCORE_EACH_CLASS else found[:, 0]
     return float(np.max(np.abs(scores - expected) / np.maximum(1.0, np.abs(expected))))
 
@@ -117,12 +135,22 @@ def baseline_scores(rows: TrainingData) -> Floats:
     return scores_of(fitted, np.empty((len(rows.parts.test), 0), np.float32), rows)
 
 
-def resolved_spec(rows: TrainingData, refitted: Model, choice: Choice, threshold: float | None) -> System:
+def resolved_spec(
+    rows: TrainingData, refitted: Model, choice: Choice, threshold: float | None
+) -> System:
     """The spec with everything that was inferred or chosen filled in: run again, it gives the same model."""
     spec = rows.system
-    special = {rows.target.name, spec.data.id, spec.data.group, spec.data.weight, *spec.features.exclude}
+    special = {
+        rows.target.name,
+        spec.data.id,
+        spec.data.group,
+        spec.data.weight,
+        *spec.features.exclude,
+    }
     columns = {
-        column.name: structs.replace(spec.features.columns.get(column.name, ColumnSpec()), kind=column.kind)
+        column.name: structs.replace(
+            spec.features.columns.get(column.name, ColumnSpec()), kind=column.kind
+        )
         for column in rows.columns
         if column.name not in special
     }
@@ -135,4 +163,6 @@ def resolved_spec(rows: TrainingData, refitted: Model, choice: Choice, threshold
     goal = spec.goal
     if goal.decision is not None:
         goal = structs.replace(goal, decision=structs.replace(goal.decision, threshold=threshold))
-    return with_changes(spec, goal=goal, features=structs.replace(spec.features, columns=columns), models=models)
+    return with_changes(
+        spec, goal=goal, features=structs.replace(spec.features, columns=columns), models=models
+    )

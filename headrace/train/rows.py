@@ -8,7 +8,14 @@ from msgspec import Struct
 
 from headrace.arrays import Floats, Integers
 from headrace.errors import InputError
-from headrace.features import Features, Representation, Target, fit_features, open_coded_session, refit_means
+from headrace.features import (
+    Features,
+    Representation,
+    Target,
+    fit_features,
+    open_coded_session,
+    refit_means,
+)
 from headrace.models import FAMILIES, compile_features
 from headrace.spec import Member, System
 from headrace.split import Split, inner_folds
@@ -36,10 +43,15 @@ class TrainingData(Struct, frozen=True):
 
     @property
     def outputs(self) -> Floats | None:
-        """What target means are means of `(N, outputs)`: the value, or one column for each class but in binary
-        tasks."""
+        """What target means are means of `(N, outputs)`: the value, or one column for each class
+        but in binary tasks.
+        """
         kind, classes = self.target.kind, len(self.target.classes)
-        return kind.target_outputs(self.y, classes) if kind.width(classes) <= _MOST_TARGET_OUTPUTS else None
+        return (
+            kind.target_outputs(self.y, classes)
+            if kind.width(classes) <= _MOST_TARGET_OUTPUTS
+            else None
+        )
 
     def encoders(self, fit_on: Integers, member: Member) -> Features:
         """The encoders of a member fitted on some rows; raises `InputError` where there is no column to learn from."""
@@ -57,7 +69,12 @@ class TrainingData(Struct, frozen=True):
         )
         if not features.encoded:
             ignored = "; ".join(f"{column.name}: {column.why}" for column in self.columns)
-            raise InputError("features", "no column to learn from", "at least one", f"all are ignored ({ignored})")
+            raise InputError(
+                "features",
+                "no column to learn from",
+                "at least one",
+                f"all are ignored ({ignored})",
+            )
         return features
 
     def matrix(self, features: Features, some: Integers) -> Any:
@@ -67,8 +84,9 @@ class TrainingData(Struct, frozen=True):
     def training_matrix(self, features: Features, fit_on: Integers) -> Any:
         """What a model sees of the rows that the encoders were fitted on.
 
-        Target means come from the same nodes with states that were fitted on other rows: on the other folds, or under a
-        time split on the past alone. The earliest rows, which have no past, get the mean of them all.
+        Target means come from the same nodes with states that were fitted on other rows: on the
+        other folds, or under a time split on the past alone. The earliest rows, which have no past,
+        get the mean of them all.
         """
         X = self.matrix(features, fit_on)
         means = features.only("target")
@@ -82,7 +100,9 @@ class TrainingData(Struct, frozen=True):
         for fold in inner_folds(self.parts, fit_on, strata, _INNER_FOLDS, self.system.seed):
             at = np.searchsorted(fit_on, fold.predict)
             earliest[at] = False
-            found[at] = self.matrix(refit_means(means, self.frame[fold.fit], outputs[fold.fit]), fold.predict)
+            found[at] = self.matrix(
+                refit_means(means, self.frame[fold.fit], outputs[fold.fit]), fold.predict
+            )
         if earliest.any():
             found[earliest] = np.tile(outputs[fit_on[earliest]].mean(axis=0), len(means.encoded))
         places = [features.names.index(name) for name in means.names]

@@ -63,7 +63,10 @@ def _with_objective(params: GbdtParams, rows: TrainingData) -> GbdtParams:
 def _ways(family: Family, rows: TrainingData) -> dict[Kind, list[str]]:
     """The encoders that may stand in the place of a family's defaults, by kind, several joined by a plus."""
     kinds = {column.kind for column in rows.columns}
-    has_codes = any(column.kind == "categorical" and column.dtype in ("integer", "number") for column in rows.columns)
+    has_codes = any(
+        column.kind == "categorical" and column.dtype in ("integer", "number")
+        for column in rows.columns
+    )
     return {
         kind: ["+".join(way) for way in ways if has_codes or not set(way) & set(NUMBERS)]
         for kind, ways in ALTERNATIVES[FAMILIES[family].REPRESENTATION].items()
@@ -75,11 +78,14 @@ def suggest(asked: Any, family: Family, rows: TrainingData) -> Member:
     """A member of a family from a point of Optuna's."""
     models = rows.system.models
     encode: dict[Kind, list[Encode]] = {
-        kind: asked.suggest_categorical(kind, ways).split("+") for kind, ways in _ways(family, rows).items()
+        kind: asked.suggest_categorical(kind, ways).split("+")
+        for kind, ways in _ways(family, rows).items()
     }
     if family == "linear":
         return Member(
-            family=family, encode=encode, linear=LinearParams(l2=asked.suggest_float("l2", 1e-7, 0.1, log=True))
+            family=family,
+            encode=encode,
+            linear=LinearParams(l2=asked.suggest_float("l2", 1e-7, 0.1, log=True)),
         )
     width = sum(column.width or 1 for column in rows.columns if column.kind != "ignored")
     most = max(4, min(200, len(rows.parts.train) // 20))
@@ -109,11 +115,13 @@ def _searched(rows: TrainingData) -> list[Family]:
     return [family for family in rows.system.models.candidates if family != "baseline"]
 
 
-def search(trials: Trials, rows: TrainingData, deadline: float, watch: Callable[[str], None]) -> list[Candidate]:
+def search(
+    trials: Trials, rows: TrainingData, deadline: float, watch: Callable[[str], None]
+) -> list[Candidate]:
     """Tries members until the budget's trials are made or the time is up; the first always runs.
 
-    A trial whose family has never been fast enough for the time that is left is not begun, and one that is behind
-    others at the same point is given up.
+    A trial whose family has never been fast enough for the time that is left is not begun, and one
+    that is behind others at the same point is given up.
     """
     budget = rows.system.models.search.trials
     found: list[Candidate] = []
@@ -124,10 +132,13 @@ def search(trials: Trials, rows: TrainingData, deadline: float, watch: Callable[
         if found and left <= 0.7 * seconds.get(member.family, 0.0):
             return None
         watch(f"trial {len(found) + 1}: {member.family}")
-        # A searched trial gets half of what is left: trees that would grow on for minutes are kept as they are then.
+        # A searched trial gets half of what is left: trees that would grow on for minutes are kept
+        # as they are then.
         until = deadline if origin == "stated" else SYSTEM.monotonic_s() + left / 2
         candidate = trials(member, origin, until, should_prune)
-        seconds[member.family] = min(candidate.seconds, seconds.get(member.family, candidate.seconds))
+        seconds[member.family] = min(
+            candidate.seconds, seconds.get(member.family, candidate.seconds)
+        )
         found.append(candidate)
         return candidate
 
@@ -148,7 +159,9 @@ def search(trials: Trials, rows: TrainingData, deadline: float, watch: Callable[
         except TrialPruned:
             studies[family].tell(asked, state=_state("PRUNED"))
             continue
-        studies[family].tell(asked, tried.cost if tried else None, None if tried else _state("FAIL"))
+        studies[family].tell(
+            asked, tried.cost if tried else None, None if tried else _state("FAIL")
+        )
     return found
 
 
@@ -156,7 +169,9 @@ def _next_family(families: list[Family], found: list[Candidate], number: int) ->
     """The family of the best candidate so far, and now and then another in turn."""
     best = min(
         families,
-        key=lambda family: min((one.cost for one in found if one.member.family == family), default=float("inf")),
+        key=lambda family: min(
+            (one.cost for one in found if one.member.family == family), default=float("inf")
+        ),
     )
     others = [family for family in families if family != best]
     turn, rest = divmod(number, _OTHER_FAMILY_EVERY)
@@ -164,7 +179,8 @@ def _next_family(families: list[Family], found: list[Candidate], number: int) ->
 
 
 def _study(family: Family, rows: TrainingData, single: bool) -> Any:
-    """One study for each family: given up trials of one family must not speak against it beside another.
+    """One study for each family: given up trials of one family must not speak against it beside
+    another.
 
     With a `single` fold trials are compared while they fit, else after each fold.
     """
@@ -173,9 +189,13 @@ def _study(family: Family, rows: TrainingData, single: bool) -> Any:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = optuna.samplers.TPESampler(seed=rows.system.seed, n_startup_trials=_STARTUP_TRIALS)
     pruner = (
-        optuna.pruners.PercentilePruner(_KEPT_WITHIN_A_FIT, n_startup_trials=4, n_warmup_steps=_SAFE_STEPS)
+        optuna.pruners.PercentilePruner(
+            _KEPT_WITHIN_A_FIT, n_startup_trials=4, n_warmup_steps=_SAFE_STEPS
+        )
         if single
-        else optuna.pruners.PercentilePruner(_KEPT_BETWEEN_FOLDS, n_startup_trials=2, n_warmup_steps=0)
+        else optuna.pruners.PercentilePruner(
+            _KEPT_BETWEEN_FOLDS, n_startup_trials=2, n_warmup_steps=0
+        )
     )
     study = optuna.create_study(sampler=sampler, pruner=pruner)
     leaf = max(2, min(20, len(rows.parts.train) // 100))
@@ -185,7 +205,9 @@ def _study(family: Family, rows: TrainingData, single: bool) -> Any:
             for kind, ways in _ways(family, rows).items():
                 if settings[kind] not in ways:  # no code is a number
                     settings[kind] = settings[kind].removesuffix("+number")
-            study.enqueue_trial(settings | ({"min_rows_per_leaf": leaf} if family == "gbdt" else {}))
+            study.enqueue_trial(
+                settings | ({"min_rows_per_leaf": leaf} if family == "gbdt" else {})
+            )
     return study
 
 

@@ -1,5 +1,6 @@
-"""Candidates predict rows that they were not fitted on; the best, or the average that pays, is chosen and
-calibrated."""
+"""Candidates predict rows that they were not fitted on; the best, or the average that pays, is
+chosen and calibrated.
+"""
 
 from collections.abc import Callable
 
@@ -36,8 +37,10 @@ class TrialRecord(Struct, frozen=True):
 
 
 class Choice(Struct, frozen=True):
-    """All candidates in the order of their trial (the baseline first); the members of the model that ships with their
-    calibration; its predictions of the judging `rows`; and in words how it was chosen."""
+    """All candidates in the order of their trial (the baseline first); the members of the model
+    that ships with their calibration; its predictions of the judging `rows`; and in words how it
+    was chosen.
+    """
 
     candidates: list[TrialRecord]
     members: list[Member]
@@ -54,39 +57,54 @@ class Choice(Struct, frozen=True):
         return sum(member.weight for member in self.members if _is_of(member, candidate))
 
 
-def select_model(rows: TrainingData, judge: Objective, watch: Callable[[str], None], keep: Memo = no_memo) -> Choice:
+def select_model(
+    rows: TrainingData, judge: Objective, watch: Callable[[str], None], keep: Memo = no_memo
+) -> Choice:
     """Chooses what ships.
 
-    `watch` hears what is being tried, `keep` remembers trials for later runs. Where the spec states `models.members`,
-    these are judged and nothing is searched.
-    Raises `InputError` where the rows to fit or to judge hold a single class.
+    `watch` hears what is being tried, `keep` remembers trials for later runs. Where the spec states
+    `models.members`, these are judged and nothing is searched. Raises `InputError` where the rows
+    to fit or to judge hold a single class.
     """
     models = rows.system.models
     deadline = SYSTEM.monotonic_s() + models.search.seconds
     plan = _plan(rows)
     y, weight = rows.y[plan.rows], rows.weight_of(plan.rows)
-    # Where the time of single rows is bounded every candidate's model is measured, so every one is fitted.
-    trials = Trials(rows, plan, judge, watch, keep if rows.system.requirements.latency_p99_ms is None else no_memo)
+    # Where the time of single rows is bounded every candidate's model is measured, so every one is
+    # fitted.
+    trials = Trials(
+        rows,
+        plan,
+        judge,
+        watch,
+        keep if rows.system.requirements.latency_p99_ms is None else no_memo,
+    )
     baseline = trials(Member(family="baseline"), "stated")
     if models.members:
         found = [trials(member, "stated") for member in models.members]
         members, why = [one.member for one in found], {"models": "as stated"}
         findings: list[Finding] = []
     else:
-        found = [one for one in search(trials, rows, deadline, watch) if one.member.family != "baseline"] or [baseline]
+        found = [
+            one for one in search(trials, rows, deadline, watch) if one.member.family != "baseline"
+        ] or [baseline]
         members, why, findings = _pick(found, y, weight, judge, rows, plan.folds[-1].fit)
     own = [next(one for one in found if _is_of(member, one)) for member in members]
     scores = average_scores([one.scores for one in own], [member.weight for member in members])
     calibration, reason = models.calibration, "as stated"
     if calibration is None and models.calibrate:
-        calibration, reason = choose_calibration(rows.target.task, y, scores, weight, rows.system.seed)
+        calibration, reason = choose_calibration(
+            rows.target.task, y, scores, weight, rows.system.seed
+        )
     if rows.target.kind.CALIBRATIONS:
         why["models.calibration"] = reason
     scores = calibrate.apply(calibration, rows.target.task, scores)
     value = judge.value(y, scores, weight)
     tried = [baseline, *(one for one in found if one is not baseline)]
     candidates = [TrialRecord(one.member, one.value, one.seconds, one.origin) for one in tried]
-    return Choice(candidates, members, calibration, scores, plan.rows, value, plan.method, why, findings)
+    return Choice(
+        candidates, members, calibration, scores, plan.rows, value, plan.method, why, findings
+    )
 
 
 def _is_of(member: Member, candidate: Candidate | TrialRecord) -> bool:
@@ -112,9 +130,15 @@ def _pick(
     if bound is not None:
         own = [next(one for one in fits if _is_of(member, one)) for member in members]
         pairs = zip(own, members, strict=True)
-        parts = [structs.replace(_part(one, rows, fit_on), weight=member.weight) for one, member in pairs]
+        parts = [
+            structs.replace(_part(one, rows, fit_on), weight=member.weight) for one, member in pairs
+        ]
         if p99_ms(parts, rows) > bound:
-            return [fits[0].member], {"models": why + "; an average would be better, but too slow"}, findings
+            return (
+                [fits[0].member],
+                {"models": why + "; an average would be better, but too slow"},
+                findings,
+            )
     why = f"an average of {len(members)} of {len(found)} is better than the best alone"
     return members, {"models": why}, findings
 
@@ -127,7 +151,8 @@ def _part(one: Candidate, rows: TrainingData, fit_on: Integers) -> FittedMember:
 def _fast_enough(
     ranked: list[Candidate], bound: float | None, rows: TrainingData, fit_on: Integers
 ) -> tuple[list[Candidate], list[Finding]]:
-    """The best candidates that answer within `bound` milliseconds, as many as an average might be picked from.
+    """The best candidates that answer within `bound` milliseconds, as many as an average might be
+    picked from.
 
     Where none does it is the fastest, and a finding says so.
     """
@@ -146,7 +171,9 @@ def _fast_enough(
         return fits, []
     least, fastest = min(slow, key=lambda pair: pair[0])
     message = f"no candidate answers in {bound:g} ms; the fastest, which was taken, has a p99 of {least:.3g} ms"
-    return [fastest], [Finding("train.latency", [], "error", message, {"p99_ms": least, "bound_ms": bound})]
+    return [fastest], [
+        Finding("train.latency", [], "error", message, {"p99_ms": least, "bound_ms": bound})
+    ]
 
 
 def _plan(rows: TrainingData) -> TrialPlan:
@@ -158,12 +185,18 @@ def _plan(rows: TrainingData) -> TrialPlan:
     else:
         strata = rows.y.astype(np.int64) if rows.target.classes else None
         plan = folds(parts, strata, FOLDS, rows.system.seed)
-        kind = "each block predicted from the past" if parts.order is not None else "out-of-fold predictions"
+        kind = (
+            "each block predicted from the past"
+            if parts.order is not None
+            else "out-of-fold predictions"
+        )
         method = f"{len(plan)} folds ({kind}), for {few}"
     if rows.target.classes:
         for fold in plan:
             _refuse_one_class(rows, fold.fit, "the rows to fit on")
-        _refuse_one_class(rows, np.concatenate([fold.predict for fold in plan]), "the rows that judge candidates")
+        _refuse_one_class(
+            rows, np.concatenate([fold.predict for fold in plan]), "the rows that judge candidates"
+        )
     return TrialPlan(plan, np.concatenate([fold.predict for fold in plan]), method)
 
 

@@ -11,8 +11,10 @@ from headrace.spec import Models, label_text
 
 
 class Subsample(NamedTuple):
-    """`kept (M,)`, positions among the rows; their `weight (M,)`, none where all count the same; and `shift`, what must
-    be added to raw scores so that they are those of all rows, each counting once."""
+    """`kept (M,)`, positions among the rows; their `weight (M,)`, none where all count the same;
+    and `shift`, what must be added to raw scores so that they are those of all rows, each counting
+    once.
+    """
 
     rows: Integers
     weight: Floats | None
@@ -23,19 +25,26 @@ class Subsample(NamedTuple):
         return X if len(self.rows) == X.shape[0] else X[self.rows]
 
 
-def subsample(y: Floats, weight: Floats | None, target: Target, models: Models, seed: int) -> Subsample:
+def subsample(
+    y: Floats, weight: Floats | None, target: Target, models: Models, seed: int
+) -> Subsample:
     """Draws negatives and weights classes as `models` says.
 
-    Keeping a share `s` of the negatives multiplies the odds by `1 / s`, and weighting classes by `w` multiplies the
-    probability of each class by its `w` (up to a constant): adding `ln s`, or `-ln w`, to raw scores undoes it
-    (King and Zeng, 2001, "Logistic regression in rare events data").
+    Keeping a share `s` of the negatives multiplies the odds by `1 / s`, and weighting classes by
+    `w` multiplies the probability of each class by its `w` (up to a constant): adding `ln s`, or
+    `-ln w`, to raw scores undoes it (King and Zeng, 2001, "Logistic regression in rare events
+    data").
     """
     kept, shift = np.arange(len(y)), np.zeros(target.kind.width(len(target.classes)))
     if models.negatives < 1:
         if not target.kind.HAS_EVENT:
-            raise InputError("models.negatives", f"{models.negatives} with task {target.task}", "1.0")
+            raise InputError(
+                "models.negatives", f"{models.negatives} with task {target.task}", "1.0"
+            )
         negative = np.flatnonzero(y == 0)
-        chosen = np.random.default_rng(seed).permutation(negative)[: max(1, round(models.negatives * len(negative)))]
+        chosen = np.random.default_rng(seed).permutation(negative)[
+            : max(1, round(models.negatives * len(negative)))
+        ]
         kept = np.sort(np.concatenate([np.flatnonzero(y > 0), chosen]))
         before, after = (negative, chosen) if weight is None else (weight[negative], weight[chosen])
         shift[0] += np.log(_size(after, weight) / _size(before, weight))
@@ -64,5 +73,7 @@ def _class_weights(y: Floats, target: Target, models: Models) -> Floats | None:
     names = [label_text(label) for label in target.classes]
     odd = [name for name in stated if name not in names]
     if odd:
-        raise InputError("models.class_weight", f"no class {odd[0]!r}", "one of: " + ", ".join(names[:20]))
+        raise InputError(
+            "models.class_weight", f"no class {odd[0]!r}", "one of: " + ", ".join(names[:20])
+        )
     return np.array([stated.get(name, 1.0) for name in names])

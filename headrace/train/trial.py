@@ -14,7 +14,15 @@ from headrace.spec import GbdtParams, LinearParams, Member
 from headrace.split import Fold
 from headrace.train.rows import TrainingData
 from headrace.train.subsample import subsample
-from headrace.train.trial_cache import MOST_CELLS, Matrices, Memo, TrialOutcome, no_memo, pack, unpack
+from headrace.train.trial_cache import (
+    MOST_CELLS,
+    Matrices,
+    Memo,
+    TrialOutcome,
+    no_memo,
+    pack,
+    unpack,
+)
 
 _CACHED_BYTES = 1 << 31
 
@@ -33,8 +41,10 @@ class Objective(Protocol):
 
 
 class Candidate(Struct, frozen=True):
-    """A member with the settings that it would be refitted with, its predictions of the judging rows, what the judge
-    says of them, and its model of the last fold, for measuring how fast it is (none where the trial was remembered)."""
+    """A member with the settings that it would be refitted with, its predictions of the judging
+    rows, what the judge says of them, and its model of the last fold, for measuring how fast it is
+    (none where the trial was remembered).
+    """
 
     member: Member
     scores: Floats
@@ -57,7 +67,12 @@ class Trials:
     """Tries members on a plan; matrices that several of them see are made once, and what `keep` remembers not again."""
 
     def __init__(
-        self, rows: TrainingData, plan: TrialPlan, judge: Objective, watch: Callable[[str], None], keep: Memo = no_memo
+        self,
+        rows: TrainingData,
+        plan: TrialPlan,
+        judge: Objective,
+        watch: Callable[[str], None],
+        keep: Memo = no_memo,
     ) -> None:
         self.rows, self.plan, self.judge, self._watch, self._keep = rows, plan, judge, watch, keep
         self._matrices: OrderedDict[Any, tuple[list[int], Matrix, Matrix]] = OrderedDict()
@@ -71,8 +86,9 @@ class Trials:
     ) -> Candidate:
         """Fits and judges a member.
 
-        With several folds `should_prune(fold, cost)` is asked after each, with a single one the family asks it while it
-        fits; raises `TrialPruned` where it says yes. Each fold gets its share of the time to `deadline`.
+        With several folds `should_prune(fold, cost)` is asked after each, with a single one the
+        family asks it while it fits; raises `TrialPruned` where it says yes. Each fold gets its
+        share of the time to `deadline`.
         """
         fitted: list[Fitted] = []
         reports: list[tuple[int, float]] = []
@@ -84,7 +100,9 @@ class Trials:
         def make() -> TrialOutcome:
             begin = SYSTEM.monotonic_s()
             try:
-                settled, scores = self._fits(member, deadline, tell if should_prune else None, fitted)
+                settled, scores = self._fits(
+                    member, deadline, tell if should_prune else None, fitted
+                )
             except TrialPruned:
                 return TrialOutcome(member, SYSTEM.monotonic_s() - begin, reports)
             y, weight = self.rows.y[self.plan.rows], self.rows.weight_of(self.plan.rows)
@@ -102,16 +120,24 @@ class Trials:
             models.search.seconds,
         ]
         found = self._keep(TrialOutcome, made_of, make)
-        if should_prune is not None and not reports:  # remembered: others are compared with it all the same
+        if (
+            should_prune is not None and not reports
+        ):  # remembered: others are compared with it all the same
             for step, cost in found.reports:
                 should_prune(step, cost)
         if found.scores is None:
             raise TrialPruned
         last = fitted[-1] if fitted else None
-        return Candidate(found.member, found.scores, found.value, found.cost, found.seconds, last, origin)
+        return Candidate(
+            found.member, found.scores, found.value, found.cost, found.seconds, last, origin
+        )
 
     def _fits(
-        self, member: Member, deadline: float, should_prune: Callable[[int, float], bool] | None, fitted: list[Fitted]
+        self,
+        member: Member,
+        deadline: float,
+        should_prune: Callable[[int, float], bool] | None,
+        fitted: list[Fitted],
     ) -> tuple[Member, Floats]:
         """The member as its folds ended, and its predictions; each fold's model is appended to `fitted`."""
         scores = []
@@ -119,7 +145,9 @@ class Trials:
         for number, fold in enumerate(self.plan.folds, 1):
             self._watch(member.family + (f", fold {number} of {count}" if count > 1 else ""))
             share = SYSTEM.monotonic_s() + (deadline - SYSTEM.monotonic_s()) / (count - number + 1)
-            model, raw = self._fold(member, fold, number, share, should_prune if count == 1 else None)
+            model, raw = self._fold(
+                member, fold, number, share, should_prune if count == 1 else None
+            )
             fitted.append(model)
             scores.append(raw)
             member = _as_fitted(member, model.params)
@@ -143,9 +171,16 @@ class Trials:
         rows, spec = self.rows, self.rows.system
         family = FAMILIES[member.family]
         codes, X, held = self._seen(member, fold, number)
-        drawn = subsample(rows.y[fold.fit], rows.weight_of(fold.fit), rows.target, spec.models, spec.seed)
+        drawn = subsample(
+            rows.y[fold.fit], rows.weight_of(fold.fit), rows.target, spec.models, spec.seed
+        )
         watched = ValidationSet(
-            held, rows.y[fold.predict], rows.weight_of(fold.predict), drawn.shift, deadline, should_prune
+            held,
+            rows.y[fold.predict],
+            rows.weight_of(fold.predict),
+            drawn.shift,
+            deadline,
+            should_prune,
         )
         y = rows.y[fold.fit][drawn.rows]
         sample = Sample(drawn.of(X), y, drawn.weight, codes)
@@ -154,26 +189,37 @@ class Trials:
         return fitted, scores_of(fitted, held, rows)
 
     def _seen(self, member: Member, fold: Fold, number: int) -> tuple[list[int], Matrix, Matrix]:
-        """Which columns are codes, and the matrices of the fitted and of the predicted rows, kept while there is
-        room."""
+        """Which columns are codes, and the matrices of the fitted and of the predicted rows, kept
+        while there is room.
+        """
         representation = FAMILIES[member.family].REPRESENTATION
         if member.family == "baseline":
             return [], np.empty((len(fold.fit), 0)), np.empty((len(fold.predict), 0))
         key = (number, representation, str(sorted(member.encode.items())))
         if key not in self._matrices:
             self._matrices[key] = self._made(member, fold, key)
-            while len(self._matrices) > 1 and sum(map(_bytes, self._matrices.values())) > _CACHED_BYTES:
+            while (
+                len(self._matrices) > 1
+                and sum(map(_bytes, self._matrices.values())) > _CACHED_BYTES
+            ):
                 self._matrices.popitem(last=False)
         self._matrices.move_to_end(key)
         return self._matrices[key]
 
-    def _made(self, member: Member, fold: Fold, key: tuple[Any, ...]) -> tuple[list[int], Matrix, Matrix]:
+    def _made(
+        self, member: Member, fold: Fold, key: tuple[Any, ...]
+    ) -> tuple[list[int], Matrix, Matrix]:
         def make() -> Matrices:
             features = self.rows.encoders(fold.fit, member)
-            fitted, held = self.rows.training_matrix(features, fold.fit), self.rows.matrix(features, fold.predict)
+            fitted, held = (
+                self.rows.training_matrix(features, fold.fit),
+                self.rows.matrix(features, fold.predict),
+            )
             return Matrices(features.codes, fitted.shape[1], pack(fitted), pack(held))
 
-        keep = self._keep if self.rows.frame.height * len(self.rows.columns) <= MOST_CELLS else no_memo
+        keep = (
+            self._keep if self.rows.frame.height * len(self.rows.columns) <= MOST_CELLS else no_memo
+        )
         found = keep(Matrices, ["matrices", *key], make)
         return found.codes, unpack(found.fitted, found.width), unpack(found.held, found.width)
 
@@ -187,7 +233,10 @@ def scores_of(fitted: Any, X: Any, rows: TrainingData) -> Floats:
 
 
 def _bytes(kept: Any) -> int:
-    return sum(X.nbytes if isinstance(X, np.ndarray) else X.data.nbytes + X.indices.nbytes for X in kept[1:])
+    return sum(
+        X.nbytes if isinstance(X, np.ndarray) else X.data.nbytes + X.indices.nbytes
+        for X in kept[1:]
+    )
 
 
 def _as_fitted(member: Member, params: GbdtParams | LinearParams | None) -> Member:
@@ -203,4 +252,6 @@ def _together(member: Member, params: list[GbdtParams | LinearParams | None]) ->
     if not isinstance(first, GbdtParams):
         return member
     rounds = [each.rounds or 1 for each in params if isinstance(each, GbdtParams)]
-    return structs.replace(member, gbdt=structs.replace(first, rounds=round(sum(rounds) / len(rounds))))
+    return structs.replace(
+        member, gbdt=structs.replace(first, rounds=round(sum(rounds) / len(rounds)))
+    )

@@ -1,5 +1,6 @@
-"""What of a search outlives it: a trial that was made is not made again by a run that was killed or that asks for more,
-and a matrix that several runs see is computed once."""
+"""What of a search outlives it: a trial that was made is not made again by a run that was killed or
+that asks for more, and a matrix that several runs see is computed once.
+"""
 
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
@@ -30,8 +31,10 @@ def no_memo(kind: type[T], made_of: Any, make: Callable[[], T]) -> T:
 
 
 class TrialOutcome(Struct, frozen=True):
-    """What became of a trial: the member with the settings that it ended with, its predictions of the judging rows and
-    their judgement (no scores where it was given up); `reports` are the costs that it told on the way, by step."""
+    """What became of a trial: the member with the settings that it ended with, its predictions of
+    the judging rows and their judgement (no scores where it was given up); `reports` are the costs
+    that it told on the way, by step.
+    """
 
     member: Member
     seconds: float
@@ -42,8 +45,9 @@ class TrialOutcome(Struct, frozen=True):
 
 
 class Matrices(Struct, frozen=True):
-    """What a model sees of fitted and of predicted rows, each as its one array, or the three of CSR; and which columns
-    hold codes."""
+    """What a model sees of fitted and of predicted rows, each as its one array, or the three of
+    CSR; and which columns hold codes.
+    """
 
     codes: list[int]
     width: int

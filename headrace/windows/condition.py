@@ -1,7 +1,8 @@
 """Which events a window counts, as a person writes it: `kind == 'buy' and price > 10`.
 
-The grammar is a small part of Python's: comparisons of a column with a constant, `in` a list, joined by `and`, `or` and
-`not`. A comparison with a missing value does not hold. The same text is asked of a table and of a single event.
+The grammar is a small part of Python's: comparisons of a column with a constant, `in` a list,
+joined by `and`, `or` and `not`. A comparison with a missing value does not hold. The same text is
+asked of a table and of a single event.
 """
 
 import ast
@@ -47,7 +48,11 @@ class Compare(Struct, frozen=True):
         value = event.get(self.column)
         if value is None:
             return False
-        return value in self.constants if self.compare is None else bool(self.compare(value, self.constants[0]))
+        return (
+            value in self.constants
+            if self.compare is None
+            else bool(self.compare(value, self.constants[0]))
+        )
 
 
 class Combination(Struct, frozen=True):
@@ -59,7 +64,11 @@ class Combination(Struct, frozen=True):
     def mask(self, frame: pl.DataFrame) -> pl.Series:
         """Where it holds, as booleans `(M,)`."""
         masks = [part.mask(frame) for part in self.parts]
-        return ~masks[0] if self.how == "not" else reduce(operator.and_ if self.how == "and" else operator.or_, masks)
+        return (
+            ~masks[0]
+            if self.how == "not"
+            else reduce(operator.and_ if self.how == "and" else operator.or_, masks)
+        )
 
     def holds(self, event: Mapping[str, Any]) -> bool:
         """Whether it holds for one event."""
@@ -113,19 +122,28 @@ def _compare(
         raise InputError(where, f"{ast.unparse(left)!r} on the left", _SHAPE)
     column = left.id
     if column not in schema:
-        raise InputError(where, f"no column {column!r}", "one of: " + ", ".join(schema), nearest(column, list(schema)))
+        raise InputError(
+            where,
+            f"no column {column!r}",
+            "one of: " + ", ".join(schema),
+            nearest(column, list(schema)),
+        )
     try:
         value = ast.literal_eval(right)
     except ValueError:
         raise InputError(where, f"{ast.unparse(right)!r} beside {column!r}", _SHAPE) from None
     listed = isinstance(op, ast.In | ast.NotIn)
     constants = list(value) if listed and isinstance(value, list | tuple | set) else [value]
-    if (listed and not isinstance(value, list | tuple | set)) or (not listed and type(op) not in _COMPARE):
+    if (listed and not isinstance(value, list | tuple | set)) or (
+        not listed and type(op) not in _COMPARE
+    ):
         raise InputError(where, f"{ast.unparse(right)!r} beside {column!r}", _SHAPE)
     kind = _kind(schema[column])
     wrong = [one for one in constants if _kind_of(one) != kind]
     if wrong:
-        raise InputError(where, f"{column!r} holds {kind}, but is compared with {wrong[0]!r}", f"{kind}")
+        raise InputError(
+            where, f"{column!r} holds {kind}, but is compared with {wrong[0]!r}", f"{kind}"
+        )
     if listed:
         within = Compare(column, None, constants)
         return within if isinstance(op, ast.In) else Combination("not", [within])
@@ -141,4 +159,10 @@ def _kind(dtype: pl.DataType) -> str:
 def _kind_of(value: Any) -> str:
     if isinstance(value, bool):
         return "true or false"
-    return "numbers" if isinstance(value, int | float) else "text" if isinstance(value, str) else "something else"
+    return (
+        "numbers"
+        if isinstance(value, int | float)
+        else "text"
+        if isinstance(value, str)
+        else "something else"
+    )

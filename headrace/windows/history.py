@@ -17,9 +17,10 @@ NEVER = np.iinfo(np.int64).max
 class History(Struct, frozen=True, dict=True):
     """The versions of a table of events, in the order of its rows.
 
-    `time (M,)` is when the event happened, `available (M,)` when this was told; rows see a version at `visible_from` and
-    later, and before `replaced`, all in microseconds. `places (M,)` orders events of one time: by their ids, or as they
-    stand in the table; `alive (M,)` is false for a version that says that its event is deleted.
+    `time (M,)` is when the event happened, `available (M,)` when this was told; rows see a version
+    at `visible_from` and later, and before `replaced`, all in microseconds. `places (M,)` orders
+    events of one time: by their ids, or as they stand in the table; `alive (M,)` is false for a
+    version that says that its event is deleted.
     """
 
     frame: pl.DataFrame
@@ -64,9 +65,10 @@ class History(Struct, frozen=True, dict=True):
 def build_history(frame: pl.DataFrame, table: EventTable, where: str) -> History:
     """The versions of events.
 
-    An event is seen from the moment after its own time, and not before it was available: by the `available` column, or
-    `delay` after its time. Of several rows with one `id` the one that was available last counts from then on; of rows
-    that became available together, the later one. Raises `InputError` for a column that is absent or has holes.
+    An event is seen from the moment after its own time, and not before it was available: by the
+    `available` column, or `delay` after its time. Of several rows with one `id` the one that was
+    available last counts from then on; of rows that became available together, the later one.
+    Raises `InputError` for a column that is absent or has holes.
     """
     available = available_times(frame, table, where)
     time = to_times(frame[table.time], f"{where}.time")
@@ -86,24 +88,31 @@ def build_history(frame: pl.DataFrame, table: EventTable, where: str) -> History
     if table.deleted is not None:
         gone = frame[table.deleted]
         if gone.dtype != pl.Boolean:
-            raise InputError(f"{where}.deleted", f"{table.deleted!r} holds {gone.dtype}", "true or false")
+            raise InputError(
+                f"{where}.deleted", f"{table.deleted!r} holds {gone.dtype}", "true or false"
+            )
         alive = ~gone.fill_null(False).to_numpy()
     return History(frame, time, available, np.maximum(available, time + 1), replaced, places, alive)
 
 
 def available_times(frame: pl.DataFrame, table: EventTable, where: str) -> Integers:
-    """When each row was told, by the `available` column or a `delay` after its time (microseconds); raises `InputError`
-    for a column that the spec names and the table has not."""
+    """When each row was told, by the `available` column or a `delay` after its time (microseconds);
+    raises `InputError` for a column that the spec names and the table has not.
+    """
     for field in ("time", "id", "available", "deleted"):
         column = getattr(table, field)
         if column is not None and column not in frame.columns:
             known = "one of: " + ", ".join(frame.columns)
-            raise InputError(f"{where}.{field}", f"no column {column!r}", known, nearest(column, frame.columns))
+            raise InputError(
+                f"{where}.{field}", f"no column {column!r}", known, nearest(column, frame.columns)
+            )
     if table.available is not None and table.delay is not None:
         raise InputError(f"{where}.delay", f"{table.delay} beside available", "one of the two")
     if table.available is not None:
         return to_times(frame[table.available], f"{where}.available")
-    return to_times(frame[table.time], f"{where}.time") + (duration_us(table.delay) if table.delay else 0)
+    return to_times(frame[table.time], f"{where}.time") + (
+        duration_us(table.delay) if table.delay else 0
+    )
 
 
 def to_times(column: pl.Series, where: str) -> Integers:

@@ -1,7 +1,8 @@
 """How many different values there are: exactly while they are few, by a sketch when they are many.
 
-Values are told apart by 64-bit hashes. Up to 511 of them a tile keeps as they are; beyond that, where they would take
-more room, it keeps a HyperLogLog of 4,096 registers of a byte, whose standard error is 1.04 / sqrt(4096) = 1.6 %.
+Values are told apart by 64-bit hashes. Up to 511 of them a tile keeps as they are; beyond that,
+where they would take more room, it keeps a HyperLogLog of 4,096 registers of a byte, whose standard
+error is 1.04 / sqrt(4096) = 1.6 %.
 """
 
 import hashlib
@@ -32,7 +33,9 @@ def hash_column(values: pl.Series) -> Hashes:
 
 def hash_value(value: Any) -> int:
     """A 64-bit hash of a value."""
-    return int.from_bytes(hashlib.blake2b(msgspec.msgpack.encode(value), digest_size=8).digest(), "little")
+    return int.from_bytes(
+        hashlib.blake2b(msgspec.msgpack.encode(value), digest_size=8).digest(), "little"
+    )
 
 
 def union(one: Sketch, other: Sketch) -> Sketch:
@@ -59,15 +62,20 @@ def _registers(sketch: Sketch) -> npt.NDArray[np.uint8]:
     if sketch.dtype == np.uint8:
         return sketch  # type: ignore[return-value]
     tails = sketch & np.uint64((1 << _TAIL) - 1)
-    lengths = np.frexp(tails.astype(np.float64))[1]  # of 52 bits, which a float64 holds exactly; 0 of zero
+    lengths = np.frexp(tails.astype(np.float64))[
+        1
+    ]  # of 52 bits, which a float64 holds exactly; 0 of zero
     found = np.zeros(REGISTERS, np.uint8)
-    np.maximum.at(found, (sketch >> np.uint64(_TAIL)).astype(np.int64), (_TAIL + 1 - lengths).astype(np.uint8))
+    np.maximum.at(
+        found, (sketch >> np.uint64(_TAIL)).astype(np.int64), (_TAIL + 1 - lengths).astype(np.uint8)
+    )
     return found
 
 
 def _estimate(registers: npt.NDArray[np.uint8]) -> float:
-    """The improved raw estimator of Ertl, "New cardinality estimation algorithms for HyperLogLog sketches" (2017),
-    algorithm 6: without bias from none to very many, and no table of corrections."""
+    """The improved raw estimator of Ertl, "New cardinality estimation algorithms for HyperLogLog
+    sketches" (2017), algorithm 6: without bias from none to very many, and no table of corrections.
+    """
     counts = np.bincount(registers, minlength=_TAIL + 2) / REGISTERS
     total = _tau(1.0 - counts[_TAIL + 1])
     for run in range(_TAIL, 0, -1):

@@ -34,8 +34,9 @@ def add_windows(
 ) -> pl.DataFrame:
     """Appends the columns of every window to the rows.
 
-    Parameters: `frame` with the rows' `time` and key columns; `events`, the event tables by name, and what `tables`
-    says of their columns. Raises `InputError` naming the window and what it misses.
+    Parameters: `frame` with the rows' `time` and key columns; `events`, the event tables by name,
+    and what `tables` says of their columns. Raises `InputError` naming the window and what it
+    misses.
     """
     schemas = {name: table.schema for name, table in events.items()}
     groups: dict[tuple[str, ...], list[Window]] = {}
@@ -45,7 +46,9 @@ def add_windows(
             raise InputError(where, "data.time is not set", "the column with the time of each row")
         taken = [name for name in window_columns(window) if name in frame.columns]
         if taken:
-            raise InputError(where, f"the table has a column {taken[0]!r} already", "another window name")
+            raise InputError(
+                where, f"the table has a column {taken[0]!r} already", "another window name"
+            )
         times = to_times(frame[time], where)
         groups.setdefault((window.events, *window_keys(window)), []).append(window)
     histories: dict[str, History] = {}
@@ -54,7 +57,9 @@ def add_windows(
         if name not in histories:
             histories[name] = build_history(events[name], tables[name], f"data.events.{name}")
         made |= _columns(
-            group, histories[name], partition_by_key(frame.select(cs.by_name(*keys)), times, histories[name])
+            group,
+            histories[name],
+            partition_by_key(frame.select(cs.by_name(*keys)), times, histories[name]),
         )
     return frame.with_columns(made[name] for window in windows for name in window_columns(window))
 
@@ -75,13 +80,18 @@ def _columns(windows: list[Window], found: History, dealt: Partitions) -> dict[s
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         pieces = zip(*pool.map(worked, dealt.parts), strict=True)
     names = [name for window in windows for name in window_columns(window)]
-    columns = (pl.concat(some).gather(dealt.places).alias(name) for name, some in zip(names, pieces, strict=True))
+    columns = (
+        pl.concat(some).gather(dealt.places).alias(name)
+        for name, some in zip(names, pieces, strict=True)
+    )
     return dict(zip(names, columns, strict=True))
 
 
 class _Sight(Struct, frozen=True):
-    """The events of a part that some row could see, were windows endless: their versions, the codes of their keys, the
-    place and the time of the first row that does. Windows over the same events share their `ranges`."""
+    """The events of a part that some row could see, were windows endless: their versions, the codes
+    of their keys, the place and the time of the first row that does. Windows over the same events
+    share their `ranges`.
+    """
 
     rows: RowTimes
     history: History
@@ -95,7 +105,14 @@ def _sight(part: Partition, found: History, read: list[str]) -> _Sight:
     first = part.rows.first_at(part.codes, found.visible_from[part.events])
     first_time = part.rows.time_at(first, part.codes, NEVER)
     seen = first_time < found.replaced[part.events]
-    return _Sight(part.rows, found.select(part.events[seen], read), part.codes[seen], first[seen], first_time[seen], {})
+    return _Sight(
+        part.rows,
+        found.select(part.events[seen], read),
+        part.codes[seen],
+        first[seen],
+        first_time[seen],
+        {},
+    )
 
 
 def _of_part(window: Window, sight: _Sight) -> list[pl.Series]:
@@ -111,7 +128,12 @@ def _of_part(window: Window, sight: _Sight) -> list[pl.Series]:
         holes, counts = window.of, counts & frame[window.of or ""].is_not_null().to_numpy()
     columns = []
     for over in window.over:
-        key = (None if AGGREGATE_ROWS[window.aggregate].needs_where else window.where, holes, over, window.hop)
+        key = (
+            None if AGGREGATE_ROWS[window.aggregate].needs_where else window.where,
+            holes,
+            over,
+            window.hop,
+        )
         if key not in sight.ranges:
             sight.ranges[key] = (_cover(sight, counts, _exit(found.time, over, window)), {})
         cover, kept = sight.ranges[key]
@@ -123,7 +145,8 @@ def _of_part(window: Window, sight: _Sight) -> list[pl.Series]:
 def _cover(sight: _Sight, counts: Mask, leaves: Integers) -> RowRanges:
     """Which rows see the events that count, each until it leaves the window or is replaced."""
     leaves = np.minimum(leaves, sight.history.replaced)
-    # An event that the first row which could see it does see covers that row at least, the others none.
+    # An event that the first row which could see it does see covers that row at least, the others
+    # none.
     seen = np.flatnonzero((sight.first_time < leaves) & counts)
     first = sight.first[seen]
     last = sight.rows.first_at(sight.codes[seen], leaves[seen], first)

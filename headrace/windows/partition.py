@@ -1,5 +1,7 @@
-"""Rows and the events before them, dealt out by their keys: what happens to one key concerns no other, so that each
-part is worked on by itself, small enough for the caches, and by as many threads as there are cores."""
+"""Rows and the events before them, dealt out by their keys: what happens to one key concerns no
+other, so that each part is worked on by itself, small enough for the caches, and by as many threads
+as there are cores.
+"""
 
 import numpy as np
 import polars as pl
@@ -30,7 +32,8 @@ class Partitions(Struct, frozen=True):
 
 
 def partition_by_key(keys: pl.DataFrame, times: Integers, found: History) -> Partitions:
-    """Deals out rows, of which `keys` are the columns that name a key, and the events of their keys.
+    """Deals out rows, of which `keys` are the columns that name a key, and the events of their
+    keys.
 
     A row that misses a column of its key has none, and a deleted event is nobody's.
     """
@@ -55,7 +58,9 @@ def _dealt(times: Integers, starts: Integers, events: Integers, codes: Integers)
     up_to = np.cumsum(np.bincount(codes, minlength=len(starts) - 1))
     part = np.unique((up_to - 1).clip(0) // PARTITION_EVENTS, return_inverse=True)[1]  # of each key
     count = int(part[-1]) + 1
-    order = np.argsort(part[codes].astype(np.uint16), kind="stable")  # by counting, for numbers this short
+    order = np.argsort(
+        part[codes].astype(np.uint16), kind="stable"
+    )  # by counting, for numbers this short
     events, codes = events[order], codes[order]
     key_at = np.searchsorted(part, np.arange(count + 1))
     row_at = np.append(starts[key_at[:-1]], len(times))

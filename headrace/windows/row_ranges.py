@@ -1,9 +1,10 @@
 """Which rows see which events, and what the events that a row sees amount to.
 
-Rows are sorted by key and time, so that the rows which see an event (those of its key, from when it is known until it
-leaves the window or is replaced) stand next to each other: an event covers a run of rows. Counting is then a sum of
-steps up and down; for sums and extremes each event is put on the few blocks of rows that make up its run, and blocks
-hand on to their halves what they hold, so that nothing is ever subtracted and no digit is lost to cancellation.
+Rows are sorted by key and time, so that the rows which see an event (those of its key, from when it
+is known until it leaves the window or is replaced) stand next to each other: an event covers a run
+of rows. Counting is then a sum of steps up and down; for sums and extremes each event is put on the
+few blocks of rows that make up its run, and blocks hand on to their halves what they hold, so that
+nothing is ever subtracted and no digit is lost to cancellation.
 """
 
 from typing import Any, TypeVar
@@ -19,15 +20,20 @@ NO_EVENT = np.iinfo(np.int64).min
 
 
 class RowTimes(Struct, frozen=True):
-    """Rows of some keys by key and time: `times (N,)` are sorted by key and time, and the rows of key `k` stand from
-    `starts[k]` to `starts[k + 1]`, the last left out."""
+    """Rows of some keys by key and time: `times (N,)` are sorted by key and time, and the rows of
+    key `k` stand from `starts[k]` to `starts[k + 1]`, the last left out.
+    """
 
     times: Integers
     starts: Integers
 
-    def first_at(self, codes: Integers, moments: Integers, after: Integers | None = None) -> Integers:
-        """The place of the first row of each key at the moment or later (the end of the key's rows where there is
-        none), by bisection within the key's rows, or those of them from the place `after`."""
+    def first_at(
+        self, codes: Integers, moments: Integers, after: Integers | None = None
+    ) -> Integers:
+        """The place of the first row of each key at the moment or later (the end of the key's rows
+        where there is none), by bisection within the key's rows, or those of them from the place
+        `after`.
+        """
         end = self.starts[codes + 1]
         if not len(moments) or moments.min() > self.times.max(initial=NO_EVENT):
             return end
@@ -45,12 +51,15 @@ class RowTimes(Struct, frozen=True):
     def time_at(self, places: Integers, codes: Integers, otherwise: int) -> Integers:
         """The time of the row at each place, where that is one of the key's."""
         inside = places < self.starts[codes + 1]
-        return np.where(inside, self.times[np.minimum(places, max(len(self.times) - 1, 0))], otherwise)
+        return np.where(
+            inside, self.times[np.minimum(places, max(len(self.times) - 1, 0))], otherwise
+        )
 
 
 class RowRanges(Struct, frozen=True):
-    """The runs of rows that events cover: event number `events (C,)` covers the places `first` to `last`, the last one
-    left out, of `rows` rows."""
+    """The runs of rows that events cover: event number `events (C,)` covers the places `first` to
+    `last`, the last one left out, of `rows` rows.
+    """
 
     events: Integers
     first: Integers
@@ -76,8 +85,9 @@ class RowRanges(Struct, frozen=True):
         return self._joined(np.full(self.rows, NO_EVENT), values, np.maximum)
 
     def distinct(self, values: Integers) -> Integers:
-        """How many different values `(C,)` the events that each row sees have: runs of one value that overlap are
-        joined, so that each row is counted once."""
+        """How many different values `(C,)` the events that each row sees have: runs of one value
+        that overlap are joined, so that each row is counted once.
+        """
         if not len(self.events):
             return np.zeros(self.rows, np.int64)
         order = np.lexsort((self.first, values))
@@ -89,8 +99,10 @@ class RowRanges(Struct, frozen=True):
         return RowRanges(self.events, first[begins], reach[ends], self.rows).count()
 
     def _joined(self, held: Values, values: Any, join: np.ufunc) -> Values:
-        """What each row sees, joined. A run is put together from blocks whose lengths are the powers of two that add up
-        to its own, the longest first; what a block of `2 * bit` rows holds goes on to the two of `bit` rows in it."""
+        """What each row sees, joined. A run is put together from blocks whose lengths are the
+        powers of two that add up to its own, the longest first; what a block of `2 * bit` rows
+        holds goes on to the two of `bit` rows in it.
+        """
         length, at = self.last - self.first, self.first.copy()
         for bit in _bits(length):
             held[bit:] = join(held[bit:], held[:-bit])

@@ -1,6 +1,7 @@
 """Partial states: what is known of some events, in a form that merges with what is known of others.
 
-A window's value is finished from states, never merged itself: two means do not add up, their sums and counts do.
+A window's value is finished from states, never merged itself: two means do not add up, their sums
+and counts do.
 """
 
 import math
@@ -17,10 +18,11 @@ MERGES: tuple[Merge, ...] = ("add", "largest", "smallest")
 
 
 class State(Struct, frozen=True, omit_defaults=True):
-    """A state of the events for which `where` holds and, where it is set, that have a value in the column `of`.
+    """A state of the events for which `where` holds and, where it is set, that have a value in the
+    column `of`.
 
-    `kind` is that of a `NumberState`, or `last` (the latest value) or `distinct` (a sketch of the different values).
-    Values are counted from `origin`, where the kind asks for one.
+    `kind` is that of a `NumberState`, or `last` (the latest value) or `distinct` (a sketch of the
+    different values). Values are counted from `origin`, where the kind asks for one.
     """
 
     kind: str
@@ -32,8 +34,9 @@ class State(Struct, frozen=True, omit_defaults=True):
 class NumberState(Struct, frozen=True):
     """A kind of state that is one number.
 
-    Parameters: `merge`, how two are merged; `one(value, time)`, the state of one event, and `many(values (N,), times
-    (N,))`, those of many; `from_origin`: values are counted from about their mean, which keeps the digits of squares.
+    Parameters: `merge`, how two are merged; `one(value, time)`, the state of one event, and
+    `many(values (N,), times (N,))`, those of many; `from_origin`: values are counted from about
+    their mean, which keeps the digits of squares.
     """
 
     merge: Merge
@@ -62,4 +65,8 @@ def largest(state: float, other: float) -> float:
     return other if math.isnan(state) or other > state else state
 
 
-MERGE: dict[Merge, Callable[[Any, Any], Any]] = {"add": add, "largest": largest, "smallest": smallest}
+MERGE: dict[Merge, Callable[[Any, Any], Any]] = {
+    "add": add,
+    "largest": largest,
+    "smallest": smallest,
+}

@@ -15,9 +15,10 @@ from headrace.windows.row_ranges import NO_EVENT, RowRanges
 class VisibleEvents(Struct, frozen=True):
     """The events that rows see.
 
-    Parameters: `ranges`, which rows see which events of the `history`; `of`, the column that is aggregated; `holds
-    (M,)`, for which events the condition of a rate holds; `times (N,)` of the rows, by place. What was found of the
-    ranges stands in `memo`, for other columns of the same events.
+    Parameters: `ranges`, which rows see which events of the `history`; `of`, the column that is
+    aggregated; `holds (M,)`, for which events the condition of a rate holds; `times (N,)` of the
+    rows, by place. What was found of the ranges stands in `memo`, for other columns of the same
+    events.
     """
 
     ranges: RowRanges

@@ -44,26 +44,38 @@ def check_window(
     where, row, of = f"features.windows {window.name!r}", AGGREGATES[window.aggregate], window.of
     if window.events not in events:
         told = f"one of data.events: {', '.join(events)}"
-        raise InputError(where, f"no events {window.events!r}", told, nearest(window.events, list(events)))
+        raise InputError(
+            where, f"no events {window.events!r}", told, nearest(window.events, list(events))
+        )
     table = events[window.events]
     for label, schema in (("the rows", rows), (f"events {window.events!r}", table)):
         for column in window_keys(window):
             if column not in schema:
                 known = "one of: " + ", ".join(schema)
-                raise InputError(where, f"no column {column!r} in {label}", known, nearest(column, list(schema)))
+                raise InputError(
+                    where, f"no column {column!r} in {label}", known, nearest(column, list(schema))
+                )
     if (of is None) == (row.of != "events"):
         said = "no `of`" if of is None else f"of {of!r}"
         with_of = ", ".join(name for name, one in AGGREGATES.items() if one.of != "events")
-        raise InputError(where, f"{said} with aggregate {window.aggregate}", f"one with {with_of} alone")
+        raise InputError(
+            where, f"{said} with aggregate {window.aggregate}", f"one with {with_of} alone"
+        )
     if of is not None and of not in table:
         known = "one of: " + ", ".join(table)
-        raise InputError(where, f"no column {of!r} in events {window.events!r}", known, nearest(of, list(table)))
+        raise InputError(
+            where, f"no column {of!r} in events {window.events!r}", known, nearest(of, list(table))
+        )
     dtype = pl.Float64() if of is None else table[of]
     if row.of == "numbers" and not (dtype.is_numeric() or dtype == pl.Boolean):
-        raise InputError(where, f"{window.aggregate} of {of!r}, which holds {dtype}", "a column of numbers")
+        raise InputError(
+            where, f"{window.aggregate} of {of!r}, which holds {dtype}", "a column of numbers"
+        )
     if row.needs_where and window.where is None:
         raise InputError(
-            where, f"a {window.aggregate} without `where`", "a condition: the rate is of the events for which it holds"
+            where,
+            f"a {window.aggregate} without `where`",
+            "a condition: the rate is of the events for which it holds",
         )
     if window.where is not None:
         parse_condition(window.where, where, table)

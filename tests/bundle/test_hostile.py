@@ -37,7 +37,9 @@ def bundle(runs: Runs, tmp_path: Path) -> Path:
 def reseal(bundle: Path, **changes: Any) -> None:
     """As an attacker does, who knows how a manifest is made."""
     manifest = msgspec.json.decode((bundle / "manifest.json").read_bytes(), type=dict)
-    sums = {name: hashlib.sha256((bundle / name).read_bytes()).hexdigest() for name in manifest["files"]}
+    sums = {
+        name: hashlib.sha256((bundle / name).read_bytes()).hexdigest() for name in manifest["files"]
+    }
     fields = manifest | {"files": sums, "seal": ""} | changes
     made = msgspec.defstruct("Any", [(name, Any) for name in fields])
 
@@ -90,8 +92,26 @@ def test_a_version_is_a_number(bundle: Path, version: Any) -> None:
     ("file", "content"),
     [
         (file, content)
-        for file in ("schema.json", "evaluation.json", "examples.json", "profile.json", "system.yaml", "MLmodel")
-        for content in (b"{}", b"[]", b"", b"[[[[", b"[" * 100_000, b'{"columns":[', b"null", b"\xff\xfe", b"5", b'"a"')
+        for file in (
+            "schema.json",
+            "evaluation.json",
+            "examples.json",
+            "profile.json",
+            "system.yaml",
+            "MLmodel",
+        )
+        for content in (
+            b"{}",
+            b"[]",
+            b"",
+            b"[[[[",
+            b"[" * 100_000,
+            b'{"columns":[',
+            b"null",
+            b"\xff\xfe",
+            b"5",
+            b'"a"',
+        )
     ],
     ids=lambda value: repr(value)[:24],
 )
@@ -101,7 +121,9 @@ def test_a_forged_part_is_refused(bundle: Path, file: str, content: bytes) -> No
     assert file in refused(bundle) or "go together" in refused(bundle)
 
 
-@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1PAR1", b"x" * 1000, "half", "rows", "columns", "target"])
+@pytest.mark.parametrize(
+    "content", [b"", b"PAR1", b"PAR1PAR1", b"x" * 1000, "half", "rows", "columns", "target"]
+)
 def test_a_forged_holdout_is_refused(bundle: Path, content: bytes | str) -> None:
     path = bundle / "holdout.parquet"
     if content == "half":
@@ -116,7 +138,11 @@ def test_a_forged_holdout_is_refused(bundle: Path, content: bytes | str) -> None
         assert isinstance(content, bytes)
         path.write_bytes(content)
     reseal(bundle)
-    assert "holdout" in refused(bundle) or "go together" in refused(bundle) or "no column" in refused(bundle)
+    assert (
+        "holdout" in refused(bundle)
+        or "go together" in refused(bundle)
+        or "no column" in refused(bundle)
+    )
 
 
 def test_a_bomb_of_yaml_is_refused(bundle: Path, tmp_path: Path) -> None:
@@ -141,7 +167,9 @@ def test_a_bomb_of_yaml_is_refused(bundle: Path, tmp_path: Path) -> None:
         (tmp_path / "system.yaml").write_bytes(text)
         with pytest.raises(headrace.errors.HeadraceError, match=words):
             headrace.load(tmp_path)
-    (tmp_path / "system.yaml").write_bytes(b"name: &n ads\ngoal: {target: *n}\ndata: {source: t.csv}\n")
+    (tmp_path / "system.yaml").write_bytes(
+        b"name: &n ads\ngoal: {target: *n}\ndata: {source: t.csv}\n"
+    )
     assert headrace.load(tmp_path).goal.target == "ads"
 
 
@@ -158,7 +186,9 @@ def test_a_pipe_is_no_manifest(bundle: Path) -> None:
     assert "no plain file" in refused(bundle)
 
 
-@pytest.mark.parametrize("file", ["evil.py", "conda.yaml", "code/evil.py", ".hidden", "python_env.yaml"])
+@pytest.mark.parametrize(
+    "file", ["evil.py", "conda.yaml", "code/evil.py", ".hidden", "python_env.yaml"]
+)
 def test_a_file_beyond_the_manifest_is_refused(bundle: Path, file: str) -> None:
     (bundle / file).parent.mkdir(exist_ok=True)
     (bundle / file).write_text("raise SystemExit")
@@ -180,7 +210,9 @@ def test_mlflow_is_told_of_nothing_else(bundle: Path, change: dict[str, Any]) ->
     for name, value in change.items():
         if isinstance(value, dict):
             for inner, values in value.items():
-                found[name][inner] = found[name][inner] | values if isinstance(values, dict) else values
+                found[name][inner] = (
+                    found[name][inner] | values if isinstance(values, dict) else values
+                )
         else:
             found[name] = value
     (bundle / "MLmodel").write_bytes(msgspec.yaml.encode(found))
@@ -194,7 +226,9 @@ def later(manifest: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_bundle_of_a_later_version_is_told_as_such(bundle: Path) -> None:
     reseal(bundle, code_version="9.0.0", signature="x")
-    assert "'signature', which this version does not know; expected Headrace 9.0.0" in refused(bundle)
+    assert "'signature', which this version does not know; expected Headrace 9.0.0" in refused(
+        bundle
+    )
     manifest = msgspec.json.decode((bundle / "manifest.json").read_bytes(), type=dict)
     del manifest["signature"]
     (bundle / "manifest.json").write_bytes(json.dumps(manifest).encode())
@@ -259,7 +293,14 @@ def domain(model: Any) -> None:
 
 def function(model: Any) -> None:
     model.functions.append(
-        helper.make_function("evil", "f", ["x"], ["y"], [node("Identity", ["x"], ["y"])], [helper.make_opsetid("", 21)])
+        helper.make_function(
+            "evil",
+            "f",
+            ["x"],
+            ["y"],
+            [node("Identity", ["x"], ["y"])],
+            [helper.make_opsetid("", 21)],
+        )
     )
 
 
@@ -311,7 +352,9 @@ def test_a_graph_holds_what_headrace_writes(bundle: Path, name: str) -> None:
     (bundle / "model.onnx").write_bytes(model.SerializeToString())
     reseal(bundle)
     assert refused(bundle).startswith("model.onnx: holds")
-    with pytest.raises(BundleError, match=r"model\.onnx: holds .*; expected a graph as Headrace writes it"):
+    with pytest.raises(
+        BundleError, match=r"model\.onnx: holds .*; expected a graph as Headrace writes it"
+    ):
         headrace.open(bundle)
 
 
@@ -362,7 +405,9 @@ def test_every_operator_that_is_written_is_allowed() -> None:
     assert found <= set.union(*OPERATORS.values())
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 100, b"not a graph", "metadata", "outputs", "columns"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\0" * 100, b"not a graph", "metadata", "outputs", "columns"]
+)
 def test_a_broken_graph_is_refused(bundle: Path, content: bytes | str) -> None:
     if isinstance(content, str):
         model = onnx.load(bundle / "model.onnx")
@@ -370,7 +415,9 @@ def test_a_broken_graph_is_refused(bundle: Path, content: bytes | str) -> None:
             del model.metadata_props[:]
         elif content == "outputs":
             del model.graph.output[:]
-            model.graph.output.append(helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", 5]))
+            model.graph.output.append(
+                helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", 5])
+            )
         else:
             (columns,) = [one for one in model.metadata_props if one.key == "columns"]
             columns.value = columns.value.replace('"z"', '"zz"')
@@ -393,7 +440,12 @@ def stranger(runs: Runs, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     "source",
-    ["sqlite:///shop.db", "/etc/passwd", "http://127.0.0.1:PORT/latest/meta-data.csv", "../secret.csv"],
+    [
+        "sqlite:///shop.db",
+        "/etc/passwd",
+        "http://127.0.0.1:PORT/latest/meta-data.csv",
+        "../secret.csv",
+    ],
 )
 def test_what_a_strangers_bundle_names_is_not_read(
     stranger: Path, source: str, monkeypatch: pytest.MonkeyPatch
@@ -404,9 +456,13 @@ def test_what_a_strangers_bundle_names_is_not_read(
     with sqlite3.connect(stranger / "shop.db") as connection:
         connection.execute("create table t (at text)")
     spec = msgspec.yaml.decode((bundle / "system.yaml").read_bytes())
-    event = {"source": source, "time": "at"} | ({"query": "select * from t"} if "sqlite" in source else {})
+    event = {"source": source, "time": "at"} | (
+        {"query": "select * from t"} if "sqlite" in source else {}
+    )
     spec["data"]["events"] = {"e": event}
-    spec["features"]["windows"] = [{"name": "n", "events": "e", "key": "owner", "aggregate": "count", "over": ["1h"]}]
+    spec["features"]["windows"] = [
+        {"name": "n", "events": "e", "key": "owner", "aggregate": "count", "over": ["1h"]}
+    ]
     (bundle / "system.yaml").write_bytes(msgspec.yaml.encode(spec))
     reseal(bundle)
     asked: list[Any] = []
@@ -427,7 +483,9 @@ def test_what_a_strangers_bundle_names_is_not_read(
     assert len(asked) == 1
 
 
-def test_a_workspace_is_whose_who_ran_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_workspace_is_whose_who_ran_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "mine"))
     home = Workspace(tmp_path / "w")
     assert not home.is_own

@@ -12,7 +12,9 @@ import pytest
 
 from tests.conftest import Runs, make_table
 
-ROWS = "\n".join(f"{number},{number % 7},{'ab'[number % 2]},{number % 3 == 0}" for number in range(200))
+ROWS = "\n".join(
+    f"{number},{number % 7},{'ab'[number % 2]},{number % 3 == 0}" for number in range(200)
+)
 TABLE = "id,x,c,y\n" + ROWS + "\n"
 SPEC = "name: a\ngoal: {target: y}\ndata: {source: t.csv, id: id}\nmodels: {search: {trials: 0}}\n"
 
@@ -20,7 +22,9 @@ SPEC = "name: a\ngoal: {target: y}\ndata: {source: t.csv, id: id}\nmodels: {sear
 def headrace(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "headrace", *map(str, arguments)]
     environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=120, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=120, check=False
+    )
 
 
 def write(folder: Path, table: str | bytes = TABLE, spec: str = SPEC, **files: str) -> None:
@@ -39,24 +43,54 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "no spec": (lambda folder: None, "no such spec"),
     "not yaml": (lambda folder: write(folder, spec="a: [b"), "is not YAML"),
     "an empty spec": (lambda folder: write(folder, spec=""), "expected fields"),
-    "an unknown field": (lambda folder: write(folder, spec=SPEC + "modles: {}\n"), "did you mean 'models'?"),
-    "no table": (lambda folder: write(folder, spec=SPEC.replace("t.csv", "no.csv")), "no such file"),
+    "an unknown field": (
+        lambda folder: write(folder, spec=SPEC + "modles: {}\n"),
+        "did you mean 'models'?",
+    ),
+    "no table": (
+        lambda folder: write(folder, spec=SPEC.replace("t.csv", "no.csv")),
+        "no such file",
+    ),
     "an empty table": (lambda folder: write(folder, ""), "is empty"),
     "a header alone": (lambda folder: write(folder, "id,x,c,y\n"), "no rows"),
     "one row": (lambda folder: write(folder, "id,x,c,y\n1,2,a,0\n"), "the same value in every row"),
-    "two rows": (lambda folder: write(folder, "id,x,c,y\n1,2,a,0\n2,3,b,1\n"), "2 rows with a target"),
-    "ragged lines": (lambda folder: write(folder, TABLE + "1,2\n"), "line 202: 2 fields; expected 4"),
+    "two rows": (
+        lambda folder: write(folder, "id,x,c,y\n1,2,a,0\n2,3,b,1\n"),
+        "2 rows with a target",
+    ),
+    "ragged lines": (
+        lambda folder: write(folder, TABLE + "1,2\n"),
+        "line 202: 2 fields; expected 4",
+    ),
     "no target column": (lambda folder: write(folder, spec=goal(target="yy")), "no column 'yy'"),
-    "a constant target": (lambda folder: write(folder, "id,x,y\n" + "1,2,3\n" * 50), "the same value in every row"),
-    "an empty target": (lambda folder: write(folder, "id,x,y\n" + "1,2,\n" * 50), "no value in any row"),
+    "a constant target": (
+        lambda folder: write(folder, "id,x,y\n" + "1,2,3\n" * 50),
+        "the same value in every row",
+    ),
+    "an empty target": (
+        lambda folder: write(folder, "id,x,y\n" + "1,2,\n" * 50),
+        "no value in any row",
+    ),
     "a target of the wrong type": (
         lambda folder: write(folder, spec=goal(target="c", task="regression")),
         "numbers for",
     ),
-    "too many classes": (lambda folder: write(folder, spec=goal(target="x", task="binary")), "7 different values"),
-    "no positive class": (lambda folder: write(folder, spec=goal(positive="maybe")), "'maybe' is not a value"),
-    "a metric of another task": (lambda folder: write(folder, spec=goal(metric="rmse")), "'rmse' with task binary"),
-    "a missing id column": (lambda folder: write(folder, spec=SPEC.replace("id: id", "id: idd")), "did you mean 'id'?"),
+    "too many classes": (
+        lambda folder: write(folder, spec=goal(target="x", task="binary")),
+        "7 different values",
+    ),
+    "no positive class": (
+        lambda folder: write(folder, spec=goal(positive="maybe")),
+        "'maybe' is not a value",
+    ),
+    "a metric of another task": (
+        lambda folder: write(folder, spec=goal(metric="rmse")),
+        "'rmse' with task binary",
+    ),
+    "a missing id column": (
+        lambda folder: write(folder, spec=SPEC.replace("id: id", "id: idd")),
+        "did you mean 'id'?",
+    ),
     "a group that is not there": (
         lambda folder: write(folder, spec=SPEC + "split: {by: group}\n"),
         "data.group is not set",
@@ -98,19 +132,27 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
         "no column to learn from",
     ),
     "a holdout without a column": (
-        lambda folder: write(folder, spec=SPEC.replace("id: id", "holdout: h.csv"), h="id,x,y\n1,2,True\n"),
+        lambda folder: write(
+            folder, spec=SPEC.replace("id: id", "holdout: h.csv"), h="id,x,y\n1,2,True\n"
+        ),
         "no column 'c'",
     ),
     "a holdout of another type": (
-        lambda folder: write(folder, spec=SPEC.replace("id: id", "holdout: h.csv"), h="id,x,c,y\n1,abc,a,True\n"),
+        lambda folder: write(
+            folder, spec=SPEC.replace("id: id", "holdout: h.csv"), h="id,x,c,y\n1,abc,a,True\n"
+        ),
         "column 'x': the value 'abc'",
     ),
     "a window of no events": (
-        lambda folder: write(folder, spec=SPEC + "features: {windows: [{name: w, events: e, key: c}]}\n"),
+        lambda folder: write(
+            folder, spec=SPEC + "features: {windows: [{name: w, events: e, key: c}]}\n"
+        ),
         "no events 'e'",
     ),
     "a class without rows": (
-        lambda folder: write(folder, spec=SPEC.replace("trials: 0}", "trials: 0}, class_weight: {maybe: 2}")),
+        lambda folder: write(
+            folder, spec=SPEC.replace("trials: 0}", "trials: 0}, class_weight: {maybe: 2}")
+        ),
         "no class 'maybe'",
     ),
     "a decision about a number": (
@@ -138,7 +180,9 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
         "'text' for a column of",
     ),
     "a reserved name": (
-        lambda folder: write(folder, TABLE.replace("id,", "prediction,", 1), SPEC.replace("id: id", "id: prediction")),
+        lambda folder: write(
+            folder, TABLE.replace("id,", "prediction,", 1), SPEC.replace("id: id", "id: prediction")
+        ),
         "data.id: 'prediction'",
     ),
     "a latin-1 file called utf-8": (
@@ -165,7 +209,9 @@ def test_bad_input_gets_one_clear_error(tmp_path: Path, case: str) -> None:
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("error:") == 1
     left = sorted(path.name for path in tmp_path.iterdir() if path.name != ".headrace")
-    assert left == before and not (tmp_path / ".headrace" / "bundles").exists(), "nothing half-written"
+    assert left == before and not (tmp_path / ".headrace" / "bundles").exists(), (
+        "nothing half-written"
+    )
 
 
 FINE = {
@@ -186,7 +232,10 @@ def test_odd_input_is_fine(tmp_path: Path, case: str) -> None:
     done = headrace("run", tmp_path, "--json")
     assert done.returncode == 0, done.stderr
     checks = {finding["check"] for finding in json.loads(done.stdout)["findings"]}
-    expected = {"a duplicate column": "schema.duplicate_column", "a mixed column": "schema.mixed_type"}
+    expected = {
+        "a duplicate column": "schema.duplicate_column",
+        "a mixed column": "schema.mixed_type",
+    }
     assert case not in expected or expected[case] in checks
 
 
@@ -212,7 +261,10 @@ def test_wrong_usage(tmp_path: Path, arguments: list[str], words: str) -> None:
 
 
 def test_from_a_table_to_predictions(tmp_path: Path) -> None:
-    rows = [f"{number},{number % 7},{'ab'[number % 2]},{number % 7 + number % 2 > 4}" for number in range(200)]
+    rows = [
+        f"{number},{number % 7},{'ab'[number % 2]},{number % 7 + number % 2 > 4}"
+        for number in range(200)
+    ]
     (tmp_path / "t.csv").write_text("\n".join(["id,x,c,y", *rows]) + "\n")
     done = headrace("init", "t.csv", "--target", "y", "--yes", cwd=tmp_path)
     assert done.returncode == 0
@@ -228,7 +280,11 @@ def test_from_a_table_to_predictions(tmp_path: Path) -> None:
     assert [(gate["gate"].split()[0], gate["passed"]) for gate in document["gates"]] == [
         ("parity", True), ("test.roc_auc", True), ("test.roc_auc", True),
     ]  # fmt: skip
-    assert (document["promoted"], document["alias"], document["cached"]) == (True, "champion", False)
+    assert (document["promoted"], document["alias"], document["cached"]) == (
+        True,
+        "champion",
+        False,
+    )
     assert set(document["seconds"]) >= {"tables", "split", "train", "bundle"}
     saved = json.loads((Path(document["report"]).parent / "run.json").read_text())
     assert saved["findings"] == document["findings"]
@@ -237,7 +293,13 @@ def test_from_a_table_to_predictions(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert json.loads(done.stdout) == document | {"cached": True, "seconds": saved["seconds"]}
     done = headrace("predict", "t@champion", "t.csv", "out.ndjson", "--json", cwd=tmp_path)
-    told = {"model": "t@1", "rows": 200, "output": str(tmp_path / "out.ndjson"), "imputed": {}, "unseen": {}}
+    told = {
+        "model": "t@1",
+        "rows": 200,
+        "output": str(tmp_path / "out.ndjson"),
+        "imputed": {},
+        "unseen": {},
+    }
     assert json.loads(done.stdout) == told
     assert pl.read_ndjson(tmp_path / "out.ndjson").columns == ["id", "prediction"]
     done = headrace("verify", "t@1", "--json", cwd=tmp_path)
@@ -289,7 +351,9 @@ def test_a_folder_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
 
 
 def test_explore_tells_of_columns_and_leaks(tmp_path: Path) -> None:
-    rows = "".join(f"{n},{n % 7},{'ab'[n % 2]},{n % 3 == 0},{int(n % 3 == 0)}\n" for n in range(300))
+    rows = "".join(
+        f"{n},{n % 7},{'ab'[n % 2]},{n % 3 == 0},{int(n % 3 == 0)}\n" for n in range(300)
+    )
     (tmp_path / "t.csv").write_text("id,x,c,y,told\n" + rows)
     (tmp_path / "system.yaml").write_text(SPEC)
     told = headrace("explore", tmp_path)
@@ -341,7 +405,9 @@ def test_a_refused_run_says_so_and_exits_1(tmp_path: Path) -> None:
     assert "FAILED: test.roc_auc >= 0.99" in done.stdout
     assert "Traceback" not in done.stderr
     assert "Refused: test.roc_auc >= 0.99" in done.stdout
-    done = headrace("predict", "a@champion", tmp_path / "t.csv", tmp_path / "out.csv", "--dir", tmp_path)
+    done = headrace(
+        "predict", "a@champion", tmp_path / "t.csv", tmp_path / "out.csv", "--dir", tmp_path
+    )
     assert done.returncode == 2
     assert "a has no champion" in done.stderr
     write(tmp_path, spec=SPEC + 'gates: ["test.roc_auc => 0.99"]\n')

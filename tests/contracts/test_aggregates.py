@@ -35,7 +35,9 @@ Events = list[tuple[int, float | None, str | None]]
 events = st.lists(
     st.tuples(
         st.integers(0, 500),
-        st.one_of(st.none(), st.floats(-1e6, 1e6, allow_subnormal=False), st.sampled_from([0.0, 1.0, 1e6])),
+        st.one_of(
+            st.none(), st.floats(-1e6, 1e6, allow_subnormal=False), st.sampled_from([0.0, 1.0, 1e6])
+        ),
         st.sampled_from(["a", "b", "c", None]),
     ),
     max_size=25,
@@ -45,18 +47,24 @@ events = st.lists(
 def window_of(name: str) -> Window:
     of = None if ROWS[name].of == "events" else "word" if ROWS[name].of == "values" else "value"
     where = "word == 'a'" if ROWS[name].needs_where else None
-    return Window(name=name, events="e", key="user", aggregate=name, of=of, where=where, over=["all"])
+    return Window(
+        name=name, events="e", key="user", aggregate=name, of=of, where=where, over=["all"]
+    )
 
 
 def layout_of(name: str) -> Layout:
     rows = {"user": pl.String(), "at": pl.Datetime("us")}
-    return build_layout([window_of(name)], {"e": TABLE}, rows, {"e": COLUMNS}, {("e", "value"): 10.0})
+    return build_layout(
+        [window_of(name)], {"e": TABLE}, rows, {"e": COLUMNS}, {("e", "value"): 10.0}
+    )
 
 
 def table_of(drawn: Events) -> pl.DataFrame:
     return pl.DataFrame(
         {
-            "at": pl.Series([EPOCH + timedelta(seconds=time) for time, _, _ in drawn], dtype=pl.Datetime("us")),
+            "at": pl.Series(
+                [EPOCH + timedelta(seconds=time) for time, _, _ in drawn], dtype=pl.Datetime("us")
+            ),
             "user": pl.Series(["u"] * len(drawn), dtype=pl.String),
             "value": pl.Series([value for _, value, _ in drawn], dtype=pl.Float64),
             "word": pl.Series([word for _, _, word in drawn], dtype=pl.String),
@@ -65,7 +73,9 @@ def table_of(drawn: Events) -> pl.DataFrame:
 
 
 def by_loop(name: str, drawn: Events, now: int) -> Any:
-    versions = [Version(at, time, time, "u", value, word) for at, (time, value, word) in enumerate(drawn)]
+    versions = [
+        Version(at, time, time, "u", value, word) for at, (time, value, word) in enumerate(drawn)
+    ]
     found = aggregate(name, versions, now)
     return found / 60 if name == "since" and found is not None else found  # the loop counts minutes
 
@@ -95,7 +105,11 @@ def finished(name: str, states: list[Any], now: int) -> Any:
 
 def as_finished(state: Any) -> Any:
     """A set of hashes as the list of sketches that a window is finished from."""
-    return [hyperloglog.from_hashes(np.array(sorted(state), np.uint64))] if isinstance(state, set) else state
+    return (
+        [hyperloglog.from_hashes(np.array(sorted(state), np.uint64))]
+        if isinstance(state, set)
+        else state
+    )
 
 
 def merged(name: str, parts: list[list[Any]]) -> list[Any]:
@@ -103,17 +117,27 @@ def merged(name: str, parts: list[list[Any]]) -> list[Any]:
     kinds = layout_of(name).groups[0].levels[0].states
     whole = parts[0]
     for part in parts[1:]:
-        whole = [merge_two(kind.kind, one, other) for kind, one, other in zip(kinds, whole, part, strict=True)]
+        whole = [
+            merge_two(kind.kind, one, other)
+            for kind, one, other in zip(kinds, whole, part, strict=True)
+        ]
     return whole
 
 
 def merge_two(kind: str, one: Any, other: Any) -> Any:
     if kind == "last":
-        return max((state for state in (one, other) if state is not None), default=None, key=lambda state: state[:2])
+        return max(
+            (state for state in (one, other) if state is not None),
+            default=None,
+            key=lambda state: state[:2],
+        )
     if kind == "distinct":
         return one | other
     number: NumberState = next(
-        state for module in AGGREGATES.values() for name, state in module.NUMBER_STATES.items() if name == kind
+        state
+        for module in AGGREGATES.values()
+        for name, state in module.NUMBER_STATES.items()
+        if name == kind
     )
     return MERGE[number.merge](one, other)
 
@@ -122,7 +146,9 @@ def is_same(found: Any, expected: Any, drawn: Events) -> bool:
     if not isinstance(expected, float):
         return bool(found == expected)
     size = max((abs(value) for _, value, _ in drawn if value is not None), default=0.0)
-    return found is not None and math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-6 * max(size, 1e-3))
+    return found is not None and math.isclose(
+        found, expected, rel_tol=1e-9, abs_tol=1e-6 * max(size, 1e-3)
+    )
 
 
 @pytest.mark.parametrize("name", list(ROWS))
@@ -147,7 +173,9 @@ def test_parts_merge_in_any_order(name: str, drawn: Events, cuts: list[int]) -> 
         assert is_same(finished(name, merged(name, states), 501), expected, drawn)
 
 
-def accumulated_at(name: str, numbered: list[tuple[int, tuple[int, float | None, str | None]]]) -> Iterator[Any]:
+def accumulated_at(
+    name: str, numbered: list[tuple[int, tuple[int, float | None, str | None]]]
+) -> Iterator[Any]:
     """The states of events at their places among all."""
     layout = layout_of(name)
     source = layout.sources["e"]
@@ -161,19 +189,24 @@ def accumulated_at(name: str, numbered: list[tuple[int, tuple[int, float | None,
 
 @pytest.mark.parametrize("name", list(ROWS))
 @given(drawn=events.filter(bool))
-def test_tiles_of_a_whole_table_hold_what_one_event_after_the_other_adds(name: str, drawn: Events) -> None:
+def test_tiles_of_a_whole_table_hold_what_one_event_after_the_other_adds(
+    name: str, drawn: Events
+) -> None:
     layout = layout_of(name)
     level, source = layout.groups[0].levels[0], layout.sources["e"]
     frame = table_of(drawn)
     values = frame.select(source.values)
     times = np.array([time for time, _, _ in drawn]) * 10**6
     tiles = build_tiles(
-        level, EntityEvents(np.zeros(len(drawn), np.int64), times, pl.Series(range(len(drawn))), values)
+        level,
+        EntityEvents(np.zeros(len(drawn), np.int64), times, pl.Series(range(len(drawn))), values),
     )
     _, states = accumulated(name, drawn)
     assert len(tiles.start) == 1
     for row, state in zip(tiles.numbers, states[: len(level.numbers)], strict=True):
-        assert math.isclose(row[0], state, rel_tol=1e-12, abs_tol=1e-3) or (math.isnan(row[0]) and math.isnan(state))
+        assert math.isclose(row[0], state, rel_tol=1e-12, abs_tol=1e-3) or (
+            math.isnan(row[0]) and math.isnan(state)
+        )
 
 
 @pytest.mark.parametrize("name", list(ROWS))

@@ -76,7 +76,11 @@ def by_file(end: str, write: Callable[[pl.DataFrame, Path], Any]) -> Door:
 def by_python(made: Callable[[pl.DataFrame], Any]) -> Door:
     def door(bundle: Path, asked: pl.DataFrame, folder: Path) -> list[float]:
         found = headrace.open(bundle).predict(made(asked))
-        return [one["prediction"] for one in found] if isinstance(found, list) else list(found["prediction"])
+        return (
+            [one["prediction"] for one in found]
+            if isinstance(found, list)
+            else list(found["prediction"])
+        )
 
     return door
 
@@ -86,7 +90,9 @@ def one_by_one(bundle: Path, asked: pl.DataFrame, folder: Path) -> list[float]:
     return [predictor.predict([row])[0]["prediction"] for row in asked.to_dicts()]
 
 
-def by_http(path: str, body: Callable[[pl.DataFrame], tuple[bytes, str]], read: Callable[[Any], list[float]]) -> Door:
+def by_http(
+    path: str, body: Callable[[pl.DataFrame], tuple[bytes, str]], read: Callable[[Any], list[float]]
+) -> Door:
     def door(bundle: Path, asked: pl.DataFrame, folder: Path) -> list[float]:
         content, kind = body(asked)
 
@@ -102,7 +108,12 @@ def by_http(path: str, body: Callable[[pl.DataFrame], tuple[bytes, str]], read: 
 
 def tensors(asked: pl.DataFrame) -> tuple[bytes, str]:
     inputs = [
-        {"name": name, "shape": [asked.height, 1], "datatype": "BYTES", "data": asked[name].cast(pl.String).to_list()}
+        {
+            "name": name,
+            "shape": [asked.height, 1],
+            "datatype": "BYTES",
+            "data": asked[name].cast(pl.String).to_list(),
+        }
         for name in asked.columns
     ]
     return json.dumps({"inputs": inputs}).encode(), "application/json"
@@ -125,23 +136,38 @@ DOORS: dict[str, Door] = {
     "arrow": by_file("arrow", lambda frame, path: frame.write_ipc(path)),
     "polars": by_python(lambda frame: frame),
     "pandas": by_python(lambda frame: frame.to_pandas()),
-    "padded names": by_python(lambda frame: frame.rename({name: f" {name} " for name in frame.columns})),
+    "padded names": by_python(
+        lambda frame: frame.rename({name: f" {name} " for name in frame.columns})
+    ),
     "dicts": by_python(lambda frame: frame.to_dicts()),
     "one by one": one_by_one,
-    "padded dicts": by_python(lambda frame: [{f" {k}": v for k, v in row.items()} for row in frame.to_dicts()]),
-    "/predict": by_http("/predict", lambda frame: (json.dumps({"rows": frame.to_dicts()}).encode(), JSON), predictions),
+    "padded dicts": by_python(
+        lambda frame: [{f" {k}": v for k, v in row.items()} for row in frame.to_dicts()]
+    ),
+    "/predict": by_http(
+        "/predict",
+        lambda frame: (json.dumps({"rows": frame.to_dicts()}).encode(), JSON),
+        predictions,
+    ),
     "/v2": by_http("/v2/models/doors/infer", tensors, tensor),
     "/invocations": by_http(
         "/invocations",
         lambda frame: (
             json.dumps(
-                {"dataframe_split": {"columns": frame.columns, "data": [list(row) for row in frame.rows()]}}
+                {
+                    "dataframe_split": {
+                        "columns": frame.columns,
+                        "data": [list(row) for row in frame.rows()],
+                    }
+                }
             ).encode(),
             JSON,
         ),
         predictions,
     ),
-    "/invocations csv": by_http("/invocations", lambda frame: (frame.write_csv().encode(), "text/csv"), predictions),
+    "/invocations csv": by_http(
+        "/invocations", lambda frame: (frame.write_csv().encode(), "text/csv"), predictions
+    ),
 }
 
 
@@ -154,7 +180,9 @@ def spelled(how: str) -> pl.DataFrame:
         "padded": asked.with_columns(pl.concat_str(pl.lit("  "), text, pl.lit(" "))),
         "without zeros": asked.with_columns(pl.col("hour").cast(pl.Int64).cast(pl.String)),
         "other case": asked.with_columns(pl.col("seen").str.to_lowercase()),
-        "as floats": asked.with_columns(pl.col("zip") + ".0", pl.col("hour").cast(pl.Float64).cast(pl.String)),
+        "as floats": asked.with_columns(
+            pl.col("zip") + ".0", pl.col("hour").cast(pl.Float64).cast(pl.String)
+        ),
         "iso times": asked.with_columns(
             pl.col("at").str.replace("Z", "+00:00"),
             pl.col("booked").str.to_date("%d/%m/%Y").cast(pl.String),
@@ -166,11 +194,21 @@ def spelled(how: str) -> pl.DataFrame:
     return ways[how]
 
 
-SPELLINGS = ["as in training", "padded", "without zeros", "other case", "as floats", "iso times", "flags as numbers"]
+SPELLINGS = [
+    "as in training",
+    "padded",
+    "without zeros",
+    "other case",
+    "as floats",
+    "iso times",
+    "flags as numbers",
+]
 
 
 @pytest.mark.parametrize("how", SPELLINGS)
-def test_every_door_gives_the_answer_of_the_training_file(bundle: Path, how: str, tmp_path: Path) -> None:
+def test_every_door_gives_the_answer_of_the_training_file(
+    bundle: Path, how: str, tmp_path: Path
+) -> None:
     expected = DOORS["csv"](bundle, spelled("as in training"), tmp_path)
     assert len(set(expected)) > 20
     for name, door in DOORS.items():
@@ -206,7 +244,9 @@ def test_a_plain_onnx_runtime_reads_the_same_text(bundle: Path, tmp_path: Path) 
     """The graph itself strips, and knows the other spellings: a foreign runtime needs no rule of ours."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(bundle / "model.onnx", providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        bundle / "model.onnx", providers=["CPUExecutionProvider"]
+    )
     groups = json.loads(session.get_modelmeta().custom_metadata_map["columns"])
     predictor = headrace.open(bundle)
     expected = predictor.predict_frame(spelled("as in training"))["prediction"].to_list()
@@ -214,8 +254,12 @@ def test_a_plain_onnx_runtime_reads_the_same_text(bundle: Path, tmp_path: Path) 
     for how in ("as in training", "padded", "without zeros"):
         asked = spelled(how)
         numbers = predictor.session.feeds(conform(asked, predictor.columns, [], "rows"))
-        feeds = {name: values for name, values in numbers.items() if name in groups and name != "strings"}
-        feeds["strings"] = np.array([asked[name].to_list() for name in groups["strings"]], dtype=object).T
+        feeds = {
+            name: values for name, values in numbers.items() if name in groups and name != "strings"
+        }
+        feeds["strings"] = np.array(
+            [asked[name].to_list() for name in groups["strings"]], dtype=object
+        ).T
         assert all(columns[name].dtype in ("string", "integer") for name in groups["strings"])
         found = session.run(["prediction"], feeds)[0][:, 0]
         assert found.tolist() == pytest.approx(expected, abs=1e-6), how
@@ -233,9 +277,14 @@ def test_a_plain_onnx_runtime_reads_the_same_text(bundle: Path, tmp_path: Path) 
         ({"job": " nurse "}, {}),
     ],
 )
-def test_what_training_never_saw_is_told(bundle: Path, change: dict[str, Any], gaps: dict[str, list[str]]) -> None:
+def test_what_training_never_saw_is_told(
+    bundle: Path, change: dict[str, Any], gaps: dict[str, list[str]]
+) -> None:
     predictor = headrace.open(bundle)
-    rows = [row | (change if at == 1 else {}) for at, row in enumerate(spelled("as in training").head(3).to_dicts())]
+    rows = [
+        row | (change if at == 1 else {})
+        for at, row in enumerate(spelled("as in training").head(3).to_dicts())
+    ]
     for found in (predictor.predict(rows)[1], predictor.predict([rows[1]])[0]):
         told = {name: sorted(found[name]) for name in ("unseen", "imputed") if name in found}
         assert told == {name: sorted(columns) for name, columns in gaps.items()}
@@ -262,7 +311,9 @@ def test_what_training_never_saw_is_told(bundle: Path, change: dict[str, Any], g
         ({"x": "1_000"}, "a number"),
     ],
 )
-def test_what_means_something_else_is_refused_at_every_door(bundle: Path, change: dict[str, Any], words: str) -> None:
+def test_what_means_something_else_is_refused_at_every_door(
+    bundle: Path, change: dict[str, Any], words: str
+) -> None:
     predictor: Predictor = headrace.open(bundle)
     row = spelled("as in training").row(0, named=True) | change
     for asked in ([row], [row, row], pl.DataFrame([row])):

@@ -1,5 +1,6 @@
-"""The contract of every encoder: states merge, are plain data, names match nodes, one row equals many, no rows are
-fine."""
+"""The contract of every encoder: states merge, are plain data, names match nodes, one row equals
+many, no rows are fine.
+"""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +19,10 @@ from headrace.models import compile_features
 numbers = st.one_of(st.none(), st.floats(-1e3, 1e3, width=32))
 categories = st.one_of(st.none(), st.sampled_from("abcdef"))
 times = st.one_of(st.none(), st.datetimes(datetime(1950, 1, 1), datetime(2050, 1, 1)))
-texts = st.one_of(st.none(), st.sampled_from(["my card is lost", "Card?", "lost my CARD", "where is it", "it is lost"]))
+texts = st.one_of(
+    st.none(),
+    st.sampled_from(["my card is lost", "Card?", "lost my CARD", "where is it", "it is lost"]),
+)
 vectors = st.one_of(st.none(), st.lists(st.floats(-10, 10, width=32), min_size=3, max_size=3))
 VALUES: dict[str, Any] = {
     "numeric": numbers,
@@ -31,7 +35,13 @@ EXAMPLES: dict[str, list[Any]] = {
     "numeric": [1.0, 2.0, None, 4.5] * 5,
     "categorical": ["a", "b", None, "a"] * 5,
     "datetime": [datetime(2020, 1, 1) + timedelta(hours=7 * step) for step in range(19)] + [None],
-    "text": ["my card is lost", "Where is my CARD?", None, "the <b>card</b> is blocked, lost or both"] * 5,
+    "text": [
+        "my card is lost",
+        "Where is my CARD?",
+        None,
+        "the <b>card</b> is blocked, lost or both",
+    ]
+    * 5,
     "vector": [[1.0, 0.0, 2.0], [0.5, 1.0, 0.0], None, [3.0, 4.0, 0.0]] * 5,
 }
 DTYPES: dict[str, Any] = {
@@ -41,8 +51,16 @@ DTYPES: dict[str, Any] = {
     "text": pl.String,
     "vector": pl.Array(pl.Float32, 3),
 }
-GROUPS = {"numeric": "numbers", "categorical": "strings", "datetime": "times", "text": "strings", "vector": "vector_c"}
-KIND: dict[str, str] = {encode: kind for kind, encodes in SUITABLE.items() if kind != "boolean" for encode in encodes}
+GROUPS = {
+    "numeric": "numbers",
+    "categorical": "strings",
+    "datetime": "times",
+    "text": "strings",
+    "vector": "vector_c",
+}
+KIND: dict[str, str] = {
+    encode: kind for kind, encodes in SUITABLE.items() if kind != "boolean" for encode in encodes
+}
 KIND["number"] = "numeric"  # of codes, which are numbers here
 DO_NOT_MERGE = {"quantile", "topics"}
 """Quantiles and singular vectors of parts do not give those of the whole."""
@@ -56,7 +74,9 @@ def fit(encode: str, column: pl.Series) -> Any:
 
 def targets(column: pl.Series) -> np.ndarray:
     """One target for each value, so that partitions have the targets of the whole."""
-    return np.array([[0.0 if value is None else ord(value) % 3 / 2] for value in column]).reshape(len(column), 1)
+    return np.array([[0.0 if value is None else ord(value) % 3 / 2] for value in column]).reshape(
+        len(column), 1
+    )
 
 
 def features_of(encode: str, state: Any) -> list[Features]:
@@ -82,7 +102,10 @@ def test_states_merge(encode: str, data: st.DataObject) -> None:
     kind = KIND[encode]
     a = pl.Series(data.draw(st.lists(VALUES[kind], max_size=15)), dtype=DTYPES[kind])
     b = pl.Series(data.draw(st.lists(VALUES[kind], max_size=15)), dtype=DTYPES[kind])
-    merged, whole = ENCODERS[encode].merge(fit(encode, a), fit(encode, b)), fit(encode, pl.concat([a, b]))
+    merged, whole = (
+        ENCODERS[encode].merge(fit(encode, a), fit(encode, b)),
+        fit(encode, pl.concat([a, b])),
+    )
     found, expected = _flat(msgspec.to_builtins(merged)), _flat(msgspec.to_builtins(whole))
     numbers = {path for path, value in expected.items() if isinstance(value, int | float)}
     assert {path: found[path] for path in numbers} == pytest.approx(
@@ -97,7 +120,9 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
     """The leaves of plain data by their path."""
     if isinstance(value, dict | list):
         items = value.items() if isinstance(value, dict) else enumerate(value)
-        return {at: leaf for key, inner in items for at, leaf in _flat(inner, f"{path}.{key}").items()}
+        return {
+            at: leaf for key, inner in items for at, leaf in _flat(inner, f"{path}.{key}").items()
+        }
     return {path: value}
 
 
@@ -114,7 +139,9 @@ def test_names_match_nodes_and_a_state_is_plain_data(encode: str) -> None:
         assert features.wide or found.shape[1] == len(features.names)
         assert len(set(features.names)) == len(features.names)
         for row in range(4):
-            assert np.array_equal(rows_of(features, column[row : row + 1])[0], found[row], equal_nan=True)
+            assert np.array_equal(
+                rows_of(features, column[row : row + 1])[0], found[row], equal_nan=True
+            )
 
 
 @pytest.mark.parametrize("encode", list(ENCODERS))
@@ -127,7 +154,9 @@ def test_no_rows_and_only_missing_rows(encode: str) -> None:
         assert np.array_equal(absent[0], absent[2], equal_nan=True)
 
 
-@pytest.mark.parametrize("encode", [encode for encode in ENCODERS if KIND[encode] in ("categorical", "text")])
+@pytest.mark.parametrize(
+    "encode", [encode for encode in ENCODERS if KIND[encode] in ("categorical", "text")]
+)
 def test_words_that_mean_missing_are_missing_wherever_the_graph_runs(encode: str) -> None:
     column = pl.Series("c", EXAMPLES[KIND[encode]], DTYPES[KIND[encode]])
     for features in features_of(encode, fit(encode, column)):

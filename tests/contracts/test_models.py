@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from headrace.features import Features, FittedEncoder, Target, fit_features, open_session, plan_columns
+from headrace.features import (
+    Features,
+    FittedEncoder,
+    Target,
+    fit_features,
+    open_session,
+    plan_columns,
+)
 from headrace.features.encoders import quantile
 from headrace.features.encoders import raw as raw_encoder
 from headrace.models import (
@@ -22,8 +29,7 @@ from headrace.models import (
     compile_features,
     compile_model,
 )
-from headrace.spec import Calibration, GbdtParams, Models
-from headrace.spec import FeaturesSpec as FeaturesSpec
+from headrace.spec import Calibration, FeaturesSpec, GbdtParams, Models
 from headrace.tasks import task_of
 
 TARGETS = {
@@ -57,14 +63,18 @@ def fit(family: str, task: str, missing: bool = False, rows: int = 400) -> Fitte
 
 def graph_scores(fitted: Fitted, task: str, X: np.ndarray) -> np.ndarray:
     state = raw_encoder.fit(pl.Series([0.0, 1.0]))
-    features = Features([FittedEncoder(f"f{at}", "raw", "numbers", state) for at in range(WIDTH)], [])
+    features = Features(
+        [FittedEncoder(f"f{at}", "raw", "numbers", state) for at in range(WIDTH)], []
+    )
     session = open_session(compile_model([FittedMember(features, fitted)], TARGETS[task]))
     output = "probabilities" if task == "multiclass" else "prediction"
     scores, label = session.run([output, "prediction"], {"numbers": X})
     if task == "multiclass":
         assert label[:, 0].tolist() == [TARGETS[task].classes[at] for at in scores.argmax(axis=1)]
     for row in range(min(len(X), 5)):
-        assert np.array_equal(session.run([output], {"numbers": X[row : row + 1]})[0], scores[row : row + 1])
+        assert np.array_equal(
+            session.run([output], {"numbers": X[row : row + 1]})[0], scores[row : row + 1]
+        )
     return scores if task == "multiclass" else scores[:, 0]
 
 
@@ -95,7 +105,9 @@ values = st.one_of(
 @pytest.mark.parametrize("missing", [False, True])
 @pytest.mark.parametrize("task", list(TARGETS))
 @given(rows=st.lists(st.lists(values, min_size=WIDTH, max_size=WIDTH), min_size=1, max_size=20))
-def test_trees_equal_lightgbm_on_any_number(task: str, missing: bool, rows: list[list[float]]) -> None:
+def test_trees_equal_lightgbm_on_any_number(
+    task: str, missing: bool, rows: list[list[float]]
+) -> None:
     fitted = _trees(task, missing)
     X = np.array(rows, dtype=np.float32)
     assert_close(graph_scores(fitted, task, X), trainer_scores(fitted, task, X))
@@ -127,7 +139,9 @@ def test_trees_are_exact_on_both_sides_of_every_threshold(task: str) -> None:
     base = np.zeros(WIDTH, np.float32)
     for feature, found in thresholds.items():
         for threshold in found:
-            with np.errstate(over="ignore"):  # where only missing values go right, the threshold is huge
+            with np.errstate(
+                over="ignore"
+            ):  # where only missing values go right, the threshold is huge
                 at = np.float32(threshold)
                 beside = [np.nextafter(at, np.float32(end)) for end in (np.inf, -np.inf)]
             for value in (at, *beside):
@@ -139,7 +153,9 @@ def test_trees_are_exact_on_both_sides_of_every_threshold(task: str) -> None:
     found_scores, expected = graph_scores(fitted, task, X), trainer_scores(fitted, task, X)
     assert_close(found_scores, expected)
     if task == "regression":
-        assert np.max(np.abs(found_scores - expected)) <= 2 * np.spacing(1e8)  # the last bit of the sum
+        assert np.max(np.abs(found_scores - expected)) <= 2 * np.spacing(
+            1e8
+        )  # the last bit of the sum
 
 
 def test_adjacent_float32_levels_do_not_blur() -> None:
@@ -148,7 +164,9 @@ def test_adjacent_float32_levels_do_not_blur() -> None:
     levels = [level := np.nextafter(level, np.float32(2)) for _ in range(64)]
     chance = np.random.default_rng(0)
     X = np.array(levels, np.float32)[chance.integers(0, 64, (2000, WIDTH))]
-    y = (chance.random(2000) < (X[:, 0] > levels[30]) * 0.6 + (X[:, 1] > levels[11]) * 0.3).astype(np.float64)
+    y = (chance.random(2000) < (X[:, 0] > levels[30]) * 0.6 + (X[:, 1] > levels[11]) * 0.3).astype(
+        np.float64
+    )
     fitted = FAMILIES["gbdt"].fit(Sample(X, y), TARGETS["binary"], MODELS.gbdt, 7, None)
     assert_close(graph_scores(fitted, "binary", X), trainer_scores(fitted, "binary", X))
 
@@ -159,8 +177,14 @@ def test_trees_that_split_categories_into_sets_are_exact(task: str) -> None:
     chance = np.random.default_rng(2)
     X = chance.normal(size=(6000, WIDTH)).astype(np.float32)
     X[:, 1], X[:, 2] = chance.integers(-1, 90, 6000), chance.integers(-1, 6, 6000)
-    signal = (X[:, 1] * 7 % 11 > 5) + (X[:, 2] % 3 == 1) + X[:, 0] * 0.3 + chance.normal(size=6000) * 0.3
-    y = {"binary": signal > 0.9, "multiclass": np.digitize(signal, [0.5, 1.2]), "regression": signal}[task]
+    signal = (
+        (X[:, 1] * 7 % 11 > 5) + (X[:, 2] % 3 == 1) + X[:, 0] * 0.3 + chance.normal(size=6000) * 0.3
+    )
+    y = {
+        "binary": signal > 0.9,
+        "multiclass": np.digitize(signal, [0.5, 1.2]),
+        "regression": signal,
+    }[task]
     params = GbdtParams(rounds=30, min_rows_per_leaf=5, categories="sets")
     sample = Sample(X, y.astype(np.float64), codes=[1, 2])
     fitted = FAMILIES["gbdt"].fit(sample, TARGETS[task], params, 7, None)
@@ -185,9 +209,13 @@ def test_linear_equals_scikit_learn(task: str) -> None:
 
     X, y = data(task, 500, 1, False)
     fitted = FAMILIES["linear"].fit(Sample(X, y), TARGETS[task], MODELS.linear, 7, None)
-    reference = LogisticRegression(C=1 / (MODELS.linear.l2 * 500), max_iter=500).fit(X.astype(np.float64), y)
+    reference = LogisticRegression(C=1 / (MODELS.linear.l2 * 500), max_iter=500).fit(
+        X.astype(np.float64), y
+    )
     expected = reference.predict_proba(X.astype(np.float64))
-    assert_close(graph_scores(fitted, task, X), expected if task == "multiclass" else expected[:, 1])
+    assert_close(
+        graph_scores(fitted, task, X), expected if task == "multiclass" else expected[:, 1]
+    )
 
 
 def test_a_class_that_no_row_had_gets_no_probability() -> None:
@@ -195,7 +223,9 @@ def test_a_class_that_no_row_had_gets_no_probability() -> None:
     kept = y != 1
     for family in ("linear", "gbdt"):
         sample = Sample(X[kept], y[kept])
-        fitted = FAMILIES[family].fit(sample, TARGETS["multiclass"], getattr(MODELS, family), 7, None)
+        fitted = FAMILIES[family].fit(
+            sample, TARGETS["multiclass"], getattr(MODELS, family), 7, None
+        )
         scores = graph_scores(fitted, "multiclass", X)
         assert_close(scores, trainer_scores(fitted, "multiclass", X))
         assert scores[:, 1].max() < 0.05
@@ -207,10 +237,15 @@ def test_early_stopping_names_its_rounds() -> None:
     watched = ValidationSet(X[400:], y[400:])
     fitted = FAMILIES["gbdt"].fit(Sample(X[:400], y[:400]), TARGETS["binary"], params, 7, watched)
     assert 1 <= fitted.params.rounds < 500
-    assert len(fitted.state.booster.dump_model(num_iteration=fitted.params.rounds)["tree_info"]) == fitted.params.rounds
+    assert (
+        len(fitted.state.booster.dump_model(num_iteration=fitted.params.rounds)["tree_info"])
+        == fitted.params.rounds
+    )
 
 
-def graph_of(parts: list[FittedMember], task: str, calibration: Calibration | None, X: np.ndarray) -> np.ndarray:
+def graph_of(
+    parts: list[FittedMember], task: str, calibration: Calibration | None, X: np.ndarray
+) -> np.ndarray:
     session = open_session(compile_model(parts, TARGETS[task], calibration))
     output = "probabilities" if task == "multiclass" else "prediction"
     scores: np.ndarray = session.run([output], {"numbers": X})[0]
@@ -224,9 +259,13 @@ def parts_of(task: str) -> list[FittedMember]:
     parts = []
     for family, encoder, weight in (("gbdt", raw_encoder, 0.7), ("linear", quantile, 0.3)):
         name = "raw" if family == "gbdt" else "quantile"
-        features = Features([FittedEncoder(c, name, "numbers", encoder.fit(frame[c])) for c in frame.columns], [])
+        features = Features(
+            [FittedEncoder(c, name, "numbers", encoder.fit(frame[c])) for c in frame.columns], []
+        )
         seen = open_session(compile_features(features)).rows(frame)
-        fitted = FAMILIES[family].fit(Sample(seen, y), TARGETS[task], getattr(MODELS, family), 7, None)
+        fitted = FAMILIES[family].fit(
+            Sample(seen, y), TARGETS[task], getattr(MODELS, family), 7, None
+        )
         shift = {"binary": [0.4], "multiclass": [0.1, -0.2, 0.3], "regression": []}[task]
         parts.append(FittedMember(features, structs.replace(fitted, shift=shift), weight))
     return parts
@@ -244,7 +283,9 @@ CASES: list[tuple[str, Calibration | None]] = [
 
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize(("task", "calibration"), CASES)
-def test_averages_shifts_and_calibration_in_the_graph(task: str, calibration: Calibration | None, count: int) -> None:
+def test_averages_shifts_and_calibration_in_the_graph(
+    task: str, calibration: Calibration | None, count: int
+) -> None:
     parts = parts_of(task)[:count]
     X, _ = data(task, 500, 9, False)
     frame = pl.DataFrame({f"f{at}": X[:, at].astype(np.float64) for at in range(WIDTH)})
@@ -254,11 +295,16 @@ def test_averages_shifts_and_calibration_in_the_graph(task: str, calibration: Ca
             part.fitted, open_session(compile_features(part.features)).rows(frame)
         )
         own.append(
-            task_of(TARGETS[task].task).to_scores(raw + np.array(part.fitted.shift) if part.fitted.shift else raw)
+            task_of(TARGETS[task].task).to_scores(
+                raw + np.array(part.fitted.shift) if part.fitted.shift else raw
+            )
         )
     weights = np.array([part.weight for part in parts])
     mean = np.tensordot(weights / weights.sum(), np.array(own), axes=1)
-    assert_close(graph_of(parts, task, calibration, X), calibrate.apply(calibration, TARGETS[task].task, mean))
+    assert_close(
+        graph_of(parts, task, calibration, X),
+        calibrate.apply(calibration, TARGETS[task].task, mean),
+    )
 
 
 def test_a_linear_model_of_dense_and_wide_columns() -> None:

@@ -49,7 +49,11 @@ def test_what_was_written_is_read(store: Store) -> None:
 
 def test_sets_have_members(store: Store) -> None:
     store.write(Changes(added={b"s": {b"1", b"2"}, b"t": {b"3"}}))
-    store.write(Changes(added={b"s": {b"2", b"4"}}, removed={b"s": {b"1", b"9"}, b"t": {b"3"}, b"u": {b"1"}}))
+    store.write(
+        Changes(
+            added={b"s": {b"2", b"4"}}, removed={b"s": {b"1", b"9"}, b"t": {b"3"}, b"u": {b"1"}}
+        )
+    )
     assert store.members([b"s", b"t", b"u"]) == [{b"2", b"4"}, set(), set()]
     assert store.members([]) == []
 
@@ -69,13 +73,20 @@ def test_pages_go_round_the_values_of_a_prefix(store: Store) -> None:
 
 def test_a_prefix_is_cleared(store: Store) -> None:
     special = b"g[*?]\\^"  # what a pattern would understand
-    store.write(Changes(puts={special + b"1": b"1", b"gx1": b"2"}, added={special + b"s": {b"1"}, b"gxs": {b"2"}}))
+    store.write(
+        Changes(
+            puts={special + b"1": b"1", b"gx1": b"2"},
+            added={special + b"s": {b"1"}, b"gxs": {b"2"}},
+        )
+    )
     store.clear(special)
     assert store.read([special + b"1", b"gx1"]) == [None, b"2"]
     assert store.members([special + b"s", b"gxs"]) == [set(), {b"2"}]
 
 
-def test_another_process_sees_what_was_written(store: Store, place: tuple[str | None, Path]) -> None:
+def test_another_process_sees_what_was_written(
+    store: Store, place: tuple[str | None, Path]
+) -> None:
     store.write(Changes(puts={b"a": b"1"}))
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:

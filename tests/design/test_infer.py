@@ -81,7 +81,9 @@ def test_a_draft_is_a_valid_spec_with_reasons() -> None:
         {
             "order_id": [f"o{number}" for number in range(300)],
             "user_id": [number % 40 for number in range(300)],
-            "ordered at": [datetime(2024, 1, 1 + number % 28, number % 24) for number in range(300)],
+            "ordered at": [
+                datetime(2024, 1, 1 + number % 28, number % 24) for number in range(300)
+            ],
             "size: odd # name": ["s", "m", "l"] * 100,
             "returned": [number % 10 == 0 for number in range(300)],
         }
@@ -90,7 +92,11 @@ def test_a_draft_is_a_valid_spec_with_reasons() -> None:
     import msgspec
 
     system = decode(msgspec.yaml.decode(text.encode()))
-    assert (system.data.id, system.data.time, system.data.group) == ("order_id", "ordered at", "user_id")
+    assert (system.data.id, system.data.time, system.data.group) == (
+        "order_id",
+        "ordered at",
+        "user_id",
+    )
     assert (system.goal.task, system.goal.positive, system.split.by) == ("binary", True, "time")
     assert system.features.columns["size: odd # name"].kind == "categorical"
     assert "# " in text
@@ -107,7 +113,10 @@ def test_a_draft_is_a_valid_spec_with_reasons() -> None:
         (pl.Series("note", [f"my order number {n} has not arrived" for n in range(80)]), "text"),
         (pl.Series("token", [f"a{n:x}" for n in range(400)]), "ignored"),
         (
-            pl.Series("airport", ["Los Angeles International Airport", "San Francisco International Airport"] * 60),
+            pl.Series(
+                "airport",
+                ["Los Angeles International Airport", "San Francisco International Airport"] * 60,
+            ),
             "categorical",
         ),
         (pl.Series("city", [f"city {n % 60}" for n in range(400)]), "categorical"),
@@ -122,7 +131,9 @@ def test_kinds_by_name_and_words(column: pl.Series, kind: str) -> None:
 
 
 def test_the_time_of_a_day_is_no_time_of_a_row() -> None:
-    frame = pl.DataFrame({"at": [time(9, 30), time(10, 0)], "took": [timedelta(hours=1), timedelta(hours=2)]})
+    frame = pl.DataFrame(
+        {"at": [time(9, 30), time(10, 0)], "took": [timedelta(hours=1), timedelta(hours=2)]}
+    )
     assert infer_time(frame)[0] is None
     assert [infer_kind(frame[name])[0] for name in frame.columns] == ["ignored", "ignored"]
 

@@ -65,7 +65,11 @@ def spec_of(text: str) -> System:
 def asking(said: dict[str, Any], heard: list[Question]) -> Ask:
     def ask(question: Question) -> str:
         heard.append(question)
-        return str(said[next(field for field, words in QUESTIONS.items() if question.text.startswith(words))])
+        return str(
+            said[
+                next(field for field, words in QUESTIONS.items() if question.text.startswith(words))
+            ]
+        )
 
     return ask
 
@@ -75,7 +79,9 @@ def test_every_question_is_a_flag() -> None:
         field.name for field in msgspec.structs.fields(Answers)
     }
     heard: list[Question] = []
-    asked = spec_of(render_spec(interview(orders(), "orders.csv", Answers(), asking(ANSWERS, heard))))
+    asked = spec_of(
+        render_spec(interview(orders(), "orders.csv", Answers(), asking(ANSWERS, heard)))
+    )
     given = spec_of(render_spec(interview(orders(), "orders.csv", Answers(**ANSWERS))))
     assert asked == given
     assert len(heard) == len(QUESTIONS)
@@ -154,11 +160,20 @@ def test_a_wrong_answer_is_asked_again(field: str, wrong: str, words: str) -> No
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
-        ({"target": "amount", "costs": "1:5"}, "--costs: '1:5'; expected nothing: task regression has no event"),
-        ({"target": "size", "positive": "m"}, "--positive: 'm'; expected nothing: task multiclass has no event"),
+        (
+            {"target": "amount", "costs": "1:5"},
+            "--costs: '1:5'; expected nothing: task regression has no event",
+        ),
+        (
+            {"target": "size", "positive": "m"},
+            "--positive: 'm'; expected nothing: task multiclass has no event",
+        ),
         ({"target": "returned", "time": "size"}, "--time: 'size' holds String"),
         ({"target": "returned", "time": "gap"}, "--time: 'gap' is missing in 1 rows"),
-        ({"target": "returned", "time": "user_id", "label_delay": "7d"}, "'user_id' holds whole numbers"),
+        (
+            {"target": "returned", "time": "user_id", "label_delay": "7d"},
+            "'user_id' holds whole numbers",
+        ),
         ({"target": "returned", "time": "-", "label_delay": "7d"}, "no column says when a row was"),
         ({"target": "returned", "sensitive": "returned"}, "no column 'returned'"),
         ({"target": "returned", "sensitive": "tags"}, "no column 'tags'"),
@@ -175,7 +190,9 @@ def test_a_flag_that_does_not_apply_is_refused(answers: dict[str, Any], words: s
 
 
 def test_flags_may_say_that_there_is_none_and_name_one_twice() -> None:
-    answers = Answers(target="returned", holdout="-", costs="-", label_delay="-", sensitive="gender, gender")
+    answers = Answers(
+        target="returned", holdout="-", costs="-", label_delay="-", sensitive="gender, gender"
+    )
     found = spec_of(render_spec(interview(orders(), "orders.csv", answers)))
     assert found.data.holdout is None
     assert found.evaluate.fairness.attributes == ["gender"]
@@ -201,7 +218,9 @@ ODD = [
 
 
 def test_columns_of_any_name_and_values_of_any_kind_make_a_valid_spec(tmp_path: Path) -> None:
-    frame = pl.DataFrame({name: ["a\u2028\x7f# b", "c"] * 30 for name in ODD} | {"y": ["no\x85", "on"] * 30})
+    frame = pl.DataFrame(
+        {name: ["a\u2028\x7f# b", "c"] * 30 for name in ODD} | {"y": ["no\x85", "on"] * 30}
+    )
     frame.write_parquet(tmp_path / "odd.parquet")
     path, _ = headrace.init(tmp_path / "odd.parquet", Answers(target="y"), tmp_path)
     system = headrace.load(path)
@@ -211,7 +230,10 @@ def test_columns_of_any_name_and_values_of_any_kind_make_a_valid_spec(tmp_path: 
 
 def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     orders().write_csv(tmp_path / "orders.csv")
-    for answers in (Answers(target="returned", name="my ads"), Answers(target="returned", holdout="none.csv")):
+    for answers in (
+        Answers(target="returned", name="my ads"),
+        Answers(target="returned", holdout="none.csv"),
+    ):
         with pytest.raises(InputError):
             headrace.init(tmp_path / "orders.csv", answers, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["orders.csv"]
@@ -219,7 +241,9 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_nobody_to_ask_and_no_target() -> None:
-    with pytest.raises(InputError, match=r"--target: not given; expected the column to predict, one of: order"):
+    with pytest.raises(
+        InputError, match=r"--target: not given; expected the column to predict, one of: order"
+    ):
         interview(orders(), "orders.csv", Answers())
 
 

@@ -20,7 +20,9 @@ def plain(y: np.ndarray, scores: np.ndarray, units: np.ndarray, grid: np.ndarray
     chance, drawn = np.random.default_rng(9), []
     members = [np.flatnonzero(units == unit) for unit in range(units.max() + 1)]
     for _ in range(400):
-        rows = np.concatenate([members[unit] for unit in chance.integers(0, len(members), len(members))])
+        rows = np.concatenate(
+            [members[unit] for unit in chance.integers(0, len(members), len(members))]
+        )
         false, true, _ = roc_curve(y[rows], scores[rows], drop_intermediate=False)
         drawn.append(np.interp(grid, false, true))
     return np.asarray(np.quantile(drawn, (0.025, 0.975), axis=0))
@@ -65,7 +67,9 @@ def test_wilson(events: int, rows: int) -> None:
 @pytest.mark.parametrize("case", ["rare", "rarer", "coarse"])
 def test_a_line_lies_in_its_own_band(case: str) -> None:
     chance = np.random.default_rng(5)
-    rows, share = {"rare": (100_000, 0.002), "rarer": (200_000, 0.001), "coarse": (3_000, 0.3)}[case]
+    rows, share = {"rare": (100_000, 0.002), "rarer": (200_000, 0.001), "coarse": (3_000, 0.3)}[
+        case
+    ]
     y = (chance.random(rows) < share).astype(np.float64)
     scores = chance.normal(size=rows) + 3 * y
     scores = np.clip(np.round(scores / 3), 0, 2) if case == "coarse" else scores

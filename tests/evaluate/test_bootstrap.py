@@ -21,7 +21,11 @@ def test_the_interval_of_a_mean_is_scipy_s() -> None:
     scores = y + chance.normal(size=300)
     low, high = intervals(Predictions("regression", y, scores), ["mae"], 3)["mae"]
     reference = stats.bootstrap(
-        (np.abs(y - scores),), np.mean, method="percentile", n_resamples=4000, rng=np.random.default_rng(2)
+        (np.abs(y - scores),),
+        np.mean,
+        method="percentile",
+        n_resamples=4000,
+        rng=np.random.default_rng(2),
     ).confidence_interval
     spread = reference.high - reference.low
     assert (low, high) == pytest.approx((reference.low, reference.high), abs=0.1 * spread)
@@ -62,6 +66,7 @@ def test_owners_widen_the_interval() -> None:
     scores = np.repeat(chance.normal(size=40), 10)
     predictions = Predictions("regression", y, scores)
     alone, together = (
-        intervals(one, ["mae"])["mae"] for one in (predictions, structs.replace(predictions, owner=owner))
+        intervals(one, ["mae"])["mae"]
+        for one in (predictions, structs.replace(predictions, owner=owner))
     )
     assert together[1] - together[0] > 2 * (alone[1] - alone[0])

@@ -22,7 +22,9 @@ def test_importances_are_those_of_scikit_learn() -> None:
         mixed[:, "abc".index(name)] = X[order, "abc".index(name)]
         return np.asarray(model.predict(mixed))
 
-    found = importances(Predictions("regression", y, model.predict(X)), permute, ["a", "b", "c"], "rmse", 3)
+    found = importances(
+        Predictions("regression", y, model.predict(X)), permute, ["a", "b", "c"], "rmse", 3
+    )
     expected = permutation_importance(
         model, X, y, scoring="neg_root_mean_squared_error", n_repeats=20, random_state=0
     ).importances_mean
@@ -41,8 +43,12 @@ def test_a_weak_slice_is_found_and_named() -> None:
     chance = np.random.default_rng(2)
     town = chance.choice(["north", "south", "west"], 4000, p=[0.6, 0.3, 0.1])
     y = (chance.random(4000) < 0.4).astype(np.float64)
-    scores = np.where(town == "west", chance.random(4000), np.clip(y * 0.5 + chance.random(4000) * 0.6, 0, 1))
-    frame = pl.DataFrame({"town": town, "noise": chance.normal(size=4000), "flag": chance.random(4000) < 0.5})
+    scores = np.where(
+        town == "west", chance.random(4000), np.clip(y * 0.5 + chance.random(4000) * 0.6, 0, 1)
+    )
+    frame = pl.DataFrame(
+        {"town": town, "noise": chance.normal(size=4000), "flag": chance.random(4000) < 0.5}
+    )
     found = weak_slices(frame, Predictions("binary", y, scores), "roc_auc", 0)
     first = found[0]
     west = town == "west"
@@ -59,7 +65,9 @@ def test_numbers_are_cut_in_quarters_and_missing_is_a_slice() -> None:
     gone = chance.random(3000) < 0.2
     error = np.where(gone, 3.0, np.where(x > np.quantile(x[~gone], 0.75), 2.0, 0.1))
     frame = pl.DataFrame({"x": pl.Series(x).set(pl.Series(gone), None)})
-    found = weak_slices(frame, Predictions("regression", y, y + error * chance.normal(size=3000)), "rmse", 0)
+    found = weak_slices(
+        frame, Predictions("regression", y, y + error * chance.normal(size=3000)), "rmse", 0
+    )
     assert [one.column for one in found] == ["x", "x"]
     assert found[0].slice == "missing"
     low, high = map(float, found[1].slice.split(" to "))
@@ -71,6 +79,8 @@ def test_noise_has_hardly_any_weak_slice() -> None:
     chance = np.random.default_rng(4)
     frame = pl.DataFrame({f"c{at}": chance.normal(size=2000) for at in range(10)})
     y = chance.normal(size=2000)
-    found = weak_slices(frame, Predictions("regression", y, y + chance.normal(size=2000)), "rmse", 0)
+    found = weak_slices(
+        frame, Predictions("regression", y, y + chance.normal(size=2000)), "rmse", 0
+    )
     assert len(found) <= 4
     assert weak_slices(frame[:40], Predictions("regression", y[:40], y[:40]), "rmse", 0) == []

@@ -28,10 +28,13 @@ def test_a_plain_loop_says_the_same(seed: int, weighed: bool, cut: float) -> Non
     y, scores = (chance.random(rows) < 0.4).astype(np.float64), chance.random(rows)
     weight = chance.integers(0, 3, rows).astype(np.float64) if weighed else np.ones(rows)
     found = compare_groups(
-        group.to_frame(), Predictions("binary", y, scores, weight if weighed else None, threshold=cut)
+        group.to_frame(),
+        Predictions("binary", y, scores, weight if weighed else None, threshold=cut),
     )[0]
     labels = ["(missing)" if absent else name for name, absent in zip(names, gone, strict=True)]
-    assert {one.group: one.rows for one in found.groups} == {label: labels.count(label) for label in set(labels)}
+    assert {one.group: one.rows for one in found.groups} == {
+        label: labels.count(label) for label in set(labels)
+    }
     for one in found.groups:
         of = [row for row in range(rows) if labels[row] == one.group]
         should, should_not = [row for row in of if y[row]], [row for row in of if not y[row]]
@@ -43,20 +46,29 @@ def test_a_plain_loop_says_the_same(seed: int, weighed: bool, cut: float) -> Non
         }
         assert {name: getattr(one, name) for name in expected} == pytest.approx(expected)
     for name in task_of("binary").TREATMENTS:
-        among = {"true_positive_rate": y == 1, "false_positive_rate": y == 0}.get(name, np.ones(rows, bool))
+        among = {"true_positive_rate": y == 1, "false_positive_rate": y == 0}.get(
+            name, np.ones(rows, bool)
+        )
         large = [
             getattr(one, name)
             for one in found.groups
-            if sum(label == one.group for label, counts in zip(labels, among, strict=True) if counts) >= LEAST_ROWS
+            if sum(
+                label == one.group for label, counts in zip(labels, among, strict=True) if counts
+            )
+            >= LEAST_ROWS
             and getattr(one, name) is not None
         ]
-        assert found.gaps[name] == (pytest.approx(max(large) - min(large)) if len(large) > 1 else None)
+        assert found.gaps[name] == (
+            pytest.approx(max(large) - min(large)) if len(large) > 1 else None
+        )
 
 
 def test_every_large_group_is_compared() -> None:
     names = np.repeat([f"n{at:02}" for at in range(31)], [100] * 30 + [90])
     scores = np.where(names == "n30", 0.1, 0.9)
-    found = compare_groups(pl.DataFrame({"n": names}), Predictions("binary", np.ones(3090), scores))[0]
+    found = compare_groups(
+        pl.DataFrame({"n": names}), Predictions("binary", np.ones(3090), scores)
+    )[0]
     assert found.gaps["true_positive_rate"] == 1.0
     assert len(found.groups) == 31
     gate = fairness([found], {"true_positive_rate": 0.1})[0]
@@ -95,6 +107,7 @@ def test_values_and_classes() -> None:
     assert found.gaps["mean_absolute_error"] == pytest.approx(0.0)
     scores = np.eye(3)[np.zeros(400, dtype=int)]
     found = compare_groups(
-        age.to_frame(), Predictions("multiclass", np.asarray(np.arange(400) % 3, np.float64), scores)
+        age.to_frame(),
+        Predictions("multiclass", np.asarray(np.arange(400) % 3, np.float64), scores),
     )[0]
     assert sum(one.rows * one.mean("accuracy") for one in found.groups) == pytest.approx(134)

@@ -52,10 +52,12 @@ def test_binary_equals_scikit_learn(seed: int, weighted: bool) -> None:
 def test_calibration_error_is_the_weighted_gap_of_ten_equal_bins() -> None:
     y, scores, weight = binary(3)
     order = np.argsort(scores, kind="stable")
-    gaps = [abs(np.sum(weight[rows] * (y[rows] - scores[rows]))) for rows in np.array_split(order, 10)]
-    assert compute_metrics(Predictions("binary", y, scores, weight))["calibration_error"] == pytest.approx(
-        sum(gaps) / weight.sum()
-    )
+    gaps = [
+        abs(np.sum(weight[rows] * (y[rows] - scores[rows]))) for rows in np.array_split(order, 10)
+    ]
+    assert compute_metrics(Predictions("binary", y, scores, weight))[
+        "calibration_error"
+    ] == pytest.approx(sum(gaps) / weight.sum())
 
 
 @given(seed=st.integers(0, 10_000), weighted=st.booleans(), classes=st.integers(4, 8))
@@ -69,7 +71,9 @@ def test_multiclass_equals_scikit_learn(seed: int, weighted: bool, classes: int)
     eps = np.finfo(np.float32).eps
     inside = np.clip(scores, eps, 1 - eps)
     expected = {
-        "log_loss": sk.log_loss(y, inside / inside.sum(axis=1, keepdims=True), sample_weight=w, labels=labels),
+        "log_loss": sk.log_loss(
+            y, inside / inside.sum(axis=1, keepdims=True), sample_weight=w, labels=labels
+        ),
         "accuracy": sk.accuracy_score(y, chosen, sample_weight=w),
         "macro_f1": sk.f1_score(y, chosen, average="macro", sample_weight=w),
         "weighted_f1": sk.f1_score(y, chosen, average="weighted", sample_weight=w),
@@ -92,7 +96,9 @@ def test_regression_equals_scikit_learn(seed: int, weighted: bool) -> None:
         "pinball_10": sk.mean_pinball_loss(y, scores, alpha=0.1, sample_weight=w),
         "pinball_90": sk.mean_pinball_loss(y, scores, alpha=0.9, sample_weight=w),
     }
-    assert compute_metrics(Predictions("regression", y, scores, w)) == pytest.approx(expected, rel=1e-7)
+    assert compute_metrics(Predictions("regression", y, scores, w)) == pytest.approx(
+        expected, rel=1e-7
+    )
 
 
 @given(seed=st.integers(0, 1000))
@@ -103,7 +109,10 @@ def test_a_row_of_weight_two_is_the_row_twice(seed: int) -> None:
         compute_metrics(Predictions("binary", y, scores, weight)),
         compute_metrics(Predictions("binary", y[twice], scores[twice])),
     )
-    del weighed["calibration_error"], repeated["calibration_error"]  # bins hold equally many rows, whatever they weigh
+    del (
+        weighed["calibration_error"],
+        repeated["calibration_error"],
+    )  # bins hold equally many rows, whatever they weigh
     assert weighed == pytest.approx(repeated)
 
 
@@ -116,7 +125,12 @@ def test_what_is_not_defined_is_nan() -> None:
 
 
 def test_a_sure_mistake_is_not_infinite() -> None:
-    assert compute_metrics(Predictions("binary", np.array([0.0, 1.0]), np.array([1.0, 0.0])))["log_loss"] < 20
+    assert (
+        compute_metrics(Predictions("binary", np.array([0.0, 1.0]), np.array([1.0, 0.0])))[
+            "log_loss"
+        ]
+        < 20
+    )
 
 
 def test_every_metric_of_the_spec_is_there() -> None:

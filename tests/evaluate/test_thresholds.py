@@ -28,7 +28,9 @@ def cuts(scores: np.ndarray) -> list[np.ndarray]:
 def test_f1(seed: int) -> None:
     y, scores = data(seed)
     threshold = pick_threshold(Predictions("binary", y, scores), DecisionSpec(by="f1"))
-    assert f1_score(y, scores >= threshold) == pytest.approx(max(f1_score(y, cut) for cut in cuts(scores)))
+    assert f1_score(y, scores >= threshold) == pytest.approx(
+        max(f1_score(y, cut) for cut in cuts(scores))
+    )
 
 
 @given(seed=st.integers(0, 1000), false_negative=st.sampled_from([0.0, 0.5, 1.0, 5.0, 50.0]))
@@ -38,7 +40,9 @@ def test_cost(seed: int, false_negative: float) -> None:
     def total(yes: np.ndarray) -> float:
         return float((yes & (y == 0)).sum() + false_negative * (~yes & (y == 1)).sum())
 
-    threshold = pick_threshold(Predictions("binary", y, scores), DecisionSpec(by="cost", false_negative=false_negative))
+    threshold = pick_threshold(
+        Predictions("binary", y, scores), DecisionSpec(by="cost", false_negative=false_negative)
+    )
     nobody = total(np.zeros(80, bool))
     found = total(scores >= threshold)
     assert found == pytest.approx(min(nobody, *(total(cut) for cut in cuts(scores))))
@@ -47,7 +51,9 @@ def test_cost(seed: int, false_negative: float) -> None:
 @given(seed=st.integers(0, 1000), recall=st.sampled_from([0.2, 0.5, 0.8, 1.0]))
 def test_precision_at_recall(seed: int, recall: float) -> None:
     y, scores = data(seed)
-    yes = scores >= pick_threshold(Predictions("binary", y, scores), DecisionSpec(by="recall", recall=recall))
+    yes = scores >= pick_threshold(
+        Predictions("binary", y, scores), DecisionSpec(by="recall", recall=recall)
+    )
     allowed = [cut for cut in cuts(scores) if recall_score(y, cut) >= recall - 1e-12]
     assert recall_score(y, yes) >= recall - 1e-12
     assert precision_score(y, yes) == pytest.approx(max(precision_score(y, cut) for cut in allowed))
@@ -56,8 +62,12 @@ def test_precision_at_recall(seed: int, recall: float) -> None:
 @given(seed=st.integers(0, 1000), rate=st.sampled_from([0.05, 0.3, 0.9]))
 def test_rate(seed: int, rate: float) -> None:
     y, scores = data(seed)
-    yes = scores >= pick_threshold(Predictions("binary", y, scores), DecisionSpec(by="rate", rate=rate))
-    assert abs(yes.mean() - rate) == pytest.approx(min(abs(cut.mean() - rate) for cut in cuts(scores)))
+    yes = scores >= pick_threshold(
+        Predictions("binary", y, scores), DecisionSpec(by="rate", rate=rate)
+    )
+    assert abs(yes.mean() - rate) == pytest.approx(
+        min(abs(cut.mean() - rate) for cut in cuts(scores))
+    )
 
 
 def test_a_stated_threshold_is_kept_and_the_table_tells_what_it_gives() -> None:

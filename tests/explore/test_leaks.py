@@ -20,7 +20,11 @@ TABLES = {
     "bikes": (EXAMPLES / "bikes" / "hour.csv.gz", "cnt", ["casual", "registered"]),
     "electricity": (DATA / "drift_electricity" / "electricity.csv.gz", "class", []),
     "criteo": (DATA / "ctr_criteo_20k" / "criteo_20k.csv.gz", "label", []),
-    "clicks": (DATA / "ctr_talkingdata_100k" / "train_sample.csv.gz", "is_attributed", ["attributed_time"]),
+    "clicks": (
+        DATA / "ctr_talkingdata_100k" / "train_sample.csv.gz",
+        "is_attributed",
+        ["attributed_time"],
+    ),
     "taxis": (DATA / "regression_nyc_taxis" / "taxis.csv.gz", "total", []),
     "bandit": (DATA / "feed_open_bandit_men" / "random_men.csv.gz", "click", []),
     "feed": (DATA / "feed_deskdrop" / "users_interactions.csv.gz", "eventType", []),
@@ -50,16 +54,21 @@ def plant(frame: pl.DataFrame, y: np.ndarray, leak: str) -> tuple[pl.DataFrame, 
     chance = np.random.default_rng(7)
     wrong = chance.random(len(y)) < 0.03
     regression = len(np.unique(y)) > 2
-    noisy = y + chance.normal(size=len(y)) * y.std() * 0.05 if regression else np.where(wrong, 1 - y, y)
+    noisy = (
+        y + chance.normal(size=len(y)) * y.std() * 0.05 if regression else np.where(wrong, 1 - y, y)
+    )
     if leak == "copy":
-        return frame.with_columns(planted=pl.Series(y * 3 + 2 if regression else np.where(y > 0, "win", "loss"))), {
-            "planted"
-        }
+        return frame.with_columns(
+            planted=pl.Series(y * 3 + 2 if regression else np.where(y > 0, "win", "loss"))
+        ), {"planted"}
     if leak == "single_column":
         return frame.with_columns(planted=pl.Series(noisy)), {"planted"}
     if leak == "sum":
         part = chance.normal(size=len(y)) * 10
-        return frame.with_columns(first=pl.Series(y + part), second=pl.Series(part)), {"first", "second"}
+        return frame.with_columns(first=pl.Series(y + part), second=pl.Series(part)), {
+            "first",
+            "second",
+        }
     there = (y > np.median(y)) ^ wrong if regression else (y > 0) ^ wrong
     values = pl.Series([1.0 if one else None for one in there])
     return frame.with_columns(planted=values * pl.Series(chance.random(len(y)))), {"planted"}
@@ -79,14 +88,18 @@ def test_a_planted_leak_is_found_and_named(name: str, leak: str) -> None:
 
 def test_the_sum_that_bikes_came_with_is_found() -> None:
     frame = load(EXAMPLES / "bikes" / "hour.csv.gz").frame
-    found = leaks(frame.drop("cnt", "instant"), frame["cnt"].to_numpy().astype(float), "regression", "cnt")
+    found = leaks(
+        frame.drop("cnt", "instant"), frame["cnt"].to_numpy().astype(float), "regression", "cnt"
+    )
     assert [(one.check, one.columns) for one in found] == [("leak.sum", ["casual", "registered"])]
 
 
 def test_a_rare_event_is_not_copied_by_a_constant() -> None:
     y = np.zeros(5000)
     y[::500] = 1
-    frame = pl.DataFrame({"flag": np.arange(5000) % 777 == 0, "zero": np.zeros(5000), "other": np.arange(5000) % 3})
+    frame = pl.DataFrame(
+        {"flag": np.arange(5000) % 777 == 0, "zero": np.zeros(5000), "other": np.arange(5000) % 3}
+    )
     assert leaks(frame, y, "binary", "y") == []
 
 
@@ -95,7 +108,10 @@ def test_noise_explains_nothing(seed: int) -> None:
     chance = np.random.default_rng(seed)
     y = (chance.random(2000) < 0.3).astype(np.float64)
     frame = pl.DataFrame(
-        {"number": chance.normal(size=2000), "text": pl.Series(chance.integers(0, 900, 2000)).cast(pl.String)}
+        {
+            "number": chance.normal(size=2000),
+            "text": pl.Series(chance.integers(0, 900, 2000)).cast(pl.String),
+        }
     )
     assert max(relations(frame, y, "binary").values()) < 0.05
 
@@ -106,7 +122,9 @@ def test_the_explained_share_is_r_squared_of_group_means() -> None:
     y = group * 2.0 + chance.normal(size=4000)
     means = np.array([y[group == one].mean() for one in range(5)])
     expected = 1 - np.var(y - means[group]) / np.var(y)
-    assert explained(bins_of(pl.Series(group)), y, "regression") == pytest.approx(expected, abs=0.01)
+    assert explained(bins_of(pl.Series(group)), y, "regression") == pytest.approx(
+        expected, abs=0.01
+    )
 
 
 def test_many_columns_are_fine() -> None:

@@ -1,5 +1,6 @@
-"""A value, or being filled in at all, that proves the outcome for some rows is found; honest columns are not
-accused."""
+"""A value, or being filled in at all, that proves the outcome for some rows is found; honest
+columns are not accused.
+"""
 
 import numpy as np
 import polars as pl
@@ -34,7 +35,9 @@ def test_what_is_filled_in_after_the_outcome_is_found(name: str) -> None:
 def test_a_value_that_proves_the_outcome_is_found(name: str) -> None:
     frame, y, task = rows_of(name)
     chance = np.random.default_rng(5)
-    stage = np.where(rare(y, 0.1, 3), "closed won", chance.choice(["new", "open", "stalled"], len(y)))
+    stage = np.where(
+        rare(y, 0.1, 3), "closed won", chance.choice(["new", "open", "stalled"], len(y))
+    )
     (found,) = leaks(frame.with_columns(planted=pl.Series(stage)), y, task, "target")
     assert (found.check, found.columns) == ("leak.value", ["planted"])
     assert "closed won" in found.message
@@ -43,25 +46,39 @@ def test_a_value_that_proves_the_outcome_is_found(name: str) -> None:
 def test_an_ignored_column_is_looked_at_too() -> None:
     frame, y, task = rows_of("income")
     known = rare(y, 0.1, 3)
-    receipts = pl.DataFrame({"receipt": [f"r{at}" if one else None for at, one in enumerate(known)]})
+    receipts = pl.DataFrame(
+        {"receipt": [f"r{at}" if one else None for at, one in enumerate(known)]}
+    )
     (found,) = leaks(frame, y, task, "target", ["<=50K", ">50K"], receipts)
-    assert (found.check, found.columns, found.evidence["outcome"]) == ("leak.presence", ["receipt"], ">50K")
+    assert (found.check, found.columns, found.evidence["outcome"]) == (
+        "leak.presence",
+        ["receipt"],
+        ">50K",
+    )
 
 
 def test_a_time_series_in_its_order_is_told_of_and_a_shuffled_one_is_not() -> None:
     frame, y, task = rows_of("bikes")
-    (found,) = [one for one in order_checks(frame.select("hum"), y, task, "random") if one.check == "split.order"]
+    (found,) = [
+        one
+        for one in order_checks(frame.select("hum"), y, task, "random")
+        if one.check == "split.order"
+    ]
     assert found.evidence["correlation"] > 0.8
     mixed = np.random.default_rng(1).permutation(len(y))
     assert order_checks(frame.select("hum"), y[mixed], task, "random") == []
     assert order_checks(frame, y, task, "time") == []
-    assert order_checks(frame.select("hum"), np.sort(y), task, "random") == []  # sorted by the target itself
+    assert (
+        order_checks(frame.select("hum"), np.sort(y), task, "random") == []
+    )  # sorted by the target itself
 
 
 @pytest.mark.parametrize("name", ["income", "criteo", "clicks", "taxis", "bandit", "feed"])
 def test_rows_in_no_order_are_not_told_of(name: str) -> None:
     frame, y, task = rows_of(name)
-    assert [one.check for one in order_checks(frame, y, task, "random") if one.check == "split.order"] == []
+    assert [
+        one.check for one in order_checks(frame, y, task, "random") if one.check == "split.order"
+    ] == []
 
 
 def test_a_year_of_its_own_is_told_of() -> None:

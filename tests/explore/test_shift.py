@@ -23,7 +23,15 @@ MIXED = np.random.default_rng(1).permutation(ROWS)
 
 def test_a_fair_split_is_not_accused() -> None:
     assert (
-        split_checks(FRAME, ["x", "moving", "word"], np.sort(MIXED[:2000]), np.sort(MIXED[2000:]), None, "random") == []
+        split_checks(
+            FRAME,
+            ["x", "moving", "word"],
+            np.sort(MIXED[:2000]),
+            np.sort(MIXED[2000:]),
+            None,
+            "random",
+        )
+        == []
     )
     assert split_checks(FRAME, ["x", "word"], EARLY, LATE, "at", "time") == []
 
@@ -37,7 +45,9 @@ def test_a_world_that_moves_is_told_of() -> None:
 
 
 def test_a_split_that_ignores_time_is_told_of() -> None:
-    (found,) = split_checks(FRAME, ["x"], np.sort(MIXED[:2000]), np.sort(MIXED[2000:]), "at", "random")
+    (found,) = split_checks(
+        FRAME, ["x"], np.sort(MIXED[:2000]), np.sort(MIXED[2000:]), "at", "random"
+    )
     assert (found.check, found.severity, found.columns) == ("split.time", "warning", ["at"])
 
 
@@ -48,4 +58,6 @@ def test_time_that_runs_backwards_is_an_error() -> None:
 
 
 def test_few_rows_say_nothing() -> None:
-    assert split_checks(FRAME[:60], ["moving"], np.arange(40), np.arange(40, 60), None, "random") == []
+    assert (
+        split_checks(FRAME[:60], ["moving"], np.arange(40), np.arange(40, 60), None, "random") == []
+    )

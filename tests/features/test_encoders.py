@@ -13,8 +13,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from headrace.features import REPRESENTATIONS, Features, fit_features, open_session, plan_columns
 from headrace.models import compile_features
-from headrace.spec import ColumnSpec
-from headrace.spec import FeaturesSpec as FeaturesSpec
+from headrace.spec import ColumnSpec, FeaturesSpec
 
 MISSING = ["?", "NA"]
 EPOCH = datetime(1970, 1, 1)
@@ -24,7 +23,10 @@ numbers = st.one_of(
     st.sampled_from([math.inf, -math.inf, 0.0, -0.0, 1e8, 1e8 + 8, -1e8, 1e-30, 3.0e38]),
 )
 words = st.one_of(
-    st.none(), st.sampled_from(["", "?", "a", "b", "=", "0=a", "ü", "日本", "a b", "unseen", "NaN", "\U0001f600"])
+    st.none(),
+    st.sampled_from(
+        ["", "?", "a", "b", "=", "0=a", "ü", "日本", "a b", "unseen", "NaN", "\U0001f600"]
+    ),
 )
 instants = st.one_of(
     st.none(),
@@ -57,7 +59,9 @@ def matrix(features: Features, values: pl.Series) -> np.ndarray:
     frame = pl.DataFrame([values.alias("c")])
     batch = session.column("features", frame)
     for row in range(min(frame.height, 5)):
-        assert np.array_equal(session.column("features", frame[row : row + 1]), batch[row : row + 1], equal_nan=True)
+        assert np.array_equal(
+            session.column("features", frame[row : row + 1]), batch[row : row + 1], equal_nan=True
+        )
     return batch
 
 
@@ -70,11 +74,17 @@ def test_raw_is_float32_of_the_value(values: list[float | None]) -> None:
     train = as_numbers([0.5, 1.5, None, 7.0])
     found = matrix(fitted(train, "numeric", "raw"), as_numbers(values))[:, 0]
     with np.errstate(over="ignore"):
-        expected = np.array([np.nan if value is None else value for value in values], dtype=np.float32)
+        expected = np.array(
+            [np.nan if value is None else value for value in values], dtype=np.float32
+        )
     assert np.array_equal(found, expected, equal_nan=True)
 
 
-@given(values=st.lists(numbers, min_size=1, max_size=30), seed=st.integers(0, 1000), missing=st.booleans())
+@given(
+    values=st.lists(numbers, min_size=1, max_size=30),
+    seed=st.integers(0, 1000),
+    missing=st.booleans(),
+)
 def test_standardize_equals_scikit_learn_within_the_training_range(
     values: list[float | None], seed: int, missing: bool
 ) -> None:
@@ -100,13 +110,18 @@ def test_large_numbers_keep_the_digits_that_matter(encode: str) -> None:
     found = matrix(features, train)[:, 0]
     assert len(np.unique(found)) == 100
     expected = train.to_numpy() - train.to_numpy().mean()
-    assert found == pytest.approx(expected / (expected.std() if encode == "standardize" else 1), rel=1e-5)
+    assert found == pytest.approx(
+        expected / (expected.std() if encode == "standardize" else 1), rel=1e-5
+    )
 
 
 def reference_codes(train: list[str | None], most: int | None = None) -> dict[str, int]:
     """Ranks by falling frequency (ties by name) of values seen at least twice in so small a table."""
     counts = Counter(word for word in train if word not in (None, "", *MISSING))
-    often = sorted((word for word, count in counts.items() if count >= 2), key=lambda word: (-counts[word], word or ""))
+    often = sorted(
+        (word for word, count in counts.items() if count >= 2),
+        key=lambda word: (-counts[word], word or ""),
+    )
     return {word: code for code, word in enumerate(often[:most], 1) if word is not None}
 
 
@@ -114,21 +129,31 @@ def code_of(word: str | None, codes: dict[str, int]) -> int:
     return -1 if word is None or word in ("", *MISSING) else codes.get(word, 0)
 
 
-@given(train=st.lists(words, min_size=1, max_size=40), values=st.lists(words, min_size=1, max_size=20))
+@given(
+    train=st.lists(words, min_size=1, max_size=40), values=st.lists(words, min_size=1, max_size=20)
+)
 def test_ordinal_codes_equal_a_loop(train: list[str | None], values: list[str | None]) -> None:
     series = pl.Series(train, dtype=pl.String).replace(MISSING, None)
-    found = matrix(fitted(series, "categorical", "ordinal"), pl.Series(values, dtype=pl.String))[:, 0]
+    found = matrix(fitted(series, "categorical", "ordinal"), pl.Series(values, dtype=pl.String))[
+        :, 0
+    ]
     codes = reference_codes(train)
     expected = [code_of(word, codes) for word in values]
     if all(word is not None and word not in ("", *MISSING) for word in train):
-        expected = [max(code, 0) for code in expected]  # what was never missing takes it for a rare value
+        expected = [
+            max(code, 0) for code in expected
+        ]  # what was never missing takes it for a rare value
     assert found.tolist() == expected
 
 
-@given(train=st.lists(words, min_size=4, max_size=60), values=st.lists(words, min_size=1, max_size=20))
+@given(
+    train=st.lists(words, min_size=4, max_size=60), values=st.lists(words, min_size=1, max_size=20)
+)
 def test_frequency_equals_a_loop(train: list[str | None], values: list[str | None]) -> None:
     series = pl.Series(train, dtype=pl.String).replace(MISSING, None)
-    found = matrix(fitted(series, "categorical", "frequency"), pl.Series(values, dtype=pl.String))[:, 0]
+    found = matrix(fitted(series, "categorical", "frequency"), pl.Series(values, dtype=pl.String))[
+        :, 0
+    ]
     codes = reference_codes(train)
     present = [word for word in train if code_of(word, codes) != -1]
     rare = {word for word in present if code_of(word, codes) == 0}
@@ -136,7 +161,9 @@ def test_frequency_equals_a_loop(train: list[str | None], values: list[str | Non
     for share, word in zip(found, values, strict=True):
         code = code_of(word, codes)
         absent = sum(code_of(other, codes) == -1 for other in train) / len(train)
-        expected = absent if code == -1 else rare_share if code == 0 else present.count(word) / len(train)
+        expected = (
+            absent if code == -1 else rare_share if code == 0 else present.count(word) / len(train)
+        )
         assert share == pytest.approx(expected, rel=1e-6)
 
 
@@ -147,15 +174,24 @@ def test_onehot_equals_scikit_learn(seed: int) -> None:
     values = chance.choice(["a", "b", "c", "d", "once", "never"], 30).tolist()
     features = fitted(pl.Series(train), "categorical", "onehot")
     found = matrix(features, pl.Series(values))
-    reference = OneHotEncoder(min_frequency=2, handle_unknown="infrequent_if_exist", sparse_output=False)
+    reference = OneHotEncoder(
+        min_frequency=2, handle_unknown="infrequent_if_exist", sparse_output=False
+    )
     expected = reference.fit(np.array(train)[:, None]).transform(np.array(values)[:, None])
-    columns = {name.split("_", 1)[1]: at for at, name in enumerate(reference.get_feature_names_out(["c"]))}
-    order = [columns[name.removeprefix("c=").replace("<rare>", "infrequent_sklearn")] for name in features.names]
+    columns = {
+        name.split("_", 1)[1]: at for at, name in enumerate(reference.get_feature_names_out(["c"]))
+    }
+    order = [
+        columns[name.removeprefix("c=").replace("<rare>", "infrequent_sklearn")]
+        for name in features.names
+    ]
     assert np.array_equal(found, expected[:, order])
 
 
 def test_onehot_keeps_the_most_frequent_hundred() -> None:
-    train = [f"w{number}" for number in range(150) for _ in range(3 if number < 120 else 2)] + [None]
+    train = [f"w{number}" for number in range(150) for _ in range(3 if number < 120 else 2)] + [
+        None
+    ]
     features = fitted(pl.Series(train), "categorical", "onehot")
     assert len(features.names) == 102
     assert features.names[-2:] == ["c=<rare>", "c=<missing>"]
@@ -164,13 +200,22 @@ def test_onehot_keeps_the_most_frequent_hundred() -> None:
     assert (found[1, -2], found[2, -2], found[3, -1]) == (1, 1, 1)
 
 
-YEARS = pl.Series([datetime(2015, 1, 1, 1, 30) + timedelta(days=13 * step, hours=step) for step in range(200)])
+YEARS = pl.Series(
+    [datetime(2015, 1, 1, 1, 30) + timedelta(days=13 * step, hours=step) for step in range(200)]
+)
 
 
 @given(values=st.lists(instants, min_size=1, max_size=20))
 def test_parts_equal_datetime(values: list[datetime | None]) -> None:
     features = fitted(YEARS, "datetime", "parts")
-    assert features.names == ["c_month", "c_day_of_year", "c_day", "c_weekday", "c_hour", "c_minute_of_day"]
+    assert features.names == [
+        "c_month",
+        "c_day_of_year",
+        "c_day",
+        "c_weekday",
+        "c_hour",
+        "c_minute_of_day",
+    ]
     found = matrix(features, pl.Series(values, dtype=pl.Datetime("us")))
     for row, value in zip(found, values, strict=True):
         if value is None:
@@ -190,7 +235,9 @@ def test_parts_equal_datetime(values: list[datetime | None]) -> None:
 
 @given(values=st.lists(instants, min_size=1, max_size=20))
 def test_cyclic_equals_numpy(values: list[datetime | None]) -> None:
-    features = fitted(pl.concat([YEARS, pl.Series([None], dtype=pl.Datetime("us"))]), "datetime", "cyclic")
+    features = fitted(
+        pl.concat([YEARS, pl.Series([None], dtype=pl.Datetime("us"))]), "datetime", "cyclic"
+    )
     found = matrix(features, pl.Series(values, dtype=pl.Datetime("us")))
     for row, value in zip(found, values, strict=True):
         if value is None:
@@ -217,8 +264,15 @@ def test_cyclic_equals_numpy(values: list[datetime | None]) -> None:
         (1, 0, set()),
     ],
 )
-def test_a_cycle_that_was_not_seen_twice_is_no_feature(days: int, hours: int, expected: set[str]) -> None:
-    times = pl.Series([datetime(2020, 1, 1) + timedelta(days=day, hours=hours * (day % 24)) for day in range(days)])
+def test_a_cycle_that_was_not_seen_twice_is_no_feature(
+    days: int, hours: int, expected: set[str]
+) -> None:
+    times = pl.Series(
+        [
+            datetime(2020, 1, 1) + timedelta(days=day, hours=hours * (day % 24))
+            for day in range(days)
+        ]
+    )
     features = fitted(times, "datetime", "parts")
     assert {name.removeprefix("c_") for name in features.names} == expected
 

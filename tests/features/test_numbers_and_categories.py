@@ -17,15 +17,18 @@ from headrace.errors import InputError
 from headrace.features import Features, fit_features, open_session, plan_columns
 from headrace.features.graph.blanks import BLANKS
 from headrace.models import compile_features
-from headrace.spec import ColumnSpec
-from headrace.spec import FeaturesSpec as FeaturesSpec
+from headrace.spec import ColumnSpec, FeaturesSpec
 
 
-def fitted(frame: pl.DataFrame, encode: Any, kind: Any = None, y: np.ndarray | None = None, **more: Any) -> Features:
+def fitted(
+    frame: pl.DataFrame, encode: Any, kind: Any = None, y: np.ndarray | None = None, **more: Any
+) -> Features:
     columns = {name: ColumnSpec(kind=kind, encode=encode) for name in frame.columns if encode}
     spec = FeaturesSpec(columns=columns, **more)
     representation = more.pop("representation", "tree")
-    return fit_features(frame, plan_columns(frame, spec, {}, []), spec, representation, ["?"], None, y)
+    return fit_features(
+        frame, plan_columns(frame, spec, {}, []), spec, representation, ["?"], None, y
+    )
 
 
 def matrix(features: Features, frame: pl.DataFrame) -> np.ndarray:
@@ -55,7 +58,9 @@ def test_quantile_of_values_that_repeat_and_are_missing() -> None:
 
 def test_log_is_the_standardized_signed_logarithm() -> None:
     values = np.array([0.0, 1.0, 10.0, 1e4, -50.0])
-    found = matrix(fitted(pl.DataFrame({"c": values}), "log", "numeric"), pl.DataFrame({"c": values}))[:, 0]
+    found = matrix(
+        fitted(pl.DataFrame({"c": values}), "log", "numeric"), pl.DataFrame({"c": values})
+    )[:, 0]
     logs = np.sign(values) * np.log1p(np.abs(values))
     assert found == pytest.approx((logs - logs.mean()) / logs.std(), rel=1e-5)
 
@@ -68,15 +73,17 @@ def test_target_means_equal_a_loop(seed: int) -> None:
     y = (chance.random(80) < 0.4).astype(np.float64)
     frame = pl.DataFrame({"c": pl.Series(words, dtype=pl.String)})
     features = fitted(frame, "target", "categorical", y[:, None])
-    found = matrix(features, pl.DataFrame({"c": ["a", "b", "c", "d", "rare", "new", None, "?"]}))[:, 0]
+    found = matrix(features, pl.DataFrame({"c": ["a", "b", "c", "d", "rare", "new", None, "?"]}))[
+        :, 0
+    ]
     known = {word for word in words if word is not None and words.count(word) >= 2}
     groups = {word: y[[value == word for value in words]] for word in known}
     m = _strength(list(groups.values()))
     prior, rare = y.mean(), y[[value is not None and value not in known for value in words]]
     absent = y[[value is None for value in words]]
-    expected = [_shrunk(groups.get(word, rare), m, prior) for word in ("a", "b", "c", "d", "rare", "new")] + 2 * [
-        _shrunk(absent, m, prior)
-    ]
+    expected = [
+        _shrunk(groups.get(word, rare), m, prior) for word in ("a", "b", "c", "d", "rare", "new")
+    ] + 2 * [_shrunk(absent, m, prior)]
     assert found == pytest.approx(expected, rel=1e-5)
 
 
@@ -88,7 +95,9 @@ def _strength(groups: list[np.ndarray]) -> float:
     """Within over between variance, by the analysis of variance."""
     sizes = np.array([len(group) for group in groups])
     whole = np.concatenate(groups)
-    within = sum(((group - group.mean()) ** 2).sum() for group in groups) / (len(whole) - len(groups))
+    within = sum(((group - group.mean()) ** 2).sum() for group in groups) / (
+        len(whole) - len(groups)
+    )
     among = sum(len(group) * (group.mean() - whole.mean()) ** 2 for group in groups)
     between = (among - (len(groups) - 1) * within) / (len(whole) - (sizes**2).sum() / len(whole))
     return float(np.clip(within / between, 1, 1000)) if between > 0 else 1000.0
@@ -98,13 +107,22 @@ def test_a_target_mean_of_several_classes_has_a_column_for_each() -> None:
     frame = pl.DataFrame({"c": ["a", "b"] * 20, "d": ["x", "x", "y", "y"] * 10})
     y = np.eye(3)[np.arange(40) % 3]
     features = fitted(frame, "target", "categorical", y)
-    assert features.names == ["c_target0", "c_target1", "c_target2", "d_target0", "d_target1", "d_target2"]
+    assert features.names == [
+        "c_target0",
+        "c_target1",
+        "c_target2",
+        "d_target0",
+        "d_target1",
+        "d_target2",
+    ]
     found = matrix(features, frame)
     assert found[:, :3].sum(axis=1) == pytest.approx(1)
     assert found[:, 3:].sum(axis=1) == pytest.approx(1)
 
 
-@given(word=st.text(min_size=1, max_size=20).filter(lambda word: word < "\ud800" or word > "\udfff"))
+@given(
+    word=st.text(min_size=1, max_size=20).filter(lambda word: word < "\ud800" or word > "\udfff")
+)
 def test_hash_is_murmurhash(word: str) -> None:
     features = fitted(pl.DataFrame({"c": ["a", "b"]}), "hash", "categorical")
     try:
@@ -122,7 +140,9 @@ def test_wide_one_hot_is_a_bag_with_one_entry() -> None:
     frame = pl.DataFrame({"c": words})
     columns = plan_columns(frame, FeaturesSpec(), {}, [])
     features = fit_features(frame, columns, FeaturesSpec(), "linear", ["?"])
-    made = open_session(compile_features(features)).rows(pl.DataFrame({"c": ["w3", "w149", "never", None, "?"]}))
+    made = open_session(compile_features(features)).rows(
+        pl.DataFrame({"c": ["w3", "w149", "never", None, "?"]})
+    )
     assert made.shape == (5, 152)
     assert made.sum(axis=1).ravel().tolist() == [[1, 1, 1, 1, 1]]
     assert made[3].indices == made[4].indices != made[2].indices
@@ -133,7 +153,9 @@ def test_a_cross_is_the_category_of_the_pair(seed: int) -> None:
     chance = np.random.default_rng(seed)
     places = {name: chance.choice(5, 120, p=[0.4, 0.3, 0.2, 0.005, 0.095]) for name in "ab"}
     words = ["u", "v", "w", "only", None]
-    frame = pl.DataFrame({name: pl.Series([words[at] for at in found]) for name, found in places.items()})
+    frame = pl.DataFrame(
+        {name: pl.Series([words[at] for at in found]) for name, found in places.items()}
+    )
     features = fitted(frame, None, crosses=[["a", "b"]])
     assert features.names == ["a", "b", "a × b"]
     found = matrix(features, frame)
@@ -148,7 +170,9 @@ def test_a_cross_is_the_category_of_the_pair(seed: int) -> None:
 
 def test_a_cross_of_what_is_no_category_is_refused() -> None:
     frame = pl.DataFrame({"a": ["x", "y"] * 10, "n": [float(row) for row in range(20)]})
-    with pytest.raises(InputError, match=r"features.crosses\[0\]: 'n' is numeric; expected categorical columns"):
+    with pytest.raises(
+        InputError, match=r"features.crosses\[0\]: 'n' is numeric; expected categorical columns"
+    ):
         fitted(frame, None, crosses=[["a", "n"]])
     with pytest.raises(InputError, match=r"no column 'aa'.*did you mean 'a'"):
         fitted(frame, None, crosses=[["aa", "n"]])
@@ -169,7 +193,9 @@ def test_pca_equals_scikit_learn_up_to_the_sign(seed: int) -> None:
 
 
 def test_normalize_equals_scikit_learn_and_a_missing_vector_is_zero() -> None:
-    frame = pl.concat([vectors(1), pl.DataFrame({"v": [None]}, schema={"v": pl.Array(pl.Float32, 5)})])
+    frame = pl.concat(
+        [vectors(1), pl.DataFrame({"v": [None]}, schema={"v": pl.Array(pl.Float32, 5)})]
+    )
     for encode, expected in (
         ("normalize", Normalizer().transform(vectors(1)["v"].to_numpy())),
         ("pass", vectors(1)["v"].to_numpy()),
@@ -181,7 +207,9 @@ def test_normalize_equals_scikit_learn_and_a_missing_vector_is_zero() -> None:
 
 def test_several_encoders_of_one_column_stand_side_by_side() -> None:
     frame = pl.DataFrame({"c": ["a", "a", "b", "b", "b"] * 4})
-    features = fitted(frame, ["ordinal", "frequency", "target"], "categorical", np.arange(20.0)[:, None])
+    features = fitted(
+        frame, ["ordinal", "frequency", "target"], "categorical", np.arange(20.0)[:, None]
+    )
     assert features.names == ["c", "c_frequency", "c_target"]
     found = matrix(features, frame)
     assert found[:2, 0].tolist() == [2, 2]
@@ -190,7 +218,8 @@ def test_several_encoders_of_one_column_stand_side_by_side() -> None:
 
 def test_an_encoder_for_another_kind_is_refused() -> None:
     with pytest.raises(
-        InputError, match=r"columns.c.encode: 'tfidf' for a categorical column; expected one of: ordinal"
+        InputError,
+        match=r"columns.c.encode: 'tfidf' for a categorical column; expected one of: ordinal",
     ):
         fitted(pl.DataFrame({"c": ["a", "b"] * 5}), ["ordinal", "tfidf"], "categorical")
 
@@ -199,17 +228,23 @@ def test_a_code_is_also_the_number_that_it_is() -> None:
     frame = pl.DataFrame({"shop_id": [7, 7, 3, None, 900, 3] * 20})
     columns = plan_columns(frame, FeaturesSpec(), {}, [])
     assert columns[0].kind == "categorical"
-    features = fit_features(frame, columns, FeaturesSpec(), "tree", [], {"categorical": ["ordinal", "number"]})
+    features = fit_features(
+        frame, columns, FeaturesSpec(), "tree", [], {"categorical": ["ordinal", "number"]}
+    )
     assert sorted(features.names) == ["shop_id", "shop_id_number"]
     assert features.columns == ["shop_id"]
     session = open_session(compile_features(features))
     found = session.rows(pl.DataFrame({"shop_id": [900, 12, None]}))
-    assert np.array_equal(found[:, features.names.index("shop_id_number")], [900, 12, np.nan], equal_nan=True)
+    assert np.array_equal(
+        found[:, features.names.index("shop_id_number")], [900, 12, np.nan], equal_nan=True
+    )
     assert features.codes == [features.names.index("shop_id")]
     text = frame.with_columns(pl.col("shop_id").cast(pl.String))
     spec = FeaturesSpec(columns={"shop_id": ColumnSpec(encode="number")})
     with pytest.raises(InputError, match="'number' for a column of text"):
         plan_columns(text, spec, {}, [])
     columns = plan_columns(text, FeaturesSpec(), {}, [])
-    plain = fit_features(text, columns, FeaturesSpec(), "tree", [], {"categorical": ["ordinal", "number"]})
+    plain = fit_features(
+        text, columns, FeaturesSpec(), "tree", [], {"categorical": ["ordinal", "number"]}
+    )
     assert plain.names == ["shop_id"]

@@ -14,8 +14,7 @@ from headrace.features import fit_features, open_session, plan_columns
 from headrace.features.states.casefold import fold_case
 from headrace.features.states.vocabulary import entries
 from headrace.models import compile_features
-from headrace.spec import ColumnSpec
-from headrace.spec import FeaturesSpec as FeaturesSpec
+from headrace.spec import ColumnSpec, FeaturesSpec
 
 TEXTS = [
     "Where is my card?", "My card has not arrived yet", "card is lost, please block it", "I lost my CARD",
@@ -33,7 +32,9 @@ def text_session(texts: list[str], encode: Any = "tfidf", representation: Any = 
 
 
 def bags_of(session: Any, texts: Sequence[str | None]) -> np.ndarray:
-    made: np.ndarray = session.rows(pl.DataFrame({"t": pl.Series(texts, dtype=pl.String)})).toarray()
+    made: np.ndarray = session.rows(
+        pl.DataFrame({"t": pl.Series(texts, dtype=pl.String)})
+    ).toarray()
     return made
 
 
@@ -43,10 +44,15 @@ def test_words_and_pairs_weigh_as_in_scikit_learn() -> None:
     found = bags_of(session, TEXTS[:12])[:, : len(known.words) + len(known.pairs)]
     folded = [fold_case(text) for text in TEXTS]
     reference = TfidfVectorizer(
-        vocabulary=[*known.words, *known.pairs], ngram_range=(1, 2), token_pattern=r"(?u)\w+", lowercase=False
+        vocabulary=[*known.words, *known.pairs],
+        ngram_range=(1, 2),
+        token_pattern=r"(?u)\w+",
+        lowercase=False,
     ).fit(folded)
     expected = reference.transform(folded[:12]).toarray()
-    once = [row for row, text in enumerate(folded[:12]) if len(set(text.split())) == len(text.split())]
+    once = [
+        row for row, text in enumerate(folded[:12]) if len(set(text.split())) == len(text.split())
+    ]
     assert len(once) >= 10
     assert found[once] == pytest.approx(expected[once], abs=1e-5)
 
@@ -56,9 +62,14 @@ def test_runs_of_characters_are_those_of_scikit_learn() -> None:
     known = entries(features.encoded[0].state)
     start = len(known.words) + len(known.pairs)
     found = bags_of(session, TEXTS[:12])[:, start:]
-    folded = [" ".join(TfidfVectorizer(token_pattern=r"(?u)\w+").build_tokenizer()(fold_case(text))) for text in TEXTS]
+    folded = [
+        " ".join(TfidfVectorizer(token_pattern=r"(?u)\w+").build_tokenizer()(fold_case(text)))
+        for text in TEXTS
+    ]
     runs = [run.replace("\0", " ") for run in known.runs]
-    counted = TfidfVectorizer(vocabulary=runs, analyzer="char_wb", ngram_range=(2, 5), lowercase=False).fit(folded)
+    counted = TfidfVectorizer(
+        vocabulary=runs, analyzer="char_wb", ngram_range=(2, 5), lowercase=False
+    ).fit(folded)
     assert np.array_equal(found > 0, counted.transform(folded[:12]).toarray() > 0)
 
 
@@ -102,7 +113,9 @@ def test_a_slip_of_the_keyboard_keeps_most_of_a_text() -> None:
 
 
 def test_topics_bring_texts_of_one_matter_together() -> None:
-    topics = TOPICS.rows(pl.DataFrame({"t": ["transfer declined", "the transfer was declined", "where is my card"]}))
+    topics = TOPICS.rows(
+        pl.DataFrame({"t": ["transfer declined", "the transfer was declined", "where is my card"]})
+    )
     near = topics @ topics.T / np.outer(*[np.linalg.norm(topics, axis=1)] * 2)
     assert near[0, 1] > near[0, 2] + 0.2
 

@@ -45,19 +45,32 @@ def packed(records: list[Record]) -> RecordBatch:
     pieces = []
     for some in (records[:middle], records[middle:]):
         values = [b'{"at": %b}' % one.id.encode() for one in some]
-        named = [b'{"by":"id","x":[{"id":1}], "id" :"%014x-%b"}' % (one.time, one.kind.encode()) for one in some]
+        named = [
+            b'{"by":"id","x":[{"id":1}], "id" :"%014x-%b"}' % (one.time, one.kind.encode())
+            for one in some
+        ]
         pieces += [b' {"rows": [\n' + b", ".join(values) + b"]}", b"[" + b",".join(named) + b"]"]
     head = b'{"first":%b' % records[0].id.encode()
-    return RecordBatch(len(records), records[0].kind, head, ["value", "named"], "id", memoryview(b",".join(pieces)))
+    return RecordBatch(
+        len(records), records[0].kind, head, ["value", "named"], "id", memoryview(b",".join(pieces))
+    )
 
 
 def apart(packed: RecordBatch) -> list[Record]:
     """What is read of it."""
     told = zip(*packed.unpack(), strict=True)
-    return [Record(id, time_in_id(id), time_in_id(id), packed.kind, payload) for id, payload in told]
+    return [
+        Record(id, time_in_id(id), time_in_id(id), packed.kind, payload) for id, payload in told
+    ]
 
 
-@given(batches=batches_of, reopen=st.booleans(), packs=st.booleans(), beside=st.booleans(), frames=st.booleans())
+@given(
+    batches=batches_of,
+    reopen=st.booleans(),
+    packs=st.booleans(),
+    beside=st.booleans(),
+    frames=st.booleans(),
+)
 def test_what_was_appended_is_read_in_its_order(
     tmp_path_factory: pytest.TempPathFactory,
     batches: list[list[str]],
@@ -68,7 +81,10 @@ def test_what_was_appended_is_read_in_its_order(
 ) -> None:
     folder = tmp_path_factory.mktemp("log")
     full = (lambda: None) if beside else None
-    logs = [Log(folder, segment=10, full=full), Log(folder, segment=10, full=full)]  # as two processes have it open
+    logs = [
+        Log(folder, segment=10, full=full),
+        Log(folder, segment=10, full=full),
+    ]  # as two processes have it open
     log = logs[0]
     written: list[Record] = []
     for turn, kinds in enumerate(batches):
@@ -94,14 +110,24 @@ def test_what_was_appended_is_read_in_its_order(
     assert found["available"].to_physical().to_list() == [one.available for one in written]
     assert found.schema == COLUMNS
     half = len(written) // 2
-    assert log.read("a", half)["id"].to_list() == [one.id for one in written[half:] if one.kind == "a"]
-    assert log.read("b", until=half)["id"].to_list() == [one.id for one in written[:half] if one.kind == "b"]
-    assert log.position(["b"]) == max((at + 1 for at, one in enumerate(written) if one.kind == "b"), default=0)
+    assert log.read("a", half)["id"].to_list() == [
+        one.id for one in written[half:] if one.kind == "a"
+    ]
+    assert log.read("b", until=half)["id"].to_list() == [
+        one.id for one in written[:half] if one.kind == "b"
+    ]
+    assert log.position(["b"]) == max(
+        (at + 1 for at, one in enumerate(written) if one.kind == "b"), default=0
+    )
 
 
 def test_records_that_were_told_together_are_read_one_by_one() -> None:
     found = apart(packed([record(at) for at in (3, 8, 9)]))
-    assert [one.id for one in found] == ["00000000000003-clicks", "00000000000008-clicks", "00000000000009-clicks"]
+    assert [one.id for one in found] == [
+        "00000000000003-clicks",
+        "00000000000008-clicks",
+        "00000000000009-clicks",
+    ]
     assert [one.time for one in found] == [3, 8, 9]
     named = b'{"by":"id","x":[{"id":1}], "id" :"%014x-clicks"}'
     told = [b'{"first":3,"value":{"at": %d},"named":%b}' % (at, named % at) for at in (3, 8, 9)]
@@ -121,7 +147,13 @@ def test_a_process_beside_the_one_that_appends_seals(tmp_path: Path) -> None:
         if at == 5:
             assert started[0].wait(60) == 0
     assert [process.wait(60) for process in started] == [0, 0]
-    assert sorted(path.suffix for path in tmp_path.glob("0*")) == [".open", ".parquet", ".parquet", ".sum", ".sum"]
+    assert sorted(path.suffix for path in tmp_path.glob("0*")) == [
+        ".open",
+        ".parquet",
+        ".parquet",
+        ".sum",
+        ".sum",
+    ]
     assert log.read()["id"].to_list() == [str(at) for at in range(10)]
 
 
@@ -154,10 +186,20 @@ def test_segments_are_parquet_that_others_read(tmp_path: Path) -> None:
     log = Log(tmp_path, segment=4)
     for at in range(10):
         append(log, record(at))
-    assert sorted(path.suffix for path in tmp_path.glob("0*")) == [".open", ".parquet", ".parquet", ".sum", ".sum"]
-    query = f"select sum((payload->>'at')::int), max(available), count(*) from '{tmp_path}/*.parquet'"
+    assert sorted(path.suffix for path in tmp_path.glob("0*")) == [
+        ".open",
+        ".parquet",
+        ".parquet",
+        ".sum",
+        ".sum",
+    ]
+    query = (
+        f"select sum((payload->>'at')::int), max(available), count(*) from '{tmp_path}/*.parquet'"
+    )
     assert duckdb.sql(query).fetchall() == [(28, pl.Series([8]).cast(pl.Datetime("us"))[0], 8)]
-    assert pl.scan_parquet(tmp_path / "*.parquet").collect()["id"].to_list() == [str(at) for at in range(8)]
+    assert pl.scan_parquet(tmp_path / "*.parquet").collect()["id"].to_list() == [
+        str(at) for at in range(8)
+    ]
     with log.append_lock():
         log.seal()
     assert pl.scan_parquet(tmp_path / "*.parquet").collect().height == 10
@@ -195,7 +237,9 @@ def flipped(path: Path, bit: int) -> None:
 def check_flip(source: Path, folder: Path, chance: np.random.Generator, records: int) -> str:
     """Flips one bit of a log: nothing is lost in silence, but for the frame that was hit; repaired, it goes on."""
     shutil.copytree(source, folder)
-    files = sorted(path for path in folder.iterdir() if path.suffix in (".open", ".parquet", ".sum"))
+    files = sorted(
+        path for path in folder.iterdir() if path.suffix in (".open", ".parquet", ".sum")
+    )
     sizes = np.array([path.stat().st_size for path in files])
     path = files[int(chance.choice(len(files), p=sizes / sizes.sum()))]
     flipped(path, int(chance.integers(path.stat().st_size * 8)))
@@ -235,7 +279,9 @@ def flippable(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_a_flipped_bit_is_told_and_loses_one_frame_at_most(flippable: Path, tmp_path: Path, seed: int) -> None:
+def test_a_flipped_bit_is_told_and_loses_one_frame_at_most(
+    flippable: Path, tmp_path: Path, seed: int
+) -> None:
     check_flip(flippable, tmp_path / "log", np.random.default_rng(seed), 55)
 
 
@@ -296,7 +342,9 @@ def test_what_is_whole_stays_where_it_was(tmp_path: Path, bit: int, last: bool) 
     if bit >= 16 * 8:
         assert found["position"].to_list() == ([0] if last else [0, 6])
     assert found["position"][-1] >= (0 if last else 6)
-    assert append(Log(tmp_path), record(7)) > end  # no position that was acknowledged is given again
+    assert (
+        append(Log(tmp_path), record(7)) > end
+    )  # no position that was acknowledged is given again
 
 
 def test_what_was_set_aside_before_stays(tmp_path: Path) -> None:
@@ -311,7 +359,9 @@ def test_what_was_set_aside_before_stays(tmp_path: Path) -> None:
     assert [one.read_bytes() for one in sorted(tmp_path.glob("*.damaged*"))] == contents
 
 
-def test_what_is_known_of_a_segment_is_believed_whole_alone(flippable: Path, tmp_path: Path) -> None:
+def test_what_is_known_of_a_segment_is_believed_whole_alone(
+    flippable: Path, tmp_path: Path
+) -> None:
     sums = min(flippable.glob("*.sum"))
     for bit in range(sums.stat().st_size * 8):
         folder = tmp_path / str(bit)
@@ -336,7 +386,9 @@ def test_a_log_of_an_earlier_version_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("step", ["parquet", "both", "open"])
 @pytest.mark.parametrize("known", [False, True])
-def test_sealing_may_be_killed_between_any_two_steps(tmp_path: Path, step: str, known: bool) -> None:
+def test_sealing_may_be_killed_between_any_two_steps(
+    tmp_path: Path, step: str, known: bool
+) -> None:
     log, another = Log(tmp_path), Log(tmp_path)
     append(another, record(0))
     append(log, record(1))
@@ -390,7 +442,9 @@ with log.append_lock():
     log.seal()
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
 """
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
     assert int(done.stdout) < 500  # megabytes, of 400
 
 
@@ -420,7 +474,9 @@ def test_a_clock_that_jumps_removes_nothing(tmp_path: Path) -> None:
     assert Log(tmp_path).read().height == 24
     pass_by(40)
     write(6)
-    left = Log(tmp_path).read()  # what is over its retention goes; what says that it is of the future stays
+    left = Log(
+        tmp_path
+    ).read()  # what is over its retention goes; what says that it is of the future stays
     assert left.height == 20
     assert left["position"][0] == 10
     pass_by(0, jump=100)
@@ -488,7 +544,9 @@ def test_processes_take_turns_while_another_reads(tmp_path: Path) -> None:
         assert positions == list(range(len(positions)))
     found = Log(tmp_path).read()["id"].to_list()
     for name in "ab":
-        assert [one for one in found if one.startswith(name)] == [f"{name}-{at}" for at in range(150)]
+        assert [one for one in found if one.startswith(name)] == [
+            f"{name}-{at}" for at in range(150)
+        ]
 
 
 def test_a_killed_writer_has_lost_nothing_that_it_acknowledged(tmp_path: Path) -> None:
@@ -523,6 +581,8 @@ def test_an_open_file_of_another_version_is_told(tmp_path: Path) -> None:
     append(log, record(1))
     (path,) = tmp_path.glob("*.open")
     body = msgspec.msgpack.encode([[1, "another", "form"]])
-    path.write_bytes(path.read_bytes() + struct.pack("<III", len(body), 1, zlib.crc32(body, 1)) + body)
+    path.write_bytes(
+        path.read_bytes() + struct.pack("<III", len(body), 1, zlib.crc32(body, 1)) + body
+    )
     with pytest.raises(WorkError, match="records of another form"):
         log.read()

@@ -39,14 +39,22 @@ def test_sigmoid_is_that_of_platt_where_rows_are_few() -> None:
     raw = task_of("binary").to_raw(scores)
     slope, intercept = _sigmoid_calibration(raw, y)
     found = calibrate.fit("sigmoid", "binary", y, scores)
-    assert (found.slope, found.intercept) == pytest.approx((-slope, -intercept), rel=0.01, abs=0.005)
+    assert (found.slope, found.intercept) == pytest.approx(
+        (-slope, -intercept), rel=0.01, abs=0.005
+    )
 
 
-@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(20, 400), method=st.sampled_from(["sigmoid", "isotonic"]))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    rows=st.integers(20, 400),
+    method=st.sampled_from(["sigmoid", "isotonic"]),
+)
 def test_the_last_digit_of_a_score_decides_nothing(seed: int, rows: int, method: str) -> None:
     chance = np.random.default_rng(seed)
     y = (np.arange(rows) % 2).astype(np.float64)
-    raw = np.where(y, 1, -1) * np.abs(chance.normal(size=rows)) ** 3  # some are next to each other, and apart
+    raw = (
+        np.where(y, 1, -1) * np.abs(chance.normal(size=rows)) ** 3
+    )  # some are next to each other, and apart
     scores = 1 / (1 + np.exp(-raw))
     found = calibrate.fit(method, "binary", y, scores)
     other = calibrate.apply(found, "binary", 1 / (1 + np.exp(-raw * (1 + 1e-7) - 1e-7)))

@@ -18,7 +18,9 @@ def test_the_graph_says_what_it_is(runs: Runs, task: str) -> None:
         "times": "tensor(int64)",
     }
     outputs = {one.name for one in session.get_outputs()}
-    assert outputs == {"prediction", "features"} | ({"probabilities"} if task == "multiclass" else set())
+    assert outputs == {"prediction", "features"} | (
+        {"probabilities"} if task == "multiclass" else set()
+    )
     metadata = session.get_modelmeta().custom_metadata_map
     assert json.loads(metadata["columns"])["doubles"] == ["big"]
     assert json.loads(metadata["task"]) == task

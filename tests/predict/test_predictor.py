@@ -24,7 +24,7 @@ from headrace.features import fit_features, open_coded_session, open_session, pl
 from headrace.models import compile_features
 from headrace.predict import Predictor, predict_file
 from headrace.predict.rows import RowReader, row_type
-from headrace.spec import FeaturesSpec as FeaturesSpec
+from headrace.spec import FeaturesSpec
 from headrace.tables import Column, Schema
 from headrace.tables.numbers import COMMA_DECIMAL
 from tests.conftest import EXAMPLES, Runs, make_table
@@ -43,7 +43,11 @@ def as_columns(predictions: list[dict[str, Any]]) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for prediction in predictions:
         for name, value in prediction.items():
-            entries = {f"probability_{k}": v for k, v in value.items()} if name == "probabilities" else {name: value}
+            entries = (
+                {f"probability_{k}": v for k, v in value.items()}
+                if name == "probabilities"
+                else {name: value}
+            )
             for key, entry in entries.items():
                 found.setdefault(key, []).append(entry)
     return found
@@ -58,7 +62,9 @@ def test_every_door_gives_the_same(runs: Runs, task: str, family: str, tmp_path:
     assert expected.columns[:2] == ["row", "prediction"]
     assert expected.height == 6_000
     few = frame.head(50)
-    assert as_columns(predictor.predict(few.to_dicts())) == expected.head(50).to_dict(as_series=False)
+    assert as_columns(predictor.predict(few.to_dicts())) == expected.head(50).to_dict(
+        as_series=False
+    )
     singles = [predictor.predict([row])[0] for row in few.to_dicts()]
     assert as_columns(singles) == expected.head(50).to_dict(as_series=False)
     assert predictor.predict(few.to_pandas()).equals(expected.head(50))
@@ -79,7 +85,8 @@ def test_plain_onnx_runtime_reproduces_the_holdout(runs: Runs, task: str) -> Non
     bundle = runs(task, "gbdt").bundle
     holdout = pl.read_parquet(bundle / "holdout.parquet")
     found, stored = embed["predict"](bundle, holdout).tolist(), holdout["prediction"].to_list()
-    # With as many threads as cores ONNX Runtime may add trees up in another order: the last bit may differ.
+    # With as many threads as cores ONNX Runtime may add trees up in another order: the last bit may
+    # differ.
     assert found == (stored if task == "multiclass" else pytest.approx(stored, rel=1e-6))
 
 
@@ -90,7 +97,9 @@ row_values = st.fixed_dictionaries(
         "z": scalars,
         "big": scalars,
         "flag": st.one_of(st.none(), st.booleans()),
-        "colour": st.one_of(st.none(), st.sampled_from(["red", "blue", "?", "", "NaN", "unseen", "é"])),
+        "colour": st.one_of(
+            st.none(), st.sampled_from(["red", "blue", "?", "", "NaN", "unseen", "é"])
+        ),
         "code": st.one_of(st.none(), st.integers(-3, 9)),
         "at": st.one_of(st.none(), st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1))),
     }
@@ -99,11 +108,16 @@ row_values = st.fixed_dictionaries(
 
 @given(rows=st.lists(row_values, min_size=1, max_size=8))
 @pytest.mark.parametrize("family", ["linear", "gbdt"])
-def test_dicts_equal_tables_for_any_value(runs: Runs, family: str, rows: list[dict[str, Any]]) -> None:
+def test_dicts_equal_tables_for_any_value(
+    runs: Runs, family: str, rows: list[dict[str, Any]]
+) -> None:
     predictor = predictor_of(runs, "regression", family)
     dtypes: dict[str, Any] = {column.name: pl.Float64 for column in predictor.columns}
     dtypes |= {"flag": pl.Boolean, "colour": pl.String, "code": pl.Int64, "at": pl.Datetime("us")}
-    numbers = [{k: float(v) if k in ("x", "z", "big") and v is not None else v for k, v in row.items()} for row in rows]
+    numbers = [
+        {k: float(v) if k in ("x", "z", "big") and v is not None else v for k, v in row.items()}
+        for row in rows
+    ]
     by_table = predictor.predict_frame(pl.DataFrame(numbers, schema=dtypes))["prediction"].to_list()
     by_dicts = [one["prediction"] for one in predictor.predict(rows)]
     one_by_one = [predictor.predict([row])[0]["prediction"] for row in rows]
@@ -128,7 +142,9 @@ def test_dicts_equal_tables_for_any_value(runs: Runs, family: str, rows: list[di
         ({"flag": "maybe"}, "column 'flag'"),
     ],
 )
-def test_a_value_that_cannot_be_used_is_named(runs: Runs, change: dict[str, Any], words: str) -> None:
+def test_a_value_that_cannot_be_used_is_named(
+    runs: Runs, change: dict[str, Any], words: str
+) -> None:
     predictor = predictor_of(runs, "binary")
     good = make_table(3, seed=1).to_dicts()[0]
     with pytest.raises(InputError, match=words):
@@ -152,7 +168,11 @@ def test_numbers_are_read_as_the_training_table_wrote_them() -> None:
 def test_typed_rows_bring_their_ids(runs: Runs) -> None:
     predictor = predictor_of(runs, "multiclass")
     assert predictor.row_type is not None
-    rows = make_table(3, seed=1).select("row", *[column.name for column in predictor.columns]).to_dicts()
+    rows = (
+        make_table(3, seed=1)
+        .select("row", *[column.name for column in predictor.columns])
+        .to_dicts()
+    )
     del rows[1]["row"]
     typed: list[Any] = [msgspec.convert(row, predictor.row_type) for row in rows]
     assert predictor.predict_typed(typed) == predictor.predict(rows)
@@ -180,9 +200,9 @@ def test_words_for_missing_and_text_numbers_are_understood(runs: Runs) -> None:
     assert predictor.predict([row | {"z": "NA", "colour": "?"}]) == predictor.predict(
         [row | {"z": None, "colour": None}]
     )
-    assert predictor.predict([row | {"z": "0.5", "at": "2023-05-05T10:00:00", "code": "3"}]) == predictor.predict(
-        [row | {"z": 0.5, "at": datetime(2023, 5, 5, 10), "code": 3.0}]
-    )
+    assert predictor.predict(
+        [row | {"z": "0.5", "at": "2023-05-05T10:00:00", "code": "3"}]
+    ) == predictor.predict([row | {"z": 0.5, "at": datetime(2023, 5, 5, 10), "code": 3.0}])
 
 
 def test_values_of_other_libraries_mean_what_they_say(runs: Runs) -> None:
@@ -248,11 +268,15 @@ def test_threads_share_a_predictor(runs: Runs) -> None:
     assert not wrong
 
 
-def test_a_bad_row_deep_in_a_file_is_named_and_nothing_is_written(runs: Runs, tmp_path: Path) -> None:
+def test_a_bad_row_deep_in_a_file_is_named_and_nothing_is_written(
+    runs: Runs, tmp_path: Path
+) -> None:
     predictor = predictor_of(runs, "binary")
     frame = make_table(30_000, seed=2).with_columns(pl.col("z").cast(pl.String))
     row = pl.int_range(pl.len()) == 25_000
-    frame.with_columns(z=pl.when(row).then(pl.lit("oops")).otherwise(pl.col("z"))).write_csv(tmp_path / "rows.csv")
+    frame.with_columns(z=pl.when(row).then(pl.lit("oops")).otherwise(pl.col("z"))).write_csv(
+        tmp_path / "rows.csv"
+    )
     with pytest.raises(InputError, match="row 25001, column 'z': the value 'oops'"):
         predict_file(predictor, tmp_path / "rows.csv", tmp_path / "out.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
@@ -271,7 +295,18 @@ def test_memory_stays_flat_as_files_grow(runs: Runs, tmp_path: Path) -> None:
     peaks = []
     for copies in (1, 8):
         source = tmp_path / f"{copies}.parquet"
-        pl.concat([make_table(250_000, seed=2)] * copies).write_parquet(source, row_group_size=50_000)
-        command = [sys.executable, "-c", script, str(bundle), str(source), str(tmp_path / "out.parquet")]
-        peaks.append(int(subprocess.run(command, capture_output=True, check=True, text=True).stdout))
+        pl.concat([make_table(250_000, seed=2)] * copies).write_parquet(
+            source, row_group_size=50_000
+        )
+        command = [
+            sys.executable,
+            "-c",
+            script,
+            str(bundle),
+            str(source),
+            str(tmp_path / "out.parquet"),
+        ]
+        peaks.append(
+            int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+        )
     assert peaks[1] < 1.5 * peaks[0]

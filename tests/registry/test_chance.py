@@ -10,7 +10,12 @@ from sklearn.metrics import average_precision_score
 
 import headrace
 from headrace.arrays import Floats
-from headrace.evaluate import ModelPair, Predictions, average_precision_by_chance, chance_probability
+from headrace.evaluate import (
+    ModelPair,
+    Predictions,
+    average_precision_by_chance,
+    chance_probability,
+)
 from headrace.registry import judge
 from headrace.registry.gates import not_worse
 from headrace.run.document import RunDocument
@@ -18,7 +23,9 @@ from headrace.spec import parse_gate
 
 
 @pytest.mark.parametrize(("positives", "rows"), [(1, 4), (2, 5), (3, 7), (4, 4)])
-def test_the_precision_of_a_random_order_is_the_mean_over_all_orders(positives: int, rows: int) -> None:
+def test_the_precision_of_a_random_order_is_the_mean_over_all_orders(
+    positives: int, rows: int
+) -> None:
     y = np.repeat([1, 0], [positives, rows - positives])
     scores = np.arange(rows, 0, -1)
     every = [average_precision_score(order, scores) for order in set(permutations(y.tolist()))]
@@ -39,7 +46,11 @@ def passes(positives: int, rows: int, metric: str, seed: int) -> bool:
 
 
 def test_noise_with_few_positives_does_not_pass() -> None:
-    tried = [passes(positives, 225, "average_precision", seed) for positives in (1, 2, 3, 5, 10) for seed in range(30)]
+    tried = [
+        passes(positives, 225, "average_precision", seed)
+        for positives in (1, 2, 3, 5, 10)
+        for seed in range(30)
+    ]
     assert np.mean(tried) <= 0.025
 
 
@@ -47,7 +58,11 @@ def test_noise_with_few_positives_does_not_pass() -> None:
 def test_noise_passes_in_two_and_a_half_percent_of_2000_gates_at_most() -> None:
     """2,000 seeded gates for each metric, with 1 to 10 positives in 225 rows."""
     for metric in ("average_precision", "roc_auc"):
-        tried = [passes(positives, 225, metric, seed) for positives in range(1, 11) for seed in range(200)]
+        tried = [
+            passes(positives, 225, metric, seed)
+            for positives in range(1, 11)
+            for seed in range(200)
+        ]
         assert len(tried) == 2000
         assert np.mean(tried) <= 0.025
 
@@ -70,7 +85,9 @@ def test_what_is_alike_within_an_owner_is_no_evidence() -> None:
         scores = chance.random(10)[owner]
         if 0 < y.sum() < len(y):
             alone.append(chance_probability("roc_auc", Predictions("binary", y, scores), seed))
-            together.append(chance_probability("roc_auc", Predictions("binary", y, scores, owner=owner), seed))
+            together.append(
+                chance_probability("roc_auc", Predictions("binary", y, scores, owner=owner), seed)
+            )
     assert np.mean(np.array(alone) <= 0.025) > 0.2 > np.mean(np.array(together) <= 0.025)
 
 

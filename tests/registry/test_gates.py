@@ -112,12 +112,16 @@ def test_a_metric_of_another_task(tmp_path: Path) -> None:
         assert headrace.run(headrace.load(folder)).document.promoted
 
 
-numbers = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True), st.integers(-(2**40), 2**40))
+numbers = st.one_of(
+    st.none(), st.floats(allow_nan=True, allow_infinity=True), st.integers(-(2**40), 2**40)
+)
 texts = st.one_of(st.none(), st.text(max_size=4))
 
 
 @given(rows=st.lists(st.tuples(texts, numbers), min_size=1, max_size=30))
-def test_equal_rows_have_one_number_and_others_have_others(rows: list[tuple[str | None, float | None]]) -> None:
+def test_equal_rows_have_one_number_and_others_have_others(
+    rows: list[tuple[str | None, float | None]],
+) -> None:
     frame = pl.DataFrame(rows, schema={"a": pl.String, "b": pl.Float64}, orient="row", strict=False)
     plain = [(a, None if b is None or np.isnan(b) else b + 0.0) for a, b in frame.rows()]
     found = row_hashes(frame).tolist()
@@ -127,20 +131,31 @@ def test_equal_rows_have_one_number_and_others_have_others(rows: list[tuple[str 
 def test_the_numbers_of_rows_never_change(tmp_path: Path) -> None:
     """They are kept for years: these were written down once."""
     frame = pl.DataFrame({"n": [1, None, -3], "t": ["a", "", None], "x": [0.5, -0.0, None]})
-    assert row_hashes(frame).tolist() == [10081968575832560566, 9880857335257826362, 6910322991574199900]
+    assert row_hashes(frame).tolist() == [
+        10081968575832560566,
+        9880857335257826362,
+        6910322991574199900,
+    ]
     write_fitted_rows(Workspace(tmp_path), "m-000001", frame[:2])
     assert fitted_mask(Workspace(tmp_path), "m-000001", frame.with_columns(more=1)) is not None
     seen = fitted_mask(Workspace(tmp_path), "m-000001", frame.with_columns(more=1))
     assert seen is not None
     assert seen.tolist() == [True, True, False]
     assert fitted_mask(Workspace(tmp_path), "m-000001", frame.drop("x")) is None
-    assert fitted_mask(Workspace(tmp_path), "m-000001", frame.with_columns(pl.col("x").cast(pl.String))) is None
+    assert (
+        fitted_mask(
+            Workspace(tmp_path), "m-000001", frame.with_columns(pl.col("x").cast(pl.String))
+        )
+        is None
+    )
     assert fitted_mask(Workspace(tmp_path), "m-000002", frame) is None
 
 
 def test_groups_that_fare_differently_are_refused(tmp_path: Path) -> None:
     spec = write_system(tmp_path, "binary", "linear", rows=1500) / "system.yaml"
-    text = spec.read_text() + "evaluate: {fairness: {attributes: [colour, owner], max_gap: {GAP}}}\n"
+    text = (
+        spec.read_text() + "evaluate: {fairness: {attributes: [colour, owner], max_gap: {GAP}}}\n"
+    )
     spec.write_text(text.replace("GAP", "selection_rate: 0.9"))
     assert headrace.run(headrace.load(tmp_path)).document.promoted
     spec.write_text(text.replace("GAP", "selection_rate: 0.01"))
@@ -159,7 +174,10 @@ def test_groups_that_fare_differently_are_refused(tmp_path: Path) -> None:
         ("attributes: [color]", "no column 'color'; expected some of: .*; did you mean 'colour'"),
         ("attributes: [colour, colour]", "'colour' twice"),
         ("attributes: [label]", "'label', the target or no plain column"),
-        ("attributes: [colour], max_gap: {mean_error: 1}", "mean_error with task binary; expected some of: selection"),
+        (
+            "attributes: [colour], max_gap: {mean_error: 1}",
+            "mean_error with task binary; expected some of: selection",
+        ),
         ("max_gap: {accuracy: 0.1}", "no attributes to compare"),
     ],
 )

@@ -24,15 +24,21 @@ from tests.conftest import write_system
 
 
 def decision(
-    version: int, action: Literal["promote", "refuse", "rollback"] = "promote", before: int | None = None
+    version: int,
+    action: Literal["promote", "refuse", "rollback"] = "promote",
+    before: int | None = None,
 ) -> Decision:
     return Decision(
         action=action, version=version, alias="champion", before=None, at="2026-01-01", by="person", who="me", why=""
     )  # fmt: skip
 
 
-@given(steps=st.lists(st.one_of(st.integers(1, 9), st.just("back"), st.just("refuse")), max_size=30))
-def test_the_journal_is_a_stack_of_champions(steps: list[int | str], tmp_path_factory: pytest.TempPathFactory) -> None:
+@given(
+    steps=st.lists(st.one_of(st.integers(1, 9), st.just("back"), st.just("refuse")), max_size=30)
+)
+def test_the_journal_is_a_stack_of_champions(
+    steps: list[int | str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Against the plainest model of it: a Python list."""
     workspace = Workspace(tmp_path_factory.mktemp("w"))
     stack: list[int] = []
@@ -70,7 +76,9 @@ def test_a_torn_line_never_counted_and_a_missing_pointer_is_written(tmp_path: Pa
 
 
 @pytest.mark.parametrize("left", [b"", b"torn", 0, 1])
-def test_reading_a_lost_journal_takes_nothing_out_of_service(tmp_path: Path, left: bytes | int) -> None:
+def test_reading_a_lost_journal_takes_nothing_out_of_service(
+    tmp_path: Path, left: bytes | int
+) -> None:
     with locked_journal(Workspace(tmp_path), "m") as journal:
         for version in (1, 2, 3):
             journal.append(decision(version))
@@ -94,14 +102,19 @@ def test_reading_a_lost_journal_takes_nothing_out_of_service(tmp_path: Path, lef
 def test_a_rollback_without_a_promotion_is_no_crash(tmp_path: Path) -> None:
     with locked_journal(Workspace(tmp_path), "m") as journal:
         journal.append(decision(2, "rollback"))
-    with locked_journal(Workspace(tmp_path), "m") as journal, pytest.raises(InputError, match="it has no champion"):
+    with (
+        locked_journal(Workspace(tmp_path), "m") as journal,
+        pytest.raises(InputError, match="it has no champion"),
+    ):
         journal.before("champion")
 
 
 def test_a_number_is_never_used_twice(tmp_path: Path) -> None:
     folder = write_system(tmp_path, "binary", "linear", rows=300)
     for version in (1, 2):
-        assert headrace.run(headrace.load(folder), fresh=True).bundle.name == f"binary-00000{version}"
+        assert (
+            headrace.run(headrace.load(folder), fresh=True).bundle.name == f"binary-00000{version}"
+        )
     shutil.rmtree(folder / ".headrace" / "bundles" / "binary-000002")
     spec = folder / "system.yaml"
     spec.write_text(spec.read_text().rstrip() + '\ngates: ["test.roc_auc > 0.9999"]\n')
@@ -114,7 +127,10 @@ def test_a_number_is_never_used_twice(tmp_path: Path) -> None:
 def test_a_broken_journal_says_so(tmp_path: Path) -> None:
     Workspace(tmp_path).registry.mkdir(parents=True)
     Workspace(tmp_path).journal("m").write_text("nonsense\n")
-    with pytest.raises(WorkError, match="the decisions as they were written"), locked_journal(Workspace(tmp_path), "m"):
+    with (
+        pytest.raises(WorkError, match="the decisions as they were written"),
+        locked_journal(Workspace(tmp_path), "m"),
+    ):
         pass
 
 
@@ -130,13 +146,22 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_by_hand(versions: Path, tmp_path: Path) -> None:
     assert headrace.open("binary@champion", versions).version == 3
     moved = headrace.promote("binary@1", "challenger", "looks good", versions)
-    assert (moved.version, moved.before, moved.by, moved.evidence[0]["passed"]) == (1, None, "person", True)
+    assert (moved.version, moved.before, moved.by, moved.evidence[0]["passed"]) == (
+        1,
+        None,
+        "person",
+        True,
+    )
     assert headrace.open("binary@challenger", versions).version == 1
     assert headrace.rollback("binary", folder=versions).version == 2
     assert headrace.rollback("binary", why="again", folder=versions).version == 1
     with pytest.raises(InputError, match="version 1 was the first champion"):
         headrace.rollback("binary", folder=versions)
-    assert [one.action for one in headrace.history("binary", versions)][-3:] == ["promote", "rollback", "rollback"]
+    assert [one.action for one in headrace.history("binary", versions)][-3:] == [
+        "promote",
+        "rollback",
+        "rollback",
+    ]
     for model, alias, said in (
         ("binary@9", "champion", "versions 1, 2, 3"),
         ("binary@1", "champoin", "did you mean 'champion'"),
@@ -192,12 +217,21 @@ def test_many_at_once(versions: Path, count: int) -> None:
     """Promotions and rollbacks at once: each is recorded, none is lost."""
     before = len(headrace.history("binary", versions))
     started = [
-        command(versions, *(("rollback", "binary") if number % 3 == 0 else ("promote", f"binary@{number % 3 + 1}")))
+        command(
+            versions,
+            *(
+                ("rollback", "binary")
+                if number % 3 == 0
+                else ("promote", f"binary@{number % 3 + 1}")
+            ),
+        )
         for number in range(count)
     ]
     done = [process.wait(120) for process in started]
     assert len(headrace.history("binary", versions)) == before + done.count(0)
-    assert done.count(0) >= count * 2 // 3  # a rollback has nothing to go back to where several came first
+    assert (
+        done.count(0) >= count * 2 // 3
+    )  # a rollback has nothing to go back to where several came first
     agree(versions)
 
 
@@ -258,7 +292,9 @@ def test_the_champion_is_judged_on_rows_that_it_has_not_seen(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
-def test_a_champion_that_cannot_be_compared_stays(tmp_path: Path, change: Callable[[Path], object]) -> None:
+def test_a_champion_that_cannot_be_compared_stays(
+    tmp_path: Path, change: Callable[[Path], object]
+) -> None:
     folder = write_system(tmp_path, "binary", "linear", rows=300)
     first = headrace.run(headrace.load(folder))
     change(first.bundle / "model.onnx")

@@ -37,7 +37,9 @@ def test_a_run_is_told_whole(folder: Path) -> None:
         for name, value in values.items():
             assert told.data.metrics[f"{split}.{name}"] == pytest.approx(value)
     tried = found.get_metric_history(version.run_id, "candidates.rmse")
-    assert [one.value for one in tried] == pytest.approx([one.value for one in run.document.candidates])
+    assert [one.value for one in tried] == pytest.approx(
+        [one.value for one in run.document.candidates]
+    )
     assert told.data.params["goal.target"] == "amount"
     assert told.data.params["split.test"] == "0.15"
     assert told.data.tags["headrace.data.source"] == run.document.fingerprints["source"]
@@ -60,13 +62,21 @@ def test_what_was_lost_is_told_again_once(folder: Path, lost: str) -> None:
     mlflow_agrees(folder, NAME)
 
 
-def test_a_run_that_was_cut_off_is_told_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_was_cut_off_is_told_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from mlflow import MlflowClient
 
     def killed(*given: object, **named: object) -> None:
         raise KeyboardInterrupt
 
-    for step in ("log_batch", "log_artifact", "set_terminated", "create_model_version", "set_registered_model_alias"):
+    for step in (
+        "log_batch",
+        "log_artifact",
+        "set_terminated",
+        "create_model_version",
+        "set_registered_model_alias",
+    ):
         monkeypatch.setattr(MlflowClient, step, killed)
         with pytest.raises(KeyboardInterrupt):
             headrace.run(headrace.load(folder), fresh=True)
@@ -75,7 +85,9 @@ def test_a_run_that_was_cut_off_is_told_again(folder: Path, monkeypatch: pytest.
     mlflow_agrees(folder, NAME)
 
 
-def test_a_store_that_refuses_is_one_clear_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_refuses_is_one_clear_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = headrace.run(headrace.load(folder))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////proc/none/mlflow.db")
     with pytest.raises(WorkError, match="a store that takes runs"):
@@ -87,7 +99,9 @@ def test_a_store_that_refuses_is_one_clear_error(folder: Path, monkeypatch: pyte
     mlflow_agrees(folder, NAME)
 
 
-def test_another_store_gets_the_bundles_uploaded(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_store_gets_the_bundles_uploaded(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     headrace.run(headrace.load(folder))
     monkeypatch.chdir(tmp_path)
     uri = f"sqlite:///{tmp_path / 'other.db'}"
@@ -121,7 +135,10 @@ def mlflow_home() -> Path:
     home = ROOT / "build" / "peers" / "mlflow" / "bin"
     if not (home / "python").exists():
         venv.create(home.parent, with_pip=True)
-        subprocess.run([home / "python", "-m", "pip", "install", "--quiet", "mlflow==3.17.2", "-e", ROOT], check=True)
+        subprocess.run(
+            [home / "python", "-m", "pip", "install", "--quiet", "mlflow==3.17.2", "-e", ROOT],
+            check=True,
+        )
     return home
 
 
@@ -132,10 +149,16 @@ def loads(home: Path, uri: str, run: headrace.Run, folder: Path) -> None:
     holdout.drop("prediction").write_parquet(rows)
     script.write_text(LOAD)
     done = subprocess.run(
-        [home / "python", script, uri, rows, answers], capture_output=True, text=True, env=plain(), check=False
+        [home / "python", script, uri, rows, answers],
+        capture_output=True,
+        text=True,
+        env=plain(),
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert pl.read_parquet(answers)["prediction"].to_list() == pytest.approx(holdout["prediction"].to_list())
+    assert pl.read_parquet(answers)["prediction"].to_list() == pytest.approx(
+        holdout["prediction"].to_list()
+    )
     assert "numbers" in done.stdout
 
 
@@ -196,7 +219,9 @@ def answers(url: str) -> bool:
 
 
 @pytest.mark.parametrize("how", ["moved", "copied"])
-def test_a_workspace_elsewhere_has_a_store_of_its_own(folder: Path, tmp_path: Path, how: str) -> None:
+def test_a_workspace_elsewhere_has_a_store_of_its_own(
+    folder: Path, tmp_path: Path, how: str
+) -> None:
     headrace.run(headrace.load(folder))
     mlflow_agrees(folder, NAME)
     there = tmp_path / "there"

@@ -35,7 +35,9 @@ def test_every_run_is_a_line(folder: Path) -> None:
 
 
 def holdout(folder: Path, version: int) -> pl.DataFrame:
-    return pl.read_parquet(folder / ".headrace" / "bundles" / f"binary-{version:06d}" / "holdout.parquet")
+    return pl.read_parquet(
+        folder / ".headrace" / "bundles" / f"binary-{version:06d}" / "holdout.parquet"
+    )
 
 
 def test_side_by_side_on_the_same_rows(folder: Path) -> None:
@@ -45,7 +47,10 @@ def test_side_by_side_on_the_same_rows(folder: Path) -> None:
     for at, version in enumerate((1, 2)):
         expected = roc_auc_score(rows["label"] == "yes", holdout(folder, version)["prediction"])
         assert found.document.metrics["roc_auc"][at] == pytest.approx(expected)
-    (low, high), (first, second) = found.document.gains["log_loss"][0], found.document.metrics["log_loss"]
+    (low, high), (first, second) = (
+        found.document.gains["log_loss"][0],
+        found.document.metrics["log_loss"],
+    )
     assert low < first - second < high
     assert FieldDifference("models.linear.l2", [1e-4, 1.0]) in found.document.spec
     page = found.page.read_text()
@@ -58,20 +63,26 @@ def test_only_common_rows_count(folder: Path) -> None:
     found = headrace.compare(["binary@1", "binary@3", "binary@2"], folder).document
     both = holdout(folder, 1).join(holdout(folder, 3), on="row", suffix="_3")
     assert 0 < found.rows == both.height < holdout(folder, 1).height
-    assert found.metrics["roc_auc"][1] == pytest.approx(roc_auc_score(both["label"] == "yes", both["prediction_3"]))
+    assert found.metrics["roc_auc"][1] == pytest.approx(
+        roc_auc_score(both["label"] == "yes", both["prediction_3"])
+    )
     assert len(found.gains["roc_auc"]) == 2
 
 
 def test_one_with_itself_is_even(folder: Path) -> None:
     found = headrace.compare(["binary@1", "binary@1"], folder).document
-    assert np.allclose([gain for gains in found.gains.values() for pair in gains for gain in pair], 0)
+    assert np.allclose(
+        [gain for gains in found.gains.values() for pair in gains for gain in pair], 0
+    )
     assert found.spec == []
 
 
 @pytest.mark.parametrize("task", ["multiclass", "regression"])
 def test_other_tasks(runs: Runs, task: str) -> None:
     bundle = runs(task, "linear").bundle
-    found = headrace.compare([str(bundle), str(runs(task, "gbdt").bundle)], bundle.parent.parent.parent)
+    found = headrace.compare(
+        [str(bundle), str(runs(task, "gbdt").bundle)], bundle.parent.parent.parent
+    )
     assert found.document.rows > 100
     assert "Wrote" not in found.page.read_text()
 

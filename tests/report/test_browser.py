@@ -10,7 +10,9 @@ import headrace
 from tests.browser import CHROMIUM, Browser, browser
 from tests.conftest import Runs, write_system
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium (Debian: apt-get install chromium)")
+pytestmark = pytest.mark.skipif(
+    not CHROMIUM, reason="no Chromium (Debian: apt-get install chromium)"
+)
 _LOST = """[...document.querySelectorAll('svg')].filter(one => one.getBoundingClientRect().width < 60).length"""
 _WIDE = """document.documentElement.scrollWidth - document.documentElement.clientWidth"""
 _SMALL = """[...document.querySelectorAll('p, td, li, summary')].filter(
@@ -38,7 +40,9 @@ def shows(tab: Browser, page: Path) -> None:
         case = f"{page.name} {width} {look}"
         assert tab.complaints() == [] and tab.requests() == [page.absolute().as_uri()], case
         assert tab.value(_WIDE) <= 0, f"{case}: the page is wider than the window"
-        assert tab.value(_LOST) == 0 and tab.value(_SMALL) == 0, f"{case}: a drawing or a text is too small"
+        assert tab.value(_LOST) == 0 and tab.value(_SMALL) == 0, (
+            f"{case}: a drawing or a text is too small"
+        )
         assert tab.value(_CONTRAST) >= 4.5, f"{case}: text is too faint (WCAG 2 asks for 4.5)"
     assert page.stat().st_size < 3_000_000
 
@@ -49,7 +53,11 @@ def test_a_report(tab: Browser, runs: Runs, task: str) -> None:
     shows(tab, run.report)
     assert tab.value("document.querySelector('h1').innerText") == run.document.model
     names = tab.value("[...document.querySelectorAll('h3')].map(one => one.innerText).join('|')")
-    drawn = {"binary": "Precision and recall", "multiclass": "Confusion", "regression": "Quantiles of the error"}
+    drawn = {
+        "binary": "Precision and recall",
+        "multiclass": "Confusion",
+        "regression": "Quantiles of the error",
+    }
     assert drawn[task] in names
     dead = "[...document.querySelectorAll('nav a')].filter(one => !document.querySelector(one.hash)).length"
     assert tab.value(dead) == 0, "a link of the contents leads nowhere"
@@ -68,7 +76,9 @@ def test_a_report_beside_a_champion_in_time(tab: Browser, tmp_path: Path) -> Non
     assert "Beside the champion of then, version 1" in text
     assert "By colour" in text
     assert "Dashed" in text
-    assert tab.value("document.querySelector('.line svg').innerHTML.length") > 1000, "the split on a time line"
+    assert tab.value("document.querySelector('.line svg').innerHTML.length") > 1000, (
+        "the split on a time line"
+    )
     shows(tab, headrace.compare(["binary@1", "binary@2"], folder).page)
 
 

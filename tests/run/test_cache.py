@@ -40,7 +40,9 @@ class Kept(Struct, frozen=True):
 
 
 def kept(rows: int = 50) -> Kept:
-    frame = make_table(rows, 1).with_columns(v=pl.Series([[1.0, 2.0]] * rows, dtype=pl.Array(pl.Float32, 2)))
+    frame = make_table(rows, 1).with_columns(
+        v=pl.Series([[1.0, 2.0]] * rows, dtype=pl.Array(pl.Float32, 2))
+    )
     return Kept(frame, [np.arange(3), np.empty(0, np.int64)], {"a": "é"})
 
 
@@ -69,7 +71,9 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path, file: str, damage: str) -
     if damage == "gone":
         path.unlink()
     else:
-        path.write_bytes(data[: len(data) // 2] if damage == "cut" else data[:-1] + bytes([data[-1] ^ 1]))
+        path.write_bytes(
+            data[: len(data) // 2] if damage == "cut" else data[:-1] + bytes([data[-1] ^ 1])
+        )
     assert cache.get(Kept, "a") is None
     assert cache.make(Kept, "a", kept, False).words == {"a": "é"}
     assert cache.get(Kept, "a") is not None
@@ -87,12 +91,16 @@ def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
     assert cache.trim(0) == 0
 
 
-def test_files_are_read_again_only_where_they_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_read_again_only_where_they_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file, memory = tmp_path / "f", tmp_path / "memory.json"
     file.write_bytes(b"one")
     first = checksums({"f": file, "none": tmp_path / "none"}, memory)
     assert first["none"] == "absent"
-    monkeypatch.setattr(sys.modules["headrace.run.cache"], "_sum", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr(
+        sys.modules["headrace.run.cache"], "_sum", lambda path: pytest.fail("read again")
+    )
     assert checksums({"f": file, "none": tmp_path / "none"}, memory) == first
     monkeypatch.undo()
     file.write_bytes(b"two")
@@ -132,7 +140,9 @@ def test_an_unchanged_run_does_nothing(system: Path, monkeypatch: pytest.MonkeyP
     ).read_bytes()
 
 
-def test_a_change_of_models_reads_nothing_again(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_of_models_reads_nothing_again(
+    system: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = headrace.run(headrace.load(system))
     monkeypatch.setattr(flow, "prepare", lambda *given: pytest.fail("prepared again"))
     spec = system / "system.yaml"
@@ -161,7 +171,9 @@ def searching(folder: Path, more: str = "") -> Path:
     return folder
 
 
-def test_a_killed_search_goes_on_where_it_was(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_search_goes_on_where_it_was(
+    system: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fit = FAMILIES["linear"].fit
     fits, most = 0, 10**6
 
@@ -182,10 +194,15 @@ def test_a_killed_search_goes_on_where_it_was(system: Path, monkeypatch: pytest.
     fits, most = 0, 10**6
     resumed = headrace.run(headrace.load(again))
     assert needed - 3 + fits <= needed + 5, "no more is done twice than the five folds of one trial"
-    found = [[structs.replace(one, seconds=0) for one in run.document.candidates] for run in (whole, resumed)]
+    found = [
+        [structs.replace(one, seconds=0) for one in run.document.candidates]
+        for run in (whole, resumed)
+    ]
     assert found[0] == found[1]
     assert resumed.document.metrics == whole.document.metrics
-    assert (resumed.bundle / "model.onnx").read_bytes() == (whole.bundle / "model.onnx").read_bytes()
+    assert (resumed.bundle / "model.onnx").read_bytes() == (
+        whole.bundle / "model.onnx"
+    ).read_bytes()
 
 
 def test_more_trials_are_more_of_the_same(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +225,9 @@ def test_more_trials_are_more_of_the_same(system: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("moment", ["decided", "not decided"])
-def test_a_run_that_was_killed_as_it_was_judged(system: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+def test_a_run_that_was_killed_as_it_was_judged(
+    system: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
     def killed(*given: Any) -> None:
         raise KeyboardInterrupt
 
@@ -222,7 +241,9 @@ def test_a_run_that_was_killed_as_it_was_judged(system: Path, monkeypatch: pytes
     assert run.document.promoted
     assert run.report.exists()
     assert run.document.cached is (moment == "decided")
-    assert [one.promoted for one in headrace.runs(system)] == ([True] if moment == "decided" else [True, None])
+    assert [one.promoted for one in headrace.runs(system)] == (
+        [True] if moment == "decided" else [True, None]
+    )
     assert Workspace(system).read_aliases("binary") == {"champion": 1 if moment == "decided" else 2}
     told = (system / ".headrace/registry").glob("*mlflow*.json")
     assert run.report.read_text().count("Promoted to champion") == 1
@@ -258,8 +279,13 @@ def killed_runs(folder: Path, times: int) -> None:
         process.send_signal(signal.SIGKILL)
         process.wait()
         for bundle in bundles(folder):
-            assert bundle.startswith(".") or headrace.verify(folder / ".headrace" / "bundles" / bundle).passed
-        live = [one.version for one in headrace.history("binary", folder) if one.action != "refuse"][-1]
+            assert (
+                bundle.startswith(".")
+                or headrace.verify(folder / ".headrace" / "bundles" / bundle).passed
+            )
+        live = [
+            one.version for one in headrace.history("binary", folder) if one.action != "refuse"
+        ][-1]
         assert Workspace(folder).read_aliases("binary") == {"champion": live}
         assert headrace.open("binary@champion", folder).version == live
         mlflow_agrees(folder, "binary")
@@ -280,7 +306,9 @@ def test_thirty_killed_runs_leave_nothing_half(system: Path) -> None:
 def test_a_change_in_any_file_of_one_name_is_seen(system: Path) -> None:
     for at in range(2):
         (system / f"day={at}").mkdir()
-        make_table(300, 3)[150 * at : 150 * at + 150].write_parquet(system / f"day={at}" / "part.parquet")
+        make_table(300, 3)[150 * at : 150 * at + 150].write_parquet(
+            system / f"day={at}" / "part.parquet"
+        )
     spec = system / "system.yaml"
     spec.write_text(spec.read_text().replace("rows.parquet", "day=*/part.parquet"))
     headrace.run(headrace.load(system))
@@ -302,7 +330,10 @@ for turn in range(150):
     cache.put(["x" * 2000, turn], f"e{turn % 7}")
     cache.get(list, f"e{(turn + 3) % 7}")
 """
-    started = [subprocess.Popen([sys.executable, "-c", script, tmp_path], stderr=subprocess.PIPE) for _ in range(3)]
+    started = [
+        subprocess.Popen([sys.executable, "-c", script, tmp_path], stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
     for process in started:
         _, said = process.communicate(timeout=120)
         assert process.returncode == 0, said.decode()[-1500:]
@@ -316,7 +347,9 @@ def test_two_runs_at_once_in_one_folder(system: Path) -> None:
     mlflow_agrees(system, "binary")
 
 
-def test_settings_of_a_trial_that_was_given_up_can_be_stated(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_of_a_trial_that_was_given_up_can_be_stated(
+    system: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever states them wants them fitted, whatever became of them beside others."""
     rows = headrace.load(system)
     given_up: list[int] = []
@@ -324,7 +357,13 @@ def test_settings_of_a_trial_that_was_given_up_can_be_stated(system: Path, monke
     prepared = prepare(rows, 0, Steps(quiet)).data
     cache = Cache(rows.workspace.cache)
     keep = resume.trial_memo(cache, "prepared", False)
-    trials = Trials(prepared, _plan(prepared), evaluate.make_objective(prepared.system.goal), lambda text: None, keep)
+    trials = Trials(
+        prepared,
+        _plan(prepared),
+        evaluate.make_objective(prepared.system.goal),
+        lambda text: None,
+        keep,
+    )
 
     def should_prune(step: int, cost: float) -> bool:
         given_up.append(step)
@@ -359,7 +398,8 @@ def test_how_it_is_served_makes_no_new_run(system: Path) -> None:
     first = headrace.run(headrace.load(system))
     spec = system / "system.yaml"
     spec.write_text(
-        spec.read_text() + "serve: {port: 9000, max_rows: 7}\nstore: redis://127.0.0.1:1/0\nlog: {fsync: true}\n"
+        spec.read_text()
+        + "serve: {port: 9000, max_rows: 7}\nstore: redis://127.0.0.1:1/0\nlog: {fsync: true}\n"
     )
     again = headrace.run(headrace.load(system))
     assert again.document.cached
@@ -375,6 +415,11 @@ def test_code_is_named_by_what_it_says(tmp_path: Path) -> None:
     for place, change in (("a", ""), ("b", ""), ("c", "\n# changed\n")):
         copy = Path(shutil.copytree(Path(headrace.__file__).parent, tmp_path / place / "headrace"))
         (copy / "errors.py").write_text((copy / "errors.py").read_text() + change)
-        done = subprocess.run([sys.executable, "-c", ask, str(copy.parent)], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", ask, str(copy.parent)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         names.append(done.stdout.strip())
     assert names[0] == names[1] != names[2]

@@ -25,11 +25,27 @@ class Running:
     """`headrace serve MODELS` on a free port; `first` is the first line that it tells, `rest` those until its end."""
 
     def __init__(
-        self, *models: Any, folder: Path | None = None, options: tuple[str, ...] = (), before: tuple[str, ...] = ()
+        self,
+        *models: Any,
+        folder: Path | None = None,
+        options: tuple[str, ...] = (),
+        before: tuple[str, ...] = (),
     ) -> None:
-        command = [*before, sys.executable, "-m", "headrace", "serve", *map(str, models), "--port", "0", *options]
+        command = [
+            *before,
+            sys.executable,
+            "-m",
+            "headrace",
+            "serve",
+            *map(str, models),
+            "--port",
+            "0",
+            *options,
+        ]
         self.process = subprocess.Popen(
-            [*command, *(("--dir", str(folder)) if folder else ())], stderr=subprocess.PIPE, text=True
+            [*command, *(("--dir", str(folder)) if folder else ())],
+            stderr=subprocess.PIPE,
+            text=True,
         )
         assert self.process.stderr is not None
         self.first = self.process.stderr.readline()
@@ -39,7 +55,12 @@ class Running:
         self.wait(lambda: httpx.get(self.url + "/health/ready").status_code == 200)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         self.stop()
 
     def wait(self, until: Callable[[], bool], seconds: float = 60) -> None:
@@ -64,7 +85,9 @@ class Running:
         return self.process.wait(60)
 
 
-def within(models: list[str], do: Callable[[Service, httpx.AsyncClient], Awaitable[T]], **settings: Any) -> T:
+def within(
+    models: list[str], do: Callable[[Service, httpx.AsyncClient], Awaitable[T]], **settings: Any
+) -> T:
     """Does something with a service that lives in this process for as long."""
 
     async def live() -> T:
@@ -72,7 +95,9 @@ def within(models: list[str], do: Callable[[Service, httpx.AsyncClient], Awaitab
         service = make_service(plan)
         service.start()
         loop = asyncio.get_running_loop()
-        async with await loop.create_server(lambda: Connection(service.connections), "127.0.0.1", 0) as server:
+        async with await loop.create_server(
+            lambda: Connection(service.connections), "127.0.0.1", 0
+        ) as server:
             host, port = server.sockets[0].getsockname()
             async with httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=60) as client:
                 try:
@@ -84,7 +109,12 @@ def within(models: list[str], do: Callable[[Service, httpx.AsyncClient], Awaitab
 
 
 def ask(
-    models: list[str], method: str, path: str, content: bytes = b"", headers: Any = None, **settings: Any
+    models: list[str],
+    method: str,
+    path: str,
+    content: bytes = b"",
+    headers: Any = None,
+    **settings: Any,
 ) -> httpx.Response:
     """One request of such a service."""
 

@@ -61,9 +61,13 @@ def test_versions_are_swapped_under_load_without_a_failed_or_mixed_answer(versio
                 answer = client.post(url + "/predict", content=bodied([given[at]]))
                 found = answer.json()
                 version = found.get("version")
-                if answer.status_code != 200 or answer.headers["x-headrace-version"] != str(version):
+                if answer.status_code != 200 or answer.headers["x-headrace-version"] != str(
+                    version
+                ):
                     wrong.append(answer.text)
-                elif found["predictions"][0]["prediction"] != pytest.approx(expected[version][at]["prediction"]):
+                elif found["predictions"][0]["prediction"] != pytest.approx(
+                    expected[version][at]["prediction"]
+                ):
                     wrong.append((version, at, found))
                 else:
                     answered[version] += 1
@@ -89,7 +93,10 @@ def test_versions_are_swapped_under_load_without_a_failed_or_mixed_answer(versio
         point(versions, 3)  # a byte of it has changed
         service.wait(lambda: 'outcome="refused"} 1.0' in httpx.get(service.url + "/metrics").text)
         assert version_of(service) == 1
-        assert httpx.post(service.url + "/predict/binary@3", content=b'{"rows": []}').status_code == 503
+        assert (
+            httpx.post(service.url + "/predict/binary@3", content=b'{"rows": []}').status_code
+            == 503
+        )
         point(versions, 1)
         service.stop()
     assert "swap_refused" in service.rest
@@ -108,7 +115,9 @@ def test_a_worker_that_is_killed_is_missed_by_nobody_for_long(runs: Runs) -> Non
     def predicted(service: Running) -> float:
         page = httpx.get(service.url + "/metrics").text
         return sum(
-            float(line.split()[-1]) for line in page.splitlines() if line.startswith("headrace_predictions_total")
+            float(line.split()[-1])
+            for line in page.splitlines()
+            if line.startswith("headrace_predictions_total")
         )
 
     with Running(folder, options=("--workers", "2")) as service:
@@ -128,7 +137,9 @@ def test_a_worker_that_is_killed_is_missed_by_nobody_for_long(runs: Runs) -> Non
         assert httpx.post(service.url + "/predict", content=body).status_code == 200
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_workers_end_with_the_process_that_started_them(runs: Runs, number: int) -> None:
     with Running(folder_of(runs("binary", "gbdt")), options=("--workers", "2")) as service:
         workers = children(service.process.pid)
@@ -186,17 +197,23 @@ def test_whoever_holds_the_log_holds_up_no_request(runs: Runs, tmp_path: Path) -
             slowest = 0.0
             for _ in range(60):
                 begin = time.monotonic()
-                assert httpx.post(service.url + "/predict", content=body, timeout=5).status_code == 200
+                assert (
+                    httpx.post(service.url + "/predict", content=body, timeout=5).status_code == 200
+                )
                 assert httpx.get(service.url + "/health/live", timeout=5).status_code == 200
                 slowest = max(slowest, time.monotonic() - begin)
                 time.sleep(0.02)
         assert slowest < 2
-        service.wait(lambda: "headrace_logged_total 61.0" in httpx.get(service.url + "/metrics").text)
+        service.wait(
+            lambda: "headrace_logged_total 61.0" in httpx.get(service.url + "/metrics").text
+        )
     assert Log(lock.parent).read().height == 61
 
 
 @pytest.mark.parametrize("options", [(), pytest.param(("--workers", "2"), marks=pytest.mark.slow)])
-def test_a_service_that_is_told_to_end_answers_on_for_a_while(runs: Runs, options: tuple[str, ...]) -> None:
+def test_a_service_that_is_told_to_end_answers_on_for_a_while(
+    runs: Runs, options: tuple[str, ...]
+) -> None:
     body = bodied(rows(1))
     with Running(folder_of(runs("binary", "gbdt")), options=options) as service:
         with httpx.Client(base_url=service.url, timeout=10) as client:
@@ -261,7 +278,9 @@ def fuzzed(seed: int, count: int) -> Any:
         else:
             row = rows(1)[0]
             for _ in range(int(chance.integers(1, 4))):
-                row[names[int(chance.integers(0, len(names)))]] = odd[int(chance.integers(0, len(odd)))]
+                row[names[int(chance.integers(0, len(names)))]] = odd[
+                    int(chance.integers(0, len(odd)))
+                ]
             yield bodied([row])
 
 
@@ -269,7 +288,9 @@ def fuzzed(seed: int, count: int) -> Any:
 def test_no_body_is_a_fault_of_ours(runs: Runs, count: int) -> None:
     paths = ["/predict", "/predict", "/v2/models/binary/infer", "/invocations", "/events"]
 
-    async def all_of_them(service: Service, client: httpx.AsyncClient) -> tuple[set[int], list[int]]:
+    async def all_of_them(
+        service: Service, client: httpx.AsyncClient
+    ) -> tuple[set[int], list[int]]:
         statuses: set[int] = set()
         resident: list[int] = []
         for at, body in enumerate(fuzzed(7, count)):
@@ -291,7 +312,9 @@ def test_a_request_that_is_under_way_is_answered_before_the_end(runs: Runs) -> N
         body = bodied(rows(1))
         with socket.create_connection((host, int(port)), 30) as wire:
             wire.sendall(
-                b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body) + body[:50]
+                b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n"
+                % len(body)
+                + body[:50]
             )
             service.wait(lambda: httpx.get(service.url + "/health/ready").status_code == 200)
             service.process.send_signal(signal.SIGTERM)
@@ -321,7 +344,9 @@ def test_connections_that_say_nonsense_leave_the_service_as_it_was(runs: Runs) -
     with Running(runs("binary", "gbdt").bundle) as service:
         host, port = service.url.removeprefix("http://").split(":")
         body = bodied(rows(1))
-        head = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body)
+        head = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(
+            body
+        )
         answers = [
             asyncio.run(speak(host, int(port), said))
             for said in (
@@ -349,7 +374,9 @@ def test_more_load_than_can_be_served_makes_no_longer_queue(runs: Runs, tmp_path
     async def load(url: str) -> list[httpx.Response]:
         limits = httpx.Limits(max_connections=60, max_keepalive_connections=60)
         async with httpx.AsyncClient(limits=limits, timeout=60) as client:
-            return await asyncio.gather(*(client.post(url + "/predict", content=body) for _ in range(600)))
+            return await asyncio.gather(
+                *(client.post(url + "/predict", content=body) for _ in range(600))
+            )
 
     with Running(folder) as service:
         answers = asyncio.run(load(service.url))
@@ -360,6 +387,10 @@ def test_more_load_than_can_be_served_makes_no_longer_queue(runs: Runs, tmp_path
     assert len(accepted) + len(refused) == 600
     assert all(answer.headers["retry-after"] == "1" for answer in refused)
     for answer in accepted:
-        assert [one["prediction"] for one in answer.json()["predictions"]] == pytest.approx(expected)
+        assert [one["prediction"] for one in answer.json()["predictions"]] == pytest.approx(
+            expected
+        )
     counts = dict(re.findall(r'headrace_batch_rows_(bucket\{le="64.0"|count\{)[^}]*\} (\S+)', page))
-    assert counts['bucket{le="64.0"'] == counts["count{"]  # no batch of more than may wait and one request besides
+    assert (
+        counts['bucket{le="64.0"'] == counts["count{"]
+    )  # no batch of more than may wait and one request besides

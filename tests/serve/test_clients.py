@@ -30,7 +30,9 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Python:
         home = tmp_path_factory.mktemp("environment")
         venv.create(home, with_pip=True)
         found = home / "bin" / "python"
-        done = subprocess.run([found, "-m", "pip", "install", "--quiet", *packages], check=False, capture_output=True)
+        done = subprocess.run(
+            [found, "-m", "pip", "install", "--quiet", *packages], check=False, capture_output=True
+        )
         if done.returncode:
             pytest.skip(f"{packages} cannot be installed")
         return found
@@ -39,7 +41,9 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Python:
 
 
 def run(found: Path, script: str, *arguments: str) -> Any:
-    done = subprocess.run([found, "-c", script, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [found, "-c", script, *arguments], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -93,7 +97,9 @@ def test_triton(runs: Runs, python: Python, task: str) -> None:
         url = service.url.removeprefix("http://")
         found = run(python("tritonclient[http]"), TRITON, url, task, json.dumps(given))
     expected = [one["prediction"] for one in headrace.open(f"{task}@1", folder).predict(given)]
-    assert all(one == pytest.approx(expected) if task != "multiclass" else one == expected for one in found)
+    assert all(
+        one == pytest.approx(expected) if task != "multiclass" else one == expected for one in found
+    )
 
 
 KSERVE = """
@@ -125,7 +131,10 @@ def test_kserve(runs: Runs, python: Python) -> None:
 def tensors_of(service: Running, given: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows as tensors, by what the service says of its model."""
     told = httpx.get(service.url + "/v2/models/binary").json()["inputs"]
-    return [{**one, "shape": [len(given), 1], "data": [row[one["name"]] for row in given]} for one in told]
+    return [
+        {**one, "shape": [len(given), 1], "data": [row[one["name"]] for row in given]}
+        for one in told
+    ]
 
 
 @pytest.mark.slow
@@ -137,12 +146,26 @@ def test_mlserver(runs: Runs, python: Python, tmp_path: Path) -> None:
         lines = [json.dumps({"inputs": tensors_of(service, [row])}) for row in given]
         (tmp_path / "in.txt").write_text("\n".join(lines) + "\n")
         files = ["-i", str(tmp_path / "in.txt"), "-o", str(tmp_path / "out.txt")]
-        command = [str(found.parent / "mlserver"), "infer", "-u", service.url.removeprefix("http://"), "-m", "binary"]
-        done = subprocess.run([*command, *files], capture_output=True, text=True, check=False, cwd=tmp_path)
+        command = [
+            str(found.parent / "mlserver"),
+            "infer",
+            "-u",
+            service.url.removeprefix("http://"),
+            "-m",
+            "binary",
+        ]
+        done = subprocess.run(
+            [*command, *files], capture_output=True, text=True, check=False, cwd=tmp_path
+        )
         assert done.returncode == 0, done.stderr
     told = [json.loads(line) for line in (tmp_path / "out.txt").read_text().splitlines()]
     told.sort(key=lambda one: one.get("parameters", {}).get("batch_internal_id", one["id"]))
-    predicted = [tensor["data"][0] for one in told for tensor in one["outputs"] if tensor["name"] == "prediction"]
+    predicted = [
+        tensor["data"][0]
+        for one in told
+        for tensor in one["outputs"]
+        if tensor["name"] == "prediction"
+    ]
     expected = [one["prediction"] for one in headrace.open("binary@1", folder).predict(given)]
     assert sorted(predicted) == pytest.approx(sorted(expected))
 
@@ -155,7 +178,9 @@ def test_a_body_gets_the_answer_that_mlflow_gives(runs: Runs, python: Python, ta
     given = [{name: value for name, value in row.items() if name != "row"} for row in whole(4)]
     columns = list(given[0])
     split = {"columns": columns, "data": [[row[name] for name in columns] for row in given]}
-    lines = [",".join("" if row[name] is None else str(row[name]) for name in columns) for row in given]
+    lines = [
+        ",".join("" if row[name] is None else str(row[name]) for name in columns) for row in given
+    ]
     csv = "\n".join([",".join(columns), *lines])
     bodies: list[tuple[str, bytes]] = [
         ("application/json", json.dumps({"dataframe_split": split}).encode()),
@@ -167,11 +192,25 @@ def test_a_body_gets_the_answer_that_mlflow_gives(runs: Runs, python: Python, ta
         port = free.getsockname()[1]
     home = Path(headrace.__file__).parent.parent
     found = python("mlflow", "pandas", str(home))
-    command = [str(found), "-m", "mlflow", "models", "serve", "-m", str(run_.bundle), "--env-manager", "local"]
+    command = [
+        str(found),
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        str(run_.bundle),
+        "--env-manager",
+        "local",
+    ]
     environment = {"PATH": f"{found.parent}:/usr/bin:/bin"}
     silent = subprocess.DEVNULL
     peer = subprocess.Popen(
-        [*command, "-p", str(port)], env=environment, stdout=silent, stderr=silent, start_new_session=True
+        [*command, "-p", str(port)],
+        env=environment,
+        stdout=silent,
+        stderr=silent,
+        start_new_session=True,
     )
     try:
         with Running(run_.bundle) as service:
@@ -186,14 +225,23 @@ def test_a_body_gets_the_answer_that_mlflow_gives(runs: Runs, python: Python, ta
                     time.sleep(0.5)
             for kind, body in bodies:
                 theirs, ours = (
-                    httpx.post(one + "/invocations", content=body, headers={"content-type": kind}, timeout=30)
+                    httpx.post(
+                        one + "/invocations",
+                        content=body,
+                        headers={"content-type": kind},
+                        timeout=30,
+                    )
                     for one in (url, service.url)
                 )
                 assert theirs.status_code == ours.status_code == 200, (theirs.text, ours.text)
-                for a, b in zip(theirs.json()["predictions"], ours.json()["predictions"], strict=True):
+                for a, b in zip(
+                    theirs.json()["predictions"], ours.json()["predictions"], strict=True
+                ):
                     assert a.keys() == b.keys()
                     for name, value in a.items():
-                        assert b[name] == (pytest.approx(value) if isinstance(value, float) else value)
+                        assert b[name] == (
+                            pytest.approx(value) if isinstance(value, float) else value
+                        )
     finally:
         os.killpg(peer.pid, signal.SIGTERM)
         peer.wait()

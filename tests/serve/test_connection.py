@@ -80,7 +80,9 @@ def heard(data: bytes, methods: list[str]) -> Heard:
 
 
 def spoken(
-    pieces: list[bytes], then: Callable[[Connection, Transport], None] = lambda connection, transport: None, **more: Any
+    pieces: list[bytes],
+    then: Callable[[Connection, Transport], None] = lambda connection, transport: None,
+    **more: Any,
 ) -> tuple[Transport, Connections]:
     """What a connection wrote that was sent these pieces."""
 
@@ -105,7 +107,9 @@ def spoken(
 def asked(method: str, path: str, body: bytes, chunked: bool) -> bytes:
     head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nX-A: 1\r\n".encode()
     if chunked:
-        parts = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:3], body[3:]) if part)
+        parts = b"".join(
+            b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:3], body[3:]) if part
+        )
         return head + b"Transfer-Encoding: chunked\r\n\r\n" + parts + b"0\r\n\r\n"
     return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
@@ -151,14 +155,24 @@ WRONG: list[tuple[list[bytes], int, bytes]] = [
     ([HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef"], 400, b""),
     ([HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"], 400, b""),
     ([HEAD + b"Content-Length: 1001\r\n\r\n"], 413, b"at most 1000 bytes"),
-    ([HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *[b"100\r\n" + b"x" * 256 + b"\r\n"] * 5], 413, b"at most 1000"),
+    (
+        [HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *[b"100\r\n" + b"x" * 256 + b"\r\n"] * 5],
+        413,
+        b"at most 1000",
+    ),
     ([HEAD, *[b"x-more: " + b"y" * 9000 + b"\r\n"] * 9], 431, b"at most 65536 bytes"),
-    ([HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *[b"1;" + b"y" * 9000] * 9], 431, b"at most 65536 bytes"),
+    (
+        [HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *[b"1;" + b"y" * 9000] * 9],
+        431,
+        b"at most 65536 bytes",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("pieces", "status", "words"), WRONG)
-def test_what_cannot_be_read_is_the_last_that_is_answered(pieces: list[bytes], status: int, words: bytes) -> None:
+def test_what_cannot_be_read_is_the_last_that_is_answered(
+    pieces: list[bytes], status: int, words: bytes
+) -> None:
     first = asked("POST", "/first", b"body", False)
     transport, shared = spoken([first, *pieces, first])
     (good, _), (bad, said) = heard(transport.written, ["POST", "POST"])
@@ -176,7 +190,8 @@ def test_a_client_is_told_to_go_on_with_its_body() -> None:
 
 
 @pytest.mark.parametrize(
-    "request_", [b"GET / HTTP/1.0\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"]
+    "request_",
+    [b"GET / HTTP/1.0\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"],
 )
 def test_a_connection_that_is_not_kept_is_told_so(request_: bytes) -> None:
     transport, _ = spoken([request_ * 2])
@@ -187,7 +202,9 @@ def test_a_connection_that_is_not_kept_is_told_so(request_: bytes) -> None:
 
 def test_another_protocol_is_not_begun() -> None:
     transport, _ = spoken(
-        [b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x05hello"]
+        [
+            b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x05hello"
+        ]
     )
     assert heard(transport.written, ["GET"]) == [(200, b"GET / None ")]
     assert transport.ended
@@ -200,13 +217,19 @@ def test_trailers_are_no_headers() -> None:
 
 
 def test_silence_and_slowness_have_an_end() -> None:
-    transport, _ = spoken([HEAD], lambda connection, _: connection.expire(time.perf_counter() + MESSAGE_S + 1))
+    transport, _ = spoken(
+        [HEAD], lambda connection, _: connection.expire(time.perf_counter() + MESSAGE_S + 1)
+    )
     assert heard(transport.written, ["POST"])[0][0] == 408
     assert transport.ended
-    transport, _ = spoken([], lambda connection, _: connection.expire(time.perf_counter() + IDLE_S + 1))
+    transport, _ = spoken(
+        [], lambda connection, _: connection.expire(time.perf_counter() + IDLE_S + 1)
+    )
     assert transport.closed
     assert not transport.written
-    transport, _ = spoken([], lambda connection, _: connection.expire(time.perf_counter() + MESSAGE_S + 1))
+    transport, _ = spoken(
+        [], lambda connection, _: connection.expire(time.perf_counter() + MESSAGE_S + 1)
+    )
     assert not transport.closed
 
 
@@ -214,7 +237,9 @@ def test_the_end_waits_for_what_came() -> None:
     data = asked("POST", "/", b"body", False)
     for given_ in ([data], [data, data]):
         transport, _ = spoken(given_, lambda connection, _: connection.shutdown())
-        assert [status for status, _ in heard(transport.written, ["POST"] * len(given_))] == [200] * len(given_)
+        assert [status for status, _ in heard(transport.written, ["POST"] * len(given_))] == [
+            200
+        ] * len(given_)
         assert transport.ended
 
     def ends_then_more(connection: Connection, transport: Transport) -> None:
@@ -241,7 +266,9 @@ def test_requests_that_pile_up_are_not_read_before_others_are_answered() -> None
 
     reading: list[Transport] = []
     pieces = [asked("POST", "/", b"x", False)] * 40
-    transport, _ = spoken(pieces, lambda connection, transport: reading.append(transport), answer=slow)
+    transport, _ = spoken(
+        pieces, lambda connection, transport: reading.append(transport), answer=slow
+    )
     assert len(heard(transport.written, ["POST"] * 40)) == 40
     assert not least[0]
     assert least[-1]

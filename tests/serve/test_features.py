@@ -58,13 +58,24 @@ def expected(folder: Path, rows: list[dict[str, Any]]) -> list[float]:
 def test_windows_are_read_by_key_and_an_event_is_seen_by_the_next_row(shop: Path) -> None:
     rows = [row(user) for user in range(8)] + [row(999), row(3, clicks_1h=5)]
 
-    async def asked(service: Service, client: httpx.AsyncClient) -> tuple[list[Any], list[Any], list[Any]]:
+    async def asked(
+        service: Service, client: httpx.AsyncClient
+    ) -> tuple[list[Any], list[Any], list[Any]]:
         before = (await client.post("/predict", json={"rows": rows})).json()["predictions"]
-        told = {"id": 9001, "time": at(20_990).isoformat(), "user": 1, "item": "a", "kind": "buy", "price": 2.0}
+        told = {
+            "id": 9001,
+            "time": at(20_990).isoformat(),
+            "user": 1,
+            "item": "a",
+            "kind": "buy",
+            "price": 2.0,
+        }
         refused = [
             await client.post("/events", json={"events": [told | {"kind": "visits"}]}),
             await client.post("/events", json={"events": [told | {"kind": "clicks"}]}),
-            await client.post("/events/clicks", json={"events": [told, told | {"id": 9002, "time": "soon"}]}),
+            await client.post(
+                "/events/clicks", json={"events": [told, told | {"id": 9002, "time": "soon"}]}
+            ),
         ]
         now = datetime.now(UTC).replace(tzinfo=None).isoformat()
         some = [told, *(event(9002 + number, 0, at=now) for number in range(300))]
@@ -73,14 +84,17 @@ def test_windows_are_read_by_key_and_an_event_is_seen_by_the_next_row(shop: Path
         return before, after, [*refused, taken]
 
     later = [
-        one | {"at": (datetime.now(UTC) + timedelta(minutes=5)).replace(tzinfo=None).isoformat()} for one in rows[:9]
+        one | {"at": (datetime.now(UTC) + timedelta(minutes=5)).replace(tzinfo=None).isoformat()}
+        for one in rows[:9]
     ]
     offline, unseen = expected(shop, rows[:9]), expected(shop, later)
     before, after, answers = within([str(shop)], asked)
     assert [one["prediction"] for one in before[:9]] == pytest.approx(offline)
     assert "imputed" not in before[0]
     assert before[9]["prediction"] != before[3]["prediction"]
-    assert [answer.status_code for answer in answers] == [422, 422, 422, 200], [answer.text for answer in answers]
+    assert [answer.status_code for answer in answers] == [422, 422, 422, 200], [
+        answer.text for answer in answers
+    ]
     assert "kind visits; expected one of: clicks" in answers[0].text
     assert "no 'kind'" in answers[1].text
     told = [one["prediction"] for one in after]
@@ -91,8 +105,15 @@ def test_windows_are_read_by_key_and_an_event_is_seen_by_the_next_row(shop: Path
 
 def test_a_key_or_a_time_that_is_none_is_the_rows_own_fault(shop: Path) -> None:
     async def asked(service: Service, client: httpx.AsyncClient) -> list[httpx.Response]:
-        rows = [row(1), {**row(1), "user": "abc"}, {**row(1), "at": "soon"}, {**row(1), "user": None}]
-        return await asyncio.gather(*(client.post("/predict", json={"rows": [one]}) for one in rows))
+        rows = [
+            row(1),
+            {**row(1), "user": "abc"},
+            {**row(1), "at": "soon"},
+            {**row(1), "user": None},
+        ]
+        return await asyncio.gather(
+            *(client.post("/predict", json={"rows": [one]}) for one in rows)
+        )
 
     answers = within([str(shop)], asked)
     assert [answer.status_code for answer in answers] == [200, 422, 422, 200]
@@ -110,10 +131,14 @@ def test_predictions_are_logged_with_what_they_were_made_from(shop: Path) -> Non
     log = ServedSystem(headrace.load(shop)).log().read("predictions")
     kept = log.filter(pl.col("id").is_in([one["prediction_id"] for one in answer["predictions"]]))
     payloads = [json.loads(one) for one in kept["payload"]]
-    assert [one["answer"]["prediction"] for one in payloads] == [one["prediction"] for one in answer["predictions"]]
+    assert [one["answer"]["prediction"] for one in payloads] == [
+        one["prediction"] for one in answer["predictions"]
+    ]
     assert all(set(NAMES) <= one["row"].keys() for one in payloads)
     assert payloads[0]["row"]["user"] == 1
-    assert [(one["model"], one["version"], one["arm"]) for one in payloads] == [("shop", 1, "champion")] * 2
+    assert [(one["model"], one["version"], one["arm"]) for one in payloads] == [
+        ("shop", 1, "champion")
+    ] * 2
     again = headrace.open("shop@1", shop).predict([one["row"] for one in payloads])
     assert [one["prediction"] for one in again] == [one["answer"]["prediction"] for one in payloads]
 
@@ -122,12 +147,14 @@ def test_a_killed_process_loses_no_more_than_the_stated_moment(shop: Path) -> No
     with Running(shop) as service:
         with httpx.Client() as client:
             ids = [
-                client.post(service.url + "/predict", json={"rows": [row(at_)]}).json()["predictions"][0][
-                    "prediction_id"
-                ]
+                client.post(service.url + "/predict", json={"rows": [row(at_)]}).json()[
+                    "predictions"
+                ][0]["prediction_id"]
                 for at_ in range(30)
             ]
-        service.wait(lambda: "headrace_logged_total 30.0" in httpx.get(service.url + "/metrics").text)
+        service.wait(
+            lambda: "headrace_logged_total 30.0" in httpx.get(service.url + "/metrics").text
+        )
         os.kill(service.process.pid, signal.SIGKILL)
         service.process.wait()
     from headrace.serve.models.system import ServedSystem
@@ -179,7 +206,9 @@ def keys_of(folder: Path, user: int) -> tuple[Store, list[bytes]]:
     store = LmdbStore(folder / ".headrace" / "online")
     reader, stand = WindowReader(store), read_state(store)
     names = reader.names([row(user)])
-    return store, [entity_key(stand.prefix, at, name) for at, name in enumerate(names) if name is not None]
+    return store, [
+        entity_key(stand.prefix, at, name) for at, name in enumerate(names) if name is not None
+    ]
 
 
 SLOW = pytest.mark.slow
@@ -195,7 +224,9 @@ SLOW = pytest.mark.slow
         pytest.param(b"\0" * 3, id="short", marks=SLOW),
     ],
 )
-def test_an_entity_whose_bytes_are_damaged_spoils_no_other(shop: Path, tmp_path: Path, content: bytes | str) -> None:
+def test_an_entity_whose_bytes_are_damaged_spoils_no_other(
+    shop: Path, tmp_path: Path, content: bytes | str
+) -> None:
     folder = Path(shutil.copytree(shop, tmp_path / "shop"))
     others = [row(user) for user in (2, 3, 4)]
     with Running(folder) as service, httpx.Client(base_url=service.url) as client:
@@ -205,26 +236,38 @@ def test_an_entity_whose_bytes_are_damaged_spoils_no_other(shop: Path, tmp_path:
             puts = {}
             for key in keys:
                 (value,) = store.read([key])
-                puts[key] = (value or b"")[: len(value or b"") // 2] if isinstance(content, str) else content
+                puts[key] = (
+                    (value or b"")[: len(value or b"") // 2]
+                    if isinstance(content, str)
+                    else content
+                )
             store.write(Changes(puts=puts))
         answer = client.post("/predict", json={"rows": [others[0], row(1), *others[1:]]})
         assert answer.status_code == 200
         found = answer.json()["predictions"]
         assert set(found[1]["imputed"]) == set(NAMES)
         assert not any("imputed" in one for one in [found[0], *found[2:]])
-        assert [one["prediction"] for one in [found[0], *found[2:]]] == [one["prediction"] for one in whole]
+        assert [one["prediction"] for one in [found[0], *found[2:]]] == [
+            one["prediction"] for one in whole
+        ]
         now = datetime.now(UTC).replace(tzinfo=None).isoformat()
         for number, user in enumerate((1, 2)):
-            pushed = client.post("/events/clicks", json={"events": [event(9_500 + number, user, at=now)]})
+            pushed = client.post(
+                "/events/clicks", json={"events": [event(9_500 + number, user, at=now)]}
+            )
             assert pushed.status_code == 200 and pushed.json()["stored"], pushed.text
-        assert "imputed" in client.post("/predict", json={"rows": [row(1)]}).json()["predictions"][0]
+        assert (
+            "imputed" in client.post("/predict", json={"rows": [row(1)]}).json()["predictions"][0]
+        )
     headrace.materialize(headrace.load(folder))
     assert "imputed" not in client_once(folder, row(1))
 
 
 def client_once(folder: Path, one: dict[str, Any]) -> dict[str, Any]:
     async def asked(service: Service, client: httpx.AsyncClient) -> dict[str, Any]:
-        found: dict[str, Any] = (await client.post("/predict", json={"rows": [one]})).json()["predictions"][0]
+        found: dict[str, Any] = (await client.post("/predict", json={"rows": [one]})).json()[
+            "predictions"
+        ][0]
         return found
 
     return within([str(folder)], asked)
@@ -235,7 +278,9 @@ def test_a_store_that_is_removed_and_filled_anew_is_followed(shop: Path, tmp_pat
     with Running(folder) as service, httpx.Client(base_url=service.url, timeout=20) as client:
 
         def asked() -> dict[str, Any]:
-            found: dict[str, Any] = client.post("/predict", json={"rows": [row(1)]}).json()["predictions"][0]
+            found: dict[str, Any] = client.post("/predict", json={"rows": [row(1)]}).json()[
+                "predictions"
+            ][0]
             return found
 
         before = asked()
@@ -252,23 +297,39 @@ def test_a_store_that_is_cut_off_ends_no_process(shop: Path, tmp_path: Path, sha
     folder = Path(shutil.copytree(shop, tmp_path / "shop"))
     file = folder / ".headrace" / "online" / "data.mdb"
     with Running(folder) as service, httpx.Client(base_url=service.url, timeout=20) as client:
-        assert "imputed" not in client.post("/predict", json={"rows": [row(1)]}).json()["predictions"][0]
+        assert (
+            "imputed"
+            not in client.post("/predict", json={"rows": [row(1)]}).json()["predictions"][0]
+        )
         os.truncate(file, int(file.stat().st_size * share) // 4096 * 4096)
         for _ in range(20):
             answer = client.post("/predict", json={"rows": [row(1)]})
             assert set(answer.json()["predictions"][0]["imputed"]) == set(NAMES)
         now = datetime.now(UTC).replace(tzinfo=None).isoformat()
-        assert client.post("/events/clicks", json={"events": [event(9_600, 1, at=now)]}).status_code == 503
+        assert (
+            client.post("/events/clicks", json={"events": [event(9_600, 1, at=now)]}).status_code
+            == 503
+        )
         assert service.process.poll() is None
     again = "import headrace, sys; headrace.materialize(headrace.load(sys.argv[1]))"
-    done = subprocess.run([sys.executable, "-c", again, str(folder)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0 or "remove the folder; `headrace materialize DIR` fills it anew" in done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", again, str(folder)], capture_output=True, text=True, check=False
+    )
+    assert (
+        done.returncode == 0
+        or "remove the folder; `headrace materialize DIR` fills it anew" in done.stderr
+    )
 
 
 def test_a_clock_that_is_ahead_is_told_and_empties_no_window(shop: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(shop, tmp_path / "shop"))
     with pytest.raises(InputError, match="which is to come"):
-        headrace.push("clicks", event(9_700, 2, at=at(21_000).isoformat()), folder, datetime(2099, 1, 1, tzinfo=UTC))
+        headrace.push(
+            "clicks",
+            event(9_700, 2, at=at(21_000).isoformat()),
+            folder,
+            datetime(2099, 1, 1, tzinfo=UTC),
+        )
     whole = client_once(folder, row(1))
     ahead = time.time_ns() // 1000 + 10 * 365 * 86_400 * 10**6
     system = headrace.load(folder)
@@ -310,9 +371,12 @@ def test_a_server_that_forgot_everything_is_no_fault_of_the_events(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "what", ["garbage", *(pytest.param(one, marks=SLOW) for one in ("cut", "another type", "one key"))]
+    "what",
+    ["garbage", *(pytest.param(one, marks=SLOW) for one in ("cut", "another type", "one key"))],
 )
-def test_a_server_whose_values_were_changed_is_told_and_fails_nobody(tmp_path: Path, what: str) -> None:
+def test_a_server_whose_values_were_changed_is_told_and_fails_nobody(
+    tmp_path: Path, what: str
+) -> None:
     import redis
 
     server = RedisServer(tmp_path)
@@ -327,7 +391,9 @@ def test_a_server_whose_values_were_changed_is_told_and_fails_nobody(tmp_path: P
 
         async def asked(service: Service, http: httpx.AsyncClient) -> list[httpx.Response]:
             for key in client.keys("*"):
-                if client.type(key) != b"string" or (what == "one key" and b"stand" not in key.lower()):
+                if client.type(key) != b"string" or (
+                    what == "one key" and b"stand" not in key.lower()
+                ):
                     continue
                 if what == "another type":
                     client.delete(key)
@@ -336,7 +402,10 @@ def test_a_server_whose_values_were_changed_is_told_and_fails_nobody(tmp_path: P
                     client.set(key, b"garbage" if what != "cut" else (client.get(key) or b"")[:5])
             return [
                 await http.post("/predict", json={"rows": [row(1)]}),
-                await http.post("/events/clicks", json={"events": [event(9_900, 1, at=now), event(1, 2, at=now)]}),
+                await http.post(
+                    "/events/clicks",
+                    json={"events": [event(9_900, 1, at=now), event(1, 2, at=now)]},
+                ),
                 await http.post("/predict", json={"rows": [row(1)]}),
             ]
 

@@ -41,7 +41,11 @@ def of_size(begin: bytes, piece: bytes, end: bytes, size: int = 15 * MB) -> byte
 BODIES: dict[str, tuple[str, str, bytes]] = {
     "CSV of one column": ("/invocations", "text/csv", of_size(b"a\n", b"1\n", b"")),
     "CSV of many columns": ("/invocations", "text/csv", of_size(b"a", b",a", b"\n1\n")),
-    "CSV of five columns": ("/invocations", "text/csv", of_size(b"x,z,big,colour,code\n", b"1,2,3,red,5\n", b"")),
+    "CSV of five columns": (
+        "/invocations",
+        "text/csv",
+        of_size(b"x,z,big,colour,code\n", b"1,2,3,red,5\n", b""),
+    ),
     "CSV of quotes": ("/invocations", "text/csv", of_size(b"x\n", b'"', b"\n")),
     "CSV of empty lines": ("/invocations", "text/csv", of_size(b"x\n", b"\n", b"")),
     "dataframe_split": (
@@ -49,35 +53,56 @@ BODIES: dict[str, tuple[str, str, bytes]] = {
         "application/json",
         of_size(b'{"dataframe_split":{"columns":["x"],"data":[', b"[1],", b"[1]]}}"),
     ),
-    "records": ("/invocations", "application/json", of_size(b'{"dataframe_records":[', b"{},", b"{}]}")),
+    "records": (
+        "/invocations",
+        "application/json",
+        of_size(b'{"dataframe_records":[', b"{},", b"{}]}"),
+    ),
     "instances": ("/invocations", "application/json", of_size(b'{"instances":[', b"1,", b"1]}")),
     "inputs": ("/invocations", "application/json", of_size(b'{"inputs":{"x":[', b"1,", b"1]}}")),
     "nested lists": (
         "/v2/models/binary/infer",
         "application/json",
-        of_size(b'{"inputs":[{"name":"x","shape":[1],"datatype":"FP64","data":[', b"[[1]],", b"[[1]]]}]}"),
+        of_size(
+            b'{"inputs":[{"name":"x","shape":[1],"datatype":"FP64","data":[',
+            b"[[1]],",
+            b"[[1]]]}]}",
+        ),
     ),
     "a deep list": (
         "/v2/models/binary/infer",
         "application/json",
-        b'{"inputs":[{"name":"x","shape":[1],"datatype":"FP64","data":' + b"[" * 7 * MB + b"]" * 7 * MB + b"}]}",
+        b'{"inputs":[{"name":"x","shape":[1],"datatype":"FP64","data":'
+        + b"[" * 7 * MB
+        + b"]" * 7 * MB
+        + b"}]}",
     ),
     "many tensors": (
         "/v2/models/binary/infer",
         "application/json",
         of_size(b'{"inputs":[', b'{"name":"x","shape":[],"datatype":"FP64","data":[]},', b"{}]}"),
     ),
-    "a quoted break in the header": ("/invocations", "text/csv", of_size(b'"a\n"', b",", b"\n1\n", 2 * MB)),
+    "a quoted break in the header": (
+        "/invocations",
+        "text/csv",
+        of_size(b'"a\n"', b",", b"\n1\n", 2 * MB),
+    ),
     "short rows of many columns": (
         "/invocations",
         "text/csv",
         ",".join(f"c{at}" for at in range(1_000)).encode() + b"\n" + b"1\n" * 9_900,
     ),
-    "a long name": ("/predict", "application/json", of_size(b'{"rows":[],"', b"x", b'":[1]}', 14 * MB)),
+    "a long name": (
+        "/predict",
+        "application/json",
+        of_size(b'{"rows":[],"', b"x", b'":[1]}', 14 * MB),
+    ),
     "many dimensions": (
         "/v2/models/binary/infer",
         "application/json",
-        b'{"inputs":[{"name":"x","shape":[1' + b",9223372036854775783" * 45_000 + b'],"datatype":"FP64","data":[1]}]}',
+        b'{"inputs":[{"name":"x","shape":[1'
+        + b",9223372036854775783" * 45_000
+        + b'],"datatype":"FP64","data":[1]}]}',
     ),
     "outputs again and again": (
         "/v2/models/binary/infer",
@@ -97,7 +122,11 @@ BODIES: dict[str, tuple[str, str, bytes]] = {
         "application/json",
         of_size(b'{"rows":[{', b'"abcdefgh":1,', b'"a":1}]}'),
     ),
-    "a long text": ("/predict", "application/json", of_size(b'{"rows":[{"colour":"', b"x", b'"}]}')),
+    "a long text": (
+        "/predict",
+        "application/json",
+        of_size(b'{"rows":[{"colour":"', b"x", b'"}]}'),
+    ),
     "no JSON": ("/predict", "application/json", of_size(b"", b"\xff", b"")),
     "blanks": ("/predict", "application/json", of_size(b"", b" ", b"")),
     "escapes": ("/predict", "application/json", of_size(b'{"rows":[{"colour":"', b"\\\\", b'"}]}')),
@@ -132,7 +161,11 @@ class Beside:
 
 
 def memory_mb(process: int) -> float:
-    (line,) = [one for one in Path(f"/proc/{process}/status").read_text().splitlines() if one.startswith("VmHWM")]
+    (line,) = [
+        one
+        for one in Path(f"/proc/{process}/status").read_text().splitlines()
+        if one.startswith("VmHWM")
+    ]
     return int(line.split()[1]) / 1024
 
 
@@ -143,16 +176,22 @@ def test_nobody_waits_for_a_large_body(runs: Runs) -> None:
         before = memory_mb(service.process.pid)
         for name, (path, kind, body) in BODIES.items():
             with Beside(service.url) as other:
-                answer = httpx.post(service.url + path, content=body, headers={"content-type": kind}, timeout=60)
+                answer = httpx.post(
+                    service.url + path, content=body, headers={"content-type": kind}, timeout=60
+                )
             assert answer.status_code in (400, 413, 422, 200), name
             assert other.statuses == {200} and other.worst < 1.0, f"{name}: {other.worst:.2f} s"
         assert memory_mb(service.process.pid) - before < 12 * 16
 
 
-@pytest.mark.parametrize("name", [name for name in BODIES if name not in ("a long text", "escapes", "events")])
+@pytest.mark.parametrize(
+    "name", [name for name in BODIES if name not in ("a long text", "escapes", "events")]
+)
 def test_a_hostile_body_is_refused(runs: Runs, name: str) -> None:
     path, kind, body = BODIES[name]
-    answer = ask([str(folder_of(runs("binary", "gbdt")))], "POST", path, body, {"content-type": kind})
+    answer = ask(
+        [str(folder_of(runs("binary", "gbdt")))], "POST", path, body, {"content-type": kind}
+    )
     assert answer.status_code in (400, 413, 422), answer.text[:200]
     assert "Traceback" not in answer.text
     assert len(answer.content) < 10_000
@@ -164,7 +203,9 @@ def test_a_large_body_is_answered_as_many_small_ones(runs: Runs) -> None:
     body = bodied(given)
     assert len(body) > slices.WHOLE_BYTES / 2
     padded = body[:-1] + b" " * (2 * MB) + b"}"
-    small, large = (ask(models, "POST", "/predict", one).json()["predictions"] for one in (body, padded))
+    small, large = (
+        ask(models, "POST", "/predict", one).json()["predictions"] for one in (body, padded)
+    )
     assert [one["prediction"] for one in small] == [one["prediction"] for one in large]
     assert len(small) == 4_000
     given[3_500]["z"] = "abc"
@@ -181,7 +222,10 @@ def some(chance: random.Random, depth: int) -> Any:
         return chance.choice([1, 2.5, None, True, 'a"b\\', "{[,]}", "", "é\\", -1e3])
     if kind < 0.65:
         return [some(chance, depth + 1) for _ in range(chance.randint(0, 5))]
-    return {chance.choice(['a"', "b", "c{", "d,", "e\\"]) + str(at): some(chance, depth + 1) for at in range(3)}
+    return {
+        chance.choice(['a"', "b", "c{", "d,", "e\\"]) + str(at): some(chance, depth + 1)
+        for at in range(3)
+    }
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -203,7 +247,11 @@ def test_slices_are_decoded_as_the_whole(seed: int, monkeypatch: pytest.MonkeyPa
         body = json.dumps(some(chance, 0), ensure_ascii=chance.random() < 0.5).encode()
         if chance.random() < 0.5:
             at = chance.randrange(len(body))
-            body = body[:at] + chance.choice([b"", b",", b"]", b"}", b"[", b"{", b'"', b"\\", b"1"]) + body[at + 1 :]
+            body = (
+                body[:at]
+                + chance.choice([b"", b",", b"]", b"}", b"[", b"{", b'"', b"\\", b"1"])
+                + body[at + 1 :]
+            )
         assert decoded(body, sliced=True) == decoded(body, sliced=False), body
     with pytest.raises(Problem, match="too many values"):
         asyncio.run(slices.decode_in_slices(b"[" + b"1," * 100 + b"1]", 40))
@@ -217,21 +265,37 @@ HOSTS = [
 
 
 @pytest.mark.parametrize(("host", "status"), HOSTS)
-def test_a_page_whose_name_means_this_machine_is_refused(runs: Runs, host: str, status: int) -> None:
+def test_a_page_whose_name_means_this_machine_is_refused(
+    runs: Runs, host: str, status: int
+) -> None:
     models = [str(folder_of(runs("binary", "gbdt")))]
-    for method, path, body in (("POST", "/predict", bodied(rows(1))), ("GET", "/metrics", b""), ("GET", "/", b"")):
+    for method, path, body in (
+        ("POST", "/predict", bodied(rows(1))),
+        ("GET", "/metrics", b""),
+        ("GET", "/", b""),
+    ):
         assert ask(models, method, path, body, {"host": host}).status_code == status
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a"])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a"]
+)
 def test_what_a_page_may_send_anywhere_is_not_read(runs: Runs, kind: str) -> None:
     models = [str(folder_of(runs("binary", "gbdt")))]
     headers = {"content-type": kind}
-    for browser in ({"origin": "http://localhost"}, {"referer": "http://localhost/"}, {"sec-fetch-site": "cross-site"}):
-        answer = ask(models, "POST", "/predict", bodied(rows(1)), headers | {"host": "localhost"} | browser)
+    for browser in (
+        {"origin": "http://localhost"},
+        {"referer": "http://localhost/"},
+        {"sec-fetch-site": "cross-site"},
+    ):
+        answer = ask(
+            models, "POST", "/predict", bodied(rows(1)), headers | {"host": "localhost"} | browser
+        )
         assert answer.status_code == 415
         assert "send application/json" in answer.text
-    assert ask(models, "POST", "/predict", bodied(rows(1)), headers).status_code == 200  # as `curl -d` sends it
+    assert (
+        ask(models, "POST", "/predict", bodied(rows(1)), headers).status_code == 200
+    )  # as `curl -d` sends it
 
 
 def test_pages_say_what_a_browser_may_do(runs: Runs) -> None:
@@ -287,7 +351,8 @@ def test_tokens_that_were_read_stay_in_force(runs: Runs, tmp_path: Path) -> None
 
     def asked(service: Running) -> tuple[int, int]:
         return tuple(  # type: ignore[return-value]
-            httpx.post(service.url + "/predict", content=body, headers=headers).status_code for headers in ({}, mine)
+            httpx.post(service.url + "/predict", content=body, headers=headers).status_code
+            for headers in ({}, mine)
         )
 
     with Running(folder) as service:
@@ -374,14 +439,17 @@ def test_what_a_row_has_beside_its_columns_is_not_logged(runs: Runs, tmp_path: P
 
 def test_a_token_is_for_the_system_whose_workspace_holds_it(runs: Runs, tmp_path: Path) -> None:
     folders = [
-        Path(shutil.copytree(folder_of(runs(task, "gbdt")), tmp_path / task)) for task in ("binary", "regression")
+        Path(shutil.copytree(folder_of(runs(task, "gbdt")), tmp_path / task))
+        for task in ("binary", "regression")
     ]
     tokens = [add_token(Workspace(folder), "me", ["predict"]) for folder in folders]
     body = bodied(rows(1))
     for at, token in enumerate(tokens):
         for other, task in enumerate(("binary", "regression")):
             headers = {"authorization": f"Bearer {token}"}
-            answer = ask([str(folder) for folder in folders], "POST", f"/predict/{task}", body, headers)
+            answer = ask(
+                [str(folder) for folder in folders], "POST", f"/predict/{task}", body, headers
+            )
             assert answer.status_code == (200 if at == other else 403), answer.text
 
 
@@ -412,7 +480,9 @@ def test_a_version_that_comes_to_no_end_holds_up_nothing(
         headers = {"authorization": f"Bearer {token}"}
         write_aliases(Workspace(folder), "binary", {"champion": 2, "challenger": 1})
         await asyncio.sleep(0.5)
-        answer = await client.post("/predict/binary@challenger", content=bodied(rows(1)), headers=headers)
+        answer = await client.post(
+            "/predict/binary@challenger", content=bodied(rows(1)), headers=headers
+        )
         found.append(answer.status_code)
         await asyncio.sleep(2.5)
         answer = await client.post("/predict", content=bodied(rows(1)), headers=headers)
@@ -450,9 +520,16 @@ def test_small_pieces_of_a_body_take_no_more_memory_than_it(runs: Runs) -> None:
     with Running(folder_of(runs("binary", "gbdt"))) as service:
         httpx.post(service.url + "/predict", content=body)
         before = memory_mb(service.process.pid)
-        pieces = b"".join(b"2\r\n%b\r\n" % body[at : at + 2].ljust(2) for at in range(0, len(body), 2)) + b"0\r\n\r\n"
-        with socket.create_connection(("127.0.0.1", int(service.url.rsplit(":", 1)[1])), 20) as wire:
-            head = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
+        pieces = (
+            b"".join(b"2\r\n%b\r\n" % body[at : at + 2].ljust(2) for at in range(0, len(body), 2))
+            + b"0\r\n\r\n"
+        )
+        with socket.create_connection(
+            ("127.0.0.1", int(service.url.rsplit(":", 1)[1])), 20
+        ) as wire:
+            head = (
+                b"POST /predict HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
+            )
             wire.sendall(head + pieces)
             assert b" 200 " in wire.recv(1 << 16)
         assert memory_mb(service.process.pid) - before < 25
@@ -461,7 +538,9 @@ def test_small_pieces_of_a_body_take_no_more_memory_than_it(runs: Runs) -> None:
 @pytest.mark.parametrize(
     "authorization", [b"Basic \xe9\xe9\xe9\xe9", b"Basic =", b"Bearer \xff", b"Basic", b"x" * 9_000]
 )
-def test_an_odd_authorization_is_no_fault_of_ours(runs: Runs, tmp_path: Path, authorization: bytes) -> None:
+def test_an_odd_authorization_is_no_fault_of_ours(
+    runs: Runs, tmp_path: Path, authorization: bytes
+) -> None:
     folder = Path(shutil.copytree(folder_of(runs("binary", "gbdt")), tmp_path / "system"))
     add_token(Workspace(folder), "me", ["admin"])
 
@@ -492,7 +571,9 @@ def test_an_unfinished_request_holds_up_no_end(runs: Runs) -> None:
     with Running(folder_of(runs("binary", "gbdt"))) as service:
         wire = socket.create_connection(("127.0.0.1", int(service.url.rsplit(":", 1)[1])), 10)
         with closing(wire):
-            wire.sendall(b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n")
+            wire.sendall(
+                b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n"
+            )
             time.sleep(0.3)
             begin = time.monotonic()
             service.process.terminate()

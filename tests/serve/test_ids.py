@@ -13,7 +13,9 @@ from headrace.serve.models.ids import IdGenerator
     counts=st.lists(st.integers(1, 5) | st.integers(250, 600), min_size=30, max_size=30),
     version=st.integers(1, 2**24 - 1),
 )
-def test_ids_ascend_and_say_what_they_are(moments: list[int], counts: list[int], version: int) -> None:
+def test_ids_ascend_and_say_what_they_are(
+    moments: list[int], counts: list[int], version: int
+) -> None:
     clock = ManualClock()
     ids = IdGenerator(clock)
     taken = []

@@ -50,7 +50,9 @@ def test_a_value_on_an_edge_is_below_it() -> None:
 def test_promtool_finds_nothing_to_say() -> None:
     if shutil.which("promtool") is None:
         pytest.skip("promtool is not installed (Debian: prometheus; `make servers`)")
-    done = subprocess.run(["promtool", "check", "metrics"], input=render(meter(1)), capture_output=True, check=False)
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=render(meter(1)), capture_output=True, check=False
+    )
     assert done.returncode == 0 and not done.stderr, done.stderr
 
 

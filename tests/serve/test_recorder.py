@@ -56,20 +56,28 @@ def test_more_than_may_wait_for_the_disk_is_lost_and_counted(
     assert kept["id"].to_list() == [*ids[: logged - 2], *ids[-2:]]
     told = [json.loads(payload) for payload in kept["payload"]]
     assert [one["answer"]["prediction_id"] for one in told] == kept["id"].to_list()
-    assert [one["row"]["x"] for one in told] == [row["x"] for row in [*given * (logged // 5), *given[:2]]]
+    assert [one["row"]["x"] for one in told] == [
+        row["x"] for row in [*given * (logged // 5), *given[:2]]
+    ]
 
 
 def test_predictions_are_logged_alike_whatever_the_protocol(runs: Runs, tmp_path: Path) -> None:
     folder = tmp_path / "system"
-    shutil.copytree(folder_of(runs("multiclass", "gbdt")), folder, ignore=shutil.ignore_patterns("log"))
+    shutil.copytree(
+        folder_of(runs("multiclass", "gbdt")), folder, ignore=shutil.ignore_patterns("log")
+    )
     given = rows(2)
 
     async def asked(service: Service, client: httpx.AsyncClient) -> list[str]:
         named = (await client.post("/predict", json={"rows": given})).json()["predictions"]
-        assert (await client.post("/invocations", json={"dataframe_records": given})).status_code == 200
+        assert (
+            await client.post("/invocations", json={"dataframe_records": given})
+        ).status_code == 200
         path = "/v2/models/multiclass"
         known = (await client.get(path)).json()["inputs"]
-        inputs = [{**one, "shape": [2, 1], "data": [row[one["name"]] for row in given]} for one in known]
+        inputs = [
+            {**one, "shape": [2, 1], "data": [row[one["name"]] for row in given]} for one in known
+        ]
         answer = await client.post(path + "/infer", json={"inputs": inputs})
         outputs = {one["name"]: one["data"] for one in answer.json()["outputs"]}
         return [*(one["prediction_id"] for one in named), *outputs["prediction_id"]]
@@ -83,7 +91,9 @@ def test_predictions_are_logged_alike_whatever_the_protocol(runs: Runs, tmp_path
     answers = [(one["answer"]["prediction"], one["answer"]["probabilities"]) for one in told]
     assert answers[:2] == answers[2:4] == answers[4:]
     assert [one["row"]["x"] for one in told] == [row["x"] for row in given] * 3
-    assert {(one["model"], one["version"], one["arm"]) for one in told} == {("multiclass", 1, "champion")}
+    assert {(one["model"], one["version"], one["arm"]) for one in told} == {
+        ("multiclass", 1, "champion")
+    }
 
 
 def test_a_request_without_rows_writes_nothing(runs: Runs, tmp_path: Path) -> None:

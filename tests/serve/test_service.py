@@ -20,7 +20,9 @@ from tests.serve.running import Running, ask, within
 
 
 def rows(count: int, seed: int = 3) -> list[dict[str, Any]]:
-    made: list[dict[str, Any]] = json.loads(json.dumps(make_table(count, seed=seed).to_dicts(), default=str))
+    made: list[dict[str, Any]] = json.loads(
+        json.dumps(make_table(count, seed=seed).to_dicts(), default=str)
+    )
     return made
 
 
@@ -51,14 +53,32 @@ def test_predictions_have_the_one_shape(runs: Runs, task: str) -> None:
         ("POST", "/predict", b"\xff\xfe", 400, "cannot be read"),
         ("POST", "/predict", b'{"rows": [1]}', 400, "Expected `object`"),
         ("POST", "/predict", b'{"row": []}', 400, "unknown field"),
-        ("POST", "/predict", b'{"rows": [{"x": NaN}]}', 400, "NaN in the field 'x' is not JSON: write null"),
+        (
+            "POST",
+            "/predict",
+            b'{"rows": [{"x": NaN}]}',
+            400,
+            "NaN in the field 'x' is not JSON: write null",
+        ),
         ("POST", "/predict", b'{"rows": ' + b"[" * 100_000, 400, "cannot be read"),
         ("POST", "/predict", b'{"rows": [{}]}', 422, "row 1, column 'z': no such column"),
         ("POST", "/predict/other", b'{"rows": []}', 404, "one of: binary"),
         ("POST", "/predict/binary@7", b'{"rows": []}', 404, "no such version"),
         ("POST", "/predict/binary@01", b'{"rows": []}', 404, "nothing is served under this name"),
-        ("POST", "/predict/binary@\u00b2", b'{"rows": []}', 404, "nothing is served under this name"),
-        ("POST", "/v2/models/binary/infer", b'{"inputs": [], "outputs": [{"name": "p"}]}', 400, "one of: prediction"),
+        (
+            "POST",
+            "/predict/binary@\u00b2",
+            b'{"rows": []}',
+            404,
+            "nothing is served under this name",
+        ),
+        (
+            "POST",
+            "/v2/models/binary/infer",
+            b'{"inputs": [], "outputs": [{"name": "p"}]}',
+            400,
+            "one of: prediction",
+        ),
         (
             "POST",
             "/v2/models/binary/infer",
@@ -66,7 +86,13 @@ def test_predictions_have_the_one_shape(runs: Runs, task: str) -> None:
             413,
             "at most 10000",
         ),
-        ("POST", "/predict/binary@shadow", b'{"rows": []}', 404, "nothing is served under this name"),
+        (
+            "POST",
+            "/predict/binary@shadow",
+            b'{"rows": []}',
+            404,
+            "nothing is served under this name",
+        ),
         ("POST", "/nowhere", b"", 404, "nothing here"),
         ("GET", "/predict", b"", 405, "GET is not allowed"),
         ("POST", "/v2/models/binary/infer", b"[]", 400, "cannot be read"),
@@ -77,7 +103,9 @@ def test_predictions_have_the_one_shape(runs: Runs, task: str) -> None:
         ("POST", "/events", b'{"events": []}', 422, "no served system has event tables"),
     ],
 )
-def test_what_is_wrong_is_said(runs: Runs, method: str, path: str, body: bytes, status: int, words: str) -> None:
+def test_what_is_wrong_is_said(
+    runs: Runs, method: str, path: str, body: bytes, status: int, words: str
+) -> None:
     answer = ask([str(folder_of(runs("binary", "gbdt")))], method, path, body)
     assert answer.status_code == status, answer.text
     assert words in answer.text
@@ -155,11 +183,17 @@ def test_what_was_imputed_is_told_also_beside_a_bad_row(runs: Runs) -> None:
     given[2]["z"] = "abc"
 
     async def all_at_once(service: Service, client: httpx.AsyncClient) -> list[httpx.Response]:
-        return await asyncio.gather(*(client.post("/predict", content=bodied([row])) for row in given))
+        return await asyncio.gather(
+            *(client.post("/predict", content=bodied([row])) for row in given)
+        )
 
     answers = within([str(runs("binary", "gbdt").bundle)], all_at_once)
     assert [answer.status_code for answer in answers] == [200, 200, 422, 200]
-    told = [answer.json()["predictions"][0]["imputed"] for answer in answers if answer.status_code == 200]
+    told = [
+        answer.json()["predictions"][0]["imputed"]
+        for answer in answers
+        if answer.status_code == 200
+    ]
     assert told == [["x"]] * 3
 
 
@@ -175,7 +209,9 @@ def test_a_model_that_was_changed_is_not_served(runs: Runs, tmp_path: Path) -> N
         assert "has been changed since it was written" in service.first
 
 
-def test_every_row_of_the_log_can_be_read_whatever_the_body_looked_like(runs: Runs, tmp_path: Path) -> None:
+def test_every_row_of_the_log_can_be_read_whatever_the_body_looked_like(
+    runs: Runs, tmp_path: Path
+) -> None:
     folder = tmp_path / "system"
     shutil.copytree(folder_of(runs("binary", "gbdt")), folder)
     row = json.dumps(rows(1)[0])
@@ -190,22 +226,36 @@ def test_every_row_of_the_log_can_be_read_whatever_the_body_looked_like(runs: Ru
         answers = [await client.post("/predict", content=body.encode()) for body in bodies]
         for odd in (b'"\xff"', b'"\\x"', b"01", b'"\n"'):  # in a column that no model reads
             broken = (
-                json.dumps({"rows": [{**rows(1)[0], "other": 0}]}).encode().replace(b'"other": 0', b'"other": ' + odd)
+                json.dumps({"rows": [{**rows(1)[0], "other": 0}]})
+                .encode()
+                .replace(b'"other": 0', b'"other": ' + odd)
             )
             assert (await client.post("/predict", content=broken)).status_code == 400, odd
         return [answer.json()["predictions"][0]["prediction_id"] for answer in answers]
 
     ids = within([str(folder)], asked)
-    kept = Log(folder / ".headrace" / "log" / "predictions").read().tail(len(ids))  # others have asked before
+    kept = (
+        Log(folder / ".headrace" / "log" / "predictions").read().tail(len(ids))
+    )  # others have asked before
     assert kept["id"].to_list() == ids
     assert all(json.loads(one)["row"]["z"] == rows(1)[0]["z"] for one in kept["payload"])
 
 
 def test_other_sites_are_not_answered(runs: Runs) -> None:
     models = [str(runs("binary", "gbdt").bundle)]
-    for origin, status in (("http://evil.example", 403), ("null", 403), ("http://test.localhost", 200)):
+    for origin, status in (
+        ("http://evil.example", 403),
+        ("null", 403),
+        ("http://test.localhost", 200),
+    ):
         assert (
-            ask(models, "POST", "/predict", bodied(rows(1)), {"origin": origin, "host": "test.localhost"}).status_code
+            ask(
+                models,
+                "POST",
+                "/predict",
+                bodied(rows(1)),
+                {"origin": origin, "host": "test.localhost"},
+            ).status_code
             == status
         )
 
@@ -227,13 +277,25 @@ def test_limits(runs: Runs) -> None:
     assert "3, at most 2" in many.text
     late = ask(models, "POST", "/predict", bodied(rows(1)), {"x-headrace-deadline-ms": "0"})
     assert late.status_code == 504
-    assert ask(models, "POST", "/predict", bodied(rows(1)), {"x-headrace-deadline-ms": "soon"}).status_code == 400
-    assert ask(models, "POST", "/predict", bodied(rows(1)), {"x-headrace-deadline-ms": "10000"}).status_code == 200
+    assert (
+        ask(
+            models, "POST", "/predict", bodied(rows(1)), {"x-headrace-deadline-ms": "soon"}
+        ).status_code
+        == 400
+    )
+    assert (
+        ask(
+            models, "POST", "/predict", bodied(rows(1)), {"x-headrace-deadline-ms": "10000"}
+        ).status_code
+        == 200
+    )
 
 
 def test_more_than_may_wait_is_refused_and_the_rest_answered(runs: Runs) -> None:
     async def all_at_once(service: Service, client: httpx.AsyncClient) -> list[httpx.Response]:
-        return await asyncio.gather(*(client.post("/predict", content=bodied([row])) for row in rows(60)))
+        return await asyncio.gather(
+            *(client.post("/predict", content=bodied([row])) for row in rows(60))
+        )
 
     answers = within([str(runs("binary", "gbdt").bundle)], all_at_once, max_waiting=10)
     refused = [answer for answer in answers if answer.status_code == 503]
@@ -252,7 +314,11 @@ def test_models_side_by_side(runs: Runs) -> None:
         return [await client.post("/predict" + ref, content=bodied(given)) for ref in refs]
 
     answers = within(folders, asked)
-    assert [answer.json()["model"] for answer in answers] == ["binary", "binary", *["regression"] * 3]
+    assert [answer.json()["model"] for answer in answers] == [
+        "binary",
+        "binary",
+        *["regression"] * 3,
+    ]
     assert [answer.headers["x-headrace-arm"] for answer in answers] == ["champion"] * 4 + [""]
 
 
@@ -288,11 +354,16 @@ def test_pages_and_metrics(runs: Runs) -> None:
     assert found["/health/ready"].json() == {"live": True, "ready": True}
     assert "sandbox" in found["/card/multiclass"].headers["content-security-policy"]
     for page in ("/", "/docs"):
-        nonce = re.search(r"script-src 'nonce-([^']+)'", found[page].headers["content-security-policy"])
+        nonce = re.search(
+            r"script-src 'nonce-([^']+)'", found[page].headers["content-security-policy"]
+        )
         assert nonce
         assert f'<script nonce="{nonce[1]}">' in found[page].text
         assert not re.search(r'(src|href)="https?://', found[page].text)
-    assert 'headrace_predictions_total{arm="champion",model="multiclass",version="1"} 3.0' in found["/metrics"].text
+    assert (
+        'headrace_predictions_total{arm="champion",model="multiclass",version="1"} 3.0'
+        in found["/metrics"].text
+    )
 
 
 def test_the_examples_of_the_openapi_document_work(runs: Runs) -> None:
@@ -301,7 +372,12 @@ def test_the_examples_of_the_openapi_document_work(runs: Runs) -> None:
         statuses = {}
         for path, methods in document["paths"].items():
             for method, one in methods.items():
-                body = one.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
+                body = (
+                    one.get("requestBody", {})
+                    .get("content", {})
+                    .get("application/json", {})
+                    .get("example")
+                )
                 answer = await client.request(method, path, json=body)
                 statuses[f"{method} {path}"] = answer.status_code
         return statuses
@@ -324,7 +400,9 @@ def test_tokens(runs: Runs, tmp_path: Path) -> None:
         async def status(method: str, path: str, said: str | None) -> int:
             headers = {} if said is None else {"authorization": said}
             content = bodied(rows(1)) if method == "POST" else b""
-            return (await client.request(method, path, content=content, headers=headers)).status_code
+            return (
+                await client.request(method, path, content=content, headers=headers)
+            ).status_code
 
         basic = httpx.BasicAuth("any", predicts)._auth_header
         return [

@@ -14,7 +14,10 @@ GOOD: dict[str, Any] = {"name": "ads", "goal": {"target": "y"}, "data": {"source
     ("change", "words"),
     [
         ({"gaol": {}}, ["gaol: unknown field", "did you mean 'goal'?"]),
-        ({"goal": {"target": "y", "task": "binry"}}, ["goal.task: found 'binry'", "binary", "did you mean 'binary'?"]),
+        (
+            {"goal": {"target": "y", "task": "binry"}},
+            ["goal.task: found 'binry'", "binary", "did you mean 'binary'?"],
+        ),
         ({"goal": {}}, ["goal.target: missing", "expected text"]),
         ({"goal": None}, ["goal: found None", "target"]),
         ({"split": {"test": 1.5}}, ["split.test: found 1.5", "< 1.0"]),
@@ -22,15 +25,29 @@ GOOD: dict[str, Any] = {"name": "ads", "goal": {"target": "y"}, "data": {"source
         ({"seed": "seven"}, ["seed: found 'seven'", "a whole number"]),
         ({"seed": 1.5}, ["seed: found 1.5", "a whole number"]),
         ({"name": "../up"}, ["name: found '../up'"]),
-        ({"models": {"candidates": ["gbdt", "gmb"]}}, ["models.candidates[1]: found 'gmb'", "linear"]),
+        (
+            {"models": {"candidates": ["gbdt", "gmb"]}},
+            ["models.candidates[1]: found 'gmb'", "linear"],
+        ),
         ({"models": {"candidates": []}}, ["models.candidates: found []", "at least 1"]),
-        ({"features": {"columns": {"x": {"kind": "number"}}}}, ["features.columns.x.kind", "numeric"]),
-        ({"features": {"windows": [{"name": "w", "events": "e"}]}}, ["features.windows[0].key: missing"]),
-        ({"data": {"source": "a", "events": {"b c": {"source": "x", "time": "t"}}}}, ["data.events.b c (the name)"]),
+        (
+            {"features": {"columns": {"x": {"kind": "number"}}}},
+            ["features.columns.x.kind", "numeric"],
+        ),
+        (
+            {"features": {"windows": [{"name": "w", "events": "e"}]}},
+            ["features.windows[0].key: missing"],
+        ),
+        (
+            {"data": {"source": "a", "events": {"b c": {"source": "x", "time": "t"}}}},
+            ["data.events.b c (the name)"],
+        ),
         ({"rollout": {"strategy": "ab"}}, ["rollout: unknown field"]),
     ],
 )
-def test_each_problem_names_path_found_and_allowed(change: dict[str, Any], words: list[str]) -> None:
+def test_each_problem_names_path_found_and_allowed(
+    change: dict[str, Any], words: list[str]
+) -> None:
     with pytest.raises(SpecError) as caught:
         decode(GOOD | change)
     for word in words:
@@ -45,7 +62,9 @@ def test_every_problem_is_told_at_once() -> None:
 
 
 def test_a_spec_survives_yaml() -> None:
-    system = decode(GOOD | {"features": {"windows": [{"name": "w", "events": "e", "key": "k", "over": ["1h"]}]}})
+    system = decode(
+        GOOD | {"features": {"windows": [{"name": "w", "events": "e", "key": "k", "over": ["1h"]}]}}
+    )
     assert decode(msgspec.yaml.decode(dump(system))) == system
 
 

@@ -37,16 +37,26 @@ def keys(frame: pl.DataFrame, rows: Any) -> tuple[set[Any], set[Any]]:
 
 
 @given(
-    seed=st.integers(0, 10**6), rows=st.integers(60, 400), by=st.sampled_from(["random", "stratified", "group", "time"])
+    seed=st.integers(0, 10**6),
+    rows=st.integers(60, 400),
+    by=st.sampled_from(["random", "stratified", "group", "time"]),
 )
 def test_parts_never_share_a_row_a_duplicate_or_an_id(seed: int, rows: int, by: Any) -> None:
     frame = make(rows, seed)
-    frame = pl.concat([frame, frame.sample(rows // 5, seed=seed).with_columns(pl.col("id") + 10**6)])
+    frame = pl.concat(
+        [frame, frame.sample(rows // 5, seed=seed).with_columns(pl.col("id") + 10**6)]
+    )
     try:
-        parts = cut(frame, SplitSpec(by=by, validation=0.2, test=0.2), id="id", time="at", group="owner")
+        parts = cut(
+            frame, SplitSpec(by=by, validation=0.2, test=0.2), id="id", time="at", group="owner"
+        )
     except InputError:  # so few rows that a part holds one class
         return
-    for a, b in ((parts.train, parts.validation), (parts.train, parts.test), (parts.validation, parts.test)):
+    for a, b in (
+        (parts.train, parts.validation),
+        (parts.train, parts.test),
+        (parts.validation, parts.test),
+    ):
         assert not set(a) & set(b)
         for one, other in zip(keys(frame, a), keys(frame, b), strict=True):
             assert not one & other
@@ -63,7 +73,9 @@ def test_a_time_split_keeps_order_and_gap(seed: int, hours: int) -> None:
     frame = make(300, seed)
     parts = cut(frame, SplitSpec(by="time", gap=f"{hours}h"), time="at")
     gap = timedelta(hours=hours)
-    train, validation, test = (frame[rows]["at"] for rows in (parts.train, parts.validation, parts.test))
+    train, validation, test = (
+        frame[rows]["at"] for rows in (parts.train, parts.validation, parts.test)
+    )
     assert train.max() < validation.min() - gap  # type: ignore[operator]
     assert validation.max() < test.min() - gap  # type: ignore[operator]
 
@@ -94,15 +106,30 @@ def test_a_holdout_is_the_test_and_purges_its_copies() -> None:
         (make(50, 1), SplitSpec(by="group"), {}, "data.group is not set"),
         (make(50, 1), SplitSpec(by="random", test=0.0), {}, "split.test"),
         (make(50, 1), SplitSpec(by="random", test=0.5, validation=0.5), {}, "less than 0.9"),
-        (make(50, 1).with_columns(at=pl.lit("soon")), SplitSpec(by="time"), {"time": "at"}, "ISO 8601"),
+        (
+            make(50, 1).with_columns(at=pl.lit("soon")),
+            SplitSpec(by="time"),
+            {"time": "at"},
+            "ISO 8601",
+        ),
         (
             make(50, 1).with_columns(at=pl.lit(None, pl.Datetime)),
             SplitSpec(by="time"),
             {"time": "at"},
             "row 1: no time",
         ),
-        (make(50, 1).with_columns(owner=pl.lit(1)), SplitSpec(by="group"), {"group": "owner"}, "no row|one class"),
-        (make(50, 1).with_columns(at=pl.col("x")), SplitSpec(by="time", gap="1h"), {"time": "at"}, "split.gap"),
+        (
+            make(50, 1).with_columns(owner=pl.lit(1)),
+            SplitSpec(by="group"),
+            {"group": "owner"},
+            "no row|one class",
+        ),
+        (
+            make(50, 1).with_columns(at=pl.col("x")),
+            SplitSpec(by="time", gap="1h"),
+            {"time": "at"},
+            "split.gap",
+        ),
         (
             make(50, 1).sort("at").with_columns(y=pl.int_range(50) < 25),
             SplitSpec(by="time"),
@@ -111,7 +138,9 @@ def test_a_holdout_is_the_test_and_purges_its_copies() -> None:
         ),
     ],
 )
-def test_splits_that_cannot_be(frame: pl.DataFrame, split: SplitSpec, data: dict[str, Any], words: str) -> None:
+def test_splits_that_cannot_be(
+    frame: pl.DataFrame, split: SplitSpec, data: dict[str, Any], words: str
+) -> None:
     with pytest.raises(InputError, match=words):
         cut(frame, split, **data)
 
@@ -165,4 +194,6 @@ def test_no_outcome_is_used_before_it_was_known() -> None:
     known = np.sort(np.concatenate([parts.train, parts.validation]))
     for fold in cuts:  # and no row that was known by then is left out for nothing
         begin = times[fold.predict].min()
-        assert set(fold.fit) == {row for row in known if times[row] < begin - np.timedelta64(30, "h")}
+        assert set(fold.fit) == {
+            row for row in known if times[row] < begin - np.timedelta64(30, "h")
+        }

@@ -16,7 +16,11 @@ START = datetime(2024, 1, 1)
 @pytest.mark.parametrize("numbers", [False, True])
 def test_every_row_is_in_one_span_and_part(numbers: bool) -> None:
     hours = np.random.default_rng(1).integers(0, 2000, 500)
-    at = pl.Series("at", hours) if numbers else pl.Series("at", [START + timedelta(hours=int(hour)) for hour in hours])
+    at = (
+        pl.Series("at", hours)
+        if numbers
+        else pl.Series("at", [START + timedelta(hours=int(hour)) for hour in hours])
+    )
     frame = pl.DataFrame({"at": at, "x": np.arange(500)})
     split = SplitSpec(by="time", gap="0s" if numbers else "40h")
     parts = split_rows(frame, split, Data(source="", time="at"), None, 0, 1)
@@ -45,5 +49,10 @@ def test_whole_years_are_spans_of_a_year() -> None:
     frame = pl.DataFrame({"at": years, "x": np.arange(300)})
     parts = split_rows(frame, SplitSpec(by="time"), Data(source="", time="at"), None, 0, 1)
     spans = timeline(parts, frame["at"])
-    assert [(one["from"], one["to"]) for one in spans] == [(str(year), str(year + 1)) for year in range(2010, 2020)]
-    assert all(sum(one[name] for name in ("train", "validation", "test", "left out")) == 30 for one in spans)
+    assert [(one["from"], one["to"]) for one in spans] == [
+        (str(year), str(year + 1)) for year in range(2010, 2020)
+    ]
+    assert all(
+        sum(one[name] for name in ("train", "validation", "test", "left out")) == 30
+        for one in spans
+    )

@@ -23,7 +23,11 @@ def test_a_map_grows_as_it_fills(tmp_path: Path) -> None:
         for at in range(50):
             store.write(Changes(puts={b"%d" % at: bytes(10_000)}))
         store.write(Changes(puts={b"large": bytes(5_000_000)}))
-        assert [len(value or b"") for value in store.read([b"0", b"49", b"large"])] == [10_000, 10_000, 5_000_000]
+        assert [len(value or b"") for value in store.read([b"0", b"49", b"large"])] == [
+            10_000,
+            10_000,
+            5_000_000,
+        ]
 
 
 def _fill(folder: Path) -> None:

@@ -31,7 +31,10 @@ OVERS = [None, 1, 30, 90, 1500, 30000]
 
 
 def columns_of(frame: pl.DataFrame) -> list[Column]:
-    return [Column(name=name, dtype=dtype_of(dtype), kind="ignored") for name, dtype in frame.schema.items()]
+    return [
+        Column(name=name, dtype=dtype_of(dtype), kind="ignored")
+        for name, dtype in frame.schema.items()
+    ]
 
 
 def layout(table: EventTable, over: int | None, hop: int | None) -> Layout:
@@ -42,7 +45,10 @@ def layout(table: EventTable, over: int | None, hop: int | None) -> Layout:
 
 def told(versions: list[Version]) -> list[dict[str, Any]]:
     return [
-        {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+        {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in row.items()
+        }
         for row in events_table(versions).to_dicts()
     ]
 
@@ -61,13 +67,22 @@ def check(
         seen = in_window(versions, user, now, over, default_hop(over) if hop is None else hop)
         for name in AGGREGATES:
             expected = aggregate(name, seen, now)
-            assert same(found[f"{name}_{span}"], expected, size), (name, user, now, found[f"{name}_{span}"], expected)
+            assert same(found[f"{name}_{span}"], expected, size), (
+                name,
+                user,
+                now,
+                found[f"{name}_{span}"],
+                expected,
+            )
 
 
 @settings(max_examples=200)
 @given(
     history=versions_of,
-    pushes=st.lists(st.tuples(versions_of.map(lambda some: some[:6]), st.integers(0, 1500), st.booleans()), max_size=5),
+    pushes=st.lists(
+        st.tuples(versions_of.map(lambda some: some[:6]), st.integers(0, 1500), st.booleans()),
+        max_size=5,
+    ),
     later=st.lists(st.tuples(users, st.integers(0, 4000)), min_size=1, max_size=6),
     over=st.sampled_from(OVERS),
     hop=st.sampled_from([None, 0, 7, 60]),
@@ -86,7 +101,9 @@ def test_a_row_sees_online_what_a_loop_over_versions_finds(
         path, log = Path(folder), Log(Path(folder) / "log", segment=20)
         with closing(open_backend(None, path / "online", "test")) as store:
             now = until
-            backfill(store, log, asked, {"e": (events_table(history), TABLE)}, 0, "once", now * MINUTE)
+            backfill(
+                store, log, asked, {"e": (events_table(history), TABLE)}, 0, "once", now * MINUTE
+            )
             versions, online, reader = list(history), Pusher(store, log), WindowReader(store)
             check(reader, versions, [(user, now + more) for user, more in later], over, hop)
             for some, pause, restarts in pushes:
@@ -121,7 +138,9 @@ def test_a_correction_that_is_still_to_come(tmp_path: Path) -> None:
 
 @given(
     history=versions_of,
-    pushes=st.lists(st.tuples(versions_of.map(lambda some: some[:6]), st.integers(0, 1500)), max_size=4),
+    pushes=st.lists(
+        st.tuples(versions_of.map(lambda some: some[:6]), st.integers(0, 1500)), max_size=4
+    ),
     later=st.lists(st.tuples(users, st.integers(0, 4000)), min_size=1, max_size=4),
     delay=st.sampled_from([0, 10, 600]),
     over=st.sampled_from(OVERS),
@@ -136,7 +155,10 @@ def test_without_ids_a_push_is_known_from_its_moment_or_after_the_delay(
     hop: int | None,
 ) -> None:
     table = EventTable(source="", time="at", delay=f"{delay}min")
-    plain = [one._replace(id=at, available=one.time + delay, deleted=False) for at, one in enumerate(history)]
+    plain = [
+        one._replace(id=at, available=one.time + delay, deleted=False)
+        for at, one in enumerate(history)
+    ]
     with TemporaryDirectory() as folder:
         now = max(one.available for one in plain)
         online, reader = opened(Path(folder), layout(table, over, hop), plain, table, now)
@@ -154,9 +176,16 @@ def test_what_history_told_is_not_counted_again(tmp_path: Path) -> None:
     table = EventTable(source="", time="at", available="loaded")
     versions = [Version(0, 0, minute, "a", 1.0, "a") for minute in range(10)]
     asked = layout(table, None, None)
-    asked = structs.replace(asked, sources={"e": structs.replace(asked.sources["e"], watermark=9 * MINUTE)})
+    asked = structs.replace(
+        asked, sources={"e": structs.replace(asked.sources["e"], watermark=9 * MINUTE)}
+    )
     online, reader = opened(tmp_path, asked, versions, table, 20)
-    assert online.push("e", told([*versions[5:], Version(0, 5, 15, "a", 1.0, "a")]), 20 * MINUTE).events == 6
+    assert (
+        online.push(
+            "e", told([*versions[5:], Version(0, 5, 15, "a", 1.0, "a")]), 20 * MINUTE
+        ).events
+        == 6
+    )
     assert reader.row({"user": "a"}, 30 * MINUTE)["count_all"] == 11
 
 
@@ -180,7 +209,10 @@ def test_what_no_row_can_see_leaves_the_store(tmp_path: Path) -> None:
         online.push("e", told(some), now * MINUTE)
     kept = store.page(b"g", b"", 10_000)[0]
     assert len(kept) < 60  # of 600 entities and versions
-    found = [reader.row({"user": str(now)}, 2990 * MINUTE)["count_90min"] for now in range(2910, 3000, 10)]
+    found = [
+        reader.row({"user": str(now)}, 2990 * MINUTE)["count_90min"]
+        for now in range(2910, 3000, 10)
+    ]
     assert found == [1] * 9
 
 
@@ -191,14 +223,18 @@ def test_a_store_that_is_filled_anew_is_followed(tmp_path: Path) -> None:
     fresh = layout(TABLE, 90, None)
     history = events_table([Version(2, 5, 5, "a", 1.0, "a"), Version(3, 5, 5, "b", 1.0, "a")])
     backfill(store, log, fresh, {"e": (history, TABLE)}, 0, "twice", 20 * MINUTE)
-    assert reader.row({"user": "a"}, 30 * MINUTE)["count_90min"] == 2  # one of history, one of the log
+    assert (
+        reader.row({"user": "a"}, 30 * MINUTE)["count_90min"] == 2
+    )  # one of history, one of the log
     online.push("e", told([Version(4, 6, 6, "a", 1.0, "a")]), 40 * MINUTE)
     assert reader.row({"user": "a"}, 40 * MINUTE)["count_90min"] == 3
     prefixes = {key[:5] for key, _ in store.page(b"g", b"", 1000)[0]}
     assert len(prefixes) == 1  # the generation before is gone
 
 
-def test_a_push_into_a_store_of_other_windows_since_reads_its_columns_as_they_are_now(tmp_path: Path) -> None:
+def test_a_push_into_a_store_of_other_windows_since_reads_its_columns_as_they_are_now(
+    tmp_path: Path,
+) -> None:
     """Values stand in the order of the columns that the windows read: other windows, another order."""
     online, _ = opened(tmp_path, layout(TABLE, None, None), [], TABLE, 0)
     store, log = online._store, Log(tmp_path / "log")
@@ -212,7 +248,9 @@ def test_a_push_into_a_store_of_other_windows_since_reads_its_columns_as_they_ar
 def test_a_generation_that_was_to_be_removed_is_removed_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    online, _ = opened(tmp_path, layout(TABLE, None, None), [Version(1, 0, 0, "a", 1.0, "a")], TABLE, 0)
+    online, _ = opened(
+        tmp_path, layout(TABLE, None, None), [Version(1, 0, 0, "a", 1.0, "a")], TABLE, 0
+    )
     store, log, table = online._store, Log(tmp_path / "log"), {"e": (events_table([]), TABLE)}
 
     def killed(prefix: bytes) -> None:
@@ -242,7 +280,9 @@ def test_what_the_store_refused_once_the_log_had_it_is_told_by_the_next_push(
         pushed = online.push("e", told([Version(1, 0, 0, "a", 1.0, "a")]), 10 * MINUTE)
         assert (pushed.events, str(pushed.store_error)) == (1, "online: no room")
     assert reader.row({"user": "a"}, 20 * MINUTE)["count_all"] == 0
-    assert online.push("e", told([Version(2, 1, 1, "a", 2.0, "a")]), 20 * MINUTE).store_error is None
+    assert (
+        online.push("e", told([Version(2, 1, 1, "a", 2.0, "a")]), 20 * MINUTE).store_error is None
+    )
     row = reader.row({"user": "a"}, 20 * MINUTE)
     assert (row["count_all"], row["sum_all"]) == (2, 3.0)
 
@@ -251,13 +291,19 @@ class Killed(BaseException):
     pass
 
 
-def test_filling_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_filling_goes_on_where_it_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     module = import_module("headrace.store.backfill")
     monkeypatch.setattr(module, "_ENTITIES", 3)
     monkeypatch.setattr(module, "_EVENTS", 7)
     versions = [Version(at, at, at, f"user {at % 20}", float(at), "a") for at in range(60)]
     table = {"e": (events_table(versions), TABLE)}
-    store, log, asked = open_backend(None, tmp_path, "test"), Log(tmp_path / "log"), layout(TABLE, 30, None)
+    store, log, asked = (
+        open_backend(None, tmp_path, "test"),
+        Log(tmp_path / "log"),
+        layout(TABLE, 30, None),
+    )
     steps: list[int] = []
     now = 30  # the clock goes on between the calls, and events become known and leave the windows
 
@@ -273,7 +319,9 @@ def test_filling_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytest
             now += 20
     assert steps == list(range(1, len(steps) + 1))
     assert len(steps) > 10
-    moments: list[tuple[str | None, int]] = [(f"user {at}", moment) for at in range(20) for moment in (60, 80)]
+    moments: list[tuple[str | None, int]] = [
+        (f"user {at}", moment) for at in range(20) for moment in (60, 80)
+    ]
     check(WindowReader(store), versions, moments, 30, None)
     corrections = [
         one._replace(available=60, value=-1.0) for one in versions
@@ -286,21 +334,41 @@ BAD: list[tuple[Any, str]] = [
     ([], "no rows"),
     ([1], "row 1: int '1'; expected an object"),
     ({"id": 1}, "row 1: no "),
-    ([{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "at": "soon"}], "row 1, column 'at': the value 'soon'"),
-    ([{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "at": None}], "row 1: no 'at'; expected a value in every row"),
-    ([{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "id": 1.5}], "row 1, column 'id': 1.5; expected a whole number"),
-    ([{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "value": "many"}], "column 'value': the value 'many'"),
+    (
+        [{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "at": "soon"}],
+        "row 1, column 'at': the value 'soon'",
+    ),
+    (
+        [{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "at": None}],
+        "row 1: no 'at'; expected a value in every row",
+    ),
+    (
+        [{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "id": 1.5}],
+        "row 1, column 'id': 1.5; expected a whole number",
+    ),
+    (
+        [{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "value": "many"}],
+        "column 'value': the value 'many'",
+    ),
     ([{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "id": 2**70}], "events 'e'"),
     ([{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "word": "\ud800"}], "events 'e'"),
-    ([{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "value": float("inf")}], "'value': inf; expected a finite number"),
+    (
+        [{**told([Version(1, 0, 0, "a", 1.0, "a")])[0], "value": float("inf")}],
+        "'value': inf; expected a finite number",
+    ),
     (events_table([]).drop("user"), "no column 'user'"),
     (7, "events of type int; expected a dict, a list of dicts, or a Polars, pandas or Arrow table"),
-    ([{"id": 1, "at": "2020-01-01", "usr": "a", "value": 1, "word": "a"}], "no 'user'; expected a value or null; did "),
+    (
+        [{"id": 1, "at": "2020-01-01", "usr": "a", "value": 1, "word": "a"}],
+        "no 'user'; expected a value or null; did ",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("bad", "words"), BAD)
-def test_events_that_cannot_be_taken_leave_everything_as_it_was(tmp_path: Path, bad: Any, words: str) -> None:
+def test_events_that_cannot_be_taken_leave_everything_as_it_was(
+    tmp_path: Path, bad: Any, words: str
+) -> None:
     online, _ = opened(tmp_path, layout(TABLE, None, None), [], TABLE, 0)
     with pytest.raises(InputError, match="events 'e'") as error:
         online.push("e", bad, MINUTE)

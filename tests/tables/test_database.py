@@ -33,7 +33,9 @@ def rows(count: int = 300) -> pl.DataFrame:
             "id": np.arange(count),
             "x": pl.Series(x).set(pl.Series(chance.random(count) < 0.1), None),
             "town": town,
-            "at": [datetime(2024, 1, 1) + timedelta(minutes=int(minute)) for minute in range(count)],
+            "at": [
+                datetime(2024, 1, 1) + timedelta(minutes=int(minute)) for minute in range(count)
+            ],
             "bought": (x + (town == "north") > 0.5).astype(int),
         }
     )
@@ -43,7 +45,9 @@ def rows(count: int = 300) -> pl.DataFrame:
 def sqlite(tmp_path: Path) -> Path:
     file = tmp_path / "shop.db"
     with sqlite3.connect(file) as connection:
-        connection.execute("create table sales (id integer, x real, town text, at text, bought integer)")
+        connection.execute(
+            "create table sales (id integer, x real, town text, at text, bought integer)"
+        )
         connection.executemany(
             "insert into sales values (?, ?, ?, ?, ?)",
             [(a, b, c, at.isoformat(), e) for a, b, c, at, e in rows().iter_rows()],
@@ -70,7 +74,11 @@ def test_duckdb_gives_the_table(tmp_path: Path) -> None:
         connection.execute("create table sales as select * from sales")
     assert len(sales) == 300
     source = "duckdb:///shop.duckdb"
-    assert look_at(source, read_query(source, QUERY, tmp_path), [""]).settle(Locale()).frame.equals(rows())
+    assert (
+        look_at(source, read_query(source, QUERY, tmp_path), [""])
+        .settle(Locale())
+        .frame.equals(rows())
+    )
     with pytest.raises(InputError, match="refused the query"):
         read_query(source, "select * from nowhere", tmp_path)
 
@@ -82,7 +90,9 @@ def test_a_system_on_a_database_runs_and_is_kept(sqlite: Path) -> None:
     assert 'source: "sqlite:///shop.db"' in text
     assert "query:" in text
     spec = home / "system.yaml"
-    spec.write_text(spec.read_text().replace("trials: 20", "trials: 0").replace("[linear, gbdt]", "[linear]"))
+    spec.write_text(
+        spec.read_text().replace("trials: 20", "trials: 0").replace("[linear, gbdt]", "[linear]")
+    )
     first = headrace.run(headrace.load(home))
     assert first.document.rows.train > 150
     assert headrace.verify(first.bundle).passed
@@ -104,7 +114,9 @@ def test_a_system_on_a_database_runs_and_is_kept(sqlite: Path) -> None:
         ("postgresql://me@127.0.0.1:1/shop", QUERY, "refused the query"),
     ],
 )
-def test_what_a_database_cannot_answer(sqlite: Path, source: str, query: str | None, said: str) -> None:
+def test_what_a_database_cannot_answer(
+    sqlite: Path, source: str, query: str | None, said: str
+) -> None:
     with pytest.raises(InputError, match=said) as error:
         read_query(source, query, sqlite.parent)
     assert "hunter2" not in str(error.value)
@@ -168,7 +180,12 @@ def test_a_query_of_duckdb_touches_no_other_file(tmp_path: Path, query: str) -> 
     with pytest.raises(InputError, match=r"one select|refused the query"):
         read_query("duckdb:///shop.duckdb", query.format(tmp_path), tmp_path)
     assert files_of(tmp_path) == before
-    for good in ("select * from sales", "from sales", "with a as (select * from sales) select * from a", "table sales"):
+    for good in (
+        "select * from sales",
+        "from sales",
+        "with a as (select * from sales) select * from a",
+        "table sales",
+    ):
         assert read_query("duckdb:///shop.duckdb", good, tmp_path).rows() == [(1,)]
 
 
@@ -176,7 +193,9 @@ def test_a_type_that_no_table_has_is_told(tmp_path: Path) -> None:
     import duckdb
 
     with duckdb.connect(str(tmp_path / "shop.duckdb")) as connection:
-        connection.execute("create table o as select timestamp '2024-01-02' as a, timestamp '2024-01-01' as b")
+        connection.execute(
+            "create table o as select timestamp '2024-01-02' as a, timestamp '2024-01-01' as b"
+        )
     with pytest.raises(InputError, match="the column 'took' of a type that no table has"):
         read_query("duckdb:///shop.duckdb", "select a - b as took from o", tmp_path)
 
@@ -244,13 +263,19 @@ def test_postgresql_gives_the_table(postgres: str, tmp_path: Path) -> None:
     assert found.equals(rows())
     with pytest.raises(InputError, match="nowhere"):
         read_query(postgres, "select * from nowhere", tmp_path)
-    spec = {"name": "shop", "goal": {"target": "bought"}, "data": {"source": postgres, "query": QUERY, "id": "id"}}
+    spec = {
+        "name": "shop",
+        "goal": {"target": "bought"},
+        "data": {"source": postgres, "query": QUERY, "id": "id"},
+    }
     (tmp_path / "system.yaml").write_text(
         json.dumps(spec | {"models": {"candidates": ["linear"], "search": {"trials": 0}}})
     )
     run = headrace.run(headrace.load(tmp_path))
     assert headrace.verify(run.bundle).passed
-    assert not headrace.run(headrace.load(tmp_path)).document.cached, "what a server holds may have changed"
+    assert not headrace.run(headrace.load(tmp_path)).document.cached, (
+        "what a server holds may have changed"
+    )
 
 
 SERVER_WRITES = [
@@ -282,7 +307,9 @@ SERVER_WRITES = [
 def test_a_query_of_postgresql_writes_nothing(postgres: str, query: str) -> None:
     from adbc_driver_postgresql import dbapi
 
-    target = Path("/tmp") / f"headrace-postgres-{os.getpid()}"  # a folder that the server may write into
+    target = (
+        Path("/tmp") / f"headrace-postgres-{os.getpid()}"
+    )  # a folder that the server may write into
     target = target if target.is_dir() else Path(postgres.rsplit("/", 1)[0])
     with dbapi.connect(postgres) as connection:
         with connection.cursor() as cursor:
@@ -307,7 +334,9 @@ def test_a_folder_and_a_pattern_are_one_table(tmp_path: Path, end: str) -> None:
     parts = tmp_path / "parts"
     parts.mkdir()
     whole = rows()
-    for at, part in enumerate((whole[:100], whole[100:150].select(reversed(whole.columns)), whole[150:])):
+    for at, part in enumerate(
+        (whole[:100], whole[100:150].select(reversed(whole.columns)), whole[150:])
+    ):
         path = parts / f"part-{at}.{end}"
         if end == "csv.gz":
             path.write_bytes(gzip.compress(part.write_csv().encode()))

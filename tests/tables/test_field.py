@@ -18,7 +18,9 @@ WORDS = ["", "NA", "?"]
 FIELD = DATA.parent / "field"
 
 
-def table(folder: Path, content: str | bytes, name: str = "t.csv", read: ReadSpec | None = None) -> Any:
+def table(
+    folder: Path, content: str | bytes, name: str = "t.csv", read: ReadSpec | None = None
+) -> Any:
     (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
     return load(folder / name, read, WORDS)
 
@@ -47,7 +49,9 @@ LINES = "".join(f"s{at};{at},5;no\n" for at in range(30))
         (('"a", "b", "c"\n' + LINES).replace(";", ", ").replace(",5,", ".5,"), 30, None),
     ],
 )
-def test_what_is_no_row_is_left_out_and_told(tmp_path: Path, content: str, rows: int, check: str | None) -> None:
+def test_what_is_no_row_is_left_out_and_told(
+    tmp_path: Path, content: str, rows: int, check: str | None
+) -> None:
     found = table(tmp_path, content)
     assert found.frame.shape == (rows, 3)
     assert found.frame.columns == ["a", "b", "c"]
@@ -80,14 +84,19 @@ def test_marks_and_long_cells_stay_in_their_cell(tmp_path: Path, content: str, f
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("3.4,1.5,setosa\n4.4,2.5,virginica\n3.5,1.4,setosa\n5.1,1.1,virginica\n", "line 1: looks like data"),
+        (
+            "3.4,1.5,setosa\n4.4,2.5,virginica\n3.5,1.4,setosa\n5.1,1.1,virginica\n",
+            "line 1: looks like data",
+        ),
         ("k;p\n0;a;1\n1;b;2\n", "line 2: 3 fields; expected 2 as in the header"),
         ('a,b\n"open,1\nx,2\n', "line 2: a quote that is not closed"),
         ('a,b\n"x"y,1\nz,2\n', "line 2: a quote that is not closed, or text behind a closed one"),
         (gzip.compress(b"a,b\n1,2\n"), "gzip content.*name it .gz"),
     ],
 )
-def test_what_cannot_be_told_is_refused_with_the_line(tmp_path: Path, content: str | bytes, words: str) -> None:
+def test_what_cannot_be_told_is_refused_with_the_line(
+    tmp_path: Path, content: str | bytes, words: str
+) -> None:
     with pytest.raises(InputError, match=words):
         table(tmp_path, content)
 
@@ -102,7 +111,12 @@ def test_what_cannot_be_told_is_refused_with_the_line(tmp_path: Path, content: s
         ("p,q\n%no\n1,2\n", ReadSpec(comment="%"), ["p", "q"], (1, 2)),
         ('p,q\n15" "oak,2\n', ReadSpec(quote="none"), ["p", "q"], ('15" "oak', 2)),
         ("p;q\n1.234;x\n5.678;x\n", ReadSpec(thousands="."), ["p", "q"], (1234, "x")),
-        ("p,q\n01/02/2024,x\n", ReadSpec(dates="day_first"), ["p", "q"], (datetime(2024, 2, 1), "x")),
+        (
+            "p,q\n01/02/2024,x\n",
+            ReadSpec(dates="day_first"),
+            ["p", "q"],
+            (datetime(2024, 2, 1), "x"),
+        ),
     ],
 )
 def test_what_the_spec_states_is_taken(
@@ -134,7 +148,10 @@ def test_one_bad_byte_leaves_the_rest_as_it_is(tmp_path: Path) -> None:
         ({"a": ["19,47", "5,1"], "b": ["950", "2.155"]}, {"a": [19.47, 5.1], "b": [950, 2155]}),
         ({"a": ["1,234.5", "5"], "b": ["950", "2,155"]}, {"a": [1234.5, 5.0], "b": [950, 2155]}),
         ({"a": ["0,125", "0,949"], "b": ["1", "2"]}, {"a": [0.125, 0.949], "b": [1, 2]}),
-        ({"a": ["12 345", "1 000"], "b": ["1'234", "12'345"]}, {"a": [12345, 1000], "b": [1234, 12345]}),
+        (
+            {"a": ["12 345", "1 000"], "b": ["1'234", "12'345"]},
+            {"a": [12345, 1000], "b": [1234, 12345]},
+        ),
         ({"a": ["(1,234.5)", "5"], "b": ["1", "2"]}, {"a": [-1234.5, 5.0], "b": [1, 2]}),
         ({"a": ["1.0", "2.0"], "b": ["1", "2"]}, {"a": [1, 2], "b": [1, 2]}),
     ],
@@ -155,7 +172,9 @@ def test_what_can_be_read_in_two_ways_is_told(tmp_path: Path) -> None:
     assert "2024-01-02 or 2024-02-01" in found.findings[0].message
 
 
-@pytest.mark.parametrize("word", ["None", "n/a", "#N/A", "-", "(null)", "<NA>", "\\N", "nil", "missing", "."])
+@pytest.mark.parametrize(
+    "word", ["None", "n/a", "#N/A", "-", "(null)", "<NA>", "\\N", "nil", "missing", "."]
+)
 def test_a_word_among_numbers_is_missing(tmp_path: Path, word: str) -> None:
     lines = [f"{word if at % 7 == 0 else at * 1.5},{at}" for at in range(60)]
     found = table(tmp_path, "\n".join(["x,y", *lines]))
@@ -166,7 +185,9 @@ def test_a_word_among_numbers_is_missing(tmp_path: Path, word: str) -> None:
 
 
 def test_a_letter_among_few_numbers_is_a_value(tmp_path: Path) -> None:
-    assert table(tmp_path, "w,y\n" + "1,0\n2,1\nA,0\n" * 20).frame["w"].unique().sort().to_list() == ["1", "2", "A"]
+    assert table(tmp_path, "w,y\n" + "1,0\n2,1\nA,0\n" * 20).frame[
+        "w"
+    ].unique().sort().to_list() == ["1", "2", "A"]
 
 
 def test_units_that_differ_stay_text(tmp_path: Path) -> None:
@@ -190,7 +211,9 @@ def test_whole_numbers_beyond_64_bits_stay_apart(tmp_path: Path) -> None:
 
 
 def test_whole_floats_and_bytes_are_what_they_mean(tmp_path: Path) -> None:
-    frame = pl.DataFrame({"n": [1.0, None, 3.0], "h": [0.5, 1.0, None], "b": ["é".encode(), b"x", None]})
+    frame = pl.DataFrame(
+        {"n": [1.0, None, 3.0], "h": [0.5, 1.0, None], "b": ["é".encode(), b"x", None]}
+    )
     frame.write_parquet(tmp_path / "t.parquet")
     found = load(tmp_path / "t.parquet").frame
     assert found.rows() == [(1, 0.5, "é"), (None, 1.0, "x"), (3, None, None)]
@@ -198,7 +221,9 @@ def test_whole_floats_and_bytes_are_what_they_mean(tmp_path: Path) -> None:
 
 
 def test_numbers_that_a_typed_format_holds_as_text_stay_text(tmp_path: Path) -> None:
-    pl.DataFrame({"a": ["1.5", "2.25"], "b": ["1,234.5", "2"], "c": ["12", "7"]}).write_parquet(tmp_path / "t.parquet")
+    pl.DataFrame({"a": ["1.5", "2.25"], "b": ["1,234.5", "2"], "c": ["12", "7"]}).write_parquet(
+        tmp_path / "t.parquet"
+    )
     assert load(tmp_path / "t.parquet").frame.dtypes == [pl.String, pl.Float64, pl.String]
 
 
@@ -244,7 +269,10 @@ def test_a_time_in_parts_is_a_column(tmp_path: Path) -> None:
     frame.write_parquet(tmp_path / "t.parquet")
     data = Data(source="t.parquet", time=["year", "month", "day"])
     system = with_root(System(name="a", goal=Goal(target="y"), data=data), tmp_path)
-    assert read_sources(system).frame["year-month-day"].to_list() == [datetime(2024, 2, 29), datetime(2023, 12, 31)]
+    assert read_sources(system).frame["year-month-day"].to_list() == [
+        datetime(2024, 2, 29),
+        datetime(2023, 12, 31),
+    ]
     frame.with_columns(day=pl.lit(31)).write_parquet(tmp_path / "t.parquet")
     with pytest.raises(InputError, match="row 1: year 2024, month 2, day 31"):
         read_sources(system)
@@ -279,7 +307,10 @@ def test_blanks_mean_nothing_in_any_format(tmp_path: Path) -> None:
         ("t.csv", frame.write_csv),
     ):
         write(tmp_path / name)
-        assert load(tmp_path / name).frame.to_dict(as_series=False) == {"job": ["clerk", "cook"], "y": ["Yes", "Yes"]}
+        assert load(tmp_path / name).frame.to_dict(as_series=False) == {
+            "job": ["clerk", "cook"],
+            "y": ["Yes", "Yes"],
+        }
 
 
 def test_values_that_differ_by_case_are_told_of(tmp_path: Path) -> None:
@@ -315,7 +346,10 @@ READ = {
     "03-german-numbers/quote.csv": (400, ["String", "Float64", "Int64", "String"]),
     "03-german-numbers/espaces.csv": (500, ["String", "Int64", "Int64", "String"]),
     "10-one-bad-byte/bad.csv": (600, ["String", "Int64", "String", "String"]),
-    "11-flows-infinity/flows-header-again.csv": (800, ["Int64", "Int64", "Float64", "Float64", "String"]),
+    "11-flows-infinity/flows-header-again.csv": (
+        800,
+        ["Int64", "Int64", "Float64", "Float64", "String"],
+    ),
     "15-excel-exports/blank-lines.csv": (500, ["String", "Float64", "Int64", "String"]),
     "15-excel-exports/empty-rows-below.csv": (500, ["String", "Float64", "Int64", "String"]),
     "15-excel-exports/mac.csv": (500, ["String", "Float64", "Int64", "String"]),
@@ -366,7 +400,9 @@ def test_a_first_line_like_the_others_is_no_header(tmp_path: Path, content: str)
         table(tmp_path, content)
 
 
-@pytest.mark.parametrize("header", ["country,2019,2020", "id,2024", "0,1,2", "name,x,p,q", "x1,x2", "n,%"])
+@pytest.mark.parametrize(
+    "header", ["country,2019,2020", "id,2024", "0,1,2", "name,x,p,q", "x1,x2", "n,%"]
+)
 def test_ordinary_names_are_a_header(tmp_path: Path, header: str) -> None:
     width = header.count(",") + 1
     rows = "".join(",".join([f"w{at}", *[f"{at}.5"] * (width - 1)]) + "\n" for at in range(5))
@@ -382,7 +418,9 @@ def test_a_semicolon_goes_before_the_commas_of_decimals(tmp_path: Path) -> None:
 
 
 def test_totals_and_comments_that_are_as_wide_as_the_table(tmp_path: Path) -> None:
-    found = table(tmp_path, "name,amount\n" + "".join(f"n{at},{at}.5\n" for at in range(9)) + "Total,450.0\n")
+    found = table(
+        tmp_path, "name,amount\n" + "".join(f"n{at},{at}.5\n" for at in range(9)) + "Total,450.0\n"
+    )
     assert found.frame.height == 9
     assert checks(found) == ["schema.total_line"]
     found = table(tmp_path, "p,q\n%a,b\n1,2\n", read=ReadSpec(comment="%"))
@@ -411,7 +449,9 @@ def test_bytes_that_are_no_text_are_told_of(tmp_path: Path) -> None:
 
 
 def test_what_contradicts_a_statement_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"data.read.dates: day_first, but 'd' can only be read the other way"):
+    with pytest.raises(
+        InputError, match=r"data.read.dates: day_first, but 'd' can only be read the other way"
+    ):
         table(tmp_path, "d,x\n01/31/2024,1\n", read=ReadSpec(dates="day_first"))
 
 
@@ -448,7 +488,11 @@ def test_what_stays_text_is_told_where_it_looks_like_more(
     ("name", "values", "first"),
     [
         ("date_id", [40_000 + at for at in range(30)], datetime(2009, 7, 6)),
-        ("processing_time", [1_700_000_000.5 + at for at in range(30)], datetime(2023, 11, 14, 22, 13, 20, 500_000)),
+        (
+            "processing_time",
+            [1_700_000_000.5 + at for at in range(30)],
+            datetime(2023, 11, 14, 22, 13, 20, 500_000),
+        ),
     ],
 )
 def test_numbers_that_become_times_by_their_name_are_told(
@@ -462,7 +506,12 @@ def test_numbers_that_become_times_by_their_name_are_told(
 
 
 def test_years_of_two_digits_may_come_first(tmp_path: Path) -> None:
-    days = "".join(f"{year}-{month:02}-{day:02},a\n" for year in (23, 24) for month in (1, 2) for day in (3, 28))
+    days = "".join(
+        f"{year}-{month:02}-{day:02},a\n"
+        for year in (23, 24)
+        for month in (1, 2)
+        for day in (3, 28)
+    )
     found = table(tmp_path, "d,x\n" + days)
     assert checks(found) == ["schema.ambiguous_date", "schema.two_digit_year"]
     assert "day_first or year_first" in found.findings[0].message
@@ -475,7 +524,10 @@ def test_years_of_two_digits_may_come_first(tmp_path: Path) -> None:
 
 
 def test_a_count_in_another_unit_is_no_time() -> None:
-    for written, good, bad in (("epoch_s", 1_700_000_000, 1_700_000_000_000), ("serial", 45_000, 1_700_000_000)):
+    for written, good, bad in (
+        ("epoch_s", 1_700_000_000, 1_700_000_000_000),
+        ("serial", 45_000, 1_700_000_000),
+    ):
         column = [Column(name="t", dtype="datetime", kind="datetime", written=written)]
         assert conform(pl.DataFrame({"t": [good]}), column, [], "rows")["t"][0].year == 2023
         with pytest.raises(InputError, match=f"row 1, column 't'.*or {written} as in training"):
@@ -484,7 +536,9 @@ def test_a_count_in_another_unit_is_no_time() -> None:
 
 def test_stated_thousands_that_no_column_has_are_refused(tmp_path: Path) -> None:
     system = System(
-        name="s", goal=Goal(target="y"), data=Data(source="t.csv", read=ReadSpec(thousands="'"), missing=WORDS)
+        name="s",
+        goal=Goal(target="y"),
+        data=Data(source="t.csv", read=ReadSpec(thousands="'"), missing=WORDS),
     )
     (tmp_path / "t.csv").write_text("x;y\n1,5;a\n2,5;b\n")
     with pytest.raises(InputError, match=r"data.read.thousands: .*, but no column has numbers"):
@@ -518,8 +572,13 @@ def test_lines_of_json_say_what_they_should_be(tmp_path: Path) -> None:
 
 def test_a_request_in_another_locale_is_refused_not_multiplied() -> None:
     column = [Column(name="p", dtype="number", kind="numeric", written="comma_decimal")]
-    assert conform(pl.DataFrame({"p": ["1.234,5", "1.234"]}), column, [], "rows")["p"].to_list() == [1234.5, 1234.0]
-    assert conform(pl.DataFrame({"p": ["12.5", "1.25"]}), column, [], "rows")["p"].to_list() == [12.5, 1.25]
+    assert conform(pl.DataFrame({"p": ["1.234,5", "1.234"]}), column, [], "rows")[
+        "p"
+    ].to_list() == [1234.5, 1234.0]
+    assert conform(pl.DataFrame({"p": ["12.5", "1.25"]}), column, [], "rows")["p"].to_list() == [
+        12.5,
+        1.25,
+    ]
     with pytest.raises(InputError, match=r"row 2, column 'p': the value '1.234'"):
         conform(pl.DataFrame({"p": ["12.5", "1.234"]}), column, [], "rows")
 

@@ -51,7 +51,9 @@ def test_what_cannot_be_told_is_taken_from_the_spec(tmp_path: Path) -> None:
 
 
 def test_every_format_gives_the_same_content_and_fingerprint(tmp_path: Path) -> None:
-    frame = pl.DataFrame({"n": [1, None, 3], "x": [0.5, 1.5, None], "s": ["a", None, "ü"], "f": [True, False, None]})
+    frame = pl.DataFrame(
+        {"n": [1, None, 3], "x": [0.5, 1.5, None], "s": ["a", None, "ü"], "f": [True, False, None]}
+    )
     frame.write_csv(tmp_path / "t.csv")
     frame.write_csv(tmp_path / "t.tsv", separator="\t")
     frame.write_parquet(tmp_path / "t.parquet")
@@ -86,7 +88,9 @@ def _fingerprint_of(frame: pl.DataFrame, folder: Path) -> str:
         ("t.xlsx", b"x", "unknown format"),
     ],
 )
-def test_a_broken_file_gets_one_clear_error(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+def test_a_broken_file_gets_one_clear_error(
+    tmp_path: Path, name: str, content: bytes, words: str
+) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=words):
         load(tmp_path / name)
@@ -104,7 +108,10 @@ def test_findings_of_reading(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b,a\n" + "1,2,3\n" * 30 + "1,abc,3\n")
     table = load(tmp_path / "t.csv")
     assert table.frame.columns == ["a", "b", "a_2"]
-    assert {finding.check for finding in table.findings} == {"schema.duplicate_column", "schema.mixed_type"}
+    assert {finding.check for finding in table.findings} == {
+        "schema.duplicate_column",
+        "schema.mixed_type",
+    }
     pl.DataFrame({"a": [[1], [2, 3]]}).write_parquet(tmp_path / "t.parquet")
     assert [finding.check for finding in load(tmp_path / "t.parquet").findings] == ["schema.nested"]
 

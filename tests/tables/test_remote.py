@@ -45,7 +45,12 @@ def test_a_run_reads_a_url_and_sees_that_it_changed(store: Any, tmp_path: Path) 
     second = headrace.run(headrace.load(folder))
     assert not second.document.cached
     assert first.document.fingerprints != second.document.fingerprints
-    assert len([one for one in (folder / ".headrace/remote").iterdir() if not one.name.startswith(".")]) == 1
+    assert (
+        len(
+            [one for one in (folder / ".headrace/remote").iterdir() if not one.name.startswith(".")]
+        )
+        == 1
+    )
 
 
 def test_patterns_and_folders(store: Any, tmp_path: Path) -> None:
@@ -55,8 +60,13 @@ def test_patterns_and_folders(store: Any, tmp_path: Path) -> None:
     store.pipe("/lake/readme.md", b"no table")
     for url in ("memory://lake/*.parquet", "memory://lake/", "memory://lake"):
         found = fetch(url, tmp_path)
-        assert sorted(file.name for file in found.iterdir()) == ["000000-day=0.parquet", "000001-day=1.parquet"]
-    whole = headrace.init("memory://lake/*.parquet", Answers(target="label", name="lake"), tmp_path)[0]
+        assert sorted(file.name for file in found.iterdir()) == [
+            "000000-day=0.parquet",
+            "000001-day=1.parquet",
+        ]
+    whole = headrace.init(
+        "memory://lake/*.parquet", Answers(target="label", name="lake"), tmp_path
+    )[0]
     assert headrace.load(whole).data.source == "memory://lake/*.parquet"
 
 
@@ -65,7 +75,11 @@ def test_files_of_one_name_are_all_read(store: Any, tmp_path: Path) -> None:
         put(store, f"/lake/day={at}/part-0.parquet", make_table(100, at))
     folder = write_system(tmp_path, "binary", "linear")
     spec = folder / "system.yaml"
-    spec.write_text(spec.read_text().replace("rows.parquet", "memory://lake/*/part-0.parquet").replace("id: row, ", ""))
+    spec.write_text(
+        spec.read_text()
+        .replace("rows.parquet", "memory://lake/*/part-0.parquet")
+        .replace("id: row, ", "")
+    )
     rows = headrace.run(headrace.load(folder)).document.rows
     assert rows.train + rows.validation + rows.test + rows.purged == 300
     put(store, "/lake/day=1/part-0.parquet", make_table(100, 7))
@@ -91,7 +105,9 @@ def test_a_store_that_says_nothing_is_read_once_a_run(
     monkeypatch.setattr(type(store), "get_file", counted)
     assert not headrace.run(headrace.load(folder)).document.cached
     assert len(asked) == 1
-    assert headrace.run(headrace.load(folder)).document.cached and len(asked) == 2, "the content is the same"
+    assert headrace.run(headrace.load(folder)).document.cached and len(asked) == 2, (
+        "the content is the same"
+    )
 
 
 def test_csv_in_another_dialect(store: Any, tmp_path: Path) -> None:
@@ -117,7 +133,9 @@ def test_what_cannot_be_read_is_one_error(store: Any, tmp_path: Path, url: str, 
         fetch(url, tmp_path)
     assert words in str(error.value)
     assert "hunter2" not in str(error.value)
-    assert not (tmp_path / ".headrace").exists() or not list((tmp_path / ".headrace" / "remote").iterdir())
+    assert not (tmp_path / ".headrace").exists() or not list(
+        (tmp_path / ".headrace" / "remote").iterdir()
+    )
 
 
 S3 = """
@@ -148,7 +166,10 @@ def test_a_bucket_of_s3(tmp_path: Path) -> None:
     python = home / "bin" / "python"
     if not python.exists():
         venv.create(home, with_pip=True)
-        for needed in (["-e", f"{ROOT}[s3]"], ["moto[server]==5.2.5"]):  # s3fs first: both pin the same library
+        for needed in (
+            ["-e", f"{ROOT}[s3]"],
+            ["moto[server]==5.2.5"],
+        ):  # s3fs first: both pin the same library
             subprocess.run([python, "-m", "pip", "install", "--quiet", *needed], check=True)
     folder = write_system(tmp_path / "system", "binary", "linear", rows=300)
     days = tmp_path / "days"
@@ -158,7 +179,9 @@ def test_a_bucket_of_s3(tmp_path: Path) -> None:
     spec = folder / "system.yaml"
     spec.write_text(spec.read_text().replace("rows.parquet", "s3://shop/days/*.parquet"))
     (tmp_path / "s3.py").write_text(S3)
-    done = subprocess.run([python, tmp_path / "s3.py", days, folder], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [python, tmp_path / "s3.py", days, folder], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     told = json.loads(done.stdout.splitlines()[-1])
     assert sum(told["rows"][part] for part in ("train", "validation", "test", "purged")) == 300

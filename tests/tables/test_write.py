@@ -54,7 +54,11 @@ def test_what_a_killed_process_left_is_swept_a_day_later(tmp_path: Path) -> None
 
 
 def test_what_a_killed_process_left_of_a_file_is_swept(tmp_path: Path) -> None:
-    left, fresh, other = tmp_path / ".t.csv-abc.csv", tmp_path / ".t.csv-new.csv", tmp_path / ".u.csv-abc.csv"
+    left, fresh, other = (
+        tmp_path / ".t.csv-abc.csv",
+        tmp_path / ".t.csv-new.csv",
+        tmp_path / ".u.csv-abc.csv",
+    )
     for one in (left, fresh, other):
         one.write_text("half")
     os.utime(left, (1, 1))
@@ -62,7 +66,9 @@ def test_what_a_killed_process_left_of_a_file_is_swept(tmp_path: Path) -> None:
     with atomic_file(tmp_path / "t.csv") as beside:
         beside.write_text("x\n1\n")
         os.utime(beside, (1, 1))
-        with atomic_file(tmp_path / "t.csv") as second:  # another one leaves the first, which is being written, alone
+        with atomic_file(
+            tmp_path / "t.csv"
+        ) as second:  # another one leaves the first, which is being written, alone
             second.write_text("x\n2\n")
     assert {path.name for path in tmp_path.iterdir()} == {"t.csv", fresh.name, other.name}
     assert load(tmp_path / "t.csv").frame["x"].to_list() == [1]

@@ -53,7 +53,11 @@ def test_numbers(values: list[Any], form: str, expected: list[Any]) -> None:
         (["31.12.2024 23:59", "1.2.2024 00:00"], "%d.%m.%Y %H:%M", datetime(2024, 12, 31, 23, 59)),
         (["Jan 5, 2024", "Dec 31, 2023"], "%b %d, %Y", datetime(2024, 1, 5)),
         (["2024/01/05 10:00:01", None], "%Y/%m/%d %H:%M:%S", datetime(2024, 1, 5, 10, 0, 1)),
-        (["1/5/2024 11:30 PM", "1/15/2024 1:00 AM"], "%m/%d/%Y %I:%M %p", datetime(2024, 1, 5, 23, 30)),
+        (
+            ["1/5/2024 11:30 PM", "1/15/2024 1:00 AM"],
+            "%m/%d/%Y %I:%M %p",
+            datetime(2024, 1, 5, 23, 30),
+        ),
         (["12/31/24", "01/02/25"], "%m/%d/%y", datetime(2024, 12, 31)),
         (["31.12.69", "01.02.68"], "%d.%m.%y", datetime(1969, 12, 31)),
         (["23-Apr-23", "17-Aug-24"], "%d-%b-%y", datetime(2023, 4, 23)),
@@ -68,7 +72,10 @@ def test_times(values: list[Any], form: str, first: datetime) -> None:
     assert times.parse_value(values[0], form) == first
 
 
-@given(moment=st.datetimes(datetime(1985, 1, 1), datetime(2045, 1, 1)), form=st.sampled_from(["s", "ms", "us", "ns"]))
+@given(
+    moment=st.datetimes(datetime(1985, 1, 1), datetime(2045, 1, 1)),
+    form=st.sampled_from(["s", "ms", "us", "ns"]),
+)
 def test_epochs_by_name_and_range(moment: datetime, form: str) -> None:
     seconds = int(moment.replace(tzinfo=UTC, microsecond=0).timestamp())
     ticks = seconds * {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[form]
@@ -101,13 +108,19 @@ def test_what_is_not_all_of_one_form_stays_text(values: list[str]) -> None:
 
 
 def test_a_value_of_another_form_is_null() -> None:
-    assert numbers.parse(pl.Series(["1,234", "12.3.4", "$5"]), "comma_groups").to_list() == [1234, None, None]
+    assert numbers.parse(pl.Series(["1,234", "12.3.4", "$5"]), "comma_groups").to_list() == [
+        1234,
+        None,
+        None,
+    ]
     with pytest.raises(ValueError, match="1,23,4"):
         numbers.parse_value("1,23,4", "comma_groups")
 
 
 def test_a_table_keeps_how_it_was_written_and_requests_may_write_so(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text('price;day;at\n"1,200.5";31/12/2024;1700000000\n"5";01/12/2024;1700003600\n')
+    (tmp_path / "t.csv").write_text(
+        'price;day;at\n"1,200.5";31/12/2024;1700000000\n"5";01/12/2024;1700003600\n'
+    )
     table = load(tmp_path / "t.csv")
     forms = {name: form.form for name, form in table.forms.items()}
     assert forms == {"price": "comma_groups", "day": "%d/%m/%Y", "at": "epoch_s"}
@@ -117,7 +130,11 @@ def test_a_table_keeps_how_it_was_written_and_requests_may_write_so(tmp_path: Pa
         Column(name="at", dtype="datetime", kind="datetime", written="epoch_s"),
     ]
     asked = pl.DataFrame(
-        {"price": ["1,200.5", "5"], "day": ["31/12/2024", "01/12/2024"], "at": [1700000000, 1700003600]}
+        {
+            "price": ["1,200.5", "5"],
+            "day": ["31/12/2024", "01/12/2024"],
+            "at": [1700000000, 1700003600],
+        }
     )
     assert conform(asked, columns, [""], "rows").equals(table.frame)
     assert conform(table.frame, columns, [""], "rows").equals(table.frame)

@@ -22,7 +22,9 @@ def model_of(result: Run) -> bytes:
 
 @pytest.mark.parametrize("family", ["linear", "gbdt"])
 @pytest.mark.parametrize("by", ["time", "random"])
-def test_the_resolved_spec_gives_the_same_model_byte_for_byte(tmp_path: Path, family: str, by: str) -> None:
+def test_the_resolved_spec_gives_the_same_model_byte_for_byte(
+    tmp_path: Path, family: str, by: str
+) -> None:
     folder = write_system(tmp_path / "first", "binary", family, rows=600, by=by)
     first = run(folder)
     again = tmp_path / "again"
@@ -90,9 +92,14 @@ def test_every_family_in_every_task(runs: Runs, task: str, family: str) -> None:
         name = document.metric.name
         gain = value_of(document, name) - value_of(document, name, "baseline")
         assert (gain > 0) == document.metric.higher_is_better
-        assert not [finding for finding in document.findings if finding.check == "evaluate.baseline"]
+        assert not [
+            finding for finding in document.findings if finding.check == "evaluate.baseline"
+        ]
     else:
-        assert [finding.check for finding in document.findings] == ["split.time_like", "evaluate.baseline"]
+        assert [finding.check for finding in document.findings] == [
+            "split.time_like",
+            "evaluate.baseline",
+        ]
 
 
 def test_twenty_rows_are_enough_to_run(tmp_path: Path) -> None:
@@ -102,8 +109,12 @@ def test_twenty_rows_are_enough_to_run(tmp_path: Path) -> None:
 
 def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
     notes = [f"note {number}" for number in range(300)]
-    pl.DataFrame({"label": [0, 1] * 150, "x": ["same"] * 300, "note": notes}).write_csv(tmp_path / "rows.csv")
-    (tmp_path / "system.yaml").write_text("name: a\ngoal: {target: label}\ndata: {source: rows.csv}\n")
+    pl.DataFrame({"label": [0, 1] * 150, "x": ["same"] * 300, "note": notes}).write_csv(
+        tmp_path / "rows.csv"
+    )
+    (tmp_path / "system.yaml").write_text(
+        "name: a\ngoal: {target: label}\ndata: {source: rows.csv}\n"
+    )
     with pytest.raises(InputError, match=r"no column to learn from.*constant"):
         run(tmp_path)
 

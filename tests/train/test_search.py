@@ -33,9 +33,23 @@ models: {{search: {{trials: {trials}, seconds: {seconds}}}{models}}}
 
 def write(folder: Path, frame: pl.DataFrame, target: str, **more: Any) -> Path:
     frame.write_parquet(folder / "rows.parquet")
-    others = [name for name in ("label", "kind", "amount", "owner", "row") if name != target and name in frame.columns]
-    settled = {"goal": "", "data": "", "features": "columns: {}", "trials": 8, "seconds": 30, "models": "", "more": ""}
-    (folder / "system.yaml").write_text(SPEC.format(target=target, exclude=", ".join(others), **settled | more))
+    others = [
+        name
+        for name in ("label", "kind", "amount", "owner", "row")
+        if name != target and name in frame.columns
+    ]
+    settled = {
+        "goal": "",
+        "data": "",
+        "features": "columns: {}",
+        "trials": 8,
+        "seconds": 30,
+        "models": "",
+        "more": "",
+    }
+    (folder / "system.yaml").write_text(
+        SPEC.format(target=target, exclude=", ".join(others), **settled | more)
+    )
     return folder
 
 
@@ -44,11 +58,14 @@ def run(folder: Path) -> Run:
 
 
 @pytest.mark.parametrize(
-    "target", ["label", *(pytest.param(target, marks=pytest.mark.slow) for target in ("kind", "amount"))]
+    "target",
+    ["label", *(pytest.param(target, marks=pytest.mark.slow) for target in ("kind", "amount"))],
 )
 def test_the_resolved_spec_of_a_search_gives_the_same_model(tmp_path: Path, target: str) -> None:
     goal = ", decision: {by: f1}" if target == "label" else ""
-    first = run(write(tmp_path, make_table(900, 4), target, goal=goal, models=", gbdt: {max_rounds: 60}"))
+    first = run(
+        write(tmp_path, make_table(900, 4), target, goal=goal, models=", gbdt: {max_rounds: 60}")
+    )
     assert len(first.document.candidates) > 4
     again = tmp_path / "again"
     again.mkdir()
@@ -82,9 +99,13 @@ def test_a_fit_with_little_time_takes_a_larger_learning_rate_and_says_so() -> No
         Sample(X, y), target, params, 7, ValidationSet(X, y, deadline=time.perf_counter() + 0.2)
     )
     assert 0.001 < hurried.params.learning_rate <= 0.3
-    late = FAMILIES["gbdt"].fit(Sample(X, y), target, params, 7, ValidationSet(X, y, deadline=time.perf_counter()))
+    late = FAMILIES["gbdt"].fit(
+        Sample(X, y), target, params, 7, ValidationSet(X, y, deadline=time.perf_counter())
+    )
     assert late.params.rounds == 1
-    calm = FAMILIES["gbdt"].fit(Sample(X[:500], y[:500]), target, structs.replace(params, max_rounds=20), 7, None)
+    calm = FAMILIES["gbdt"].fit(
+        Sample(X[:500], y[:500]), target, structs.replace(params, max_rounds=20), 7, None
+    )
     assert calm.params.learning_rate == 0.001
 
 
@@ -107,7 +128,13 @@ def test_a_fit_that_is_given_up_says_so() -> None:
 def candidate(name: float, scores: np.ndarray, y: np.ndarray, judge: MetricObjective) -> Candidate:
     member = Member(family="gbdt", gbdt=GbdtParams(l2=name))
     return Candidate(
-        member, scores, judge.value(y, scores), judge.cost(y, scores), 0.0, Fitted("gbdt", None, None), "searched"
+        member,
+        scores,
+        judge.value(y, scores),
+        judge.cost(y, scores),
+        0.0,
+        Fitted("gbdt", None, None),
+        "searched",
     )
 
 
@@ -120,7 +147,9 @@ def test_an_average_ships_only_where_it_pays() -> None:
     assert len(members) == 4
     assert sum(member.weight for member in members) == pytest.approx(1)
     scores = {one.member.gbdt.l2: one.scores for one in apart if one.member.gbdt}
-    together = average_scores([scores[m.gbdt.l2] for m in members if m.gbdt], [m.weight for m in members])
+    together = average_scores(
+        [scores[m.gbdt.l2] for m in members if m.gbdt], [m.weight for m in members]
+    )
     assert judge.value(y, together) < 0.6 * min(one.value for one in apart)
     noise = chance.normal(size=2000)
     alike = [candidate(float(at + 1), y + noise + at * 1e-9, y, judge) for at in range(4)]
@@ -143,11 +172,17 @@ def noise_table(rows: int) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("split", ["stratified", pytest.param("time", marks=pytest.mark.slow)])
-def test_pure_noise_scores_at_the_prior_with_target_means_and_text(tmp_path: Path, split: str) -> None:
+def test_pure_noise_scores_at_the_prior_with_target_means_and_text(
+    tmp_path: Path, split: str
+) -> None:
     """Were a row's own target to reach its target mean or its text's weights, validation and test would part."""
     start = datetime(2024, 1, 1)
-    frame = noise_table(4000).with_columns(at=pl.Series([start + timedelta(minutes=row) for row in range(4000)]))
-    columns = "columns: {city: {encode: [ordinal, target]}, shop: {encode: target}, note: {kind: text}}"
+    frame = noise_table(4000).with_columns(
+        at=pl.Series([start + timedelta(minutes=row) for row in range(4000)])
+    )
+    columns = (
+        "columns: {city: {encode: [ordinal, target]}, shop: {encode: target}, note: {kind: text}}"
+    )
     more = f"split: {{by: {split}}}"
     data = ", time: at" if split == "time" else ""
     document = run(
@@ -171,7 +206,9 @@ def test_target_means_of_a_category_with_one_row_each_do_not_learn_by_heart(tmp_
     """The classic leak: the mean of a category seen once is the row's own target."""
     frame = noise_table(3000).with_columns(twin=pl.Series([f"t{row // 2}" for row in range(3000)]))
     columns = "columns: {twin: {kind: categorical, encode: target}}"
-    document = run(write(tmp_path, frame, "label", features=columns, trials=0, models=", candidates: [gbdt]")).document
+    document = run(
+        write(tmp_path, frame, "label", features=columns, trials=0, models=", candidates: [gbdt]")
+    ).document
     assert value_of(document, "normalized_entropy") < 1.05
     assert abs(value_of(document, "roc_auc") - 0.5) < 0.1
 
@@ -184,7 +221,13 @@ def test_no_slower_candidate_than_required(tmp_path: Path) -> None:
     easy = tmp_path / "easy"
     easy.mkdir()
     document = run(
-        write(easy, make_table(700, 4), "amount", more="requirements: {latency_p99_ms: 10000}", trials=3)
+        write(
+            easy,
+            make_table(700, 4),
+            "amount",
+            more="requirements: {latency_p99_ms: 10000}",
+            trials=3,
+        )
     ).document
     assert not [one for one in document.findings if one.check == "train.latency"]
 
@@ -203,7 +246,9 @@ def test_weights_count_in_the_fit_and_in_the_metrics(tmp_path: Path) -> None:
     found = run(folder)
     holdout = pl.read_parquet(found.bundle / "holdout.parquet")
     kept = holdout.filter(pl.col("w") > 0)
-    predictions = Predictions("regression", kept["amount"].to_numpy(), kept["prediction"].to_numpy())
+    predictions = Predictions(
+        "regression", kept["amount"].to_numpy(), kept["prediction"].to_numpy()
+    )
     expected = compute_metrics(predictions)
     assert found.document.metrics["test"]["rmse"] == pytest.approx(expected["rmse"])
     red = holdout.filter(pl.col("w") == 0)
@@ -213,7 +258,9 @@ def test_weights_count_in_the_fit_and_in_the_metrics(tmp_path: Path) -> None:
     assert "w" not in found.document.features
     assert headrace.verify(found.bundle).passed
     frame.with_columns(w=pl.lit(-1.0)).write_parquet(tmp_path / "rows.parquet")
-    with pytest.raises(InputError, match=r"data.weight 'w', row 1: -1; expected a number of at least 0"):
+    with pytest.raises(
+        InputError, match=r"data.weight 'w', row 1: -1; expected a number of at least 0"
+    ):
         run(folder)
 
 
@@ -232,15 +279,25 @@ def test_rare_events_keep_their_probability(tmp_path: Path) -> None:
 def test_a_decision_is_in_every_answer(tmp_path: Path) -> None:
     goal = ", metric: roc_auc, secondary: [f1], decision: {by: cost, false_negative: 4}"
     found = run(write(tmp_path, make_table(1500, 6), "label", goal=goal, trials=0))
-    predictor, holdout = headrace.open(found.bundle), pl.read_parquet(found.bundle / "holdout.parquet")
+    predictor, holdout = (
+        headrace.open(found.bundle),
+        pl.read_parquet(found.bundle / "holdout.parquet"),
+    )
     threshold = found.document.threshold
     assert threshold is not None
     assert 0 < threshold < 0.5
     assert list(found.document.metrics["test"])[:2] == ["roc_auc", "f1"]
     table = predictor.predict(holdout)
-    assert table["decision"].to_list() == ["yes" if p >= threshold else "no" for p in table["prediction"]]
-    rows = [{key: value for key, value in row.items() if key != "label"} for row in holdout.head(20).to_dicts()]
-    assert [one["decision"] for one in predictor.predict(rows)] == table["decision"].head(20).to_list()
+    assert table["decision"].to_list() == [
+        "yes" if p >= threshold else "no" for p in table["prediction"]
+    ]
+    rows = [
+        {key: value for key, value in row.items() if key != "label"}
+        for row in holdout.head(20).to_dicts()
+    ]
+    assert [one["decision"] for one in predictor.predict(rows)] == table["decision"].head(
+        20
+    ).to_list()
     assert holdout["decision"].to_list() == table["decision"].to_list()
     decided = headrace.load(found.bundle).goal.decision
     assert decided is not None
@@ -258,7 +315,8 @@ def test_text_vectors_and_crosses_travel_to_the_service(tmp_path: Path) -> None:
                 for one in good
             ],
             "embedding": pl.Series(
-                (chance.normal(size=(rows, 4)) + good[:, None]).astype(np.float32), dtype=pl.Array(pl.Float32, 4)
+                (chance.normal(size=(rows, 4)) + good[:, None]).astype(np.float32),
+                dtype=pl.Array(pl.Float32, 4),
             ),
             "a": chance.choice(["x", "y", "z"], rows),
             "b": chance.choice(["p", "q"], rows),
@@ -285,7 +343,13 @@ def test_text_vectors_and_crosses_travel_to_the_service(tmp_path: Path) -> None:
         predictor = headrace.open(found.bundle)
         asked = frame.head(7).drop("label")
         table = predictor.predict(asked)["prediction"].to_list()
-        assert [one["prediction"] for one in predictor.predict(asked.to_dicts())] == pytest.approx(table, abs=1e-6)
-        assert [predictor.predict([row])[0]["prediction"] for row in asked.to_dicts()] == pytest.approx(table, abs=1e-6)
-        with pytest.raises(InputError, match=r"row 1, column 'embedding'.*expected a list of 4 numbers"):
+        assert [one["prediction"] for one in predictor.predict(asked.to_dicts())] == pytest.approx(
+            table, abs=1e-6
+        )
+        assert [
+            predictor.predict([row])[0]["prediction"] for row in asked.to_dicts()
+        ] == pytest.approx(table, abs=1e-6)
+        with pytest.raises(
+            InputError, match=r"row 1, column 'embedding'.*expected a list of 4 numbers"
+        ):
             predictor.predict([asked.to_dicts()[0] | {"embedding": [1.0]}])

@@ -20,7 +20,9 @@ def table(rows: int = 60_000) -> tuple[np.ndarray, np.ndarray]:
     return X, (chance.random(rows) < 1 / (1 + np.exp(4 - X[:, 0]))).astype(np.float64)
 
 
-def fitted(X: np.ndarray, y: np.ndarray, models: Models, weight: np.ndarray | None = None) -> tuple[np.ndarray, int]:
+def fitted(
+    X: np.ndarray, y: np.ndarray, models: Models, weight: np.ndarray | None = None
+) -> tuple[np.ndarray, int]:
     """Probabilities of a logistic regression, and on how many rows it was fitted."""
     drawn = subsample(y, weight, BINARY, models, 7)
     sample = Sample(X[drawn.rows], y[drawn.rows], drawn.weight)
@@ -31,7 +33,11 @@ def fitted(X: np.ndarray, y: np.ndarray, models: Models, weight: np.ndarray | No
 
 @pytest.mark.parametrize(
     "models",
-    [Models(negatives=0.2), Models(class_weight="balanced"), Models(class_weight={"yes": 30.0}, negatives=0.5)],
+    [
+        Models(negatives=0.2),
+        Models(class_weight="balanced"),
+        Models(class_weight={"yes": 30.0}, negatives=0.5),
+    ],
 )
 def test_probabilities_are_those_of_all_rows(models: Models) -> None:
     X, y = table()
@@ -45,14 +51,20 @@ def test_probabilities_are_those_of_all_rows(models: Models) -> None:
 def test_the_baseline_of_drawn_rows_is_exact() -> None:
     _, y = table()
     drawn = subsample(y, None, BINARY, Models(negatives=0.1), 7)
-    baseline = FAMILIES["baseline"].fit(Sample(np.empty((len(drawn.rows), 0)), y[drawn.rows]), BINARY, None, 7, None)
-    assert task_of("binary").to_scores(baseline.state + drawn.shift[0])[0] == pytest.approx(y.mean(), rel=1e-12)
+    baseline = FAMILIES["baseline"].fit(
+        Sample(np.empty((len(drawn.rows), 0)), y[drawn.rows]), BINARY, None, 7, None
+    )
+    assert task_of("binary").to_scores(baseline.state + drawn.shift[0])[0] == pytest.approx(
+        y.mean(), rel=1e-12
+    )
 
 
 def test_weighted_classes_of_several_are_undone() -> None:
     y = np.repeat([0.0, 1.0, 2.0], [700, 200, 100])
     drawn = subsample(y, None, THREE, Models(class_weight="balanced"), 7)
-    baseline = FAMILIES["baseline"].fit(Sample(np.empty((1000, 0)), y, drawn.weight), THREE, None, 7, None)
+    baseline = FAMILIES["baseline"].fit(
+        Sample(np.empty((1000, 0)), y, drawn.weight), THREE, None, 7, None
+    )
     shifted = task_of("multiclass").to_scores((baseline.state + np.array(drawn.shift))[None])[0]
     assert shifted == pytest.approx([0.7, 0.2, 0.1])
 
@@ -62,9 +74,13 @@ def test_row_weights_count_in_the_shift() -> None:
     weight = np.random.default_rng(2).random(5000) + 0.5
     drawn = subsample(y, weight, BINARY, Models(negatives=0.3), 7)
     kept, counted = y[drawn.rows], drawn.weight
-    baseline = FAMILIES["baseline"].fit(Sample(np.empty((len(kept), 0)), kept, counted), BINARY, None, 7, None)
+    baseline = FAMILIES["baseline"].fit(
+        Sample(np.empty((len(kept), 0)), kept, counted), BINARY, None, 7, None
+    )
     expected = np.average(y, weights=weight)
-    assert task_of("binary").to_scores(baseline.state + drawn.shift[0])[0] == pytest.approx(expected, rel=1e-9)
+    assert task_of("binary").to_scores(baseline.state + drawn.shift[0])[0] == pytest.approx(
+        expected, rel=1e-9
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""What windows mean, one row and one version of an event at a time. Nothing here is shared with the product."""
+"""What windows mean, one row and one version of an event at a time.
+
+Nothing here is shared with the product.
+"""
 
 import math
 import statistics
@@ -17,16 +20,27 @@ class Version(NamedTuple):
     deleted: bool = False
 
 
-def in_window(versions: list[Version], user: str | None, now: int, over: int | None, hop: int) -> list[Version]:
+def in_window(
+    versions: list[Version], user: str | None, now: int, over: int | None, hop: int
+) -> list[Version]:
     """The events that a row at `now` sees, in the order of time and id."""
     seen = []
     for id in {version.id for version in versions}:
-        known = [(one.available, at) for at, one in enumerate(versions) if one.id == id and one.available <= now]
+        known = [
+            (one.available, at)
+            for at, one in enumerate(versions)
+            if one.id == id and one.available <= now
+        ]
         if not known:
             continue
         latest = versions[max(known)[1]]
         left = -math.inf if over is None else now - over if not hop else (now - over) // hop * hop
-        if user is not None and latest.user == user and not latest.deleted and left <= latest.time < now:
+        if (
+            user is not None
+            and latest.user == user
+            and not latest.deleted
+            and left <= latest.time < now
+        ):
             seen.append(latest)
     return sorted(seen, key=lambda one: (one.time, one.id))
 
@@ -49,7 +63,11 @@ def aggregate(name: str, seen: list[Version], now: int) -> Any:
         return sum(one.word == "a" for one in seen) / len(seen) if seen else None
     if name == "std":
         return statistics.stdev(values) if len(values) > 1 else None
-    found = {"mean": lambda: math.fsum(values) / len(values), "min": lambda: min(values), "max": lambda: max(values)}
+    found = {
+        "mean": lambda: math.fsum(values) / len(values),
+        "min": lambda: min(values),
+        "max": lambda: max(values),
+    }
     return found[name]() if values else None
 
 

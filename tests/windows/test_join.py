@@ -17,7 +17,11 @@ from tests.windows.brute import Version, aggregate, default_hop, in_window
 
 EPOCH = datetime(1970, 1, 1)
 WORDS = ("last", "distinct")
-OF = {name: "word" if name in WORDS else "value" for name, row in AGGREGATES.items() if row.of != "events"}
+OF = {
+    name: "word" if name in WORDS else "value"
+    for name, row in AGGREGATES.items()
+    if row.of != "events"
+}
 users = st.sampled_from(["a", "b", "c", None])
 minutes = st.integers(-3000, 3000)
 Moments = list[tuple[str | None, int]]
@@ -44,7 +48,10 @@ def at(minute: int) -> datetime:
 
 def rows_table(rows: Moments) -> pl.DataFrame:
     return pl.DataFrame(
-        {"user": pl.Series([user for user, _ in rows], dtype=pl.String), "at": [at(now) for _, now in rows]}
+        {
+            "user": pl.Series([user for user, _ in rows], dtype=pl.String),
+            "at": [at(now) for _, now in rows],
+        }
     )
 
 
@@ -64,18 +71,29 @@ def events_table(versions: list[Version]) -> pl.DataFrame:
 def window(name: str, over: int | None, hop: int | None, **more: Any) -> Window:
     span = "all" if over is None else f"{over}min"
     where = "word == 'a'" if name == "rate" else None
-    given = {"name": name, "events": "e", "key": "user", "aggregate": name, "of": OF.get(name), "where": where}
+    given = {
+        "name": name,
+        "events": "e",
+        "key": "user",
+        "aggregate": name,
+        "of": OF.get(name),
+        "where": where,
+    }
     return Window(**(given | {"over": [span], "hop": None if hop is None else f"{hop}min"} | more))
 
 
 def column(windows: list[Window], rows: Moments, versions: list[Version], table: EventTable) -> Any:
-    found = add_windows(rows_table(rows), windows, {"e": events_table(versions)}, "at", {"e": table})
+    found = add_windows(
+        rows_table(rows), windows, {"e": events_table(versions)}, "at", {"e": table}
+    )
     return {window.name: found[f"{window.name}_{window.over[0]}"].to_list() for window in windows}
 
 
 def same(found: Any, expected: Any, size: float) -> bool:
     if isinstance(expected, float):
-        return found is not None and abs(found - expected) <= 1e-9 * max(abs(expected), size, 1e-300)
+        return found is not None and abs(found - expected) <= 1e-9 * max(
+            abs(expected), size, 1e-300
+        )
     return bool(found == expected)
 
 
@@ -98,14 +116,28 @@ def test_every_aggregate_is_what_a_loop_over_versions_finds(
         seen = in_window(versions, user, now, over, default_hop(over) if hop is None else hop)
         for name in AGGREGATES:
             expected = aggregate(name, seen, now)
-            assert same(found[name][place], expected, size), (name, user, now, found[name][place], expected)
+            assert same(found[name][place], expected, size), (
+                name,
+                user,
+                now,
+                found[name][place],
+                expected,
+            )
 
 
-@given(rows=rows_of, versions=versions_of, delay=st.sampled_from([0, 10, 600]), over=st.sampled_from([None, 90, 1500]))
+@given(
+    rows=rows_of,
+    versions=versions_of,
+    delay=st.sampled_from([0, 10, 600]),
+    over=st.sampled_from([None, 90, 1500]),
+)
 def test_without_ids_every_row_is_an_event_known_after_the_delay(
     rows: Moments, versions: list[Version], delay: int, over: int | None
 ) -> None:
-    plain = [one._replace(id=place, available=one.time + delay, deleted=False) for place, one in enumerate(versions)]
+    plain = [
+        one._replace(id=place, available=one.time + delay, deleted=False)
+        for place, one in enumerate(versions)
+    ]
     table = EventTable(source="", time="at", delay=f"{delay}min")
     found = column([window(name, over, 0) for name in AGGREGATES], rows, plain, table)
     for place, (user, now) in enumerate(rows):
@@ -130,9 +162,15 @@ def test_only_events_for_which_the_condition_holds(rows: Moments, versions: list
 
 def test_several_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     chance = np.random.default_rng(1)
-    rows = pl.DataFrame({"a": chance.integers(0, 3, 50), "b": chance.choice(["x", "y"], 50), "at": [at(5000)] * 50})
+    rows = pl.DataFrame(
+        {"a": chance.integers(0, 3, 50), "b": chance.choice(["x", "y"], 50), "at": [at(5000)] * 50}
+    )
     events = pl.DataFrame(
-        {"b": chance.choice(["x", "y"], 400), "a": chance.integers(0, 3, 400).astype(str), "at": [at(10)] * 400}
+        {
+            "b": chance.choice(["x", "y"], 400),
+            "a": chance.integers(0, 3, 400).astype(str),
+            "at": [at(10)] * 400,
+        }
     )
     asked = Window(name="w", events="e", key=["a", "b"], over=["all"])
     found = add_windows(rows, [asked], {"e": events}, "at", {"e": EventTable(source="", time="at")})
@@ -142,17 +180,24 @@ def test_several_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_digit_is_lost_beside_large_values() -> None:
     """A small sum after a huge one: differences of running totals would lose it."""
-    versions = [Version(place, place, place, "a", 1e15 if place < 50 else 0.1, None) for place in range(100)]
+    versions = [
+        Version(place, place, place, "a", 1e15 if place < 50 else 0.1, None) for place in range(100)
+    ]
     found = column([window("sum", 10, 0)], [("a", 90)], versions, EventTable(source="", time="at"))
     assert found["sum"] == [pytest.approx(1.0, rel=1e-12)]
 
 
 def test_the_example_of_the_readme() -> None:
-    versions = [Version(place, 9 * 60 + minute, 0, "u", None, None) for place, minute in enumerate([58, 62, 90])]
+    versions = [
+        Version(place, 9 * 60 + minute, 0, "u", None, None)
+        for place, minute in enumerate([58, 62, 90])
+    ]
     rows: Moments = [("u", 10 * 60 + 30), ("u", 10 * 60 + 29)]
 
     def counts(hop: int | None) -> list[int]:
-        found: list[int] = column([window("count", 30, hop)], rows, versions, EventTable(source="", time="at"))["count"]
+        found: list[int] = column(
+            [window("count", 30, hop)], rows, versions, EventTable(source="", time="at")
+        )["count"]
         return found
 
     assert (counts(0), counts(5), counts(None), counts(60)) == ([1, 1], [1, 2], [1, 2], [1, 2])
@@ -183,10 +228,14 @@ BAD: list[tuple[dict[str, Any], dict[str, Any], str | None, str]] = [
 
 
 @pytest.mark.parametrize(("change", "table", "time", "words"), BAD)
-def test_a_window_that_cannot_be(change: dict[str, Any], table: dict[str, Any], time: str | None, words: str) -> None:
+def test_a_window_that_cannot_be(
+    change: dict[str, Any], table: dict[str, Any], time: str | None, words: str
+) -> None:
     rows = rows_table([("u", 1)]).with_columns(taken_7d=1)
     events = {"e": events_table([Version(1, 0, 0, "u", 1.0, "a")])}
     asked = Window(**({"name": "w", "events": "e", "key": "user"} | change))
     with pytest.raises(InputError) as error:
-        add_windows(rows, [asked], events, time, {"e": EventTable(**({"source": "", "time": "at"} | table))})
+        add_windows(
+            rows, [asked], events, time, {"e": EventTable(**({"source": "", "time": "at"} | table))}
+        )
     assert words in str(error.value)

@@ -1,6 +1,8 @@
-"""Calibration error: how far predicted shares lie from observed ones, in ten bins of equally many rows.
+"""Calibration error: how far predicted shares lie from observed ones, in ten bins of equally many
+rows.
 
-Naeini, Cooper and Hauskrecht (2015), "Obtaining well calibrated probabilities using Bayesian binning".
+Naeini, Cooper and Hauskrecht (2015), "Obtaining well calibrated probabilities using Bayesian
+binning".
 """
 
 import numpy as np

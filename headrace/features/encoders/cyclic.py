@@ -1,4 +1,5 @@
-"""A time as points on circles, one for each cycle, so that December is near January: what linear models want.
+"""A time as points on circles, one for each cycle, so that December is near January: what linear
+models want.
 
 Missing is the circle's centre (0, 0), with a flag where training rows had missing times.
 """
@@ -7,7 +8,15 @@ import numpy as np
 
 from headrace.arrays import Floats
 from headrace.features.graph.graph import Graph
-from headrace.features.states.calendar import CYCLE_DAYS, Span, day_numbers, fit, lookup, merge, table
+from headrace.features.states.calendar import (
+    CYCLE_DAYS,
+    Span,
+    day_numbers,
+    fit,
+    lookup,
+    merge,
+    table,
+)
 
 _CYCLES = ("year", "month", "week", "day")
 
@@ -46,17 +55,25 @@ def nodes(graph: Graph, source: str, columns: list[int], states: list[Span], wid
     by_day = [cycle for cycle in used if cycle != "day"]
     by_minute = [cycle for cycle in used if cycle == "day"]
     days, minutes = table(waves_of(by_day), CYCLE_DAYS), table(waves_of(by_minute), 1440)
-    entries, absent = lookup(graph, graph.columns(source, columns, width), len(columns), days, minutes)
+    entries, absent = lookup(
+        graph, graph.columns(source, columns, width), len(columns), days, minutes
+    )
     per_column, waves = 2 * len(used), len(columns) * 2 * len(used)
     flat: list[int] = []
     for at, state in enumerate(states):
         for cycle in _has(state):
-            flat += [at * per_column + 2 * used.index(cycle), at * per_column + 2 * used.index(cycle) + 1]
+            flat += [
+                at * per_column + 2 * used.index(cycle),
+                at * per_column + 2 * used.index(cycle) + 1,
+            ]
         if state.missing and _has(state):
             flat.append(waves + at)
     flags = graph.node("Cast", absent, to=1)
     zeroed = graph.node(
-        "Where", _spread(graph, absent, per_column, len(columns)), graph.constant(0.0, np.float32), entries
+        "Where",
+        _spread(graph, absent, per_column, len(columns)),
+        graph.constant(0.0, np.float32),
+        entries,
     )
     return graph.columns(graph.node("Concat", zeroed, flags, axis=1), flat, waves + len(columns))
 

@@ -1,4 +1,5 @@
-"""A category as one of 65,536 buckets: no dictionary, for values without end (Weinberger et al., 2009).
+"""A category as one of 65,536 buckets: no dictionary, for values without end (Weinberger et al.,
+2009).
 
 Linear models learn a weight for each bucket; trees see the number of one of 1,024.
 """
@@ -36,7 +37,9 @@ def names(column: str, state: Hashed) -> list[str]:
 
 def nodes(graph: Graph, source: str, columns: list[int], states: list[Hashed], width: int) -> str:
     """The number of the bucket, for trees."""
-    return graph.node("Cast", _buckets(graph, graph.columns(source, columns, width), TREE_BUCKETS), to=1)
+    return graph.node(
+        "Cast", _buckets(graph, graph.columns(source, columns, width), TREE_BUCKETS), to=1
+    )
 
 
 def bags(graph: Graph, text: str, state: Hashed) -> list[Bag]:

@@ -1,7 +1,8 @@
 """A category as one column per frequent value: what linear models want.
 
-Rare and unseen values share a column, and so do missing ones, where the training rows had any. With more than a
-hundred values a linear model gets them as a bag, and trees the hundred most frequent ones.
+Rare and unseen values share a column, and so do missing ones, where the training rows had any. With
+more than a hundred values a linear model gets them as a bag, and trees the hundred most frequent
+ones.
 """
 
 import numpy as np
@@ -36,21 +37,29 @@ def nodes(graph: Graph, source: str, columns: list[int], states: list[Levels], w
     """Each wanted code compared with its column's code, all columns at once; codes beyond the dense ones are rare."""
     wanted = [_codes(state) for state in states]
     repeats = np.zeros((width, sum(map(len, wanted))), np.float32)
-    repeats[[column for column, codes in zip(columns, wanted, strict=True) for _ in codes], range(repeats.shape[1])] = 1
+    repeats[
+        [column for column, codes in zip(columns, wanted, strict=True) for _ in codes],
+        range(repeats.shape[1]),
+    ] = 1
     if any(is_wide(state) for state in states):
         beyond = graph.node("Greater", source, graph.constant(MOST, np.float32))
         source = graph.node("Where", beyond, graph.constant(RARE, np.float32), source)
-    # Codes are small whole numbers and never NaN: the product is exact, and ten times as fast as a Gather.
+    # Codes are small whole numbers and never NaN: the product is exact, and ten times as fast as a
+    # Gather.
     repeated = graph.node("MatMul", source, graph.constant(repeats))
     flat = [float(code) for codes in wanted for code in codes]
-    return graph.node("Cast", graph.node("Equal", repeated, graph.constant([flat], np.float32)), to=1)
+    return graph.node(
+        "Cast", graph.node("Equal", repeated, graph.constant([flat], np.float32)), to=1
+    )
 
 
 def bags(graph: Graph, codes: str, state: Levels) -> list[Bag]:
     """A bag with one entry, the code `[N, 1]` counted from 1 (missing) on."""
     number = graph.node("Cast", codes, to=7)
     ids = graph.node("Add", number, graph.constant(1 - MISSING, np.int64))
-    return [Bag(ids, None, np.concatenate([[0.0], np.ones(len(known(state)) + 2)]).astype(np.float32))]
+    return [
+        Bag(ids, None, np.concatenate([[0.0], np.ones(len(known(state)) + 2)]).astype(np.float32))
+    ]
 
 
 def _codes(state: Levels) -> list[int]:

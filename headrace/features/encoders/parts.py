@@ -3,7 +3,15 @@
 import numpy as np
 
 from headrace.features.graph.graph import Graph
-from headrace.features.states.calendar import CYCLE_DAYS, Span, day_numbers, fit, lookup, merge, table
+from headrace.features.states.calendar import (
+    CYCLE_DAYS,
+    Span,
+    day_numbers,
+    fit,
+    lookup,
+    merge,
+    table,
+)
 
 _DAY_PARTS = {"month": "year", "day_of_year": "year", "day": "month", "weekday": "week"}
 _MINUTE_PARTS = {"hour": "day", "minute_of_day": "day"}
@@ -33,8 +41,12 @@ def nodes(graph: Graph, source: str, columns: list[int], states: list[Span], wid
     entries, absent = lookup(graph, times, len(columns), day_table, minute_table)
     order = [*day_parts, *minute_parts]
     wanted = [(at, order.index(part)) for at, state in enumerate(states) for part in _parts(state)]
-    picked = graph.columns(entries, [at * len(order) + part for at, part in wanted], len(columns) * len(order))
-    missing = graph.node("Gather", absent, graph.constant([at for at, _ in wanted], np.int64), axis=1)
+    picked = graph.columns(
+        entries, [at * len(order) + part for at, part in wanted], len(columns) * len(order)
+    )
+    missing = graph.node(
+        "Gather", absent, graph.constant([at for at, _ in wanted], np.int64), axis=1
+    )
     return graph.node("Where", missing, graph.constant(np.nan, np.float32), picked)
 
 

@@ -1,6 +1,7 @@
 """A vector as its principal components: the directions in which training rows differ most.
 
-The state keeps the sums of all products of two dimensions, so that states of partitions merge exactly.
+The state keeps the sums of all products of two dimensions, so that states of partitions merge
+exactly.
 """
 
 import numpy as np
@@ -36,7 +37,9 @@ def fit(column: pl.Series) -> Products:
 def merge(a: Products, b: Products) -> Products:
     """The sums of two partitions together."""
     products = np.array(a.products) + np.array(b.products)
-    return Products(a.rows + b.rows, (np.array(a.sums) + np.array(b.sums)).tolist(), products.tolist())
+    return Products(
+        a.rows + b.rows, (np.array(a.sums) + np.array(b.sums)).tolist(), products.tolist()
+    )
 
 
 def components(state: Products) -> tuple[Floats, Floats]:
@@ -51,7 +54,10 @@ def components(state: Products) -> tuple[Floats, Floats]:
 
 def names(column: str, state: Products) -> list[str]:
     """`COLUMN_component1` and so on."""
-    return [f"{column}_component{number}" for number in range(1, min(MOST_COMPONENTS, len(state.sums)) + 1)]
+    return [
+        f"{column}_component{number}"
+        for number in range(1, min(MOST_COMPONENTS, len(state.sums)) + 1)
+    ]
 
 
 def nodes(graph: Graph, source: str, state: Products) -> str:

@@ -1,7 +1,8 @@
-"""A number as its rank among the training rows, from -√3 to √3 (mean 0, deviation 1): insensitive to any scale.
+"""A number as its rank among the training rows, from -√3 to √3 (mean 0, deviation 1): insensitive
+to any scale.
 
-Between the training quantiles it is a straight line. The state keeps quantiles and no sums, so that states of
-partitions do not merge.
+Between the training quantiles it is a straight line. The state keeps quantiles and no sums, so that
+states of partitions do not merge.
 """
 
 import numpy as np
@@ -39,7 +40,9 @@ def names(column: str, state: Quantiles) -> list[str]:
     return [f"{column}_rank", f"{column}_rank_missing"] if state.missing else [f"{column}_rank"]
 
 
-def nodes(graph: Graph, source: str, columns: list[int], states: list[Quantiles], width: int, double: bool) -> str:
+def nodes(
+    graph: Graph, source: str, columns: list[int], states: list[Quantiles], width: int, double: bool
+) -> str:
     """The sum of one ramp from each quantile to the next, for all columns at once."""
     values = graph.columns(source, columns, width)
     absent = graph.node("IsNaN", values)
@@ -53,9 +56,13 @@ def nodes(graph: Graph, source: str, columns: list[int], states: list[Quantiles]
         rise[0, at, :ramps], base[0, at] = np.diff(state.y), state.y[0]
     held = graph.node("Where", absent, graph.constant(0.0, np.float64), wide)
     deep = graph.node("Unsqueeze", held, graph.constant([2], np.int64))
-    along = graph.node("Div", graph.node("Sub", deep, graph.constant(start)), graph.constant(length))
+    along = graph.node(
+        "Div", graph.node("Sub", deep, graph.constant(start)), graph.constant(length)
+    )
     zero, one = graph.constant(0.0, np.float64), graph.constant(1.0, np.float64)
-    climbed = graph.node("Mul", graph.node("Min", graph.node("Max", along, zero), one), graph.constant(rise))
+    climbed = graph.node(
+        "Mul", graph.node("Min", graph.node("Max", along, zero), one), graph.constant(rise)
+    )
     rank = graph.node("ReduceSum", climbed, graph.constant([2], np.int64), keepdims=0)
     centred = graph.node("Add", rank, graph.constant(base - 0.5, np.float64))
     scaled = graph.node("Mul", centred, graph.constant(_SPREAD, np.float64))

@@ -1,7 +1,8 @@
-"""Numbers with mean 0 and deviation 1, missing at the mean with a flag beside: what linear models want.
+"""Numbers with mean 0 and deviation 1, missing at the mean with a flag beside: what linear models
+want.
 
-Values beyond the training range are held at its ends, so an infinity or a slip of the keyboard moves a score no
-further than the largest value that was learned from.
+Values beyond the training range are held at its ends, so an infinity or a slip of the keyboard
+moves a score no further than the largest value that was learned from.
 """
 
 import numpy as np
@@ -15,7 +16,9 @@ def names(column: str, state: Moments) -> list[str]:
     return [column, f"{column}_missing"] if state.missing else [column]
 
 
-def nodes(graph: Graph, source: str, columns: list[int], states: list[Moments], width: int, double: bool) -> str:
+def nodes(
+    graph: Graph, source: str, columns: list[int], states: list[Moments], width: int, double: bool
+) -> str:
     """Scaled in float64 and cast last."""
     values = graph.columns(source, columns, width)
     return scaled(graph, values if double else graph.node("Cast", values, to=11), states)

@@ -1,9 +1,11 @@
-"""A category as the mean of the target among its rows, drawn towards the mean of all where rows are few.
+"""A category as the mean of the target among its rows, drawn towards the mean of all where rows are
+few.
 
-Each mean is `(sum + m · prior) / (rows + m)`: the best linear estimate where the true means of the categories vary by
-`between` and the target by `within` a category, with `m = within / between` (empirical Bayes; Micci-Barreca, 2001, "A
-preprocessing scheme for high-cardinality categorical attributes"). In training the rows of each fold see a table that
-was fitted on other rows; see `train.matrix`.
+Each mean is `(sum + m · prior) / (rows + m)`: the best linear estimate where the true means of the
+categories vary by `between` and the target by `within` a category, with `m = within / between`
+(empirical Bayes; Micci-Barreca, 2001, "A preprocessing scheme for high-cardinality categorical
+attributes"). In training the rows of each fold see a table that was fitted on other rows; see
+`train.matrix`.
 """
 
 import numpy as np
@@ -33,7 +35,9 @@ def fit(column: pl.Series, y: Floats) -> Means:
 
     outputs = y.shape[1]
     names = [f"y{number}" for number in range(outputs)]
-    frame = pl.DataFrame({"value": column.fill_null("")}).hstack([pl.Series(n, y[:, i]) for i, n in enumerate(names)])
+    frame = pl.DataFrame({"value": column.fill_null("")}).hstack(
+        [pl.Series(n, y[:, i]) for i, n in enumerate(names)]
+    )
     sums = frame.group_by("value").agg(
         pl.col(names).sum().name.suffix("_sum"), (pl.col(names) ** 2).sum().name.suffix("_square")
     )
@@ -55,11 +59,18 @@ def merge(a: Means, b: Means) -> Means:
     def add(x: dict[str, list[float]], y: dict[str, list[float]]) -> dict[str, list[float]]:
         zero = [0.0] * a.outputs
         return {
-            key: [p + q for p, q in zip(x.get(key, zero), y.get(key, zero), strict=True)] for key in sorted({*x, *y})
+            key: [p + q for p, q in zip(x.get(key, zero), y.get(key, zero), strict=True)]
+            for key in sorted({*x, *y})
         }
 
     missing = [p + q for p, q in zip(a.missing_sums, b.missing_sums, strict=True)]
-    return Means(levels.merge(a.levels, b.levels), a.outputs, add(a.sums, b.sums), add(a.squares, b.squares), missing)
+    return Means(
+        levels.merge(a.levels, b.levels),
+        a.outputs,
+        add(a.sums, b.sums),
+        add(a.squares, b.squares),
+        missing,
+    )
 
 
 def known(state: Means) -> list[str]:
@@ -69,15 +80,23 @@ def known(state: Means) -> list[str]:
 
 def names(column: str, state: Means) -> list[str]:
     """`COLUMN_target`, or for several classes `COLUMN_target0` and so on."""
-    return [f"{column}_target"] if state.outputs == 1 else [f"{column}_target{n}" for n in range(state.outputs)]
+    return (
+        [f"{column}_target"]
+        if state.outputs == 1
+        else [f"{column}_target{n}" for n in range(state.outputs)]
+    )
 
 
 def table(state: Means) -> Floats:
     """The means `(codes, outputs)` for each code from -1 (missing) on."""
     words = known(state)
     counts = np.array([state.levels.counts[word] for word in words], np.float64)
-    sums = np.array([state.sums[word] for word in words], np.float64).reshape(len(words), state.outputs)
-    squares = np.array([state.squares[word] for word in words], np.float64).reshape(len(words), state.outputs)
+    sums = np.array([state.sums[word] for word in words], np.float64).reshape(
+        len(words), state.outputs
+    )
+    squares = np.array([state.squares[word] for word in words], np.float64).reshape(
+        len(words), state.outputs
+    )
     every = np.array(list(state.sums.values()), np.float64).reshape(-1, state.outputs).sum(axis=0)
     total = every + np.array(state.missing_sums)
     prior = total / max(state.levels.rows, 1)
@@ -108,7 +127,9 @@ def nodes(graph: Graph, source: str, columns: list[int], states: list[Means], wi
     outputs = states[0].outputs
     tables = [table(state) for state in states]
     starts = np.cumsum([1, *map(len, tables[:-1])])
-    shifted = graph.node("Add", graph.columns(source, columns, width), graph.constant([starts], np.float32))
+    shifted = graph.node(
+        "Add", graph.columns(source, columns, width), graph.constant([starts], np.float32)
+    )
     index = graph.node("Cast", shifted, to=7)
     means = np.concatenate(tables).astype(np.float32)
     if outputs == 1:

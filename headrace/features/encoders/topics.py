@@ -32,7 +32,11 @@ class Topics(Struct, frozen=True):
     @property
     def matrix(self) -> npt.NDArray[np.float32]:
         """The topic weights of every entry."""
-        return np.frombuffer(self.data, "<f4").reshape(-1, self.topics) if self.topics else np.empty((0, 0), "f4")
+        return (
+            np.frombuffer(self.data, "<f4").reshape(-1, self.topics)
+            if self.topics
+            else np.empty((0, 0), "f4")
+        )
 
 
 def fit(column: pl.Series) -> Topics:
@@ -41,7 +45,9 @@ def fit(column: pl.Series) -> Topics:
 
     state = vocabulary.fit(column)
     step = -(-len(column) // _FIT_ROWS)
-    matrix = _rows_of(column.gather_every(max(step, 1)), lambda graph, text: vocabulary.bags(graph, text, state))
+    matrix = _rows_of(
+        column.gather_every(max(step, 1)), lambda graph, text: vocabulary.bags(graph, text, state)
+    )
     topics = min(MOST_TOPICS, matrix.shape[1] - 1, matrix.shape[0] - 1)
     if topics < 1:
         return Topics(state, 0, b"")

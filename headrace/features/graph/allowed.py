@@ -1,7 +1,9 @@
-"""What a graph may hold: what Headrace itself writes, and nothing that runs without end or grows without bound.
+"""What a graph may hold: what Headrace itself writes, and nothing that runs without end or grows
+without bound.
 
-A bundle may come from anybody. ONNX Runtime runs whatever a graph says: loops, operators of other libraries, constants
-of terabytes that are worked out when the graph is loaded. So a graph is looked at before it is loaded.
+A bundle may come from anybody. ONNX Runtime runs whatever a graph says: loops, operators of other
+libraries, constants of terabytes that are worked out when the graph is loaded. So a graph is looked
+at before it is loaded.
 """
 
 from typing import Any
@@ -49,7 +51,10 @@ def check_graph(model: Any) -> None:
     for node in graph.node:
         if node.op_type not in OPERATORS.get(node.domain, ()):
             raise _odd(f"the operator {node.domain and node.domain + '.'}{node.op_type}"[:80])
-        if any(attribute.HasField("g") or attribute.graphs or attribute.ref_attr_name for attribute in node.attribute):
+        if any(
+            attribute.HasField("g") or attribute.graphs or attribute.ref_attr_name
+            for attribute in node.attribute
+        ):
             raise _odd(f"a graph within {node.op_type}")
         if not defined.issuperset(filter(None, node.input)) or not defined.isdisjoint(node.output):
             raise _odd(f"{node.op_type} out of order")
@@ -59,10 +64,19 @@ def check_graph(model: Any) -> None:
         start = _STATED.get(node.op_type)
         if start is not None and any(name and name not in constants for name in node.input[start:]):
             raise _odd(f"{node.op_type} by a shape that is worked out")
-        if node.op_type == "Pad" and np.abs(_array(constants[node.input[1]])).max(initial=0) > _MOST_CELLS:
+        if (
+            node.op_type == "Pad"
+            and np.abs(_array(constants[node.input[1]])).max(initial=0) > _MOST_CELLS
+        ):
             raise _odd("Pad beyond all measure")
-        if node.op_type == "Concat" and all(name in shapes or name in constants for name in node.input):
-            sizes = [np.abs(_array(constants[name])).max(initial=0) for name in node.input if name in constants]
+        if node.op_type == "Concat" and all(
+            name in shapes or name in constants for name in node.input
+        ):
+            sizes = [
+                np.abs(_array(constants[name])).max(initial=0)
+                for name in node.input
+                if name in constants
+            ]
             if max(sizes, default=0) <= _MOST_CELLS:
                 shapes.update(node.output)
         if node.op_type == "Expand" and node.input[1] not in shapes:
@@ -80,14 +94,19 @@ def _check_trees(attributes: dict[str, Any]) -> None:
     """Each child stands behind its parent, so that no walk through a tree comes back, and no tree is too deep."""
     try:
         sides = [
-            (np.array(attributes[f"nodes_{side}nodeids"].ints), np.array(attributes[f"nodes_{side}leafs"].ints))
+            (
+                np.array(attributes[f"nodes_{side}nodeids"].ints),
+                np.array(attributes[f"nodes_{side}leafs"].ints),
+            )
             for side in ("true", "false")
         ]
         roots = np.array(attributes["tree_roots"].ints)
     except KeyError as error:
         raise _odd(f"trees without {error}") from None
     count = len(sides[0][0])
-    if len(np.unique(roots)) < len(roots) or (len(roots) and (roots.min() < 0 or roots.max() >= count)):
+    if len(np.unique(roots)) < len(roots) or (
+        len(roots) and (roots.min() < 0 or roots.max() >= count)
+    ):
         raise _odd("trees with roots that are none, or stand there twice")
     depth = np.zeros(count, np.int64)
     for children, leaves in sides:

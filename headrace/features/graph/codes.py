@@ -17,11 +17,12 @@ _MANY = 4_000
 
 
 class Codes(dict[Any, float]):
-    """The codes of a column's values, as the look-up of a graph has them: `known` by text, also the words for missing.
+    """The codes of a column's values, as the look-up of a graph has them: `known` by text, also the
+    words for missing.
 
-    A value may be given as rows hold it: a number is its text, None and NaN are missing, blanks around text mean
-    nothing. One that is not known is rare. Raises `TypeError` for a value of another type and `UnicodeEncodeError` for
-    a lone surrogate.
+    A value may be given as rows hold it: a number is its text, None and NaN are missing, blanks
+    around text mean nothing. One that is not known is rare. Raises `TypeError` for a value of
+    another type and `UnicodeEncodeError` for a lone surrogate.
 
     >>> codes = Codes({"": -1.0, "7": 1.0})
     >>> codes["7"], codes[7.0], codes[" 7 "], codes[None], codes["8"]
@@ -47,11 +48,15 @@ class Codes(dict[Any, float]):
         if len(column) < _MANY:
             return np.array([self[text] for text in column.to_list()], np.float32)
         texts = column.fill_null("")
-        found = texts.replace_strict(self._texts, self._codes, default=None, return_dtype=pl.Float32)
+        found = texts.replace_strict(
+            self._texts, self._codes, default=None, return_dtype=pl.Float32
+        )
         if found.null_count():
             absent = found.is_null()
             bare = texts.filter(absent).str.strip_chars()
-            found = found.scatter(absent.arg_true(), bare.replace_strict(self._texts, self._codes, default=_RARE))
+            found = found.scatter(
+                absent.arg_true(), bare.replace_strict(self._texts, self._codes, default=_RARE)
+            )
         return found.to_numpy()
 
 

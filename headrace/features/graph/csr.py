@@ -26,11 +26,16 @@ def describe_bags(bags: list[Bag]) -> list[dict[str, Any]]:
 
 def bag_output_names(bags: list[dict[str, Any]]) -> list[str]:
     """The names of the outputs of described bags."""
-    names = [[f"ids_{at}", f"scale_{at}"] if bag["scaled"] else [f"ids_{at}"] for at, bag in enumerate(bags)]
+    names = [
+        [f"ids_{at}", f"scale_{at}"] if bag["scaled"] else [f"ids_{at}"]
+        for at, bag in enumerate(bags)
+    ]
     return [name for pair in names for name in pair]
 
 
-def to_csr(ids: Integers, scale: npt.NDArray[np.float32] | None, weights: npt.NDArray[np.float32]) -> Any:
+def to_csr(
+    ids: Integers, scale: npt.NDArray[np.float32] | None, weights: npt.NDArray[np.float32]
+) -> Any:
     """The rows of one bag as CSR `(N, width)`; an entry that a row has several times counts as often."""
     from scipy.sparse import csr_matrix
 

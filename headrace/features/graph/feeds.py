@@ -22,7 +22,8 @@ Feeds = dict[str, npt.NDArray[Any]]
 
 
 def feeds_from_frame(frame: pl.DataFrame, groups: dict[str, list[str]]) -> Feeds:
-    """Arrays `[N, columns]` for each group; `frame` must hold the columns in the types of its schema.
+    """Arrays `[N, columns]` for each group; `frame` must hold the columns in the types of its
+    schema.
 
     Missing is NaN for numbers, the empty string for text and the smallest int64 for times.
     """
@@ -40,16 +41,22 @@ def feeds_from_frame(frame: pl.DataFrame, groups: dict[str, list[str]]) -> Feeds
             ticks = part.select(pl.all().to_physical().fill_null(MISSING_TIME)).to_numpy()
             feeds[group] = np.ascontiguousarray(ticks, dtype=np.int64)
         else:
-            wide = pl.selectors.integer().cast(pl.Float64)  # as Python rounds a whole number: by way of float64
+            wide = pl.selectors.integer().cast(
+                pl.Float64
+            )  # as Python rounds a whole number: by way of float64
             dtype = pl.Float32 if group == "numbers" else pl.Float64
             values = part.with_columns(wide).select(pl.all().cast(dtype).fill_null(np.nan))
             feeds[group] = np.ascontiguousarray(values.to_numpy(order="c"))
     return feeds
 
 
-def feeds_with_codes(frame: pl.DataFrame, groups: dict[str, list[str]], codes: list[Codes]) -> Feeds:
+def feeds_with_codes(
+    frame: pl.DataFrame, groups: dict[str, list[str]], codes: list[Codes]
+) -> Feeds:
     """As `feeds_from_frame`, with codes, one set a column, in the place of text."""
-    feeds = feeds_from_frame(frame, {group: names for group, names in groups.items() if group != "strings"})
+    feeds = feeds_from_frame(
+        frame, {group: names for group, names in groups.items() if group != "strings"}
+    )
     named = zip(groups["strings"], codes, strict=True)
     feeds[CODES] = np.column_stack([known.of(as_text(frame[name])) for name, known in named])
     return feeds
@@ -64,4 +71,6 @@ def to_matrix(column: pl.Series) -> npt.NDArray[np.float32]:
         if column.null_count()
         else flat
     )
-    return np.ascontiguousarray(filled.to_numpy().astype(np.float32).reshape(len(column), column.dtype.shape[0]))
+    return np.ascontiguousarray(
+        filled.to_numpy().astype(np.float32).reshape(len(column), column.dtype.shape[0])
+    )

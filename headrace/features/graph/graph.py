@@ -1,6 +1,8 @@
-"""Building an ONNX graph: nodes named in order, equal constants stored once, nothing that depends on time or chance.
+"""Building an ONNX graph: nodes named in order, equal constants stored once, nothing that depends
+on time or chance.
 
-`onnx` is imported where it is used: a predictor loads this room too, and runs graphs without that library.
+`onnx` is imported where it is used: a predictor loads this room too, and runs graphs without that
+library.
 """
 
 import json
@@ -14,7 +16,8 @@ IR_VERSION = 10
 
 
 class Graph:
-    """A graph under construction. Tensors are known by their names, which `node` and `constant` return.
+    """A graph under construction. Tensors are known by their names, which `node` and `constant`
+    return.
 
     >>> graph = Graph()
     >>> x = graph.input("numbers", np.float32, 2)
@@ -67,7 +70,9 @@ class Graph:
         if key not in self._made:
             name = f"t{len(self._nodes)}"
             self._nodes.append(
-                helper.make_node(operator, inputs, [name], name=f"{operator}_{name}", domain=domain, **attributes)
+                helper.make_node(
+                    operator, inputs, [name], name=f"{operator}_{name}", domain=domain, **attributes
+                )
             )
             self._made[key] = name
         return self._made[key]
@@ -92,11 +97,13 @@ class Graph:
                 next_flag += 1
         return self.columns(self.node("Concat", values, flags, axis=1), order, next_flag)
 
-    def build(self, outputs: dict[str, tuple[str, Any, int | None]], metadata: dict[str, Any]) -> Any:
+    def build(
+        self, outputs: dict[str, tuple[str, Any, int | None]], metadata: dict[str, Any]
+    ) -> Any:
         """The checked model.
 
-        `outputs` maps tensors to (public name, type, width or None where it varies); `metadata` is kept as JSON
-        entries.
+        `outputs` maps tensors to (public name, type, width or None where it varies); `metadata` is
+        kept as JSON entries.
         """
         import onnx
         from onnx import helper
@@ -104,14 +111,26 @@ class Graph:
         for tensor, (name, _, _) in outputs.items():
             self._name_output(tensor, name)
         infos = [
-            helper.make_tensor_value_info(name, _element(dtype), ["N", f"{name}_length" if width is None else width])
+            helper.make_tensor_value_info(
+                name, _element(dtype), ["N", f"{name}_length" if width is None else width]
+            )
             for name, dtype, width in outputs.values()
         ]
-        graph = helper.make_graph(self._nodes, "headrace", self._inputs, infos, initializer=self._initializers)
+        graph = helper.make_graph(
+            self._nodes, "headrace", self._inputs, infos, initializer=self._initializers
+        )
         used = {node.domain for node in self._nodes} | {""}
-        opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items() if domain in used]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="headrace")
-        helper.set_model_props(model, {key: json.dumps(value, ensure_ascii=False) for key, value in metadata.items()})
+        opsets = [
+            helper.make_opsetid(domain, version)
+            for domain, version in OPSETS.items()
+            if domain in used
+        ]
+        model = helper.make_model(
+            graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="headrace"
+        )
+        helper.set_model_props(
+            model, {key: json.dumps(value, ensure_ascii=False) for key, value in metadata.items()}
+        )
         onnx.checker.check_model(model)
         return model
 
@@ -121,7 +140,9 @@ class Graph:
 
         produced = any(tensor in node.output for node in self._nodes)
         if not produced:  # an input or a constant cannot be renamed
-            self._nodes.append(helper.make_node("Identity", [tensor], [name], name=f"output_{name}"))
+            self._nodes.append(
+                helper.make_node("Identity", [tensor], [name], name=f"output_{name}")
+            )
             return
         for node in self._nodes:
             for names in (node.input, node.output):
@@ -133,4 +154,8 @@ class Graph:
 def _element(dtype: Any) -> int:
     from onnx import TensorProto, helper
 
-    return int(TensorProto.STRING) if dtype is str else int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+    return (
+        int(TensorProto.STRING)
+        if dtype is str
+        else int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+    )

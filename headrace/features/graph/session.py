@@ -25,9 +25,11 @@ _ENTRIES_PER_CHARACTER, _MOST_CHARACTERS = 5, 2_000
 
 
 class Session:
-    """A loaded graph. `groups` names the raw columns of each input, `metadata` holds what the graph says of itself.
+    """A loaded graph. `groups` names the raw columns of each input, `metadata` holds what the graph
+    says of itself.
 
-    With `codes`, one set for each column of text, the graph takes them in the place of text (see `front`).
+    With `codes`, one set for each column of text, the graph takes them in the place of text (see
+    `front`).
     """
 
     def __init__(self, inference: Any, codes: list[Codes]) -> None:
@@ -46,8 +48,8 @@ class Session:
     def run(self, outputs: list[str], feeds: Feeds) -> list[npt.NDArray[Any]]:
         """Runs the graph on ready arrays, which must be those of its inputs.
 
-        ONNX Runtime's inner session is called as its own `run` calls it, without the checks of names before: they
-        cost more than a microsecond of some fifteen.
+        ONNX Runtime's inner session is called as its own `run` calls it, without the checks of
+        names before: they cost more than a microsecond of some fifteen.
         """
         results: list[npt.NDArray[Any]] = self.inference._sess.run(outputs, feeds, None)
         return results
@@ -63,7 +65,9 @@ class Session:
         whole[:rows] = first
 
         def fill(start: int) -> None:
-            whole[start : start + rows] = self.run([output], self.feeds(frame[start : start + rows]))[0]
+            whole[start : start + rows] = self.run(
+                [output], self.feeds(frame[start : start + rows])
+            )[0]
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(fill, range(rows, frame.height, rows)))
@@ -72,20 +76,22 @@ class Session:
     def chunk_rows(self, frame: pl.DataFrame) -> int:
         """How many rows may go through the graph in one call.
 
-        Each entry of a text (a word, a pair of words, a run of characters) becomes numbers on the way, so long texts
-        go in short chunks.
+        Each entry of a text (a word, a pair of words, a run of characters) becomes numbers on the
+        way, so long texts go in short chunks.
         """
         numbers = self.metadata.get("numbers_per_entry", 0)
         texts = self.groups.get("strings", [])
         if not numbers or not texts or not frame.height:
             return CHUNK_ROWS
         lengths = frame.select(cs.by_name(*texts).cast(pl.String).str.len_chars().max()).row(0)
-        entries = sum(_ENTRIES_PER_CHARACTER * min(length or 0, _MOST_CHARACTERS) for length in lengths)
+        entries = sum(
+            _ENTRIES_PER_CHARACTER * min(length or 0, _MOST_CHARACTERS) for length in lengths
+        )
         return int(np.clip(_CHUNK_NUMBERS // max(numbers * entries, 1), 1, CHUNK_ROWS))
 
     def rows(self, frame: pl.DataFrame) -> Any:
-        """What a model sees of typed rows: the matrix `(N, F)`, or, where there are bags, CSR with their columns
-        behind.
+        """What a model sees of typed rows: the matrix `(N, F)`, or, where there are bags, CSR with
+        their columns behind.
 
         The graph is one that `models.compile_features` made.
         """
@@ -100,8 +106,15 @@ class Session:
         outputs = ["features", *bag_output_names(bags)]
 
         def part(start: int) -> Any:
-            found = dict(zip(outputs, self.run(outputs, self.feeds(frame[start : start + size])), strict=True))
-            sparse = [to_csr(found[f"ids_{at}"], found.get(f"scale_{at}"), one) for at, one in enumerate(weights)]
+            found = dict(
+                zip(
+                    outputs, self.run(outputs, self.feeds(frame[start : start + size])), strict=True
+                )
+            )
+            sparse = [
+                to_csr(found[f"ids_{at}"], found.get(f"scale_{at}"), one)
+                for at, one in enumerate(weights)
+            ]
             return hstack([csr_matrix(found["features"]), *sparse], format="csr")
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -125,5 +138,7 @@ def open_session(model: bytes, codes: Sequence[Codes] = ()) -> Session:
         return Session(inference, list(codes))
     except Exception as error:  # ONNX Runtime raises a dozen types without a common parent
         raise BundleError(
-            "model.onnx", f"cannot be loaded ({str(error).splitlines()[0][:200]})", "a Headrace graph"
+            "model.onnx",
+            f"cannot be loaded ({str(error).splitlines()[0][:200]})",
+            "a Headrace graph",
         ) from None

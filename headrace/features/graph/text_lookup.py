@@ -1,9 +1,10 @@
 """The text front of a graph, run outside it.
 
-A look-up here takes about half of what it takes text to enter ONNX Runtime and be looked up there, and less in a table.
+A look-up here takes about half of what it takes text to enter ONNX Runtime and be looked up there,
+and less in a table.
 
-Nothing is learned twice: the table of codes is read out of the graph itself, whose look-up node is then replaced by an
-input. Both ways give the same matrix, which a test holds them to.
+Nothing is learned twice: the table of codes is read out of the graph itself, whose look-up node is
+then replaced by an input. Both ways give the same matrix, which a test holds them to.
 """
 
 from typing import Any
@@ -29,21 +30,26 @@ def _parse(model: bytes) -> Any:
     try:
         return onnx.load_model_from_string(model)
     except DecodeError:
-        raise BundleError("model.onnx", "cannot be loaded (it is no ONNX graph)", "a Headrace graph") from None
+        raise BundleError(
+            "model.onnx", "cannot be loaded (it is no ONNX graph)", "a Headrace graph"
+        ) from None
 
 
 def _take_text_lookup(model: bytes, whole: Any) -> tuple[bytes, list[Codes]]:
     """The graph with codes in the place of text, and the codes of each text column.
 
-    A graph without text comes back as it was, without codes; so does one into which text enters otherwise too: as
-    words, or by its hash.
+    A graph without text comes back as it was, without codes; so does one into which text enters
+    otherwise too: as words, or by its hash.
     """
     import onnx
 
     graph = whole.graph
     front = _find_text_lookup(graph)
     if not front:
-        return model, []  # no look-up of ours, or text enters otherwise too: as words, or by its hash
+        return (
+            model,
+            [],
+        )  # no look-up of ours, or text enters otherwise too: as words, or by its hash
     lookup = front[-1].output[0]
     if any(lookup == output.name for output in graph.output):
         return model, []  # the codes themselves are the matrix
@@ -52,7 +58,9 @@ def _take_text_lookup(model: bytes, whole: Any) -> tuple[bytes, list[Codes]]:
         (strings,) = [entry for entry in graph.input if entry.name == "strings"]
         columns = strings.type.tensor_type.shape.dim[1].dim_value
         known: list[dict[str, float]] = [{} for _ in range(columns)]
-        for key, code in zip(table["keys_strings"].strings, table["values_floats"].floats, strict=True):
+        for key, code in zip(
+            table["keys_strings"].strings, table["values_floats"].floats, strict=True
+        ):
             position, value = key.decode().split("=", 1)
             known[int(position)][value] = code
         codes = [Codes(one) for one in known]
@@ -65,7 +73,9 @@ def _take_text_lookup(model: bytes, whole: Any) -> tuple[bytes, list[Codes]]:
             if name == lookup:
                 node.input[at] = CODES
     graph.input.remove(strings)
-    graph.input.append(onnx.helper.make_tensor_value_info(CODES, onnx.TensorProto.FLOAT, ["N", columns]))
+    graph.input.append(
+        onnx.helper.make_tensor_value_info(CODES, onnx.TensorProto.FLOAT, ["N", columns])
+    )
     return whole.SerializeToString(), codes
 
 
@@ -86,7 +96,8 @@ def _find_text_lookup(graph: Any) -> list[Any]:
 def open_coded_session(model: bytes) -> Session:
     """Loads a graph to feed it codes in the place of text, where that is possible.
 
-    Raises `BundleError` for one that is broken, or holds what Headrace never writes (see `allowed`).
+    Raises `BundleError` for one that is broken, or holds what Headrace never writes (see
+    `allowed`).
     """
     whole = _parse(model)
     check_graph(whole)

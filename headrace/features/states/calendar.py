@@ -1,7 +1,8 @@
 """The state of a datetime column, and calendar look-ups that are exact for every date.
 
-The Gregorian calendar repeats after 400 years, weekdays included (146,097 days are 20,871 weeks), so one table of
-that length serves every date before and after 1970, and no arithmetic on years is needed.
+The Gregorian calendar repeats after 400 years, weekdays included (146,097 days are 20,871 weeks),
+so one table of that length serves every date before and after 1970, and no arithmetic on years is
+needed.
 """
 
 from typing import Any
@@ -31,14 +32,18 @@ class Span(Struct, frozen=True):
     def cycles(self) -> list[str]:
         """The cycles that the rows went through at least twice: day, week, month, year.
 
-        A cycle seen once is absolute time in disguise: a model would learn the past by heart and meet values in
-        service that it never saw.
+        A cycle seen once is absolute time in disguise: a model would learn the past by heart and
+        meet values in service that it never saw.
         """
         if self.low is None or self.high is None:
             return []
         days = (self.high - self.low) / DAY_US
         lengths = {"day": 1, "week": 7, "month": 31, "year": 366}
-        return [name for name, length in lengths.items() if days >= 2 * length and (name != "day" or self.timed)]
+        return [
+            name
+            for name, length in lengths.items()
+            if days >= 2 * length and (name != "day" or self.timed)
+        ]
 
 
 def fit(column: pl.Series) -> Span:
@@ -56,7 +61,9 @@ def merge(a: Span, b: Span) -> Span:
     """The span of two partitions together."""
     lows = [span.low for span in (a, b) if span.low is not None]
     highs = [span.high for span in (a, b) if span.high is not None]
-    return Span(min(lows, default=None), max(highs, default=None), a.missing + b.missing, a.timed or b.timed)
+    return Span(
+        min(lows, default=None), max(highs, default=None), a.missing + b.missing, a.timed or b.timed
+    )
 
 
 def day_numbers() -> dict[str, Integers]:
@@ -76,12 +83,15 @@ def table(columns: list[npt.NDArray[Any]], length: int) -> Floats:
     return np.ascontiguousarray(np.array(columns, np.float32).reshape(len(columns), length).T)
 
 
-def lookup(graph: Graph, times: str, width: int, day_table: Floats, minute_table: Floats) -> tuple[str, str]:
+def lookup(
+    graph: Graph, times: str, width: int, day_table: Floats, minute_table: Floats
+) -> tuple[str, str]:
     """Looks every time up in both tables.
 
-    Parameters: `times` int64 `[N, width]`; `day_table` `[146097, d]`; `minute_table` `[1440, m]`. Returns the float32
-    tensor `[N, width * (d + m)]` (a column's day entries, then its minute entries) and the booleans `[N, width]` that
-    say which times are missing; there the entries are those of 1970-01-01.
+    Parameters: `times` int64 `[N, width]`; `day_table` `[146097, d]`; `minute_table` `[1440, m]`.
+    Returns the float32 tensor `[N, width * (d + m)]` (a column's day entries, then its minute
+    entries) and the booleans `[N, width]` that say which times are missing; there the entries are
+    those of 1970-01-01.
     """
     absent = graph.node("Equal", times, graph.constant(MISSING_TIME, np.int64))
     present = graph.node("Where", absent, graph.constant(0, np.int64), times)

@@ -1,6 +1,7 @@
 """The state of a categorical column, and the one node that turns all text into codes.
 
-Codes are shared by every categorical encoder: -1 missing, 0 rare or never seen, then 1, 2, 3, … by falling frequency.
+Codes are shared by every categorical encoder: -1 missing, 0 rare or never seen, then 1, 2, 3, … by
+falling frequency.
 """
 
 import re
@@ -51,7 +52,8 @@ def fit(column: pl.Series) -> Levels:
     present = present.filter(present != "")
     counts = present.alias("value").value_counts(name="rows")
     return Levels(
-        dict(zip(counts["value"].to_list(), counts["rows"].to_list(), strict=True)), len(column) - len(present)
+        dict(zip(counts["value"].to_list(), counts["rows"].to_list(), strict=True)),
+        len(column) - len(present),
     )
 
 
@@ -63,8 +65,9 @@ def merge(a: Levels, b: Levels) -> Levels:
 def spellings(values: Collection[str]) -> dict[str, str]:
     """Other ways to write the values of a column, each with the value that it means.
 
-    A number may be written as a whole number, with `.0`, and with as many zeros in front as others of the column have;
-    true and false in any case. What means two values, or is one itself, means nothing else.
+    A number may be written as a whole number, with `.0`, and with as many zeros in front as others
+    of the column have; true and false in any case. What means two values, or is one itself, means
+    nothing else.
 
     >>> spellings(["07", "16"])
     {'7': '07', '7.0': '07', '16.0': '16'}
@@ -79,7 +82,11 @@ def spellings(values: Collection[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for number, same in numbers.items():
         plain = label_text(number)
-        ways = [plain, f"{plain}.0", *(plain.zfill(width) for width in widths)] if number.is_integer() else [plain]
+        ways = (
+            [plain, f"{plain}.0", *(plain.zfill(width) for width in widths)]
+            if number.is_integer()
+            else [plain]
+        )
         if len(same) == 1:
             found |= dict.fromkeys(ways, same[0])
     for value in sorted(values):
@@ -91,14 +98,17 @@ def spellings(values: Collection[str]) -> dict[str, str]:
 def codes(graph: Graph, strings: str, columns: list[Levels], missing: list[str]) -> str:
     """Codes `[N, s]` (float32) of the text `[N, s]`, all columns in one look-up.
 
-    The position of the column and `=` stand before each value, so that one table serves every column. Words that
-    mean missing and other spellings are entries of the table: the graph knows them wherever it runs. A column that was
-    never missing in training takes a missing value for a rare one.
+    The position of the column and `=` stand before each value, so that one table serves every
+    column. Words that mean missing and other spellings are entries of the table: the graph knows
+    them wherever it runs. A column that was never missing in training takes a missing value for a
+    rare one.
     """
     table: dict[str, float] = {}
     for position, levels in enumerate(columns):
         known = {value: float(code) for code, value in enumerate(levels.known(), 1)}
-        known |= {way: known[value] for way, value in spellings(levels.counts).items() if value in known}
+        known |= {
+            way: known[value] for way, value in spellings(levels.counts).items() if value in known
+        }
         known |= dict.fromkeys(["", *missing], float(MISSING if levels.missing else RARE))
         table |= {f"{position}={value}": code for value, code in known.items()}
     prefixes = graph.constant([[f"{position}=" for position in range(len(columns))]], object)

@@ -26,7 +26,8 @@ class Moments(Struct, frozen=True):
 
     @property
     def needs_doubles(self) -> bool:
-        """Whether float32 would lose digits that matter: an error above 1e-6 standard deviations, or an overflow.
+        """Whether float32 would lose digits that matter: an error above 1e-6 standard deviations,
+        or an overflow.
 
         >>> from polars import Series
         >>> fit(Series([0.1, 0.2, 0.3])).needs_doubles, fit(Series([1e8 + 1, 1e8 + 2, 1e8 + 3])).needs_doubles
@@ -54,7 +55,9 @@ def merge(a: Moments, b: Moments) -> Moments:
     """The moments of two partitions together (Chan, Golub and LeVeque, 1979)."""
     if not a.count or not b.count:
         some = a if a.count else b
-        return Moments(some.count, a.missing + b.missing, some.mean, some.m2, some.low, some.high, some.error)
+        return Moments(
+            some.count, a.missing + b.missing, some.mean, some.m2, some.low, some.high, some.error
+        )
     count, delta = a.count + b.count, b.mean - a.mean
     return Moments(
         count,

@@ -1,9 +1,10 @@
 """The words and character n-grams of a text column, and how a graph finds them.
 
-Markup (`<tag>`, `&entity;`) and everything that is neither letter nor digit separates words. Case and accents are
-folded by the dictionary: each way in which a word was written is an entry of its own, so that the graph needs no
-locale. Words stand alone and in pairs; characters in runs of 2 to 5 within a word, its borders included, so that a
-word with a slip of the keyboard still shares most of them.
+Markup (`<tag>`, `&entity;`) and everything that is neither letter nor digit separates words. Case
+and accents are folded by the dictionary: each way in which a word was written is an entry of its
+own, so that the graph needs no locale. Words stand alone and in pairs; characters in runs of 2 to 5
+within a word, its borders included, so that a word with a slip of the keyboard still shares most of
+them.
 """
 
 from collections import Counter
@@ -46,7 +47,10 @@ class Vocabulary(Struct, frozen=True):
     def known(self, counts: dict[str, int], most: int = MOST_GRAMS) -> list[str]:
         """The entries that are frequent enough, the most frequent first."""
         least = self.least
-        return [text for _, text in sorted((-n, text) for text, n in counts.items() if n >= least)[:most]]
+        return [
+            text
+            for _, text in sorted((-n, text) for text, n in counts.items() if n >= least)[:most]
+        ]
 
 
 def fit(column: pl.Series) -> Vocabulary:
@@ -54,7 +58,10 @@ def fit(column: pl.Series) -> Vocabulary:
     texts = column.fill_null("").cast(pl.String)
     tokens = pl.DataFrame({"row": np.arange(len(texts)), "text": texts.str.replace_all(_GAP, " ")})
     words = (
-        tokens.select("row", pl.col("text").str.strip_chars(" ").str.split(" ").list.head(MOST_WORDS).alias("word"))
+        tokens.select(
+            "row",
+            pl.col("text").str.strip_chars(" ").str.split(" ").list.head(MOST_WORDS).alias("word"),
+        )
         .explode("word")
         .filter(pl.col("word") != "")
     )
@@ -62,7 +69,9 @@ def fit(column: pl.Series) -> Vocabulary:
     written = {word: fold_case(word) for word in surface}
     folded = words.with_columns(pl.col("word").replace_strict(written, return_dtype=pl.String))
     beside = folded.with_columns(
-        pl.when(pl.col("row") == pl.col("row").shift(-1)).then(pl.col("word").shift(-1)).alias("next")
+        pl.when(pl.col("row") == pl.col("row").shift(-1))
+        .then(pl.col("word").shift(-1))
+        .alias("next")
     ).drop_nulls("next")
     pairs = beside.select("row", (pl.col("word") + " " + pl.col("next")).alias("pair"))
     counts = _texts_with(folded, "word")
@@ -71,7 +80,9 @@ def fit(column: pl.Series) -> Vocabulary:
         pl.col("word").replace_strict(in_word, return_dtype=pl.List(pl.String)).alias("run")
     )
     runs = _texts_with(exploded.select("row", "run").explode("run"), "run")
-    return Vocabulary(len(texts), int((texts == "").sum()), counts, _texts_with(pairs, "pair"), runs, written)
+    return Vocabulary(
+        len(texts), int((texts == "").sum()), counts, _texts_with(pairs, "pair"), runs, written
+    )
 
 
 def _texts_with(frame: pl.DataFrame, name: str) -> dict[str, int]:
@@ -114,16 +125,23 @@ def entries(state: Vocabulary) -> Entries:
     """What of a vocabulary becomes columns."""
     words = state.known(state.words)
     numbers = set(words)
-    pairs = [pair for pair in state.known(state.pairs) if all(word in numbers for word in pair.split(" "))]
+    pairs = [
+        pair
+        for pair in state.known(state.pairs)
+        if all(word in numbers for word in pair.split(" "))
+    ]
     runs = state.known(state.runs)
     letters = Counter(letter for run in runs for letter in run if letter != _EDGE)
-    alphabet = [letter for _, letter in sorted((-n, letter) for letter, n in letters.items())[: _BASE - 2]]
+    alphabet = [
+        letter for _, letter in sorted((-n, letter) for letter, n in letters.items())[: _BASE - 2]
+    ]
     spelled = {*alphabet, _EDGE}
     return Entries(words, pairs, [run for run in runs if spelled.issuperset(run)], alphabet)
 
 
 def bags(graph: Graph, text: str, state: Vocabulary) -> list[Bag]:
-    """The text `[N, 1]` as two bags of tf-idf weights, of words and of runs of characters, each row of length 1.
+    """The text `[N, 1]` as two bags of tf-idf weights, of words and of runs of characters, each row
+    of length 1.
 
     `idf = ln((1 + texts) / (1 + texts with it)) + 1`, as scikit-learn smooths it.
     """
@@ -136,8 +154,12 @@ def bags(graph: Graph, text: str, state: Vocabulary) -> list[Bag]:
 
     found = []
     if known.words:
-        counts = [state.words[word] for word in known.words] + [state.pairs[pair] for pair in known.pairs]
-        found.append(make_bag(graph, _word_ids(graph, text, known, state.written), idf(counts), scaled=True))
+        counts = [state.words[word] for word in known.words] + [
+            state.pairs[pair] for pair in known.pairs
+        ]
+        found.append(
+            make_bag(graph, _word_ids(graph, text, known, state.written), idf(counts), scaled=True)
+        )
     if known.runs:
         runs = idf([state.runs[run] for run in known.runs])
         found.append(make_bag(graph, _run_ids(graph, text, known), runs, scaled=True))
@@ -164,7 +186,11 @@ def _forms(written: dict[str, str]) -> dict[str, str]:
     """Every way to write each folded word: those seen, and each of them in lower, upper and title case."""
     forms = {word: word for word in written.values()}
     for form, word in written.items():
-        forms |= {way: word for way in (form.lower(), form.upper(), form.capitalize(), form) if fold_case(way) == word}
+        forms |= {
+            way: word
+            for way in (form.lower(), form.upper(), form.capitalize(), form)
+            if fold_case(way) == word
+        }
         forms |= {way: word for way in (word.upper(), word.capitalize()) if fold_case(way) == word}
     return forms
 
@@ -172,10 +198,21 @@ def _forms(written: dict[str, str]) -> dict[str, str]:
 def _run_ids(graph: Graph, text: str, known: Entries) -> str:
     """Each run of letters as a number in base 256 behind a leading 1, so that runs of different length differ."""
     codes = {letter: code for code, letter in enumerate(known.alphabet, 1)}
-    ways = {way: code for letter, code in codes.items() for way in (letter, letter.upper()) if len(way) == 1}
-    ways |= {chr(point): codes[fold_case(chr(point))] for point in range(0xC0, 0x250) if fold_case(chr(point)) in codes}
+    ways = {
+        way: code
+        for letter, code in codes.items()
+        for way in (letter, letter.upper())
+        if len(way) == 1
+    }
+    ways |= {
+        chr(point): codes[fold_case(chr(point))]
+        for point in range(0xC0, 0x250)
+        if fold_case(chr(point)) in codes
+    }
     letters = _lookup(graph, _tokens(graph, text, MOST_CHARS, tokenexp=_CHARS), ways)
-    padded = graph.node("Pad", letters, graph.constant([0, 1, 0, 1], np.int64), graph.constant(0, np.int64))
+    padded = graph.node(
+        "Pad", letters, graph.constant([0, 1, 0, 1], np.int64), graph.constant(0, np.int64)
+    )
     base = graph.constant(_BASE, np.int64)
     keys, parts = graph.node("Add", padded, base), []
     for size in range(2, max(_RUNS) + 1):
@@ -195,10 +232,15 @@ def _run_ids(graph: Graph, text: str, known: Entries) -> str:
 
 def _tokens(graph: Graph, text: str, most: int, **how: object) -> str:
     flat = graph.node("Squeeze", text, graph.constant([1], np.int64))
-    # The tokenizer makes no second axis of no rows, so one empty row goes with the others and is cut off again.
+    # The tokenizer makes no second axis of no rows, so one empty row goes with the others and is
+    # cut off again.
     padded = graph.node("Concat", flat, graph.constant([""], object), axis=0)
-    tokens = graph.node("Tokenizer", padded, domain="com.microsoft", mark=0, pad_value="", mincharnum=1, **how)
-    bounds = [graph.constant(values, np.int64) for values in ([0, 0], [-1, most], [0, 1])]  # starts, ends, axes
+    tokens = graph.node(
+        "Tokenizer", padded, domain="com.microsoft", mark=0, pad_value="", mincharnum=1, **how
+    )
+    bounds = [
+        graph.constant(values, np.int64) for values in ([0, 0], [-1, most], [0, 1])
+    ]  # starts, ends, axes
     return graph.node("Slice", tokens, *bounds)
 
 

@@ -1,7 +1,7 @@
 """`POST /events`: what happened, for the windows of rows to come, and for training.
 
-An event names its table as its `kind`. Where a table has a column of that name, its events go to `/events/TABLE`, as
-they are.
+An event names its table as its `kind`. Where a table has a column of that name, its events go to
+`/events/TABLE`, as they are.
 """
 
 import asyncio
@@ -41,7 +41,9 @@ async def push(service: Service, request: Request, table: str) -> Reply:
         events = (await service.read_large(request.body, EventsRequest, most_values)).events
     most = service.settings.max_rows
     if len(events) > most:
-        raise Problem(413, "too_many_rows", "There are too many events", f"{len(events)}, at most {most}")
+        raise Problem(
+            413, "too_many_rows", "There are too many events", f"{len(events)}, at most {most}"
+        )
     told: dict[str, list[dict[str, Any]]] = {table: events} if table else {}
     for event in events if not table else []:
         plain = {name: value for name, value in event.items() if name != "kind"}
@@ -51,21 +53,32 @@ async def push(service: Service, request: Request, table: str) -> Reply:
     tables = system.spec.data.events
     told = {kind: [_named(event, tables[kind]) for event in some] for kind, some in told.items()}
     if service.pushing >= _MOST_WAITING:
-        raise Problem(503, "overloaded", "Too many events are waiting", "", [(b"retry-after", b"1")])
+        raise Problem(
+            503, "overloaded", "Too many events are waiting", "", [(b"retry-after", b"1")]
+        )
     service.pushing += 1
     try:
         loop = asyncio.get_running_loop()
         pushed = await loop.run_in_executor(service.pushes, _push, service.pushers, system, told)
     except EmptyStoreError as error:  # the events are as they should be
-        raise Problem(503, "store", "The events cannot be taken now", str(error), [(b"retry-after", b"1")]) from None
+        raise Problem(
+            503, "store", "The events cannot be taken now", str(error), [(b"retry-after", b"1")]
+        ) from None
     finally:
         service.pushing -= 1
     if pushed.store_error is not None:
-        log_event("warning", "store_behind", why=str(pushed.store_error), do="the next push tells it what the log has")
+        log_event(
+            "warning",
+            "store_behind",
+            why=str(pushed.store_error),
+            do="the next push tells it what the log has",
+        )
     return json_reply({"taken": pushed.events, "stored": pushed.store_error is None})
 
 
-def _push(open_: dict[Workspace, Pusher], system: ServedSystem, told: Mapping[str, list[dict[str, Any]]]) -> PushResult:
+def _push(
+    open_: dict[Workspace, Pusher], system: ServedSystem, told: Mapping[str, list[dict[str, Any]]]
+) -> PushResult:
     """In the one thread that pushes."""
     if system.workspace not in open_:
         open_[system.workspace] = system.online()
@@ -79,8 +92,12 @@ def _find_system(systems: list[ServedSystem], told: Mapping[str, Any]) -> Served
             return system
     known = sorted({kind for system in systems for kind in system.spec.data.events})
     found = ", ".join(sorted(told)[:5]) if told else "no events"
-    expected = "one of: " + ", ".join(known) if known else "nothing: no served system has event tables"
-    raise Problem(422, "invalid_rows", "The events cannot be taken", f"kind {found}; expected {expected}")
+    expected = (
+        "one of: " + ", ".join(known) if known else "nothing: no served system has event tables"
+    )
+    raise Problem(
+        422, "invalid_rows", "The events cannot be taken", f"kind {found}; expected {expected}"
+    )
 
 
 def _named(event: dict[str, Any], table: EventTable) -> dict[str, Any]:

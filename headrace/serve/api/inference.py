@@ -1,7 +1,8 @@
-"""The Open Inference Protocol, version 2, over REST: what Triton, KServe and MLServer clients speak.
+"""The Open Inference Protocol, version 2, over REST: what Triton, KServe and MLServer clients
+speak.
 
-Each raw column is an input `[N, 1]` under its own name; `prediction` is an output, with `probabilities`, `decision` and
-the ids of the predictions beside it.
+Each raw column is an input `[N, 1]` under its own name; `prediction` is an output, with
+`probabilities`, `decision` and the ids of the predictions beside it.
 """
 
 import math
@@ -48,7 +49,9 @@ async def metadata(service: Service, request: Request, path: str) -> Reply:
         service.allow(request, "predict")
     match path.rstrip("/").split("/"):
         case [""]:
-            return json_reply({"name": "headrace", "version": __version__, "extensions": ["binary_tensor_data"]})
+            return json_reply(
+                {"name": "headrace", "version": __version__, "extensions": ["binary_tensor_data"]}
+            )
         case ["health", "live"]:
             return await live(service, request, path)
         case ["health", "ready"]:
@@ -89,25 +92,34 @@ async def infer(service: Service, request: Request, path: str) -> Reply:
     rows = rows_of(asked.inputs, body[length:], route.served, most, most_values)
     ids, (complete, predictions) = await service.predict(route, route.served, rows, request)
     if route.buffer is not None:
-        route.buffer.append(len(ids), encode(route.served.loggable(complete)), encode_predictions(ids, predictions))
+        route.buffer.append(
+            len(ids), encode(route.served.loggable(complete)), encode_predictions(ids, predictions)
+        )
     return _replied(route, asked, ids, predictions)
 
 
-def rows_of(inputs: list[Tensor], tail: bytes, served: ServedModel, most: int, most_values: int) -> list[Row]:
-    """Rows of raw columns: one input a column; raises `Problem` for inputs of different lengths, or of more rows or
-    values than may be."""
+def rows_of(
+    inputs: list[Tensor], tail: bytes, served: ServedModel, most: int, most_values: int
+) -> list[Row]:
+    """Rows of raw columns: one input a column; raises `Problem` for inputs of different lengths, or
+    of more rows or values than may be.
+    """
     count_of_values = 0
     for one in inputs:
         if len(one.shape) > _MOST_DIMENSIONS:
             detail = f"input {one.name[:60]!r} has {len(one.shape)} dimensions; expected [N, 1]"
             raise Problem(400, "invalid_body", "The tensor cannot be read", detail)
         if one.shape and one.shape[0] > most:
-            raise Problem(413, "too_many_rows", "There are too many rows", f"{one.shape[0]}, at most {most}")
+            raise Problem(
+                413, "too_many_rows", "There are too many rows", f"{one.shape[0]}, at most {most}"
+            )
         count_of_values += math.prod(one.shape)
     if count_of_values > most_values:
         found = f"{count_of_values}, at most {most_values}"
         raise Problem(413, "too_many_rows", "There are too many values", found)
-    widths = {column.name: column.width for column in served.predictor.columns if column.dtype == "vector"}
+    widths = {
+        column.name: column.width for column in served.predictor.columns if column.dtype == "vector"
+    }
     for one in inputs:
         if one.name not in widths and math.prod(one.shape[1:]) != 1 and 0 not in one.shape:
             detail = f"input {one.name[:60]!r} has the shape {one.shape[:8]}; expected [N, 1]"
@@ -122,13 +134,18 @@ def rows_of(inputs: list[Tensor], tail: bytes, served: ServedModel, most: int, m
         count = rows
         width = len(values) // rows if rows else 1
         wide = name in widths
-        columns[name] = [values[at * width : at * width + width] for at in range(rows)] if wide else values
+        columns[name] = (
+            [values[at * width : at * width + width] for at in range(rows)] if wide else values
+        )
     names = list(columns)
     return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 async def live(service: Service, request: Request, path: str) -> Reply:
-    """Whether the service is there. Both answers hold both words: clients disagree on which they read where."""
+    """Whether the service is there.
+
+    Both answers hold both words: clients disagree on which they read where.
+    """
     return json_reply({"live": True, "ready": service.ready})
 
 
@@ -156,7 +173,9 @@ def _header_length(request: Request, body: bytes) -> int:
     return int(said)
 
 
-def _replied(route: ModelRoute, asked: InferenceRequest, ids: list[str], predictions: list[Prediction]) -> Reply:
+def _replied(
+    route: ModelRoute, asked: InferenceRequest, ids: list[str], predictions: list[Prediction]
+) -> Reply:
     served = route.served
     known = {one["name"]: one["datatype"] for one in outputs_of(served)}
     wanted = [OutputRequest(name) for name in known] if not asked.outputs else asked.outputs
@@ -166,10 +185,15 @@ def _replied(route: ModelRoute, asked: InferenceRequest, ids: list[str], predict
         if one.name not in known:
             expected = ", ".join(known)
             raise Problem(
-                400, "invalid_body", "There is no such output", f"{one.name[:60]!r}; expected one of: {expected}"
+                400,
+                "invalid_body",
+                "There is no such output",
+                f"{one.name[:60]!r}; expected one of: {expected}",
             )
         binary = bool(one.parameters.get("binary_data", all_binary))
-        tensor, tail = packed(one.name, _values(served, one.name, ids, predictions), known[one.name], binary)
+        tensor, tail = packed(
+            one.name, _values(served, one.name, ids, predictions), known[one.name], binary
+        )
         tensors.append(tensor)
         tails.append(tail)
     document: dict[str, Any] = {"model_name": served.name, "model_version": str(served.version)}
@@ -179,15 +203,25 @@ def _replied(route: ModelRoute, asked: InferenceRequest, ids: list[str], predict
     if not any("binary_data_size" in tensor.parameters for tensor in tensors):
         return Reply(200, route.headers, head)
     headers = [(b"content-type", b"application/octet-stream"), *route.headers[1:]]
-    return Reply(200, [*headers, (_HEADER_LENGTH, str(len(head)).encode())], b"".join([head, *tails]))
+    return Reply(
+        200, [*headers, (_HEADER_LENGTH, str(len(head)).encode())], b"".join([head, *tails])
+    )
 
 
 def _plain(tensor: Tensor) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"name": tensor.name, "shape": tensor.shape, "datatype": tensor.datatype}
-    return metadata | ({"parameters": tensor.parameters} if tensor.data is None else {"data": tensor.data})
+    metadata: dict[str, Any] = {
+        "name": tensor.name,
+        "shape": tensor.shape,
+        "datatype": tensor.datatype,
+    }
+    return metadata | (
+        {"parameters": tensor.parameters} if tensor.data is None else {"data": tensor.data}
+    )
 
 
-def _values(served: ServedModel, output: str, ids: list[str], predictions: list[Prediction]) -> list[list[Any]]:
+def _values(
+    served: ServedModel, output: str, ids: list[str], predictions: list[Prediction]
+) -> list[list[Any]]:
     if output == "prediction_id":
         return [[id_] for id_ in ids]
     if output == "probabilities":
@@ -223,7 +257,10 @@ def outputs_of(served: ServedModel) -> list[dict[str, Any]]:
     elif predictor.decides:
         outputs.append(("decision", "BYTES", 1))
     outputs.append(("prediction_id", "BYTES", 1))
-    return [{"name": name, "datatype": datatype, "shape": [-1, width]} for name, datatype, width in outputs]
+    return [
+        {"name": name, "datatype": datatype, "shape": [-1, width]}
+        for name, datatype, width in outputs
+    ]
 
 
 METADATA = Endpoint("v2", "GET", None, metadata)

@@ -1,7 +1,7 @@
 """Scoring as MLflow's and SageMaker's servers do it: `POST /invocations`, `GET /ping`.
 
-The forms of a body are those of https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/; a prediction is a
-row of the table that the model makes, as MLflow's `pyfunc` gives it.
+The forms of a body are those of https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/;
+a prediction is a row of the table that the model makes, as MLflow's `pyfunc` gives it.
 """
 
 import asyncio
@@ -14,7 +14,12 @@ from headrace.serve.models.batch import Prediction, Row
 from headrace.serve.models.served import ServedModel
 from headrace.serve.service import Endpoint, Service
 
-_JSON = ("application/json", "application/json-numpy-split", "application/x-www-form-urlencoded", "")
+_JSON = (
+    "application/json",
+    "application/json-numpy-split",
+    "application/x-www-form-urlencoded",
+    "",
+)
 """`curl -d` calls JSON a form; a page of another site that does so is refused before."""
 _FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
@@ -32,11 +37,16 @@ async def invoke(service: Service, request: Request, path: str) -> Reply:
         rows = rows_in(read, [column.name for column in route.served.inputs])
     else:
         raise Problem(
-            415, "content_type", "This kind of body is not read", f"{kind[:60]}; application/json or text/csv"
+            415,
+            "content_type",
+            "This kind of body is not read",
+            f"{kind[:60]}; application/json or text/csv",
         )
     ids, (complete, predictions) = await service.predict(route, route.served, rows, request)
     if route.buffer is not None:
-        route.buffer.append(len(ids), encode(route.served.loggable(complete)), encode_predictions(ids, predictions))
+        route.buffer.append(
+            len(ids), encode(route.served.loggable(complete)), encode_predictions(ids, predictions)
+        )
     return Reply(200, route.headers, encode({"predictions": [_flat(one) for one in predictions]}))
 
 
@@ -51,7 +61,12 @@ def rows_in(body: dict[str, Any], names: list[str]) -> list[Row]:
     forms = [form for form in _FORMS if form in body]
     if len(forms) != 1:
         found = ", ".join(map(repr, list(body)[:5])) or "nothing"
-        raise Problem(400, "invalid_body", "The body has not one of the forms", f"{found}; one of: {', '.join(_FORMS)}")
+        raise Problem(
+            400,
+            "invalid_body",
+            "The body has not one of the forms",
+            f"{found}; one of: {', '.join(_FORMS)}",
+        )
     told = body[forms[0]]
     if forms[0] == "dataframe_split":
         if not isinstance(told, dict) or not isinstance(told.get("data"), list):
@@ -79,12 +94,16 @@ def _zipped(form: str, names: list[str], data: list[Any]) -> list[Row]:
 
 def _columns(form: str, told: dict[str, Any]) -> list[Row]:
     """A column may hold a list of values, one for each row, or, where there is one row, the value itself."""
-    columns = {name: values if isinstance(values, list) else [values] for name, values in told.items()}
+    columns = {
+        name: values if isinstance(values, list) else [values] for name, values in told.items()
+    }
     columns = {name: [one[0] if isinstance(one, list) and len(one) == 1 else one for one in values]
                for name, values in columns.items()}  # fmt: skip
     if len({len(values) for values in columns.values()}) > 1:
         raise _bad(form, "columns of one length")
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    return [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
 
 
 async def _csv(service: Service, body: bytes, served: ServedModel) -> list[Row]:
@@ -93,7 +112,9 @@ async def _csv(service: Service, body: bytes, served: ServedModel) -> list[Row]:
     if rows > most:
         raise Problem(413, "too_many_rows", "There are too many rows", f"{rows}, at most {most}")
     if rows * columns > service.most_values(served):
-        raise Problem(413, "too_many_columns", "There are too many columns", f"{rows} rows of {columns}")
+        raise Problem(
+            413, "too_many_columns", "There are too many columns", f"{rows} rows of {columns}"
+        )
     if len(body) <= WHOLE_BYTES:
         return _csv_rows(body, served)
     return await asyncio.to_thread(_csv_rows, body, served)
@@ -117,7 +138,11 @@ def _csv_rows(body: bytes, served: ServedModel) -> list[Row]:
 
 def _flat(prediction: Prediction) -> dict[str, Any]:
     """As in tables: a column for each probability."""
-    flat = {name: value for name, value in prediction.items() if name not in ("probabilities", "imputed", "unseen")}
+    flat = {
+        name: value
+        for name, value in prediction.items()
+        if name not in ("probabilities", "imputed", "unseen")
+    }
     for label, probability in prediction.get("probabilities", {}).items():
         flat[f"probability_{label}"] = probability
     return flat

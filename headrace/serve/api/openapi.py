@@ -40,14 +40,23 @@ def document_of(service: Service) -> dict[str, Any]:
         paths[f"/v2/models/{name}"] = {"get": _told(f"What {name} takes and answers, as tensors")}
         paths[f"/v2/models/{name}/ready"] = {"get": _told(f"Whether {name} is ready")}
         paths[f"/v2/models/{name}/infer"] = {"post": _infer(served)}
-    kinds = sorted({kind for system in service.repository.systems().values() for kind in system.spec.data.events})
+    kinds = sorted(
+        {
+            kind
+            for system in service.repository.systems().values()
+            for kind in system.spec.data.events
+        }
+    )
     if kinds:
         paths["/events"] = {"post": _events(kinds)}
     for path, what in _PLAIN.items():
         paths[path] = {"get": _told(what)}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Headrace: " + ", ".join(service.repository.names), "version": __version__},
+        "info": {
+            "title": "Headrace: " + ", ".join(service.repository.names),
+            "version": __version__,
+        },
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -68,13 +77,23 @@ _PLAIN = {
 
 
 def _told(summary: str) -> dict[str, Any]:
-    return {"summary": summary, "responses": {"200": _json({"type": "object"}), **_problems("404", "500", "503")}}
+    return {
+        "summary": summary,
+        "responses": {"200": _json({"type": "object"}), **_problems("404", "500", "503")},
+    }
 
 
 def _predict(served: ServedModel, of: str) -> dict[str, Any]:
-    row, prediction = (f"#/components/schemas/{served.name}_{what}" for what in ("row", "prediction"))
+    row, prediction = (
+        f"#/components/schemas/{served.name}_{what}" for what in ("row", "prediction")
+    )
     rows = {"type": "array", "items": {"$ref": row}}
-    body = {"type": "object", "properties": {"rows": rows}, "required": ["rows"], "additionalProperties": False}
+    body = {
+        "type": "object",
+        "properties": {"rows": rows},
+        "required": ["rows"],
+        "additionalProperties": False,
+    }
     reply = {
         "type": "object",
         "properties": {
@@ -93,7 +112,10 @@ def _predict(served: ServedModel, of: str) -> dict[str, Any]:
         "summary": f"Predict rows with {of}",
         "parameters": [deadline],
         "requestBody": _body(body, example),
-        "responses": {"200": _json(reply), **_problems("400", "401", "403", "408", "413", "422", "500", "503", "504")},
+        "responses": {
+            "200": _json(reply),
+            **_problems("400", "401", "403", "408", "413", "422", "500", "503", "504"),
+        },
     }
 
 
@@ -105,7 +127,11 @@ def _invocations(served: ServedModel) -> dict[str, Any]:
         "required": ["dataframe_records"],
     }
     example = {"dataframe_records": [_example(served)]} if served.bundle.examples else None
-    reply = {"type": "object", "properties": {"predictions": {"type": "array"}}, "required": ["predictions"]}
+    reply = {
+        "type": "object",
+        "properties": {"predictions": {"type": "array"}},
+        "required": ["predictions"],
+    }
     said = _problems("400", "401", "403", "408", "413", "415", "422", "500", "503", "504")
     return {
         "summary": "Predict as MLflow and SageMaker servers do (also dataframe_split, instances, inputs, CSV)",
@@ -132,7 +158,9 @@ def _infer(served: ServedModel) -> dict[str, Any]:
     }
     return {
         "summary": f"Predict tensors with {served.name} (Open Inference Protocol)",
-        "requestBody": _body(body, {"inputs": _tensors(served)} if served.bundle.examples else None),
+        "requestBody": _body(
+            body, {"inputs": _tensors(served)} if served.bundle.examples else None
+        ),
         "responses": {
             "200": _json({"type": "object"}),
             **_problems("400", "401", "403", "404", "408", "413", "422", "500", "503", "504"),
@@ -153,7 +181,10 @@ def _events(kinds: list[str]) -> dict[str, Any]:
     return {
         "summary": "Tell what happened: the windows of later rows see it (`kind` names the table; or /events/TABLE)",
         "requestBody": _body(body, None),
-        "responses": {"200": _json(reply), **_problems("400", "401", "403", "408", "413", "422", "500", "503")},
+        "responses": {
+            "200": _json(reply),
+            **_problems("400", "401", "403", "408", "413", "422", "500", "503"),
+        },
     }
 
 
@@ -166,7 +197,12 @@ def _row(served: ServedModel) -> dict[str, Any]:
 def _property(column: Column) -> dict[str, Any]:
     if column.dtype == "vector":
         numbers = {"type": "number"}
-        return {"type": ["array", "null"], "items": numbers, "minItems": column.width, "maxItems": column.width}
+        return {
+            "type": ["array", "null"],
+            "items": numbers,
+            "minItems": column.width,
+            "maxItems": column.width,
+        }
     if column.dtype == "datetime":
         return {"type": ["string", "null"], "format": "date-time"}
     return {"type": [_TYPES.get(column.dtype, "string"), "null"]}
@@ -175,13 +211,19 @@ def _property(column: Column) -> dict[str, Any]:
 def _prediction(served: ServedModel) -> dict[str, Any]:
     number, text = {"type": "number"}, {"type": "string"}
     multiclass = served.predictor.is_multiclass
-    properties: dict[str, Any] = {"prediction_id": text, "prediction": text if multiclass else number}
+    properties: dict[str, Any] = {
+        "prediction_id": text,
+        "prediction": text if multiclass else number,
+    }
     if multiclass:
         labels = dict.fromkeys(served.predictor.classes, number)
         properties["probabilities"] = {"type": "object", "properties": labels}
     elif served.predictor.decides:
         properties["decision"] = text
-    properties |= {"imputed": {"type": "array", "items": text}, "unseen": {"type": "array", "items": text}}
+    properties |= {
+        "imputed": {"type": "array", "items": text},
+        "unseen": {"type": "array", "items": text},
+    }
     return {"type": "object", "properties": properties, "required": ["prediction_id", "prediction"]}
 
 
@@ -208,7 +250,10 @@ def _tensors(served: ServedModel) -> list[dict[str, Any]]:
 def _problem() -> dict[str, Any]:
     properties = {name: {"type": "string"} for name in ("type", "title", "detail", "error")}
     errors = {"type": "array", "items": {"type": "object"}}
-    return {"type": "object", "properties": properties | {"status": {"type": "integer"}, "errors": errors}}
+    return {
+        "type": "object",
+        "properties": properties | {"status": {"type": "integer"}, "errors": errors},
+    }
 
 
 def _body(schema: dict[str, Any], example: Any) -> dict[str, Any]:

@@ -24,7 +24,9 @@ _CARD_POLICY = (
 async def home(service: Service, request: Request, path: str) -> Reply:
     """What is served, with a form to try it."""
     routes = [(name, service.repository.routes[name]) for name in service.repository.names]
-    return _page(lambda nonce: service_page([_told(service, name, route) for name, route in routes], nonce))
+    return _page(
+        lambda nonce: service_page([_told(service, name, route) for name, route in routes], nonce)
+    )
 
 
 async def docs(service: Service, request: Request, path: str) -> Reply:
@@ -58,7 +60,9 @@ def _told(service: Service, name: str, route: ModelRoute) -> dict[str, Any]:
     """What the page shows of a model."""
     served = route.served
     manifest, examples = served.bundle.manifest, served.bundle.examples
-    shown = [ref for ref in service.repository.routes if ref.partition("@")[0] == name and "@" in ref]
+    shown = [
+        ref for ref in service.repository.routes if ref.partition("@")[0] == name and "@" in ref
+    ]
     example = examples[0]["request"] if examples else {}
     columns = [
         {
@@ -104,7 +108,9 @@ def _page(render: Callable[[str], str]) -> Reply:
 
 async def dashboard(service: Service, request: Request, path: str) -> Reply:
     """A dashboard of what is counted, for Grafana."""
-    return Reply(200, [JSON], (Path(__file__).parent.parent / "metrics" / "grafana.json").read_bytes())
+    return Reply(
+        200, [JSON], (Path(__file__).parent.parent / "metrics" / "grafana.json").read_bytes()
+    )
 
 
 async def nothing(service: Service, request: Request, path: str) -> Reply:

@@ -22,7 +22,9 @@ async def predict(service: Service, request: Request, ref: str) -> Reply:
     rows = fast_rows.rows(request.body) if fast_rows is not None else None
     if rows is None:
         fast_rows, rows = None, (await service.read(request, PredictRequest, route.served)).rows
-    ids, (complete, predictions) = await service.predict(route, fast_rows or route.served, rows, request)
+    ids, (complete, predictions) = await service.predict(
+        route, fast_rows or route.served, rows, request
+    )
     answers = encode_predictions(ids, predictions)
     if route.buffer is not None:
         kept = request.body if fast_rows is not None else encode(route.served.loggable(complete))
@@ -36,7 +38,9 @@ def encode_predictions(ids: list[str], predictions: list[Prediction]) -> bytes:
     >>> encode_predictions(["0661"], [{"prediction": 0.5}])
     b'[{"prediction":0.5,"prediction_id":"0661"}]'
     """
-    return encode([{**one, "prediction_id": id_} for id_, one in zip(ids, predictions, strict=True)])
+    return encode(
+        [{**one, "prediction_id": id_} for id_, one in zip(ids, predictions, strict=True)]
+    )
 
 
 PREDICT = Endpoint("predict", "POST", "predict", predict)

@@ -1,7 +1,9 @@
-"""Tensors of the Open Inference Protocol, as JSON or as bytes behind it, to lists of values and back.
+"""Tensors of the Open Inference Protocol, as JSON or as bytes behind it, to lists of values and
+back.
 
 The protocol and its extension for binary tensors:
-https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md and
+https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
+and
 https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/protocol/extension_binary_data.html
 """
 
@@ -46,16 +48,25 @@ def values_of(tensors: list[Tensor], tail: bytes) -> dict[str, tuple[list[int], 
             values = _listed(tensor)
         else:
             if not isinstance(size, int) or size < 0 or at + size > len(tail):
-                raise _bad(tensor, "binary_data_size", f"at most the {len(tail) - at} bytes that are left")
+                raise _bad(
+                    tensor, "binary_data_size", f"at most the {len(tail) - at} bytes that are left"
+                )
             values = _unpacked(tensor, tail[at : at + size])
             at += size
         if any(length < 0 for length in tensor.shape) or math.prod(tensor.shape) != len(values):
-            raise _bad(tensor, f"{len(values)} values of shape {tensor.shape}", "as many as the shape says")
+            raise _bad(
+                tensor, f"{len(values)} values of shape {tensor.shape}", "as many as the shape says"
+            )
         if tensor.name in found:
             raise _bad(tensor, "a second tensor of this name", "one")
         found[tensor.name] = (tensor.shape, values)
     if at < len(tail):
-        raise Problem(400, "invalid_body", "The body cannot be read", f"{len(tail) - at} bytes belong to no tensor")
+        raise Problem(
+            400,
+            "invalid_body",
+            "The body cannot be read",
+            f"{len(tail) - at} bytes belong to no tensor",
+        )
     return found
 
 
@@ -86,7 +97,10 @@ def _listed(tensor: Tensor) -> list[Any]:
         raise _bad(tensor, f"the type {tensor.datatype}", "one of: BYTES, " + ", ".join(NUMPY))
     if tensor.parameters.get("content_type") == "base64":
         try:
-            return [None if one is None else base64.b64decode(one, validate=True).decode() for one in values]
+            return [
+                None if one is None else base64.b64decode(one, validate=True).decode()
+                for one in values
+            ]
         except (binascii.Error, TypeError, ValueError):
             raise _bad(tensor, "a value", "text as base64") from None
     return values
@@ -99,7 +113,11 @@ def _unpacked(tensor: Tensor, data: bytes) -> list[Any]:
         raise _bad(tensor, f"the type {tensor.datatype}", "one of: BYTES, " + ", ".join(NUMPY))
     dtype = np.dtype(NUMPY[tensor.datatype])
     if len(data) != dtype.itemsize * math.prod(tensor.shape):
-        raise _bad(tensor, f"{len(data)} bytes for the shape {tensor.shape[:8]}", f"{dtype.itemsize} for each value")
+        raise _bad(
+            tensor,
+            f"{len(data)} bytes for the shape {tensor.shape[:8]}",
+            f"{dtype.itemsize} for each value",
+        )
     values: list[Any] = np.frombuffer(data, dtype).tolist()
     return values
 
@@ -110,7 +128,9 @@ def _texts(tensor: Tensor, data: bytes) -> list[str]:
     while at < len(data):
         if len(texts) == most:
             raise _bad(tensor, f"more than {most} texts", "as many as the shape says")
-        if at + 4 > len(data) or at + 4 + (size := struct.unpack_from("<I", data, at)[0]) > len(data):
+        if at + 4 > len(data) or at + 4 + (size := struct.unpack_from("<I", data, at)[0]) > len(
+            data
+        ):
             raise _bad(tensor, "a text that is cut off", "four bytes of length before each")
         try:
             texts.append(data[at + 4 : at + 4 + size].decode())

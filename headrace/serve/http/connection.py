@@ -1,7 +1,8 @@
-"""HTTP/1.1 on connections: requests are read by httptools, answered in the order in which they came, and bounded.
+"""HTTP/1.1 on connections: requests are read by httptools, answered in the order in which they
+came, and bounded.
 
-uvicorn listens, and starts and ends processes. It would also read the requests, and pass each through ASGI: that takes
-longer than many of ours take to be answered.
+uvicorn listens, and starts and ends processes. It would also read the requests, and pass each
+through ASGI: that takes longer than many of ours take to be answered.
 """
 
 import asyncio
@@ -29,15 +30,19 @@ _Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class Connections:
-    """Those of a process, and what they share: who answers, and who tells why something is no request; how large a body
-    may be; and what is under way.
+    """Those of a process, and what they share: who answers, and who tells why something is no
+    request; how large a body may be; and what is under way.
 
-    `open` are the connections, `held` the bytes of bodies that arrive or wait for their turn. A request has `MESSAGE_S`
-    seconds to arrive, and a connection is silent for no longer than `IDLE_S`.
+    `open` are the connections, `held` the bytes of bodies that arrive or wait for their turn. A
+    request has `MESSAGE_S` seconds to arrive, and a connection is silent for no longer than
+    `IDLE_S`.
     """
 
     def __init__(
-        self, answer: Callable[[Request], Awaitable[Reply]], refuse: Callable[[Problem], Reply], most_body: int
+        self,
+        answer: Callable[[Request], Awaitable[Reply]],
+        refuse: Callable[[Problem], Reply],
+        most_body: int,
     ) -> None:
         self.answer, self.refuse, self.most_body = answer, refuse, most_body
         self.most_open = most_open()
@@ -54,14 +59,17 @@ class Connections:
 
 
 class Connection(asyncio.Protocol):
-    """One connection. Pipelined requests wait for those before them; one that cannot be read is answered in its turn,
-    and is the last."""
+    """One connection. Pipelined requests wait for those before them; one that cannot be read is
+    answered in its turn, and is the last.
+    """
 
     def __init__(self, shared: Connections) -> None:
         self._shared = shared
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)  # until it is made
-        self._queue: deque[tuple[Request | Reply, bool]] = deque()  # and whether the connection goes on after it
+        self._queue: deque[tuple[Request | Reply, bool]] = (
+            deque()
+        )  # and whether the connection goes on after it
         self._task: asyncio.Task[None] | None = None
         self._since = _clock()  # when the message began, or the silence, or that nobody reads
         self._reading = self._deaf = self._ends = self._paused = False
@@ -69,7 +77,9 @@ class Connection(asyncio.Protocol):
         self._head = self._size = 0
         self._twice, self._version = False, ""
         self._url = b""
-        self._heard: dict[bytes, bytes] = {}  # headers, and after the body trailers, of which nobody asks
+        self._heard: dict[
+            bytes, bytes
+        ] = {}  # headers, and after the body trailers, of which nobody asks
         self._headers = self._heard
         self._parts: list[bytes] = []  # of a body, and, in one piece, what follows the first ones
         self._rest: bytearray | None = None
@@ -100,10 +110,14 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._deaf = self._ends = True  # what comes now is another protocol, which nobody speaks here
+            self._deaf = self._ends = (
+                True  # what comes now is another protocol, which nobody speaks here
+            )
         except httptools.HttpParserError as error:
             if not self._deaf:
-                self._refuse(Problem(400, "invalid_http", "This is no HTTP request", str(error)[:100]))
+                self._refuse(
+                    Problem(400, "invalid_http", "This is no HTTP request", str(error)[:100])
+                )
         if self._head > MOST_HEAD and not self._deaf:
             self._refuse(_large_head())
 
@@ -142,9 +156,13 @@ class Connection(asyncio.Protocol):
             self._refuse(Problem(400, "invalid_http", "A request names one host", f"found {found}"))
             return
         if version not in ("1.0", "1.1"):
-            self._refuse(Problem(505, "invalid_http", "This version of HTTP is not spoken", version[:10]))
+            self._refuse(
+                Problem(505, "invalid_http", "This version of HTTP is not spoken", version[:10])
+            )
             return
-        if self._head > MOST_HEAD and self._head_bytes() > MOST_HEAD:  # read in one piece with a body
+        if (
+            self._head > MOST_HEAD and self._head_bytes() > MOST_HEAD
+        ):  # read in one piece with a body
             self._refuse(_large_head())
             return
         length = self._headers.get(b"content-length")
@@ -176,7 +194,9 @@ class Connection(asyncio.Protocol):
         if self._deaf:
             return
         self._head, self._reading = 0, False
-        body = self._parts[0] if len(self._parts) == 1 else b"".join([*self._parts, self._rest or b""])
+        body = (
+            self._parts[0] if len(self._parts) == 1 else b"".join([*self._parts, self._rest or b""])
+        )
         self._size, self._parts, self._rest = 0, [], None
         method = self._parser.get_method().decode("latin-1")
         path = (_path_of if len(self._url) <= _SHORT else path_of)(self._url)
@@ -194,7 +214,9 @@ class Connection(asyncio.Protocol):
         elif self._task is not None or self._deaf:
             return
         elif self._reading and late > MESSAGE_S:
-            self._refuse(Problem(408, "too_slow", "The request did not arrive", f"within {MESSAGE_S:g} s"))
+            self._refuse(
+                Problem(408, "too_slow", "The request did not arrive", f"within {MESSAGE_S:g} s")
+            )
         elif not self._reading and late > IDLE_S:
             self._transport.close()
 
@@ -236,7 +258,11 @@ class Connection(asyncio.Protocol):
                 goes_on = goes_on and (not self._ends or bool(self._queue))
                 head = _head(reply.status, tuple(reply.headers), goes_on)
                 head = b"%b%d\r\ndate: %b\r\n\r\n" % (head, len(reply.body), self._shared.date)
-                transport.write(head if isinstance(asked, Request) and asked.method == "HEAD" else head + reply.body)
+                transport.write(
+                    head
+                    if isinstance(asked, Request) and asked.method == "HEAD"
+                    else head + reply.body
+                )
                 if self._writable is not None:
                     await self._writable.wait()
                 if not goes_on:
@@ -246,7 +272,9 @@ class Connection(asyncio.Protocol):
                     self._paused = False
                     transport.resume_reading()
         except Exception as error:  # a fault of ours, which leaves nothing that could be said
-            log_event("error", "failed", path="a reply", error=type(error).__name__, why=str(error)[:500])
+            log_event(
+                "error", "failed", path="a reply", error=type(error).__name__, why=str(error)[:500]
+            )
             transport.abort()
             return
         self._task = None
@@ -260,8 +288,9 @@ class Connection(asyncio.Protocol):
         return asked, goes_on
 
     def _end(self) -> None:
-        """Says that nothing more comes, and hears for a while what is still on its way: who closes on somebody who
-        speaks is not understood."""
+        """Says that nothing more comes, and hears for a while what is still on its way: who closes
+        on somebody who speaks is not understood.
+        """
         self._deaf = True
         if self._transport.can_write_eof():
             self._transport.write_eof()
@@ -274,17 +303,22 @@ class Connection(asyncio.Protocol):
         self._size, self._parts, self._rest = 0, [], None
 
     def _head_bytes(self) -> int:
-        return len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._headers.items())
+        return len(self._url) + sum(
+            len(name) + len(value) + 4 for name, value in self._headers.items()
+        )
 
     def _too_large(self) -> Problem:
-        return Problem(413, "too_large", "The body is too large", f"at most {self._shared.most_body} bytes")
+        return Problem(
+            413, "too_large", "The body is too large", f"at most {self._shared.most_body} bytes"
+        )
 
 
 def most_open() -> int:
-    """How many connections a process may hold: as many as it may open files, but for those that the rest needs.
+    """How many connections a process may hold: as many as it may open files, but for those that the
+    rest needs.
 
-    The limit of the process is raised as far as it may be. Who holds all connections must not keep tokens, models and
-    the log from being read.
+    The limit of the process is raised as far as it may be. Who holds all connections must not keep
+    tokens, models and the log from being read.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_OPEN + _OTHER_FILES
@@ -293,7 +327,11 @@ def most_open() -> int:
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return MOST_OPEN if soft == resource.RLIM_INFINITY else min(MOST_OPEN, max(soft - _OTHER_FILES, soft // 2))
+    return (
+        MOST_OPEN
+        if soft == resource.RLIM_INFINITY
+        else min(MOST_OPEN, max(soft - _OTHER_FILES, soft // 2))
+    )
 
 
 def _large_head() -> Problem:

@@ -1,8 +1,9 @@
-"""Which requests a page may have made a browser send: one of another site, or one whose name means this machine.
+"""Which requests a page may have made a browser send: one of another site, or one whose name means
+this machine.
 
-A page may send simple requests anywhere, and may let its own name stand for 127.0.0.1 once it is loaded (DNS
-rebinding): its requests then reach a service that listens on this machine alone. They name the page's site in `Host`
-and `Origin`.
+A page may send simple requests anywhere, and may let its own name stand for 127.0.0.1 once it is
+loaded (DNS rebinding): its requests then reach a service that listens on this machine alone. They
+name the page's site in `Host` and `Origin`.
 """
 
 from functools import lru_cache
@@ -16,10 +17,11 @@ _OF_BROWSERS = frozenset((b"origin", b"referer", b"sec-fetch-site", b"sec-fetch-
 
 
 class HostGuard:
-    """The names by which a service may be asked: addresses, this machine's own names, and those that are stated.
+    """The names by which a service may be asked: addresses, this machine's own names, and those
+    that are stated.
 
-    Without a name in `hosts`, and with `any_name`, every name is taken: whoever opened the service to a network has it
-    behind names of his own.
+    Without a name in `hosts`, and with `any_name`, every name is taken: whoever opened the service
+    to a network has it behind names of his own.
     """
 
     def __init__(self, hosts: list[str], any_name: bool) -> None:

@@ -1,8 +1,9 @@
-"""Large bodies, taken apart in slices: nobody else waits for one, and its values are counted before they are built.
+"""Large bodies, taken apart in slices: nobody else waits for one, and its values are counted before
+they are built.
 
-A decoder of JSON does not give way: sixteen megabytes hold every other request for seconds, and become gigabytes of
-objects. So the signs between values are found first (by NumPy, a megabyte at a time), and then what stands between them
-is decoded some hundred kilobytes at a time.
+A decoder of JSON does not give way: sixteen megabytes hold every other request for seconds, and
+become gigabytes of objects. So the signs between values are found first (by NumPy, a megabyte at a
+time), and then what stands between them is decoded some hundred kilobytes at a time.
 """
 
 import asyncio
@@ -27,16 +28,17 @@ _decode = msgspec.json.Decoder().decode
 async def decode_in_slices(body: bytes, most_values: int) -> Any:
     """The value of a JSON text, as `msgspec.json.decode` has it, giving way to others on the way.
 
-    Raises `Problem` (413) for more than `most_values` values, before they are built, and `msgspec.DecodeError` for what
-    is no JSON.
+    Raises `Problem` (413) for more than `most_values` values, before they are built, and
+    `msgspec.DecodeError` for what is no JSON.
     """
     signs = await _signs_of(body, most_values)
     return await _Text(body, *signs).value(0, len(body), 0, len(signs[0]))
 
 
 async def shape_of_csv(body: bytes) -> tuple[int, int]:
-    """How many lines a CSV has below its header, and how many columns that has; what stands in quotes counts for
-    nothing."""
+    """How many lines a CSV has below its header, and how many columns that has; what stands in
+    quotes counts for nothing.
+    """
     lines, columns, inside, in_header = 0, 1, False, True
     for start in range(0, len(body), _SCAN_BYTES):
         letters = np.frombuffer(body, np.uint8, min(_SCAN_BYTES, len(body) - start), start)
@@ -53,14 +55,18 @@ async def shape_of_csv(body: bytes) -> tuple[int, int]:
     return max(lines - 1 + ends_open, 0), columns
 
 
-async def _signs_of(body: bytes, most_values: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+async def _signs_of(
+    body: bytes, most_values: int
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
     """Where brackets and commas stand outside of strings, which they are, and how deep each stands."""
     places: list[npt.NDArray[Any]] = []
     start, inside, values = 0, False, 0
     while start < len(body):
         end = min(start + _SCAN_BYTES, len(body))
         part = body[start:end]
-        if (len(part) - len(part.rstrip(b"\\"))) % 2:  # what a backslash escapes stands in the same part
+        if (
+            len(part) - len(part.rstrip(b"\\"))
+        ) % 2:  # what a backslash escapes stands in the same part
             end += 1
             part = body[start:end]
         if b"\\" in part:
@@ -72,7 +78,9 @@ async def _signs_of(body: bytes, most_values: int) -> tuple[npt.NDArray[Any], np
         found = np.flatnonzero(is_sign & ((quoted & 1) == 0))
         values += len(found)
         if values > 2 * most_values:  # each value has at most one comma, and each list two brackets
-            raise Problem(413, "too_many_rows", "There are too many values", f"at most {most_values}")
+            raise Problem(
+                413, "too_many_rows", "There are too many values", f"at most {most_values}"
+            )
         places.append(found + start)
         start = end
         await asyncio.sleep(0)
@@ -90,7 +98,11 @@ class _Text:
     """A text with its signs: `places`, the `letters` there, and the `depths` of what they belong to."""
 
     def __init__(
-        self, body: bytes, places: npt.NDArray[Any], letters: npt.NDArray[Any], depths: npt.NDArray[Any]
+        self,
+        body: bytes,
+        places: npt.NDArray[Any],
+        letters: npt.NDArray[Any],
+        depths: npt.NDArray[Any],
     ) -> None:
         self._body, self._places, self._letters, self._depths = body, places, letters, depths
 
@@ -99,7 +111,11 @@ class _Text:
         if first == last and end - start > MOST_VALUE_BYTES:
             found = f"{end - start} bytes, at most {MOST_VALUE_BYTES}"
             raise Problem(413, "too_large", "A value is too large", found)
-        if end - start <= SLICE_BYTES or first == last or chr(self._letters[first]).encode() not in (b"[", b"{"):
+        if (
+            end - start <= SLICE_BYTES
+            or first == last
+            or chr(self._letters[first]).encode() not in (b"[", b"{")
+        ):
             await asyncio.sleep(0)
             return _decode(self._body[start:end])
         opens, closes = int(self._places[first]), int(self._places[last - 1])
@@ -114,7 +130,11 @@ class _Text:
         made: Any = [] if opening == b"[" else {}
         inner = slice(first + 1, last - 1)
         depth = self._depths[first]
-        commas = np.flatnonzero((self._depths[inner] == depth) & (self._letters[inner] == 0x2C)) + first + 1
+        commas = (
+            np.flatnonzero((self._depths[inner] == depth) & (self._letters[inner] == 0x2C))
+            + first
+            + 1
+        )
         if not len(commas) and not self._body[opens + 1 : closes].strip():
             return made
         borders = [first, *commas.tolist(), last - 1]
@@ -122,9 +142,14 @@ class _Text:
         while at < len(borders) - 1:
             until = at + 1
             begin = int(self._places[borders[at]]) + 1
-            while until < len(borders) - 1 and int(self._places[borders[until + 1]]) - begin <= SLICE_BYTES:
+            while (
+                until < len(borders) - 1
+                and int(self._places[borders[until + 1]]) - begin <= SLICE_BYTES
+            ):
                 until += 1
-            await self._take(made, begin, int(self._places[borders[until]]), borders[at] + 1, borders[until])
+            await self._take(
+                made, begin, int(self._places[borders[until]]), borders[at] + 1, borders[until]
+            )
             at = until
         return made
 

@@ -1,7 +1,8 @@
-"""Bearer tokens: who may predict, write events, and read what is counted. Only their hashes are kept.
+"""Bearer tokens: who may predict, write events, and read what is counted. Only their hashes are
+kept.
 
-Without a file of tokens everybody who reaches the service may do everything; it listens on this machine alone unless
-told otherwise.
+Without a file of tokens everybody who reaches the service may do everything; it listens on this
+machine alone unless told otherwise.
 """
 
 import base64
@@ -31,7 +32,8 @@ class Token(msgspec.Struct, frozen=True):
 
 
 def add_token(workspace: Workspace, name: str, scopes: list[str]) -> str:
-    """Makes a token, keeps its hash, and returns it: it cannot be read again. One of the same name is replaced.
+    """Makes a token, keeps its hash, and returns it: it cannot be read again. One of the same name
+    is replaced.
 
     Raises `InputError` for a scope that is none.
     """
@@ -60,14 +62,17 @@ def _tokens_in(workspace: Workspace) -> list[Token] | None:
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError) as error:
-        raise BundleError(str(path), f"cannot be read ({error})", "the tokens as they were written") from None
+        raise BundleError(
+            str(path), f"cannot be read ({error})", "the tokens as they were written"
+        ) from None
 
 
 class Tokens:
     """The tokens of some workspaces as they were last read.
 
-    What was read stays in force: neither a workspace that is moved away nor a file that is gone or torn lets anybody
-    in, or takes from anybody what he had. A file that holds no token lets everybody in.
+    What was read stays in force: neither a workspace that is moved away nor a file that is gone or
+    torn lets anybody in, or takes from anybody what he had. A file that holds no token lets
+    everybody in.
     """
 
     def __init__(self) -> None:
@@ -93,12 +98,15 @@ class Tokens:
     def guard(self) -> "TokenGuard":
         """Who is let in now: nobody, where a file could never be read."""
         tokens = {workspace: some for workspace, some in self._known.items() if some}
-        return TokenGuard(tokens, open=not tokens and all(some is not None for some in self._known.values()))
+        return TokenGuard(
+            tokens, open=not tokens and all(some is not None for some in self._known.values())
+        )
 
 
 class TokenGuard:
-    """Lets in whoever has a token of the right scope; `admin` is for everything. A token is for the workspaces that
-    hold it."""
+    """Lets in whoever has a token of the right scope; `admin` is for everything. A token is for the
+    workspaces that hold it.
+    """
 
     def __init__(self, tokens: Mapping[Workspace, list[Token]], open: bool) -> None:
         self._scopes: dict[str, dict[Workspace, frozenset[str]]] = {}
@@ -108,15 +116,25 @@ class TokenGuard:
         self.open = open
 
     def check(self, authorization: str | None, scope: Scope) -> frozenset[Workspace]:
-        """The workspaces that the token is for; raises `Problem`: 401 for no token or a wrong one, 403 for one of
-        another scope."""
+        """The workspaces that the token is for; raises `Problem`: 401 for no token or a wrong one,
+        403 for one of another scope.
+        """
         held = self._scopes.get(_hash(_secret(authorization or "")))
         if held is None:
-            asks = [(b"www-authenticate", b'Bearer realm="headrace"'), (b"www-authenticate", b'Basic realm="headrace"')]
-            raise Problem(401, "unauthorized", "A token is needed", f"one with the scope {scope}", asks)
-        workspaces = frozenset(workspace for workspace, scopes in held.items() if scope in scopes or "admin" in scopes)
+            asks = [
+                (b"www-authenticate", b'Bearer realm="headrace"'),
+                (b"www-authenticate", b'Basic realm="headrace"'),
+            ]
+            raise Problem(
+                401, "unauthorized", "A token is needed", f"one with the scope {scope}", asks
+            )
+        workspaces = frozenset(
+            workspace for workspace, scopes in held.items() if scope in scopes or "admin" in scopes
+        )
         if not workspaces:
-            raise Problem(403, "forbidden", "The token is for something else", f"this needs the scope {scope}")
+            raise Problem(
+                403, "forbidden", "The token is for something else", f"this needs the scope {scope}"
+            )
         return workspaces
 
 

@@ -1,7 +1,8 @@
 """The Prometheus page: what every process of the service has counted.
 
-Processes leave what they counted beside each other (`Ledger`), every second; the one that is asked adds it up. What a
-process that is no more has left stays counted; one that was killed takes the counts of its last second with it.
+Processes leave what they counted beside each other (`Ledger`), every second; the one that is asked
+adds it up. What a process that is no more has left stays counted; one that was killed takes the
+counts of its last second with it.
 """
 
 import os
@@ -14,16 +15,40 @@ from headrace.serve.metrics.metrics import Metrics, merge_metrics
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "headrace_requests": ("counter", "Requests by route and status.", ("route", "status")),
-    "headrace_request_seconds": ("histogram", "From the head of a request to its reply, by route.", ("route",)),
-    "headrace_stage_seconds": ("histogram", "A batch in the store (features) and in the graph (model).", ("stage",)),
+    "headrace_request_seconds": (
+        "histogram",
+        "From the head of a request to its reply, by route.",
+        ("route",),
+    ),
+    "headrace_stage_seconds": (
+        "histogram",
+        "A batch in the store (features) and in the graph (model).",
+        ("stage",),
+    ),
     "headrace_batch_rows": ("histogram", "Rows that went through the graph together.", ("model",)),
     "headrace_waiting_rows": ("gauge", "The most rows that waited at once in the last second.", ()),
     "headrace_predictions": ("counter", "Predictions made.", ("model", "version", "arm")),
     "headrace_errors": ("counter", "Requests that were refused or failed, by kind.", ("kind",)),
-    "headrace_imputed": ("counter", "Values that rows did not bring, by column.", ("model", "column")),
-    "headrace_unseen": ("counter", "Values that were in no training row, by column.", ("model", "column")),
-    "headrace_store_failures": ("counter", "Batches whose window features the store did not tell.", ("model",)),
-    "headrace_default_rows": ("counter", "Rows answered without their window features.", ("model",)),
+    "headrace_imputed": (
+        "counter",
+        "Values that rows did not bring, by column.",
+        ("model", "column"),
+    ),
+    "headrace_unseen": (
+        "counter",
+        "Values that were in no training row, by column.",
+        ("model", "column"),
+    ),
+    "headrace_store_failures": (
+        "counter",
+        "Batches whose window features the store did not tell.",
+        ("model",),
+    ),
+    "headrace_default_rows": (
+        "counter",
+        "Rows answered without their window features.",
+        ("model",),
+    ),
     "headrace_score": ("histogram", "Predictions by value.", ("model", "version")),
     "headrace_labels": ("counter", "Predictions by label.", ("model", "version", "label")),
     "headrace_swaps": (

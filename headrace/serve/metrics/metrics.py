@@ -6,7 +6,22 @@ from collections.abc import Iterable
 
 import msgspec
 
-SECONDS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+SECONDS = (
+    0.00005,
+    0.0001,
+    0.00025,
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    1.0,
+    5.0,
+)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096)
 SHARES = tuple(at / 20 for at in range(1, 21))
 Labels = tuple[str, ...]
@@ -78,7 +93,10 @@ _DECODER = msgspec.msgpack.Decoder(
 
 
 def merge_metrics(others: Iterable[bytes]) -> Metrics:
-    """What several processes have counted, as one; gauges are added too. Raises `msgspec.DecodeError`."""
+    """What several processes have counted, as one; gauges are added too.
+
+    Raises `msgspec.DecodeError`.
+    """
     whole = Metrics()
     for told in others:
         counts, gauges, histograms = _DECODER.decode(told)

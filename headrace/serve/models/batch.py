@@ -34,10 +34,12 @@ class _Ask(Struct):
 
 
 class Batcher:
-    """Gathers the rows of requests as long as every turn of the loop brings more, then predicts them at once.
+    """Gathers the rows of requests as long as every turn of the loop brings more, then predicts
+    them at once.
 
-    A request that is alone does not wait: its rows are predicted in the next turn. One that finds `most` rows waiting
-    is refused, and so is one whose time is over before its turn comes; one whose rows are bad spoils no other.
+    A request that is alone does not wait: its rows are predicted in the next turn. One that finds
+    `most` rows waiting is refused, and so is one whose time is over before its turn comes; one
+    whose rows are bad spoils no other.
     """
 
     def __init__(self, most: int, clock: Clock = SYSTEM) -> None:
@@ -46,17 +48,25 @@ class Batcher:
         self.waiting = self._peak = self._joined = self._turns = 0
 
     def admit(self) -> None:
-        """Raises `Problem` where no more may wait: before a body is read, which costs more than the refusal, and once
-        more when it is there."""
+        """Raises `Problem` where no more may wait: before a body is read, which costs more than the
+        refusal, and once more when it is there.
+        """
         if self.waiting >= self._most:
             retry = [(b"retry-after", b"1")]
-            raise Problem(503, "overloaded", "Too many rows are waiting", f"at most {self._most}", retry)
+            raise Problem(
+                503, "overloaded", "Too many rows are waiting", f"at most {self._most}", retry
+            )
 
     def ask(
-        self, answers: BatchHandler, rows: list[Any], until_s: float | None = None, admitted: bool = False
+        self,
+        answers: BatchHandler,
+        rows: list[Any],
+        until_s: float | None = None,
+        admitted: bool = False,
     ) -> asyncio.Future[Answer]:
-        """Rows as they were predicted and their predictions, when they are there; until `until_s` of the clock, or
-        `Problem`. What follows rows that were `admitted` is not refused."""
+        """Rows as they were predicted and their predictions, when they are there; until `until_s`
+        of the clock, or `Problem`. What follows rows that were `admitted` is not refused.
+        """
         if not admitted:
             self.admit()
         loop = asyncio.get_running_loop()
@@ -86,7 +96,10 @@ class Batcher:
             now = self._clock.monotonic_s()
             late = [ask for ask in asks if ask.until_s is not None and ask.until_s < now]
             for ask in late:
-                _fail(ask, Problem(504, "deadline", "The deadline was over before the rows' turn came"))
+                _fail(
+                    ask,
+                    Problem(504, "deadline", "The deadline was over before the rows' turn came"),
+                )
             _answer(answers, [ask for ask in asks if ask not in late] if late else asks)
 
 

@@ -30,7 +30,10 @@ def read_id(prediction_id: str) -> PredictionId:
 
 
 class IdGenerator:
-    """Makes ids. In one process no two have the same microsecond; where it must, it takes one from the future."""
+    """Makes ids.
+
+    In one process no two have the same microsecond; where it must, it takes one from the future.
+    """
 
     def __init__(self, clock: Clock = SYSTEM) -> None:
         self._clock, self._last = clock, 0

@@ -1,7 +1,8 @@
 """Every prediction, appended to the log beside the requests' path.
 
-A process that is killed loses what it predicted in the last `FLUSH_S` seconds, as long as the disk keeps up; of what
-waits for a slow disk no more than `MOST_BYTES` are kept, to the next `FLUSH_BYTES` of each buffer.
+A process that is killed loses what it predicted in the last `FLUSH_S` seconds, as long as the disk
+keeps up; of what waits for a slow disk no more than `MOST_BYTES` are kept, to the next
+`FLUSH_BYTES` of each buffer.
 """
 
 import asyncio
@@ -33,8 +34,9 @@ class Recorder:
         self._refuses: set[ServedSystem] = set()
 
     def admit(self, buffer: "Buffer") -> bool:
-        """Whether a buffer that came to its mark may take more; if so, sees to it that what waits is written: the first
-        of it brings a timer, much of it does not wait for that."""
+        """Whether a buffer that came to its mark may take more; if so, sees to it that what waits
+        is written: the first of it brings a timer, much of it does not wait for that.
+        """
         if sum(one.size for one in self._waiting) >= MOST_BYTES:
             return False
         loop = asyncio.get_running_loop()
@@ -70,10 +72,13 @@ class Recorder:
         for buffer in self._waiting:
             buffer.move_to(kept.setdefault(buffer.system, Frame()))
         self._waiting, self._timer = [], None
-        # Into memory of the system it goes at once, where a thread would be in the way of requests for longer. What
-        # waits for the disk, or for a process that holds the log, waits in a thread.
+        # Into memory of the system it goes at once, where a thread would be in the way of requests
+        # for longer. What waits for the disk, or for a process that holds the log, waits in a
+        # thread.
         slow = {system: frame for system, frame in kept.items() if system.spec.log.fsync}
-        slow |= self._append({system: frame for system, frame in kept.items() if system not in slow}, 0)
+        slow |= self._append(
+            {system: frame for system, frame in kept.items() if system not in slow}, 0
+        )
         if slow:
             self._writing = asyncio.create_task(self._beside(slow))
 
@@ -84,12 +89,16 @@ class Recorder:
                 if SYSTEM.monotonic_s() > until or self._closing:
                     for frame in kept.values():
                         self.count_lost(frame.count)
-                    log_event("error", "log_refuses", why=f"another process holds it for {PATIENCE_S:g} s")
+                    log_event(
+                        "error", "log_refuses", why=f"another process holds it for {PATIENCE_S:g} s"
+                    )
                     return
         finally:
             self._writing = None
 
-    def _append(self, kept: dict[ServedSystem, Frame], patience_s: float) -> dict[ServedSystem, Frame]:
+    def _append(
+        self, kept: dict[ServedSystem, Frame], patience_s: float
+    ) -> dict[ServedSystem, Frame]:
         """Appends frames to their logs; returns those whose log another process holds for longer."""
         busy: dict[ServedSystem, Frame] = {}
         for system, frame in kept.items():
@@ -112,8 +121,10 @@ class Recorder:
 
 
 class Buffer:
-    """Predictions by one way to a model, copied into memory that is used again and again: thousands of small objects
-    that stay for a while make every request slower. Each begins with `head`, a JSON object without its last brace."""
+    """Predictions by one way to a model, copied into memory that is used again and again: thousands
+    of small objects that stay for a while make every request slower. Each begins with `head`, a
+    JSON object without its last brace.
+    """
 
     def __init__(self, recorder: Recorder, system: ServedSystem, head: bytes) -> None:
         self._recorder, self.system, self._head = recorder, system, head
@@ -126,8 +137,10 @@ class Buffer:
         self._write = self._values.writelines
 
     def append(self, count: int, rows: bytes, answers: bytes) -> None:
-        """Keeps `count` predictions of a request: its rows as they went through the graph, and what was answered, each
-        a JSON array or an object around one. Every answer says its `prediction_id`."""
+        """Keeps `count` predictions of a request: its rows as they went through the graph, and what
+        was answered, each a JSON array or an object around one. Every answer says its
+        `prediction_id`.
+        """
         if not count:
             return
         if self.size >= self.flush_at and not self._recorder.admit(self):
@@ -141,7 +154,11 @@ class Buffer:
         """Moves what is kept into a frame."""
         end = self._values.tell()
         with self._values.getbuffer()[: end - 1] as values:
-            frame.add(RecordBatch(self._count, PREDICTIONS, self._head, ["row", "answer"], "prediction_id", values))
+            frame.add(
+                RecordBatch(
+                    self._count, PREDICTIONS, self._head, ["row", "answer"], "prediction_id", values
+                )
+            )
         self._count = self.size = self.flush_at = 0
         self._values.seek(0)
         if end > 2 * FLUSH_BYTES:  # the disk was slow

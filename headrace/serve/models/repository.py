@@ -1,8 +1,8 @@
 """The models in service, side by side, by their names, versions and aliases.
 
-An alias is followed: when it moves, the version that it moves to is opened, checked and warmed beside the old one, and
-takes its place between two requests. The old one stays ready, so that going back takes no time. A version that fails
-its check leaves the old one in service.
+An alias is followed: when it moves, the version that it moves to is opened, checked and warmed
+beside the old one, and takes its place between two requests. The old one stays ready, so that going
+back takes no time. A version that fails its check leaves the old one in service.
 """
 
 import asyncio
@@ -41,8 +41,10 @@ class ModelSource(Struct, frozen=True):
 
 
 class ModelRoute(Struct, frozen=True, eq=False):
-    """A way to a model: the version that answers, the headers and the `opening` (a JSON object without its last brace)
-    of a reply that say so, and where its predictions wait for the log, if they are logged."""
+    """A way to a model: the version that answers, the headers and the `opening` (a JSON object
+    without its last brace) of a reply that say so, and where its predictions wait for the log, if
+    they are logged.
+    """
 
     served: ServedModel
     arm: str
@@ -92,19 +94,26 @@ def _path(source: ModelSource, version: int) -> Path:
     assert source.system is not None
     path = source.system.workspace.bundle(source.name, version)
     if not path.is_dir():
-        raise InputError(f"{source.name}@{version}", "no such version", "one that was made", str(path))
+        raise InputError(
+            f"{source.name}@{version}", "no such version", "one that was made", str(path)
+        )
     return path
 
 
 class Repository:
-    """Holds what is served. `routes` leads from what stands behind `/predict/` (or nothing) to a model. With a
-    `recorder`, predictions are logged where a model has a workspace."""
+    """Holds what is served. `routes` leads from what stands behind `/predict/` (or nothing) to a
+    model. With a `recorder`, predictions are logged where a model has a workspace.
+    """
 
-    def __init__(self, sources: list[ModelSource], metrics: Metrics, recorder: Recorder | None) -> None:
+    def __init__(
+        self, sources: list[ModelSource], metrics: Metrics, recorder: Recorder | None
+    ) -> None:
         self._sources, self._metrics, self._recorder = sources, metrics, recorder
         names = [source.name for source in sources]
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise InputError("serve", f"two models are called {twice!r}", "models of different names")
+            raise InputError(
+                "serve", f"two models are called {twice!r}", "models of different names"
+            )
         self._ready: dict[tuple[str, int], ServedModel] = {}
         self._pinned: set[tuple[str, int]] = set()
         self._held: dict[tuple[str, Alias], int] = {}
@@ -156,19 +165,31 @@ class Repository:
                 continue
             for alias in source.aliases:
                 key = (source.name, alias)
-                if key not in self._moving or self._moving[key].done():  # one that takes long holds up no other
-                    self._moving[key] = asyncio.ensure_future(self._move(source, alias, wanted.get(alias)))
+                if (
+                    key not in self._moving or self._moving[key].done()
+                ):  # one that takes long holds up no other
+                    self._moving[key] = asyncio.ensure_future(
+                        self._move(source, alias, wanted.get(alias))
+                    )
         if self._moving:
             await asyncio.wait(self._moving.values(), timeout=MOVE_S)
 
     async def route(self, ref: str) -> ModelRoute:
-        """The way to a model that is not at hand: a version that is opened now. Raises `InputError` where there is
-        none."""
+        """The way to a model that is not at hand: a version that is opened now. Raises `InputError`
+        where there is none.
+        """
         name, _, version = ref.partition("@")
         source = next((source for source in self._sources if source.name == name), None)
-        if source is None or source.bundle is not None or source.system is None or not _VERSION.fullmatch(version):
+        if (
+            source is None
+            or source.bundle is not None
+            or source.system is None
+            or not _VERSION.fullmatch(version)
+        ):
             raise InputError(
-                f"/predict/{ref}", "nothing is served under this name", "one of: " + ", ".join(self.routes)
+                f"/predict/{ref}",
+                "nothing is served under this name",
+                "one of: " + ", ".join(self.routes),
             )
         if ref not in self._loading:
             self._loading[ref] = asyncio.ensure_future(self._take(source, int(version)))
@@ -193,7 +214,9 @@ class Repository:
             return
         if version is None:  # no command takes an alias away: its file, or the workspace, is gone
             if key not in self._lost:
-                log_event("error", "alias_gone", model=source.name, alias=alias, kept=self._held.get(key))
+                log_event(
+                    "error", "alias_gone", model=source.name, alias=alias, kept=self._held.get(key)
+                )
                 self._lost.add(key)
             return
         old = self._held.get(key)
@@ -209,10 +232,20 @@ class Repository:
         self._metrics.counts["headrace_swaps", source.name, "taken"] += 1
         log_event("info", "swapped", model=source.name, alias=alias, old=old, new=version)
 
-    def _refuse(self, source: ModelSource, alias: Alias, version: int, kept: int | None, error: Exception) -> None:
+    def _refuse(
+        self, source: ModelSource, alias: Alias, version: int, kept: int | None, error: Exception
+    ) -> None:
         self._refused[source.name, alias] = version
         self._metrics.counts["headrace_swaps", source.name, "refused"] += 1
-        log_event("error", "swap_refused", model=source.name, alias=alias, version=version, kept=kept, why=str(error))
+        log_event(
+            "error",
+            "swap_refused",
+            model=source.name,
+            alias=alias,
+            version=version,
+            kept=kept,
+            why=str(error),
+        )
 
     def _publish(self) -> None:
         """Makes the routes anew, all at once, and lets go of the first of what no alias stands for."""
@@ -221,7 +254,11 @@ class Repository:
         for key in spare[: max(len(spare) - _MOST_READY, 0)]:
             del self._ready[key]
         routes: dict[str, ModelRoute] = {}
-        gauges = {key: one for key, one in self._metrics.gauges.items() if key[0] != "headrace_served_version"}
+        gauges = {
+            key: one
+            for key, one in self._metrics.gauges.items()
+            if key[0] != "headrace_served_version"
+        }
         for (name, version), served in self._ready.items():
             routes[f"{name}@{version}"] = self._route(served, "")
         for source in self._sources:
@@ -250,7 +287,10 @@ class Repository:
         return ModelRoute(served, arm, served.headers(arm), encode(told)[:-1], buffer)
 
     async def _in_time(self, source: ModelSource, version: int) -> ServedModel:
-        """Opens a version beside the loop. One that comes to no end keeps a thread, and nothing else."""
+        """Opens a version beside the loop.
+
+        One that comes to no end keeps a thread, and nothing else.
+        """
         loop = asyncio.get_running_loop()
         loaded: asyncio.Future[ServedModel] = loop.create_future()
 
@@ -276,7 +316,9 @@ class Repository:
             return await asyncio.wait_for(loaded, LOAD_S)
         except TimeoutError:
             found = f"is not ready after {LOAD_S:g} s"
-            raise BundleError(f"{source.name}@{version}", found, "a model that answers its golden requests") from None
+            raise BundleError(
+                f"{source.name}@{version}", found, "a model that answers its golden requests"
+            ) from None
 
     def _load(self, source: ModelSource, version: int) -> ServedModel:
         return self._loaded(source, _path(source, version))

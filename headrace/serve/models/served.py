@@ -27,12 +27,17 @@ _WARM_UP = 50
 
 
 class ServedModel:
-    """A bundle that is ready to answer rows. Columns that had missing values in training need not be in a row."""
+    """A bundle that is ready to answer rows.
+
+    Columns that had missing values in training need not be in a row.
+    """
 
     def __init__(self, bundle: Bundle, system: ServedSystem | None, metrics: Metrics) -> None:
         self.bundle, self.system, self._metrics = bundle, system, metrics
         self.name, self.version = bundle.manifest.name, bundle.manifest.version
-        self.predictor = Predictor(bundle.read("model.onnx"), bundle.schema, self.name, self.version)
+        self.predictor = Predictor(
+            bundle.read("model.onnx"), bundle.schema, self.name, self.version
+        )
         columns = self.predictor.columns
         self._windows = system.windows(columns) if system is not None else None
         self.reads_store = self._windows is not None
@@ -44,12 +49,16 @@ class ServedModel:
         self._model_s = metrics.histogram("headrace_stage_seconds", "model")
         self._store_s = metrics.histogram("headrace_stage_seconds", "features")
         self.fast_rows = (
-            FastRows(self, self.predictor.row_type) if self.predictor.row_type and not self.reads_store else None
+            FastRows(self, self.predictor.row_type)
+            if self.predictor.row_type and not self.reads_store
+            else None
         )
         labels = (self.name, str(self.version))
         self._labels = labels
         self._scores = (
-            None if self.predictor.is_multiclass else metrics.histogram("headrace_score", *labels, edges=self._edges)
+            None
+            if self.predictor.is_multiclass
+            else metrics.histogram("headrace_score", *labels, edges=self._edges)
         )
 
     @cached_property
@@ -62,8 +71,9 @@ class ServedModel:
 
     @cached_property
     def inputs(self) -> list[Column]:
-        """What a row brings: the columns of the model but for those that the store tells, and those by which it tells
-        them."""
+        """What a row brings: the columns of the model but for those that the store tells, and those
+        by which it tells them.
+        """
         own = [column for column in self.predictor.columns if column.name not in self._told]
         keys = self.system.keys if self._windows is not None and self.system is not None else []
         known = {column.name for column in own}
@@ -80,7 +90,10 @@ class ServedModel:
 
     def loggable(self, rows: list[Row]) -> list[Row]:
         """Rows without the columns that nobody knows, which may hold anything, and as much as they please."""
-        return [{name: value for name, value in trim(row).items() if name in self._logged} for row in rows]
+        return [
+            {name: value for name, value in trim(row).items() if name in self._logged}
+            for row in rows
+        ]
 
     def headers(self, arm: str) -> Headers:
         """How a reply names the route that was taken."""
@@ -92,8 +105,9 @@ class ServedModel:
         ]
 
     def warm(self) -> None:
-        """Answers the golden requests of the bundle until the way is paved; raises `BundleError` for a reply that is
-        not the golden one."""
+        """Answers the golden requests of the bundle until the way is paved; raises `BundleError`
+        for a reply that is not the golden one.
+        """
         self.bundle.check()  # and every part is at hand from now on, should the folder go away
         if self._windows is not None:
             self._windows.open()
@@ -102,13 +116,18 @@ class ServedModel:
             example = examples[at % len(examples)]
             reply = self.predictor.predict_dicts([example["request"]])[0]
             if not same_reply(reply, example["reply"]):
-                raise BundleError(str(self.bundle.path), f"answers {str(reply)[:100]}", str(example["reply"])[:100])
+                raise BundleError(
+                    str(self.bundle.path),
+                    f"answers {str(reply)[:100]}",
+                    str(example["reply"])[:100],
+                )
 
     def answer(self, rows: list[Row]) -> tuple[list[Row], list[Prediction]]:
-        """Rows with what they lacked, and their predictions; raises `InputError` where one of the rows cannot be used.
+        """Rows with what they lacked, and their predictions; raises `InputError` where one of the
+        rows cannot be used.
 
-        A prediction says under `imputed` which columns its row did not have, or had missing though training had not,
-        and under `unseen` those whose value was in no training row.
+        A prediction says under `imputed` which columns its row did not have, or had missing though
+        training had not, and under `unseen` those whose value was in no training row.
         """
         complete, imputed = self._completed(rows) if self.optional else (rows, {})
         predictions = self.timed(self.predictor.predict_dicts, complete)
@@ -120,7 +139,9 @@ class ServedModel:
                     self._metrics.counts["headrace_imputed", self.name, name] += 1
         return complete, predictions
 
-    def timed(self, predict: Callable[[list[Any]], list[Prediction]], rows: list[Any]) -> list[Prediction]:
+    def timed(
+        self, predict: Callable[[list[Any]], list[Prediction]], rows: list[Any]
+    ) -> list[Prediction]:
         """Predictions, which are counted."""
         begin = SYSTEM.monotonic_s()
         predictions = predict(rows)
@@ -137,7 +158,9 @@ class ServedModel:
         """What is wrong with every field of rows, as far as it is worth telling."""
         nothing = dict.fromkeys(self.optional)
         found = self.predictor.problems([nothing | row for row in rows], _MOST_PROBLEMS)
-        return Problem(422, "invalid_rows", "The rows cannot be predicted", str(error), errors=found)
+        return Problem(
+            422, "invalid_rows", "The rows cannot be predicted", str(error), errors=found
+        )
 
     def _completed(self, rows: list[Row]) -> tuple[list[Row], dict[int, list[str]]]:
         """Rows with what they may lack, and of which of them nothing is known of which columns."""
@@ -165,7 +188,11 @@ class ServedModel:
             found = [{}] * len(rows)
             self._metrics.counts["headrace_store_failures", self.name] += 1
         complete = [windows | row for windows, row in zip(found, rows, strict=True)]
-        lacking = {at: lacks for at, row in enumerate(complete) if (lacks := sorted(self._told - row.keys()))}
+        lacking = {
+            at: lacks
+            for at, row in enumerate(complete)
+            if (lacks := sorted(self._told - row.keys()))
+        }
         if not lacking:
             return complete
         imputed |= lacking
@@ -182,8 +209,9 @@ class ServedModel:
 
 
 class FastRows:
-    """Answers rows that lack nothing, hold nothing else and were decoded into the type that the model made of its
-    columns, which takes half the time of decoding into dicts."""
+    """Answers rows that lack nothing, hold nothing else and were decoded into the type that the
+    model made of its columns, which takes half the time of decoding into dicts.
+    """
 
     def __init__(self, served: ServedModel, row_type: type[Struct]) -> None:
         self._served = served

@@ -51,7 +51,9 @@ class ServedSystem:
 
         def full() -> None:
             sealers[:] = [one for one in sealers if one.poll() is None]
-            if not sealers:  # one that is at work takes what is full when it comes to it, or the next one does
+            if (
+                not sealers
+            ):  # one that is at work takes what is full when it comes to it, or the next one does
                 sealers.append(sealer.start(folder, retention))
 
         return Log(folder, self.spec.log.fsync, retention=retention, full=full)

@@ -1,7 +1,8 @@
-"""The window features of rows that do not bring them: read from the online store, in one round trip for a batch.
+"""The window features of rows that do not bring them: read from the online store, in one round trip
+for a batch.
 
-A store that is gone, slow or empty is not waited for: rows are answered without these features, and the store is asked
-again a little later.
+A store that is gone, slow or empty is not waited for: rows are answered without these features, and
+the store is asked again a little later.
 """
 
 from collections.abc import Callable
@@ -28,7 +29,12 @@ class Windows:
         time_column: Column | None,
         open_reader: Callable[[], WindowReader],
     ) -> None:
-        self._names, self._time, self._column, self._open_reader = names, time_name, time_column, open_reader
+        self._names, self._time, self._column, self._open_reader = (
+            names,
+            time_name,
+            time_column,
+            open_reader,
+        )
         self._reader: WindowReader | None = None
         self._again_s, self._said = 0.0, False
 
@@ -37,7 +43,8 @@ class Windows:
         self._ready()
 
     def read(self, rows: list[Row]) -> list[Row] | None:
-        """The windows of each row, but for entities whose bytes are damaged; none where the store does not tell them.
+        """The windows of each row, but for entities whose bytes are damaged; none where the store
+        does not tell them.
 
         Raises `InputError` for a key or a time of a row that is none.
         """
@@ -59,7 +66,9 @@ class Windows:
             self._lost(error)
             return None
         self._said = False
-        return [{name: windows[name] for name in self._names if name in windows} for windows in found]
+        return [
+            {name: windows[name] for name in self._names if name in windows} for windows in found
+        ]
 
     def _ready(self) -> WindowReader | None:
         if self._reader is None and SYSTEM.monotonic_s() >= self._again_s:
@@ -72,7 +81,12 @@ class Windows:
     def _lost(self, error: HeadraceError) -> None:
         self._reader, self._again_s = None, SYSTEM.monotonic_s() + RETRY_S
         if not self._said:
-            log_event("warning", "store_lost", why=str(error), do="rows are answered without their window features")
+            log_event(
+                "warning",
+                "store_lost",
+                why=str(error),
+                do="rows are answered without their window features",
+            )
             self._said = True
 
     def _moments(self, rows: list[Row]) -> list[int]:
@@ -87,5 +101,7 @@ class Windows:
             except (TypeError, ValueError, OverflowError):
                 where = f"row {at}, column {self._time!r}"
                 shown = "" if isinstance(told, list | dict) else f" {str(told)[:60]!r}"
-                raise InputError(where, f"the value{shown} ({type(told).__name__})", "an ISO 8601 time") from None
+                raise InputError(
+                    where, f"the value{shown} ({type(told).__name__})", "an ISO 8601 time"
+                ) from None
         return moments

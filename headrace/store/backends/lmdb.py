@@ -18,11 +18,12 @@ _MAP_BYTES, _LEAST_MAP_BYTES = 2**36, 2**26
 class LmdbStore:
     """A store in a folder.
 
-    The map is a reserve of addresses, not of memory or disk, and larger than most stores will ever be. It grows as it
-    fills, also under processes that have it open, but no thread of its own process may be reading then. Readers that
-    were killed leave their slot behind, which would keep old pages alive; whoever opens the store takes them away.
-    Without `sync` a killed process loses nothing, but a loss of power may damage the file, which is then filled anew
-    from history and log.
+    The map is a reserve of addresses, not of memory or disk, and larger than most stores will ever
+    be. It grows as it fills, also under processes that have it open, but no thread of its own
+    process may be reading then. Readers that were killed leave their slot behind, which would keep
+    old pages alive; whoever opens the store takes them away. Without `sync` a killed process loses
+    nothing, but a loss of power may damage the file, which is then filled anew from history and
+    log.
     """
 
     def __init__(self, folder: Path, sync: bool = False, map_bytes: int = _MAP_BYTES) -> None:
@@ -42,7 +43,9 @@ class LmdbStore:
             self._values = self._env.open_db(b"values")
             self._sets = self._env.open_db(b"sets", dupsort=True)
         except (lmdb.Error, OSError) as error:
-            raise WorkError(self._where, f"the online store cannot be opened ({error})", "a folder with room") from None
+            raise WorkError(
+                self._where, f"the online store cannot be opened ({error})", "a folder with room"
+            ) from None
         if not reads_alone:
             self._env.reader_check()
 
@@ -85,7 +88,9 @@ class LmdbStore:
 
     def _cut_off(self) -> WorkError:
         do = "remove the folder; `headrace materialize DIR` fills it anew from history and log"
-        return WorkError(self._where, "the online store was cut off", "the file as it was written", do)
+        return WorkError(
+            self._where, "the online store was cut off", "the file as it was written", do
+        )
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """See `Store`."""
@@ -108,14 +113,19 @@ class LmdbStore:
                 transaction.put(key, value, db=self._values)
             for key in changes.gone:
                 transaction.delete(key, db=self._values)
-            for change, sets in ((transaction.put, changes.added), (transaction.delete, changes.removed)):
+            for change, sets in (
+                (transaction.put, changes.added),
+                (transaction.delete, changes.removed),
+            ):
                 for key, members in sets.items():
                     for member in members:
                         change(key, member, db=self._sets)
 
         self._written(write)
 
-    def page(self, prefix: bytes, cursor: bytes, most: int) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    def page(
+        self, prefix: bytes, cursor: bytes, most: int
+    ) -> tuple[list[tuple[bytes, bytes]], bytes]:
         """See `Store`."""
         self._check()
         found: list[tuple[bytes, bytes]] = []
@@ -168,8 +178,9 @@ class LmdbStore:
                     self._mend(error)
 
     def _mend(self, error: lmdb.Error) -> None:
-        """Grows the map where it is full or another process has grown it; forgets readers that are no more. Raises
-        `WorkError` for anything else."""
+        """Grows the map where it is full or another process has grown it; forgets readers that are
+        no more. Raises `WorkError` for anything else.
+        """
         try:
             if isinstance(error, lmdb.MapFullError):
                 self._env.set_mapsize(2 * self._env.info()["map_size"])
@@ -180,4 +191,6 @@ class LmdbStore:
             else:
                 raise error
         except lmdb.Error as found:
-            raise WorkError(self._where, f"the online store failed ({found})", "a disk with room") from None
+            raise WorkError(
+                self._where, f"the online store failed ({found})", "a disk with room"
+            ) from None

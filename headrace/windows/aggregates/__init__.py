@@ -1,7 +1,9 @@
-"""The aggregates of windows, one file each. `spec.AGGREGATES` has a row for each, by the name of its file.
+"""The aggregates of windows, one file each. `spec.AGGREGATES` has a row for each, by the name of
+its file.
 
-Every one is a module with what `AggregateKind` says. The suite in `tests/contracts/test_aggregates.py` holds all of
-them to one meaning: offline, online, merged in any order, and a plain loop give the same.
+Every one is a module with what `AggregateKind` says. The suite in
+`tests/contracts/test_aggregates.py` holds all of them to one meaning: offline, online, merged in
+any order, and a plain loop give the same.
 """
 
 from importlib import import_module
@@ -27,8 +29,9 @@ class AggregateKind(Protocol):
         ...
 
     def finish(self, states: Any, moment: int) -> Any:
-        """Its value at a moment (microseconds since 1970 UTC), of the values of its states: of one itself, of several a
-        tuple."""
+        """Its value at a moment (microseconds since 1970 UTC), of the values of its states: of one
+        itself, of several a tuple.
+        """
         ...
 
     def offline(self, visible: VisibleEvents) -> pl.Series:
@@ -36,7 +39,11 @@ class AggregateKind(Protocol):
         ...
 
 
-AGGREGATES: dict[str, AggregateKind] = {name: cast(AggregateKind, import_module(f"{__name__}.{name}")) for name in ROWS}
+AGGREGATES: dict[str, AggregateKind] = {
+    name: cast(AggregateKind, import_module(f"{__name__}.{name}")) for name in ROWS
+}
 NUMBER_STATES: dict[str, NumberState] = {
-    kind: state for aggregate in AGGREGATES.values() for kind, state in aggregate.NUMBER_STATES.items()
+    kind: state
+    for aggregate in AGGREGATES.values()
+    for kind, state in aggregate.NUMBER_STATES.items()
 }

@@ -6,7 +6,9 @@ import polars as pl
 from headrace.windows.states import NumberState, State
 from headrace.windows.visible import VisibleEvents
 
-NUMBER_STATES = {"count": NumberState("add", lambda value, time: 1.0, lambda values, times: np.ones(len(times)))}
+NUMBER_STATES = {
+    "count": NumberState("add", lambda value, time: 1.0, lambda values, times: np.ones(len(times)))
+}
 EMPTY = 0
 
 

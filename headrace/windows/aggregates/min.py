@@ -7,7 +7,9 @@ import polars as pl
 from headrace.windows.states import NumberState, State
 from headrace.windows.visible import VisibleEvents, extreme
 
-NUMBER_STATES = {"min": NumberState("smallest", lambda value, time: float(value), lambda values, times: values)}
+NUMBER_STATES = {
+    "min": NumberState("smallest", lambda value, time: float(value), lambda values, times: values)
+}
 EMPTY = None
 
 

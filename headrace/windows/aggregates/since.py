@@ -11,7 +11,9 @@ from headrace.windows.states import NumberState, State
 from headrace.windows.visible import VisibleEvents, present
 
 NUMBER_STATES = {
-    "time": NumberState("largest", lambda value, time: float(time), lambda values, times: times.astype(np.float64))
+    "time": NumberState(
+        "largest", lambda value, time: float(time), lambda values, times: times.astype(np.float64)
+    )
 }
 EMPTY = None
 

@@ -1,7 +1,8 @@
 """The standard deviation of a column, over n - 1; missing for fewer than two events.
 
-It is computed from sums of squares, which tiles can add up. Values are counted from about their mean in history, so
-that digits are lost only where a key's values lie far from it: a deviation below 3e-7 of that distance is 0.
+It is computed from sums of squares, which tiles can add up. Values are counted from about their
+mean in history, so that digits are lost only where a key's values lie far from it: a deviation
+below 3e-7 of that distance is 0.
 """
 
 import math
@@ -13,8 +14,12 @@ from headrace.windows.states import NumberState, State
 from headrace.windows.visible import VisibleEvents, present
 
 NUMBER_STATES = {
-    "deviation": NumberState("add", lambda value, time: value, lambda values, times: values, from_origin=True),
-    "square": NumberState("add", lambda value, time: value * value, lambda values, times: values**2, from_origin=True),
+    "deviation": NumberState(
+        "add", lambda value, time: value, lambda values, times: values, from_origin=True
+    ),
+    "square": NumberState(
+        "add", lambda value, time: value * value, lambda values, times: values**2, from_origin=True
+    ),
 }
 EMPTY = None
 _NOISE = 1e-13

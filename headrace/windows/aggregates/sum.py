@@ -5,7 +5,9 @@ import polars as pl
 from headrace.windows.states import NumberState, State
 from headrace.windows.visible import VisibleEvents
 
-NUMBER_STATES = {"sum": NumberState("add", lambda value, time: float(value), lambda values, times: values)}
+NUMBER_STATES = {
+    "sum": NumberState("add", lambda value, time: float(value), lambda values, times: values)
+}
 EMPTY = 0.0
 
 
