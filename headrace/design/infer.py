@@ -41,27 +41,38 @@ def infer_kind(column: pl.Series) -> tuple[Kind, str]:
     ('ignored', 'constant')
     """
     present = column.drop_nulls()
-    if isinstance(column.dtype, pl.Array):
-        return (
-            ("vector", f"{column.dtype.shape[0]} numbers a row")
-            if len(present)
-            else ("ignored", "no value")
-        )
-    distinct = present.n_unique() if not column.dtype.is_nested() else len(present)
     if column.dtype.is_nested():
-        return "ignored", f"nested ({column.dtype})"
+        return _nested_kind(column, len(present))
+
+    distinct = present.n_unique()
     if distinct == 0:
         return "ignored", "no value in any training row"
     if distinct == 1 and len(present) == len(column):
         return "ignored", "constant"
     if column.dtype == pl.Boolean:
         return "boolean", "true and false"
-    if column.dtype in (pl.Date, pl.Datetime):
-        return "datetime", "dates or times"
     if column.dtype.is_temporal():
-        return "ignored", f"a time of no day ({column.dtype})"
+        return _temporal_kind(column)
     if column.dtype.is_numeric():
         return _numeric_kind(column, distinct)
+    return _text_kind(present, distinct)
+
+
+def _nested_kind(column: pl.Series, present: int) -> tuple[Kind, str]:
+    if not isinstance(column.dtype, pl.Array):
+        return "ignored", f"nested ({column.dtype})"
+    if not present:
+        return "ignored", "no value"
+    return "vector", f"{column.dtype.shape[0]} numbers a row"
+
+
+def _temporal_kind(column: pl.Series) -> tuple[Kind, str]:
+    if column.dtype in (pl.Date, pl.Datetime):
+        return "datetime", "dates or times"
+    return "ignored", f"a time of no day ({column.dtype})"
+
+
+def _text_kind(present: pl.Series, distinct: int) -> tuple[Kind, str]:
     words = _words_each(present)
     if words >= _WORDS_OF_TEXT and distinct > max(_MANY, len(present) / 20):
         return "text", f"{words:.0f} words each: free text"
@@ -109,55 +120,61 @@ def infer_goal(goal: Goal, target: pl.Series) -> tuple[Goal, dict[str, str]]:
     """
     where = f"goal.target {goal.target!r}"
     values = target.drop_nulls()
-    if target.dtype.is_nested():
-        raise InputError(where, f"a nested column ({target.dtype})", "numbers or class names")
-    if len(values) == 0:
-        raise InputError(
-            where,
-            "no value in any row",
-            "a value to learn from",
-            "check `data.missing` and the column",
-        )
-    counts = values.alias("value").value_counts(sort=True, name="rows")
-    if len(counts) == 1:
-        raise InputError(
-            where, f"the same value in every row ({values[0]!r})", "at least two different values"
-        )
+    counts = _count_values(values, where)
     why: dict[str, str] = {}
+
     task = goal.task
     if task is None:
         task, why["goal.task"] = _infer_task(values, len(counts))
     _check_task(task, values, len(counts), where)
-    positive = goal.positive
+
+    positive = None
     if task_of(task).HAS_EVENT:
         positive, reason = _infer_positive(goal.positive, counts, goal.target)
         if goal.positive is None:
             why["goal.positive"] = reason
-    elif goal.decision is not None:
-        raise InputError(
-            "goal.decision", f"stated with task {task}", "null", "only a binary task has one"
-        )
-    elif positive is not None:
-        raise InputError(
-            "goal.positive", f"{positive!r} with task {task}", "null", "only a binary task has one"
-        )
+    else:
+        _refuse_event(goal, task)
+
     metric = goal.metric
     if metric is None:
         metric, why["goal.metric"] = task_of(task).infer_metric(values, positive)
-    elif metric not in task_metrics(task):
-        raise InputError(
-            "goal.metric",
-            f"{metric!r} with task {task}",
-            "one of: " + ", ".join(task_metrics(task)),
-        )
-    for one in goal.secondary:
-        if one not in task_metrics(task):
-            raise InputError(
-                "goal.secondary",
-                f"{one!r} with task {task}",
-                "some of: " + ", ".join(task_metrics(task)),
-            )
+    _check_metrics(task, metric, goal.secondary)
     return structs.replace(goal, task=task, positive=positive, metric=metric), why
+
+
+def _count_values(values: pl.Series, where: str) -> pl.DataFrame:
+    """Counts the values of a target, the most frequent first; raises `InputError` for fewer than two."""
+    if values.dtype.is_nested():
+        raise InputError(where, f"a nested column ({values.dtype})", "numbers or class names")
+    if len(values) == 0:
+        do = "check `data.missing` and the column"
+        raise InputError(where, "no value in any row", "a value to learn from", do)
+    counts = values.alias("value").value_counts(sort=True, name="rows")
+    if len(counts) == 1:
+        found = f"the same value in every row ({values[0]!r})"
+        raise InputError(where, found, "at least two different values")
+    return counts
+
+
+def _refuse_event(goal: Goal, task: Task) -> None:
+    """Raises `InputError` where a goal states an event or a decision, but its task has none."""
+    do = "only a binary task has one"
+    if goal.decision is not None:
+        raise InputError("goal.decision", f"stated with task {task}", "null", do)
+    if goal.positive is not None:
+        raise InputError("goal.positive", f"{goal.positive!r} with task {task}", "null", do)
+
+
+def _check_metrics(task: Task, metric: str, secondary: list[str]) -> None:
+    known = task_metrics(task)
+    if metric not in known:
+        found = f"{metric!r} with task {task}"
+        raise InputError("goal.metric", found, "one of: " + ", ".join(known))
+    for name in secondary:
+        if name not in known:
+            found = f"{name!r} with task {task}"
+            raise InputError("goal.secondary", found, "some of: " + ", ".join(known))
 
 
 def _infer_task(values: pl.Series, distinct: int) -> tuple[Task, str]:

@@ -23,6 +23,7 @@ from headrace.design.questions import (
     NONE,
     Answers,
     Ask,
+    Field,
     Review,
     column,
     columns,
@@ -58,135 +59,202 @@ def interview(
         raise InputError(
             "--target", "not given", "the column to predict, one of: " + ", ".join(frame.columns)
         )
-    settle = Review(answers, ask)
-    settle.say("name", system_name(answers.name, "name") if answers.name else _name_from(source))
-    goal = _goal(frame, settle)
-    data = _data(frame, source, settle)
-    prediction = settle(
-        "prediction", "requirements.prediction", "Is it asked online, row by row, or in batch, a table at a time?",
-        "online", "unless you say otherwise", one_of("online", "batch"), optional=True,
-    )  # fmt: skip
-    batch = "" if prediction == "online" else "rows come in tables"
-    settle(
-        "latency_ms", "requirements.latency_p99_ms", "Within how many milliseconds must 99 of 100 rows be answered?",
-        None, "no bound", or_none(number), optional=True, unless=batch if settle.answers.latency_ms is None else "",
-    )  # fmt: skip
-    settle(
-        "throughput", "requirements.throughput_rps", "How many predictions a second at the peak?",
-        None, "no bound", or_none(number), optional=True,
-    )  # fmt: skip
+    review = Review(answers, ask)
+    name = system_name(answers.name, "name") if answers.name else _name_from(source)
+    review.record("name", name)
+    goal = _goal(frame, review)
+    data = _data(frame, source, review)
+    _requirements(review)
+
     plain = frame.select(~(cs.nested() | cs.by_name(goal.target)))
     sensitive, why = infer_sensitive(plain)
-    settle(
-        "sensitive", "evaluate.fairness.attributes", "Which columns name groups that it must not treat worse?",
-        sensitive, why, or_none(columns(plain), []), optional=not sensitive,
-    )  # fmt: skip
+    parse = or_none(columns(plain), [])
+    review.settle(
+        Field("sensitive", "evaluate.fairness.attributes", parse, optional=not sensitive),
+        "Which columns name groups that it must not treat worse?",
+        sensitive,
+        why,
+    )
+
     if frame.width > 1:
         about = "how each column enters the model; delete a line to have it inferred at each run"
-        settle.say("features.columns", {}, about)
+        review.record("features.columns", {}, about)
     for name in frame.columns:
         if name not in (goal.target, data.id, data.group, *data.times[:1]):
             kind, why = infer_kind(frame[name])
-            settle.said["features", "columns", name] = {"kind": kind}, why
-    _rest(frame, goal, data, settle)
-    return settle.said
+            review.settled["features", "columns", name] = {"kind": kind}, why
+    _rest(frame, goal, data, review)
+    return review.settled
 
 
-def _goal(frame: pl.DataFrame, settle: Review) -> Goal:
-    def with_values(**fields: Any) -> Goal:
-        """The goal with its blanks filled in; the target's values say whether it can be so."""
+def _requirements(review: Review) -> None:
+    """Settles how the model is asked: online or in batch, how fast, how many rows a second."""
+    prediction = review.settle(
+        Field(
+            "prediction",
+            "requirements.prediction",
+            one_of("online", "batch"),
+            optional=True,
+        ),
+        "Is it asked online, row by row, or in batch, a table at a time?",
+        "online",
+        "unless you say otherwise",
+    )
+    in_batch = prediction != "online" and review.answers.latency_ms is None
+    review.settle(
+        Field(
+            "latency_ms",
+            "requirements.latency_p99_ms",
+            or_none(number),
+            optional=True,
+            unless="rows come in tables" if in_batch else "",
+        ),
+        "Within how many milliseconds must 99 of 100 rows be answered?",
+        None,
+        "no bound",
+    )
+    review.settle(
+        Field("throughput", "requirements.throughput_rps", or_none(number), optional=True),
+        "How many predictions a second at the peak?",
+        None,
+        "no bound",
+    )
+
+
+def _goal(frame: pl.DataFrame, review: Review) -> Goal:
+    def complete(**fields: Any) -> Goal:
+        """Fills the blanks of a goal; raises `InputError` where the target's values forbid it."""
         return infer_goal(Goal(**fields), frame[fields["target"]])[0]
 
-    target = settle(
-        "target", "goal.target", "Which column shall be predicted?", *infer_target(frame),
-        lambda text, flag: with_values(target=column(frame)(text, flag)).target, known=frame.columns,
-    )  # fmt: skip
+    def parse_target(text: str, flag: str) -> Any:
+        return complete(target=column(frame)(text, flag)).target
+
+    target = review.settle(
+        Field("target", "goal.target", parse_target, known=frame.columns),
+        "Which column shall be predicted?",
+        *infer_target(frame),
+    )
+
     first, why = infer_goal(Goal(target=target), frame[target])
     tasks = list(get_args(Task))
-    task = settle(
-        "task", "goal.task", "What kind of answer is it?", first.task, why["goal.task"],
-        lambda text, flag: with_values(target=target, task=one_of(*tasks)(text, flag)).task, known=tasks,
-    )  # fmt: skip
+
+    def parse_task(text: str, flag: str) -> Any:
+        return complete(target=target, task=one_of(*tasks)(text, flag)).task
+
+    task = review.settle(
+        Field("task", "goal.task", parse_task, known=tasks),
+        "What kind of answer is it?",
+        first.task,
+        why["goal.task"],
+    )
+
     goal, why = infer_goal(Goal(target=target, task=task), frame[target])
     without_event = "" if task_of(task).HAS_EVENT else f"task {task} has no event"
-    positive = settle(
-        "positive", "goal.positive", "Which value is the event?", goal.positive, why.get("goal.positive", ""),
-        lambda text, flag: with_values(target=target, task=task, positive=text).positive,
-        optional=bool(without_event), unless=without_event,
-    )  # fmt: skip
+
+    def parse_positive(text: str, flag: str) -> Any:
+        return complete(target=target, task=task, positive=text).positive
+
+    positive = review.settle(
+        Field(
+            "positive",
+            "goal.positive",
+            parse_positive,
+            optional=bool(without_event),
+            unless=without_event,
+        ),
+        "Which value is the event?",
+        goal.positive,
+        why.get("goal.positive", ""),
+    )
+
     goal, why = infer_goal(Goal(target=target, task=task, positive=positive), frame[target])
-    metrics = task_metrics(task)
-    metric = settle(
-        "metric", "goal.metric", "Which number decides between models?", goal.metric, why["goal.metric"],
-        one_of(*metrics), known=list(metrics),
-    )  # fmt: skip
-    secondary = settle(
-        "secondary", "goal.secondary", "Which others must not get worse?", [], "none is watched",
-        or_none(listed(one_of(*metrics)), []), optional=True, known=[name for name in metrics if name != metric],
-    )  # fmt: skip
-    settle(
-        "costs", "goal.decision", "What does a false alarm cost, and what a miss (such as 1:5)?", None,
-        "probabilities alone, no decision", or_none(costs), optional=True, unless=without_event,
-    )  # fmt: skip
+    metrics = list(task_metrics(task))
+    metric = review.settle(
+        Field("metric", "goal.metric", one_of(*metrics), known=metrics),
+        "Which number decides between models?",
+        goal.metric,
+        why["goal.metric"],
+    )
+    secondary = review.settle(
+        Field(
+            "secondary",
+            "goal.secondary",
+            or_none(listed(one_of(*metrics)), []),
+            optional=True,
+            known=[name for name in metrics if name != metric],
+        ),
+        "Which others must not get worse?",
+        [],
+        "none is watched",
+    )
+    review.settle(
+        Field("costs", "goal.decision", or_none(costs), optional=True, unless=without_event),
+        "What does a false alarm cost, and what a miss (such as 1:5)?",
+        None,
+        "probabilities alone, no decision",
+    )
     return Goal(
         target=target, task=task, positive=goal.positive, metric=metric, secondary=secondary
     )
 
 
-def _data(frame: pl.DataFrame, source: str, settle: Review) -> Data:
-    answers, rest = settle.answers, frame.select(~cs.by_name(settle.said["goal", "target"][0]))
-    settle.say("data.source", source)
+def _data(frame: pl.DataFrame, source: str, review: Review) -> Data:
+    answers = review.answers
+    rest = frame.select(~cs.by_name(review.settled["goal", "target"][0]))
+    review.record("data.source", source)
     if answers.query:
-        settle.say("data.query", answers.query)
+        review.record("data.query", answers.query)
     if answers.read:
-        settle.say("data.read", split_read_flags(answers.read), "as you said")
+        review.record("data.read", split_read_flags(answers.read), "as you said")
     if answers.holdout not in (None, NONE):
-        settle.say(
-            "data.holdout", answers.holdout, "a table of its own that serves as the test split"
-        )
-    named = or_none(column(rest))
-    name = settle("id", "data.id", "Which column names each row?", *infer_id(rest), named)
-    time = settle(
-        "time",
-        "data.time",
+        about = "a table of its own that serves as the test split"
+        review.record("data.holdout", answers.holdout, about)
+
+    name = review.settle(
+        Field("id", "data.id", or_none(column(rest))),
+        "Which column names each row?",
+        *infer_id(rest),
+    )
+    time = review.settle(
+        Field("time", "data.time", or_none(times(rest))),
         "Which column says when a row was?",
         *infer_time(rest),
-        or_none(times(rest)),
     )
-    group = settle(
-        "group",
-        "data.group",
+    group = review.settle(
+        Field("group", "data.group", or_none(column(rest))),
         "Whose rows must stay on one side of a split?",
         *infer_group(rest),
-        named,
     )
+
     undated = "no column says when a row was" if time is None else ""
     if isinstance(time, str) and not rest[time].dtype.is_temporal():
         undated = f"{time!r} holds whole numbers, not times"
-    settle(
-        "label_delay", "goal.label_delay", "How long after its row is an outcome known (such as 7d)?", None, "at once",
-        or_none(duration), optional=True, unless=undated,
-    )  # fmt: skip
+    review.settle(
+        Field("label_delay", "goal.label_delay", or_none(duration), optional=True, unless=undated),
+        "How long after its row is an outcome known (such as 7d)?",
+        None,
+        "at once",
+    )
     return Data(source=source, id=name, time=time, group=group)
 
 
-def _rest(frame: pl.DataFrame, goal: Goal, data: Data, settle: Review) -> None:
+def _rest(frame: pl.DataFrame, goal: Goal, data: Data, review: Review) -> None:
     """What nobody needs to be asked: split, models, gates, seed."""
-    delay = settle.said.get(("goal", "label_delay"), (None, ""))[0]
+    delay = review.settled.get(("goal", "label_delay"), (None, ""))[0]
     delayed = Goal(target=goal.target, task=goal.task, label_delay=delay)
     split, why = infer_split(SplitSpec(), data, delayed)
-    settle.say("split.by", split.by, why["split.by"])
+    review.record("split.by", split.by, why["split.by"])
     if "split.gap" in why:
-        settle.say("split.gap", split.gap, why["split.gap"])
-    settle.say("split.validation", split.validation, "chooses between candidates")
+        review.record("split.gap", split.gap, why["split.gap"])
+    review.record("split.validation", split.validation, "chooses between candidates")
     held = (
         "unused: data.holdout is the test split"
-        if ("data", "holdout") in settle.said
+        if ("data", "holdout") in review.settled
         else "judged once, never trained on"
     )
-    settle.say("split.test", split.test, held)
-    settle.say("models.candidates", ["linear", "gbdt"], "beside the baseline, which always runs")
-    settle.say("models.search", {"trials": 20, "seconds": 60}, "ends with the first of the two")
+    review.record("split.test", split.test, held)
+    review.record("models.candidates", ["linear", "gbdt"], "beside the baseline, which always runs")
+    review.record("models.search", {"trials": 20, "seconds": 60}, "ends with the first of the two")
     metric = goal.metric or ""
     gates, margins = [f"test.{metric} {'<' if is_lower_better(metric) else '>'} baseline"], []
     for name in [metric, *goal.secondary]:
@@ -195,8 +263,8 @@ def _rest(frame: pl.DataFrame, goal: Goal, data: Data, settle: Review) -> None:
         gates.append(f"test.{name} {better} champion ± {margin:g}")
         margins.append(reason)
     about = f"what must hold before it goes live; the margin is {margins[0]}, below which nobody would notice"
-    settle.say("gates", gates, about)
-    settle.say("seed", 7)
+    review.record("gates", gates, about)
+    review.record("seed", 7)
 
 
 def _margin(metric: str, goal: Goal, target: pl.Series) -> tuple[float, str]:

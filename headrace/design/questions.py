@@ -60,59 +60,69 @@ AnswerParser = Callable[[str, str], Any]
 """Makes a value of an answer's text; the second text is the field, whose flag an `InputError` names."""
 
 
+class Field(Struct, frozen=True):
+    """A field of the spec that a person may answer for.
+
+    `name` is the field of `Answers`, `path` the one of the spec, `parse` makes its value of a text.
+    An `optional` field stays out of the spec unless somebody answers. `unless` is the reason why
+    the field does not apply; then nobody is asked. `known` are the answers that are possible.
+    """
+
+    name: str
+    path: str
+    parse: AnswerParser
+    optional: bool = False
+    unless: str = ""
+    known: list[str] = []
+
+
 class Review:
-    """Takes each answer from where it is to be had and keeps it with its reason."""
+    """Settles one field after the other: from `Answers`, by asking, or from what the data suggest."""
 
     def __init__(self, answers: Answers, ask: Ask | None) -> None:
-        self.answers, self._ask = answers, ask
-        self.said: FieldValues = {}
+        self.answers = answers
+        self._ask = ask
+        self.settled: FieldValues = {}
 
-    def say(self, path: str, value: Any, why: str = "") -> None:
-        """Keeps what is not asked."""
-        self.said[tuple(path.split("."))] = value, why
+    def record(self, path: str, value: Any, why: str = "") -> None:
+        """Records the value of a field that nobody is asked for."""
+        self.settled[tuple(path.split("."))] = value, why
 
-    def __call__(
-        self,
-        field: str,
-        path: str,
-        text: str,
-        suggestion: Any,
-        why: str,
-        read: AnswerParser,
-        optional: bool = False,
-        unless: str = "",
-        known: list[str] | None = None,
-    ) -> Any:
-        """Settles a field. An `optional` one that nobody spoke of is not kept; one that does not
-        apply, for the reason `unless`, is not asked, and raises `InputError` where it was given all
-        the same.
+    def settle(self, field: Field, text: str, suggestion: Any, why: str) -> Any:
+        """Settles a field and returns its value.
+
+        Parameters: `text`, the question; `suggestion`, the value if nobody answers, and `why`.
+        Raises `InputError` where a field that does not apply was answered.
         """
-        given: str | None = getattr(self.answers, field)
-        if given not in (None, NONE) and unless:
-            raise InputError(_flag(field), repr(given), f"nothing: {unless}")
-        asked = given is None and self._ask is not None and not unless
+        given: str | None = getattr(self.answers, field.name)
+        if given not in (None, NONE) and field.unless:
+            raise InputError(_flag(field.name), repr(given), f"nothing: {field.unless}")
+
+        answered = True
         if given is not None:
-            value, why = read(given, field), "as you said"
-        elif asked:
-            value = self._asked(
-                Question(text, _shown(suggestion), why, known or []), field, suggestion, read
-            )
+            value, why = field.parse(given, field.name), "as you said"
+        elif self._ask is not None and not field.unless:
+            question = Question(text, _shown(suggestion), why, field.known)
+            value = self._put(question, field, suggestion)
             why = why if value == suggestion else "as you said"
         else:
-            value = suggestion
-        spoken = given is not None or asked
-        if not optional or (spoken and value not in (None, [])):
-            self.say(path, value, why)
+            value, answered = suggestion, False
+
+        if not field.optional or (answered and value not in (None, [])):
+            self.record(field.path, value, why)
         return value
 
-    def _asked(self, question: Question, field: str, suggestion: Any, read: AnswerParser) -> Any:
+    def _put(self, question: Question, field: Field, suggestion: Any) -> Any:
+        """Puts a question until its answer can be parsed; an empty answer takes the suggestion."""
         assert self._ask is not None
         while True:
-            said = self._ask(question).strip()
+            answer = self._ask(question).strip()
             try:
-                if not said:
-                    return read(suggestion, field) if isinstance(suggestion, str) else suggestion
-                return read(said, field)
+                if answer:
+                    return field.parse(answer, field.name)
+                if isinstance(suggestion, str):
+                    return field.parse(suggestion, field.name)
+                return suggestion
             except InputError as error:
                 expected = f"; expected {error.expected}" if error.expected else ""
                 problem = f"{error.found}{expected}{f'; {error.do}' if error.do else ''}"
