@@ -25,7 +25,7 @@ from windows import median_s
 
 from headrace.log.log import Log
 from headrace.spec import EventTable, Window
-from headrace.store.backfill import backfill
+from headrace.store.backfill import BackfillPlan, backfill
 from headrace.store.layout import build_layout
 from headrace.store.open import open_backend
 from headrace.store.pusher import Pusher
@@ -86,7 +86,7 @@ def online(folder: Path, url: str | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as home:
         store, log = open_backend(url, Path(home) / "online", "bench"), Log(Path(home) / "log")
         begin = time.perf_counter()
-        backfill(store, log, layout, {"e": (events, TABLE)}, 0, "bench", now)
+        backfill(store, log, BackfillPlan(layout, {"e": (events, TABLE)}, 0, "bench"), now)
         told: dict[str, Any] = {"filled, events/s": round(EVENTS / (time.perf_counter() - begin))}
         keys = np.random.default_rng(4).integers(0, KEYS, 4_200).tolist()
         reader = WindowReader(store)

@@ -24,7 +24,7 @@ import polars as pl
 from headrace.log.log import Log
 from headrace.spec import EventTable, Window
 from headrace.store.backends.redis import RedisStore
-from headrace.store.backfill import backfill
+from headrace.store.backfill import BackfillPlan, backfill
 from headrace.store.layout import Layout, build_layout
 from headrace.store.open import open_backend
 from headrace.store.pusher import Pusher
@@ -87,7 +87,12 @@ def reads(url: str | None, over: str) -> dict[str, Any]:
     table = EventTable(source="", time="at")
     with tempfile.TemporaryDirectory() as folder:
         store, log = open_backend(url, Path(folder) / "online", "bench"), Log(Path(folder) / "log")
-        backfill(store, log, layout(over, hourly, table), {"e": (hourly, table)}, 0, "bench", NOW)
+        backfill(
+            store,
+            log,
+            BackfillPlan(layout(over, hourly, table), {"e": (hourly, table)}, 0, "bench"),
+            NOW,
+        )
         reader = WindowReader(store)
         keys = [{"key": key} for key in range(100)]
         told: dict[str, Any] = timed(lambda at: reader.row(keys[at % 100], NOW), 20_000)
@@ -114,9 +119,9 @@ def ingestion(url: str | None, id: str | None, times: int = 1) -> dict[str, floa
         store, log = open_backend(url, Path(folder) / "online", "bench"), Log(Path(folder) / "log")
         asked = layout("7d", frame, table)
         begin = time.perf_counter()
-        backfill(store, log, asked, {"e": (frame, table)}, 0, "history", NOW)
+        backfill(store, log, BackfillPlan(asked, {"e": (frame, table)}, 0, "history"), NOW)
         told["filled from a table"] = round(len(rows) / (time.perf_counter() - begin))
-        backfill(store, log, asked, {"e": (frame.head(0), table)}, 0, "empty", NOW)
+        backfill(store, log, BackfillPlan(asked, {"e": (frame.head(0), table)}, 0, "empty"), NOW)
         online = Pusher(store, log)
         begin = time.perf_counter()
         for at in range(0, len(rows) - 2_000, 1000):

@@ -49,44 +49,66 @@ def weak_slices(
         )
         frame, predictions = frame[drawn], predictions.select(drawn)
     predictions = structs.replace(predictions, owner=None)
-    measure = Measure(predictions, [metric])
+    contrast = _Contrast(predictions, metric)
+    worse = _find_worse(frame, predictions, contrast)
 
-    def costs(weight: Floats, inside: Floats) -> tuple[float, float]:
-        """The metric inside and outside; NaN where the rows of one all weigh nothing."""
-        parts = weight * inside, weight * (1 - inside)
-        if not all(part.any() for part in parts):
+    weights = list(resamples(predictions, seed, _RESAMPLES))
+    certain = []
+    for inside, weak in worse[: 2 * _MOST_LISTED]:
+        gaps = [contrast.gap(contrast.values(weight, inside)) for weight in weights]
+        finite = [gap for gap in gaps if np.isfinite(gap)]
+        if len(finite) <= _RESAMPLES / 2:
+            continue
+        low, high = np.quantile(finite, [0.025, 0.975]).tolist()
+        if low > 0:
+            certain.append(structs.replace(weak, gap=[low, high]))
+    return sorted(certain, key=lambda weak: -weak.gap[0])[:_MOST_LISTED]
+
+
+class _Contrast:
+    """Compares the metric inside of a slice with the metric outside of it."""
+
+    def __init__(self, predictions: Predictions, metric: str) -> None:
+        self._metric = metric
+        self._measure = Measure(predictions, [metric])
+
+    def values(self, weight: Floats, inside: Floats) -> tuple[float, float]:
+        """Returns the metric inside and outside; NaN where the rows of one side weigh nothing.
+
+        Parameters: `weight (N,)`, what each row counts; `inside (N,)`, 1 for rows of the slice.
+        """
+        within, without = weight * inside, weight * (1 - inside)
+        if not (within.any() and without.any()):
             return float("nan"), float("nan")
-        return measure(parts[0])[metric], measure(parts[1])[metric]
+        return self._measure(within)[self._metric], self._measure(without)[self._metric]
 
-    def gap(values: tuple[float, float]) -> float:
-        return cost(metric, values[0]) - cost(metric, values[1])
+    def gap(self, values: tuple[float, float]) -> float:
+        """Returns by how much the inside is worse than the outside."""
+        inside, outside = values
+        return cost(self._metric, inside) - cost(self._metric, outside)
 
-    worse: list[tuple[float, Floats, WeakSlice]] = []
+
+def _find_worse(
+    frame: pl.DataFrame, predictions: Predictions, contrast: _Contrast
+) -> list[tuple[Floats, WeakSlice]]:
+    """Finds the slices that are worse than their outside, the most striking first.
+
+    A gap counts times the square root of its rows: as many standard errors, about.
+    """
+    found: list[tuple[float, Floats, WeakSlice]] = []
     for column in frame:
         for label, rows in _cuts(column):
             if not _LEAST_ROWS <= rows.sum() <= len(rows) - _LEAST_ROWS:
                 continue
             inside = rows.astype(np.float64)
-            values = costs(predictions.weights, inside)
-            if gap(values) > 0:
+            values = contrast.values(predictions.weights, inside)
+            gap = contrast.gap(values)
+            if gap > 0:
                 size = int(rows.sum())
-                worse.append(
-                    (
-                        gap(values) * np.sqrt(size),
-                        inside,
-                        WeakSlice(column.name, label, size, *values, []),
-                    )
-                )
-    worse.sort(key=lambda one: -one[0])
-
-    weights = list(resamples(predictions, seed, _RESAMPLES))
-    certain = []
-    for _, inside, weak in worse[: 2 * _MOST_LISTED]:
-        gaps = [gap(costs(weight, inside)) for weight in weights]
-        finite = [one for one in gaps if np.isfinite(one)]
-        if len(finite) > _RESAMPLES / 2 and (low := float(np.quantile(finite, 0.025))) > 0:
-            certain.append(structs.replace(weak, gap=[low, float(np.quantile(finite, 0.975))]))
-    return sorted(certain, key=lambda weak: -weak.gap[0])[:_MOST_LISTED]
+                weak = WeakSlice(column.name, label, size, *values, [])
+                found.append((gap * np.sqrt(size), inside, weak))
+    found.sort(key=lambda one: -one[0])
+    return [(inside, weak) for _, inside, weak in found]
 
 
 def _cuts(values: pl.Series) -> list[tuple[str, Mask]]:

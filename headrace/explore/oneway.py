@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
+from msgspec import Struct
 
-from headrace.arrays import Floats, Mask
+from headrace.arrays import Floats, Integers, Mask
 from headrace.errors import Finding
 from headrace.spec import label_text
 from headrace.tables import value_counts
@@ -37,37 +38,68 @@ def oneway_leaks(
     base = np.bincount(outcome) / len(y)
     found = []
     for column in frame:
-        best: tuple[int, str, str, int, float] | None = None
-        for check, what, rows in _sides(column, column.name in presence):
-            count = int(rows.sum())
-            if count < LEAST_ROWS or (best is not None and count <= best[0]):
-                continue
-            shares = np.bincount(outcome[rows], minlength=len(base)) / count
-            top = int(shares.argmax())
-            log_chance = count * np.log10(base[top])
-            if (
-                shares[top] >= PURE
-                and base[top] <= _COMMON[check]
-                and log_chance <= np.log10(CHANCE)
-            ):
-                best = (count, check, what, top, float(shares[top]))
-        if best is not None:
-            count, check, what, top, purity = best
-            label = classes[int(values[top])] if classes else f"{values[top]:g}"
-            found.append(_told(column.name, check, what, count, purity, label, float(base[top])))
+        proof = _find_proof(column, column.name in presence, outcome, base)
+        if proof is not None:
+            value = values[proof.outcome]
+            label = classes[int(value)] if classes else f"{value:g}"
+            found.append(_leak(column.name, proof, label))
     return found
 
 
-def _told(
-    name: str, check: str, what: str, rows: int, purity: float, label: str, base: float
-) -> Finding:
+class _Proof(Struct, frozen=True):
+    """Rows of one value of a column that nearly all have one outcome.
+
+    `statement` says which rows; `outcome` is the number of their outcome, `purity` its share of
+    these rows, and `base` its share of all rows.
+    """
+
+    check: str
+    statement: str
+    rows: int
+    outcome: int
+    purity: float
+    base: float
+
+
+def _find_proof(
+    column: pl.Series, presence: bool, outcome: Integers, base: Floats
+) -> _Proof | None:
+    """Finds the value of a column that proves an outcome for the most rows.
+
+    Parameters: `presence`, whether it only matters if the column is filled in; `outcome (N,)`, the
+    number of each row's outcome; `base (outcomes,)`, the share of each in all rows.
+    """
+    best: _Proof | None = None
+    for check, statement, rows in _sides(column, presence):
+        count = int(rows.sum())
+        if count < LEAST_ROWS or (best is not None and count <= best.rows):
+            continue
+        shares = np.bincount(outcome[rows], minlength=len(base)) / count
+        top = int(shares.argmax())
+        is_pure = shares[top] >= PURE and base[top] <= _COMMON[check]
+        if is_pure and count * np.log10(base[top]) <= np.log10(CHANCE):
+            best = _Proof(check, statement, count, top, float(shares[top]), float(base[top]))
+    return best
+
+
+def _leak(name: str, proof: _Proof, label: str) -> Finding:
     message = (
-        f"{name!r} {what} in {rows:,} rows, and {purity:.1%} of these have the outcome {label!r} ({base:.1%} of all "
-        f"rows have it): would it be known when a prediction is made?"
+        f"{name!r} {proof.statement} in {proof.rows:,} rows, and {proof.purity:.1%} of these have "
+        f"the outcome {label!r} ({proof.base:.1%} of all rows have it): would it be known when a "
+        f"prediction is made?"
     )
-    evidence = {"rows": rows, "purity": purity, "outcome": label, "by_chance": base}
+    evidence = {
+        "rows": proof.rows,
+        "purity": proof.purity,
+        "outcome": label,
+        "by_chance": proof.base,
+    }
     return Finding(
-        check, [name], "error" if check == "leak.presence" else "warning", message, evidence
+        proof.check,
+        [name],
+        "error" if proof.check == "leak.presence" else "warning",
+        message,
+        evidence,
     )
 
 

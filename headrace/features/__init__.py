@@ -15,7 +15,7 @@ from headrace.features.encoders.registry import (
     REPRESENTATIONS,
     Representation,
 )
-from headrace.features.fit import Features, FittedEncoder, fit_features, refit_means
+from headrace.features.fit import EncoderChoice, Features, FittedEncoder, fit_features, refit_means
 from headrace.features.graph.bag import Bag, multiply_bag
 from headrace.features.graph.codes import Codes, to_text
 from headrace.features.graph.csr import bag_outputs, describe_bags
@@ -37,6 +37,7 @@ __all__ = [
     "REPRESENTATIONS",
     "Bag",
     "Codes",
+    "EncoderChoice",
     "Features",
     "Feeds",
     "FittedEncoder",

@@ -22,6 +22,15 @@ from headrace.spec import ColumnSpec, Encode, FeaturesSpec, Kind
 from headrace.tables import Column, as_text
 
 
+class EncoderChoice(Struct, frozen=True):
+    """The encoders that a member of a model wants: the form of its inputs, and by kind of column
+    the encoders that stand in the place of that form's defaults.
+    """
+
+    representation: Representation
+    by_kind: dict[Kind, list[Encode]] = {}
+
+
 class FittedEncoder(Struct, frozen=True):
     """One column (or cross of `parts`) with one fitted encoder; `group` is the graph input that it
     is part of.
@@ -108,19 +117,19 @@ def fit_features(
     frame: pl.DataFrame,
     columns: list[Column],
     spec: FeaturesSpec,
-    representation: Representation,
+    choice: EncoderChoice,
     missing: list[str],
-    encode: dict[Kind, list[Encode]] | None = None,
     y: Floats | None = None,
 ) -> Features:
     """Fits the encoders of every column that is not ignored, and of every cross.
 
     Parameters: `frame`, the rows to fit on; `columns` as `plan_columns` gives them; `spec`, the
-    stated encoders and crosses; `representation`, what the family of models wants; `encode`, other
-    encoders by kind than its defaults; `y (N, outputs)`, what target means are means of. A column
-    whose encoder makes nothing of it is left out.
+    stated encoders and crosses; `missing`, the words that mean a missing value; `y (N, outputs)`,
+    the values that target means are means of. A column whose encoder makes nothing of it is left
+    out.
     """
-    chosen = DEFAULTS[representation] | (encode or {})
+    representation = choice.representation
+    chosen = DEFAULTS[representation] | choice.by_kind
 
     def encodes(kind: Kind, stated: list[Encode], is_number: bool = False) -> list[Encode]:
         def suits(one: Encode) -> bool:

@@ -1,6 +1,7 @@
 """Which charts a page shows, drawn from the plain document of a run."""
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from headrace.report import charts
@@ -22,55 +23,70 @@ _LINES = (
 
 
 def drawings(run: "RunDocument") -> dict[str, str]:
-    """The charts of a run by their names; a champion's curves are dashed."""
-    drawn: dict[str, str] = {}
-    found, bands, metric = run.curves, run.bands, label(run.metric.name)
-    other = run.comparison.curves if run.comparison is not None else None
-    names = [str(name) for name in run.classes]
+    """Draws the charts of a run, by name; a champion's curves are dashed."""
+    parts = (_draw_training, _draw_curves, _draw_errors, _draw_importances)
+    return {name: charts.svg(chart, name) for draw in parts for name, chart in draw(run)}
 
-    def draw(name: str, chart: dict[str, Any]) -> None:
-        drawn[name] = charts.svg(chart, name)
 
-    trials = [
+Drawn = Iterator[tuple[str, dict[str, Any]]]
+"""Charts, each with its name."""
+
+
+def _draw_training(run: "RunDocument") -> Drawn:
+    """Draws the candidates (the first is the baseline) and the parts in time."""
+    scored = [
         (one.family, one.value, one.weight > 0) for one in run.candidates if one.value is not None
     ]
-    if len(trials) == len(run.candidates) and not any(math.isnan(value) for _, value, _ in trials):
-        title = f"validation {metric}"
-        few = len(trials) <= _MOST_BARS
-        draw(
-            "candidates", charts.bars(trials, title) if few else charts.trials(trials[1:], title)
-        )  # [0]: the baseline
+    is_whole = len(scored) == len(run.candidates)
+    if is_whole and not any(math.isnan(value) for _, value, _ in scored):
+        title = f"validation {label(run.metric.name)}"
+        if len(scored) <= _MOST_BARS:
+            yield "candidates", charts.bars(scored, title)
+        else:
+            yield "candidates", charts.trials(scored[1:], title)
     if run.timeline:
         shown = [part for part in _PARTS if any(span[part] for span in run.timeline)]
-        draw("timeline", charts.timeline(run.timeline, shown))
+        yield "timeline", charts.timeline(run.timeline, shown)
+
+
+def _draw_curves(run: "RunDocument") -> Drawn:
+    """Draws how well scores rank and how well probabilities hold."""
+    curves = run.curves
+    champion = run.comparison.curves if run.comparison is not None else None
     for kind, name, x, y in _LINES:
-        points = getattr(found, kind)
+        points = getattr(curves, kind)
         if points is not None:
-            dashed = None if other is None else getattr(other, kind)
-            draw(name, charts.curve(points, x, y, kind == "roc", bands.get(kind), dashed))
+            dashed = getattr(champion, kind, None)
+            yield name, charts.curve(points, x, y, kind == "roc", run.bands.get(kind), dashed)
     if run.thresholds:
-        draw("Threshold", charts.thresholds(run.thresholds, run.threshold))
-    if found.calibration is not None:
-        draw("Calibration", charts.calibration(found.calibration))
-    if found.scatter is not None:
-        draw("Predicted against actual", charts.scatter(found.scatter))
-    if found.quantiles is not None:
-        lines = [("this model", found.quantiles)]
-        if run.comparison is not None and other is not None and other.quantiles is not None:
-            lines.append((f"champion, version {run.comparison.version}", other.quantiles))
-        draw(
-            "Quantiles of the error", charts.overlaid(lines, "share of rows", "error below", False)
-        )
-    if found.confusion is not None and len(names) <= _MOST_CLASSES_DRAWN:
-        draw("confusion", charts.confusion(found.confusion, names))
-    bars = [
-        (name, value, True)
-        for name, value in list(run.importances.items())[:_MOST_IMPORTANCES]
-        if value and value > 0
-    ]
+        yield "Threshold", charts.thresholds(run.thresholds, run.threshold)
+    if curves.calibration is not None:
+        yield "Calibration", charts.calibration(curves.calibration)
+
+
+def _draw_errors(run: "RunDocument") -> Drawn:
+    """Draws what is predicted beside what was, and which classes are taken for which."""
+    curves = run.curves
+    if curves.scatter is not None:
+        yield "Predicted against actual", charts.scatter(curves.scatter)
+    if curves.quantiles is not None:
+        lines = [("this model", curves.quantiles)]
+        champion = run.comparison
+        if champion is not None and champion.curves is not None and champion.curves.quantiles:
+            lines.append((f"champion, version {champion.version}", champion.curves.quantiles))
+        chart = charts.overlaid(lines, "share of rows", "error below", False)
+        yield "Quantiles of the error", chart
+    if curves.confusion is not None and len(run.classes) <= _MOST_CLASSES_DRAWN:
+        names = [str(name) for name in run.classes]
+        yield "confusion", charts.confusion(curves.confusion, names)
+
+
+def _draw_importances(run: "RunDocument") -> Drawn:
+    """Draws how much the metric loses without each column."""
+    most = list(run.importances.items())[:_MOST_IMPORTANCES]
+    bars = [(name, value, True) for name, value in most if value and value > 0]
     if bars:
-        draw("importances", charts.bars(bars, f"{metric} lost without it"))
-    return drawn
+        yield "importances", charts.bars(bars, f"{label(run.metric.name)} lost without it")
 
 
 def worst_confusions(run: "RunDocument") -> list[dict[str, Any]]:

@@ -51,68 +51,36 @@ def split_rows(
     """
     total = frame.height
     source = np.arange(total - holdout_rows)
-    held = np.arange(total - holdout_rows, total)
-    if len(source) < MIN_ROWS:
-        raise InputError(
-            "data.source", f"{len(source)} rows with a target", f"at least {MIN_ROWS} rows"
-        )
+    holdout = np.arange(total - holdout_rows, total)
     test_share = 0.0 if holdout_rows else split.test
-    if not holdout_rows and test_share == 0:
-        raise InputError(
-            "split.test",
-            "0 without data.holdout",
-            "a fraction above 0",
-            "every model is judged on test rows",
-        )
-    if test_share + split.validation >= 0.9:
-        raise InputError(
-            "split", f"validation + test = {test_share + split.validation:.2f}", "less than 0.9"
-        )
+    _check_shares(split, len(source), test_share, holdout_rows)
+
     keys = row_keys(frame, data.id)
     group = _group(frame, data) if split.by == "group" else None
     order = _order(frame, data, split) if split.by == "time" else None
     gap = _gap(split, frame, data) if order is not None else 0
+    tied_rows = ""
     if order is not None:
-        if (
-            holdout_rows and gap
-        ):  # what was not known yet when the holdout began is not learned from
-            source = source[order[source] < order[held].min() - gap]
-            if not len(source):
-                raise InputError(
-                    "split.gap",
-                    f"no row is {split.gap} older than the holdout",
-                    "some to learn from",
-                )
+        source = _before_holdout(source, order, holdout, gap, split)
         cut = _by_time(order[source], split, test_share, gap)
         train, validation, test = (source[part] for part in cut)
     else:
         # A group's rows stay together; joining groups through shared ids as well could tie all of
         # them into one.
         tied = group[source] if group is not None else units([key[source] for key in keys])
-        classes = (
-            strata[source]
-            if split.by == "stratified" and strata is not None
-            else np.zeros(len(source), np.int64)
-        )
-        dealt = deal_rows(
-            tied, classes, [test_share, split.validation], np.random.default_rng(seed)
-        )
-        test, validation, train = (source[dealt == part] for part in range(3))
-    if holdout_rows:
-        test = held
-    starts = [
-        int(part[np.argmin(order[part])])
-        for part in (validation, test)
-        if order is not None and len(part)
-    ]
-    borders = [
-        f"row {start + 1}" if data.time is None else str(frame[data.time_column or ""][start])
-        for start in starts
-    ]
-    together = ""
-    if order is None:
+        classes = np.zeros(len(source), np.int64)
+        if split.by == "stratified" and strata is not None:
+            classes = strata[source]
+        rng = np.random.default_rng(seed)
+        part_of = deal_rows(tied, classes, [test_share, split.validation], rng)
+        test, validation, train = (source[part_of == part] for part in range(3))
+        units_are = "owners" if group is not None else "different rows"
         count = len(np.unique(tied))
-        together = f"; {count} {'owners' if group is not None else 'different rows'} stay together with all that is theirs"
+        tied_rows = f"; {count} {units_are} stay together with all that is theirs"
+    if holdout_rows:
+        test = holdout
+    borders = [] if order is None else _borders(frame, data, order, [validation, test])
+
     before = len(train) + len(validation)
     validation = purge(validation, test, keys)
     train = purge(purge(train, test, keys), validation, keys)
@@ -121,12 +89,47 @@ def split_rows(
         if len(rows) == 0 and (name != "validation" or split.validation > 0):
             raise InputError(
                 f"split.{name}",
-                f"no row of {total} (by {split.by}, {purged} duplicates purged{together})",
+                f"no row of {total} (by {split.by}, {purged} duplicates purged{tied_rows})",
                 "at least one row",
                 "give more rows, another split.by or other fractions",
             )
     findings = _crossing(purged, before) + _classes(strata, train, test)
     return Split(train, validation, test, keys, group, order, purged, borders, findings, gap)
+
+
+def _check_shares(split: SplitSpec, rows: int, test_share: float, holdout_rows: int) -> None:
+    """Raises `InputError` where too few rows, or too small a share, are left for a part."""
+    if rows < MIN_ROWS:
+        found = f"{rows} rows with a target"
+        raise InputError("data.source", found, f"at least {MIN_ROWS} rows")
+    if not holdout_rows and test_share == 0:
+        do = "every model is judged on test rows"
+        raise InputError("split.test", "0 without data.holdout", "a fraction above 0", do)
+    if test_share + split.validation >= 0.9:
+        found = f"validation + test = {test_share + split.validation:.2f}"
+        raise InputError("split", found, "less than 0.9")
+
+
+def _before_holdout(
+    source: Integers, order: Integers, holdout: Integers, gap: int, split: SplitSpec
+) -> Integers:
+    """Drops the rows whose outcome was not known yet when the holdout began."""
+    if not (len(holdout) and gap):
+        return source
+    known: Integers = source[order[source] < order[holdout].min() - gap]
+    if not len(known):
+        found = f"no row is {split.gap} older than the holdout"
+        raise InputError("split.gap", found, "some to learn from")
+    return known
+
+
+def _borders(frame: pl.DataFrame, data: Data, order: Integers, parts: list[Integers]) -> list[str]:
+    """Names the first time of each part that has rows; the first row, where rows have no time."""
+    starts = [int(part[np.argmin(order[part])]) for part in parts if len(part)]
+    if data.time is None:
+        return [f"row {start + 1}" for start in starts]
+    times = frame[data.time_column or ""]
+    return [str(times[start]) for start in starts]
 
 
 def _classes(strata: Integers | None, train: Integers, test: Integers) -> list[Finding]:

@@ -48,67 +48,74 @@ class _Progress(Struct, frozen=True, array_like=True):
     steps: int
 
 
+class BackfillPlan(Struct, frozen=True):
+    """History to fill a store with: its layout, and the tables of events by name, which hold the
+    records of the log up to `position`.
+
+    `cache_key` names all this; by it a call goes on where an earlier one was killed.
+    """
+
+    layout: Layout
+    tables: Mapping[str, tuple[pl.DataFrame, EventTable]]
+    position: int
+    cache_key: str
+
+
 def backfill(
     store: Store,
     log: Log,
-    layout: Layout,
-    tables: Mapping[str, tuple[pl.DataFrame, EventTable]],
-    position: int,
-    cache_key: str,
+    plan: BackfillPlan,
     now: int,
     watch: Callable[[int, int], None] = lambda done, steps: None,
 ) -> StoreState:
     """Fills a new generation of a store and lets it be read.
 
-    Parameters: the `tables` of events by name, with those of the log up to `position` in them;
-    `cache_key`, a name of all this, by which a call goes on where an earlier one was killed; `now`
-    in microseconds. Pushes may go on meanwhile: what they tell is added at the end; a second call
-    waits. `watch` hears how many steps are done.
+    Pushes may go on meanwhile; the end adds their events. A second call waits.
+
+    Parameters: `now`, in microseconds; `watch`, called with the number of steps that are done and
+    the number of all steps.
     """
     with log.backfill_lock():
-        return _backfill(store, log, layout, tables, position, cache_key, now, watch)
+        return _fill(store, log, plan, now, watch)
 
 
-def _backfill(
-    store: Store,
-    log: Log,
-    layout: Layout,
-    tables: Mapping[str, tuple[pl.DataFrame, EventTable]],
-    position: int,
-    cache_key: str,
-    now: int,
-    watch: Callable[[int, int], None],
+def _fill(
+    store: Store, log: Log, plan: BackfillPlan, now: int, watch: Callable[[int, int], None]
 ) -> StoreState:
-    found = {
+    histories = {
         name: build_history(frame, table, f"data.events.{name}")
-        for name, (frame, table) in tables.items()
+        for name, (frame, table) in plan.tables.items()
     }
-    ends = [int(one.available.max()) for one in found.values() if len(one.available)]
-    building = _begin(store, cache_key, min(now, max(ends, default=now)))
-    prefix, horizon = generation_prefix(building.generation), building.horizon
-    steps = [
-        step
-        for name in layout.sources
-        for step in _steps(layout, name, found[name], prefix, horizon)
-    ]
+    ends = [int(one.available.max()) for one in histories.values() if len(one.available)]
+    building = _begin(store, plan.cache_key, min(now, max(ends, default=now)))
+    prefix = generation_prefix(building.generation)
+    horizon = building.horizon
+
+    # Each step is written together with its number, so that a killed call goes on behind it.
+    steps: list[Step] = []
+    for name in plan.layout.sources:
+        steps += _steps(plan.layout, name, histories[name], prefix, horizon)
     for number, step in enumerate(steps[building.steps :], building.steps + 1):
         changes = Changes()
         step(changes)
         changes.puts[PROGRESS] = encode(structs.replace(building, steps=number))
         store.write(changes)
         watch(number, len(steps))
+
+    # No push comes between: the state that readers see changes in the same write as the data.
     with log.append_lock():
-        stand = StoreState(building.generation, log.end, horizon)
-        told = versions_by_table(log.read(since=position), layout)
-        changes = compute_changes(Applier(store, layout), stand, layout, told)
-        changes.puts |= {layout_key(prefix): msgspec.json.encode(layout), STATE: stand.encode()}
+        state = StoreState(building.generation, log.end, horizon)
+        pushed = versions_by_table(log.read(since=plan.position), plan.layout)
+        changes = compute_changes(Applier(store, plan.layout), state, plan.layout, pushed)
+        changes.puts[layout_key(prefix)] = msgspec.json.encode(plan.layout)
+        changes.puts[STATE] = state.encode()
         (before,) = store.read([STATE])
         old = StoreState.decode(before).generation if before is not None else 0
         changes.puts[PROGRESS] = encode(_Progress("", old, 0, 0))
         store.write(changes)
     store.clear(generation_prefix(old))
     store.write(Changes(gone={PROGRESS}))
-    return stand
+    return state
 
 
 def _begin(store: Store, cache_key: str, horizon: int) -> _Progress:

@@ -8,8 +8,8 @@ import polars as pl
 from msgspec import Struct, structs
 
 from headrace.arrays import Integers
-from headrace.log import Log
-from headrace.spec import EventTable, Window
+from headrace.log import open_log
+from headrace.spec import EventTable, System, Window
 from headrace.store.ingest import decode_payloads
 from headrace.store.layout import Layout, Origins, build_layout
 from headrace.tables import Column
@@ -32,25 +32,26 @@ class HistoryAndLog(Struct, frozen=True):
 
 
 def combine_history_and_log(
-    windows: list[Window],
-    tables: Mapping[str, EventTable],
+    system: System,
     rows: Mapping[str, pl.DataType],
     frames: Mapping[str, pl.DataFrame],
     columns: Mapping[str, list[Column]],
-    log: Log,
     position: int,
     until: int | None = None,
 ) -> HistoryAndLog:
-    """The events of tables, and those that the log tells of up to a position.
+    """Combines the events of a system's tables with those of its log up to a position.
 
-    Both count where events have ids: versions of one event are told apart by when they were known.
-    Without ids history counts as far as it goes, and the log after it, so that nothing that is in
-    both counts twice.
+    Both count where events have ids: the time at which a version was known tells two versions of
+    one event apart. Without ids history counts up to its end, and the log after it, so that no
+    event counts twice.
 
-    Parameters: the `windows` over `tables`; the types of the `rows`' columns; the `frames` of the
-    tables and their `columns`; `until`, the last moment of which history counts (microseconds).
-    Raises `InputError` as `add_windows`.
+    Parameters: `rows`, the types of the columns of rows that windows are computed for; `frames` and
+    `columns`, the event tables by name; `until`, the last moment of history that counts
+    (microseconds). Raises `InputError` as `add_windows` does.
     """
+    windows = system.features.windows
+    tables = system.data.events
+    log = open_log(system)
     layout = build_layout(windows, tables, rows, columns, _origins(windows, frames))
     found, said, sources = dict(frames), dict(tables), dict(layout.sources)
     for name, source in layout.sources.items():

@@ -12,10 +12,9 @@ from headrace.errors import InputError
 from headrace.log import open_log
 from headrace.report import Watch, quiet
 from headrace.spec import System
-from headrace.store.backfill import backfill
-from headrace.store.history_and_log import NO_WATERMARK
+from headrace.store.backfill import BackfillPlan, backfill
+from headrace.store.history_and_log import NO_WATERMARK, combine_history_and_log
 from headrace.store.open import open_store
-from headrace.store.window_features import combined
 
 
 class Materialized(Struct, frozen=True):
@@ -50,27 +49,29 @@ def materialize(
     system.workspace.claim()
     with log.append_lock():
         position = log.end
-    found = combined(
-        system, sources.frame, sources, position, None if until is None else to_us(until)
+    found = combine_history_and_log(
+        system,
+        sources.frame.schema,
+        sources.events,
+        sources.columns,
+        position,
+        None if until is None else to_us(until),
     )
     cache_key = [found.layout, sources.fingerprints, position, until]
     name = hashlib.sha256(msgspec.json.encode(cache_key, order="deterministic")).hexdigest()
-    kept = {name: (found.frames[name], found.tables[name]) for name in found.layout.sources}
-    stand = backfill(
+    events = {name: (found.frames[name], found.tables[name]) for name in found.layout.sources}
+    state = backfill(
         open_store(system),
         log,
-        found.layout,
-        kept,
-        position,
-        name,
+        BackfillPlan(found.layout, events, position, name),
         to_us_or_now(now),
         lambda done, of: watch("events", f"{done} of {of}"),
     )
     return Materialized(
         system.store or str(system.workspace.online),
-        {name: frame.height for name, (frame, _) in kept.items()},
+        {name: frame.height for name, (frame, _) in events.items()},
         {name: _watermark(one.watermark) for name, one in found.layout.sources.items()},
-        stand.position,
+        state.position,
     )
 
 

@@ -1,6 +1,5 @@
 """The window features of given rows: joined from the tables and the log, or read from the online store."""
 
-from collections.abc import Mapping
 from datetime import datetime
 
 import polars as pl
@@ -11,7 +10,7 @@ from headrace.clock import to_us_or_now
 from headrace.errors import InputError, nearest
 from headrace.log import open_log
 from headrace.spec import System
-from headrace.store.history_and_log import HistoryAndLog, combine_history_and_log
+from headrace.store.history_and_log import combine_history_and_log
 from headrace.store.open import open_store
 from headrace.store.read import WindowReader
 from headrace.windows import add_windows, to_times, window_columns
@@ -41,7 +40,7 @@ def add_window_features(
     windows, time = system.features.windows, system.data.time_column
     if position == 0:
         return add_windows(rows, windows, sources.events, time, system.data.events)
-    found = combined(system, rows, sources, position)
+    found = combine_history_and_log(system, rows.schema, sources.events, sources.columns, position)
     return add_windows(rows, windows, found.frames, time, found.tables)
 
 
@@ -75,25 +74,3 @@ def _read_online(system: System, rows: pl.DataFrame, now: int) -> pl.DataFrame:
     found = reader.rows(rows.select(cs.by_name(*reader.layout.keys)).to_dicts(), moments)
     columns = {name: [row[name] for row in found] for name in reader.layout.columns}
     return rows.with_columns(pl.Series(name, values) for name, values in columns.items())
-
-
-def combined(
-    system: System,
-    rows: pl.DataFrame,
-    sources: tables.Sources,
-    position: int,
-    until: int | None = None,
-) -> HistoryAndLog:
-    """Reads the events of the tables and those of the log up to a position, as one history."""
-    data, log = system.data, open_log(system)
-    told: Mapping[str, pl.DataFrame] = sources.events
-    return combine_history_and_log(
-        system.features.windows,
-        data.events,
-        rows.schema,
-        told,
-        sources.columns,
-        log,
-        position,
-        until,
-    )

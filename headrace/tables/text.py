@@ -10,6 +10,7 @@ import csv
 import io
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -179,7 +180,7 @@ def _rows(path: Path, dialect: Dialect, seen: _Seen, stated: bool) -> Iterator[l
             else _Lines(file, dialect, seen, stated)
         )
         last: list[str] = []
-        try:
+        with _explain(path, dialect, lines):
             for record in lines.reader:
                 if not any(record):
                     seen.blank += record != [""] or width > 1
@@ -207,16 +208,6 @@ def _rows(path: Path, dialect: Dialect, seen: _Seen, stated: bool) -> Iterator[l
                 seen.rows += 1
                 last = row
                 yield row
-        except csv.Error as error:
-            raise InputError(
-                f"{path}, line {lines.begins}",
-                f"a quote that is not closed, or text behind a closed one ({error})",
-                f"fields that hold the separator in {dialect.quote}, and {dialect.quote * 2} for a quote within",
-                "or state data.read.quote: none, or data.read.escape",
-            ) from None
-        except UnicodeDecodeError as error:
-            found = f"is not {encoding.name} ({error.reason} at byte {error.start})"
-            raise InputError(str(path), found, "another data.read.encoding") from None
         words = [field for field in last if field.strip()]
         if words and words[0].strip(" :").lower() in TOTALS and (width == 2 or "" in last):
             seen.total = lines.begins
@@ -225,6 +216,24 @@ def _rows(path: Path, dialect: Dialect, seen: _Seen, stated: bool) -> Iterator[l
         )
         if seen.blank or seen.headers or seen.total is not None or returns:
             seen.plain = False
+
+
+@contextmanager
+def _explain(path: Path, dialect: Dialect, lines: _PlainLines | _Lines) -> Iterator[None]:
+    """Turns errors of Python's reader into `InputError`s that name the line and the field to state."""
+    try:
+        yield
+    except csv.Error as error:
+        quote = dialect.quote
+        raise InputError(
+            f"{path}, line {lines.begins}",
+            f"a quote that is not closed, or text behind a closed one ({error})",
+            f"fields that hold the separator in {quote}, and {quote * 2} for a quote within",
+            "or state data.read.quote: none, or data.read.escape",
+        ) from None
+    except UnicodeDecodeError as error:
+        found = f"is not {dialect.encoding.name} ({error.reason} at byte {error.start})"
+        raise InputError(str(path), found, "another data.read.encoding") from None
 
 
 def _is_unquoted(path: Path, dialect: Dialect) -> bool:

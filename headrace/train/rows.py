@@ -9,8 +9,8 @@ from msgspec import Struct
 from headrace.arrays import Floats, Integers
 from headrace.errors import InputError
 from headrace.features import (
+    EncoderChoice,
     Features,
-    Representation,
     Target,
     fit_features,
     open_coded_session,
@@ -56,15 +56,13 @@ class TrainingData(Struct, frozen=True):
     def encoders(self, fit_on: Integers, member: Member) -> Features:
         """The encoders of a member fitted on some rows; raises `InputError` where there is no column to learn from."""
         spec = self.system
-        representation: Representation = FAMILIES[member.family].REPRESENTATION
         outputs = self.outputs
         features = fit_features(
             self.frame[fit_on],
             self.columns,
             spec.features,
-            representation,
+            EncoderChoice(FAMILIES[member.family].REPRESENTATION, member.encode),
             spec.data.missing,
-            member.encode,
             None if outputs is None else outputs[fit_on],
         )
         if not features.encoded:

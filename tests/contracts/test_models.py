@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from headrace.features import (
+    EncoderChoice,
     Features,
     FittedEncoder,
     Target,
@@ -313,7 +314,9 @@ def test_a_linear_model_of_dense_and_wide_columns() -> None:
     frame = pl.DataFrame({"x": chance.normal(size=900), "c": words})
     y = np.array([float(int(word[1:]) % 3 == 0) for word in words])
     spec = FeaturesSpec()
-    features = fit_features(frame, plan_columns(frame, spec, {}, []), spec, "linear", [])
+    features = fit_features(
+        frame, plan_columns(frame, spec, {}, []), spec, EncoderChoice("linear"), []
+    )
     session = open_session(compile_features(features))
     seen = session.rows(frame)
     assert hasattr(seen, "tocsr")

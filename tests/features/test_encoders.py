@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from headrace.features import REPRESENTATIONS, Features, fit_features, open_session, plan_columns
+from headrace.features import (
+    REPRESENTATIONS,
+    EncoderChoice,
+    Features,
+    fit_features,
+    open_session,
+    plan_columns,
+)
 from headrace.models import compile_features
 from headrace.spec import ColumnSpec, FeaturesSpec
 
@@ -50,7 +57,7 @@ def fitted(train: pl.Series, kind: str, encode: str) -> Features:
     frame = pl.DataFrame([train.alias("c")])
     spec = FeaturesSpec(columns={"c": ColumnSpec(kind=kind, encode=encode)})  # type: ignore[arg-type]
     columns = plan_columns(frame, spec, {}, [])
-    return fit_features(frame, columns, spec, "tree", MISSING)
+    return fit_features(frame, columns, spec, EncoderChoice("tree"), MISSING)
 
 
 def matrix(features: Features, values: pl.Series) -> np.ndarray:
@@ -291,10 +298,10 @@ def test_two_columns_of_every_kind_do_not_mix() -> None:
     )
     columns = plan_columns(frame, FeaturesSpec(), {}, [])
     for representation in REPRESENTATIONS:
-        whole = fit_features(frame, columns, FeaturesSpec(), representation, [])
+        whole = fit_features(frame, columns, FeaturesSpec(), EncoderChoice(representation), [])
         found = open_session(compile_features(whole)).column("features", frame)
         for column in columns:
-            alone = fit_features(frame, [column], FeaturesSpec(), representation, [])
+            alone = fit_features(frame, [column], FeaturesSpec(), EncoderChoice(representation), [])
             if not alone.encoded:
                 continue
             expected = open_session(compile_features(alone)).column("features", frame)

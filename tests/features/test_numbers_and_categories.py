@@ -14,7 +14,7 @@ from sklearn.preprocessing import Normalizer, QuantileTransformer
 from sklearn.utils import murmurhash3_32
 
 from headrace.errors import InputError
-from headrace.features import Features, fit_features, open_session, plan_columns
+from headrace.features import EncoderChoice, Features, fit_features, open_session, plan_columns
 from headrace.features.graph.blanks import BLANKS
 from headrace.models import compile_features
 from headrace.spec import ColumnSpec, FeaturesSpec
@@ -27,7 +27,12 @@ def fitted(
     spec = FeaturesSpec(columns=columns, **more)
     representation = more.pop("representation", "tree")
     return fit_features(
-        frame, plan_columns(frame, spec, {}, []), spec, representation, ["?"], None, y
+        frame,
+        plan_columns(frame, spec, {}, []),
+        spec,
+        EncoderChoice(representation),
+        ["?"],
+        y,
     )
 
 
@@ -139,7 +144,7 @@ def test_wide_one_hot_is_a_bag_with_one_entry() -> None:
     words = [f"w{number % 150}" for number in range(600)] + ["once", None]
     frame = pl.DataFrame({"c": words})
     columns = plan_columns(frame, FeaturesSpec(), {}, [])
-    features = fit_features(frame, columns, FeaturesSpec(), "linear", ["?"])
+    features = fit_features(frame, columns, FeaturesSpec(), EncoderChoice("linear"), ["?"])
     made = open_session(compile_features(features)).rows(
         pl.DataFrame({"c": ["w3", "w149", "never", None, "?"]})
     )
@@ -229,7 +234,11 @@ def test_a_code_is_also_the_number_that_it_is() -> None:
     columns = plan_columns(frame, FeaturesSpec(), {}, [])
     assert columns[0].kind == "categorical"
     features = fit_features(
-        frame, columns, FeaturesSpec(), "tree", [], {"categorical": ["ordinal", "number"]}
+        frame,
+        columns,
+        FeaturesSpec(),
+        EncoderChoice("tree", {"categorical": ["ordinal", "number"]}),
+        [],
     )
     assert sorted(features.names) == ["shop_id", "shop_id_number"]
     assert features.columns == ["shop_id"]
@@ -245,6 +254,10 @@ def test_a_code_is_also_the_number_that_it_is() -> None:
         plan_columns(text, spec, {}, [])
     columns = plan_columns(text, FeaturesSpec(), {}, [])
     plain = fit_features(
-        text, columns, FeaturesSpec(), "tree", [], {"categorical": ["ordinal", "number"]}
+        text,
+        columns,
+        FeaturesSpec(),
+        EncoderChoice("tree", {"categorical": ["ordinal", "number"]}),
+        [],
     )
     assert plain.names == ["shop_id"]

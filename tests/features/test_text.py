@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from headrace.features import fit_features, open_session, plan_columns
+from headrace.features import EncoderChoice, fit_features, open_session, plan_columns
 from headrace.features.states.casefold import fold_case
 from headrace.features.states.vocabulary import entries
 from headrace.models import compile_features
@@ -27,7 +27,9 @@ TEXTS = [
 def text_session(texts: list[str], encode: Any = "tfidf", representation: Any = "linear") -> Any:
     frame = pl.DataFrame({"t": texts})
     spec = FeaturesSpec(columns={"t": ColumnSpec(kind="text", encode=encode)})
-    features = fit_features(frame, plan_columns(frame, spec, {}, []), spec, representation, ["NA"])
+    features = fit_features(
+        frame, plan_columns(frame, spec, {}, []), spec, EncoderChoice(representation), ["NA"]
+    )
     return features, open_session(compile_features(features))
 
 

@@ -20,7 +20,13 @@ from hypothesis import strategies as st
 
 import headrace
 from headrace.errors import InputError
-from headrace.features import fit_features, open_coded_session, open_session, plan_columns
+from headrace.features import (
+    EncoderChoice,
+    fit_features,
+    open_coded_session,
+    open_session,
+    plan_columns,
+)
 from headrace.models import compile_features
 from headrace.predict import Predictor, predict_file
 from headrace.predict.rows import RowReader, row_type
@@ -243,7 +249,9 @@ def test_coded_batches_equal_text(runs: Runs, rows: int) -> None:
 def test_a_matrix_of_nothing_but_codes_in_batches() -> None:
     frame = pl.DataFrame({"c": ["a", "b", "c", None] * 50})
     spec = FeaturesSpec()
-    features = fit_features(frame, plan_columns(frame, spec, {}, []), spec, "tree", [])
+    features = fit_features(
+        frame, plan_columns(frame, spec, {}, []), spec, EncoderChoice("tree"), []
+    )
     graph = compile_features(features)
     assert np.array_equal(open_coded_session(graph).rows(frame), open_session(graph).rows(frame))
 

@@ -16,14 +16,22 @@ from msgspec import structs
 from headrace.errors import InputError, WorkError
 from headrace.log.log import Log
 from headrace.spec import AGGREGATES, EventTable
-from headrace.store.backfill import backfill
+from headrace.store.backfill import BackfillPlan, backfill
 from headrace.store.layout import Layout, build_layout
 from headrace.store.open import open_backend
 from headrace.store.pusher import Pusher
 from headrace.store.read import WindowReader
 from headrace.tables import Column, dtype_of
 from tests.windows.brute import Version, aggregate, default_hop, in_window
-from tests.windows.test_join import events_table, minutes, same, users, versions_of, window
+from tests.windows.test_join import (
+    events_table,
+    minutes,
+    same,
+    scale_of,
+    users,
+    versions_of,
+    window,
+)
 
 TABLE = EventTable(source="", time="at", id="id", available="loaded", deleted="gone")
 MINUTE = 60 * 10**6
@@ -67,7 +75,7 @@ def check(
         seen = in_window(versions, user, now, over, default_hop(over) if hop is None else hop)
         for name in AGGREGATES:
             expected = aggregate(name, seen, now)
-            assert same(found[f"{name}_{span}"], expected, size), (
+            assert same(found[f"{name}_{span}"], expected, scale_of(name, size)), (
                 name,
                 user,
                 now,
@@ -102,7 +110,10 @@ def test_a_row_sees_online_what_a_loop_over_versions_finds(
         with closing(open_backend(None, path / "online", "test")) as store:
             now = until
             backfill(
-                store, log, asked, {"e": (events_table(history), TABLE)}, 0, "once", now * MINUTE
+                store,
+                log,
+                BackfillPlan(asked, {"e": (events_table(history), TABLE)}, 0, "once"),
+                now * MINUTE,
             )
             versions, online, reader = list(history), Pusher(store, log), WindowReader(store)
             check(reader, versions, [(user, now + more) for user, more in later], over, hop)
@@ -120,7 +131,12 @@ def opened(
     folder: Path, asked: Layout, history: list[Version], table: EventTable, now: int
 ) -> tuple[Pusher, WindowReader]:
     store, log = open_backend(None, folder / "online", "test"), Log(folder / "log")
-    backfill(store, log, asked, {"e": (events_table(history), table)}, 0, "once", now * MINUTE)
+    backfill(
+        store,
+        log,
+        BackfillPlan(asked, {"e": (events_table(history), table)}, 0, "once"),
+        now * MINUTE,
+    )
     return Pusher(store, log), WindowReader(store)
 
 
@@ -222,7 +238,7 @@ def test_a_store_that_is_filled_anew_is_followed(tmp_path: Path) -> None:
     store, log = reader._store, Log(tmp_path / "log")
     fresh = layout(TABLE, 90, None)
     history = events_table([Version(2, 5, 5, "a", 1.0, "a"), Version(3, 5, 5, "b", 1.0, "a")])
-    backfill(store, log, fresh, {"e": (history, TABLE)}, 0, "twice", 20 * MINUTE)
+    backfill(store, log, BackfillPlan(fresh, {"e": (history, TABLE)}, 0, "twice"), 20 * MINUTE)
     assert (
         reader.row({"user": "a"}, 30 * MINUTE)["count_90min"] == 2
     )  # one of history, one of the log
@@ -240,7 +256,9 @@ def test_a_push_into_a_store_of_other_windows_since_reads_its_columns_as_they_ar
     store, log = online._store, Log(tmp_path / "log")
     columns = {"e": columns_of(events_table([]))}
     only = build_layout([window("sum", None, None)], {"e": TABLE}, {"user": pl.String()}, columns)
-    backfill(store, log, only, {"e": (events_table([]), TABLE)}, 0, "twice", 20 * MINUTE)
+    backfill(
+        store, log, BackfillPlan(only, {"e": (events_table([]), TABLE)}, 0, "twice"), 20 * MINUTE
+    )
     online.push("e", told([Version(4, 6, 6, "a", 2.5, "word")]), 40 * MINUTE)
     assert WindowReader(store).row({"user": "a"}, 40 * MINUTE) == {"sum_all": 2.5}
 
@@ -260,8 +278,10 @@ def test_a_generation_that_was_to_be_removed_is_removed_by_the_next(
     with monkeypatch.context() as patched:
         patched.setattr(store, "clear", killed)
         with pytest.raises(Killed):
-            backfill(store, log, layout(TABLE, None, None), table, 0, "twice", 20 * MINUTE)
-    backfill(store, log, layout(TABLE, None, None), table, 0, "thrice", 20 * MINUTE)
+            backfill(
+                store, log, BackfillPlan(layout(TABLE, None, None), table, 0, "twice"), 20 * MINUTE
+            )
+    backfill(store, log, BackfillPlan(layout(TABLE, None, None), table, 0, "thrice"), 20 * MINUTE)
     assert {key[:5] for key, _ in store.page(b"g", b"", 1000)[0]} == {b"g\0\0\0\3"}
 
 
@@ -313,7 +333,7 @@ def test_filling_goes_on_where_it_was_killed(
 
     while True:
         try:
-            backfill(store, log, asked, table, 0, "made of", now * MINUTE, killed)
+            backfill(store, log, BackfillPlan(asked, table, 0, "made of"), now * MINUTE, killed)
             break
         except Killed:
             now += 20

@@ -32,62 +32,108 @@ _MOST_NODES, _MOST_COPIES, _MOST_CELLS, _DEEPEST = 100_000, 100_000, 1 << 24, 5_
 
 def check_graph(model: Any) -> None:
     """Raises `BundleError` for a parsed graph with what Headrace never writes."""
+    _check_header(model)
+    walk = _Walk(model.graph)
+    for node in model.graph.node:
+        walk.visit(node)
+
+
+def _check_header(model: Any) -> None:
+    """Checks what a graph says before its first node."""
     graph = model.graph
     if model.functions or model.training_info or graph.sparse_initializer:
-        raise _odd("functions, training or sparse constants")
+        raise _foreign("functions, training or sparse constants")
     if unknown := sorted({one.domain for one in model.opset_import} - set(OPSETS)):
-        raise _odd(f"operators of {unknown[0][:40]!r}")
+        raise _foreign(f"operators of {unknown[0][:40]!r}")
     if any(one.data_location for one in graph.initializer):
-        raise _odd("constants in another file")
+        raise _foreign("constants in another file")
     if len(graph.node) > _MOST_NODES:
-        raise _odd(f"{len(graph.node):,} nodes")
+        raise _foreign(f"{len(graph.node):,} nodes")
     for one in graph.input:
         if any(dim.dim_value > _WIDEST for dim in one.type.tensor_type.shape.dim):
-            raise _odd(f"an input {one.name[:40]!r} of more than {_WIDEST:,} columns")
-    constants = {one.name: one for one in graph.initializer}
-    defined = {one.name for one in graph.input} | set(constants)
-    copies: dict[str, int] = {}
-    shapes = {name for node in graph.node if node.op_type == "Shape" for name in node.output}
-    for node in graph.node:
-        if node.op_type not in OPERATORS.get(node.domain, ()):
-            raise _odd(f"the operator {node.domain and node.domain + '.'}{node.op_type}"[:80])
-        if any(
-            attribute.HasField("g") or attribute.graphs or attribute.ref_attr_name
-            for attribute in node.attribute
-        ):
-            raise _odd(f"a graph within {node.op_type}")
-        if not defined.issuperset(filter(None, node.input)) or not defined.isdisjoint(node.output):
-            raise _odd(f"{node.op_type} out of order")
-        defined.update(node.output)
-        if all(name in constants for name in node.input):
-            raise _odd(f"{node.op_type} of constants alone")  # worked out at loading, however large
-        start = _STATED.get(node.op_type)
-        if start is not None and any(name and name not in constants for name in node.input[start:]):
-            raise _odd(f"{node.op_type} by a shape that is worked out")
-        if (
-            node.op_type == "Pad"
-            and np.abs(_array(constants[node.input[1]])).max(initial=0) > _MOST_CELLS
-        ):
-            raise _odd("Pad beyond all measure")
-        if node.op_type == "Concat" and all(
-            name in shapes or name in constants for name in node.input
-        ):
-            sizes = [
-                np.abs(_array(constants[name])).max(initial=0)
-                for name in node.input
-                if name in constants
-            ]
-            if max(sizes, default=0) <= _MOST_CELLS:
-                shapes.update(node.output)
-        if node.op_type == "Expand" and node.input[1] not in shapes:
-            raise _odd("Expand by a shape that is not that of its rows")
-        counts = [copies.get(name, 1) for name in node.input]
-        made = sum(counts) if node.op_type in ("Concat", "StringConcat") else max(counts, default=1)
-        if made > _MOST_COPIES:
-            raise _odd("rows that are put together without end")
-        copies.update(dict.fromkeys(node.output, made))
+            raise _foreign(f"an input {one.name[:40]!r} of more than {_WIDEST:,} columns")
+
+
+class _Walk:
+    """Checks the nodes of a graph in their order, each by what the nodes before it have shown."""
+
+    def __init__(self, graph: Any) -> None:
+        self._constants = {one.name: one for one in graph.initializer}
+        self._defined = {one.name for one in graph.input} | set(self._constants)
+        self._copies: dict[str, int] = {}
+        """How many times the rows of an input stand in each value."""
+        self._shapes: set[str] = set()
+        """Values that are the shape of another value, or put together of such shapes."""
+        for node in graph.node:
+            if node.op_type == "Shape":
+                self._shapes.update(node.output)
+
+    def visit(self, node: Any) -> None:
+        """Checks one node; raises `BundleError` for what Headrace never writes."""
+        _check_operator(node)
+        self._check_order(node)
+        self._check_stated(node)
+        self._check_expand(node)
+        self._count_copies(node)
         if node.op_type == "TreeEnsemble":
             _check_trees({attribute.name: attribute for attribute in node.attribute})
+
+    def _check_order(self, node: Any) -> None:
+        """Checks that each input stands before its use, and that the node has an input at all.
+
+        ONNX Runtime works a node of constants alone out while it loads the graph, however large.
+        """
+        inputs = set(filter(None, node.input))
+        if not inputs <= self._defined or not self._defined.isdisjoint(node.output):
+            raise _foreign(f"{node.op_type} out of order")
+        self._defined.update(node.output)
+        if all(name in self._constants for name in node.input):
+            raise _foreign(f"{node.op_type} of constants alone")
+
+    def _check_stated(self, node: Any) -> None:
+        """Checks that shapes and axes are constants, and no padding is beyond all measure."""
+        start = _STATED.get(node.op_type)
+        if start is None:
+            return
+        if any(name and name not in self._constants for name in node.input[start:]):
+            raise _foreign(f"{node.op_type} by a shape that is worked out")
+        if node.op_type == "Pad" and self._largest(node.input[1]) > _MOST_CELLS:
+            raise _foreign("Pad beyond all measure")
+
+    def _check_expand(self, node: Any) -> None:
+        """Checks that values are expanded to the shape of other values alone."""
+        if node.op_type == "Concat" and self._shapes_or_constants(node.input):
+            constants = [name for name in node.input if name in self._constants]
+            if max(map(self._largest, constants), default=0) <= _MOST_CELLS:
+                self._shapes.update(node.output)
+        if node.op_type == "Expand" and node.input[1] not in self._shapes:
+            raise _foreign("Expand by a shape that is not that of its rows")
+
+    def _count_copies(self, node: Any) -> None:
+        """Checks that no row is repeated without end: a node may double what another doubled."""
+        counts = [self._copies.get(name, 1) for name in node.input]
+        if node.op_type in ("Concat", "StringConcat"):
+            copies = sum(counts)
+        else:
+            copies = max(counts, default=1)
+        if copies > _MOST_COPIES:
+            raise _foreign("rows that are put together without end")
+        self._copies.update(dict.fromkeys(node.output, copies))
+
+    def _shapes_or_constants(self, names: Any) -> bool:
+        return all(name in self._shapes or name in self._constants for name in names)
+
+    def _largest(self, constant: str) -> float:
+        return float(np.abs(_array(self._constants[constant])).max(initial=0))
+
+
+def _check_operator(node: Any) -> None:
+    """Checks that Headrace writes such an operator, and that no graph stands within it."""
+    if node.op_type not in OPERATORS.get(node.domain, ()):
+        raise _foreign(f"the operator {node.domain and node.domain + '.'}{node.op_type}"[:80])
+    for attribute in node.attribute:
+        if attribute.HasField("g") or attribute.graphs or attribute.ref_attr_name:
+            raise _foreign(f"a graph within {node.op_type}")
 
 
 def _check_trees(attributes: dict[str, Any]) -> None:
@@ -102,25 +148,25 @@ def _check_trees(attributes: dict[str, Any]) -> None:
         ]
         roots = np.array(attributes["tree_roots"].ints)
     except KeyError as error:
-        raise _odd(f"trees without {error}") from None
+        raise _foreign(f"trees without {error}") from None
     count = len(sides[0][0])
     if len(np.unique(roots)) < len(roots) or (
         len(roots) and (roots.min() < 0 or roots.max() >= count)
     ):
-        raise _odd("trees with roots that are none, or stand there twice")
+        raise _foreign("trees with roots that are none, or stand there twice")
     depth = np.zeros(count, np.int64)
     for children, leaves in sides:
         if not len(children) == len(leaves) == count:
-            raise _odd("trees whose nodes are not of one number")
+            raise _foreign("trees whose nodes are not of one number")
         inner = np.flatnonzero(leaves == 0)
         if (children[inner] <= inner).any() or (children[inner] >= count).any():
-            raise _odd("trees that lead back to a node before")
+            raise _foreign("trees that lead back to a node before")
     for at in range(count):
         for children, leaves in sides:
             if leaves[at] == 0:
                 depth[children[at]] = max(depth[children[at]], depth[at] + 1)
     if count and depth.max() > _DEEPEST:
-        raise _odd(f"a tree of depth {depth.max():,}")
+        raise _foreign(f"a tree of depth {depth.max():,}")
 
 
 def _array(tensor: Any) -> Any:
@@ -129,5 +175,5 @@ def _array(tensor: Any) -> Any:
     return numpy_helper.to_array(tensor)
 
 
-def _odd(found: str) -> BundleError:
+def _foreign(found: str) -> BundleError:
     return BundleError("model.onnx", f"holds {found}", "a graph as Headrace writes it")

@@ -42,8 +42,18 @@ class AggregateKind(Protocol):
 AGGREGATES: dict[str, AggregateKind] = {
     name: cast(AggregateKind, import_module(f"{__name__}.{name}")) for name in ROWS
 }
+ROUNDING = 1e-9
+"""The share by which sums in different orders may differ."""
 NUMBER_STATES: dict[str, NumberState] = {
     kind: state
     for aggregate in AGGREGATES.values()
     for kind, state in aggregate.NUMBER_STATES.items()
 }
+
+
+def tolerance(aggregate: str) -> float:
+    """Returns the share by which an aggregate may differ between two orders of its events.
+
+    A module with `TOLERANCE` says that it loses more than rounding.
+    """
+    return float(getattr(AGGREGATES[aggregate], "TOLERANCE", ROUNDING))

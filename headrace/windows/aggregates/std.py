@@ -22,6 +22,8 @@ NUMBER_STATES = {
     ),
 }
 EMPTY = None
+TOLERANCE = 1e-3
+"""Near the limit rounding leaves three digits of a deviation."""
 _NOISE = 1e-13
 """The share of the squares that rounding may leave of values that are all the same."""
 
