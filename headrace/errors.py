@@ -52,6 +52,21 @@ class Finding(msgspec.Struct, frozen=True):
     evidence: dict[str, Any] = {}
 
 
+def check_format(
+    error: type[HeadraceError], where: str, found: Any, known: int, do: str = ""
+) -> None:
+    """Raises an error for a file that was written in another format than this version reads.
+
+    >>> check_format(WorkError, "the log", 2, 1)
+    Traceback (most recent call last):
+    headrace.errors.WorkError: the log: written in format 2; expected format 1; \
+use the version of Headrace that wrote it, or a later one
+    """
+    if found != known:
+        do = do or "use the version of Headrace that wrote it, or a later one"
+        raise error(where, f"written in format {str(found)[:40]}", f"format {known}", do)
+
+
 def nearest(name: str, known: "list[str] | tuple[str, ...]") -> str:
     """`did you mean 'x'?` for the closest known name, or the empty string.
 

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
-from headrace.errors import BundleError
+from headrace.errors import BundleError, check_format
 from headrace.spec import Name
 
+FORMAT = 1
+"""The format of a bundle; one without a number is of this format too."""
 MOST_VERSION = 999_999_999
 _MOST_BYTES = 1 << 30
 
@@ -45,6 +47,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     parent: str | None
     files: dict[str, str]
     seal: str = ""
+    format: int | UnsetType = UNSET
 
     def with_seal(self) -> "Manifest":
         """The same with its seal set."""
@@ -83,6 +86,7 @@ def read_manifest(folder: Path) -> Manifest:
     data = read_plain(path, "a bundle's folder")
     try:
         fields = msgspec.json.decode(data, type=dict[str, Any])
+        check_format(BundleError, str(path), fields.get("format", FORMAT), FORMAT)
         if later := sorted(set(fields) - set(Manifest.__struct_fields__)):
             by = str(fields.get("code_version"))[:40]
             raise BundleError(

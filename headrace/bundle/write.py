@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 from msgspec import Struct
 
-from headrace.bundle.manifest import FILES, Manifest, sha256
+from headrace.bundle.manifest import FILES, FORMAT, Manifest, sha256
 from headrace.clock import SYSTEM, to_text
 from headrace.tables import atomic_folder, publish_folder
 from headrace.workspace import BundleName, versions_in
@@ -40,6 +40,7 @@ def write_bundle(parent: Path, contents: Contents, after: int = 0) -> BundleName
             taken = versions_in(parent, contents.name)
             bundle = BundleName(contents.name, max([after, *taken]) + 1)
             manifest = Manifest(
+                format=FORMAT,
                 name=contents.name,
                 version=bundle.version,
                 created=to_text(SYSTEM.now_us(), "seconds"),

@@ -18,6 +18,7 @@ import polars as pl
 from headrace.clock import SYSTEM, Clock
 from headrace.errors import WorkError
 from headrace.log import repair, segment
+from headrace.log.format import check_log_format, write_format
 from headrace.log.frames import Frame, Record, RecordBatch, read_frames
 from headrace.log.segment import OPEN, SEALED
 from headrace.log.trusted_clock import is_trusted
@@ -43,7 +44,8 @@ class Log:
     ['{"price": 2.5}']
     """
 
-    def __init__(
+    # Each is a setting of its own, with a default.
+    def __init__(  # noqa: PLR0913
         self,
         folder: Path,
         sync: bool = False,
@@ -202,6 +204,7 @@ class Log:
         """The files with records from a position on, in order; of one that was being sealed, the sealed one."""
         named: dict[float, Path] = {}
         if self.folder.is_dir():
+            check_log_format(self.folder)
             for path in sorted(self.folder.iterdir()):
                 if path.suffix in (OPEN, SEALED) and not path.name.startswith("."):
                     named[int(path.stem)] = path  # `.parquet` comes after `.open`
@@ -260,6 +263,7 @@ class Log:
         if self._path is None or not self._path.exists() or self._followed():
             files = self._files(0)
             if not files:
+                write_format(self.folder)
                 self._opened(0)
             elif files[-1].suffix == SEALED:
                 files[-1].with_suffix(OPEN).unlink(missing_ok=True)

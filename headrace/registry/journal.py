@@ -18,9 +18,12 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from headrace.errors import InputError, WorkError
+from headrace.errors import InputError, WorkError, check_format
 from headrace.tables import atomic_file, exclusive_lock
 from headrace.workspace import Alias, Workspace
+
+FORMAT = 1
+"""The format of a line; one without a number is of this format too."""
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -40,6 +43,13 @@ class Decision(Struct, frozen=True, kw_only=True):
     who: str
     why: str
     evidence: list[dict[str, Any]] = []
+    format: int = FORMAT
+
+
+class _Format(Struct):
+    """Holds what every line says, whatever its format."""
+
+    format: int = FORMAT
 
 
 class Journal:
@@ -113,6 +123,9 @@ class Journal:
         if heals and len(whole) < len(data):
             os.truncate(self.path, len(whole))
         try:
+            for line in whole.splitlines():
+                found = msgspec.json.decode(line, type=_Format).format
+                check_format(WorkError, str(self.path), found, FORMAT)
             return [msgspec.json.decode(line, type=Decision) for line in whole.splitlines()]
         except msgspec.DecodeError as error:
             raise WorkError(

@@ -22,6 +22,8 @@ from headrace._version import __version__
 from headrace.tables import atomic_file, atomic_folder, publish_folder
 
 T = TypeVar("T")
+FORMAT = 1
+"""The format of an entry: one of another format has another name, and is never looked for."""
 MOST_BYTES = 5 * 2**30
 _SUMS = "sums.json"
 
@@ -32,7 +34,7 @@ def cache_key(*made_of: Any) -> str:
     >>> cache_key("a", {"b": 1}) == cache_key("a", {"b": 1}) != cache_key("a", {"b": 2})
     True
     """
-    text = msgspec.json.encode([_code(), *made_of], order="deterministic")
+    text = msgspec.json.encode([FORMAT, _code(), *made_of], order="deterministic")
     return hashlib.sha256(text).hexdigest()[:32]
 
 

@@ -87,11 +87,16 @@ class EventSource(Struct, frozen=True):
         }
 
 
+FORMAT = 1
+"""The format of a filled store: of its keys and of the values under them."""
+
+
 class Layout(Struct, frozen=True):
     """What is kept of every table, and in which groups."""
 
     sources: dict[str, EventSource]
     groups: list[Group]
+    format: int = FORMAT
 
     def of(self, events: str) -> list[tuple[int, Group]]:
         """The groups of a table, with their numbers."""

@@ -10,11 +10,11 @@ import msgspec
 import numpy as np
 
 from headrace.clock import to_datetime
-from headrace.errors import EmptyStoreError, WorkError
+from headrace.errors import EmptyStoreError, WorkError, check_format
 from headrace.store.accumulator import Accumulator
 from headrace.store.codec import DECODE_ERRORS, Codec, EntityView, OpenVersion
 from headrace.store.keys import STATE, StoreState, group_prefix, layout_key, make_row_namer, shorten
-from headrace.store.layout import EventSource, Group, Layout, Level, WindowRead
+from headrace.store.layout import FORMAT, EventSource, Group, Layout, Level, WindowRead
 from headrace.store.store import Store
 from headrace.windows.aggregates import AGGREGATES, NUMBER_STATES
 from headrace.windows.states import Merge
@@ -115,10 +115,12 @@ def read_state(store: Store) -> StoreState:
 def read_layout(store: Store, stand: StoreState) -> Layout:
     """What a store keeps."""
     (value,) = store.read([layout_key(stand.prefix)])
+    do = "`headrace materialize DIR` fills it anew"
     try:
+        found = msgspec.json.decode(value or b"", type=dict[str, Any]).get("format", FORMAT)
+        check_format(WorkError, "the online store", found, FORMAT, do)
         return msgspec.json.decode(value or b"", type=Layout)
     except DECODE_ERRORS:
-        do = "`headrace materialize DIR` fills it anew"
         raise WorkError(
             "the online store", "damaged: it does not say what it keeps", "a filled one", do
         ) from None
