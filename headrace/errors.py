@@ -42,6 +42,11 @@ class EmptyStoreError(InputError):
     """The online store was never filled, or its server has forgotten everything."""
 
 
+DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What the decoding of a damaged JSON file raises: a text that is no UTF-8, or that is nested without
+end, has an error of its own."""
+
+
 class Finding(msgspec.Struct, frozen=True):
     """Something noticed in data that did not stop the work; one form in every room, table and JSON file."""
 

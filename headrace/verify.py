@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from headrace import evaluate, features, predict
 from headrace.bundle import TOLERANCE, Bundle, find_bundle, open_bundle, same_reply
-from headrace.errors import BundleError, Finding, HeadraceError, InputError
+from headrace.errors import DECODE_ERRORS, BundleError, Finding, HeadraceError, InputError
 from headrace.spec import with_root
 from headrace.store import check_replay
 from headrace.workspace import Workspace
@@ -240,7 +240,7 @@ def _service(url: str) -> Callable[[Rows], Rows]:
                     f"status {error.code}: {error.read()[:300].decode(errors='replace')}",
                     "predictions",
                 ) from None
-        except (URLError, OSError, msgspec.DecodeError, KeyError, TypeError) as error:
+        except (URLError, OSError, KeyError, TypeError, *DECODE_ERRORS) as error:
             raise InputError(
                 target, f"no prediction ({error})", "a running Headrace service"
             ) from None

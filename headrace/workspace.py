@@ -16,12 +16,15 @@ from typing import Literal, get_args
 import msgspec
 from msgspec import Struct
 
-from headrace.errors import BundleError, InputError, nearest
+from headrace.errors import DECODE_ERRORS, BundleError, InputError, nearest
 
 Alias = Literal["champion", "challenger", "shadow"]
 ALIASES: tuple[Alias, ...] = get_args(Alias)
 NAME, FORMER_NAME = ".headrace", ".millrace"
-_REFERENCE = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)@(\w+)")
+_REFERENCE = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)@(\w+)", re.ASCII)
+
+_MOST_DIGITS = 9
+"""Of a version: Python refuses to read numbers of thousands of digits."""
 
 
 class BundleName(Struct, frozen=True):
@@ -187,7 +190,7 @@ class Workspace:
             return msgspec.json.decode(path.read_bytes(), type=dict[Alias, int])
         except FileNotFoundError:
             return {}
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, *DECODE_ERRORS) as error:
             raise BundleError(
                 str(path), f"cannot be read ({error})", "the aliases as they were written"
             ) from None
@@ -206,19 +209,23 @@ class Workspace:
             )
 
         name, wanted = named.groups()
-        found = self.bundle(
-            name, int(wanted) if wanted.isdigit() else self._version_of(name, wanted)
-        )
+        if wanted.isdigit() and len(wanted) <= _MOST_DIGITS:
+            version = int(wanted)
+        else:
+            version = self._version_of(name, wanted)
+        found = self.bundle(name, version)
         if found.is_dir():
             return found
         have = self.versions(name)
+        bundles = [BundleName.parse(folder) for folder in known]
+        names = sorted({one.name for one in bundles if one is not None})
         hint = (
             f"versions {', '.join(map(str, have))}"
             if have
             else f"one of: {', '.join(known) or 'none yet'}"
         )
         raise InputError(
-            reference, f"no such version in {self.bundles}", hint, nearest(name, known)
+            reference, f"no such version in {self.bundles}", hint, nearest(name, names)
         )
 
     def _version_of(self, name: str, alias: str) -> int:
@@ -281,7 +288,7 @@ class Workspace:
             return (
                 msgspec.json.decode(path.read_bytes(), type=_Identity) if path.is_file() else None
             )
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *DECODE_ERRORS):
             return None
 
 

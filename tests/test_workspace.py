@@ -78,6 +78,9 @@ def test_a_bundle_is_found_by_version_and_by_alias(workspace: Workspace) -> None
         ("ads@3", "no such version in"),
         ("ads@3", "expected versions 1, 2, 10"),
         ("asd@1", "expected one of: ads-000001, ads-000002"),
+        ("asd@1", "did you mean 'ads'?"),
+        ("ads@²", "no such bundle"),
+        ("ads@" + "9" * 5_000, "no alias '999"),
         ("ads@best", "no alias 'best'; expected one of: champion, challenger, shadow"),
         ("ads@shadow", "ads has no shadow; expected an alias that is set (champion is version 1)"),
         ("ads-b@champion", "(none is set); headrace promote ads-b@VERSION --alias champion"),
@@ -93,10 +96,12 @@ def test_a_reference_to_nothing_says_what_there_is(
     assert words in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"best": 1}', '{"champion": "1"}'])
-def test_aliases_that_cannot_be_read_are_told(workspace: Workspace, text: str) -> None:
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"[]", b'{"best": 1}', b'{"champion": "1"}', b'{"\xff": 1}']
+)
+def test_aliases_that_cannot_be_read_are_told(workspace: Workspace, text: bytes) -> None:
     workspace.aliases("ads").parent.mkdir()
-    workspace.aliases("ads").write_text(text)
+    workspace.aliases("ads").write_bytes(text)
     with pytest.raises(BundleError, match=r"cannot be read .*expected the aliases as they were"):
         workspace.read_aliases("ads")
     assert ALIASES == ("champion", "challenger", "shadow")

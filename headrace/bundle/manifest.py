@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from headrace.errors import BundleError, check_format
+from headrace.errors import DECODE_ERRORS, BundleError, check_format
 from headrace.spec import Name
 
 FORMAT = 1
@@ -95,7 +95,7 @@ def read_manifest(folder: Path) -> Manifest:
                 f"Headrace {by}",
             )
         manifest = msgspec.json.decode(data, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except DECODE_ERRORS as error:
         raise BundleError(
             str(path), f"cannot be read ({error})", "the manifest as it was written"
         ) from None

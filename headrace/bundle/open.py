@@ -13,7 +13,7 @@ from headrace.bundle.contents import check_mlmodel
 from headrace.bundle.evaluation import Evaluation
 from headrace.bundle.holdout import split_answers
 from headrace.bundle.manifest import Manifest, read_manifest, read_plain, sha256
-from headrace.errors import BundleError, InputError, SpecError
+from headrace.errors import DECODE_ERRORS, BundleError, InputError, SpecError
 from headrace.spec import System, decode, parse_yaml
 from headrace.tables import Schema
 from headrace.workspace import Workspace, folders_in
@@ -118,7 +118,7 @@ class Bundle:
     def _part(self, file: str, type: type[T]) -> T:
         try:
             return msgspec.json.decode(self.read(file), type=type)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except DECODE_ERRORS as error:
             raise BundleError(
                 str(self.path / file), f"cannot be used ({str(error)[:200]})", self._writer
             ) from None

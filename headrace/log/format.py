@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from headrace.errors import WorkError, check_format
+from headrace.errors import DECODE_ERRORS, WorkError, check_format
 from headrace.tables import atomic_file
 
 FORMAT = 1
@@ -33,7 +33,7 @@ def check_log_format(folder: Path) -> None:
         found = msgspec.json.decode(path.read_bytes(), type=_Format).format
     except FileNotFoundError:
         return
-    except msgspec.DecodeError:
+    except DECODE_ERRORS:
         expected = "the number of the log's format"
         raise WorkError(
             str(path), "cannot be read", expected, f'write {{"format": {FORMAT}}}'

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from headrace.errors import WorkError
+from headrace.errors import DECODE_ERRORS, WorkError
 from headrace.log import segment
 from headrace.log.frames import find_frames
 from headrace.log.segment import OPEN, SEALED
@@ -27,7 +27,7 @@ def read_gaps(folder: Path) -> list[list[int]]:
         return msgspec.json.decode((folder / _GAPS).read_bytes(), type=list[list[int]])
     except FileNotFoundError:
         return []
-    except msgspec.DecodeError:
+    except DECODE_ERRORS:
         raise WorkError(
             str(folder / _GAPS), "cannot be read", "the log as it was written"
         ) from None

@@ -9,7 +9,7 @@ import msgspec
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from headrace.errors import WorkError
+from headrace.errors import DECODE_ERRORS, WorkError
 from headrace.log.frames import Record, RecordBatch, decode_records, read_frames, time_in_id
 from headrace.tables import atomic_file
 
@@ -116,7 +116,7 @@ def _sums_of(segment: Path) -> _Sums | None:
         found = msgspec.json.decode(path.read_bytes(), type=_Sums)
     except FileNotFoundError:
         return None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except DECODE_ERRORS:
         raise _changed(path) from None
     if found != found.sealed():
         raise _changed(path)
@@ -154,7 +154,7 @@ def _batches(path: Path) -> Iterator[pl.DataFrame]:
     for _, body, _ in read_frames(path):
         try:
             records = decode_records(body)
-        except msgspec.DecodeError as error:
+        except DECODE_ERRORS as error:
             raise WorkError(
                 str(path), f"records of another form ({error})", "a log of this version"
             ) from None

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from headrace.clock import US_PER_S, Clock
+from headrace.errors import DECODE_ERRORS
 from headrace.tables import atomic_file
 
 _FILE, _BOOT = "clock.json", Path("/proc/sys/kernel/random/boot_id")
@@ -43,10 +44,9 @@ def is_trusted(folder: Path, clock: Clock) -> bool:
     """
     now = _Reading(_boot(), clock.running_s(), clock.now_us() / US_PER_S)
     path = folder / _FILE
-    try:
-        known = msgspec.json.decode(path.read_bytes(), type=_Memory)
-    except (FileNotFoundError, msgspec.DecodeError):
-        known = _Memory(now)
+    known = _read_memory(path)
+    is_new = known is None
+    known = known or _Memory(now)
     if _agree(known.trusted, now):
         found, believed = _Memory(now), True
     elif known.jumped is not None and _agree(known.jumped, now):
@@ -56,10 +56,18 @@ def is_trusted(folder: Path, clock: Clock) -> bool:
         found = _Memory(now) if believed else known
     else:
         found, believed = _Memory(known.trusted, now), False
-    if found != known or not path.exists():
+    if found != known or is_new:
         with atomic_file(path) as beside:
             beside.write_bytes(msgspec.json.encode(found))
     return believed
+
+
+def _read_memory(path: Path) -> _Memory | None:
+    """Read the last look; None where there is none, or a damaged one, which is written anew."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Memory)
+    except (FileNotFoundError, *DECODE_ERRORS):
+        return None
 
 
 def _agree(before: _Reading, now: _Reading) -> bool:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from headrace.errors import InputError, WorkError, check_format
+from headrace.errors import DECODE_ERRORS, InputError, WorkError, check_format
 from headrace.tables import atomic_file, exclusive_lock
 from headrace.workspace import Alias, Workspace
 
@@ -127,7 +127,7 @@ class Journal:
                 found = msgspec.json.decode(line, type=_Format).format
                 check_format(WorkError, str(self.path), found, FORMAT)
             return [msgspec.json.decode(line, type=Decision) for line in whole.splitlines()]
-        except msgspec.DecodeError as error:
+        except DECODE_ERRORS as error:
             raise WorkError(
                 str(self.path), f"cannot be read ({error})", "the decisions as they were written"
             ) from None

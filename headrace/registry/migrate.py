@@ -15,7 +15,7 @@ from msgspec import structs
 
 from headrace.bundle import Bundle, read_manifest
 from headrace.bundle.contents import FORMER_LOADER, LOADER
-from headrace.errors import BundleError, InputError
+from headrace.errors import DECODE_ERRORS, BundleError, InputError
 from headrace.spec import load
 from headrace.tables import atomic_file
 from headrace.workspace import FORMER_NAME, NAME, Workspace, folders_in, key_folder
@@ -65,7 +65,7 @@ def _has_former_mark(workspace: Path) -> bool:
         )
         expected = hmac.new(key, identity["id"].encode(), hashlib.sha256).hexdigest()
         return hmac.compare_digest(identity["mark"], expected)
-    except (OSError, RuntimeError, msgspec.DecodeError, KeyError):
+    except (OSError, RuntimeError, KeyError, *DECODE_ERRORS):
         return False
 
 

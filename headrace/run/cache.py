@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from headrace._version import __version__
+from headrace.errors import DECODE_ERRORS
 from headrace.tables import atomic_file, atomic_folder, publish_folder
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ class Cache:
             if entry.exists():
                 shutil.rmtree(entry, ignore_errors=True)
             return None
-        except (ValueError, OSError, msgspec.DecodeError, pl.exceptions.PolarsError):
+        except (ValueError, OSError, pl.exceptions.PolarsError, *DECODE_ERRORS):
             shutil.rmtree(entry, ignore_errors=True)
             return None
         return value
@@ -123,7 +124,7 @@ def checksums(files: dict[str, Path], memory: Path) -> dict[str, str]:
     """
     try:
         known = msgspec.json.decode(memory.read_bytes(), type=dict[str, str])
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *DECODE_ERRORS):
         known = {}
     found, fresh = {}, False
     for name, file in files.items():

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from headrace import design, registry, spec, tables, train
 from headrace.bundle import open_bundle
-from headrace.errors import BundleError
+from headrace.errors import DECODE_ERRORS, BundleError
 from headrace.run.cache import Cache, cache_key, checksums
 from headrace.run.document import RunDocument
 from headrace.run.record import Run, as_run, finish_run
@@ -76,7 +76,7 @@ def find_run(system: System, cache: Cache, key: str) -> Run | None:
             document = finish_run(
                 document, decision, document.comparison, document.seconds
             ).document
-    except (OSError, msgspec.DecodeError, BundleError):
+    except (OSError, BundleError, *DECODE_ERRORS):
         return None
     if not Path(document.report).exists():
         return None

@@ -6,6 +6,7 @@ asked of a table and of a single event.
 """
 
 import ast
+import math
 import operator
 from collections.abc import Callable, Mapping
 from functools import reduce
@@ -25,6 +26,8 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.GtE: operator.ge,
 }
 _SHAPE = "comparisons of a column with a value, such as kind == 'buy' and price > 10"
+_DEEPEST = 100
+_ORDERS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 Constant = str | float | bool
 
 
@@ -38,10 +41,12 @@ class Compare(Struct, frozen=True):
     def mask(self, frame: pl.DataFrame) -> pl.Series:
         """Where it holds, as booleans `(M,)`."""
         column = frame[self.column]
-        if self.compare is None:
-            return column.is_in(self.constants).fill_null(False)
-        held: pl.Series = self.compare(column, self.constants[0])
-        return held.fill_null(False)
+        compare = self.compare or operator.eq
+        # Not `is_in`, which refuses whole numbers beside fractions.
+        masks: list[pl.Series] = [compare(column, constant) for constant in self.constants]
+        if not masks:
+            return pl.repeat(False, len(column), eager=True)
+        return reduce(operator.or_, masks).fill_null(False)
 
     def holds(self, event: Mapping[str, Any]) -> bool:
         """Whether it holds for one event."""
@@ -91,9 +96,27 @@ def parse_condition(text: str, where: str, schema: Mapping[str, pl.DataType]) ->
     [False, True]
     """
     try:
-        return _read(ast.parse(text.strip(), mode="eval").body, where, schema)
+        tree = ast.parse(text.strip(), mode="eval")
+        _check_depth(tree, where)
+        return _read(tree.body, where, schema)
+    except (MemoryError, RecursionError):  # so deep that Python cannot read it
+        raise _too_deep(where) from None
     except SyntaxError as error:
         raise InputError(where, f"{text!r} cannot be read ({error.msg})", _SHAPE) from None
+
+
+def _check_depth(tree: ast.AST, where: str) -> None:
+    """Raises `InputError` for a condition that nests deeper than any that a person writes."""
+    level = [tree]
+    for _ in range(_DEEPEST):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return
+    raise _too_deep(where)
+
+
+def _too_deep(where: str) -> InputError:
+    return InputError(where, f"a condition nested deeper than {_DEEPEST} levels", _SHAPE)
 
 
 def condition_columns(text: str | None) -> set[str]:
@@ -130,7 +153,7 @@ def _compare(
         )
     try:
         value = ast.literal_eval(right)
-    except ValueError:
+    except (ValueError, TypeError):  # no constant, or a set of lists
         raise InputError(where, f"{ast.unparse(right)!r} beside {column!r}", _SHAPE) from None
     listed = isinstance(op, ast.In | ast.NotIn)
     constants = list(value) if listed and isinstance(value, list | tuple | set) else [value]
@@ -144,10 +167,24 @@ def _compare(
         raise InputError(
             where, f"{column!r} holds {kind}, but is compared with {wrong[0]!r}", f"{kind}"
         )
+    if kind == "true or false" and isinstance(op, _ORDERS):
+        found = f"{column!r} is true or false, which have no order"
+        raise InputError(where, found, "== or !=")
+    constants = [_within_range(constant) for constant in constants]
     if listed:
         within = Compare(column, None, constants)
         return within if isinstance(op, ast.In) else Combination("not", [within])
     return Compare(column, _COMPARE[type(op)], constants)
+
+
+def _within_range(constant: Constant) -> Constant:
+    """A whole number beyond 64 bits as a float: Polars compares columns with no such number."""
+    if isinstance(constant, int) and not -(2**63) <= constant < 2**63:
+        try:
+            return float(constant)
+        except OverflowError:
+            return math.inf if constant > 0 else -math.inf
+    return constant
 
 
 def _kind(dtype: pl.DataType) -> str:

@@ -55,6 +55,7 @@ def check_window(
                 raise InputError(
                     where, f"no column {column!r} in {label}", known, nearest(column, list(schema))
                 )
+    _check_keys(window, rows, table, where)
     if (of is None) == (row.of != "events"):
         said = "no `of`" if of is None else f"of {of!r}"
         with_of = ", ".join(name for name, one in AGGREGATES.items() if one.of != "events")
@@ -80,3 +81,16 @@ def check_window(
     if window.where is not None:
         parse_condition(window.where, where, table)
     return where
+
+
+def _check_keys(
+    window: Window,
+    rows: Mapping[str, pl.DataType],
+    events: Mapping[str, pl.DataType],
+    where: str,
+) -> None:
+    """Raises `InputError` where events name a key in a form that cannot be read as the rows' form."""
+    for key in window_keys(window):
+        if rows[key] == pl.Boolean and events[key] == pl.String:
+            found = f"the key {key!r} is true or false in the rows, and text in the events"
+            raise InputError(where, found, "a key of one type in both")

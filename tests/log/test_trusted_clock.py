@@ -71,3 +71,14 @@ def test_a_memory_that_cannot_be_read_begins_anew(tmp_path: Path) -> None:
     clock.set(NOW_US + 300 * DAY_US)
     (tmp_path / "clock.json").write_bytes(b"{")
     assert is_trusted(tmp_path, clock)
+
+
+@pytest.mark.parametrize("damaged", [b"", b"{", b'{"trusted": "\xff"}'])
+def test_a_damaged_memory_begins_anew_and_the_next_jump_is_noticed(
+    tmp_path: Path, damaged: bytes
+) -> None:
+    clock = looked_at(tmp_path)
+    (tmp_path / "clock.json").write_bytes(damaged)
+    assert is_trusted(tmp_path, clock)
+    clock.set(clock.now_us() + 300 * DAY_US)
+    assert not is_trusted(tmp_path, clock)

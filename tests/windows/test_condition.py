@@ -26,6 +26,12 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "count": st.integers(-3, 3),
     "flag": st.booleans(),
 }
+CONSTANTS = {
+    **VALUES,
+    "price": st.one_of(VALUES["price"], st.integers(-2, 2), st.sampled_from([10**20, -(10**400)])),
+    "count": st.one_of(VALUES["count"], st.sampled_from([0.5, 2.0, 2**63, -(10**400)])),
+}
+"""What a person may write beside a column: whole numbers beside fractions, and far too large ones."""
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -47,13 +53,13 @@ def comparisons(draw: st.DrawFn) -> tuple[str, Meaning]:
     column = draw(st.sampled_from(sorted(SCHEMA)))
     if draw(st.booleans()):
         sign = draw(st.sampled_from(["==", "!="] if column == "flag" else sorted(OPERATORS)))
-        constant = draw(VALUES[column])
+        constant = draw(CONSTANTS[column])
         compare = OPERATORS[sign]
         return (
             f"{column} {sign} {constant!r}",
             lambda row: row[column] is not None and compare(row[column], constant),
         )
-    constants = draw(st.lists(VALUES[column], max_size=3))
+    constants = draw(st.lists(CONSTANTS[column], max_size=3))
     return f"{column} in {constants!r}", lambda row: row[column] in constants
 
 
@@ -127,6 +133,10 @@ def test_and_binds_closer_than_or_and_a_column_of_flags_stands_alone() -> None:
         ("price in [1.5, True]", "'price' holds numbers, but is compared with True"),
         ("count == None", "'count' holds numbers, but is compared with None"),
         ("flag == 1", "'flag' holds true or false, but is compared with 1"),
+        ("flag < True", "'flag' is true or false, which have no order; expected == or !="),
+        ("word == {[]: 1}", "beside 'word'"),
+        ("not " * 500 + "flag", "nested deeper than 100 levels"),
+        ("(" * 5000 + "flag" + ")" * 5000, "cannot be read"),
     ],
 )
 def test_what_is_no_condition_is_told_with_its_window(text: str, words: str) -> None:

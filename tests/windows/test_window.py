@@ -63,6 +63,11 @@ def test_a_window_that_cannot_be_says_why(fields: dict[str, Any], words: str) ->
     assert words in str(error.value)
 
 
+def test_a_key_that_is_a_flag_in_rows_and_text_in_events_is_refused() -> None:
+    with pytest.raises(InputError, match="'user' is true or false in the rows, and text in the"):
+        check_window(window(), {"user": pl.Boolean()}, {"e": {"user": pl.String()}})
+
+
 def test_a_key_that_events_lack_names_their_table() -> None:
     with pytest.raises(InputError, match="no column 'user' in events 'e'; expected one of: x"):
         check_window(window(), ROWS, {"e": {"x": pl.Float64()}})
