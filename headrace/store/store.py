@@ -1,8 +1,8 @@
 """The seam of the online store: bytes by key and sets of bytes by key, written in one step, read in
 one round trip.
 
-An implementation is one file: `lmdb_store.py` (the default) and `redis_store.py`. One suite of
-tests holds both to what stands here.
+An implementation is one file of `backends/`: `lmdb.py` (the default), `redis.py`, `memory.py`. One
+suite of tests holds all of them to this page.
 """
 
 from collections.abc import Sequence

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import InputError, WorkError
+from headrace.store.backends.memory import MemoryStore
 from headrace.store.open import open_backend
 from headrace.store.store import Changes, Store
 from tests.redis_server import RedisServer
@@ -22,20 +23,22 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     server.kill()
 
 
-@pytest.fixture(params=["lmdb", "redis"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str | None, Path]:
-    """The URL and the folder of a store."""
-    if request.param == "lmdb":
-        return None, tmp_path
-    server: RedisServer = request.getfixturevalue("redis")
-    return server.url, tmp_path
-
-
-@pytest.fixture
-def store(place: tuple[str | None, Path]) -> Iterator[Store]:
-    with closing(open_backend(*place, "test")) as opened:
+@pytest.fixture(params=["memory", "lmdb", "redis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    opened: Store = MemoryStore()
+    if request.param != "memory":
+        opened = open_backend(place_of(request, request.param, tmp_path), tmp_path, "test")
+    with closing(opened):
         opened.clear(b"")
         yield opened
+
+
+def place_of(request: pytest.FixtureRequest, backend: str, folder: Path) -> str | None:
+    """The URL of a store; none for the one in a folder."""
+    if backend == "lmdb":
+        return None
+    server: RedisServer = request.getfixturevalue("redis")
+    return server.url
 
 
 def test_what_was_written_is_read(store: Store) -> None:
@@ -84,14 +87,17 @@ def test_a_prefix_is_cleared(store: Store) -> None:
     assert store.members([special + b"s", b"gxs"]) == [set(), {b"2"}]
 
 
+@pytest.mark.parametrize("backend", ["lmdb", "redis"])
 def test_another_process_sees_what_was_written(
-    store: Store, place: tuple[str | None, Path]
+    backend: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    store.write(Changes(puts={b"a": b"1"}))
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        assert pool.apply(_add_one, (place,)) == b"1"
-    assert store.read([b"a"]) == [b"2"]
+    place = place_of(request, backend, tmp_path), tmp_path
+    with closing(open_backend(*place, "test")) as store:
+        store.write(Changes(puts={b"a": b"1"}))
+        context = multiprocessing.get_context("spawn")
+        with context.Pool(1) as pool:
+            assert pool.apply(_add_one, (place,)) == b"1"
+        assert store.read([b"a"]) == [b"2"]
 
 
 def _add_one(place: tuple[str | None, Path]) -> bytes | None:

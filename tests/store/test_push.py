@@ -16,11 +16,13 @@ from msgspec import structs
 from headrace.errors import InputError, WorkError
 from headrace.log.log import Log
 from headrace.spec import AGGREGATES, EventTable
+from headrace.store.backends.memory import MemoryStore
 from headrace.store.backfill import BackfillPlan, backfill
 from headrace.store.layout import Layout, build_layout
 from headrace.store.open import open_backend
 from headrace.store.pusher import Pusher
 from headrace.store.read import WindowReader
+from headrace.store.store import Store
 from headrace.tables import Column, dtype_of
 from tests.windows.brute import Version, aggregate, default_hop, in_window
 from tests.windows.test_join import (
@@ -130,7 +132,8 @@ def test_a_row_sees_online_what_a_loop_over_versions_finds(
 def opened(
     folder: Path, asked: Layout, history: list[Version], table: EventTable, now: int
 ) -> tuple[Pusher, WindowReader]:
-    store, log = open_backend(None, folder / "online", "test"), Log(folder / "log")
+    store: Store = MemoryStore()
+    log = Log(folder / "log")
     backfill(
         store,
         log,
