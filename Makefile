@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test test-all servers check format lock bench clean
+.PHONY: help setup demo test test-all coverage servers check format lock bench clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,12 @@ test: $(READY)  ## set up, then run the tests (the slow ones excepted)
 
 test-all: $(READY)  ## every test, the slow ones too
 	$(BIN)/python -m pytest -q -m ""
+
+coverage: $(READY)  ## run the tests, then print which lines of each file they ran
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 servers:  ## what some tests start (PostgreSQL, Redis, Chromium, promtool), from Debian packages; without them these tests are skipped
 	@scripts/servers
