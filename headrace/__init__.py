@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from headrace.verify import Verification, verify
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-"""ONNX Runtime's wheel sends what it does to its maker unless this is set before it is first imported."""
+"""Without this, set before its first import, ONNX Runtime's wheel reports to its maker."""
 
 ROOMS = (
-    "spec", "tasks", "tables", "design", "explore", "split", "log", "windows", "store", "features", "models", "train",
-    "evaluate", "bundle", "predict", "registry", "run", "serve",
+    "spec", "tasks", "tables", "design", "explore", "split", "log", "windows", "store", "features",
+    "models", "train", "evaluate", "bundle", "predict", "registry", "run", "serve",
 )  # fmt: skip
-"""The rooms in the order in which data flows; a room imports only rooms before it (and `errors`, `report`)."""
+"""The rooms in the order in which data flows. A room imports only rooms before it, and leaves."""
 
 _HOMES = {
     "System": "spec",
@@ -114,8 +114,9 @@ def __getattr__(name: str) -> Any:
 
 
 class _Package(ModuleType):
-    """Keeps `headrace.verify` and `headrace.explore` the public functions: importing a submodule
-    would bind its module to that name.
+    """A module whose public functions survive the import of a submodule of the same name.
+
+    Importing `headrace.verify` would otherwise bind the module to the name of the function.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -8,7 +8,7 @@ import os
 
 
 def main() -> None:
-    """Loads the command line, which takes a moment, and runs it."""
+    """Load the command line, which takes a moment, and run it."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: os._exit(128 + number))  # nothing has begun yet
     from headrace.cli import main as run_command

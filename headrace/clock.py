@@ -1,6 +1,6 @@
-"""Time as this package counts it: whole microseconds since 1970 UTC; and the clocks that tell it.
+"""Time in whole microseconds since 1970 UTC, and the clocks that show it.
 
-Whoever decides by time takes a `Clock`, so that a test can hand over a `ManualClock`.
+Code that decides by time takes a `Clock`, so that a test can pass a `ManualClock`.
 """
 
 import time
@@ -15,18 +15,18 @@ _US = timedelta(microseconds=1)
 
 
 class Clock(Protocol):
-    """Tells the time of day, and how much time has passed."""
+    """A source of the time of day, and of the time that has passed."""
 
     def now_us(self) -> int:
-        """The time of day in microseconds since 1970 UTC; a person may set it, forward and back."""
+        """Return the time of day in microseconds since 1970 UTC. A person may set it, also back."""
         ...
 
     def monotonic_s(self) -> float:
-        """Seconds since some moment; it never goes back."""
+        """Return the seconds since a fixed moment; they never go back."""
         ...
 
     def running_s(self) -> float:
-        """Seconds since the machine was started, sleep included; nobody can set it."""
+        """Return the seconds since the machine started, sleep included; nobody can set them."""
         ...
 
 
@@ -47,7 +47,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that stands still until it is moved.
+    """A clock that moves only when a test moves it.
 
     >>> clock = ManualClock(now_us=5)
     >>> clock.advance(2.0)
@@ -60,12 +60,12 @@ class ManualClock:
         self._passed_s = 0.0
 
     def advance(self, seconds: float) -> None:
-        """Lets time pass on all clocks."""
+        """Let time pass on all clocks."""
         self._now_us += round(seconds * US_PER_S)
         self._passed_s += seconds
 
     def set(self, now_us: int) -> None:
-        """Sets the time of day alone, as a person may."""
+        """Set the time of day alone, as a person may."""
         self._now_us = now_us
 
     def now_us(self) -> int:
@@ -85,7 +85,7 @@ SYSTEM = SystemClock()
 
 
 def to_us(moment: datetime) -> int:
-    """Microseconds since 1970 UTC; a time without a zone is UTC.
+    """Convert a time to microseconds since 1970 UTC; a time without a zone is UTC.
 
     >>> to_us(datetime(1970, 1, 1, 0, 0, 1))
     1000000
@@ -96,12 +96,12 @@ def to_us(moment: datetime) -> int:
 
 
 def to_us_or_now(moment: datetime | None, clock: Clock = SYSTEM) -> int:
-    """As `to_us`; None is the time of the clock."""
+    """Convert as `to_us` does; None means the time of the clock."""
     return clock.now_us() if moment is None else to_us(moment)
 
 
 def to_datetime(us: int) -> datetime:
-    """The time in UTC, without a zone.
+    """Convert microseconds to a time in UTC without a zone.
 
     >>> to_datetime(1_000_000)
     datetime.datetime(1970, 1, 1, 0, 0, 1)
@@ -112,7 +112,7 @@ def to_datetime(us: int) -> datetime:
 def to_text(
     us: int, digits: Literal["seconds", "milliseconds"] = "milliseconds", sep: str = "T"
 ) -> str:
-    """The time in ISO 8601, with the zone UTC.
+    """Write a time in ISO 8601, with the zone UTC.
 
     >>> to_text(1_500_000)
     '1970-01-01T00:00:01.500+00:00'

@@ -1,4 +1,4 @@
-"""What can go wrong, said once: an exception stops the work, a `Finding` only tells."""
+"""The error tree: an exception stops the work; a `Finding` reports and lets it go on."""
 
 from typing import Any, Literal
 
@@ -8,14 +8,18 @@ import msgspec
 class HeadraceError(Exception):
     """The root: one clear sentence about where, what was found, what was expected and what to do.
 
-    >>> str(InputError("data.target", "no column 'clickd'", "one of: clicked, price", "did you mean 'clicked'?"))
-    "data.target: no column 'clickd'; expected one of: clicked, price; did you mean 'clicked'?"
+    >>> error = InputError("goal.target", "no column 'clickd'", "one of: clicked, price", "try one")
+    >>> str(error)
+    "goal.target: no column 'clickd'; expected one of: clicked, price; try one"
     """
 
     exit_code = 2
 
     def __init__(self, where: str, found: str, expected: str = "", do: str = "") -> None:
-        self.where, self.found, self.expected, self.do = where, found, expected, do
+        self.where = where
+        self.found = found
+        self.expected = expected
+        self.do = do
         parts = [f"{where}: {found}", f"expected {expected}" if expected else "", do]
         super().__init__("; ".join(part for part in parts if part))
 
@@ -33,7 +37,7 @@ class BundleError(HeadraceError):
 
 
 class WorkError(HeadraceError):
-    """Good input, but the work could not be finished (a full disk, a model that does not export faithfully)."""
+    """Good input, but the work cannot be finished: a full disk, a model that does not export."""
 
     exit_code = 1
 
@@ -43,12 +47,12 @@ class EmptyStoreError(InputError):
 
 
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What the decoding of a damaged JSON file raises: a text that is no UTF-8, or that is nested without
-end, has an error of its own."""
+"""The errors of decoding a damaged JSON file. Text that is not UTF-8, and text nested without end,
+have errors of their own."""
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """Something noticed in data that did not stop the work; one form in every room, table and JSON file."""
+    """An observation that did not stop the work; one form for every room, table and JSON file."""
 
     check: str
     columns: list[str]
@@ -60,7 +64,7 @@ class Finding(msgspec.Struct, frozen=True):
 def check_format(
     error: type[HeadraceError], where: str, found: Any, known: int, do: str = ""
 ) -> None:
-    """Raises an error for a file that was written in another format than this version reads.
+    """Raise an error for a file that was written in another format than this version reads.
 
     >>> check_format(WorkError, "the log", 2, 1)
     Traceback (most recent call last):
@@ -73,7 +77,7 @@ use the version of Headrace that wrote it, or a later one
 
 
 def nearest(name: str, known: "list[str] | tuple[str, ...]") -> str:
-    """`did you mean 'x'?` for the closest known name, or the empty string.
+    """Return `did you mean 'x'?` for the closest known name, or the empty string.
 
     >>> nearest("traget", ["target", "task"])
     "did you mean 'target'?"

@@ -4,7 +4,7 @@ from headrace import spec, train
 from headrace.evaluate import make_objective
 from headrace.report import Steps, Watch, quiet
 from headrace.run.cache import Cache
-from headrace.run.document import Made, describe
+from headrace.run.document import StageResults, describe
 from headrace.run.evaluation import check_fairness, evaluate_model, pick_threshold, test_model
 from headrace.run.exploration import Exploration, write_exploration
 from headrace.run.judge import check_gates, judge
@@ -15,22 +15,23 @@ from headrace.run.resume import cache_keys, find_run, trial_memo, with_current_s
 from headrace.spec import System
 
 STAGES = (
-    "tables", "events", "spec", "split", "features", "explore", "train", "refit", "evaluate", "gates", "bundle",
-    "registry", "report",
+    "tables", "events", "spec", "split", "features", "explore", "train", "refit", "evaluate",
+    "gates", "bundle", "registry", "report",
 )  # fmt: skip
 """The stages of a run, in the order in which they begin."""
 
 
 def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
-    """Takes a system's tables to a tested bundle, and that to be the champion or to be refused.
+    """Train, test and bundle the model of a system, and promote or refuse it.
 
-    What was done before for the same spec, tables and code is not done again, unless it shall be
-    `fresh`; the document of a run that had nothing to do says that it is `cached`. `watch(stage,
-    detail)` hears how far it is. Raises `SpecError`, `InputError` or `WorkError`; nothing
-    half-written is left behind then.
+    A run reuses the results of earlier runs on the same spec, tables and code; with `fresh` it
+    does all work again. The document of a run that had nothing to do says `cached`. It calls
+    `watch(stage, detail)` as it goes on. Raises `SpecError`, `InputError` or `WorkError`, and
+    leaves nothing half-written then.
     """
     system = spec.with_safe_names(system)
-    step, cache = Steps(watch), Cache(system.workspace.cache)
+    step = Steps(watch)
+    cache = Cache(system.workspace.cache)
     with step("tables"):
         keys = cache_keys(system)
         known = None if fresh else find_run(system, cache, keys.run)
@@ -57,8 +58,10 @@ def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
     with step("gates"):
         verdict = judge(data, model, tested, evaluation)
     with step("bundle"):
-        made = Made(prepared, data, choice, model, resolved, evaluation, verdict, step.seconds)
-        document = write_bundle(describe(made), made, tested)
+        results = StageResults(
+            prepared, data, choice, model, resolved, evaluation, verdict, step.seconds
+        )
+        document = write_bundle(describe(results), results, tested)
         cache.put(write_run(document), keys.run)
     with step("registry"):
         judge_again = lambda: judge(data, model, tested, evaluation)  # noqa: E731
@@ -68,14 +71,14 @@ def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
 
 
 def explore(system: System) -> Exploration:
-    """Looks at a system's tables without learning: columns, their relation to the target, leaks,
-    the split.
+    """Describe a system's tables: columns, their relation to the target, leaks, the split.
 
-    Writes `explore.json` into the workspace. Raises as `run` does for tables and specs that cannot
-    be used.
+    Nothing is trained. Writes `explore.json` into the workspace. Raises as `run` does for tables
+    and specs that cannot be used.
     """
     system = spec.with_safe_names(system)
-    cache, keys = Cache(system.workspace.cache), cache_keys(system)
+    cache = Cache(system.workspace.cache)
+    keys = cache_keys(system)
     step = Steps(quiet)
     prepared = cache.make(
         Prepared, keys.prepared, lambda: prepare(system, keys.position, step), False
@@ -84,8 +87,7 @@ def explore(system: System) -> Exploration:
 
 
 def clean(system: System, most_bytes: int = 0) -> int:
-    """Shrinks the cache of a system, the least recently used first, and returns the bytes that it
-    still holds.
+    """Remove the least recently used entries of a system's cache; return the bytes of the rest.
 
     Bundles, runs and the record of decisions stay.
     """

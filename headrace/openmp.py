@@ -1,22 +1,23 @@
-"""Loading libraries whose threads wait for each other, so that they do not do so in long busy
-loops.
+"""Load libraries on OpenMP so that their threads do not wait for each other in long busy loops.
 
-Beside other work on the machine a busy loop holds up the very thread that it waits for: a fit of
-LightGBM of 0.3 s was measured to take from 1 s to over 20 s beside another one, and 1 to 1.7 s with
-a short loop, which costs nothing on a quiet machine; scikit-learn's histogram trees likewise.
-OpenMP reads the length when it is loaded.
+On a machine with other work, a busy loop holds up the very thread that it waits for. A fit of
+LightGBM that takes 0.3 s alone took 1 s to over 20 s while another one ran, and 1 to 1.7 s with a
+short loop. The short loop costs nothing on a quiet machine. scikit-learn's histogram trees behave
+the same. OpenMP reads the length of the loop when it is loaded.
 """
 
 import os
 from importlib import import_module
 from typing import Any
 
-_NAME, _SPINS = "GOMP_SPINCOUNT", "1000"
+_NAME = "GOMP_SPINCOUNT"
+_SPINS = "1000"
 
 
 def load(module: str) -> Any:
-    """A module of LightGBM or scikit-learn, loaded with a short waiting loop unless the environment
-    states one.
+    """Import a module of LightGBM or scikit-learn with a short waiting loop.
+
+    A length that the environment states stays.
 
     >>> load("math").pi > 3
     True

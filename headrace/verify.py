@@ -1,4 +1,4 @@
-"""Re-assessing a bundle anywhere: is it whole, does it still predict the same, is it as good and as fast as it says?"""
+"""Re-assess a bundle anywhere: is it whole, does it predict the same, as well and as fast?"""
 
 import math
 import subprocess
@@ -19,12 +19,13 @@ from headrace.spec import with_root
 from headrace.store import check_replay
 from headrace.workspace import Workspace
 
-_REMOTE_BATCH, _PROBE_S = 500, 60
+_REMOTE_BATCH = 500
+_PROBE_S = 60
 Rows = list[dict[str, Any]]
 
 
 class Verification(Struct, frozen=True):
-    """The outcome: a finding for each check, of severity `error` where it failed."""
+    """The outcome of `verify`: a finding for each check, of severity `error` where it failed."""
 
     bundle: str
     passed: bool
@@ -34,100 +35,104 @@ class Verification(Struct, frozen=True):
 def verify(
     model: str | Path, folder: str | Path = ".", url: str | None = None, sources: bool = False
 ) -> Verification:
-    """Checks a bundle: checksums, golden replies, parity with the stored predictions, metrics,
-    window features through the online store, and, where the spec states one, latency.
+    """Check a bundle: checksums, golden replies, parity, metrics, windows online, latency.
 
-    `url` names a live service that shall give the bundle's answers. What a bundle names (tables,
-    queries, addresses) is read only where it lies in a workspace that this user made, or where
-    `sources` says so. Raises `InputError` where there is no such bundle; what is wrong with one
-    becomes a finding.
+    Parity compares with the stored predictions. Latency is checked where the spec states one.
+
+    Parameters: `url`, a live service that must give the bundle's answers; `sources`, whether to
+    read the tables, queries and addresses that a stranger's bundle names (those of a bundle in a
+    workspace of this user are read anyway). Raises `InputError` where there is no such bundle;
+    faults of a bundle become findings.
     """
     path = find_bundle(model, Path(folder))
     findings: list[Finding] = []
     try:
         bundle = open_bundle(path)
         bundle.check()
-        findings.append(
-            _said(
-                "verify.sums",
-                True,
-                f"{len(bundle.manifest.files)} files are as they were written",
-                {},
-            )
-        )
-        findings += _checked(bundle, url, sources)
+        message = f"{len(bundle.manifest.files)} files are as they were written"
+        findings.append(_finding("verify.sums", True, message, {}))
+        findings += _check_answers(bundle, url, sources)
     except BundleError as error:
         findings.append(Finding("verify.sums", [], "error", str(error)))
-    return Verification(
-        str(path), all(finding.severity != "error" for finding in findings), findings
-    )
+    passed = all(finding.severity != "error" for finding in findings)
+    return Verification(str(path), passed, findings)
 
 
-def _checked(bundle: Bundle, url: str | None, sources: bool) -> list[Finding]:
-    """What the model of a whole bundle answers; raises `BundleError` where its parts do not go together."""
+def _check_answers(bundle: Bundle, url: str | None, sources: bool) -> list[Finding]:
+    """Check the answers of a bundle whose files are whole.
+
+    Raises `BundleError` where its parts do not go together.
+    """
     predictor = predict.make_predictor(bundle)
     if not _is_own(bundle):
         _probe(bundle.path / "holdout.parquet")
     ask = predictor.predict_dicts if url is None else _service(url)
     holdout, answers = bundle.holdout()
     try:
-        findings = [_golden(bundle, ask)]
-        tested = (
-            predictor.predict_frame(holdout) if url is None else _by_dicts(predictor, holdout, ask)
-        )
-        findings.append(_parity(predictor, answers, tested))
-        findings.append(_metrics(bundle, predictor, holdout, tested))
+        findings = [_check_golden(bundle, ask)]
+        if url is None:
+            tested = predictor.predict_frame(holdout)
+        else:
+            tested = _predict_by_dicts(predictor, holdout, ask)
+        findings.append(_check_parity(predictor, answers, tested))
+        findings.append(_check_metrics(bundle, predictor, holdout, tested))
     except (BundleError, MemoryError):
         raise
-    except Exception as error:  # sums were right, but whoever made them may have put in anything
+    except Exception as error:
+        # The checksums were right, but a stranger may have written any content under them.
         if isinstance(error, HeadraceError) and url is not None:
             raise
-        said = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        raise BundleError(
-            str(bundle.path), f"its parts do not go together ({said})", "a bundle of Headrace"
-        ) from None
-    findings += _online(bundle, holdout, sources)
-    if bundle.system.requirements.latency_p99_ms is not None:
-        findings.append(
-            _latency(bundle.system.requirements.latency_p99_ms, holdout, predictor, ask)
-        )
+        cause = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        found = f"its parts do not go together ({cause})"
+        raise BundleError(str(bundle.path), found, "a bundle of Headrace") from None
+
+    findings += _check_online(bundle, holdout, sources)
+    bound_ms = bundle.system.requirements.latency_p99_ms
+    if bound_ms is not None:
+        findings.append(_check_latency(bound_ms, holdout, predictor, ask))
     return findings
 
 
-def _said(check: str, passed: bool, message: str, evidence: dict[str, Any]) -> Finding:
+def _finding(check: str, passed: bool, message: str, evidence: dict[str, Any]) -> Finding:
     return Finding(check, [], "info" if passed else "error", message, evidence)
 
 
-def _golden(bundle: Bundle, ask: Callable[[Rows], Rows]) -> Finding:
+def _check_golden(bundle: Bundle, ask: Callable[[Rows], Rows]) -> Finding:
     replies = [ask([example["request"]])[0] for example in bundle.examples]
-    wrong = sum(
-        not same_reply(reply, example["reply"])
-        for reply, example in zip(replies, bundle.examples, strict=True)
-    )
+    pairs = zip(replies, bundle.examples, strict=True)
+    wrong = sum(not same_reply(reply, example["reply"]) for reply, example in pairs)
     message = f"{len(replies) - wrong} of {len(replies)} golden requests get their reply"
-    return _said("verify.examples", wrong == 0, message, {"wrong": wrong})
+    return _finding("verify.examples", wrong == 0, message, {"wrong": wrong})
 
 
-def _parity(predictor: predict.Predictor, stored: pl.DataFrame, tested: pl.DataFrame) -> Finding:
-    then, now = predictor.scores(stored), predictor.scores(tested)
-    worst = float(np.max(np.abs(now - then) / np.maximum(1.0, np.abs(then)))) if len(then) else 0.0
-    passed = worst <= TOLERANCE and bool(
-        (stored["prediction"] == tested["prediction"]).all() or not predictor.is_multiclass
+def _check_parity(
+    predictor: predict.Predictor, stored: pl.DataFrame, tested: pl.DataFrame
+) -> Finding:
+    then = predictor.scores(stored)
+    now = predictor.scores(tested)
+    differences = np.abs(now - then) / np.maximum(1.0, np.abs(then))
+    worst = float(differences.max(initial=0.0))
+    same_labels = bool((stored["prediction"] == tested["prediction"]).all())
+    passed = worst <= TOLERANCE and (same_labels or not predictor.is_multiclass)
+    message = (
+        f"{len(then)} holdout rows: largest difference to the stored predictions {worst:.2g} "
+        f"(allowed {TOLERANCE})"
     )
-    message = f"{len(then)} holdout rows: largest difference to the stored predictions {worst:.2g} (allowed {TOLERANCE})"
-    return _said("verify.parity", passed, message, {"largest": worst})
+    return _finding("verify.parity", passed, message, {"largest": worst})
 
 
-def _metrics(
+def _check_metrics(
     bundle: Bundle, predictor: predict.Predictor, holdout: pl.DataFrame, tested: pl.DataFrame
 ) -> Finding:
     meta = predictor.session.metadata
     target = features.Target(meta["target"], meta["task"], meta["classes"])
-    y, threshold = features.encode_target(target, holdout[target.name]), bundle.evaluation.threshold
-    weighed = bundle.system.data.weight
-    weight = holdout[weighed].cast(pl.Float64).to_numpy() if weighed else None
+    column = bundle.system.data.weight
     predictions = evaluate.Predictions(
-        target.task, y, predictor.scores(tested), weight, threshold=threshold
+        task=target.task,
+        y=features.encode_target(target, holdout[target.name]),
+        scores=predictor.scores(tested),
+        weight=holdout[column].cast(pl.Float64).to_numpy() if column else None,
+        threshold=bundle.evaluation.threshold,
     )
     now = evaluate.compute_metrics(predictions)
     then = bundle.evaluation.metrics["test"]
@@ -140,15 +145,16 @@ def _metrics(
         if not is_undefined and not same_reply(value, stored):
             wrong[name] = {"stored": stored, "now": value}
     name = bundle.evaluation.metric.name
-    message = f"test {name} {now[name]:.6g}; " + (
-        f"differs in {', '.join(wrong)}" if wrong else "every metric as stored"
-    )
-    return _said("verify.metrics", not wrong, message, {"metrics": now, "wrong": wrong})
+    outcome = f"differs in {', '.join(wrong)}" if wrong else "every metric as stored"
+    message = f"test {name} {now[name]:.6g}; {outcome}"
+    return _finding("verify.metrics", not wrong, message, {"metrics": now, "wrong": wrong})
 
 
-def _online(bundle: Bundle, holdout: pl.DataFrame, sources: bool) -> list[Finding]:
-    """The windows of holdout rows, replayed through the online store. Only where the bundle is in a
-    workspace of this user's: a stranger's may not say what is read on this machine.
+def _check_online(bundle: Bundle, holdout: pl.DataFrame, sources: bool) -> list[Finding]:
+    """Replay the windows of holdout rows through the online store.
+
+    It reads the tables of a workspace that this user made: a stranger's bundle may not say what is
+    read on this machine.
     """
     if not bundle.system.features.windows:
         return []
@@ -157,39 +163,40 @@ def _online(bundle: Bundle, holdout: pl.DataFrame, sources: bool) -> list[Findin
         message = "not replayed outside of the workspace that the bundle was made in"
         return [Finding("verify.online", [], "info", message)]
     if not sources and not workspace.is_own:
-        message = "not replayed, as you did not make this workspace; --sources reads the tables that it names"
+        message = (
+            "not replayed, as you did not make this workspace; "
+            "--sources reads the tables that it names"
+        )
         return [Finding("verify.online", [], "info", message)]
     return [check_replay(with_root(bundle.system, workspace.root), bundle.manifest.data, holdout)]
 
 
 def _is_own(bundle: Bundle) -> bool:
-    """Whether a bundle lies in a workspace of this user's."""
+    """Say whether a bundle lies in a workspace of this user."""
     workspace = Workspace.containing(bundle.path)
     return workspace is not None and workspace.is_own
 
 
 def _probe(path: Path) -> None:
-    """Reads a stranger's table in a process of its own, with so much memory and time: a reader of
-    Parquet that meets what no writer writes may end its process, or ask for all memory that there
-    is.
+    """Read a stranger's table once in a process of its own, with a bound on memory and time.
+
+    A reader of Parquet that meets bytes which no writer writes may crash, or ask for all memory.
     """
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30));"
         "import polars; polars.read_parquet(sys.argv[1], glob=False)"
     )
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", code, str(path)], capture_output=True, timeout=_PROBE_S, check=False
-        )  # fmt: skip
+        command = [sys.executable, "-c", code, str(path)]
+        done = subprocess.run(command, capture_output=True, timeout=_PROBE_S, check=False)
     except subprocess.TimeoutExpired:
-        raise BundleError(
-            str(path), f"is not read within {_PROBE_S} s", "a table of test rows"
-        ) from None
+        found = f"is not read within {_PROBE_S} s"
+        raise BundleError(str(path), found, "a table of test rows") from None
     if done.returncode:
         raise BundleError(str(path), "cannot be read", "a table of test rows")
 
 
-def _latency(
+def _check_latency(
     bound_ms: float,
     holdout: pl.DataFrame,
     predictor: predict.Predictor,
@@ -197,18 +204,20 @@ def _latency(
 ) -> Finding:
     p99 = predict.p99_ms(ask, predict.as_requests(predictor, holdout.head(500)))
     message = f"p99 of single rows {p99:.3g} ms (required {bound_ms:g} ms)"
-    return _said("verify.latency", p99 <= bound_ms, message, {"p99_ms": p99, "bound_ms": bound_ms})
+    return _finding(
+        "verify.latency", p99 <= bound_ms, message, {"p99_ms": p99, "bound_ms": bound_ms}
+    )
 
 
-def _by_dicts(
+def _predict_by_dicts(
     predictor: predict.Predictor, holdout: pl.DataFrame, ask: Callable[[Rows], Rows]
 ) -> pl.DataFrame:
+    """Ask a service for all rows, a batch at a time; return a table as the predictor makes one."""
     rows = predict.as_requests(predictor, holdout)
-    replies = [
-        reply
-        for start in range(0, len(rows), _REMOTE_BATCH)
-        for reply in ask(rows[start : start + _REMOTE_BATCH])
-    ]
+    replies: Rows = []
+    for start in range(0, len(rows), _REMOTE_BATCH):
+        replies += ask(rows[start : start + _REMOTE_BATCH])
+
     columns = {"prediction": [reply["prediction"] for reply in replies]}
     if replies and "decision" in replies[0]:
         columns["decision"] = [reply["decision"] for reply in replies]
@@ -218,7 +227,10 @@ def _by_dicts(
 
 
 def _service(url: str) -> Callable[[Rows], Rows]:
-    """Asks a live service; raises `InputError` where it does not answer as one."""
+    """Return a function that asks a live service.
+
+    It raises `InputError` where the address does not answer as a service of Headrace.
+    """
     from urllib.error import HTTPError, URLError
     from urllib.request import Request, urlopen
 
@@ -227,23 +239,19 @@ def _service(url: str) -> Callable[[Rows], Rows]:
         raise InputError("--url", repr(url), "an address such as http://127.0.0.1:8080")
 
     def ask(rows: Rows) -> Rows:
-        request = Request(
-            target, msgspec.json.encode({"rows": rows}), {"content-type": "application/json"}
-        )
+        body = msgspec.json.encode({"rows": rows})
+        request = Request(target, body, {"content-type": "application/json"})
         try:
             with urlopen(request, timeout=30) as answer:
                 predictions: Rows = msgspec.json.decode(answer.read())["predictions"]
         except HTTPError as error:
             with error:
-                raise InputError(
-                    target,
-                    f"status {error.code}: {error.read()[:300].decode(errors='replace')}",
-                    "predictions",
-                ) from None
+                reason = error.read()[:300].decode(errors="replace")
+                found = f"status {error.code}: {reason}"
+                raise InputError(target, found, "predictions") from None
         except (URLError, OSError, KeyError, TypeError, *DECODE_ERRORS) as error:
-            raise InputError(
-                target, f"no prediction ({error})", "a running Headrace service"
-            ) from None
+            found = f"no prediction ({error})"
+            raise InputError(target, found, "a running Headrace service") from None
         return predictions
 
     return ask

@@ -1,7 +1,11 @@
-"""The workspace of a system: the folder `.headrace` beside its spec, and every path below it.
+"""The workspace of a system: the folder `.headrace` next to its spec, and every path below it.
 
-A workspace has a random id, the same in a copy, and a mark: the id signed with a key that only this
-user can read. What a stranger sends has no such mark, so what it names is not read.
+    shop/system.yaml
+    shop/.headrace/bundles/ads-000003/   cache/   runs/   log/   online/   registry/ads.jsonl   …
+
+A workspace has a random id, which a copy shares, and a mark: the id signed with a key that only
+this user can read. A workspace that a stranger sends has no such mark, so Headrace reads no file
+that it names.
 """
 
 import hashlib
@@ -20,15 +24,15 @@ from headrace.errors import DECODE_ERRORS, BundleError, InputError, nearest
 
 Alias = Literal["champion", "challenger", "shadow"]
 ALIASES: tuple[Alias, ...] = get_args(Alias)
-NAME, FORMER_NAME = ".headrace", ".millrace"
+NAME = ".headrace"
+FORMER_NAME = ".millrace"
 _REFERENCE = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)@(\w+)", re.ASCII)
-
 _MOST_DIGITS = 9
-"""Of a version: Python refuses to read numbers of thousands of digits."""
+"""The digits of a version at most: Python refuses to read numbers of thousands of digits."""
 
 
 class BundleName(Struct, frozen=True):
-    """`NAME-000003` as its parts."""
+    """The parts of `NAME-000003`."""
 
     name: str
     version: int
@@ -44,7 +48,7 @@ class BundleName(Struct, frozen=True):
 
     @classmethod
     def parse(cls, folder: str) -> "BundleName | None":
-        """Reads the name of a bundle's folder; None for any other.
+        """Read the name of a bundle's folder; None for any other folder.
 
         >>> BundleName.parse("ads-000003")
         BundleName(name='ads', version=3)
@@ -59,10 +63,10 @@ class _Identity(Struct, frozen=True):
 
 
 class Workspace:
-    """Names every path below `.headrace` in the folder `root` of a system. Making one touches no
-    disk.
+    """Names of all paths below `.headrace` in the folder `root` of a system.
 
-    Raises `InputError` where there is only a workspace from before the product was called Headrace.
+    Nothing is read or written until a method asks for it. Raises `InputError` where there is only a
+    workspace from before the product was called Headrace.
 
     >>> Workspace(Path("shop")).bundle("ads", 3).as_posix()
     'shop/.headrace/bundles/ads-000003'
@@ -75,7 +79,7 @@ class Workspace:
 
     @classmethod
     def containing(cls, bundle: Path) -> "Workspace | None":
-        """The workspace in which a bundle's folder lies; None where it does not lie in one."""
+        """Return the workspace that holds a bundle's folder; None where none does."""
         bundles = bundle.resolve().parent
         home = bundles.parent
         if bundles.name != "bundles" or home.name not in (NAME, FORMER_NAME):
@@ -128,7 +132,7 @@ class Workspace:
 
     @property
     def predictions(self) -> Path:
-        """The log of predictions, apart from events, which it would drown."""
+        """The log of predictions, a log of its own: it would drown the events."""
         return self.log / "predictions"
 
     @property
@@ -157,31 +161,31 @@ class Workspace:
         return self.path / "registry"
 
     def journal(self, name: str) -> Path:
-        """The decisions about the models of a system."""
+        """Return the journal of decisions about the models of a system."""
         return self.registry / f"{name}.jsonl"
 
     def mlflow_state(self, name: str) -> Path:
-        """What MLflow has been told of a system."""
+        """Return the file that remembers how far MLflow is in sync with a system."""
         return self.registry / f"{name}.mlflow.json"
 
     def fitted_rows(self, bundle: str) -> Path:
-        """The rows that a bundle's model was fitted on, a number each."""
+        """Return the file of the rows that a bundle's model was fitted on, a number each."""
         return self.registry / "seen" / f"{bundle}.parquet"
 
     def aliases(self, name: str) -> Path:
-        """The file that says which version each alias of a system stands for."""
+        """Return the file with the version of each alias of a system."""
         return self.path / "aliases" / f"{name}.json"
 
     def bundle(self, name: str, version: int) -> Path:
-        """The folder of a version."""
+        """Return the folder of a version."""
         return self.bundles / BundleName(name, version).folder
 
     def versions(self, name: str) -> list[int]:
-        """The versions of a system's bundles, ascending."""
+        """Return the versions of a system's bundles, ascending."""
         return versions_in(self.bundles, name)
 
     def read_aliases(self, name: str) -> dict[Alias, int]:
-        """The version of each alias of a system; none where nothing was ever promoted.
+        """Read the version of each alias of a system; empty where nothing was ever promoted.
 
         Raises `BundleError` for a file that cannot be read.
         """
@@ -196,34 +200,33 @@ class Workspace:
             ) from None
 
     def find(self, reference: str) -> Path:
-        """The bundle's folder of `name@3` or `name@champion`; raises `InputError` that says what there is."""
+        """Return the bundle's folder of `name@3` or `name@champion`.
+
+        Raises `InputError` that lists the bundles, versions or aliases there are.
+        """
         named = _REFERENCE.fullmatch(reference)
         known = folders_in(self.bundles)
         if named is None:
             expected = "a bundle's folder, NAME@VERSION or NAME@champion"
-            raise InputError(
-                reference,
-                "no such bundle",
-                expected,
-                f"{self.bundles} has {', '.join(known) or 'none'}",
-            )
+            do = f"{self.bundles} has {', '.join(known) or 'none'}"
+            raise InputError(reference, "no such bundle", expected, do)
 
         name, wanted = named.groups()
         if wanted.isdigit() and len(wanted) <= _MOST_DIGITS:
             version = int(wanted)
         else:
             version = self._version_of(name, wanted)
-        found = self.bundle(name, version)
-        if found.is_dir():
-            return found
-        have = self.versions(name)
-        bundles = [BundleName.parse(folder) for folder in known]
+        folder = self.bundle(name, version)
+        if folder.is_dir():
+            return folder
+
+        versions = self.versions(name)
+        bundles = [BundleName.parse(one) for one in known]
         names = sorted({one.name for one in bundles if one is not None})
-        hint = (
-            f"versions {', '.join(map(str, have))}"
-            if have
-            else f"one of: {', '.join(known) or 'none yet'}"
-        )
+        if versions:
+            hint = f"versions {', '.join(map(str, versions))}"
+        else:
+            hint = f"one of: {', '.join(known) or 'none yet'}"
         raise InputError(
             reference, f"no such version in {self.bundles}", hint, nearest(name, names)
         )
@@ -236,18 +239,16 @@ class Workspace:
             raise InputError(
                 f"{name}@{alias}", f"no alias {alias!r}", "one of: " + ", ".join(ALIASES)
             )
-        held = (
-            ", ".join(f"{one} is version {version}" for one, version in aliases.items())
-            or "none is set"
-        )
+        set_aliases = [f"{one} is version {version}" for one, version in aliases.items()]
+        listed = ", ".join(set_aliases) or "none is set"
         do = f"headrace promote {name}@VERSION --alias {alias}"
         raise InputError(
-            f"{name}@{alias}", f"{name} has no {alias}", f"an alias that is set ({held})", do
+            f"{name}@{alias}", f"{name} has no {alias}", f"an alias that is set ({listed})", do
         )
 
     @property
     def id(self) -> str:
-        """The id; the empty string where nothing was run in the workspace yet."""
+        """The id; the empty string until something runs in the workspace."""
         known = self._identity()
         return known.id if known is not None else ""
 
@@ -255,17 +256,14 @@ class Workspace:
     def is_own(self) -> bool:
         """Whether this user has run something in the workspace."""
         known = self._identity()
-        return (
-            known is not None
-            and bool(known.mark)
-            and hmac.compare_digest(known.mark, _sign(known.id, make=False))
-        )
+        if known is None or not known.mark:
+            return False
+        return hmac.compare_digest(known.mark, _sign(known.id, make=False))
 
     def claim(self) -> str:
-        """Marks the workspace as this user's, who runs something in it, and returns its id.
+        """Mark the workspace as this user's, who runs something in it; return its id.
 
-        Where the folder or the key cannot be written, the workspace works all the same, and counts
-        as nobody's.
+        A workspace whose folder or key cannot be written works all the same, without a mark.
         """
         known = self._identity()
         id = known.id if known is not None else secrets.token_hex(16)
@@ -273,9 +271,9 @@ class Workspace:
         if mine != known:
             with suppress(OSError):
                 self.path.mkdir(parents=True, exist_ok=True)
-                beside = self.path / f".workspace.json-{secrets.token_hex(4)}"
-                beside.write_bytes(msgspec.json.encode(mine))
-                beside.replace(self._identity_file)
+                draft = self.path / f".workspace.json-{secrets.token_hex(4)}"
+                draft.write_bytes(msgspec.json.encode(mine))
+                draft.replace(self._identity_file)
         return id
 
     @property
@@ -293,45 +291,47 @@ class Workspace:
 
 
 def refuse_former(root: Path) -> None:
-    """Raises `InputError` where a folder has a workspace of the product's former name, and none of today's."""
+    """Refuse a folder whose only workspace has the product's former name: raises `InputError`."""
     if (root / FORMER_NAME).is_dir() and not (root / NAME).exists():
         found = f"the workspace {FORMER_NAME}, made before the product was called Headrace"
         raise InputError(str(root), found, NAME, f"`headrace migrate {root}` takes it over")
 
 
 def versions_in(bundles: Path, name: str) -> list[int]:
-    """The versions of a system among the folders of bundles, ascending."""
-    found = [BundleName.parse(folder) for folder in folders_in(bundles)]
-    return sorted(one.version for one in found if one is not None and one.name == name)
+    """Return the versions of a system among the folders of bundles, ascending."""
+    names = [BundleName.parse(folder) for folder in folders_in(bundles)]
+    return sorted(one.version for one in names if one is not None and one.name == name)
 
 
 def folders_in(bundles: Path) -> list[str]:
-    """The names of the folders of bundles, sorted; none where there is no such folder."""
-    return (
-        sorted(path.name for path in bundles.iterdir() if not path.name.startswith("."))
-        if bundles.is_dir()
-        else []
-    )
+    """Return the names of the folders of bundles, sorted; none where `bundles` does not exist."""
+    if not bundles.is_dir():
+        return []
+    return sorted(path.name for path in bundles.iterdir() if not path.name.startswith("."))
 
 
 def key_folder(product: str = "headrace") -> Path:
-    """Where this user's key lies."""
+    """Return the folder of this user's key."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / product
 
 
 def _sign(id: str, make: bool) -> str:
-    """The id signed with this user's key; the empty string where there is none, and none can be made."""
+    """Sign an id with this user's key; return the empty string without a key.
+
+    With `make`, a key is made where there is none.
+    """
     try:
-        home = key_folder()
-        if make and not (home / "key").exists():
-            home.mkdir(parents=True, exist_ok=True)
-            beside = home / f".key-{secrets.token_hex(4)}"
-            beside.touch(0o600, exist_ok=False)
-            beside.write_bytes(secrets.token_bytes(32))
+        folder = key_folder()
+        if make and not (folder / "key").exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            draft = folder / f".key-{secrets.token_hex(4)}"
+            draft.touch(0o600, exist_ok=False)
+            draft.write_bytes(secrets.token_bytes(32))
+            # Of two processes one wins, and both read the same key.
             with suppress(FileExistsError):
-                os.link(beside, home / "key")  # of two processes one wins, and both read the same
-            beside.unlink()
-        key = (home / "key").read_bytes()
+                os.link(draft, folder / "key")
+            draft.unlink()
+        key = (folder / "key").read_bytes()
     except (OSError, RuntimeError):  # a user without a home
         return ""
     return hmac.new(key, id.encode(), hashlib.sha256).hexdigest()

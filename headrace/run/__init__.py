@@ -1,4 +1,4 @@
-"""What a run is made of, one file a stage: preparing, judging, releasing, recording, resuming."""
+"""The parts of a run, one file a stage: prepare, evaluate, judge, release, record, resume."""
 
 from headrace.run.cache import Cache
 

@@ -1,8 +1,13 @@
-"""Results of stages, kept under the name of what they were made of, so that nothing is done twice.
+"""A cache of the results of stages, so that no work is done twice.
 
-An entry is a folder that appears whole or not at all, with the checksum of each of its files; a
-damaged one is as good as absent. Values are written as JSON, with every array as `.npy` and every
-table as Arrow beside it: no pickle.
+The key of a result is a hash of its inputs and of the code. An entry is a folder that appears whole
+or not at all:
+
+    cache/3f9a…/value.json     the value, with names in the place of arrays and tables
+                1.npy 2.arrow  each array and each table
+                sums.json      the checksum of each file
+
+A damaged entry counts as absent. Nothing is pickled.
 """
 
 import hashlib
@@ -24,38 +29,41 @@ from headrace.tables import atomic_file, atomic_folder, publish_folder
 
 T = TypeVar("T")
 FORMAT = 1
-"""The format of an entry: one of another format has another name, and is never looked for."""
+"""The format of an entry. It is part of the key, so that no entry of another format is found."""
 MOST_BYTES = 5 * 2**30
 _SUMS = "sums.json"
 
 
-def cache_key(*made_of: Any) -> str:
-    """A name for what a result was made of: equal parts and equal code give equal names.
+def cache_key(*inputs: Any) -> str:
+    """Return the key of a result: equal inputs and equal code give equal keys.
 
     >>> cache_key("a", {"b": 1}) == cache_key("a", {"b": 1}) != cache_key("a", {"b": 2})
     True
     """
-    text = msgspec.json.encode([FORMAT, _code(), *made_of], order="deterministic")
+    text = msgspec.json.encode([FORMAT, _code(), *inputs], order="deterministic")
     return hashlib.sha256(text).hexdigest()[:32]
 
 
 @cache
 def _code() -> str:
-    """The version of this package, and the content of its files: the same wherever it is installed."""
-    home, digest = Path(__file__).parent.parent, hashlib.sha256()
-    for file in sorted(home.rglob("*.py")):
-        digest.update(f"{file.relative_to(home).as_posix()}\0".encode() + file.read_bytes() + b"\0")
+    """Return the version and a hash of this package's files, wherever it is installed."""
+    package = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for file in sorted(package.rglob("*.py")):
+        name = file.relative_to(package).as_posix()
+        digest.update(f"{name}\0".encode() + file.read_bytes() + b"\0")
     return __version__ + digest.hexdigest()
 
 
 class Cache:
-    """Kept values in a folder, the least recently used ones beyond `most_bytes` removed."""
+    """Values in a folder. Beyond `most_bytes` the least recently used ones are removed."""
 
     def __init__(self, folder: Path, most_bytes: int = MOST_BYTES) -> None:
-        self.folder, self.most_bytes = folder, most_bytes
+        self.folder = folder
+        self.most_bytes = most_bytes
 
     def get(self, kind: type[T], name: str) -> T | None:
-        """The value under a name; none where there is none, or a damaged one, which is removed."""
+        """Return the value under a key; None where there is none. Remove a damaged one."""
         entry = self.folder / name
         try:
             sums = msgspec.json.decode((entry / _SUMS).read_bytes(), type=dict[str, str])
@@ -73,31 +81,29 @@ class Cache:
         return value
 
     def put(self, value: Any, name: str) -> None:
-        """Keeps a value in the place of an older one."""
-        with atomic_folder(self.folder) as beside:
-            _write(value, beside)
-            sums = {file.name: _sum(file) for file in beside.iterdir()}
-            (beside / _SUMS).write_bytes(msgspec.json.encode(sums))
-            if not publish_folder(beside, self.folder / name):
+        """Store a value in the place of an older one."""
+        with atomic_folder(self.folder) as folder:
+            _write(value, folder)
+            sums = {file.name: _sum(file) for file in folder.iterdir()}
+            (folder / _SUMS).write_bytes(msgspec.json.encode(sums))
+            if not publish_folder(folder, self.folder / name):
                 shutil.rmtree(self.folder / name, ignore_errors=True)
-                publish_folder(
-                    beside, self.folder / name
-                )  # where another process was faster its value stays, made of the same
+                # If another process is faster, its value stays: the inputs were the same.
+                publish_folder(folder, self.folder / name)
         self.trim(self.most_bytes)
 
     def make(self, kind: type[T], name: str, make: Callable[[], T], fresh: bool) -> T:
-        """The kept value, or the one that `make` makes, which is kept; a `fresh` one is always made."""
-        found = None if fresh else self.get(kind, name)
-        if found is None:
-            found = make()
-            self.put(found, name)
-        return found
+        """Return the stored value, or make one and store it; with `fresh`, always make one."""
+        value = None if fresh else self.get(kind, name)
+        if value is None:
+            value = make()
+            self.put(value, name)
+        return value
 
     def trim(self, most_bytes: int) -> int:
-        """Removes entries, the least recently used first, until they hold no more than this;
-        returns what they hold.
+        """Remove the least recently used entries until the rest holds at most `most_bytes`.
 
-        Another process may replace and remove entries meanwhile.
+        Return the bytes of the rest. Another process may replace and remove entries meanwhile.
         """
         if not self.folder.is_dir():
             return 0
@@ -117,29 +123,32 @@ class Cache:
 
 
 def checksums(files: dict[str, Path], memory: Path) -> dict[str, str]:
-    """The checksum of each file; `memory` keeps them by size and time of change, so that large ones
-    are not read again.
+    """Return the checksum of each file.
 
-    It is not written where its folder is absent: input that cannot be used leaves nothing behind.
+    The file `memory` remembers checksums by size and time of change, so that a large file is read
+    once. It is not written where its folder is absent: input that cannot be used leaves nothing
+    behind.
     """
     try:
         known = msgspec.json.decode(memory.read_bytes(), type=dict[str, str])
     except (OSError, *DECODE_ERRORS):
         known = {}
-    found, fresh = {}, False
+    sums = {}
+    is_changed = False
     for name, file in files.items():
         if not file.exists():
-            found[name] = "absent"  # whoever reads it says so
+            sums[name] = "absent"  # reading it raises the error
             continue
         status = file.stat()
         stamp = f"{file.absolute()} {status.st_size} {status.st_mtime_ns} {status.st_ino}"
         if stamp not in known:
-            known[stamp], fresh = _sum(file), True
-        found[name] = known[stamp]
-    if fresh and memory.parent.is_dir():
-        with atomic_file(memory) as beside:
-            beside.write_bytes(msgspec.json.encode(known))
-    return found
+            known[stamp] = _sum(file)
+            is_changed = True
+        sums[name] = known[stamp]
+    if is_changed and memory.parent.is_dir():
+        with atomic_file(memory) as draft:
+            draft.write_bytes(msgspec.json.encode(known))
+    return sums
 
 
 def _sum(file: Path) -> str:
@@ -150,7 +159,7 @@ def _sum(file: Path) -> str:
 def _write(value: Any, folder: Path) -> None:
     count = 0
 
-    def beside(part: Any) -> str:
+    def write_part(part: Any) -> str:
         nonlocal count
         count += 1
         if isinstance(part, np.ndarray):
@@ -159,15 +168,16 @@ def _write(value: Any, folder: Path) -> None:
         if isinstance(part, pl.DataFrame):
             part.write_ipc(folder / f"{count}.arrow", compat_level=pl.CompatLevel.newest())
             return f"{count}.arrow"
-        raise NotImplementedError(f"{type(part)} cannot be kept")
+        raise NotImplementedError(f"{type(part)} cannot be stored")
 
-    (folder / "value.json").write_bytes(msgspec.json.encode(value, enc_hook=beside))
+    (folder / "value.json").write_bytes(msgspec.json.encode(value, enc_hook=write_part))
 
 
 def _read(kind: type[T], folder: Path) -> T:
-    def part(kind: Any, file: str) -> Any:
+    def read_part(kind: Any, file: str) -> Any:
         if file.endswith(".npy"):
             return np.load(folder / file, allow_pickle=False)
         return pl.read_ipc(folder / file)
 
-    return msgspec.json.decode((folder / "value.json").read_bytes(), type=kind, dec_hook=part)
+    text = (folder / "value.json").read_bytes()
+    return msgspec.json.decode(text, type=kind, dec_hook=read_part)

@@ -1,4 +1,4 @@
-"""The document of a run: the sum of what its stages made, and the schema of `run.json`."""
+"""The document of a run: the sum of the results of its stages, and the schema of `run.json`."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ Number = float | None
 
 
 class MetricReport(Struct, frozen=True):
-    """The metric that decides, by split; and the baseline's on the test rows."""
+    """The deciding metric on each split, and the baseline's value on the test rows."""
 
     name: str
     higher_is_better: bool
@@ -36,7 +36,11 @@ class MetricReport(Struct, frozen=True):
 
 
 class CandidateReport(Struct, frozen=True):
-    """A candidate: the metric on the rows that chose, how long it took, where it came from, its share in what ships."""
+    """One candidate of the search.
+
+    `value` is the metric on the rows that chose between candidates, `origin` where its settings
+    came from, `weight` its share in the model that ships.
+    """
 
     family: str
     value: Number
@@ -48,14 +52,14 @@ class CandidateReport(Struct, frozen=True):
 
 
 class Shipped(Struct, frozen=True):
-    """The model that ships, in words, and its members."""
+    """The model that ships: its family in words, and its members."""
 
     family: str
     members: list[Member]
 
 
 class RowCounts(Struct, frozen=True):
-    """How many rows each part has, were purged, and were fitted on in the end."""
+    """The numbers of rows: of each part, purged, and fitted on in the end."""
 
     train: int
     validation: int
@@ -65,7 +69,7 @@ class RowCounts(Struct, frozen=True):
 
 
 class FieldReport(Struct, frozen=True):
-    """A field that the spec left open: what it became, and why."""
+    """A field that the spec left open: its value, and why."""
 
     field: str
     value: str
@@ -73,7 +77,7 @@ class FieldReport(Struct, frozen=True):
 
 
 class StageReport(Struct, frozen=True):
-    """What a stage did, and its seconds."""
+    """A stage of the run: what it did, in words, and its seconds."""
 
     name: str
     what: str
@@ -81,7 +85,7 @@ class StageReport(Struct, frozen=True):
 
 
 class BundleDocument(Struct, frozen=True, kw_only=True):
-    """What a bundle says of its model: the schema of `evaluation.json`."""
+    """The document of a bundle: the schema of `evaluation.json`."""
 
     task: Task
     metric: MetricReport
@@ -103,14 +107,13 @@ class BundleDocument(Struct, frozen=True, kw_only=True):
     who: str
 
     def as_bundle(self) -> "BundleDocument":
-        """The part of a run's document that stands in its bundle."""
-        return BundleDocument(
-            **{name: getattr(self, name) for name in BundleDocument.__struct_fields__}
-        )
+        """Return the part of a run's document that goes into its bundle."""
+        fields = {name: getattr(self, name) for name in BundleDocument.__struct_fields__}
+        return BundleDocument(**fields)
 
 
 class RunDocument(BundleDocument, frozen=True, kw_only=True):
-    """Everything about a run. What is not decided yet, or does not apply, is None."""
+    """All facts about a run. A field is None until it is decided, and where it does not apply."""
 
     name: str
     created: str
@@ -142,8 +145,8 @@ class RunDocument(BundleDocument, frozen=True, kw_only=True):
     flow: list[StageReport] = []
 
 
-class Made(Struct, frozen=True):
-    """What the stages of a run made, up to the verdict."""
+class StageResults(Struct, frozen=True):
+    """The results of the stages of a run, up to the verdict."""
 
     prepared: Prepared
     data: TrainingData
@@ -155,10 +158,14 @@ class Made(Struct, frozen=True):
     seconds: dict[str, float]
 
 
-def describe(made: Made) -> RunDocument:
-    """The document of a run whose bundle is not written yet."""
-    data, choice, model = made.data, made.choice, made.model
-    system, parts, assessment = data.system, data.parts, made.evaluation.assessment
+def describe(results: StageResults) -> RunDocument:
+    """Describe a run whose bundle is not written yet."""
+    data = results.data
+    choice = results.choice
+    model = results.model
+    system = data.system
+    parts = data.parts
+    assessment = results.evaluation.assessment
     shipped = Shipped(_family(model.members), model.members)
     return RunDocument(
         name=system.name,
@@ -168,15 +175,15 @@ def describe(made: Made) -> RunDocument:
         classes=data.target.classes,
         who=registry.current_user(),
         source=system.data.source,
-        fingerprints=made.prepared.fingerprints,
+        fingerprints=results.prepared.fingerprints,
         spec_hash=spec.spec_hash(system),
         code_version=__version__,
-        decisions=_decisions(made, shipped.family),
+        decisions=_list_decisions(results, shipped.family),
         split=system.split.by,
         borders=parts.borders,
-        timeline=_timeline(data),
+        timeline=_count_over_time(data),
         method=choice.method,
-        candidates=[_candidate(one, choice.weight_of(one)) for one in choice.candidates],
+        candidates=[_describe_candidate(one, choice.weight_of(one)) for one in choice.candidates],
         winner=shipped,
         parity=model.parity,
         rows=RowCounts(
@@ -184,7 +191,7 @@ def describe(made: Made) -> RunDocument:
         ),
         columns=data.columns,
         features=model.features.names,
-        resolved=spec.dump(made.resolved).decode(),
+        resolved=spec.dump(results.resolved).decode(),
         metric=msgspec.convert(assessment.metric, MetricReport, from_attributes=True),
         metrics=assessment.metrics,
         intervals=assessment.intervals,
@@ -192,25 +199,25 @@ def describe(made: Made) -> RunDocument:
         bands=assessment.bands,
         threshold=assessment.threshold,
         thresholds=assessment.thresholds,
-        fairness=made.evaluation.fairness,
-        importances=made.evaluation.importances,
-        slices=made.evaluation.slices,
-        findings=[*made.prepared.findings, *choice.findings, *made.evaluation.findings],
-        gates=made.verdict.results,
-        comparison=made.verdict.comparison,
-        seconds=dict(made.seconds),
+        fairness=results.evaluation.fairness,
+        importances=results.evaluation.importances,
+        slices=results.evaluation.slices,
+        findings=[*results.prepared.findings, *choice.findings, *results.evaluation.findings],
+        gates=results.verdict.results,
+        comparison=results.verdict.comparison,
+        seconds=dict(results.seconds),
     )
 
 
 def _family(members: list[Member]) -> str:
-    """What ships, in words."""
+    """Name the family of a model, or the families that it averages."""
     families = sorted({member.family for member in members})
-    return (
-        families[0] if len(members) == 1 else f"average of {len(members)} ({', '.join(families)})"
-    )
+    if len(members) == 1:
+        return families[0]
+    return f"average of {len(members)} ({', '.join(families)})"
 
 
-def _candidate(one: train.TrialRecord, weight: float) -> CandidateReport:
+def _describe_candidate(one: train.TrialRecord, weight: float) -> CandidateReport:
     return CandidateReport(
         family=one.member.family,
         value=one.value,
@@ -222,17 +229,19 @@ def _candidate(one: train.TrialRecord, weight: float) -> CandidateReport:
     )
 
 
-def _decisions(made: Made, shipped: str) -> list[FieldReport]:
-    """What the spec left open: the field, what it became, and why."""
-    system, choice = made.data.system, made.choice
-    goal, decision = system.goal, made.resolved.goal.decision
+def _list_decisions(results: StageResults, shipped: str) -> list[FieldReport]:
+    """List the fields that the spec left open, with the value of each and why."""
+    system = results.data.system
+    choice = results.choice
+    goal = system.goal
+    decision = results.resolved.goal.decision
     resolved = {"goal.task": goal.task, "goal.positive": goal.positive, "goal.metric": goal.metric}
     resolved["split.by"] = system.split.by
     if system.split.gap != "0s":
         resolved["split.gap"] = system.split.gap
 
     found = [
-        FieldReport(field, str(value), made.prepared.reasons.get(field, "as stated"))
+        FieldReport(field, str(value), results.prepared.reasons.get(field, "as stated"))
         for field, value in resolved.items()
         if value is not None
     ]
@@ -247,8 +256,8 @@ def _decisions(made: Made, shipped: str) -> list[FieldReport]:
     return found
 
 
-def _timeline(data: TrainingData) -> list[dict[str, Any]]:
-    """How the parts lie in time, where rows have one."""
+def _count_over_time(data: TrainingData) -> list[dict[str, Any]]:
+    """Count the rows of each part over time; nothing where rows have no time."""
     name = data.system.data.time_column
     times = None if name is None else data.frame[name]
     if times is None or not (times.dtype in (pl.Date, pl.Datetime) or times.dtype.is_integer()):
@@ -257,12 +266,10 @@ def _timeline(data: TrainingData) -> list[dict[str, Any]]:
 
 
 def describe_flow(document: RunDocument) -> list[StageReport]:
-    """The flow of a run as it is drawn: a line a stage."""
-    rows, findings = (
-        document.rows,
-        Counter(one.check.partition(".")[0] for one in document.findings),
-    )
-    noticed = findings["leak"] + findings["split"]
+    """Describe the flow of a run as the report draws it: an entry for each stage."""
+    rows = document.rows
+    findings = Counter(one.check.partition(".")[0] for one in document.findings)
+    warnings = findings["leak"] + findings["split"]
     used = sum(column.kind != "ignored" for column in document.columns)
     total = rows.train + rows.validation + rows.test + rows.purged
     passed = sum(gate.passed for gate in document.gates)
@@ -272,7 +279,7 @@ def describe_flow(document: RunDocument) -> list[StageReport]:
     what |= {
         "split": f"by {document.split}: {rows.train:,} / {rows.validation:,} / {rows.test:,}",
         "features": f"{used} columns are inputs",
-        "explore": f"{noticed} finding{'s' * (noticed != 1)}",
+        "explore": f"{warnings} finding{'s' * (warnings != 1)}",
         "train": f"{len(document.candidates)} candidates",
         "refit": f"{document.winner.family} on {rows.fitted:,} rows",
         "evaluate": f"test {document.metric.name} {number(document.metric.test)}",

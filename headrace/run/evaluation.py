@@ -1,4 +1,4 @@
-"""How good a model is and where it is weak, on the rows that judge it."""
+"""Evaluate a model on the rows that judge it: how good it is, and where it is weak."""
 
 from typing import Any
 
@@ -19,7 +19,10 @@ _MOST_CELLS, _LEAST_COLUMNS = 1_000_000_000, 20
 
 
 class Tested(Struct, frozen=True):
-    """A model's answers to the test rows: its predictor, the answers as a table, and its scores beside the baseline's."""
+    """A model's answers to the test rows.
+
+    `answers` is the table of its predictions; `pair` holds its scores and the baseline's.
+    """
 
     predictor: predict.Predictor
     answers: pl.DataFrame
@@ -27,8 +30,10 @@ class Tested(Struct, frozen=True):
 
 
 class Evaluation(Struct, frozen=True):
-    """How good a model is: the assessment, how groups of people fare, which columns it relies on
-    (how much worse the metric becomes without each), where it is weak, and what was noticed.
+    """The quality of a model.
+
+    `fairness` compares groups of people. `importances` says for each column how much worse the
+    metric becomes without it. `slices` are the parts of the rows where the model is weak.
     """
 
     assessment: evaluate.Assessment
@@ -39,30 +44,32 @@ class Evaluation(Struct, frozen=True):
 
 
 def pick_threshold(data: train.TrainingData, choice: train.Choice) -> float | None:
-    """Where a binary decision is made, by the goal's objective on rows that nothing was fitted on."""
+    """Pick the threshold of binary decisions by the goal's objective; None where it has none.
+
+    The rows that decide are those that nothing was fitted on.
+    """
     decision = data.system.goal.decision
-    return (
-        None
-        if decision is None
-        else evaluate.pick_threshold(_validation(data, choice, None), decision)
-    )
+    if decision is None:
+        return None
+    return evaluate.pick_threshold(_validation(data, choice, None), decision)
 
 
 def test_model(data: train.TrainingData, model: train.Model, threshold: float | None) -> Tested:
-    """Asks the compiled model for the test rows."""
-    system, test, parts = data.system, data.frame[data.parts.test], data.parts
-    predictor = predict.Predictor(
-        model.model, _schema(system, data.columns, model.columns), system.name, 0
-    )
-    answers = predictor.predict_frame(test)
+    """Ask the compiled model for the test rows."""
+    system = data.system
+    parts = data.parts
+    schema = _build_schema(system, data.columns, model.columns)
+    predictor = predict.Predictor(model.model, schema, system.name, 0)
+    answers = predictor.predict_frame(data.frame[parts.test])
+    owner = None
+    if parts.group is not None:
+        _, owner = np.unique(parts.group[parts.test], return_inverse=True)
     new = Predictions(
         task=data.target.task,
         y=data.y[parts.test],
         scores=predictor.scores(answers),
         weight=data.weight_of(parts.test),
-        owner=None
-        if parts.group is None
-        else np.unique(parts.group[parts.test], return_inverse=True)[1],
+        owner=owner,
         threshold=threshold,
     )
     baseline = new.with_scores(train.baseline_scores(data), threshold)
@@ -72,22 +79,25 @@ def test_model(data: train.TrainingData, model: train.Model, threshold: float | 
 def evaluate_model(
     data: train.TrainingData, choice: train.Choice, model: train.Model, tested: Tested
 ) -> Evaluation:
-    """Evaluates a model on the rows that chose it and on the test rows."""
-    goal, pair = data.system.goal, tested.pair
+    """Evaluate a model on the rows that chose it and on the test rows."""
+    goal = data.system.goal
+    pair = tested.pair
     assert goal.metric is not None
     validation = _validation(data, choice, pair.new.threshold)
     test = data.frame[data.parts.test]
     people = test.select(cs.by_name(*data.system.evaluate.fairness.attributes))
-    plain = [
-        one.name for one in tested.predictor.columns if one.dtype != "vector" and one.kind != "text"
-    ]
+    inputs = tested.predictor.columns
+    plain = [one.name for one in inputs if one.dtype != "vector" and one.kind != "text"]
     assessment = evaluate.assess(goal, data.target.classes, validation, pair)
     return Evaluation(
         assessment=assessment,
         fairness=evaluate.compare_groups(people, pair.new),
         importances=_importances(data, model, tested, goal.metric),
         slices=evaluate.weak_slices(
-            test.select(cs.by_name(*plain)), pair.new, goal.metric, pair.seed
+            test.select(cs.by_name(*plain)),
+            pair.new,
+            goal.metric,
+            pair.seed,
         ),
         findings=_check_baseline(assessment.metric),
     )
@@ -96,7 +106,7 @@ def evaluate_model(
 def _validation(
     data: train.TrainingData, choice: train.Choice, threshold: float | None
 ) -> Predictions:
-    """The scores of the rows that chose the model."""
+    """Return the scores of the rows that chose the model."""
     weight = data.weight_of(choice.rows)
     return Predictions(
         data.target.task, data.y[choice.rows], choice.scores, weight, threshold=threshold
@@ -106,8 +116,12 @@ def _validation(
 def _importances(
     data: train.TrainingData, model: train.Model, tested: Tested, metric: str
 ) -> dict[str, float]:
-    """Of the columns that the model uses; of very wide tables those that it uses most."""
-    uses, pair = model.uses, tested.pair
+    """Measure the importance of the columns that the model uses.
+
+    Of a very wide table the columns that it uses most are measured alone.
+    """
+    uses = model.uses
+    pair = tested.pair
     rows = evaluate.rows_for_importances(len(pair), len(uses), pair.seed)
     most = max(_MOST_CELLS // (len(rows) * max(model.width, 1)), _LEAST_COLUMNS)
     names = sorted(uses, key=lambda name: -uses[name])[:most]
@@ -125,8 +139,12 @@ def _check_baseline(metric: evaluate.DecidingMetric) -> list[Finding]:
 
 
 def check_fairness(system: System, frame: pl.DataFrame) -> None:
-    """Raises `InputError` where a resolved spec asks for groups that the table lacks, or for gaps of another task."""
-    fairness, where = system.evaluate.fairness, "evaluate.fairness.attributes"
+    """Check the groups of people that a resolved spec compares.
+
+    Raises `InputError` for a column that the table lacks, and for a gap of another task.
+    """
+    fairness = system.evaluate.fairness
+    where = "evaluate.fairness.attributes"
     known = [
         column.name
         for column in frame
@@ -136,11 +154,9 @@ def check_fairness(system: System, frame: pl.DataFrame) -> None:
         if name in fairness.attributes[:at] and name in known:
             raise InputError(where, f"{name!r} twice", "some of: " + ", ".join(known))
         if name not in known:
-            found = (
-                f"{name!r}, the target or no plain column"
-                if name in frame.columns
-                else f"no column {name!r}"
-            )
+            found = f"no column {name!r}"
+            if name in frame.columns:
+                found = f"{name!r}, the target or no plain column"
             raise InputError(where, found, "some of: " + ", ".join(known), nearest(name, known))
 
     treatments = task_of(system.goal.task).TREATMENTS
@@ -154,8 +170,8 @@ def check_fairness(system: System, frame: pl.DataFrame) -> None:
         raise InputError("evaluate.fairness.max_gap", "no attributes to compare", where)
 
 
-def _schema(system: System, columns: list[Column], used: set[str]) -> Schema:
-    """What the model takes, and how its rows are written."""
+def _build_schema(system: System, columns: list[Column], used: set[str]) -> Schema:
+    """Describe the columns that the model takes, and how its rows are written."""
     data = system.data
     dtypes = {column.name: column.dtype for column in columns}
     return Schema(

@@ -1,4 +1,4 @@
-"""What a look at the data finds, without learning anything."""
+"""The result of `explore`: a description of the data, without learning anything."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from headrace.tables import Column
 
 
 class PartCounts(Struct, frozen=True):
-    """How many rows each part has."""
+    """The number of rows of each part."""
 
     train: int
     validation: int
@@ -23,7 +23,7 @@ class PartCounts(Struct, frozen=True):
 
 
 class ExplorationDocument(Struct, frozen=True):
-    """What the data is like: the schema of `explore.json`.
+    """A description of the data: the schema of `explore.json`.
 
     `why` holds the reason of each field that was inferred, `balance` the share of each class (or
     the target's quantiles), `relations` the share of the target that each column explains alone.
@@ -40,16 +40,16 @@ class ExplorationDocument(Struct, frozen=True):
 
 
 class Exploration(Struct, frozen=True):
-    """What a look at the data found: the document, and the `explore.json` that holds it."""
+    """The result of an exploration: its document, and the `explore.json` that holds it."""
 
     path: Path
     document: ExplorationDocument
 
 
 def write_exploration(prepared: Prepared) -> Exploration:
-    """Describes prepared rows, and writes `explore.json` into the workspace."""
+    """Describe prepared rows, and write `explore.json` into the workspace."""
     data = prepared.data
-    parts, train = data.parts, data.parts.train
+    parts = data.parts
     labels = [spec.label_text(label) for label in data.target.classes]
     trained = training_rows(data, leak_columns(data.columns))
     document = ExplorationDocument(
@@ -59,10 +59,10 @@ def write_exploration(prepared: Prepared) -> Exploration:
         rows=PartCounts(len(parts.train), len(parts.validation), len(parts.test)),
         balance=balance(data.y, labels),
         columns=data.columns,
-        relations=relations(trained, data.y[train], data.target.task),
+        relations=relations(trained, data.y[parts.train], data.target.task),
         findings=prepared.findings,
     )
     path = data.system.workspace.explored
-    with tables.atomic_file(path) as beside:
-        beside.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))
+    with tables.atomic_file(path) as draft:
+        draft.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))
     return Exploration(path, document)

@@ -1,6 +1,11 @@
-"""Whether a run's model may go live: judged beside the baseline and the champion, and by what is required of it."""
+"""Judge whether a run's model may go live.
 
+Gates compare it with the baseline and the champion; requirements measure it on this machine.
+"""
+
+import math
 import os
+from typing import Any
 
 import polars as pl
 from msgspec import Struct
@@ -15,11 +20,11 @@ _MEASURED_ROWS, _BATCH_ROWS = 500, 20_000
 
 
 class ChampionComparison(Struct, frozen=True, omit_defaults=True):
-    """The champion and the model on the test rows that the champion was not fitted on, or `why`
-    they cannot be compared.
+    """The model compared with the champion, on test rows that the champion was not fitted on.
 
-    `values` are the deciding metric's of the model and of the champion, `gain` is the 95 % interval
-    of how much better the model is, `curves` are the champion's.
+    `why` says why they cannot be compared, where that is so. `values` are those of the deciding
+    metric, the model's first. `gain` is the 95 % interval of how much better the model is. `curves`
+    are the champion's.
     """
 
     version: int
@@ -31,7 +36,7 @@ class ChampionComparison(Struct, frozen=True, omit_defaults=True):
 
 
 class Verdict(Struct, frozen=True):
-    """What became of every gate, the `champion` that the model was compared with, and how they compare."""
+    """The results of all gates, the version of the champion, and the comparison with it."""
 
     champion: int | None
     results: list[registry.Result]
@@ -39,7 +44,7 @@ class Verdict(Struct, frozen=True):
 
 
 def check_gates(system: System) -> list[spec.Gate]:
-    """The gates of a (resolved) spec; raises `InputError` for a metric of another task."""
+    """Return the gates of a resolved spec; raises `InputError` for a metric of another task."""
     task = system.goal.task
     assert task is not None
     gates = [spec.parse_gate(text) for text in system.gates]
@@ -53,27 +58,27 @@ def check_gates(system: System) -> list[spec.Gate]:
 def judge(
     data: train.TrainingData, model: train.Model, tested: Tested, evaluation: Evaluation
 ) -> Verdict:
-    """Judges a model beside the champion of this moment."""
-    system, test = data.system, data.frame[data.parts.test]
+    """Judge a model against the baseline and the champion of this moment."""
+    system = data.system
+    test = data.frame[data.parts.test]
     metric = system.goal.metric
     assert metric is not None
     gates = check_gates(system)
     champion = system.workspace.read_aliases(system.name).get("champion")
-    beside_champion = None
+    champion_pair = None
     if champion is not None:
         bundle = system.workspace.bundle(system.name, champion)
-        beside_champion = registry.score_champion(bundle, test, data.target, tested.pair)
+        champion_pair = registry.score_champion(bundle, test, data.target, tested.pair)
 
-    others = {"baseline": tested.pair, "champion": beside_champion}
+    others = {"baseline": tested.pair, "champion": champion_pair}
     results = [registry.parity(model.parity, train.TOLERANCE)]
-    results += _required(system.requirements, tested.predictor, test)
+    results += _measure_required(system.requirements, tested.predictor, test)
     results += registry.fairness(evaluation.fairness, system.evaluate.fairness.max_gap)
     results += registry.judge(gates, evaluation.assessment.metrics, others)
     if not any(gate.bound == "champion" for gate in gates):
-        results += registry.not_worse(metric, beside_champion)
-    return Verdict(
-        champion, results, _compare(champion, beside_champion, metric, len(data.target.classes))
-    )
+        results += registry.not_worse(metric, champion_pair)
+    comparison = _compare(champion, champion_pair, metric, len(data.target.classes))
+    return Verdict(champion, results, comparison)
 
 
 def _compare(
@@ -93,10 +98,10 @@ def _compare(
     )
 
 
-def _required(
+def _measure_required(
     required: Requirements, predictor: predict.Predictor, test: pl.DataFrame
 ) -> list[registry.Result]:
-    """What is measured of the model itself, on this machine."""
+    """Measure what is required of the model itself, on this machine."""
     if required == Requirements():
         return []
     results = []
@@ -108,19 +113,34 @@ def _required(
         return results
 
     if required.prediction == "online":
-        cores = (
-            len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count() or 1
-        )
-        one = predict.rows_per_s(
-            lambda: [predictor.predict_dicts([row]) for row in requests], len(requests)
-        )
-        how = f"{cores} cores, each {one:,.0f} rows/s one by one, before the network"
-        return [*results, registry.throughput(cores * one, required.throughput_rps, how)]
-    large = pl.concat([test] * -(-_BATCH_ROWS // test.height)).head(_BATCH_ROWS)
-    rate = predict.rows_per_s(
-        lambda: predictor.predict_frame(large, threads=os.cpu_count() or 1), large.height
-    )
-    how = f"tables of {_BATCH_ROWS:,} rows in one process"
+        rate, how = _measure_single_rows(predictor, requests)
+    else:
+        rate, how = _measure_tables(predictor, test)
     return [*results, registry.throughput(rate, required.throughput_rps, how)]
+
+
+def _measure_single_rows(
+    predictor: predict.Predictor, requests: list[dict[str, Any]]
+) -> tuple[float, str]:
+    """Measure the rows a second of all cores, each of which answers row by row; say how."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+
+    def answer_each() -> None:
+        for row in requests:
+            predictor.predict_dicts([row])
+
+    rate = predict.rows_per_s(answer_each, len(requests))
+    how = f"{cores} cores, each {rate:,.0f} rows/s one by one, before the network"
+    return cores * rate, how
+
+
+def _measure_tables(predictor: predict.Predictor, test: pl.DataFrame) -> tuple[float, str]:
+    """Measure the rows a second of one process that answers whole tables; say how."""
+    copies = math.ceil(_BATCH_ROWS / test.height)
+    large = pl.concat([test] * copies).head(_BATCH_ROWS)
+    threads = os.cpu_count() or 1
+    rate = predict.rows_per_s(lambda: predictor.predict_frame(large, threads=threads), large.height)
+    return rate, f"tables of {_BATCH_ROWS:,} rows in one process"

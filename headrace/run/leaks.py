@@ -1,4 +1,4 @@
-"""Leaks among the training rows' columns, and whether the split is one that service will look like."""
+"""Find leaks among the columns of training rows, and splits that serving will not look like."""
 
 from collections.abc import Collection
 
@@ -13,11 +13,13 @@ from headrace.train import TrainingData
 
 
 def find_leaks(data: TrainingData, special: Collection[str]) -> list[Finding]:
-    """The findings of `explore` about training rows; `special` columns are none of the model's."""
-    system, parts = data.system, data.parts
+    """Check training rows for leaks; `special` columns are not inputs of the model."""
+    system = data.system
+    parts = data.parts
     used = leak_columns(data.columns)
     trained = training_rows(data, used)
-    y, task = data.y[parts.train], data.target.task
+    y = data.y[parts.train]
+    task = data.target.task
     labels = [spec.label_text(label) for label in data.target.classes]
 
     aside = {*special, *system.features.exclude, *used}
@@ -28,12 +30,13 @@ def find_leaks(data: TrainingData, special: Collection[str]) -> list[Finding]:
     ]
     findings = leaks(trained, y, task, data.target.name, labels, training_rows(data, ignored))
     findings += order_checks(trained, y, task, system.split.by)
-    time, by = system.data.time_column, system.split.by
+    time = system.data.time_column
+    by = system.split.by
     return findings + split_checks(data.frame, used, parts.train, parts.test, time, by)
 
 
 def leak_columns(columns: list[Column]) -> list[str]:
-    """The columns that enter the model and have plain values."""
+    """Return the columns that enter the model and have plain values."""
     return [
         one.name
         for one in columns
@@ -42,5 +45,5 @@ def leak_columns(columns: list[Column]) -> list[str]:
 
 
 def training_rows(data: TrainingData, columns: list[str]) -> pl.DataFrame:
-    """Some columns of the rows to train on."""
+    """Return some columns of the rows to train on."""
     return data.frame[data.parts.train].select(cs.by_name(*columns))

@@ -1,4 +1,4 @@
-"""The first half of every command: rows with their windows, kinds, roles and split, and what is odd about them."""
+"""Prepare rows for training: read tables, join windows, infer kinds and roles, split, check."""
 
 import polars as pl
 from msgspec import Struct
@@ -13,8 +13,10 @@ from headrace.windows import check_keys_match, window_columns
 
 
 class Prepared(Struct, frozen=True):
-    """What is known before anything is learned: the rows, the fingerprint of each table, why the
-    spec was resolved so (by path), and what was noticed.
+    """Rows that are ready for training.
+
+    `fingerprints` are those of the tables by name; `reasons` say, by path, why a field of the spec
+    was resolved as it is.
     """
 
     data: train.TrainingData
@@ -24,7 +26,7 @@ class Prepared(Struct, frozen=True):
 
 
 def prepare(system: System, position: int, step: Steps) -> Prepared:
-    """Reads the tables of a system and the log up to a position, and gets its rows ready for training."""
+    """Read the tables of a system and its log up to a position, and prepare its rows."""
     with step("tables"):
         sources = tables.read_sources(system)
     with step("events"):
@@ -56,14 +58,14 @@ def prepare(system: System, position: int, step: Steps) -> Prepared:
 
 
 def _resolve(system: System, frame: pl.DataFrame) -> tuple[System, dict[str, str]]:
-    """The spec with its goal and its split filled in, and why."""
+    """Fill in the goal and the split of a spec; return it and the reason of each field."""
     goal, reasons = design.infer_goal(system.goal, frame[system.goal.target])
     by, split_reasons = design.infer_split(system.split, system.data, goal)
     return spec.with_changes(system, goal=goal, split=by), reasons | split_reasons
 
 
 def special_columns(system: System) -> dict[str, str]:
-    """The columns that are no features, each with the reason."""
+    """Return the columns that are no features, each with the reason."""
     data = system.data
     roles = {
         system.goal.target: "the target",

@@ -1,4 +1,4 @@
-"""Where a run is kept: its bundle, `run.json` and the report."""
+"""Write what a run leaves: its bundle, `run.json` and the report."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 
 from headrace import bundle, registry, report, tables
 from headrace.registry import Decision
-from headrace.run.document import Made, RunDocument, describe_flow
+from headrace.run.document import RunDocument, StageResults, describe_flow
 from headrace.run.evaluation import Tested
 from headrace.run.judge import ChampionComparison
 from headrace.workspace import BundleName
@@ -18,7 +18,7 @@ GOLDEN_ROWS = 5
 
 
 class Run(Struct, frozen=True):
-    """What a run made: where its bundle and its report are, and its document (the content of `run.json`)."""
+    """A finished run: its model, bundle, report and document (the content of `run.json`)."""
 
     model: str
     bundle: Path
@@ -26,42 +26,47 @@ class Run(Struct, frozen=True):
     document: RunDocument
 
 
-def write_bundle(document: RunDocument, made: Made, tested: Tested) -> RunDocument:
-    """Writes the next version of the system's bundle, with its test rows and their predictions.
+def write_bundle(document: RunDocument, results: StageResults, tested: Tested) -> RunDocument:
+    """Write the next version of the system's bundle, with its test rows and their predictions.
 
-    Returns the document with the names of what was made and will be.
+    Return the document with the names of the bundle, and of the report that is still to come.
     """
-    system, schema = made.data.system, tested.predictor.schema
-    test = made.data.frame[made.data.parts.test]
+    data = results.data
+    system = data.system
+    schema = tested.predictor.schema
+    test = data.frame[data.parts.test]
     plain = [name for name, dtype in test.schema.items() if tables.dtype_of(dtype) != "nested"]
     test = test.select(cs.by_name(*plain))
-    inputs = [column.name for column in schema.columns] + (
-        [system.data.id] if system.data.id else []
-    )
+    inputs = [column.name for column in schema.columns]
+    answers = tested.answers
+    if system.data.id:
+        inputs.append(system.data.id)
+        answers = answers.select(~cs.by_name(system.data.id))
+
     golden = test.head(GOLDEN_ROWS).select(cs.by_name(*inputs)).to_dicts()
-    requests = msgspec.json.decode(msgspec.json.encode(golden))
+    requests = msgspec.json.decode(msgspec.json.encode(golden))  # as a service gets them
     replies = tested.predictor.predict(requests)
     scores = tested.predictor.scores(tested.answers)
-
+    examples = [
+        {"request": request, "reply": reply}
+        for request, reply in zip(requests, replies, strict=True)
+    ]
     files = bundle.build_files(
         bundle.Parts(
-            system=made.resolved,
+            system=results.resolved,
             schema=schema,
-            model=made.model.model,
+            model=results.model.model,
             profile=bundle.build_profile(
-                made.data.frame[made.data.parts.train], schema.columns, scores
+                data.frame[data.parts.train],
+                schema.columns,
+                scores,
             ),
-            examples=[
-                {"request": row, "reply": reply}
-                for row, reply in zip(requests, replies, strict=True)
-            ],
+            examples=examples,
             evaluation=document.as_bundle(),
             card=report.card_page(document),
         )
     )
-    answers = (
-        tested.answers.select(~cs.by_name(system.data.id)) if system.data.id else tested.answers
-    )
+
     system.workspace.claim()
     name = bundle.write_bundle(
         system.workspace.bundles,
@@ -75,6 +80,7 @@ def write_bundle(document: RunDocument, made: Made, tested: Tested) -> RunDocume
         ),
         registry.last_version(system.workspace, system.name),
     )
+
     when = document.created.replace("-", "").replace(":", "").replace(" ", "-")[:15]
     run = f"{name.folder}-{when}"
     return structs.replace(
@@ -87,18 +93,18 @@ def write_bundle(document: RunDocument, made: Made, tested: Tested) -> RunDocume
 
 
 def bundle_of(document: RunDocument) -> BundleName:
-    """The name of the bundle that a run made."""
+    """Return the name of the bundle of a run."""
     name = BundleName.parse(Path(document.bundle).name)
     assert name is not None
     return name
 
 
 def write_run(document: RunDocument) -> str:
-    """Writes the `run.json` of a run whose model is not judged yet, and returns the run's name."""
+    """Write the `run.json` of a run whose model is not released yet; return the run's name."""
     folder = Path(document.report).parent
-    with tables.atomic_folder(folder.parent) as beside:
-        _write_document(beside, document)
-        tables.publish_folder(beside, folder)
+    with tables.atomic_folder(folder.parent) as draft:
+        _write_document(draft, document)
+        tables.publish_folder(draft, folder)
     return document.run
 
 
@@ -108,10 +114,9 @@ def finish_run(
     comparison: ChampionComparison | None,
     seconds: Mapping[str, float],
 ) -> Run:
-    """Writes the report of a run whose model was promoted or refused, and its `run.json` anew.
+    """Write the report of a run whose model was promoted or refused, and its `run.json` anew.
 
-    Parameters: `comparison`, how it compares with the champion of the decision; `seconds` of its
-    stages.
+    Parameters: `comparison` with the champion of the decision; `seconds` of each stage.
     """
     promoted = decision.action == "promote"
     document = structs.replace(
@@ -125,17 +130,17 @@ def finish_run(
     )
     document = structs.replace(document, flow=describe_flow(document))
     page = Path(document.report)
-    with tables.atomic_file(page) as beside:
-        beside.write_text(report.report_page(document), encoding="utf-8")
+    with tables.atomic_file(page) as draft:
+        draft.write_text(report.report_page(document), encoding="utf-8")
     _write_document(page.parent, document)
     return as_run(document)
 
 
 def as_run(document: RunDocument) -> Run:
-    """The run of a document."""
+    """Return the run that a document describes."""
     return Run(document.model, Path(document.bundle), Path(document.report), document)
 
 
 def _write_document(folder: Path, document: RunDocument) -> None:
-    with tables.atomic_file(folder / "run.json") as beside:
-        beside.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))
+    with tables.atomic_file(folder / "run.json") as draft:
+        draft.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))

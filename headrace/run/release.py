@@ -1,4 +1,4 @@
-"""Promoting a run's model, or refusing it."""
+"""Promote a run's model, or refuse it."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from headrace.workspace import BundleName
 
 
 class Released(NamedTuple):
-    """What was decided, by which verdict."""
+    """The decision about a model, and the verdict that it follows."""
 
     decision: Decision
     verdict: Verdict
@@ -26,9 +26,9 @@ def release(
     verdict: Verdict,
     judge_again: Callable[[], Verdict],
 ) -> Released:
-    """Promotes a bundle or refuses it.
+    """Promote a bundle or refuse it.
 
-    Where another champion was named since the gates were judged they are judged again, beside it.
+    If the champion has changed since the gates were judged, judge them again with the new one.
     """
     system = data.system
     fitted = np.concatenate([data.parts.train, data.parts.validation])
@@ -43,11 +43,9 @@ def release(
 
 
 def _identifying_columns(data: train.TrainingData) -> pl.DataFrame:
-    """What makes a row this row and no other: its id, or all that it holds but what is computed."""
+    """Return the columns that tell rows apart: the id, or all but nested and computed ones."""
     name = data.system.data.id
-    names = [name] if name is not None else []
-    if name is None:
-        names = [
-            column.name for column in data.columns if column.dtype != "nested" and not column.window
-        ]
-    return data.frame.select(cs.by_name(*names))
+    if name is not None:
+        return data.frame.select(cs.by_name(name))
+    given = [one for one in data.columns if one.dtype != "nested" and not one.window]
+    return data.frame.select(cs.by_name(*(column.name for column in given)))

@@ -1,4 +1,4 @@
-"""What of earlier runs can stand: the keys of a run's parts in the cache, and a whole run."""
+"""Reuse earlier runs: the cache keys of a run's parts, and a whole run that changed nothing."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from headrace.store import log_position
 
 
 class CacheKeys(NamedTuple):
-    """The keys in the cache of what a spec, its tables and its log up to a position come to."""
+    """The keys in the cache of the parts of a run; `position` is how far it reads the log."""
 
     run: str
     prepared: str
@@ -27,25 +27,29 @@ class CacheKeys(NamedTuple):
 
 
 def cache_keys(system: System) -> CacheKeys:
-    """Keys by the content of the tables and the fields of the spec that each part reads."""
+    """Compute the keys from the content of the tables and the fields that each part reads."""
     files = checksums(tables.files_of(system), system.workspace.cache / "files.json")
-    once = (
-        uuid4().hex if tables.has_server(system) else ""
-    )  # what a server holds is not known before it is read
+    # Nobody knows the rows of a server before reading them: its runs are never reused.
+    once = uuid4().hex if tables.has_server(system) else ""
     position = log_position(system)
     content = [once, files, position]
     prepared = cache_key(
-        "prepared", content, system.data, system.goal, system.features, system.split, system.seed
+        "prepared",
+        content,
+        system.data,
+        system.goal,
+        system.features,
+        system.split,
+        system.seed,
     )
     choice = cache_key("choice", prepared, system.models, system.requirements)
-    trained = structs.replace(
-        system, serve=ServeSpec(), store=None, log=LogSpec()
-    )  # no stage of a run reads these
+    # No stage of a run reads the branches of serving.
+    trained = structs.replace(system, serve=ServeSpec(), store=None, log=LogSpec())
     return CacheKeys(cache_key("run", content, trained), prepared, choice, position)
 
 
 def trial_memo(cache: Cache, prepared: str, fresh: bool) -> train.Memo:
-    """Remembers the trials of a search over prepared rows, whatever run they were made in."""
+    """Return a memo of the trials over the same prepared rows, of whatever run."""
 
     def remember(kind: type[Any], made_of: Any, make: Any) -> Any:
         return cache.make(kind, cache_key("trials", prepared, made_of), make, fresh)
@@ -54,10 +58,10 @@ def trial_memo(cache: Cache, prepared: str, fresh: bool) -> train.Memo:
 
 
 def find_run(system: System, cache: Cache, key: str) -> Run | None:
-    """The run of the same, where its report and its whole bundle are still in this workspace.
+    """Find the earlier run of a key, if its report and its whole bundle are still in the workspace.
 
-    Its `alias` is what stands for its version now. A run that was killed after its model was judged
-    is finished: the decision is on record.
+    Its `alias` is the one that names its version now. A run that was killed after the decision
+    about its model is finished here: the journal has the decision.
     """
     folder = system.workspace.runs / (cache.get(str, key) or "")
     try:
@@ -87,9 +91,8 @@ def find_run(system: System, cache: Cache, key: str) -> Run | None:
 
 
 def with_current_spec(data: train.TrainingData, system: System) -> train.TrainingData:
-    """Prepared rows with the branches of the spec that had no part in preparing them."""
+    """Return prepared rows with those branches of the spec that had no part in preparing them."""
     models, _ = design.infer_candidates(system.models, len(data.target.classes))
-    goal, split = data.system.goal, data.system.split
-    return structs.replace(
-        data, system=spec.with_changes(system, goal=goal, split=split, models=models)
-    )
+    prepared = data.system
+    current = spec.with_changes(system, goal=prepared.goal, split=prepared.split, models=models)
+    return structs.replace(data, system=current)
