@@ -47,7 +47,7 @@ def flaml_python() -> str:
 
 
 def run_headrace(folder: Path, case: Case, seed: int) -> Any:
-    """A spec that states the task and the metric, and nothing else; the test rows are its holdout."""
+    """A spec that states task and metric, and nothing else; the test rows are its holdout."""
     home = folder / "headrace"
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir()
@@ -114,12 +114,12 @@ def numbered(case: Case, test: pl.DataFrame) -> Any:
 
 
 def shaped(case: Case, scores: Any) -> Any:
-    """Probabilities of the second class `(N,)` in binary tasks, of all classes `(N, K)` in others."""
+    """Probabilities: of the second class `(N,)` in binary tasks, else of all `(N, K)`."""
     return scores[:, 1] if case.task == "binary" and scores.ndim == 2 else scores
 
 
 def advantage(case: Case, pairs: list[tuple[Any, Any, Any]]) -> tuple[float, float, float]:
-    """How much better a peer is than Headrace: the mean over seeds and its 95 % interval, relative for RMSE."""
+    """How much better a peer is: the mean over seeds and its 95 % interval, relative for RMSE."""
     measures = [
         [Measure(Predictions(case.task, y, scores), [case.metric]) for scores in pair]
         for y, *pair in pairs

@@ -24,8 +24,9 @@ HOME = Path(
 )
 TEST_SHARE = 0.25
 _AFTER_TAKE_OFF = [
-    "WHEELS_ON", "TAXI_IN", "ARRIVAL_TIME", "ELAPSED_TIME", "AIR_TIME", "DIVERTED", "CANCELLED", "CANCELLATION_REASON",
-    "AIR_SYSTEM_DELAY", "SECURITY_DELAY", "AIRLINE_DELAY", "LATE_AIRCRAFT_DELAY", "WEATHER_DELAY",
+    "WHEELS_ON", "TAXI_IN", "ARRIVAL_TIME", "ELAPSED_TIME", "AIR_TIME", "DIVERTED", "CANCELLED",
+    "CANCELLATION_REASON", "AIR_SYSTEM_DELAY", "SECURITY_DELAY",
+    "AIRLINE_DELAY", "LATE_AIRCRAFT_DELAY", "WEATHER_DELAY",
 ]  # fmt: skip
 
 
@@ -193,7 +194,7 @@ def banking77() -> Case:
 CASES: dict[str, Callable[[], Case]] = {
     case.__name__: case
     for case in (
-        adult, criteo, talkingdata, electricity, deskdrop, flights_late, flights_delay, bikes, taxis, movielens, digits,
-        banking77,
+        adult, criteo, talkingdata, electricity, deskdrop, flights_late, flights_delay, bikes,
+        taxis, movielens, digits, banking77,
     )
 }  # fmt: skip

@@ -21,7 +21,7 @@ _WORDS = 4
 def prepared(
     train: pd.DataFrame, test: pd.DataFrame, target: str
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-    """Both tables without the target, times as parts and text as shared categories; and the columns of free text."""
+    """Both tables without the target, times as parts, text as shared categories; and the texts."""
     both = pd.concat([train, test], keys=["train", "test"]).drop(columns=target)
     texts = []
     for name in list(both.columns):
@@ -53,7 +53,7 @@ def lightgbm(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, se
 
 
 def histgb(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, seed: int) -> Any:
-    """scikit-learn's HistGradientBoosting; it takes no more than 255 categories, so larger columns go in as codes."""
+    """HistGradientBoosting of scikit-learn; columns of more than 255 categories go in as codes."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     X, held, texts = prepared(train, test, target)
@@ -80,7 +80,7 @@ def tfidf(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, seed:
 
 
 def flaml(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, seed: int) -> Any:
-    """FLAML's search over its default estimators for 60 s; free text goes in as 100 topics of its tf-idf."""
+    """FLAML's search over its default estimators for 60 s; texts as 100 topics of their tf-idf."""
     from flaml import AutoML
 
     X, held, texts = prepared(train, test, target)
@@ -117,7 +117,7 @@ PEERS = {peer.__name__: peer for peer in (lightgbm, histgb, tfidf, flaml)}
 
 
 def main() -> None:
-    """`quality_peers.py PEER TRAIN TEST TARGET TASK SEED OUTPUT`: Parquet in, an `.npy` of predictions out."""
+    """PEER TRAIN TEST TARGET TASK SEED OUTPUT: Parquet in, an `.npy` of predictions out."""
     warnings.filterwarnings("ignore")
     peer, train, test, target, task, seed, output = sys.argv[1:]
     found = PEERS[peer](pd.read_parquet(train), pd.read_parquet(test), target, task, int(seed))

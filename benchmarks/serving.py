@@ -40,13 +40,16 @@ from headrace.predict import Predictor
 
 SECONDS, REPEATS, TOUCHED = 4, 3, 512 << 20
 LOG_STARTS, LOG_TURNS = 8, 8
-PEERS = ["fastapi", "uvicorn[standard]", "mlserver", "uvloop<0.22", "scikit-learn<1.8", "lightgbm==4.6.0", "pandas<3",
-         "pyarrow", "joblib", "onnxruntime"]  # fmt: skip
+PEERS = [
+    "fastapi", "uvicorn[standard]", "mlserver", "uvloop<0.22", "scikit-learn<1.8",
+    "lightgbm==4.6.0", "pandas<3", "pyarrow", "joblib", "onnxruntime",
+]  # fmt: skip
 LUA = """
 local requests, at = {}, 0
 function init(args)
   for line in io.lines(args[1]) do
-    requests[#requests + 1] = wrk.format("POST", args[2], {["content-type"] = "application/json"}, line)
+    local headers = {["content-type"] = "application/json"}
+    requests[#requests + 1] = wrk.format("POST", args[2], headers, line)
   end
 end
 function request()
@@ -55,8 +58,9 @@ function request()
 end
 function done(summary, latency)
   local e = summary.errors
-  io.write(string.format('RESULT {"rps": %f, "p50_ms": %f, "p99_ms": %f, "requests": %d, "bad": %d}\\n',
-    summary.requests / summary.duration * 1e6, latency:percentile(50) / 1000, latency:percentile(99) / 1000,
+  local form = 'RESULT {"rps": %f, "p50_ms": %f, "p99_ms": %f, "requests": %d, "bad": %d}\\n'
+  io.write(string.format(form, summary.requests / summary.duration * 1e6,
+    latency:percentile(50) / 1000, latency:percentile(99) / 1000,
     summary.requests, e.status + e.connect + e.read + e.write + e.timeout))
 end
 """
@@ -250,7 +254,7 @@ def peer_python() -> str:
 
 
 def in_process(predictor: Predictor, model: bytes, rows: Rows) -> dict[str, float]:
-    """One row from a dict, and what a thousand rows cost: the graph alone on ready arrays, and from dicts."""
+    """One row from a dict; and a thousand rows, by the graph alone on arrays, and from dicts."""
     graph = open_session(model)  # as it stands in the bundle: text goes in
     arrays = graph.feeds(pl.DataFrame(rows))
 

@@ -1,4 +1,4 @@
-"""The common task of the benchmarks: a seeded table of 12 numeric and 8 text columns with up to 2,000 categories."""
+"""The common task: a seeded table of 12 numeric and 8 text columns of up to 2,000 categories."""
 
 import tempfile
 from pathlib import Path
@@ -17,7 +17,7 @@ TREES = 200
 
 
 def table(rows: int, seed: int, missing: bool = True) -> pl.DataFrame:
-    """Rows with a 0/1 `target` that depends on both kinds of columns; 5 % of three numeric columns are missing."""
+    """Rows with a 0/1 `target` that depends on all columns; three numeric ones miss 5 %."""
     world, chance = np.random.default_rng(1), np.random.default_rng(seed)
     x = chance.normal(size=(rows, 12))
     x[:, 3], x[:, 7] = np.exp(x[:, 3]), np.round(x[:, 7] * 10)

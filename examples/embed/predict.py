@@ -65,9 +65,8 @@ def main() -> None:
     if stored.dtype == object:
         print(f"{len(now)} rows, {(stored == now).sum()} equal labels")
     else:
-        print(
-            f"{len(now)} rows, largest difference to the stored predictions: {np.abs(now - stored).max():.2g}"
-        )
+        worst = np.abs(now - stored).max()
+        print(f"{len(now)} rows, largest difference to the stored predictions: {worst:.2g}")
 
 
 if __name__ == "__main__":
