@@ -1,4 +1,16 @@
-"""The artifact: a folder of open formats, written whole or not at all, checked before it is used."""
+"""The artifact: a folder of open formats, written whole or not at all, and checked before use.
+
+ads-000003/manifest.json     what it is, and the checksum of every file
+           system.yaml       the resolved spec
+           schema.json       the columns that the graph takes
+           model.onnx        raw columns → features → prediction
+           holdout.parquet   test rows, and the predictions of them
+           profile.json      reference distributions of inputs and score
+           examples.json     golden requests and replies
+           evaluation.json   metrics, intervals, curves, gates
+           card.html         the model card
+           MLmodel           for MLflow
+"""
 
 from headrace.bundle.contents import Parts, build_files
 from headrace.bundle.evaluation import Evaluation

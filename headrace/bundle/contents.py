@@ -1,4 +1,4 @@
-"""What stands in a bundle's files, made from plain values."""
+"""Build the files of a bundle from plain values."""
 
 import re
 from pathlib import Path
@@ -12,14 +12,18 @@ from headrace.spec import System, dump, parse_yaml
 from headrace.tables import Schema
 
 _VERSION = re.compile(r"[0-9A-Za-z.+-]{1,40}")
-LOADER, FORMER_LOADER = "headrace.predict.pyfunc", "millrace.predict.pyfunc"
-"""The module through which MLflow loads a bundle, and the one in bundles from before the product was called Headrace."""
+LOADER = "headrace.predict.pyfunc"
+"""The module through which MLflow loads a bundle."""
+FORMER_LOADER = "millrace.predict.pyfunc"
+"""The module in bundles from before the product was called Headrace."""
 
 
 class Parts(Struct, frozen=True):
-    """What a bundle says: the resolved spec, the columns that the graph takes, the graph, the
-    reference distributions, golden requests with their replies, the evaluation (any value that
-    becomes JSON) and the page of the card.
+    """The values that the files of a bundle are built from.
+
+    `schema` describes the columns that the graph takes, `model` is the graph, `profile` the
+    reference distributions, `examples` golden requests with their replies, `evaluation` any value
+    that becomes JSON, `card` the page of the model card.
     """
 
     system: System
@@ -32,7 +36,7 @@ class Parts(Struct, frozen=True):
 
 
 def build_files(parts: Parts) -> dict[str, bytes]:
-    """Every file of a bundle but the manifest and the holdout, by name."""
+    """Return every file of a bundle but the manifest and the holdout, by name."""
     return {
         "system.yaml": dump(parts.system),
         "schema.json": _pretty(parts.schema),
@@ -41,7 +45,7 @@ def build_files(parts: Parts) -> dict[str, bytes]:
         "examples.json": _pretty(parts.examples),
         "evaluation.json": _pretty(parts.evaluation),
         "card.html": parts.card.encode(),
-        "MLmodel": msgspec.yaml.encode(_mlmodel(*_versions())),
+        "MLmodel": msgspec.yaml.encode(_describe_model(*_read_versions())),
     }
 
 
@@ -49,15 +53,15 @@ def _pretty(value: Any) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
-def _versions() -> tuple[str, str]:
+def _read_versions() -> tuple[str, str]:
     import onnx
     import onnxruntime
 
     return onnx.__version__, onnxruntime.__version__
 
 
-def _mlmodel(onnx: str, runtime: str, loader: str = LOADER) -> dict[str, Any]:
-    """MLflow's description of a model: rows of raw columns through pyfunc, the grouped tensors through onnx."""
+def _describe_model(onnx: str, runtime: str, loader: str = LOADER) -> dict[str, Any]:
+    """Describe a model for MLflow: pyfunc takes rows of raw columns, onnx the grouped tensors."""
     return {
         "flavors": {
             "onnx": {
@@ -72,19 +76,20 @@ def _mlmodel(onnx: str, runtime: str, loader: str = LOADER) -> dict[str, Any]:
 
 
 def check_mlmodel(path: Path, text: bytes) -> None:
-    """Raises `BundleError` where a description is not the one that Headrace writes: MLflow runs what it names."""
+    """Check that a description is the one that Headrace writes, because MLflow runs what it names.
+
+    Raises `BundleError` for any other.
+    """
     try:
         found = parse_yaml(text, str(path))
-        versions = (
-            str(found["flavors"]["onnx"]["onnx_version"]),
-            str(found["metadata"]["onnxruntime"]),
-        )
+        onnx = str(found["flavors"]["onnx"]["onnx_version"])
+        runtime = str(found["metadata"]["onnxruntime"])
     except SpecError as error:
         raise BundleError(str(path), error.found, error.expected) from None
     except (KeyError, TypeError):
-        versions = "", ""
-    written = [_mlmodel(*versions, loader) for loader in (LOADER, FORMER_LOADER)]
-    if not all(_VERSION.fullmatch(one) for one in versions) or found not in written:
-        raise BundleError(
-            str(path), "describes another model than Headrace writes", "the file as it was written"
-        )
+        onnx = runtime = ""
+    written = [_describe_model(onnx, runtime, loader) for loader in (LOADER, FORMER_LOADER)]
+    has_versions = _VERSION.fullmatch(onnx) and _VERSION.fullmatch(runtime)
+    if not has_versions or found not in written:
+        problem = "describes another model than Headrace writes"
+        raise BundleError(str(path), problem, "the file as it was written")

@@ -1,4 +1,4 @@
-"""What readers need of a bundle's `evaluation.json`; more may stand there."""
+"""The fields of a bundle's `evaluation.json` that readers need; the file has more."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ class Deciding(Struct, frozen=True):
 
 
 class Candidate(Struct, frozen=True):
-    """A candidate's value of that metric; None where it is not defined."""
+    """A candidate's value of the deciding metric; None where it is not defined."""
 
     value: float | None = None
 
 
 class Evaluation(Struct, frozen=True):
-    """How good a bundle's model was when it was built.
+    """The quality of a bundle's model when it was built.
 
     `metrics` are by split; `seconds` are those of the stages; `who` is the account that ran them.
     """

@@ -1,4 +1,4 @@
-"""Whether a reply is the golden one of a bundle's examples."""
+"""Compare a reply with the golden one of a bundle's examples."""
 
 from typing import Any
 
@@ -6,8 +6,9 @@ TOLERANCE = 1e-5
 
 
 def same_reply(found: Any, golden: Any) -> bool:
-    """Equal but for numbers within the tolerance; what the reply has beyond the golden one does not
-    count.
+    """Say whether a reply equals the golden one, numbers within the tolerance.
+
+    Fields that only the reply has do not count.
 
     >>> same_reply({"prediction": 0.5000001, "prediction_id": "7"}, {"prediction": 0.5})
     True

@@ -1,14 +1,15 @@
-"""The test rows of a bundle and the predictions that were made of them, side by side in one table."""
+"""The holdout of a bundle: one table of its test rows and their predictions."""
 
 import polars as pl
 import polars.selectors as cs
 
 _ANSWERS = ("prediction", "decision")
-_PROBABILITY, _INPUT = "probability_", "input:"
+_PROBABILITY = "probability_"
+_INPUT = "input:"
 
 
 def is_answer(name: str) -> bool:
-    """Whether predictions have a column of this name.
+    """Say whether predictions have a column of this name.
 
     >>> is_answer("prediction"), is_answer("probability_yes"), is_answer("price")
     (True, True, False)
@@ -17,13 +18,16 @@ def is_answer(name: str) -> bool:
 
 
 def join_answers(rows: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
-    """One table of both; a column of the rows that is called as predictions are gets `input:` before its name."""
+    """Join rows and their predictions in one table.
+
+    A column of the rows that has the name of a prediction gets `input:` before its name.
+    """
     clashing = [name for name in rows.columns if is_answer(name) or name.startswith(_INPUT)]
     return rows.rename({name: _INPUT + name for name in clashing}).hstack(answers.get_columns())
 
 
 def split_answers(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The rows with their own names, and the predictions.
+    """Split a table of `join_answers` into the rows, with their own names, and the predictions.
 
     >>> rows, answers = pl.DataFrame({"decision": [1]}), pl.DataFrame({"prediction": [0.5]})
     >>> [one.columns for one in split_answers(join_answers(rows, answers))]

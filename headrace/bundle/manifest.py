@@ -1,4 +1,4 @@
-"""The manifest: what a bundle is and the checksum of every file in it, its own included."""
+"""The manifest: the name of a bundle, and the checksum of every file, its own included."""
 
 import hashlib
 import stat
@@ -27,15 +27,15 @@ FILES = (
     "card.html",
     "MLmodel",
 )
-"""Every file that a bundle has beside its manifest."""
+"""Every file of a bundle but its manifest."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """`created` is UTC; `data` maps each table to the fingerprint of its content; `files` maps
-    names to sha256.
+    """The manifest of a bundle.
 
-    `seal` is the sha256 over all the other fields, so that a changed byte in the manifest itself is
-    found too.
+    `created` is UTC; `data` maps each table to the fingerprint of its content; `files` maps names
+    to sha256. `seal` is the sha256 over all other fields, so that a changed byte in the manifest
+    itself is found too.
     """
 
     name: Name
@@ -50,17 +50,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     format: int | UnsetType = UNSET
 
     def with_seal(self) -> "Manifest":
-        """The same with its seal set."""
+        """Return the same manifest with its seal set."""
         unsealed = msgspec.structs.replace(self, seal="")
-        return msgspec.structs.replace(unsealed, seal=hashlib.sha256(unsealed.encode()).hexdigest())
+        seal = hashlib.sha256(unsealed.encode()).hexdigest()
+        return msgspec.structs.replace(unsealed, seal=seal)
 
     def encode(self) -> bytes:
-        """The one form in which a manifest is written."""
+        """Encode a manifest in the one form in which it is written."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
 def read_plain(path: Path, expected: str = "the file as it was written") -> bytes:
-    """The content of a plain file of bounded size; raises `BundleError` for anything else, such as a pipe."""
+    """Read a plain file of bounded size; raises `BundleError` for anything else, such as a pipe."""
     try:
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode):
@@ -75,39 +76,36 @@ def read_plain(path: Path, expected: str = "the file as it was written") -> byte
 
 
 def sha256(path: Path) -> str:
-    """The checksum of a file, read in pieces."""
+    """Return the checksum of a file, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Reads and checks the manifest alone; raises `BundleError` where it is absent, changed, or of a later version."""
+    """Read and check the manifest alone.
+
+    Raises `BundleError` where it is absent, changed, or of a later version.
+    """
     path = folder / "manifest.json"
     data = read_plain(path, "a bundle's folder")
     try:
         fields = msgspec.json.decode(data, type=dict[str, Any])
         check_format(BundleError, str(path), fields.get("format", FORMAT), FORMAT)
-        if later := sorted(set(fields) - set(Manifest.__struct_fields__)):
-            by = str(fields.get("code_version"))[:40]
-            raise BundleError(
-                str(path),
-                f"has {later[0][:40]!r}, which this version does not know",
-                f"Headrace {by}",
-            )
+        later = sorted(set(fields) - set(Manifest.__struct_fields__))
+        if later:
+            writer = str(fields.get("code_version"))[:40]
+            problem = f"has {later[0][:40]!r}, which this version does not know"
+            raise BundleError(str(path), problem, f"Headrace {writer}")
         manifest = msgspec.json.decode(data, type=Manifest)
     except DECODE_ERRORS as error:
-        raise BundleError(
-            str(path), f"cannot be read ({error})", "the manifest as it was written"
-        ) from None
+        problem = f"cannot be read ({error})"
+        raise BundleError(str(path), problem, "the manifest as it was written") from None
+
     if manifest.with_seal().encode() != data:
-        raise BundleError(
-            str(path), "has been changed since it was written", "the manifest as it was written"
-        )
+        problem = "has been changed since it was written"
+        raise BundleError(str(path), problem, "the manifest as it was written")
     if set(manifest.files) != set(FILES):
-        odd = sorted(set(manifest.files) ^ set(FILES))
-        raise BundleError(
-            str(path),
-            f"names other files than a bundle has ({', '.join(odd)[:200]})",
-            ", ".join(FILES),
-        )
+        different = ", ".join(sorted(set(manifest.files) ^ set(FILES)))
+        problem = f"names other files than a bundle has ({different[:200]})"
+        raise BundleError(str(path), problem, ", ".join(FILES))
     return manifest

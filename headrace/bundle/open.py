@@ -1,4 +1,4 @@
-"""Opening a bundle without trusting it: checksums first, no code, no path that leaves the folder."""
+"""Open a bundle without trusting it: checksums first, no code, no path that leaves the folder."""
 
 from functools import cached_property
 from pathlib import Path
@@ -21,8 +21,8 @@ from headrace.workspace import Workspace, folders_in
 T = TypeVar("T")
 _MLFLOWS = "registered_model_meta"
 """MLflow leaves the name and the version of a registered model, as text, where it loaded one."""
-_MOST_ROWS, _MOST_CELLS = 20_000_000, 500_000_000
-"""Two megabytes of Parquet may hold a thousand times more rows than any memory."""
+_MOST_ROWS = 20_000_000
+_MOST_CELLS = 500_000_000
 
 
 class _Example(Struct):
@@ -38,15 +38,17 @@ class _Profile(Struct):
 
 
 class Bundle:
-    """A checked bundle. Its parts are read when they are first asked for; each raises `BundleError`
-    where it does not hold what such a part does.
+    """A checked bundle.
+
+    A part is read when it is first asked for; it raises `BundleError` for content of another form.
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
-        self.path, self.manifest = path, manifest
+        self.path = path
+        self.manifest = manifest
 
     def read(self, file: str) -> bytes:
-        """A file's bytes."""
+        """Read a file's bytes."""
         return read_plain(self.path / file)
 
     @cached_property
@@ -61,23 +63,20 @@ class Bundle:
         try:
             return decode(parse_yaml(self.read("system.yaml"), where), where)
         except SpecError as error:
-            raise BundleError(
-                where, error.found, error.expected or self._writer, error.do
-            ) from None
+            expected = error.expected or self._writer
+            raise BundleError(where, error.found, expected, error.do) from None
         except InputError as error:
             raise BundleError(where, str(error), self._writer) from None
 
     @cached_property
     def evaluation(self) -> Evaluation:
-        """Metrics by split, and what else was found when the bundle was built."""
-        found = self._part("evaluation.json", Evaluation)
-        if found.metric.name not in found.metrics.get("test", {}):
-            raise BundleError(
-                str(self.path / "evaluation.json"),
-                f"no test {found.metric.name[:40]!r}",
-                self._writer,
-            )
-        return found
+        """Metrics by split, and the rest of the evaluation at build time."""
+        evaluation = self._part("evaluation.json", Evaluation)
+        metric = evaluation.metric.name
+        if metric not in evaluation.metrics.get("test", {}):
+            where = str(self.path / "evaluation.json")
+            raise BundleError(where, f"no test {metric[:40]!r}", self._writer)
+        return evaluation
 
     @cached_property
     def examples(self) -> list[dict[str, Any]]:
@@ -93,24 +92,24 @@ class Bundle:
         return self._part("profile.json", dict[str, Any])
 
     def holdout(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The test rows with the target, and the predictions that were made of them at build time."""
+        """Read the test rows with the target, and their predictions at build time."""
         path = self.path / "holdout.parquet"
         try:
-            rows, columns = (
-                pl.scan_parquet(path, glob=False).select(pl.len()).collect().item(),
-                len(pl.read_parquet_schema(path)),
-            )
+            # Two megabytes of Parquet may hold a thousand times more rows than any memory.
+            rows = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
+            columns = len(pl.read_parquet_schema(path))
             if rows > _MOST_ROWS or rows * columns > _MOST_CELLS:
-                raise BundleError(
-                    str(path), f"{rows:,} rows of {columns} columns", f"at most {_MOST_ROWS:,} rows"
-                )
+                found = f"{rows:,} rows of {columns} columns"
+                raise BundleError(str(path), found, f"at most {_MOST_ROWS:,} rows")
             return split_answers(pl.read_parquet(path, glob=False))
         except (pl.exceptions.PolarsError, OSError) as error:
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-            raise BundleError(str(path), f"cannot be read ({said})", self._writer) from None
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise BundleError(
+                str(path), f"cannot be read ({lines[0][:200]})", self._writer
+            ) from None
 
     def check(self) -> None:
-        """Raises `BundleError` where a part does not hold what such a part does."""
+        """Read every part; raises `BundleError` for one whose content has another form."""
         check_mlmodel(self.path / "MLmodel", self.read("MLmodel"))
         for part in ("schema", "system", "evaluation", "examples", "profile"):
             getattr(self, part)
@@ -119,56 +118,52 @@ class Bundle:
         try:
             return msgspec.json.decode(self.read(file), type=type)
         except DECODE_ERRORS as error:
-            raise BundleError(
-                str(self.path / file), f"cannot be used ({str(error)[:200]})", self._writer
-            ) from None
+            found = f"cannot be used ({str(error)[:200]})"
+            raise BundleError(str(self.path / file), found, self._writer) from None
 
     @property
     def _writer(self) -> str:
-        """Names the version that wrote the bundle: a later one may write more."""
+        """The version that wrote the bundle, in words: a later one may write more."""
         return f"what Headrace {self.manifest.code_version[:40]} writes (this is {__version__})"
 
 
 def check_sums(path: Path, manifest: Manifest) -> None:
-    """Raises `BundleError` naming the first file that is absent, no plain file, changed, or not in the manifest."""
-    for file, expected in manifest.files.items():
+    """Check that a folder holds the files of its manifest, unchanged, and no others.
+
+    Raises `BundleError` that names the first file that is absent, no plain file, or changed.
+    """
+    expected = "the file as it was written"
+    for file, checksum in manifest.files.items():
         part = path / file
         if part.is_symlink() or not part.is_file():
-            raise BundleError(
-                str(part),
-                "is missing" if not part.exists() else "is no plain file",
-                "the file as it was written",
-            )
-        if sha256(part) != expected:
-            raise BundleError(
-                str(part),
-                "has been changed since it was written",
-                "the file as it was written",
-                "get the bundle again",
-            )
-    if odd := sorted(
-        {one.name for one in path.iterdir()} - {*manifest.files, "manifest.json", _MLFLOWS}
-    ):
-        shown = ", ".join(odd)[:200]
-        raise BundleError(
-            str(path),
-            f"holds what its manifest does not name ({shown})",
-            "the files of a bundle alone",
-        )
+            found = "is no plain file" if part.exists() else "is missing"
+            raise BundleError(str(part), found, expected)
+        if sha256(part) != checksum:
+            found = "has been changed since it was written"
+            raise BundleError(str(part), found, expected, "get the bundle again")
+
+    names = {one.name for one in path.iterdir()}
+    unnamed = sorted(names - {*manifest.files, "manifest.json", _MLFLOWS})
+    if unnamed:
+        found = f"holds what its manifest does not name ({', '.join(unnamed)[:200]})"
+        raise BundleError(str(path), found, "the files of a bundle alone")
 
 
 def open_bundle(path: Path) -> Bundle:
-    """Opens a bundle's folder after checking every file; raises `BundleError` where one byte differs."""
+    """Open a bundle's folder after checking every file.
+
+    Raises `BundleError` where one byte differs.
+    """
     manifest = read_manifest(path)
     check_sums(path, manifest)
     return Bundle(path, manifest)
 
 
 def find_bundle(model: str | Path, folder: Path) -> Path:
-    """The folder of MODEL: a bundle's folder, or `name@3` or `name@champion` in the workspace of
-    `folder`.
+    """Find the folder of a model.
 
-    Raises `InputError` that says what there is.
+    Parameters: `model`, a bundle's folder, `name@3` or `name@champion`; `folder`, the system whose
+    workspace has such names. Raises `InputError` that lists the bundles there are.
     """
     path = Path(model)
     if not path.is_dir():

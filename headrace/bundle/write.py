@@ -1,4 +1,4 @@
-"""Writing a bundle: filled beside, then named in one step."""
+"""Write a bundle: fill a folder with another name, then give it its own in one step."""
 
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from headrace.workspace import BundleName, versions_in
 
 
 class Contents(Struct, frozen=True):
-    """What a new bundle holds: its files but `holdout.parquet` by name, the holdout, and what its
-    manifest says; `data` are fingerprints by table.
+    """The contents of a new bundle: its files by name but the holdout, and fields of its manifest.
+
+    `data` are the fingerprints of the tables.
     """
 
     name: str
@@ -25,17 +26,19 @@ class Contents(Struct, frozen=True):
 
 
 def write_bundle(parent: Path, contents: Contents, after: int = 0) -> BundleName:
-    """Writes a new version into a folder of bundles, and returns its name.
+    """Write a new version into a folder of bundles, and return its name.
 
-    `after` is the highest version that was ever known, whose bundle may be gone. A reader sees the
-    whole bundle or none; of two writers at once each gets a version of its own. Raises `WorkError`
+    A reader sees the whole bundle or none; each of two concurrent writers gets a version of its
+    own. `after` is the highest version that ever was: its bundle may be gone. Raises `WorkError`
     where the disk refuses.
     """
-    with atomic_folder(parent) as beside:
+    with atomic_folder(parent) as draft:
         for file, content in contents.files.items():
-            (beside / file).write_bytes(content)
-        contents.holdout.write_parquet(beside / "holdout.parquet")
-        sums = {file: sha256(beside / file) for file in FILES}
+            (draft / file).write_bytes(content)
+        contents.holdout.write_parquet(draft / "holdout.parquet")
+        sums = {file: sha256(draft / file) for file in FILES}
+
+        # Another writer may take the version first; then the next one is tried.
         while True:
             taken = versions_in(parent, contents.name)
             bundle = BundleName(contents.name, max([after, *taken]) + 1)
@@ -50,6 +53,6 @@ def write_bundle(parent: Path, contents: Contents, after: int = 0) -> BundleName
                 parent=BundleName(contents.name, taken[-1]).folder if taken else None,
                 files=sums,
             )
-            (beside / "manifest.json").write_bytes(manifest.with_seal().encode())
-            if publish_folder(beside, parent / bundle.folder):
+            (draft / "manifest.json").write_bytes(manifest.with_seal().encode())
+            if publish_folder(draft, parent / bundle.folder):
                 return bundle
