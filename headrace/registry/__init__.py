@@ -1,4 +1,4 @@
-"""What is live and why: gates, promotion, rollback, and the record of every decision."""
+"""The registry: which version is live and why; gates, promotion, rollback, every decision."""
 
 from headrace.registry.champion import score_champion
 from headrace.registry.compare import Comparison, compare

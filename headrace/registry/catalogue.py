@@ -1,4 +1,4 @@
-"""The catalogue of features: what each is, whose it is, how it is distributed, which models use it."""
+"""The catalogue of features: definition, owner, distribution and users of each."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from headrace.bundle import Bundle, read_manifest
-from headrace.spec import AGGREGATES, System, Window, duration_us
+from headrace.spec import AGGREGATES, ColumnSpec, System, Window, duration_us
 from headrace.tables import Column
 from headrace.windows import condition_columns, hop_us, window_columns, window_keys
 
@@ -29,102 +29,106 @@ class Feature(Struct, frozen=True):
 
 
 def catalogue(systems: list[System]) -> list[Feature]:
-    """The features of some systems, windows first; one that several define alike stands once."""
+    """List the features of systems, windows first; equal definitions become one feature."""
     found: dict[tuple[str, str], Feature] = {}
     for system in systems:
-        for one in [*_windows(system), *_columns(system)]:
-            known = found.setdefault((one.name, one.definition), one)
-            if known is not one:
-                found[one.name, one.definition] = structs.replace(
-                    known, used_by=known.used_by + one.used_by
-                )
+        for feature in [*_list_windows(system), *_list_columns(system)]:
+            key = feature.name, feature.definition
+            known = found.setdefault(key, feature)
+            if known is not feature:
+                used_by = known.used_by + feature.used_by
+                found[key] = structs.replace(known, used_by=used_by)
     return list(found.values())
 
 
-def _windows(system: System) -> list[Feature]:
-    return [
-        _seen(
-            system,
-            Feature(
-                name, window.owner, window.description, _defined(window, over), _inputs(window)
-            ),
-        )
-        for window in system.features.windows
-        for name, over in zip(window_columns(window), window.over, strict=True)
-    ]
-
-
-def _columns(system: System) -> list[Feature]:
-    """The columns of the table that the latest model takes."""
-    bundles = _bundles(system)
-    stated = system.features.columns
-    columns = (
-        [column for column in bundles[-1].schema.columns if not column.window] if bundles else []
-    )
-    return [
-        _seen(
-            system,
-            Feature(
-                name=column.name,
-                owner=stated[column.name].owner if column.name in stated else None,
-                description=stated[column.name].description if column.name in stated else None,
-                definition=_column_defined(column),
-                inputs=[f"{system.data.source}: {column.name}"],
-            ),
-        )
-        for column in columns
-    ]
-
-
-def _seen(system: System, feature: Feature) -> Feature:
-    """The feature with what the bundles of the workspace tell of it."""
-    aliases = system.workspace.read_aliases(system.name)
-    distribution, used = None, []
-    for bundle in _bundles(system):
-        if any(column.name == feature.name for column in bundle.schema.columns):
-            version = bundle.manifest.version
-            held = [alias for alias, live in aliases.items() if live == version]
-            used.append(f"{system.name}@{version}" + (f" ({', '.join(held)})" if held else ""))
-            profile = msgspec.json.decode(bundle.read("profile.json"))
-            told = profile["columns"].get(feature.name, distribution)
-            distribution = told and told | (
-                {"quantiles": profile["quantiles"]} if "at" in told else {}
+def _list_windows(system: System) -> list[Feature]:
+    features = []
+    for window in system.features.windows:
+        for name, over in zip(window_columns(window), window.over, strict=True):
+            feature = Feature(
+                name=name,
+                owner=window.owner,
+                description=window.description,
+                definition=_describe_window(window, over),
+                inputs=_list_inputs(window),
             )
-    return structs.replace(feature, distribution=distribution, used_by=used)
+            features.append(_with_users(feature, system))
+    return features
 
 
-def _bundles(system: System) -> list[Bundle]:
+def _list_columns(system: System) -> list[Feature]:
+    """List the columns of the table that the latest model takes."""
+    bundles = _open_bundles(system)
+    if not bundles:
+        return []
+    features = []
+    for column in bundles[-1].schema.columns:
+        if column.window:
+            continue
+        stated = system.features.columns.get(column.name, ColumnSpec())
+        feature = Feature(
+            name=column.name,
+            owner=stated.owner,
+            description=stated.description,
+            definition=_describe_column(column),
+            inputs=[f"{system.data.source}: {column.name}"],
+        )
+        features.append(_with_users(feature, system))
+    return features
+
+
+def _with_users(feature: Feature, system: System) -> Feature:
+    """Add the models that use a feature, and its distribution in the latest of them."""
+    aliases = system.workspace.read_aliases(system.name)
+    distribution = None
+    users = []
+    for bundle in _open_bundles(system):
+        if all(column.name != feature.name for column in bundle.schema.columns):
+            continue
+        version = bundle.manifest.version
+        names = ", ".join(alias for alias, live in aliases.items() if live == version)
+        users.append(f"{system.name}@{version}" + (f" ({names})" if names else ""))
+
+        profile = msgspec.json.decode(bundle.read("profile.json"))
+        distribution = profile["columns"].get(feature.name, distribution)
+        if distribution and "at" in distribution:
+            distribution = distribution | {"quantiles": profile["quantiles"]}
+    return structs.replace(feature, distribution=distribution, used_by=users)
+
+
+def _open_bundles(system: System) -> list[Bundle]:
     workspace = system.workspace
     paths = [workspace.bundle(system.name, version) for version in workspace.versions(system.name)]
     return [Bundle(path, read_manifest(path)) for path in paths]
 
 
-def _defined(window: Window, over: str) -> str:
-    """A window in words."""
+def _describe_window(window: Window, over: str) -> str:
+    """Describe a window in words."""
     row = AGGREGATES[window.aggregate]
     words = row.words.format(events=window.events, of=window.of, where=window.where)
     where = f" where {window.where}" if window.where and not row.needs_where else ""
     span = "ever" if over == "all" else f"in the last {over}"
     hop = 0 if over == "all" else hop_us(window, over)
-    aligned = f", in steps of {_span(hop)}" if hop else ""
+    aligned = f", in steps of {_format_span(hop)}" if hop else ""
     return f"{words}{where}, by {' and '.join(window_keys(window))}, {span}{aligned}"
 
 
-def _inputs(window: Window) -> list[str]:
-    columns = [
-        *window_keys(window),
-        *([window.of] if window.of else []),
-        *sorted(condition_columns(window.where)),
-    ]
+def _list_inputs(window: Window) -> list[str]:
+    columns = [*window_keys(window)]
+    if window.of:
+        columns.append(window.of)
+    columns += sorted(condition_columns(window.where))
     return [f"{window.events}: {', '.join(dict.fromkeys(columns))}"]
 
 
-def _column_defined(column: Column) -> str:
+def _describe_column(column: Column) -> str:
     return f"column, {column.kind}" + (f" ({column.why})" if column.why else "")
 
 
-def _span(us: int) -> str:
-    units = ("w", "d", "h", "min", "s", "ms", "us")
-    return next(
-        f"{us // size}{unit}" for unit in units if us % (size := duration_us(f"1{unit}")) == 0
-    )
+def _format_span(us: int) -> str:
+    """Write a span in the largest unit that divides it."""
+    for unit in ("w", "d", "h", "min", "s", "ms"):
+        size = duration_us(f"1{unit}")
+        if us % size == 0:
+            return f"{us // size}{unit}"
+    return f"{us}us"

@@ -1,4 +1,4 @@
-"""The champion on the rows of a new model: scored anew, without the rows that it was fitted on."""
+"""Score the champion anew on the test rows of a new model, without the rows it was fitted on."""
 
 from pathlib import Path
 
@@ -17,11 +17,11 @@ from headrace.workspace import Workspace
 def score_champion(
     path: Path, frame: pl.DataFrame, target: Target, pair: ModelPair
 ) -> ModelPair | str:
-    """The champion in the place of `pair.other`, on the rows of `frame (N rows)` that it was not
-    fitted on.
+    """Pair a new model with the champion, on the test rows that the champion was not fitted on.
 
-    Parameters: `path`, the folder of the champion's bundle in its workspace; `target`, that of the
-    new model. Returns the reason, in words, where the two cannot be compared.
+    Parameters: `path`, the folder of the champion's bundle in its workspace; `frame (N rows)`, the
+    test rows; `target`, that of the new model; `pair`, the new model with any other. Return the
+    reason in words where the two cannot be compared.
     """
     workspace = Workspace.containing(path)
     assert workspace is not None
@@ -31,14 +31,14 @@ def score_champion(
         return str(error)
 
     predictor = Predictor(
-        bundle.read("model.onnx"), bundle.schema, bundle.manifest.name, bundle.manifest.version
+        bundle.read("model.onnx"),
+        bundle.schema,
+        bundle.manifest.name,
+        bundle.manifest.version,
     )
     meta = predictor.session.metadata
-    if (meta["target"], meta["task"], meta["classes"]) != (
-        target.name,
-        target.task,
-        target.classes,
-    ):
+    predicted = Target(meta["target"], meta["task"], meta["classes"])
+    if predicted != target:
         return "it predicts another target"
     fitted = fitted_mask(workspace, path.name, frame)
     if fitted is None:

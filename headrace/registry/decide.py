@@ -1,4 +1,4 @@
-"""Moving an alias: by the gates of a run, or by a person; always recorded, always one at a time."""
+"""Move an alias, by the gates of a run or by a person: one move at a time, each in the journal."""
 
 import getpass
 from contextlib import suppress
@@ -16,10 +16,10 @@ from headrace.workspace import ALIASES, Alias, Workspace
 def decide(
     workspace: Workspace, name: str, version: int, results: list[Result], champion: int | None
 ) -> Decision | None:
-    """Promotes a version whose gates all passed to champion, or records that it was refused.
+    """Promote a version whose gates all passed to champion, or record that it is refused.
 
-    `champion` is the one that the gates compared with: where it is another by now nothing happens
-    and none is returned, and the gates must be judged anew.
+    `champion` is the version that the gates compared with. If another one is champion by now,
+    nothing happens and None is returned: the gates must be judged again.
     """
     failed = [one for one in results if not one.passed]
     why = "; ".join(f"{one.gate}: {one.why}" for one in failed) or f"{len(results)} gates passed"
@@ -27,49 +27,67 @@ def decide(
         if journal.aliases.get("champion") != champion:
             return None
         decision = Decision(
-            action="refuse" if failed else "promote", version=version, alias="champion", before=champion,
-            at=to_text(SYSTEM.now_us()), by="gates", who=current_user(), why=why, evidence=as_dicts(results),
-        )  # fmt: skip
+            action="refuse" if failed else "promote",
+            version=version,
+            alias="champion",
+            before=champion,
+            at=to_text(SYSTEM.now_us()),
+            by="gates",
+            who=current_user(),
+            why=why,
+            evidence=as_dicts(results),
+        )
         journal.append(decision)
     return decision
 
 
 def find_decision(workspace: Workspace, name: str, version: int) -> Decision | None:
-    """What the gates decided about a version; none where they were not asked yet."""
+    """Find what the gates decided about a version; None where they have not decided yet."""
     with locked_journal(workspace, name) as journal:
-        found = (one for one in journal.decisions if one.version == version and one.by == "gates")
-        return next(found, None)
+        for decision in journal.decisions:
+            if decision.version == version and decision.by == "gates":
+                return decision
+    return None
 
 
 def last_version(workspace: Workspace, name: str) -> int:
-    """The highest version that was ever decided about, whatever became of its bundle: no number is used twice."""
+    """Return the highest version that was ever decided about, even if its bundle is gone.
+
+    No version number is used twice.
+    """
     return Journal(workspace, name).last_version
 
 
 def promote(
     model: str, alias: str = "champion", why: str = "", folder: str | Path = "."
 ) -> Decision:
-    """Lets an alias stand for MODEL (`name@4`), by hand; the bundle's own gate results are kept as
-    evidence.
+    """Set an alias to a version by hand; the gate results in the bundle become the evidence.
 
-    `folder` is the system's. Raises `InputError` where there is no such version or alias and
-    `BundleError` where the bundle is not whole.
+    Parameters: `model`, such as `name@4`; `folder`, that of the system. Raises `InputError` where
+    there is no such version or alias, and `BundleError` where the bundle is not whole.
     """
     workspace = Workspace(Path(folder))
     path = find_bundle(model, Path(folder))
     bundle = open_bundle(path)
-    name, version = bundle.manifest.name, bundle.manifest.version
+    name = bundle.manifest.name
+    version = bundle.manifest.version
     if path.resolve() != workspace.bundle(name, version).resolve():
-        raise InputError(
-            model, f"is no bundle of {workspace}", f"one of its own, such as {name}@{version}"
-        )
+        expected = f"one of its own, such as {name}@{version}"
+        raise InputError(model, f"is no bundle of {workspace}", expected)
+
     with locked_journal(workspace, name) as journal:
-        checked = _alias(alias)
+        checked = _check_alias(alias)
         decision = Decision(
-            action="promote", version=version, alias=checked, before=journal.aliases.get(checked),
+            action="promote",
+            version=version,
+            alias=checked,
+            before=journal.aliases.get(checked),
             at=to_text(SYSTEM.now_us()),
-            by="person", who=current_user(), why=why, evidence=bundle.evaluation.gates,
-        )  # fmt: skip
+            by="person",
+            who=current_user(),
+            why=why,
+            evidence=bundle.evaluation.gates,
+        )
         journal.append(decision)
     sync_mlflow(workspace, name)
     return decision
@@ -78,57 +96,61 @@ def promote(
 def rollback(
     name: str, alias: str = "champion", why: str = "", folder: str | Path = "."
 ) -> Decision:
-    """Puts an alias back to what it stood for before the last promotion.
+    """Set an alias back to its version before the last promotion.
 
-    Raises `InputError` where there is nothing to go back to and `BundleError` where the bundle
-    there is not whole.
+    Raises `InputError` where there is no such version, and `BundleError` where its bundle is not
+    whole.
     """
-    workspace = _workspace(name, folder)
+    workspace = _find_workspace(name, folder)
     with locked_journal(workspace, name) as journal:
-        checked = _alias(alias)
+        checked = _check_alias(alias)
         version = journal.before(checked)
         open_bundle(workspace.bundle(name, version))
         decision = Decision(
-            action="rollback", version=version, alias=checked, before=journal.aliases.get(checked),
+            action="rollback",
+            version=version,
+            alias=checked,
+            before=journal.aliases.get(checked),
             at=to_text(SYSTEM.now_us()),
-            by="person", who=current_user(), why=why,
-        )  # fmt: skip
+            by="person",
+            who=current_user(),
+            why=why,
+        )
         journal.append(decision)
     sync_mlflow(workspace, name)
     return decision
 
 
 def history(name: str, folder: str | Path = ".") -> list[Decision]:
-    """Every decision of a system, the oldest first; raises `InputError` where it has none."""
-    workspace = _workspace(name, folder)
+    """Return every decision of a system, the oldest first; raises `InputError` without any."""
+    workspace = _find_workspace(name, folder)
     decisions = Journal(workspace, name).decisions
-    with suppress(WorkError):  # the record can be read while MLflow is away
+    # The journal can be read while MLflow is away.
+    with suppress(WorkError):
         sync_mlflow(workspace, name)
     return decisions
 
 
-def _workspace(name: str, folder: str | Path) -> Workspace:
-    """The workspace of a system that has decisions."""
+def _find_workspace(name: str, folder: str | Path) -> Workspace:
+    """Find the workspace of a system that has decisions."""
     workspace = Workspace(Path(folder))
     if not workspace.journal(name).exists():
         known = sorted(path.stem for path in workspace.registry.glob("*.jsonl"))
-        have = f"one of: {', '.join(known)}" if known else "a system that was run"
-        raise InputError(
-            name, f"nothing was decided about it in {workspace}", have, nearest(name, known)
-        )
+        found = f"nothing was decided about it in {workspace}"
+        expected = f"one of: {', '.join(known)}" if known else "a system that was run"
+        raise InputError(name, found, expected, nearest(name, known))
     return workspace
 
 
-def _alias(alias: str) -> Alias:
+def _check_alias(alias: str) -> Alias:
     if alias not in ALIASES:
-        raise InputError(
-            "--alias", repr(alias), "one of: " + ", ".join(ALIASES), nearest(alias, ALIASES)
-        )
+        expected = "one of: " + ", ".join(ALIASES)
+        raise InputError("--alias", repr(alias), expected, nearest(alias, ALIASES))
     return alias
 
 
 def current_user() -> str:
-    """The account that the work is done under."""
+    """Return the name of the account that runs this process."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # an account without a name, as in some containers

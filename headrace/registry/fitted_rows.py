@@ -1,8 +1,7 @@
-"""Which rows a model was fitted on, remembered as one number each, so that a later model is not compared on them."""
+"""Remember the rows that a model was fitted on, a number each: no comparison may use them."""
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -17,54 +16,58 @@ _ABSENT = 0x9E3779B97F4A7C15
 
 
 def write_fitted_rows(workspace: Workspace, bundle: str, rows: pl.DataFrame) -> None:
-    """Keeps a number for each row that a bundle's model was fitted on; `rows` has the columns that tell rows apart."""
+    """Write a number for each row that a bundle's model was fitted on.
+
+    `rows` has the columns that tell rows apart.
+    """
     kinds = {name: _kind(dtype) for name, dtype in rows.schema.items()}
-    with atomic_file(_path(workspace, bundle)) as beside:
-        pl.DataFrame({"row": np.unique(row_hashes(rows))}).write_parquet(
-            beside, metadata={"kinds": json.dumps(kinds)}
-        )
+    hashes = pl.DataFrame({"row": np.unique(row_hashes(rows))})
+    with atomic_file(workspace.fitted_rows(bundle)) as draft:
+        hashes.write_parquet(draft, metadata={"kinds": json.dumps(kinds)})
 
 
 def fitted_mask(workspace: Workspace, bundle: str, rows: pl.DataFrame) -> Mask | None:
-    """Which rows `(N,)` the bundle's model was fitted on.
+    """Return for each row `(N,)` whether the bundle's model was fitted on it.
 
-    None where that cannot be told: it was not kept, or the columns that told rows apart are gone or
-    of another kind.
+    None where nobody knows: the numbers are gone, or a column that tells rows apart is gone or of
+    another kind.
     """
-    path = _path(workspace, bundle)
+    path = workspace.fitted_rows(bundle)
     if not path.exists():
         return None
     kinds = json.loads(pl.read_parquet_metadata(path)["kinds"])
-    if any(
-        name not in rows.columns or _kind(rows.schema[name]) != kind for name, kind in kinds.items()
-    ):
-        return None
-    return np.isin(
-        row_hashes(rows.select(cs.by_name(*kinds))), pl.read_parquet(path)["row"].to_numpy()
-    )
+    for name, kind in kinds.items():
+        if name not in rows.columns or _kind(rows.schema[name]) != kind:
+            return None
+    hashes = row_hashes(rows.select(cs.by_name(*kinds)))
+    return np.isin(hashes, pl.read_parquet(path)["row"].to_numpy())
 
 
 def row_hashes(rows: pl.DataFrame) -> Hashes:
-    """One number for each row `(N,)`: the same on every machine and in every version of the
-    libraries.
+    """Return a number for each row `(N,)`, the same on every machine and with every library.
 
-    Columns are mixed one after the other with the finalizer of SplitMix64 (Steele et al., 2014);
+    Columns are mixed one after the other by the finalizer of SplitMix64 (Steele et al., 2014). A
     text enters by its BLAKE2b, a whole number as the float that it equals.
 
-    >>> row_hashes(pl.DataFrame({"a": [1, 1, 2]})).tolist() == row_hashes(pl.DataFrame({"a": [1.0, 1.0, 2.0]})).tolist()
+    >>> whole, floats = pl.DataFrame({"a": [1, 1, 2]}), pl.DataFrame({"a": [1.0, 1.0, 2.0]})
+    >>> row_hashes(whole).tolist() == row_hashes(floats).tolist()
     True
     """
-    found = np.zeros(rows.height, np.uint64)
+    hashes = np.zeros(rows.height, np.uint64)
     for values in rows:
-        for numbers in _numbers(values):
-            found = _mixed(found ^ numbers)
-    return found
+        for numbers in _to_numbers(values):
+            hashes = _mix(hashes ^ numbers)
+    return hashes
 
 
-def _numbers(values: pl.Series) -> list[Hashes]:
-    """A column as numbers that are equal where the values are; a vector as one for each of its places."""
+def _to_numbers(values: pl.Series) -> list[Hashes]:
+    """Return numbers that are equal where values are equal; of a vector, those of each element."""
     if isinstance(values.dtype, pl.Array):
-        return [one for place in values.arr.to_struct().struct.unnest() for one in _numbers(place)]
+        numbers = []
+        for element in values.arr.to_struct().struct.unnest():
+            numbers += _to_numbers(element)
+        return numbers
+
     absent = values.is_null().to_numpy()
     if _kind(values.dtype) == "text":
         texts = values.cast(pl.String).fill_null("")
@@ -73,40 +76,29 @@ def _numbers(values: pl.Series) -> list[Hashes]:
         table = np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
         found = table[texts.rank("dense").to_numpy().astype(np.int64) - 1]
     elif _kind(values.dtype) == "time":
-        found = (
-            values.cast(pl.Datetime("us"))
-            .to_physical()
-            .fill_null(0)
-            .to_numpy()
-            .astype(np.int64)
-            .view(np.uint64)
-        )
+        moments = values.cast(pl.Datetime("us")).to_physical().fill_null(0).to_numpy()
+        found = moments.astype(np.int64).view(np.uint64)
     else:
-        numbers = values.cast(pl.Float64).fill_null(np.nan).to_numpy() + 0.0  # one zero, not two
-        absent = absent | np.isnan(numbers)
-        found = numbers.view(np.uint64)
+        # Adding 0.0 turns -0.0 into 0.0, which it equals.
+        floats = values.cast(pl.Float64).fill_null(np.nan).to_numpy() + 0.0
+        absent = absent | np.isnan(floats)
+        found = floats.view(np.uint64)
     return [np.where(absent, np.uint64(_ABSENT), found)]
 
 
 def _kind(dtype: pl.DataType) -> Literal["text", "time", "number", "vector"]:
     if isinstance(dtype, pl.Array):
         return "vector"
-    return (
-        "time"
-        if dtype.is_temporal()
-        else "number"
-        if dtype.is_numeric() or dtype == pl.Boolean
-        else "text"
-    )
+    if dtype.is_temporal():
+        return "time"
+    if dtype.is_numeric() or dtype == pl.Boolean:
+        return "number"
+    return "text"
 
 
-def _mixed(x: Hashes) -> Hashes:
+def _mix(x: Hashes) -> Hashes:
     with np.errstate(over="ignore"):
         x = x + np.uint64(_ABSENT)
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(x ^ (x >> np.uint64(31)))
-
-
-def _path(workspace: Workspace, bundle: str) -> Path:
-    return workspace.fitted_rows(bundle)

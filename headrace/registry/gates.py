@@ -1,4 +1,12 @@
-"""Whether a model may go live: each gate with its value, its bound and the evidence."""
+"""Judge whether a model may go live: each gate with its value, its bound and the evidence.
+
+A comparison decides by the paired 95 % interval of the gain, not by the point:
+
+    worse ────────────0──────────── better
+             [──────]                  worse for certain: fails, and stays out without a gate, too
+                 [──────]              not shown to be better: fails `>`, passes within a margin
+                       [──────]        better for certain: passes
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,14 +21,18 @@ _MOST_NAMED = 6
 CHANCE = 0.025
 """A model that is as good as chance passes no more often."""
 LEAST_EVENTS = {"baseline": 5, "champion": 10}
-"""Rows of the rarer class that a comparison needs. Chance is told exactly whatever their number, but a model that goes
-live on four events has shown little; the intervals beside a champion are resampled, and too narrow with fewer: of two
-models of noise one was better for certain in 3 to 42 % of trials with 1 to 5 positives."""
+"""The rows of the rarer class that a comparison needs.
+
+The test against chance is exact for any number, but a model that goes live on four events has
+shown little. The intervals against a champion are resampled, and too narrow with fewer rows: of two
+models of noise, one was better for certain in 3 to 42 % of trials with 1 to 5 positives."""
 
 
 class Result(Struct, frozen=True):
-    """What became of one gate: `value` and `bound` are numbers that were compared; `interval` is
-    that of the gain over a rival on the same rows.
+    """The result of one gate.
+
+    `value` and `bound` are the numbers that were compared; `interval` is the 95 % interval of the
+    gain over the other model on the same rows.
     """
 
     gate: str
@@ -36,16 +48,16 @@ def judge(
     metrics: Mapping[str, Mapping[str, float]],
     others: Mapping[str, ModelPair | str | None],
 ) -> list[Result]:
-    """The result of every gate.
+    """Judge every gate.
 
-    Parameters: `metrics`, the model's by split; `others`, the model beside the champion and the
-    baseline: none where there is no such one yet (its gates pass), a reason where it cannot be
-    compared (they fail).
+    Parameters: `metrics`, the model's by split; `others`, the pairs of the model with the champion
+    and with the baseline. In the place of a pair, None means that there is no such model yet (its
+    gates pass), and a text why the two cannot be compared (they fail).
     """
-    return [_judge(gate, metrics[gate.split][gate.metric], others) for gate in gates]
+    return [_judge_gate(gate, metrics[gate.split][gate.metric], others) for gate in gates]
 
 
-def _judge(gate: Gate, value: float, others: Mapping[str, ModelPair | str | None]) -> Result:
+def _judge_gate(gate: Gate, value: float, others: Mapping[str, ModelPair | str | None]) -> Result:
     if isinstance(gate.bound, float):
         holds = {
             ">=": value >= gate.bound,
@@ -53,13 +65,9 @@ def _judge(gate: Gate, value: float, others: Mapping[str, ModelPair | str | None
             "<=": value <= gate.bound,
             "<": value < gate.bound,
         }
-        return Result(
-            gate.text,
-            value,
-            gate.bound,
-            holds[gate.op],
-            f"{gate.split} {gate.metric} is {value:.4g}",
-        )
+        why = f"{gate.split} {gate.metric} is {value:.4g}"
+        return Result(gate.text, value, gate.bound, holds[gate.op], why)
+
     pair = others[gate.bound]
     if pair is None:
         return Result(gate.text, value, None, True, f"there is no {gate.bound} yet")
@@ -69,20 +77,19 @@ def _judge(gate: Gate, value: float, others: Mapping[str, ModelPair | str | None
 
 
 def _compare(gate: Gate, pair: ModelPair) -> Result:
-    """By the paired interval, not by the point: the model must be no worse than the other for
-    certain, but for the margin. Against the baseline it must beat chance too, which is told
-    exactly.
+    """Judge by the paired interval: the model must be no worse for certain, but for the margin.
+
+    Against the baseline it must beat chance as well, by an exact test.
     """
     assert not isinstance(gate.bound, float)
     is_baseline = gate.bound == "baseline"
-    value, bound, (low, high) = (
-        pair.gain_over_baseline(gate.metric) if is_baseline else pair.gain(gate.metric)
-    )
-    least, rarer = LEAST_EVENTS[gate.bound], pair.rarer_rows()
+    gain = pair.gain_over_baseline(gate.metric) if is_baseline else pair.gain(gate.metric)
+    value, bound, (low, high) = gain
+    least = LEAST_EVENTS[gate.bound]
+    rarer = pair.rarer_rows()
     if rarer is not None and rarer < least:
-        why = (
-            f"too few rows of the rarer class to tell: {rarer} of {len(pair):,}, {least} are needed"
-        )
+        counts = f"{rarer} of {len(pair):,}, {least} are needed"
+        why = f"too few rows of the rarer class to tell: {counts}"
         return Result(gate.text, value, bound, False, why, [low, high])
 
     passed = low > -gate.margin if gate.op in ("<", ">") else low >= -gate.margin
@@ -91,17 +98,15 @@ def _compare(gate: Gate, pair: ModelPair) -> Result:
     if is_baseline and passed and not gate.margin:
         chance = pair.chance(gate.metric)
         passed = chance <= CHANCE
-        why += f"; by chance in {chance:.1%} of trials" + (
-            "" if passed else f", {CHANCE:.1%} are allowed"
-        )
+        why += f"; by chance in {chance:.1%} of trials"
+        why += "" if passed else f", {CHANCE:.1%} are allowed"
     return Result(gate.text, value, bound, bool(passed), why, [low, high])
 
 
 def not_worse(metric: Metric, pair: ModelPair | str | None) -> list[Result]:
-    """The gate of whoever states none beside the champion: a model that is worse for certain does
-    not go live.
+    """Refuse a model that is worse than the champion for certain, where no gate names the champion.
 
-    None where there is no champion, or it cannot be compared.
+    Return no result where there is no champion, or where the two cannot be compared.
     """
     if not isinstance(pair, ModelPair):
         return []
@@ -110,53 +115,58 @@ def not_worse(metric: Metric, pair: ModelPair | str | None) -> list[Result]:
     worse = high < 0 and (rarer is None or rarer >= LEAST_EVENTS["champion"])
     why = f"better by {low:.3g} to {high:.3g} (95 %) on {len(pair):,} rows"
     why += "; a gate beside the champion with a margin would allow it" if worse else ""
-    return [
-        Result(f"test.{metric} not worse than champion", value, bound, not worse, why, [low, high])
-    ]
+    name = f"test.{metric} not worse than champion"
+    return [Result(name, value, bound, not worse, why, [low, high])]
 
 
 def parity(largest: float, allowed: float) -> Result:
-    """The gate that every model meets: its graph predicts what its trainer does."""
+    """Judge that the graph of a model predicts what its trainer predicts; every model must."""
     why = "largest difference between the graph and its trainer"
     return Result(f"parity <= {allowed:g}", largest, allowed, largest <= allowed, why)
 
 
 def latency(p99_ms: float, allowed_ms: float) -> Result:
-    """The gate of `requirements.latency_p99_ms`."""
+    """Judge `requirements.latency_p99_ms`."""
+    name = f"latency_p99_ms <= {allowed_ms:g}"
     why = "99th percentile of single rows"
-    return Result(
-        f"latency_p99_ms <= {allowed_ms:g}", p99_ms, allowed_ms, p99_ms <= allowed_ms, why
-    )
+    return Result(name, p99_ms, allowed_ms, p99_ms <= allowed_ms, why)
 
 
 def throughput(rows_per_s: float, required: float, how: str) -> Result:
-    """The gate of `requirements.throughput_rps`; `how` says what was measured."""
-    return Result(
-        f"throughput_rps >= {required:g}", rows_per_s, required, rows_per_s >= required, how
-    )
+    """Judge `requirements.throughput_rps`; `how` says in words what was measured."""
+    name = f"throughput_rps >= {required:g}"
+    return Result(name, rows_per_s, required, rows_per_s >= required, how)
 
 
 def fairness(treated: list[Treated], max_gap: Mapping[Treatment, float]) -> list[Result]:
-    """The gates of `evaluate.fairness.max_gap` for each attribute."""
+    """Judge `evaluate.fairness.max_gap` for each attribute."""
     results = []
     for column in treated:
         for measure, bound in max_gap.items():
-            gap = column.gaps[measure]
-            groups = [group for group in column.groups if measure in group.compared]
-            groups.sort(key=lambda group: group.mean(measure))
-            shown = (
-                groups if len(groups) <= _MOST_NAMED else [*groups[: _MOST_NAMED - 1], groups[-1]]
-            )
-            why = ", ".join(f"{group.group} {group.mean(measure):.3g}" for group in shown)
-            why += "" if shown == groups else f" and {len(groups) - len(shown)} between"
-            if gap is None:
-                why = f"fewer than two groups have {LEAST_ROWS} test rows that count for it, so nothing is shown"
             name = f"{measure} by {column.attribute} within {bound:g}"
-            results.append(Result(name, gap, bound, gap is not None and gap <= bound, why))
+            gap = column.gaps[measure]
+            passed = gap is not None and gap <= bound
+            results.append(Result(name, gap, bound, passed, _list_groups(column, measure)))
     return results
 
 
+def _list_groups(column: Treated, measure: Treatment) -> str:
+    """List the groups of an attribute with their values, the lowest first."""
+    if column.gaps[measure] is None:
+        few = f"fewer than two groups have {LEAST_ROWS} test rows that count for it"
+        return f"{few}, so nothing is shown"
+    groups = [group for group in column.groups if measure in group.compared]
+    groups.sort(key=lambda group: group.mean(measure))
+    shown = groups
+    if len(groups) > _MOST_NAMED:
+        shown = [*groups[: _MOST_NAMED - 1], groups[-1]]
+    values = ", ".join(f"{group.group} {group.mean(measure):.3g}" for group in shown)
+    if len(shown) == len(groups):
+        return values
+    return f"{values} and {len(groups) - len(shown)} between"
+
+
 def as_dicts(results: list[Result]) -> list[dict[str, Any]]:
-    """Results as plain values, for documents and the journal."""
+    """Return results as plain values, for documents and the journal."""
     plain: list[dict[str, Any]] = msgspec.to_builtins(results)
     return plain

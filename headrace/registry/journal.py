@@ -1,13 +1,18 @@
-"""Every decision about what is live, in the order in which it was made: the truth that aliases are
-made of.
+"""The journal: every decision about what is live, in order. The aliases follow from it.
 
-A decision is one line of JSON in `registry/NAME.jsonl`, written and fsynced under a lock before the
-aliases that readers follow are replaced. A killed process therefore leaves one of three things: no
-line, a torn last line, which the next decision cuts off (nobody was told that it counts), or a line
-whose aliases are not written yet, which the next decision writes. Reading changes nothing.
+A decision is one line of JSON in `registry/NAME.jsonl`. Under a lock, first the line is written and
+fsynced, then the aliases that readers follow are replaced:
 
-A journal that was emptied, or restored from an old copy, does not know how the aliases came to
-stand where they stand: what is live stays so, and the next decision goes on from there.
+    ads.jsonl          {"action":"promote","version":1,…}     1. append, fsync
+                       {"action":"refuse","version":2,…}
+                       {"action":"promote","vers              a torn line: the next decision cuts it
+    aliases/ads.json   {"champion":1}                         2. replace
+
+So a killed process leaves one of three states: no line; a torn last line, which never counted; or a
+line whose aliases are not replaced yet, which the next decision does. Reading changes nothing.
+
+A journal that was emptied, or restored from an old copy, cannot explain the aliases. Then the live
+versions stay, and the next decision goes on from there.
 """
 
 import os
@@ -27,11 +32,10 @@ FORMAT = 1
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """A version that was promoted, refused or rolled back to; `before` is what the alias stood for
-    until then.
+    """A decision: a version that was promoted, refused or rolled back to.
 
-    `by` is what decided (gates, or a person), `who` the account that it ran under, `at` UTC;
-    `evidence` holds the results of the gates.
+    `before` is the version that the alias had until then. `by` says whether gates or a person
+    decided, `who` is the account, `at` is UTC. `evidence` holds the results of the gates.
     """
 
     action: Literal["promote", "refuse", "rollback"]
@@ -47,61 +51,71 @@ class Decision(Struct, frozen=True, kw_only=True):
 
 
 class _Format(Struct):
-    """Holds what every line says, whatever its format."""
+    """The one field that lines of every format have."""
 
     format: int = FORMAT
 
 
 class Journal:
-    """The decisions of one system. With `heals`, which only `locked_journal` may ask for, it makes
-    up for what a killed process left out.
+    """The decisions of one system.
+
+    With `heals`, which only `locked_journal` may ask for, it finishes what a killed process began.
     """
 
     def __init__(self, workspace: Workspace, name: str, heals: bool = False) -> None:
-        self._workspace, self._name = workspace, name
+        self._workspace = workspace
+        self._name = name
         self.path = workspace.journal(name)
         self.decisions = self._read(heals)
-        live, states = workspace.read_aliases(name), list(self._states())
+        live = workspace.read_aliases(name)
+        states = list(self._states())
         self.knows_what_is_live = live in states
         self.aliases: dict[Alias, int] = states[-1] if self.knows_what_is_live else live
-        """What each alias stands for."""
+        """The version of each alias."""
         if heals and live != self.aliases:
             write_aliases(workspace, name, self.aliases)
 
     @property
     def last_version(self) -> int:
         """The highest version that was ever decided about, or is live; 0 where there is none."""
-        told = [version for one in self.decisions for version in (one.version, one.before or 0)]
-        return max([*told, *self.aliases.values()], default=0)
+        versions = list(self.aliases.values())
+        for decision in self.decisions:
+            versions += [decision.version, decision.before or 0]
+        return max(versions, default=0)
 
     def _states(self) -> Iterator[dict[Alias, int]]:
-        """What the aliases stood for before the first decision, and after each."""
-        found: dict[Alias, int] = {}
-        yield found
-        for one in self.decisions:
-            if one.action != "refuse":
-                found = {**found, one.alias: one.version}
-                yield found
+        """Yield the aliases before the first decision, and after each one that moved an alias."""
+        aliases: dict[Alias, int] = {}
+        yield aliases
+        for decision in self.decisions:
+            if decision.action != "refuse":
+                aliases = {**aliases, decision.alias: decision.version}
+                yield aliases
 
     def before(self, alias: Alias) -> int:
-        """The version that stood before the one that stands now; raises `InputError` where there is
-        none.
+        """Return the version that an alias had before the current one.
 
-        Each rollback undoes one promotion, so that the second one goes a step further back.
+        Each rollback undoes one promotion, so that the second one goes a step further back. Raises
+        `InputError` where there is no earlier version.
         """
-        stack: list[int] = []
-        for one in self.decisions:
-            if one.alias == alias and one.action == "promote":
-                stack.append(one.version)
-            elif one.alias == alias and one.action == "rollback" and stack:
-                stack.pop()
-        if len(stack) < 2:
-            held = f"version {stack[-1]} was the first {alias}" if stack else f"it has no {alias}"
-            raise InputError(f"rollback {self._name}", held, f"an earlier {alias} to go back to")
-        return stack[-2]
+        promoted: list[int] = []
+        for decision in self.decisions:
+            if decision.alias != alias:
+                continue
+            if decision.action == "promote":
+                promoted.append(decision.version)
+            elif decision.action == "rollback" and promoted:
+                promoted.pop()
+
+        if len(promoted) >= 2:
+            return promoted[-2]
+        found = f"it has no {alias}"
+        if promoted:
+            found = f"version {promoted[-1]} was the first {alias}"
+        raise InputError(f"rollback {self._name}", found, f"an earlier {alias} to go back to")
 
     def append(self, decision: Decision) -> None:
-        """Makes a decision count, then lets readers see it; raises `WorkError` where the disk refuses."""
+        """Write a decision, then replace the aliases; raises `WorkError` where the disk refuses."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab") as file:
@@ -109,9 +123,8 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise WorkError(
-                str(self.path), f"cannot be written ({error.strerror})", "a folder with room"
-            ) from error
+            found = f"cannot be written ({error.strerror})"
+            raise WorkError(str(self.path), found, "a folder with room") from error
         self.decisions.append(decision)
         if decision.action != "refuse":
             self.aliases = {**self.aliases, decision.alias: decision.version}
@@ -119,28 +132,29 @@ class Journal:
 
     def _read(self, heals: bool) -> list[Decision]:
         data = self.path.read_bytes() if self.path.exists() else b""
-        whole = data[: data.rfind(b"\n") + 1]
-        if heals and len(whole) < len(data):
-            os.truncate(self.path, len(whole))
+        complete = data[: data.rfind(b"\n") + 1]
+        if heals and len(complete) < len(data):
+            os.truncate(self.path, len(complete))
         try:
-            for line in whole.splitlines():
+            lines = complete.splitlines()
+            for line in lines:
                 found = msgspec.json.decode(line, type=_Format).format
                 check_format(WorkError, str(self.path), found, FORMAT)
-            return [msgspec.json.decode(line, type=Decision) for line in whole.splitlines()]
+            return [msgspec.json.decode(line, type=Decision) for line in lines]
         except DECODE_ERRORS as error:
-            raise WorkError(
-                str(self.path), f"cannot be read ({error})", "the decisions as they were written"
-            ) from None
+            problem = f"cannot be read ({error})"
+            expected = "the decisions as they were written"
+            raise WorkError(str(self.path), problem, expected) from None
 
 
 @contextmanager
 def locked_journal(workspace: Workspace, name: str) -> Iterator[Journal]:
-    """The decisions of a system while nobody else makes one; others wait."""
+    """Open the journal of a system to write; other writers wait."""
     with exclusive_lock(workspace.registry / "lock"):
         yield Journal(workspace, name, heals=True)
 
 
 def write_aliases(workspace: Workspace, name: str, aliases: dict[Alias, int]) -> None:
-    """Replaces the aliases of a system; a reader sees the old ones or the new ones."""
-    with atomic_file(workspace.aliases(name)) as beside:
-        beside.write_bytes(msgspec.json.encode(aliases))
+    """Replace the aliases of a system; a reader sees the old ones or the new ones."""
+    with atomic_file(workspace.aliases(name)) as draft:
+        draft.write_bytes(msgspec.json.encode(aliases))

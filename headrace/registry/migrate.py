@@ -1,8 +1,7 @@
-"""Taking over a workspace of an earlier version.
+"""Take over a workspace of an earlier version.
 
-The product was called Millrace before: the folder of its workspaces, the key that marks them and
-the name in a bundle's `MLmodel` follow the new name. What a killed call left undone, the next one
-does.
+The product was called Millrace before. The folder of its workspaces, the key that marks them and
+the name in a bundle's `MLmodel` follow the new name. The next call finishes one that was killed.
 """
 
 import hashlib
@@ -24,7 +23,7 @@ _FORMER_PRODUCT = "millrace"
 
 
 def migrate(folder: str | Path = ".") -> list[str]:
-    """Takes over the workspace of a system's folder, and says in words what it did.
+    """Take over the workspace of a system's folder, and say in words what was done.
 
     Raises `InputError` where there is no workspace, or one of each name.
     """
@@ -38,7 +37,7 @@ def migrate(folder: str | Path = ".") -> list[str]:
 
 
 def _rename_folder(root: Path) -> list[str]:
-    """Renames the folder; marks it with today's key where it had a mark of this user's before."""
+    """Rename the folder; mark it with today's key where it had this user's mark before."""
     former, today = root / FORMER_NAME, root / NAME
     if not former.is_dir():
         if today.is_dir():
@@ -57,12 +56,11 @@ def _rename_folder(root: Path) -> list[str]:
 
 
 def _has_former_mark(workspace: Path) -> bool:
-    """Whether a workspace was marked with this user's former key: a stranger's stays a stranger's."""
+    """Say whether this user's former key marked a workspace: a stranger's gets no new mark."""
     try:
         key = (key_folder(_FORMER_PRODUCT) / "key").read_bytes()
-        identity = msgspec.json.decode(
-            (workspace / "workspace.json").read_bytes(), type=dict[str, str]
-        )
+        text = (workspace / "workspace.json").read_bytes()
+        identity = msgspec.json.decode(text, type=dict[str, str])
         expected = hmac.new(key, identity["id"].encode(), hashlib.sha256).hexdigest()
         return hmac.compare_digest(identity["mark"], expected)
     except (OSError, RuntimeError, KeyError, *DECODE_ERRORS):
@@ -70,15 +68,15 @@ def _has_former_mark(workspace: Path) -> bool:
 
 
 def _take_over_key() -> None:
-    """Copies the former key, so that workspaces which are taken over later are recognized too."""
+    """Copy the former key, so that workspaces which are taken over later are recognized too."""
     today = key_folder() / "key"
     if not today.exists():
-        with atomic_file(today, 0o600) as beside:
-            shutil.copyfile(key_folder(_FORMER_PRODUCT) / "key", beside)
+        with atomic_file(today, 0o600) as draft:
+            shutil.copyfile(key_folder(_FORMER_PRODUCT) / "key", draft)
 
 
 def _rename_loaders(workspace: Workspace) -> list[str]:
-    """Lets MLflow load the bundles through the package of today."""
+    """Let MLflow load the bundles through the package of today."""
     renamed = []
     for name in folders_in(workspace.bundles):
         path = workspace.bundles / name
@@ -91,20 +89,18 @@ def _rename_loaders(workspace: Workspace) -> list[str]:
         # The manifest knows the file by its former content. Any other was renamed before, or was
         # changed by somebody.
         former = text.replace(LOADER.encode(), FORMER_LOADER.encode())
-        if (
-            hashlib.sha256(former).hexdigest() != manifest.files["MLmodel"]
-            or FORMER_LOADER.encode() not in former
-        ):
+        is_former = hashlib.sha256(former).hexdigest() == manifest.files["MLmodel"]
+        if not is_former or FORMER_LOADER.encode() not in former:
             continue
         today = former.replace(FORMER_LOADER.encode(), LOADER.encode())
         files = {**manifest.files, "MLmodel": hashlib.sha256(today).hexdigest()}
 
         # The manifest comes last: a call that was killed between the two finds a file that is ahead
         # of it.
-        with atomic_file(path / "MLmodel") as beside:
-            beside.write_bytes(today)
-        with atomic_file(path / "manifest.json") as beside:
-            beside.write_bytes(structs.replace(manifest, files=files).with_seal().encode())
+        with atomic_file(path / "MLmodel") as draft:
+            draft.write_bytes(today)
+        with atomic_file(path / "manifest.json") as draft:
+            draft.write_bytes(structs.replace(manifest, files=files).with_seal().encode())
         renamed.append(name)
     return [f"MLflow loads {', '.join(renamed)} through {LOADER}"] if renamed else []
 

@@ -1,9 +1,14 @@
-"""MLflow's view of a workspace: a run and a model version for each bundle, and the aliases.
+"""Keep MLflow in sync with a workspace: a run and a model version for each bundle, and the aliases.
 
-The journal and the bundles are the truth, and MLflow is brought to them: what a killed process left
-out is made up for by the next command. Without `MLFLOW_TRACKING_URI` the store is a SQLite file in
-the workspace, whose versions point to the bundles where they stand; a server gets the bundles
-uploaded.
+The journal and the bundles are the truth, and MLflow follows them:
+
+    bundles/ads-000001   →  run, model version 1 (tag headrace.bundle = ads-000001)
+    aliases/ads.json     →  alias champion = version 1
+    registry/ads.mlflow.json   remembers what is in MLflow already
+
+If a process is killed in between, the next command goes on. Without `MLFLOW_TRACKING_URI` the store
+is a SQLite file in the workspace, whose versions point to the bundles in their folders. A server
+gets the bundles uploaded.
 """
 
 import json
@@ -25,12 +30,16 @@ from headrace.workspace import Alias, Workspace
 
 _PLACES = ("artifact_location", "artifact_uri", "source", "storage_location")
 """The columns of MLflow's tables that hold paths."""
-_MOST_PARAMS, _MOST_METRICS, _MOST_LETTERS = 100, 1_000, 500
-"""What MLflow takes in one batch, and of one value."""
+_TAG = "headrace.bundle"
+_MOST_PARAMS = 100
+_MOST_METRICS = 1_000
+"""The largest batches that MLflow takes."""
+_MOST_LETTERS = 500
+"""The longest value that MLflow takes."""
 
 
 class MlflowState(Struct, frozen=True):
-    """What MLflow has been told: where, its own version of each bundle's, and the aliases."""
+    """The state of MLflow: the address, its own version for each of ours, and the aliases."""
 
     uri: str
     versions: dict[int, str] = {}
@@ -38,48 +47,52 @@ class MlflowState(Struct, frozen=True):
 
 
 def sync_mlflow(workspace: Workspace, name: str) -> None:
-    """Brings MLflow to what is so; costs next to nothing, and no import, where it is there already.
+    """Bring MLflow up to date with a system.
 
-    Raises `WorkError` where the store refuses.
+    If it is, this costs next to nothing and imports nothing. Raises `WorkError` where the store
+    refuses.
     """
     server = os.environ.get("MLFLOW_TRACKING_URI")
     uri = server or f"sqlite:///{workspace.mlflow_store.absolute()}"
-    known = _read(workspace, name, uri)
-    if set(workspace.versions(name)) <= set(known.versions) and (
-        known.aliases == workspace.read_aliases(name)
-    ):
+    state = _read_state(workspace, name, uri)
+    has_versions = set(workspace.versions(name)) <= set(state.versions)
+    if has_versions and state.aliases == workspace.read_aliases(name):
         return
+
     with exclusive_lock(workspace.registry / "mlflow.lock"):
-        known = _read(workspace, name, uri)
         try:
-            client = _client(uri) if server else _embedded(workspace.mlflow_store, uri)
-            for version in workspace.versions(name):
-                if version in known.versions:
-                    continue
-                try:
-                    bundle = open_bundle(workspace.bundle(name, version))
-                except BundleError:  # whoever uses it hears of it; the others are told all the same
-                    continue
-                given = _tell_version(
-                    client, bundle, None if server else workspace.mlflow.absolute()
-                )
-                known = structs.replace(known, versions={**known.versions, version: given})
-                _write(workspace, name, known)
-            known = structs.replace(known, aliases=_tell_aliases(client, workspace, name, known))
-            _write(workspace, name, known)
+            if server:
+                _sync(_open_client(uri), workspace, name, uri, None)
+            else:
+                client = _open_embedded(workspace.mlflow_store, uri)
+                _sync(client, workspace, name, uri, workspace.mlflow.absolute())
         except HeadraceError:
             raise
-        except Exception as error:  # those of SQLAlchemy, requests and MLflow have no common parent
+        except Exception as error:
+            # The errors of SQLAlchemy, requests and MLflow have no common parent.
             found = (str(error).splitlines() or [type(error).__name__])[0][:300]
-            raise WorkError(
-                f"MLflow at {uri}",
-                found,
-                "a store that takes runs",
-                "the next command tells it again",
-            ) from error
+            do = "the next command tries again"
+            raise WorkError(f"MLflow at {uri}", found, "a store that takes runs", do) from error
 
 
-def _client(uri: str) -> Any:
+def _sync(client: Any, workspace: Workspace, name: str, uri: str, artifacts: Path | None) -> None:
+    """Register every version that MLflow lacks, then set the aliases; remember each step."""
+    state = _read_state(workspace, name, uri)
+    for version in workspace.versions(name):
+        if version in state.versions:
+            continue
+        try:
+            bundle = open_bundle(workspace.bundle(name, version))
+        except BundleError:  # opening it raises the error; the other versions are registered
+            continue
+        registered = _register_version(client, bundle, artifacts)
+        state = structs.replace(state, versions={**state.versions, version: registered})
+        _write_state(workspace, name, state)
+    state = structs.replace(state, aliases=_set_aliases(client, workspace, name, state))
+    _write_state(workspace, name, state)
+
+
+def _open_client(uri: str) -> Any:
     import logging
 
     from mlflow import MlflowClient
@@ -89,65 +102,75 @@ def _client(uri: str) -> Any:
     return MlflowClient(uri, uri)
 
 
-def _embedded(store: Path, uri: str) -> Any:
-    """A client of the workspace's own store, made where it is absent.
+def _open_embedded(store: Path, uri: str) -> Any:
+    """Open a client of the workspace's own store; make the store where it is absent.
 
-    MLflow makes a store by some fifty migrations, which take seconds: they are run once for each
-    user and version of MLflow, and the empty store is copied.
+    MLflow makes a store by about fifty migrations, which take seconds. They run once for each user
+    and version of MLflow; then the empty store is copied.
     """
-    client = _client(uri)
-    if not store.exists():
-        from mlflow import __version__
+    client = _open_client(uri)
+    if store.exists():
+        return client
+    from mlflow import __version__
 
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headrace"
-        empty = home / f"mlflow-{__version__}.db"
-        if not empty.exists():
-            with atomic_file(empty) as beside:
-                _client(f"sqlite:///{beside}").search_experiments()
-        with atomic_file(store) as beside:
-            shutil.copyfile(empty, beside)
+    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    empty = user_cache / "headrace" / f"mlflow-{__version__}.db"
+    if not empty.exists():
+        with atomic_file(empty) as draft:
+            _open_client(f"sqlite:///{draft}").search_experiments()
+    with atomic_file(store) as draft:
+        shutil.copyfile(empty, draft)
     return client
 
 
-def _tell_version(client: Any, bundle: Bundle, artifacts: Path | None) -> str:
-    """Logs the run that a bundle came of, registers it, and returns MLflow's number of it.
+def _register_version(client: Any, bundle: Bundle, artifacts: Path | None) -> str:
+    """Log the run of a bundle, register the bundle, and return MLflow's version of it.
 
-    `artifacts` is where an embedded store keeps files; without it the store is a server's, and the
-    bundle is uploaded.
+    `artifacts` is the folder of files of an embedded store. Without it the store is a server's, and
+    the bundle is uploaded.
     """
-    manifest, tag = bundle.manifest, "headrace.bundle"
+    manifest = bundle.manifest
+    bundle_name = bundle.path.name
+    # A process that was killed right after registering the version did not remember it.
     for known in client.search_model_versions(f"name = '{manifest.name}'"):
-        if known.tags.get(tag) == bundle.path.name:  # told by a process that was killed right after
+        if known.tags.get(_TAG) == bundle_name:
             return str(known.version)
-    experiment = _experiment(client, manifest.name, artifacts)
-    # A run without a version is what a killed process left: it is made anew.
-    for left in client.search_runs([experiment], f"tags.`{tag}` = '{bundle.path.name}'"):
-        client.delete_run(left.info.run_id)
+
+    # A run without a version comes from a killed process: it is logged anew.
+    experiment = _find_experiment(client, manifest.name, artifacts)
+    for orphan in client.search_runs([experiment], f"tags.`{_TAG}` = '{bundle_name}'"):
+        client.delete_run(orphan.info.run_id)
+
     tags = {
-        tag: bundle.path.name, "mlflow.source.name": "headrace run", "mlflow.user": bundle.evaluation.who,
+        _TAG: bundle_name,
+        "mlflow.source.name": "headrace run",
+        "mlflow.user": bundle.evaluation.who,
         "headrace.spec_hash": manifest.spec_hash,
-        "headrace.code_version": manifest.code_version, "headrace.parent": manifest.parent or "",
-        **{f"headrace.data.{table}": fingerprint for table, fingerprint in manifest.data.items()},
-    }  # fmt: skip
-    created = round(datetime.fromisoformat(manifest.created).timestamp() * 1000)
-    begun = created - round(1000 * sum(bundle.evaluation.seconds.values()))
-    run = client.create_run(
-        experiment, start_time=begun, tags=tags, run_name=bundle.path.name
-    ).info.run_id
-    _log(client, run, bundle, created)
+        "headrace.code_version": manifest.code_version,
+        "headrace.parent": manifest.parent or "",
+    }
+    for table, fingerprint in manifest.data.items():
+        tags[f"headrace.data.{table}"] = fingerprint
+    created_ms = round(datetime.fromisoformat(manifest.created).timestamp() * 1000)
+    begun_ms = created_ms - round(1000 * sum(bundle.evaluation.seconds.values()))
+    created_run = client.create_run(
+        experiment, start_time=begun_ms, tags=tags, run_name=bundle_name
+    )
+    run = created_run.info.run_id
+    _log_values(client, run, bundle, created_ms)
     for file in ("card.html", "system.yaml", "evaluation.json"):
         client.log_artifact(run, str(bundle.path / file))
     source = str(bundle.path)
     if artifacts is None:
         client.log_artifacts(run, source, "bundle")
         source = f"runs:/{run}/bundle"
-    client.set_terminated(run, end_time=created)
-    given = client.create_model_version(manifest.name, source, run, tags={tag: bundle.path.name})
-    return str(given.version)
+    client.set_terminated(run, end_time=created_ms)
+    version = client.create_model_version(manifest.name, source, run, tags={_TAG: bundle_name})
+    return str(version.version)
 
 
-def _experiment(client: Any, name: str, artifacts: Path | None) -> str:
-    """The experiment and the registered model of a system, made where they are absent."""
+def _find_experiment(client: Any, name: str, artifacts: Path | None) -> str:
+    """Find the experiment of a system; make it and the registered model where they are absent."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -155,112 +178,104 @@ def _experiment(client: Any, name: str, artifacts: Path | None) -> str:
     except MlflowException:
         client.create_registered_model(name)
     found = client.get_experiment_by_name(name)
-    return str(
-        found.experiment_id
-        if found
-        else client.create_experiment(name, artifacts and artifacts.as_uri())
-    )
+    if found:
+        return str(found.experiment_id)
+    return str(client.create_experiment(name, artifacts and artifacts.as_uri()))
 
 
-def _log(client: Any, run: str, bundle: Bundle, at: int) -> None:
-    """Parameters, metrics and candidates, each in as few batches as MLflow allows."""
+def _log_values(client: Any, run: str, bundle: Bundle, at_ms: int) -> None:
+    """Log parameters, metrics and candidates in as few batches as MLflow allows."""
     from mlflow.entities import Metric, Param
 
     evaluation = bundle.evaluation
-    judged = evaluation.metric.name
+    values: list[tuple[str, float | None, int]] = []
+    for split, metrics_of_split in evaluation.metrics.items():
+        for name, value in metrics_of_split.items():
+            values.append((f"{split}.{name}", value, 0))
+    for step, candidate in enumerate(evaluation.candidates):
+        values.append((f"candidates.{evaluation.metric.name}", candidate.value, step))
     metrics = [
-        Metric(f"{split}.{name}", value, at, 0)
-        for split, values in evaluation.metrics.items()
-        for name, value in values.items()
+        Metric(name, value, at_ms, step)
+        for name, value, step in values
         if value is not None and math.isfinite(value)
     ]
-    metrics += [
-        Metric(f"candidates.{judged}", one.value, at, step)
-        for step, one in enumerate(evaluation.candidates)
-        if one.value is not None and math.isfinite(one.value)
-    ]
-    params = [
-        Param(key, text[:_MOST_LETTERS])
-        for key, text in _flat(msgspec.to_builtins(bundle.system), "")
-        if text != ""
-    ]
+
+    leaves = _flatten(msgspec.to_builtins(bundle.system), "")
+    params = [Param(path, text[:_MOST_LETTERS]) for path, text in leaves if text != ""]
     for start in range(0, len(params), _MOST_PARAMS):
         client.log_batch(run, params=params[start : start + _MOST_PARAMS])
     for start in range(0, len(metrics), _MOST_METRICS):
         client.log_batch(run, metrics=metrics[start : start + _MOST_METRICS])
 
 
-def _flat(value: Any, path: str) -> list[tuple[str, str]]:
-    """The leaves of a spec with their paths; the columns, of which there may be thousands, are one."""
-    if isinstance(value, dict) and value and path != "features.columns":
-        return [
-            leaf
-            for key, item in value.items()
-            for leaf in _flat(item, f"{path}.{key}" if path else key)
-        ]
-    return [(path, value if isinstance(value, str) else json.dumps(value))]
+def _flatten(value: Any, path: str) -> list[tuple[str, str]]:
+    """List the leaves of a spec with their paths.
+
+    All columns are one leaf: there may be thousands of them.
+    """
+    if not isinstance(value, dict) or not value or path == "features.columns":
+        return [(path, value if isinstance(value, str) else json.dumps(value))]
+    leaves = []
+    for key, item in value.items():
+        leaves += _flatten(item, f"{path}.{key}" if path else key)
+    return leaves
 
 
-def _tell_aliases(
-    client: Any, workspace: Workspace, name: str, known: MlflowState
+def _set_aliases(
+    client: Any, workspace: Workspace, name: str, state: MlflowState
 ) -> dict[Alias, int]:
-    """Sets every alias to what it stands for now, and returns that."""
-    aliases = {
-        alias: version
-        for alias, version in workspace.read_aliases(name).items()
-        if version in known.versions
-    }
+    """Set every alias in MLflow to its version, and return the aliases."""
+    live = workspace.read_aliases(name)
+    aliases = {alias: version for alias, version in live.items() if version in state.versions}
     for alias, version in aliases.items():
-        if known.aliases.get(alias) != version:
-            client.set_registered_model_alias(name, alias, known.versions[version])
+        if state.aliases.get(alias) != version:
+            client.set_registered_model_alias(name, alias, state.versions[version])
     return aliases
 
 
-def _path(workspace: Workspace, name: str) -> Path:
-    return workspace.mlflow_state(name)
-
-
-def _read(workspace: Workspace, name: str, uri: str) -> MlflowState:
-    """What that store was told; nothing where it is another one than last time, or gone."""
-    path = _path(workspace, name)
-    if not path.exists() or (
-        uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).exists()
-    ):
+def _read_state(workspace: Workspace, name: str, uri: str) -> MlflowState:
+    """Read the state of a store; empty where it is another store than last time, or gone."""
+    path = workspace.mlflow_state(name)
+    is_gone = _is_embedded(uri) and not _store_path(uri).exists()
+    if not path.exists() or is_gone:
         return MlflowState(uri)
-    known = msgspec.json.decode(path.read_bytes(), type=MlflowState)
-    if known.uri == uri:
-        return known
-    if known.uri.startswith("sqlite:") and uri.startswith(
-        "sqlite:"
-    ):  # the workspace was moved, or copied
-        _move(
-            Path(uri.removeprefix("sqlite:///")), Path(known.uri.removeprefix("sqlite:///")).parent
-        )
-        return structs.replace(known, uri=uri)
+    state = msgspec.json.decode(path.read_bytes(), type=MlflowState)
+    if state.uri == uri:
+        return state
+    if _is_embedded(state.uri) and _is_embedded(uri):  # the workspace was moved, or copied
+        _move(_store_path(uri), _store_path(state.uri).parent)
+        return structs.replace(state, uri=uri)
     return MlflowState(uri)
 
 
+def _is_embedded(uri: str) -> bool:
+    return uri.startswith("sqlite:")
+
+
+def _store_path(uri: str) -> Path:
+    return Path(uri.removeprefix("sqlite:///"))
+
+
 def _move(store: Path, before: Path) -> None:
-    """Lets the entries of an embedded store point to where it is now: else a copy would write into the original."""
+    """Replace the old folder by the new one in all paths of an embedded store.
+
+    Otherwise a copy of a workspace would write into the original.
+    """
     import sqlite3
 
-    old, new = str(before), str(store.parent)
+    old = str(before)
+    new = str(store.parent)
     with closing(sqlite3.connect(store)) as connection, connection:
-        tables = [
-            name
-            for (name,) in connection.execute("select name from sqlite_master where type = 'table'")
-        ]
+        listed = connection.execute("select name from sqlite_master where type = 'table'")
+        tables = [name for (name,) in listed]
         for table in tables:
-            for column in (
-                one[1] for one in connection.execute(f'pragma table_info("{table}")').fetchall()
-            ):
+            described = connection.execute(f'pragma table_info("{table}")').fetchall()
+            for column in (fields[1] for fields in described):
                 if column in _PLACES:
-                    connection.execute(
-                        f'update "{table}" set "{column}" = replace("{column}", ?, ?) where "{column}" like ?',
-                        (old, new, f"%{old}%"),
-                    )
+                    change = f'set "{column}" = replace("{column}", ?, ?) where "{column}" like ?'
+                    connection.execute(f'update "{table}" {change}', (old, new, f"%{old}%"))
 
 
-def _write(workspace: Workspace, name: str, known: MlflowState) -> None:
-    with atomic_file(_path(workspace, name)) as beside:
-        beside.write_bytes(msgspec.json.encode(known))
+def _write_state(workspace: Workspace, name: str, state: MlflowState) -> None:
+    with atomic_file(workspace.mlflow_state(name)) as draft:
+        draft.write_bytes(msgspec.json.encode(state))

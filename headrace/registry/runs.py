@@ -1,4 +1,4 @@
-"""The runs of a workspace, in a line each."""
+"""List the runs of a workspace, a line each."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from headrace.workspace import Workspace
 
 
 class RunSummary(Struct, frozen=True):
-    """A run in one line; `aliases` are those that stand for its version now."""
+    """A run in one line; `aliases` are those of its version now."""
 
     model: str
     created: str
@@ -36,7 +36,7 @@ class _Shipped(Struct):
 
 
 class _Run(Struct):
-    """What a summary needs of `run.json`."""
+    """The fields of `run.json` that a summary needs."""
 
     run: str
     model: str
@@ -49,15 +49,14 @@ class _Run(Struct):
 
 
 def runs(folder: str | Path = ".") -> list[RunSummary]:
-    """The runs of a system's folder, the latest first."""
+    """List the runs of a system's folder, the latest first."""
     workspace = Workspace(Path(folder))
     found = []
     for path in workspace.runs.glob("*/run.json"):
         run = msgspec.json.decode(path.read_bytes(), type=_Run)
         name, version = run.model.split("@")
-        aliases = [
-            alias for alias, live in workspace.read_aliases(name).items() if live == int(version)
-        ]
+        live = workspace.read_aliases(name)
+        aliases = [alias for alias, one in live.items() if one == int(version)]
         summary = RunSummary(
             model=run.model,
             created=run.created,
