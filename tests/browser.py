@@ -18,8 +18,10 @@ CHROMIUM = (
     or ""
 )
 _FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars", "--disable-component-update",
-    "--disable-background-networking", "--disable-sync", "--disable-extensions", "--disable-dev-shm-usage",
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars",
+    "--disable-component-update",
+    "--disable-background-networking", "--disable-sync", "--disable-extensions",
+    "--disable-dev-shm-usage",
     "--remote-debugging-pipe",
 )  # fmt: skip
 
@@ -42,7 +44,9 @@ class Browser:
         return self._ask(method, self._session, **params)
 
     def open(self, page: Path, width: int, height: int = 900, look: str = "light") -> None:
-        """Shows a page in a window of this width: in the `light`, in the `dark`, or as it is put in `print`."""
+        """Shows a page in a window of this width: in the `light`, in the `dark`, or as it is put in
+        `print`.
+        """
         self.heard.clear()
         self(
             "Emulation.setDeviceMetricsOverride",
@@ -135,7 +139,8 @@ def browser(profile: Path) -> Iterator[Browser]:
     command = f'exec "$0" "$@" 3<&{theirs} 4>&{back}'
     process = subprocess.Popen(
         ["bash", "-c", command, CHROMIUM, *_FLAGS, f"--user-data-dir={profile}"],
-        pass_fds=(theirs, back), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        pass_fds=(theirs, back), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )  # fmt: skip
     os.close(theirs)
     os.close(back)

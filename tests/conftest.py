@@ -20,7 +20,8 @@ hypothesis.settings.load_profile("headrace")
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 DATA = Path(os.environ.get("HEADRACE_DATA", EXAMPLES.parent.parent / "shared" / "data"))
-"""Real tables that may stand beside the repository; a test that needs one skips where it is absent."""
+"""Real tables that may stand beside the repository; a test that needs one skips where it is absent.
+"""
 
 
 def make_table(rows: int, seed: int) -> pl.DataFrame:
@@ -123,7 +124,9 @@ def mlflow_agrees(folder: Path, name: str) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Nothing is left in the home of whoever runs the tests, and no MLflow server of theirs is told."""
+    """Nothing is left in the home of whoever runs the tests, and no MLflow server of theirs is
+    told.
+    """
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     os.environ.pop("MLFLOW_TRACKING_URI", None)
 

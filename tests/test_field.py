@@ -14,6 +14,8 @@ from headrace.predict import GapWarning
 from tests.conftest import DATA, value_of
 
 FIELD = DATA.parent / "field"
+SEARCH = "search: {trials: 20, seconds: 60}"
+NO_SEARCH = "gbdt: {max_rounds: 40}\n  search: {trials: 0}"
 
 
 def system(
@@ -143,7 +145,8 @@ def test_a_group_that_nobody_can_divide_is_none(tmp_path: Path) -> None:
         tmp_path / "t.csv", headrace.design.Answers(target="y"), tmp_path / "s"
     )
     assert "'user_id' is no group: '0' alone owns" in text
-    path.write_text(text.replace("{trials: 20, seconds: 60}", "{trials: 0}"))
+    assert SEARCH in text
+    path.write_text(text.replace(SEARCH, NO_SEARCH))
     assert headrace.run(headrace.load(tmp_path / "s")).bundle.is_dir()
 
 
@@ -169,7 +172,8 @@ def test_a_time_in_parts_is_split_by_time(tmp_path: Path) -> None:
     )
     assert "time: [year, month, day, hr]  # the parts of the time of each row" in text
     assert "by: time" in text
-    path.write_text(text.replace("{trials: 20, seconds: 60}", "{trials: 0}"))
+    assert SEARCH in text
+    path.write_text(text.replace(SEARCH, NO_SEARCH))
     run = headrace.run(headrace.load(tmp_path / "s"))
     assert run.document.borders[1].startswith("2023-09")
     why = {column.name: column.why for column in run.document.columns}
@@ -206,7 +210,8 @@ def test_a_table_of_noise_does_not_go_live(number: int, tmp_path: Path) -> None:
 def test_a_handful_of_positives_does_not_go_live(name: str, tmp_path: Path) -> None:
     source = field(f"20-rare-class/{name}.csv")
     path, text = headrace.init(source, headrace.design.Answers(target="fraud"), tmp_path)
-    path.write_text(text.replace("{trials: 20, seconds: 60}", "{trials: 0}"))
+    assert SEARCH in text
+    path.write_text(text.replace(SEARCH, NO_SEARCH))
     try:
         document = headrace.run(headrace.load(tmp_path)).document
     except InputError as error:

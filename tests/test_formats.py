@@ -1,4 +1,6 @@
-"""Everything that lies on a disk says its format: another one is refused in a sentence, none is the first."""
+"""Everything that lies on a disk says its format: another one is refused in a sentence, none is the
+first.
+"""
 
 import json
 from contextlib import closing

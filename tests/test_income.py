@@ -28,7 +28,8 @@ def test_income_end_to_end(income: Path, tmp_path: Path) -> None:
     assert typed[" workclass"][0] == " Private"
     for name, door in DOORS.items():
         if name in ("one by one", "padded names", "/v2"):
-            continue  # a row at a time takes long; tensors and other blanks are held to the rest in the contract
+            # A row at a time takes long; the contract holds tensors and other blanks to the rest.
+            continue
         found = door(
             run.bundle, asked.head(2_000) if name.startswith(("/", "padded")) else asked, tmp_path
         )

@@ -1,4 +1,4 @@
-"""A signal at any moment ends a command within two seconds, without a traceback, and leaves nothing half-written."""
+"""A signal ends a command within two seconds, without a traceback, and leaves nothing half."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from tests.conftest import make_table, write_system
 from tests.store.test_live import spec as shop_spec
 
 MOMENTS = [0.1, 0.3, 0.7, 1.2, 2.0, 3.5]
-"""Seconds after the start: while libraries are loaded, while tables are read, while a model is fitted."""
+"""Seconds after the start: while libraries load, while tables are read, while a model is fitted."""
 COMMANDS: dict[str, list[str]] = {
     "--help": ["--help"],
     "init": ["init", "table.parquet", "--target", "label", "--yes", "--dir", "made"],
@@ -46,8 +46,9 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ended(command: list[str], folder: Path, number: int, moment: float) -> None:
     """Starts a command, sends it a signal, and looks at how it ends."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "headrace", *command], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, start_new_session=True,
+        [sys.executable, "-m", "headrace", *command],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
     )  # fmt: skip
     time.sleep(moment)
     process.send_signal(number)
@@ -61,7 +62,8 @@ def ended(command: list[str], folder: Path, number: int, moment: float) -> None:
         f"{command} {signal.Signals(number).name} after {moment} s",
     )
     assert took < 4, f"{name}: {took:.1f} s"  # two on a machine with nothing else to do
-    assert "Traceback" not in said and "Traceback" not in told, f"{name}: {said[-500:]}"
+    assert "Traceback" not in said, f"{name}: {said[-500:]}"
+    assert "Traceback" not in told, f"{name}: {said[-500:]}"
     # Before the interpreter has come to our first line the system itself ends it.
     allowed = {0, 128 + number, -number} | ({1} if moment < 0.2 else set())
     assert process.returncode in allowed, f"{name}: {process.returncode}: {said[-300:]}"

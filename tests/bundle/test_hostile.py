@@ -1,4 +1,6 @@
-"""Bundles by somebody who means harm: refused in one sentence, at once, without a file or a request beyond."""
+"""Bundles by somebody who means harm: refused in one sentence, at once, without a file or a request
+beyond.
+"""
 
 import hashlib
 import json
@@ -51,7 +53,9 @@ def reseal(bundle: Path, **changes: Any) -> None:
 
 
 def refused(bundle: Path) -> str:
-    """What `verify` says of a bundle that it must refuse; `open` refuses it too, or answers as if nothing was."""
+    """What `verify` says of a bundle that it must refuse; `open` refuses it too, or answers as if
+    nothing was.
+    """
     begin = time.perf_counter()
     result = headrace.verify(bundle)
     assert not result.passed
@@ -70,7 +74,8 @@ def test_a_resealed_bundle_is_a_bundle(bundle: Path) -> None:
 
 
 NAMES = [
-    "<script>alert(1)</script>", "a\r\nset-cookie: a=b", "../../evil", "x" * 65_536, "", "a\0b", "a\u2028😀", "-rf",
+    "<script>alert(1)</script>", "a\r\nset-cookie: a=b", "../../evil", "x" * 65_536,
+    "", "a\0b", "a\u2028😀", "-rf",
     "a b",
     "$(touch x)", "`id`", "a'b", 'a"b', "a;b", "1", ".", "..", "a/b", "a@b", 5, None, [], {},
 ]  # fmt: skip
@@ -320,12 +325,16 @@ GRAPHS: dict[str, Callable[[Any], None]] = {
     "constants of a terabyte": with_nodes(node("ConstantOfShape", ["s"], ["big"]), s=[10**12]),
     "expanded constants": with_nodes(node("Expand", ["one", "s"], ["big"]), one=[1.0], s=[10**12]),
     "rows expanded": with_nodes(node("Expand", ["numbers", "s"], ["big"]), s=[10**9, 1, 1]),
-    "a product of constants": with_nodes(node("MatMul", ["a", "b"], ["c"]), a=np.ones((9999, 1)), b=np.ones((1, 9999))),
+    "a product of constants": with_nodes(
+        node("MatMul", ["a", "b"], ["c"]), a=np.ones((9999, 1)), b=np.ones((1, 9999))
+    ),
     "a range": with_nodes(node("Range", ["a", "b", "c"], ["d"]), a=0, b=10**12, c=1),
     "tiles": with_nodes(node("Tile", ["numbers", "s"], ["d"]), s=[10**6, 10**6]),
     "doubled without end": doubled,
     "a circle of trees": deep,
-    "an operator of another domain": with_nodes(node("Evil", ["numbers"], ["d"], domain="evil.example")),
+    "an operator of another domain": with_nodes(
+        node("Evil", ["numbers"], ["d"], domain="evil.example")
+    ),
     "another domain": domain,
     "a function": function,
     "python": with_nodes(node("PyOp", ["numbers"], ["d"], domain="com.microsoft")),
@@ -507,5 +516,6 @@ def test_a_workspace_is_whose_who_ran_in_it(
 
 def test_manifests_of_now_have_no_other_fields() -> None:
     assert set(Manifest.__struct_fields__) == {
-        "name", "version", "created", "spec_hash", "data", "code_version", "parent", "files", "seal",
+        "name", "version", "created", "spec_hash", "data", "code_version", "parent", "files",
+        "seal",
     }  # fmt: skip

@@ -1,7 +1,9 @@
-"""The command line as a person and a script meet it: output, exit status, and one clear error for each bad input."""
+"""The command line as a person and a script meet it: output, status, one clear error a fault."""
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,21 +12,70 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.command import run_command
 from tests.conftest import Runs, make_table
 
 ROWS = "\n".join(
     f"{number},{number % 7},{'ab'[number % 2]},{number % 3 == 0}" for number in range(200)
 )
 TABLE = "id,x,c,y\n" + ROWS + "\n"
-SPEC = "name: a\ngoal: {target: y}\ndata: {source: t.csv, id: id}\nmodels: {search: {trials: 0}}\n"
+MODELS = "models: {search: {trials: 0}, gbdt: {max_rounds: 40}}\n"
+SPEC = "name: a\ngoal: {target: y}\ndata: {source: t.csv, id: id}\n" + MODELS
 
 
 def headrace(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "headrace", *map(str, arguments)]
-    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=120, check=False
-    )
+    return run_command(*arguments, cwd=cwd, env=environment())
+
+
+def environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+
+
+ENTRIES = {
+    "module": [sys.executable, "-m", "headrace"],
+    "script": [str(Path(sys.executable).with_name("headrace"))],
+}
+
+
+@pytest.mark.parametrize("entry", list(ENTRIES))
+def test_a_process_answers_what_the_other_tests_see(tmp_path: Path, entry: str) -> None:
+    """The other tests run their commands within this process."""
+    write(tmp_path)
+    init = ["init", "t.csv", "--target", "y", "--yes", "--dir", "made", "--json"]
+    for arguments in (["schema"], ["runs", "."], ["verify", "a@1"], ["nope"], init):
+        done = subprocess.run(
+            [*ENTRIES[entry], *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=environment(),
+            timeout=120,
+            check=False,
+        )
+        shutil.rmtree(tmp_path / "made", ignore_errors=True)
+        within = headrace(*arguments, cwd=tmp_path)
+        assert within.returncode == done.returncode
+        assert within.stdout == done.stdout
+        assert within.stderr == done.stderr.replace("python -m headrace", "headrace")
+
+
+def test_what_nobody_catches_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault within this process shows in a test as the end of an interpreter would."""
+    before = Path.cwd(), dict(os.environ), signal.getsignal(signal.SIGTERM), sys.stdout
+
+    def broken(folder: Path) -> None:
+        os.write(1, b"from C\n")
+        os.environ["LEFT"] = str(Path.cwd())
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("headrace.runs", broken)
+    done = headrace("runs", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout == "from C\n"
+    assert done.stderr.startswith("Traceback")
+    assert done.stderr.endswith("RuntimeError: a fault\n")
+    after = Path.cwd(), dict(os.environ), signal.getsignal(signal.SIGTERM), sys.stdout
+    assert after == before
 
 
 def write(folder: Path, table: str | bytes = TABLE, spec: str = SPEC, **files: str) -> None:
@@ -209,9 +260,8 @@ def test_bad_input_gets_one_clear_error(tmp_path: Path, case: str) -> None:
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("error:") == 1
     left = sorted(path.name for path in tmp_path.iterdir() if path.name != ".headrace")
-    assert left == before and not (tmp_path / ".headrace" / "bundles").exists(), (
-        "nothing half-written"
-    )
+    assert left == before, "nothing half-written"
+    assert not (tmp_path / ".headrace" / "bundles").exists(), "nothing half-written"
 
 
 FINE = {
@@ -270,6 +320,11 @@ def test_from_a_table_to_predictions(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "Next: headrace run" in done.stdout
     assert headrace("init", "t.csv", "--target", "y", "--yes", cwd=tmp_path).returncode == 2
+    spec = tmp_path / "system.yaml"
+    search = "  search: {trials: 20, seconds: 60}"
+    assert search in spec.read_text()
+    quick = "  gbdt: {max_rounds: 40}\n  search: {trials: 2, seconds: 60}"
+    spec.write_text(spec.read_text().replace(search, quick))
     done = headrace("run", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
@@ -308,8 +363,6 @@ def test_from_a_table_to_predictions(tmp_path: Path) -> None:
 
 
 def test_a_changed_bundle_is_refused(runs: Runs, tmp_path: Path) -> None:
-    import shutil
-
     bundle = Path(shutil.copytree(runs("binary", "gbdt").bundle, tmp_path / "bundle"))
     make_table(10, 1).write_parquet(tmp_path / "rows.parquet")
     data = bytearray((bundle / "model.onnx").read_bytes())

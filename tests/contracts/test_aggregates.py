@@ -1,4 +1,6 @@
-"""What every aggregate promises: offline, online, merged in any order, and a plain loop give the same."""
+"""What every aggregate promises: offline, online, merged in any order, and a plain loop give the
+same.
+"""
 
 import itertools
 import math

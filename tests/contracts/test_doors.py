@@ -1,4 +1,6 @@
-"""One table has one answer, whatever way it comes in: ten doors, every kind of column, every spelling that is read."""
+"""One table has one answer, whatever way it comes in: ten doors, every kind of column, every
+spelling that is read.
+"""
 
 import asyncio
 import json
@@ -241,7 +243,9 @@ def test_values_with_types_of_their_own_give_the_same(bundle: Path, tmp_path: Pa
 
 
 def test_a_plain_onnx_runtime_reads_the_same_text(bundle: Path, tmp_path: Path) -> None:
-    """The graph itself strips, and knows the other spellings: a foreign runtime needs no rule of ours."""
+    """The graph itself strips, and knows the other spellings: a foreign runtime needs no rule of
+    ours.
+    """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(

@@ -1,4 +1,6 @@
-"""The contract of every family in every task: the graph predicts what the trainer predicts, one row or many."""
+"""The contract of every family in every task: the graph predicts what the trainer predicts, one row
+or many.
+"""
 
 from typing import Any
 

@@ -7,7 +7,7 @@ import yaml as reader
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.design.commented import FieldValues, render_spec, yaml
+from headrace.design.commented import FieldValues, render_spec, render_value
 
 texts = st.one_of(
     st.text(max_size=8),
@@ -32,7 +32,7 @@ values = st.recursive(
 
 @given(values)
 def test_a_value_is_read_as_it_was(value: Any) -> None:
-    line = yaml(value)
+    line = render_value(value)
     assert len(line.splitlines()) == 1
     assert reader.safe_load(line) == value
 
@@ -64,5 +64,5 @@ def test_branches_stand_in_the_order_of_their_first_value() -> None:
 
 @pytest.mark.parametrize("word", ["null", "True", "yes", "No", "ON", "off", "y", "N"])
 def test_a_word_that_yaml_reads_as_something_else_is_quoted(word: str) -> None:
-    assert yaml(word) == f'"{word}"'
-    assert reader.safe_load(yaml([word, {word: word}])) == [word, {word: word}]
+    assert render_value(word) == f'"{word}"'
+    assert reader.safe_load(render_value([word, {word: word}])) == [word, {word: word}]

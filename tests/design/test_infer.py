@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from headrace.design import Answers, infer_goal, infer_kind, interview, render_spec
-from headrace.design.infer import infer_time
+from headrace.design.roles import infer_time
 from headrace.errors import InputError
 from headrace.spec import DecisionSpec, Goal
 from headrace.spec.decode import decode

@@ -1,4 +1,6 @@
-"""What a design review asks: the same answers by a prompt, by flags or by the data give the same spec."""
+"""What a design review asks: the same answers by a prompt, by flags or by the data give the same
+spec.
+"""
 
 import os
 import pty
@@ -38,8 +40,10 @@ QUESTIONS = {
     "sensitive": "Which columns name groups",
 }
 ANSWERS: dict[str, Any] = {
-    "target": "returned", "task": "binary", "positive": "yes", "metric": "log_loss", "secondary": "brier, roc_auc",
-    "costs": "1:5", "id": "order", "time": "at", "group": "-", "label_delay": "14 d", "prediction": "online",
+    "target": "returned", "task": "binary", "positive": "yes", "metric": "log_loss",
+    "secondary": "brier, roc_auc",
+    "costs": "1:5", "id": "order", "time": "at", "group": "-", "label_delay": "14 d",
+    "prediction": "online",
     "latency_ms": "20", "throughput": "4,000", "sensitive": "gender",
 }  # fmt: skip
 
@@ -93,7 +97,8 @@ def test_every_question_is_a_flag() -> None:
     assert given.evaluate.fairness.attributes == ["gender"]
     assert given.data.group is None
     assert given.gates == [
-        "test.log_loss < baseline", "test.log_loss <= champion ± 0.006", "test.brier <= champion ± 0.002",
+        "test.log_loss < baseline", "test.log_loss <= champion ± 0.006",
+        "test.brier <= champion ± 0.002",
         "test.roc_auc >= champion ± 0.005",
     ]  # fmt: skip
 
@@ -213,7 +218,8 @@ def test_a_suggested_target_that_cannot_be_one_is_asked_again() -> None:
 
 
 ODD = [
-    "trail\n", "a\u2028b", "del\x7f", "nel\x85", 'quo"te', "dot.ted", "a: b # c", "é😀", "no", "- x", "\ufeffbom", "\t",
+    "trail\n", "a\u2028b", "del\x7f", "nel\x85", 'quo"te', "dot.ted", "a: b # c", "é😀", "no",
+    "- x", "\ufeffbom", "\t",
 ]  # fmt: skip
 
 

@@ -1,4 +1,6 @@
-"""Bands around curves, against a plain bootstrap with scikit-learn's curves; Wilson's interval against SciPy's."""
+"""Bands around curves, against a plain bootstrap with scikit-learn's curves; Wilson's interval
+against SciPy's.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,6 @@
-"""Intervals against SciPy's bootstrap and against their promise: they cover the truth about as often as they say."""
+"""Intervals against SciPy's bootstrap and against their promise: they cover the truth about as
+often as they say.
+"""
 
 import numpy as np
 import pytest

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from headrace.design import infer_goal, infer_kind
 from headrace.explore import leaks, relations
-from headrace.explore.relation import bins_of, explained
+from headrace.explore.relation import bin_column, explain_by_bins
 from headrace.features import encode_target, make_target
 from headrace.spec import Goal, Task
 from headrace.tables import load
@@ -50,7 +50,9 @@ def test_an_honest_table_is_not_accused(name: str) -> None:
 
 
 def plant(frame: pl.DataFrame, y: np.ndarray, leak: str) -> tuple[pl.DataFrame, set[str]]:
-    """A table with one leak, and the columns that are to be named; 3 % of a planted column are wrong."""
+    """A table with one leak, and the columns that are to be named; 3 % of a planted column are
+    wrong.
+    """
     chance = np.random.default_rng(7)
     wrong = chance.random(len(y)) < 0.03
     regression = len(np.unique(y)) > 2
@@ -122,7 +124,7 @@ def test_the_explained_share_is_r_squared_of_group_means() -> None:
     y = group * 2.0 + chance.normal(size=4000)
     means = np.array([y[group == one].mean() for one in range(5)])
     expected = 1 - np.var(y - means[group]) / np.var(y)
-    assert explained(bins_of(pl.Series(group)), y, "regression") == pytest.approx(
+    assert explain_by_bins(bin_column(pl.Series(group)), y, "regression") == pytest.approx(
         expected, abs=0.01
     )
 

@@ -1,4 +1,6 @@
-"""The encoders of numbers, categories and vectors that search chooses from, each against an independent reference."""
+"""The encoders of numbers, categories and vectors that search chooses from, each against an
+independent reference.
+"""
 
 import json
 import math

@@ -17,7 +17,8 @@ from headrace.models import compile_features
 from headrace.spec import ColumnSpec, FeaturesSpec
 
 TEXTS = [
-    "Where is my card?", "My card has not arrived yet", "card is lost, please block it", "I lost my CARD",
+    "Where is my card?", "My card has not arrived yet", "card is lost, please block it",
+    "I lost my CARD",
     "the PIN is wrong", "please change the pin of my card", "Überweisung nach Köln dauert lange",
     "eine Überweisung wurde abgelehnt", "why was the transfer declined", "transfer declined again",
     "my transfer is pending", "is the card free of charge",

@@ -235,7 +235,9 @@ def flipped(path: Path, bit: int) -> None:
 
 
 def check_flip(source: Path, folder: Path, chance: np.random.Generator, records: int) -> str:
-    """Flips one bit of a log: nothing is lost in silence, but for the frame that was hit; repaired, it goes on."""
+    """Flips one bit of a log: nothing is lost in silence, but for the frame that was hit; repaired,
+    it goes on.
+    """
     shutil.copytree(source, folder)
     files = sorted(
         path for path in folder.iterdir() if path.suffix in (".open", ".parquet", ".sum")
@@ -327,7 +329,9 @@ def test_a_segment_that_is_gone_or_half_there_is_told(flippable: Path, tmp_path:
 @pytest.mark.parametrize("bit", [0, 40, 16 * 8 + 3])
 @pytest.mark.parametrize("last", [True, False])
 def test_what_is_whole_stays_where_it_was(tmp_path: Path, bit: int, last: bool) -> None:
-    """Also where a damaged frame held several records, and where its head does not say any more how many."""
+    """Also where a damaged frame held several records, and where its head does not say any more how
+    many.
+    """
     log = Log(tmp_path)
     append(log, record(0))
     (path,) = tmp_path.glob("*.open")
@@ -557,7 +561,8 @@ log = Log(Path({str(tmp_path)!r}), segment=300)
 at = 0
 while True:
     with log.append_lock():
-        print(log.append([Record(str(at + more), 0, 0, "k", b"{{}}") for more in range(3)]), flush=True)
+        records = [Record(str(at + more), 0, 0, "k", b"{{}}") for more in range(3)]
+        print(log.append(records), flush=True)
     at += 3
 """
     for _ in range(3):

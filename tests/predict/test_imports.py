@@ -6,7 +6,8 @@ import sys
 import pytest
 
 HEAVY = {
-    "polars", "numpy", "onnx", "onnxruntime", "sklearn", "lightgbm", "scipy", "uvicorn", "jinja2", "vl_convert",
+    "polars", "numpy", "onnx", "onnxruntime", "sklearn", "lightgbm", "scipy", "uvicorn", "jinja2",
+    "vl_convert",
     "mlflow", "pandas", "prometheus_client", "redis",
 }  # fmt: skip
 
@@ -22,6 +23,7 @@ HEAVY = {
     ],
 )
 def test_heavy_libraries_wait_until_they_are_needed(statement: str, allowed: set[str]) -> None:
-    code = f"import sys; {statement}; print(*[name for name in {sorted(HEAVY)} if name in sys.modules])"
+    loaded = f"[name for name in {sorted(HEAVY)} if name in sys.modules]"
+    code = f"import sys; {statement}; print(*{loaded})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) <= allowed

@@ -1,4 +1,6 @@
-"""One model, every door: dicts, tables of three libraries, files, and plain ONNX Runtime give the same predictions."""
+"""One model, every door: dicts, tables of three libraries, files, and plain ONNX Runtime give the
+same predictions.
+"""
 
 import math
 import runpy
@@ -29,7 +31,7 @@ from headrace.features import (
 )
 from headrace.models import compile_features
 from headrace.predict import Predictor, predict_file
-from headrace.predict.rows import RowReader, row_type
+from headrace.predict.rows import RowReader, make_row_type
 from headrace.spec import FeaturesSpec
 from headrace.tables import Column, Schema
 from headrace.tables.numbers import COMMA_DECIMAL
@@ -166,8 +168,8 @@ def test_numbers_are_read_as_the_training_table_wrote_them() -> None:
     reader = RowReader(session, schema)
     rows = [{"price": "1.234"}, {"price": "5,5"}, {"price": 2}, {"price": None}]
     expected = [[1234.0], [5.5], [2.0], [math.nan]]
-    assert np.array_equal(reader.many(rows)[0]["numbers"], expected, equal_nan=True)
-    singles = [reader.one(row)[0]["numbers"][0].tolist() for row in rows]
+    assert np.array_equal(reader.read_rows(rows)[0]["numbers"], expected, equal_nan=True)
+    singles = [reader.read_row(row)[0]["numbers"][0].tolist() for row in rows]
     assert np.array_equal(singles, expected, equal_nan=True)
 
 
@@ -184,7 +186,7 @@ def test_typed_rows_bring_their_ids(runs: Runs) -> None:
     assert predictor.predict_typed(typed) == predictor.predict(rows)
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"z": 1}, predictor.row_type)
-    assert row_type(['a"b'], None) is None
+    assert make_row_type(['a"b'], None) is None
 
 
 def test_a_missing_key_is_named(runs: Runs) -> None:
@@ -216,7 +218,8 @@ def test_values_of_other_libraries_mean_what_they_say(runs: Runs) -> None:
     row = make_table(1, seed=1).to_dicts()[0]
     plain = row | {"z": 0.5, "at": datetime(2023, 5, 5, 10), "code": 3, "colour": None}
     other = row | {
-        "z": Decimal("0.5"), "at": np.datetime64("2023-05-05T10:00:00.000000000"), "code": Decimal("3.0"),
+        "z": Decimal("0.5"), "at": np.datetime64("2023-05-05T10:00:00.000000000"),
+        "code": Decimal("3.0"),
         "colour": pd.NA,
     }  # fmt: skip
     assert predictor.predict([other]) == predictor.predict([plain])
@@ -296,6 +299,7 @@ def test_memory_stays_flat_as_files_grow(runs: Runs, tmp_path: Path) -> None:
 
     bundle = runs("binary", "gbdt").bundle
     script = (
+
         "import sys, resource, headrace; from pathlib import Path; from headrace.predict import predict_file\n"
         "predict_file(headrace.open(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"

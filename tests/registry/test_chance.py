@@ -1,4 +1,6 @@
-"""Noise does not pass the gate, however few the positives; what is worse than the champion for certain stays out."""
+"""Noise does not pass the gate, however few the positives; what is worse than the champion for
+certain stays out.
+"""
 
 from itertools import permutations
 from pathlib import Path
@@ -76,7 +78,9 @@ def test_a_permutation_is_as_likely_as_it_says() -> None:
 
 
 def test_what_is_alike_within_an_owner_is_no_evidence() -> None:
-    """Ten owners, whose rows share outcome and score by chance: rows dealt out one by one would call it certain."""
+    """Ten owners, whose rows share outcome and score by chance: rows dealt out one by one would
+    call it certain.
+    """
     chance = np.random.default_rng(3)
     owner = np.repeat(np.arange(10), 40)
     alone, together = [], []

@@ -1,4 +1,6 @@
-"""Gates: what can be written, and that the paired interval on rows that the champion has not seen decides."""
+"""Gates: what can be written, and that the paired interval on rows that the champion has not seen
+decides.
+"""
 
 from pathlib import Path
 
@@ -56,7 +58,8 @@ def test_a_lucky_point_does_not_pass() -> None:
     first, second = y + chance.normal(size=60), y + chance.normal(size=60)
     better, worse = sorted((first, second), key=lambda scores: np.square(scores - y).mean())
     found = judge([parse_gate("test.rmse < champion")], {"test": {"rmse": 1.0}},
-                  {"champion": ModelPair(Predictions("regression", y, better), Predictions("regression", y, worse))})[0]  # fmt: skip
+                  {"champion": ModelPair(Predictions("regression", y, better),
+                                         Predictions("regression", y, worse))})[0]  # fmt: skip
     assert found.value is not None
     assert found.bound is not None
     assert found.value < found.bound

@@ -29,7 +29,8 @@ def decision(
     before: int | None = None,
 ) -> Decision:
     return Decision(
-        action=action, version=version, alias="champion", before=None, at="2026-01-01", by="person", who="me", why=""
+        action=action, version=version, alias="champion", before=None, at="2026-01-01",
+        by="person", who="me", why=""
     )  # fmt: skip
 
 
@@ -196,7 +197,9 @@ def command(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
 
 
 def agree(folder: Path) -> None:
-    """After the next command: every decision follows from the one before, pointer and MLflow tell the last one."""
+    """After the next command: every decision follows from the one before, pointer and MLflow tell
+    the last one.
+    """
     from mlflow import MlflowClient
 
     headrace.promote("binary@2", folder=folder)
@@ -276,7 +279,9 @@ def test_a_refused_run_leaves_the_champion(tmp_path: Path) -> None:
 
 
 def test_the_champion_is_judged_on_rows_that_it_has_not_seen(tmp_path: Path) -> None:
-    """With another seed most test rows are rows that the champion was fitted on; the gate must not count them."""
+    """With another seed most test rows are rows that the champion was fitted on; the gate must not
+    count them.
+    """
     folder = write_system(tmp_path, "binary", "gbdt", rows=1200)
     headrace.run(headrace.load(folder))
     again = refuses(folder, "test.roc_auc >= champion")

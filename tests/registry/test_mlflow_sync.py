@@ -1,4 +1,6 @@
-"""MLflow shows what is so: runs, metrics, parameters, versions, aliases; and catches up after a kill."""
+"""MLflow shows what is so: runs, metrics, parameters, versions, aliases; and catches up after a
+kill.
+"""
 
 import os
 import shutil
@@ -176,7 +178,9 @@ def test_mlflow_loads_the_champion(mlflow_home: Path, folder: Path, tmp_path: Pa
 def test_a_server_gets_the_bundle_itself(
     mlflow_home: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A real `mlflow server`: what it knows outlives the workspace, for no local path was registered."""
+    """A real `mlflow server`: what it knows outlives the workspace, for no local path was
+    registered.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -15,7 +15,9 @@ from tests.conftest import Runs, write_system
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three runs: the second with another penalty, the third with another seed, so that its test rows are others."""
+    """Three runs: the second with another penalty, the third with another seed, so that its test
+    rows are others.
+    """
     home = write_system(tmp_path_factory.mktemp("runs"), "binary", "linear", rows=600)
     spec = home / "system.yaml"
     text = spec.read_text()

@@ -1,4 +1,4 @@
-"""The pages as a browser shows them: on a desk, on a phone, in the dark and in print; without the network."""
+"""The pages in a browser: on a desk, on a phone, in the dark, in print; without the network."""
 
 import itertools
 from collections.abc import Iterator
@@ -13,7 +13,8 @@ from tests.conftest import Runs, write_system
 pytestmark = pytest.mark.skipif(
     not CHROMIUM, reason="no Chromium (Debian: apt-get install chromium)"
 )
-_LOST = """[...document.querySelectorAll('svg')].filter(one => one.getBoundingClientRect().width < 60).length"""
+_LOST = """[...document.querySelectorAll('svg')]
+  .filter(one => one.getBoundingClientRect().width < 60).length"""
 _WIDE = """document.documentElement.scrollWidth - document.documentElement.clientWidth"""
 _SMALL = """[...document.querySelectorAll('p, td, li, summary')].filter(
   one => one.innerText && parseFloat(getComputedStyle(one).fontSize) < 12).length"""
@@ -34,15 +35,15 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 def shows(tab: Browser, page: Path) -> None:
-    """Nothing is asked of the network, nothing complained of, cut off, lost or too faint, however it is looked at."""
+    """However it is looked at: nothing is asked of the network, cut off, lost or too faint."""
     for width, look in itertools.product((390, 1100), ("light", "dark", "print")):
         tab.open(page, width, look=look)
         case = f"{page.name} {width} {look}"
-        assert tab.complaints() == [] and tab.requests() == [page.absolute().as_uri()], case
+        assert tab.complaints() == [], case
+        assert tab.requests() == [page.absolute().as_uri()], case
         assert tab.value(_WIDE) <= 0, f"{case}: the page is wider than the window"
-        assert tab.value(_LOST) == 0 and tab.value(_SMALL) == 0, (
-            f"{case}: a drawing or a text is too small"
-        )
+        assert tab.value(_LOST) == 0, f"{case}: a drawing or a text is too small"
+        assert tab.value(_SMALL) == 0, f"{case}: a drawing or a text is too small"
         assert tab.value(_CONTRAST) >= 4.5, f"{case}: text is too faint (WCAG 2 asks for 4.5)"
     assert page.stat().st_size < 3_000_000
 
@@ -59,7 +60,8 @@ def test_a_report(tab: Browser, runs: Runs, task: str) -> None:
         "regression": "Quantiles of the error",
     }
     assert drawn[task] in names
-    dead = "[...document.querySelectorAll('nav a')].filter(one => !document.querySelector(one.hash)).length"
+    links = "[...document.querySelectorAll('nav a')]"
+    dead = f"{links}.filter(one => !document.querySelector(one.hash)).length"
     assert tab.value(dead) == 0, "a link of the contents leads nowhere"
     shows(tab, run.bundle / "card.html")
 

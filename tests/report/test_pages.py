@@ -44,7 +44,7 @@ def test_the_report_is_one_self_contained_page(runs: Runs, task: str) -> None:
 
 
 def test_a_hostile_column_name_is_only_text(tmp_path: object) -> None:
-    from headrace.report.page import template
+    from headrace.report.page import load_template
 
     column = {
         "name": "<script>alert(1)</script>",
@@ -54,5 +54,5 @@ def test_a_hostile_column_name_is_only_text(tmp_path: object) -> None:
         "distinct": 1,
     }
     column |= {"low": None, "high": None, "categories": None}
-    module = template("parts.html").make_module({})
+    module = load_template("parts.html").make_module({})
     assert "<script>" not in module.column_table([column], number)

@@ -268,7 +268,9 @@ def command(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def killed_runs(folder: Path, times: int) -> None:
-    """Kills a run at any point; after the next command bundles are whole, and pointer and record agree."""
+    """Kills a run at any point; after the next command bundles are whole, and pointer and record
+    agree.
+    """
     chance = random.Random(3)
     begin = time.perf_counter()
     assert command(folder).wait() == 0
@@ -410,7 +412,10 @@ def test_how_it_is_served_makes_no_new_run(system: Path) -> None:
 
 def test_code_is_named_by_what_it_says(tmp_path: Path) -> None:
     """Two machines with the same wheel, whose files have other times, share results."""
-    ask = "import sys; sys.path.insert(0, sys.argv[1]); from headrace.run.cache import cache_key; print(cache_key(1))"
+    ask = (
+        "import sys; sys.path.insert(0, sys.argv[1]); "
+        "from headrace.run.cache import cache_key; print(cache_key(1))"
+    )
     names = []
     for place, change in (("a", ""), ("b", ""), ("c", "\n# changed\n")):
         copy = Path(shutil.copytree(Path(headrace.__file__).parent, tmp_path / place / "headrace"))

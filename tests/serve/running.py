@@ -1,4 +1,6 @@
-"""A service in a process of its own, as people start it; and one in this process, which a test may look into."""
+"""A service in a process of its own, as people start it; and one in this process, which a test may
+look into.
+"""
 
 import asyncio
 import json
@@ -22,7 +24,9 @@ T = TypeVar("T")
 
 
 class Running:
-    """`headrace serve MODELS` on a free port; `first` is the first line that it tells, `rest` those until its end."""
+    """`headrace serve MODELS` on a free port; `first` is the first line that it tells, `rest` those
+    until its end.
+    """
 
     def __init__(
         self,

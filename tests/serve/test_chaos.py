@@ -354,7 +354,8 @@ def test_connections_that_say_nonsense_leave_the_service_as_it_was(runs: Runs) -
                 b"GET / HTTP/9.9\r\n\r\n",
                 head + body[:10],
                 (head + body) * 3,  # three requests at once
-                b"POST /predict HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+                b"POST /predict HTTP/1.1\r\nhost: localhost\r\n"
+                b"transfer-encoding: chunked\r\n\r\nzz\r\n",
             )
         ]
         assert answers[3].count(b"HTTP/1.1 200") == 3

@@ -56,7 +56,9 @@ assert client.is_server_live() and client.is_server_ready() and client.is_model_
 assert client.is_model_ready(name, "1") and not client.is_model_ready("nothing")
 assert "binary_tensor_data" in client.get_server_metadata()["extensions"]
 told = client.get_model_metadata(name)
-types = {"FP64": np.float64, "INT64": np.int64, "BOOL": np.bool_, "FP32": np.float32, "BYTES": np.object_}
+types = {
+    "FP64": np.float64, "INT64": np.int64, "BOOL": np.bool_, "FP32": np.float32, "BYTES": np.object_
+}
 found = []
 for binary in (True, False):
     inputs = []
@@ -74,12 +76,14 @@ for binary in (True, False):
     answer = client.infer(name, inputs, request_id="7", outputs=wanted)
     assert answer.get_response()["id"] == "7" and answer.as_numpy("prediction_id") is None
     found.append(answer.as_numpy("prediction").ravel().tolist())
-    found.append(client.infer(name, inputs, model_version="1").as_numpy("prediction").ravel().tolist())
+    answer = client.infer(name, inputs, model_version="1")
+    found.append(answer.as_numpy("prediction").ravel().tolist())
 try:
     client.infer(name, inputs[:1])
 except triton.InferenceServerException as error:
     assert "no such column" in str(error), error
-print(json.dumps([[one.decode() if isinstance(one, bytes) else one for one in some] for some in found]))
+plain = lambda one: one.decode() if isinstance(one, bytes) else one
+print(json.dumps([list(map(plain, some)) for some in found]))
 """
 
 
@@ -110,7 +114,8 @@ async def ask():
     url, name, tensors = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
     assert await client.is_server_live(url) and await client.is_server_ready(url)
     assert await client.is_model_ready(url, name)
-    inputs = [InferInput(one["name"], one["shape"], one["datatype"], one["data"]) for one in tensors]
+    fields = ("name", "shape", "datatype", "data")
+    inputs = [InferInput(*(one[field] for field in fields)) for one in tensors]
     answer = await client.infer(url, InferRequest(name, inputs, request_id="7"), model_name=name)
     print(json.dumps([one.data for one in answer.outputs if one.name == "prediction"][0]))
 asyncio.run(ask())

@@ -1,4 +1,6 @@
-"""HTTP/1.1 as it comes over a connection: in pieces, several at once, too much of it, too slowly, or never."""
+"""HTTP/1.1 as it comes over a connection: in pieces, several at once, too much of it, too slowly,
+or never.
+"""
 
 import asyncio
 import time
@@ -143,7 +145,7 @@ def test_requests_are_answered_in_their_order_however_they_are_cut(
     assert transport.reads
     assert not transport.closed
     assert not transport.ended
-    assert shared.held == 0
+    assert shared.buffered == 0
     assert not shared.open
 
 
@@ -179,7 +181,7 @@ def test_what_cannot_be_read_is_the_last_that_is_answered(
     assert (good, bad) == (200, status)
     assert words in said
     assert transport.ended
-    assert shared.held == 0
+    assert shared.buffered == 0
 
 
 def test_a_client_is_told_to_go_on_with_its_body() -> None:
@@ -203,7 +205,8 @@ def test_a_connection_that_is_not_kept_is_told_so(request_: bytes) -> None:
 def test_another_protocol_is_not_begun() -> None:
     transport, _ = spoken(
         [
-            b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x05hello"
+            b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"\r\n\x81\x05hello"
         ]
     )
     assert heard(transport.written, ["GET"]) == [(200, b"GET / None ")]
@@ -282,7 +285,7 @@ def test_a_client_that_does_not_read_is_not_written_to() -> None:
 
     transport, shared = spoken(pieces, stops)
     assert len(heard(transport.written, ["POST"])) == 1  # the one that was under way
-    assert shared.held == 0
+    assert shared.buffered == 0
     assert not transport.closed
 
     async def later(request: Request) -> Reply:
@@ -301,11 +304,11 @@ def test_a_client_that_does_not_read_is_not_written_to() -> None:
 
 
 def test_a_process_holds_so_many_bodies_and_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_connection, "MOST_HELD", 500)
+    monkeypatch.setattr(http_connection, "MAX_BUFFERED_BYTES", 500)
     transport, shared = spoken([HEAD + b"Content-Length: 900\r\n\r\n", b"x" * 600])
     assert heard(transport.written, ["POST"])[0][0] == 503
-    assert shared.held == 0
-    monkeypatch.setattr(http_connection, "MOST_OPEN", 0)
+    assert shared.buffered == 0
+    monkeypatch.setattr(http_connection, "MAX_CONNECTIONS", 0)
     transport, _ = spoken([])
     assert heard(transport.written, ["GET"])[0][0] == 503
     assert transport.ended
@@ -316,7 +319,7 @@ def test_a_header_that_would_begin_another_ends_the_connection() -> None:
         return Reply(200, [(b"x", b"a\r\nset-cookie: b")], b"")
 
     with pytest.raises(ValueError, match="break the line"):
-        http_connection._head(200, ((b"x", b"a\nb"),), True)
+        http_connection._encode_head(200, ((b"x", b"a\nb"),), True)
     transport, _ = spoken([asked("GET", "/", b"", False)], answer=split)
     assert transport.closed
     assert not transport.written

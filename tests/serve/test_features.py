@@ -1,4 +1,4 @@
-"""Rows that bring raw columns only: their window features are read from the store, or do without where it is gone."""
+"""Rows of raw columns only: their windows are read from the store, or missing where it is gone."""
 
 import asyncio
 import json
@@ -255,7 +255,8 @@ def test_an_entity_whose_bytes_are_damaged_spoils_no_other(
             pushed = client.post(
                 "/events/clicks", json={"events": [event(9_500 + number, user, at=now)]}
             )
-            assert pushed.status_code == 200 and pushed.json()["stored"], pushed.text
+            assert pushed.status_code == 200, pushed.text
+            assert pushed.json()["stored"], pushed.text
         assert (
             "imputed" in client.post("/predict", json={"rows": [row(1)]}).json()["predictions"][0]
         )

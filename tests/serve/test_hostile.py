@@ -171,7 +171,7 @@ def memory_mb(process: int) -> float:
 
 @pytest.mark.slow
 def test_nobody_waits_for_a_large_body(runs: Runs) -> None:
-    """The others' worst wait is 0.2 s on a machine that has a core to spare; here it may be shared."""
+    """The others wait 0.2 s at most on a machine with a core to spare; here it may be shared."""
     with Running(folder_of(runs("binary", "gbdt"))) as service:
         before = memory_mb(service.process.pid)
         for name, (path, kind, body) in BODIES.items():
@@ -180,7 +180,8 @@ def test_nobody_waits_for_a_large_body(runs: Runs) -> None:
                     service.url + path, content=body, headers={"content-type": kind}, timeout=60
                 )
             assert answer.status_code in (400, 413, 422, 200), name
-            assert other.statuses == {200} and other.worst < 1.0, f"{name}: {other.worst:.2f} s"
+            assert other.statuses == {200}, f"{name}: {other.worst:.2f} s"
+            assert other.worst < 1.0, f"{name}: {other.worst:.2f} s"
         assert memory_mb(service.process.pid) - before < 12 * 16
 
 
@@ -258,8 +259,9 @@ def test_slices_are_decoded_as_the_whole(seed: int, monkeypatch: pytest.MonkeyPa
 
 
 HOSTS = [
-    ("127.0.0.1:80", 200), ("localhost", 200), ("[::1]:80", 200), ("10.1.2.3", 200), ("LOCALHOST.", 200),
-    ("app.localhost", 200), ("evil.example", 403), ("evil.example:80", 403), ("localhost.evil.example", 403),
+    ("127.0.0.1:80", 200), ("localhost", 200), ("[::1]:80", 200), ("10.1.2.3", 200),
+    ("LOCALHOST.", 200), ("app.localhost", 200),
+    ("evil.example", 403), ("evil.example:80", 403), ("localhost.evil.example", 403),
     ("127.0.0.1.evil.example", 403), ("127.0.0.1@evil.example", 403), ("xn--localhost", 403),
 ]  # fmt: skip
 

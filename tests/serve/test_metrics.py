@@ -53,7 +53,8 @@ def test_promtool_finds_nothing_to_say() -> None:
     done = subprocess.run(
         ["promtool", "check", "metrics"], input=render(meter(1)), capture_output=True, check=False
     )
-    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr, done.stderr
 
 
 def test_the_dashboard_asks_for_metrics_that_there_are() -> None:

@@ -1,4 +1,6 @@
-"""Every prediction is in the log as it was asked for and answered; what waits for a slow disk is bounded."""
+"""Every prediction is in the log as it was asked for and answered; what waits for a slow disk is
+bounded.
+"""
 
 import asyncio
 import json
@@ -26,7 +28,7 @@ def test_more_than_may_wait_for_the_disk_is_lost_and_counted(
     with (folder / "system.yaml").open("a") as file:
         file.write("\nlog: {fsync: true}\n")
     monkeypatch.setattr(recorder, "FLUSH_BYTES", 10_000)
-    monkeypatch.setattr(recorder, "MOST_BYTES", 20_000)
+    monkeypatch.setattr(recorder, "MAX_BYTES", 20_000)
     given = make_table(5, seed=3).to_dicts()
     log = folder / ".headrace" / "log" / "predictions"
 

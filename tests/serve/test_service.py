@@ -82,7 +82,8 @@ def test_predictions_have_the_one_shape(runs: Runs, task: str) -> None:
         (
             "POST",
             "/v2/models/binary/infer",
-            b'{"inputs": [{"name": "x", "shape": [1000000000000, 0], "datatype": "FP32", "data": []}]}',
+            b'{"inputs": [{"name": "x", "shape": [1000000000000, 0], '
+            b'"datatype": "FP32", "data": []}]}',
             413,
             "at most 10000",
         ),

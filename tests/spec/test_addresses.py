@@ -57,7 +57,8 @@ PLAIN = [
     "redis://:${REDIS_PASSWORD}@db/0",
     "https://host/rows.csv?sig=${SIGNATURE}",
     *(f"https://host/rows.csv?{one}" for one in (
-        "author=Smith", "passengers=3", "compass=N", "bypass=1", "country_code=DE", "code=AAPL", "sort_key=a",
+        "author=Smith", "passengers=3", "compass=N", "bypass=1", "country_code=DE", "code=AAPL",
+        "sort_key=a",
         "partition_key=a", "max_tokens=5", "signature_version=4", "design=S3CRET", "keyword=blue",
     )),
     "postgresql://u@h/db?passfile=/x",

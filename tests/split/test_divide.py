@@ -181,7 +181,9 @@ def test_the_gap_is_kept_before_a_holdout() -> None:
 
 
 def test_no_outcome_is_used_before_it_was_known() -> None:
-    """Under a time split and in its folds, what is fitted on ends the gap before what is predicted begins."""
+    """Under a time split and in its folds, what is fitted on ends the gap before what is predicted
+    begins.
+    """
     frame = make(600, 4)
     parts = cut(frame, SplitSpec(by="time", gap="30h"), time="at")
     times = frame["at"].to_numpy()

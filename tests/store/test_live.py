@@ -20,12 +20,15 @@ from headrace.log import open_log
 from headrace.run import resume
 from headrace.store.push import _pusher
 from headrace.store.window_features import window_features
+from tests.command import run_command
 from tests.redis_server import RedisServer
 
 START = datetime(2024, 3, 1)
 WINDOWS = """
-    - {name: clicks, events: clicks, key: user, over: [1h, 7d, all], owner: ads, description: How active a user is}
-    - {name: spent, events: clicks, key: user, aggregate: sum, of: price, where: kind == 'buy', over: [1d]}
+    - {name: clicks, events: clicks, key: user, over: [1h, 7d, all], owner: ads,
+       description: How active a user is}
+    - {name: spent, events: clicks, key: user, aggregate: sum, of: price, where: kind == 'buy',
+       over: [1d]}
     - {name: kinds, events: clicks, key: [user, item], aggregate: distinct, of: kind, over: [all]}
 """
 
@@ -305,7 +308,8 @@ def subprocess_reads(folder: Path) -> int:
 import headrace, polars as pl
 from datetime import datetime
 rows = pl.DataFrame({{"user": [1], "item": ["a"]}})
-print(headrace.window_features(headrace.load({str(folder)!r}), rows, True, datetime(2025, 1, 1))["clicks_all"][0])
+system = headrace.load({str(folder)!r})
+print(headrace.window_features(system, rows, True, datetime(2025, 1, 1))["clicks_all"][0])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     if "nothing in it yet" in done.stderr:
@@ -313,28 +317,25 @@ print(headrace.window_features(headrace.load({str(folder)!r}), rows, True, datet
     return int(done.stdout)
 
 
-def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "headrace", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def test_the_commands(shop: Path) -> None:
-    done = cli("push", str(shop / "clicks.parquet"), "--dir", str(shop))
+    done = run_command("push", str(shop / "clicks.parquet"), "--dir", str(shop))
     assert done.returncode == 2
     assert "error: the online store: nothing in it yet" in done.stderr
     assert "headrace materialize" in done.stderr
-    document = json.loads(cli("materialize", str(shop), "--until", "2024-03-02", "--json").stdout)
+    document = json.loads(
+        run_command("materialize", str(shop), "--until", "2024-03-02", "--json").stdout
+    )
     known = pl.read_parquet(shop / "clicks.parquet").filter(pl.col("at") <= datetime(2024, 3, 2))
     assert document["events"] == {"clicks": known.height}
     later = pl.read_parquet(shop / "clicks.parquet").filter(pl.col("at") > datetime(2024, 3, 2))
     later.write_ndjson(shop / "later.ndjson")
-    done = cli(
+    done = run_command(
         "push", str(shop / "later.ndjson"), "--now", "2024-03-15", "--dir", str(shop), "--json"
     )
     assert json.loads(done.stdout) == {"kind": "clicks", "events": later.height}
     row(21_000).write_csv(shop / "asked.csv")
     for option in ([], ["--online"]):
-        done = cli(
+        done = run_command(
             "features",
             str(shop),
             "--rows",
@@ -345,10 +346,10 @@ def test_the_commands(shop: Path) -> None:
         assert done.returncode == 0, done.stderr
     online = pl.read_parquet(shop / "out.parquet")
     assert online["clicks_all"][0] == pl.read_parquet(shop / "clicks.parquet").filter(user=1).height
-    done = cli("features", str(shop))
+    done = run_command("features", str(shop))
     assert "clicks_1h  how many clicks, by user, in the last 1h, in steps of 5min" in done.stdout
     assert "How active a user is  owner: ads" in done.stdout
-    assert cli("materialize", str(shop), "--until", "soon").returncode == 2
+    assert run_command("materialize", str(shop), "--until", "soon").returncode == 2
 
 
 def test_the_catalogue(shop: Path) -> None:
@@ -504,8 +505,10 @@ def test_twenty_killed_fills_end_like_an_undisturbed_one(tmp_path: Path) -> None
         process.wait()
     (disturbed / "system.yaml").write_text(text)
     read = (
-        "import headrace, sys, polars as pl; from datetime import datetime; s = headrace.load(sys.argv[1]);"
-        "rows = pl.DataFrame({'user': list(range(20)) * 3, 'item': ['a'] * 20 + ['b'] * 20 + ['c'] * 20});"
+        "import headrace, sys, polars as pl; from datetime import datetime\n"
+        "s = headrace.load(sys.argv[1])\n"
+        "items = ['a'] * 20 + ['b'] * 20 + ['c'] * 20\n"
+        "rows = pl.DataFrame({'user': list(range(20)) * 3, 'item': items})\n"
         "print(headrace.window_features(s, rows, True, datetime(2024, 1, 15)).write_csv())"
     )
     told = []
@@ -535,9 +538,10 @@ def test_a_workspace_that_cannot_be_written_serves_predicts_and_tells(tmp_path: 
     served = (
         "import httpx, sys; sys.path.insert(0, '.'); from tests.serve.running import Running\n"
         f"with Running({str(folder)!r}) as service:\n"
-        "    answer = httpx.post(service.url + '/predict', json={'rows': [{'at': '2024-01-15T00:00:00', 'user': 1,"
-        " 'item': 'a', 'x': 0.5}]})\n"
-        "    assert answer.status_code == 200 and 'imputed' not in answer.json()['predictions'][0], answer.text\n"
+        "    row = {'at': '2024-01-15T00:00:00', 'user': 1, 'item': 'a', 'x': 0.5}\n"
+        "    answer = httpx.post(service.url + '/predict', json={'rows': [row]})\n"
+        "    assert answer.status_code == 200, answer.text\n"
+        "    assert 'imputed' not in answer.json()['predictions'][0], answer.text\n"
     )
     (tmp_path.parent / f"{tmp_path.name}-served.py").write_text(served)
     for one in (
@@ -553,6 +557,5 @@ def test_a_workspace_that_cannot_be_written_serves_predicts_and_tells(tmp_path: 
             capture_output=True,
             text=True,
         )
-        assert done.returncode == 0 and "Traceback" not in done.stderr, (
-            f"{one}: {done.stderr[-600:]}"
-        )
+        assert done.returncode == 0, f"{one}: {done.stderr[-600:]}"
+        assert "Traceback" not in done.stderr, f"{one}: {done.stderr[-600:]}"

@@ -71,7 +71,9 @@ def _read_and_hang(folder: Path, ready: Any) -> None:
 
 
 def test_readers_that_were_killed_are_forgotten(tmp_path: Path) -> None:
-    """A reader that is no more would keep every page that it could still read: the file would grow for ever."""
+    """A reader that is no more would keep every page that it could still read: the file would grow
+    for ever.
+    """
     with closing(LmdbStore(tmp_path)) as store:
         store.write(Changes(puts={b"a": bytes(100_000)}))
     ours, theirs = spawned.Pipe()

@@ -1,4 +1,6 @@
-"""The online store against the definition, in streams that are late, repeated, corrected, deleted and interrupted."""
+"""The online store against the definition, in streams that are late, repeated, corrected, deleted
+and interrupted.
+"""
 
 from contextlib import closing
 from datetime import datetime
@@ -209,7 +211,9 @@ def test_what_history_told_is_not_counted_again(tmp_path: Path) -> None:
 
 
 def test_many_different_values_are_estimated(tmp_path: Path) -> None:
-    """Exact while a tile has up to 511 of them; then within five standard errors of a sketch (1.6 % each)."""
+    """Exact while a tile has up to 511 of them; then within five standard errors of a sketch (1.6 %
+    each).
+    """
     online, reader = opened(tmp_path, layout(TABLE, None, None), [], TABLE, 0)
     for many, bound in ((500, 0.0), (20_000, 0.08)):
         some = [Version(at, at % 7, 1, "a", None, f"word {at}") for at in range(many)]
@@ -254,7 +258,8 @@ def test_a_store_that_is_filled_anew_is_followed(tmp_path: Path) -> None:
 def test_a_push_into_a_store_of_other_windows_since_reads_its_columns_as_they_are_now(
     tmp_path: Path,
 ) -> None:
-    """Values stand in the order of the columns that the windows read: other windows, another order."""
+    """Values stand in the order of the columns that the windows read: other windows, another order.
+    """
     online, _ = opened(tmp_path, layout(TABLE, None, None), [], TABLE, 0)
     store, log = online._store, Log(tmp_path / "log")
     columns = {"e": columns_of(events_table([]))}

@@ -1,4 +1,4 @@
-"""Tables behind URLs: fsspec's own store in memory here, and a real S3 protocol in an environment of its own."""
+"""Tables behind URLs: fsspec's store in memory, and a real S3 in an environment of its own."""
 
 import json
 import subprocess
@@ -105,9 +105,8 @@ def test_a_store_that_says_nothing_is_read_once_a_run(
     monkeypatch.setattr(type(store), "get_file", counted)
     assert not headrace.run(headrace.load(folder)).document.cached
     assert len(asked) == 1
-    assert headrace.run(headrace.load(folder)).document.cached and len(asked) == 2, (
-        "the content is the same"
-    )
+    assert headrace.run(headrace.load(folder)).document.cached, "the content is the same"
+    assert len(asked) == 2, "the content is the same"
 
 
 def test_csv_in_another_dialect(store: Any, tmp_path: Path) -> None:
@@ -144,8 +143,8 @@ from moto.server import ThreadedMotoServer
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
 server.start()
 host, port = server.get_host_and_port()
-os.environ |= {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b",
-               "AWS_DEFAULT_REGION": "us-east-1"}
+os.environ |= {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_DEFAULT_REGION": "us-east-1",
+               "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
 import boto3, headrace
 from pathlib import Path
 client = boto3.client("s3")

@@ -1,4 +1,6 @@
-"""Numbers and times in other clothes: read where every value is, kept as text where one is not, and served alike."""
+"""Numbers and times in other clothes: read where every value is, kept as text where one is not, and
+served alike.
+"""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +14,13 @@ from hypothesis import strategies as st
 from headrace.errors import InputError
 from headrace.spec import ReadSpec
 from headrace.tables import Column, conform, load, numbers, times
-from headrace.tables.types import candidates, locale_of, settle
+from headrace.tables.types import find_candidates, infer_locale, settle
 
 
 def infer(column: pl.Series, order: str | None = None) -> tuple[pl.Series, str | None]:
     """The column as it is read alone, and the form in which it was written."""
-    found = candidates(column.to_frame(), column.dtype == pl.String)
-    frame, forms, _ = settle(found, locale_of(found, ReadSpec(dates=order)))  # type: ignore[arg-type]
+    found = find_candidates(column.to_frame(), column.dtype == pl.String)
+    frame, forms, _ = settle(found, infer_locale(found, ReadSpec(dates=order)))  # type: ignore[arg-type]
     return frame.to_series(), forms[column.name].form if column.name in forms else None
 
 

@@ -1,4 +1,4 @@
-"""The protocol of training: test rows never enter, the resolved spec gives the same model, noise scores at chance."""
+"""Training: test rows never enter, the resolved spec gives the same model, noise is chance."""
 
 from pathlib import Path
 
@@ -134,7 +134,7 @@ data: {source: rows.parquet, id: row, time: at, events: {clicks: {source: clicks
 features:
   exclude: [owner]
   windows: [{name: recent, events: clicks, key: owner, over: [1h]}]
-models: {candidates: [gbdt], search: {trials: 0}}
+models: {candidates: [gbdt], search: {trials: 0}, gbdt: {max_rounds: 40}}
 """
     )
     result = run(tmp_path)

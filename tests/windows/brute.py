@@ -46,7 +46,9 @@ def in_window(
 
 
 def aggregate(name: str, seen: list[Version], now: int) -> Any:
-    """The aggregate of the events that a row sees; `rate` and the others `where` word == 'a' or value > 0."""
+    """The aggregate of the events that a row sees; `rate` and the others `where` word == 'a' or
+    value > 0.
+    """
     values = [one.value for one in seen if one.value is not None]
     words = [one.word for one in seen if one.word is not None]
     if name == "count":

@@ -31,7 +31,8 @@ CONSTANTS = {
     "price": st.one_of(VALUES["price"], st.integers(-2, 2), st.sampled_from([10**20, -(10**400)])),
     "count": st.one_of(VALUES["count"], st.sampled_from([0.5, 2.0, 2**63, -(10**400)])),
 }
-"""What a person may write beside a column: whole numbers beside fractions, and far too large ones."""
+"""What a person may write beside a column: whole numbers beside fractions, and far too large ones.
+"""
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
     "!=": operator.ne,

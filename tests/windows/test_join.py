@@ -1,4 +1,6 @@
-"""Offline windows against the definition, in streams with late, repeated, corrected and deleted events."""
+"""Offline windows against the definition, in streams with late, repeated, corrected and deleted
+events.
+"""
 
 from datetime import datetime, timedelta
 from typing import Any

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from headrace.spec import EventTable
 from headrace.windows.history import build_history
 from headrace.windows.row_ranges import NO_EVENT, RowRanges
-from headrace.windows.visible import VisibleEvents, divide, extreme, present
+from headrace.windows.visible import VisibleEvents, blank_empty, divide, find_extreme
 
 numbers = st.floats(allow_nan=False, allow_infinity=True)
 Event = tuple[int, int, int, float]
@@ -50,7 +50,7 @@ def seen_by(events: list[Event], row: int) -> list[tuple[int, int, float]]:
 def test_extremes_keep_every_bit_of_the_number(events: list[Event]) -> None:
     visible = visible_of(events)
     for sign, choose in ((1, max), (-1, min)):
-        found = extreme(visible, sign).to_list()
+        found = find_extreme(visible, sign).to_list()
         for row in range(ROWS):
             values: list[Any] = [value for *_, value in seen_by(events, row)]
             assert found[row] == (choose(values) if values else None)
@@ -59,11 +59,11 @@ def test_extremes_keep_every_bit_of_the_number(events: list[Event]) -> None:
 def test_extremes_of_negative_numbers_zeros_and_the_ends_of_their_range() -> None:
     values = [-math.inf, -1.5, -5e-324, -0.0, 0.0, 5e-324, 1.5, math.inf]
     visible = visible_of([(0, ROWS, 0, value) for value in values])
-    assert extreme(visible, 1).to_list() == [math.inf] * ROWS
-    assert extreme(visible, -1).to_list() == [-math.inf] * ROWS
+    assert find_extreme(visible, 1).to_list() == [math.inf] * ROWS
+    assert find_extreme(visible, -1).to_list() == [-math.inf] * ROWS
     inner = visible_of([(0, ROWS, 0, value) for value in values[1:3]])
-    assert extreme(inner, 1).to_list() == [-5e-324] * ROWS
-    assert extreme(inner, -1).to_list() == [-1.5] * ROWS
+    assert find_extreme(inner, 1).to_list() == [-5e-324] * ROWS
+    assert find_extreme(inner, -1).to_list() == [-1.5] * ROWS
 
 
 @given(events_of)
@@ -85,5 +85,5 @@ def test_a_quotient_is_missing_where_nothing_is_divided(drawn: list[tuple[float,
 
 def test_values_are_missing_where_nothing_is_seen() -> None:
     seen = np.array([True, False, True])
-    assert present(np.array([1.5, 2.5, 3.5]), seen).to_list() == [1.5, None, 3.5]
-    assert present(pl.Series(["a", "b", "c"]), seen).to_list() == ["a", None, "c"]
+    assert blank_empty(np.array([1.5, 2.5, 3.5]), seen).to_list() == [1.5, None, 3.5]
+    assert blank_empty(pl.Series(["a", "b", "c"]), seen).to_list() == ["a", None, "c"]
