@@ -1,4 +1,7 @@
-"""The command line, one file a group of commands: each parses, calls one public function, prints."""
+"""The command line: each command parses, calls one public function, and prints.
+
+There is one file for each group of commands.
+"""
 
 from headrace.cli.main import main
 

@@ -12,16 +12,17 @@ from headrace.errors import InputError
 
 def features(
     dirs: Annotated[
-        list[Path] | None, typer.Argument(help="Folders with a system.yaml, as a rule one.")
+        list[Path] | None,
+        typer.Argument(help="Use the system.yaml in these folders; usually one."),
     ] = None,
     rows: Annotated[
         tuple[Path, Path] | None,
         typer.Option(
-            metavar="IN OUT", help="Compute the windows of the rows of a table file into another."
+            metavar="IN OUT", help="Compute the windows of the rows in table file IN into OUT."
         ),
     ] = None,
     online: Annotated[
-        bool, typer.Option("--online", help="Read them from the online store.")
+        bool, typer.Option("--online", help="Read the windows from the online store.")
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -34,11 +35,11 @@ def features(
 
     systems = [headrace.load(dir) for dir in dirs or [Path()]]
     if rows is None:
-        listed = headrace.catalogue(systems)
-        print_result(
-            {"features": msgspec.to_builtins(listed)}, as_json, text.describe_features(listed)
-        )
+        catalogue = headrace.catalogue(systems)
+        document = {"features": msgspec.to_builtins(catalogue)}
+        print_result(document, as_json, text.describe_features(catalogue))
         return
+    # only the catalogue can be of several systems
     if len(systems) > 1:
         raise InputError("--rows", f"{len(systems)} folders", "one system")
     source, target = rows
@@ -51,11 +52,11 @@ def features(
 def materialize(
     dir: DirArgument = Path(),
     until: Annotated[
-        str | None, typer.Option(help="The last moment of which history counts (ISO 8601, UTC).")
+        str | None, typer.Option(help="Use events up to this time (ISO 8601, UTC).")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Fill the online store with the events of the past, so that window features can be read from it."""
+    """Fill the online store with past events, so that window features can be read from it."""
     import msgspec
 
     import headrace
@@ -67,47 +68,44 @@ def materialize(
             progress.update(bar, description=f"{stage} {detail}".strip())
 
         filled = headrace.materialize(headrace.load(dir), parse_time("--until", until), watch=watch)
-    lines = [
-        f"{name:<16} {rows:,} events, history until {filled.watermarks[name] or '-'}"
-        for name, rows in filled.events.items()
-    ]
-    print_result(msgspec.to_builtins(filled), as_json, "\n".join([*lines, f"in {filled.store}"]))
+    lines = []
+    for name, rows in filled.events.items():
+        lines.append(f"{name:<16} {rows:,} events, history until {filled.watermarks[name] or '-'}")
+    lines.append(f"in {filled.store}")
+    print_result(msgspec.to_builtins(filled), as_json, "\n".join(lines))
 
 
 def push(
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="A table file of events.")],
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="Read this table file of events.")],
     kind: Annotated[
-        str | None, typer.Option(help="Which of data.events; left out where there is one.")
+        str | None, typer.Option(help="Name one of data.events; not needed if it is the only one.")
     ] = None,
     now: Annotated[
-        str | None, typer.Option(help="From when they are known (ISO 8601, UTC) in place of now.")
+        str | None,
+        typer.Option(help="Make them visible from this time (ISO 8601, UTC), not from now."),
     ] = None,
-    dir: Annotated[Path, typer.Option("--dir", help="The folder with system.yaml.")] = Path(),
+    dir: Annotated[
+        Path, typer.Option("--dir", help="Use the system.yaml in this folder.")
+    ] = Path(),
     as_json: JsonFlag = False,
 ) -> None:
-    """Tell of events: into the log, from which models are trained, and into the online store."""
+    """Ingest events: append them to the log, for training, and update the online store."""
     import headrace
     from headrace import tables
 
     system = headrace.load(dir)
     known = list(system.data.events)
     if kind is None and len(known) != 1:
-        raise InputError(
-            "--kind",
-            "left out",
-            f"one of: {', '.join(known)}" if known else "data.events in the spec",
-        )
-    told = tables.load(source, system.data.read, system.data.missing).frame
-    count = headrace.push(kind or known[0], told, dir, parse_time("--now", now))
-    print_result(
-        {"kind": kind or known[0], "events": count},
-        as_json,
-        f"{count:,} events of {kind or known[0]}",
-    )
+        expected = f"one of: {', '.join(known)}" if known else "data.events in the spec"
+        raise InputError("--kind", "left out", expected)
+    name = kind or known[0]
+    frame = tables.load(source, system.data.read, system.data.missing).frame
+    count = headrace.push(name, frame, dir, parse_time("--now", now))
+    print_result({"kind": name, "events": count}, as_json, f"{count:,} events of {name}")
 
 
 def repair(dir: DirArgument = Path(), as_json: JsonFlag = False) -> None:
-    """Make a damaged log usable again: what is whole goes on, what is not is set aside."""
+    """Repair a damaged log: copy its whole records, and set the damaged files aside."""
     import headrace
 
     done = headrace.repair_log(dir)

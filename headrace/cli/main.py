@@ -1,4 +1,4 @@
-"""The command `headrace`: its menu, and what becomes of errors and signals."""
+"""The command `headrace`: its menu, and how errors and signals end it."""
 
 import os
 import signal
@@ -29,14 +29,16 @@ COMMANDS = (
     models.migrate,
     build.demo,
 )
-"""The menu, in the order in which `--help` shows it."""
+"""The commands in the order in which `--help` shows them."""
 LOG_COMMANDS = (events.repair,)
 
 
 def make_app() -> typer.Typer:
-    """Makes the typer application of all commands."""
+    """Build the typer application of all commands."""
     app = typer.Typer(
-        help="Headrace: one spec takes a table to a tested model that predicts the same everywhere.",
+        help=(
+            "Headrace: one spec takes a table to a tested model that predicts the same everywhere."
+        ),
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -45,7 +47,8 @@ def make_app() -> typer.Typer:
     for command in COMMANDS:
         app.command()(command)
 
-    log = typer.Typer(help="The log of a system: events and predictions.", no_args_is_help=True)
+    # `headrace log repair`
+    log = typer.Typer(help="Maintain the log of a system.", no_args_is_help=True)
     for command in LOG_COMMANDS:
         log.command()(command)
     app.add_typer(log, name="log")
@@ -53,7 +56,13 @@ def make_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Runs a command: a `HeadraceError` becomes one line on stderr and its exit code, a signal 128 and its number."""
+    """Run a command and exit with its status.
+
+    0      success
+    1      the work failed, a gate refused, or the reader of the output is gone
+    2      wrong usage or bad input; 1 and 2 print one line on stderr for a `HeadraceError`
+    128+N  ended by the signal N
+    """
     signals.end_in_time()
     try:
         make_app()()
@@ -61,11 +70,13 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:
+        # the interpreter flushes stdout at its end, and would complain of the pipe again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except Exception:
-        if signals.was_interrupted():  # a library that was being loaded made another error of it
+        # a library that was being imported may turn the interrupt into an error of its own
+        if signals.was_interrupted():
             sys.exit(128 + signal.SIGINT)
         raise

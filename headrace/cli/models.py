@@ -19,30 +19,34 @@ from headrace.cli.output import print_result, progress_bar
 
 def predict(
     model: ModelArgument,
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A table file.")],
-    target: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Where the predictions go.")],
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Read this table file.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="Write the predictions to this table file.")
+    ],
     dir: DirOption = Path(),
     as_json: JsonFlag = False,
 ) -> None:
-    """Predict a table file into another."""
+    """Predict the rows of a table file, and write the predictions to another."""
     import headrace
     from headrace.predict import GapCounter, predict_file
 
-    predictor, tally = headrace.open(model, dir), GapCounter()
+    predictor = headrace.open(model, dir)
+    gaps = GapCounter()
     with progress_bar() as progress:
         bar = progress.add_task(f"predicting {source.name}", total=None)
 
         def watch(done: int) -> None:
             progress.update(bar, description=f"{done:,} rows")
 
-        rows = predict_file(predictor, source, target, watch, tally)
+        rows = predict_file(predictor, source, target, watch, gaps)
     document = {
         "model": f"{predictor.name}@{predictor.version}",
         "rows": rows,
         "output": str(target.absolute()),
+        "imputed": dict(gaps.imputed),
+        "unseen": dict(gaps.unseen),
     }
-    document |= {"imputed": dict(tally.imputed), "unseen": dict(tally.unseen)}
-    if message := tally.message():
+    if message := gaps.message():
         print(f"warning: {message}", file=sys.stderr)
     print_result(document, as_json, f"{rows:,} predictions of {document['model']} in {target}")
 
@@ -50,18 +54,18 @@ def predict(
 def verify(
     model: ModelArgument,
     url: Annotated[
-        str | None, typer.Option(help="Ask this live service instead of the bundle's own graph.")
+        str | None, typer.Option(help="Check this live service instead of the bundle's own graph.")
     ] = None,
     sources: Annotated[
         bool,
         typer.Option(
-            "--sources", help="Read the tables that the bundle names, also of a stranger's."
+            "--sources", help="Read the tables that the bundle names, even if a stranger made it."
         ),
     ] = False,
     dir: DirOption = Path(),
     as_json: JsonFlag = False,
 ) -> None:
-    """Re-assess a bundle: checksums, parity, metrics, latency."""
+    """Check a bundle again: checksums, parity, metrics, latency."""
     import msgspec
 
     import headrace
@@ -69,10 +73,10 @@ def verify(
     with progress_bar() as progress:
         progress.add_task(f"verifying {model}", total=None)
         result = headrace.verify(model, dir, url, sources)
-    lines = [
-        f"{'ok    ' if one.severity != 'error' else 'FAILED'}  {one.check:<16} {one.message}"
-        for one in result.findings
-    ]
+    lines = []
+    for finding in result.findings:
+        word = "FAILED" if finding.severity == "error" else "ok    "
+        lines.append(f"{word}  {finding.check:<16} {finding.message}")
     document = {
         "bundle": result.bundle,
         "passed": result.passed,
@@ -86,26 +90,24 @@ def verify(
 def runs(
     dir: DirArgument = Path(),
     models: Annotated[
-        list[str] | None, typer.Argument(help="Models to compare with the first of them.")
+        list[str] | None, typer.Argument(help="Compare these models with the first of them.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """List the runs of a system, or compare some: specs, metrics on the same test rows, curves."""
+    """List the runs of a system, or compare models: specs, metrics on the same rows, curves."""
     import msgspec
 
     import headrace
     from headrace.report import text
 
     if models:
-        found = headrace.compare(models, dir)
-        print_result(
-            msgspec.to_builtins(found.document) | {"page": str(found.page)},
-            as_json,
-            text.describe_comparison(found.document, found.page),
-        )
+        comparison = headrace.compare(models, dir)
+        document = msgspec.to_builtins(comparison.document) | {"page": str(comparison.page)}
+        lines = text.describe_comparison(comparison.document, comparison.page)
+        print_result(document, as_json, lines)
         return
-    listed = headrace.runs(dir)
-    print_result({"runs": msgspec.to_builtins(listed)}, as_json, text.describe_runs(listed))
+    entries = headrace.runs(dir)
+    print_result({"runs": msgspec.to_builtins(entries)}, as_json, text.describe_runs(entries))
 
 
 def promote(
@@ -115,44 +117,45 @@ def promote(
     dir: DirOption = Path(),
     as_json: JsonFlag = False,
 ) -> None:
-    """Let an alias stand for a version, by hand; it is recorded."""
+    """Set an alias to a version by hand, and record it."""
     import headrace
 
     _print_decision(headrace.promote(model, alias, why, dir), as_json)
 
 
 def rollback(
-    name: Annotated[str, typer.Argument(help="The system's name.")],
+    name: Annotated[str, typer.Argument(help="Name the system.")],
     alias: AliasOption = "champion",
     why: WhyOption = "",
     dir: DirOption = Path(),
     as_json: JsonFlag = False,
 ) -> None:
-    """Put an alias back to the version that it stood for before."""
+    """Set an alias back to the version that it had before, and record it."""
     import headrace
 
     _print_decision(headrace.rollback(name, alias, why, dir), as_json)
 
 
 def history(
-    name: Annotated[str, typer.Argument(help="The system's name.")],
+    name: Annotated[str, typer.Argument(help="Name the system.")],
     dir: DirOption = Path(),
     as_json: JsonFlag = False,
 ) -> None:
-    """Every decision about what is live: promoted, refused, rolled back, by whom and why."""
+    """List every decision about what is live: promote, refuse or rollback, by whom and why."""
     import msgspec
 
     import headrace
 
     decisions = headrace.history(name, dir)
-    lines = [
-        f"{one.at[:19]}  {one.action:<8}  {one.alias} {one.before or '-'} -> {one.version}"
-        f"  {one.by} ({one.who})  {one.why}"
-        for one in decisions
-    ]
-    print_result(
-        {"name": name, "decisions": msgspec.to_builtins(decisions)}, as_json, "\n".join(lines)
-    )
+    lines = []
+    for decision in decisions:
+        lines.append(
+            f"{decision.at[:19]}  {decision.action:<8}  {decision.alias} "
+            f"{decision.before or '-'} -> {decision.version}"
+            f"  {decision.by} ({decision.who})  {decision.why}"
+        )
+    document = {"name": name, "decisions": msgspec.to_builtins(decisions)}
+    print_result(document, as_json, "\n".join(lines))
 
 
 def migrate(dir: DirArgument = Path(), as_json: JsonFlag = False) -> None:

@@ -8,12 +8,12 @@ import typer
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")
 ]
-DirArgument = Annotated[Path, typer.Argument(help="The folder with system.yaml.")]
+DirArgument = Annotated[Path, typer.Argument(help="Use the system.yaml in this folder.")]
 ModelArgument = Annotated[
-    str, typer.Argument(help="A bundle's folder, NAME@VERSION or NAME@champion.")
+    str, typer.Argument(help="Use this model: a bundle's folder, NAME@VERSION or NAME@champion.")
 ]
 DirOption = Annotated[
-    Path, typer.Option("--dir", help="The folder whose workspace names are looked up in.")
+    Path, typer.Option("--dir", help="Look names up in the workspace of this folder.")
 ]
-AliasOption = Annotated[str, typer.Option(help="champion, challenger or shadow.")]
-WhyOption = Annotated[str, typer.Option(help="The reason, for the record.")]
+AliasOption = Annotated[str, typer.Option(help="Choose the alias: champion, challenger or shadow.")]
+WhyOption = Annotated[str, typer.Option(help="Record this reason.")]

@@ -1,4 +1,4 @@
-"""What commands print: one document or some lines on stdout, progress on stderr."""
+"""Prints results, a document or lines, on stdout, and progress on stderr."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from headrace.errors import InputError
 
 
 def print_result(document: dict[str, Any], as_json: bool, text: str) -> None:
-    """Prints a document with `--json`, and its text without."""
+    """Print a document as JSON if `as_json`, else its text for people."""
     import msgspec
 
     print(msgspec.json.encode(document).decode() if as_json else text)
@@ -16,7 +16,7 @@ def print_result(document: dict[str, Any], as_json: bool, text: str) -> None:
 
 @contextmanager
 def progress_bar() -> Iterator[Any]:
-    """A progress bar on a terminal's stderr, gone when the work is done."""
+    """Show a progress bar on stderr while the block runs, if stderr is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -26,6 +26,7 @@ def progress_bar() -> Iterator[Any]:
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
     )
+    # in a file or a pipe the bar would be noise
     console = Console(stderr=True)
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
@@ -34,7 +35,14 @@ def progress_bar() -> Iterator[Any]:
 
 
 def parse_time(option: str, text: str | None) -> Any:
-    """Reads the time that an option gives; raises `InputError` where it is none."""
+    """Parse the time of an option; raise `InputError` where it is not a time.
+
+    >>> parse_time("--until", "2026-01-31T12:00").isoformat()
+    '2026-01-31T12:00:00'
+    >>> parse_time("--until", "yesterday")
+    Traceback (most recent call last):
+    headrace.errors.InputError: --until: 'yesterday'; expected a time such as 2026-01-31T12:00
+    """
     from datetime import datetime
 
     try:

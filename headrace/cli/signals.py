@@ -1,4 +1,8 @@
-"""Signals: they end what is under way in order, or at once where that takes too long."""
+"""Ends a command on SIGINT or SIGTERM: in order, or by force if that takes too long.
+
+signal ──► Python's handler ──► an exception unwinds the command     waits until C code returns
+      └──► the wakeup pipe ──► a thread: after 1.5 s it ends the process
+"""
 
 import os
 import signal
@@ -7,11 +11,12 @@ import threading
 import time
 
 _GRACE_S = 1.5
+"""A command has this time to end in order."""
 _interrupts: list[bool] = []
 
 
 def was_interrupted() -> bool:
-    """Returns whether an interrupt (Ctrl-C) has reached this process."""
+    """Say whether an interrupt (Ctrl-C) has reached this process."""
     return bool(_interrupts)
 
 
@@ -21,20 +26,20 @@ def _interrupt(*_: object) -> None:
 
 
 def end_in_time() -> None:
-    """Lets a signal end what is under way in order, and, where that takes too long, at once.
+    """Let a signal end the command in order, or by force if that takes too long.
 
-    A library that is at work in C does not hear of it before it returns: a thread does, by the file
-    that the interpreter writes each signal to.
+    Python's own handlers do not run before a library that works in C returns. So a thread reads the
+    pipe to which the interpreter writes the number of each signal, and ends the process.
     """
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    heard, told = os.pipe()
-    os.set_blocking(told, False)
-    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
 
     def watch() -> None:
         while True:
-            (number,) = os.read(heard, 1)
+            (number,) = os.read(reader, 1)
             if number in (signal.SIGINT, signal.SIGTERM):
                 time.sleep(_GRACE_S)
                 os._exit(128 + number)

@@ -1,9 +1,10 @@
-"""The first spec of a system: what a table suggests, what a person answers, what is written."""
+"""The first spec of a system: inferred from a table, settled by an interview, then written."""
 
 from headrace.design.commented import render_spec
 from headrace.design.infer import infer_candidates, infer_goal, infer_kind, infer_split
 from headrace.design.interview import interview
-from headrace.design.questions import NONE, Answers, Ask, Question
+from headrace.design.parsers import NONE
+from headrace.design.questions import Answers, Ask, Question
 
 __all__ = [
     "NONE",

@@ -1,4 +1,7 @@
-"""What the data says about a spec that leaves something out; each answer comes with its reason."""
+"""Infers from the training rows what a spec leaves open, each value with its reason.
+
+A run calls these functions, too, so that a spec may leave out kinds, goal and split.
+"""
 
 import re
 from typing import Any
@@ -13,27 +16,29 @@ from headrace.spec.goal import Goal
 from headrace.spec.labels import label_text
 from headrace.spec.metrics import Task, task_metrics
 from headrace.spec.models import Family, Models
-from headrace.spec.names import is_time_name
 from headrace.spec.split import SplitSpec
-from headrace.spec.timeparts import parts_among, time_of_parts
 from headrace.tasks import task_of
 
 MAX_CLASSES_OF_TREES = 100
-"""A tree a class and round is too many beyond a hundred classes; words and linear models take more."""
+"""LightGBM fits a tree for each class in each round: beyond a hundred classes it is too slow."""
 _YES = {"1", "1.0", "true", "t", "yes", "y", "positive", "pos"}
 _FEW_INTEGERS = 10
-_WORDS_OF_TEXT, _MANY = 3.0, 50
+_WORDS_OF_TEXT = 3.0
+"""Free text has this many words in a value, on average."""
+_FEW_TEXTS = 50
 _MOSTLY_ONCE = 0.8
 _CODE_NAME = re.compile(
-    r"(^|[_ .-])(id|ids|code|zip|zipcode|zip_code|postcode|postal|plz|sku|ean|isbn|icd|naics)$|[a-z](Id|ID|Code)$"
+    r"(^|[_ .-])"
+    r"(id|ids|code|zip|zipcode|zip_code|postcode|postal|plz|sku|ean|isbn|icd|naics)$"
+    r"|[a-z](Id|ID|Code)$"
     r"|^(ip|app|os|channel|device)$",
     re.IGNORECASE,
 )
-"""Names of whole numbers that name something: neither their order nor their differences mean anything."""
+"""Names of columns of codes: numbers whose order and differences mean nothing."""
 
 
 def infer_kind(column: pl.Series) -> tuple[Kind, str]:
-    """How a column enters the model, judged from its (training) values, and why.
+    """Infer the kind of a column from its values in the training rows, and say why.
 
     >>> infer_kind(pl.Series(["red", "blue", "red"]))
     ('categorical', 'text with 2 different values')
@@ -73,8 +78,9 @@ def _temporal_kind(column: pl.Series) -> tuple[Kind, str]:
 
 
 def _text_kind(present: pl.Series, distinct: int) -> tuple[Kind, str]:
-    words = _words_each(present)
-    if words >= _WORDS_OF_TEXT and distinct > max(_MANY, len(present) / 20):
+    words = _count_words(present)
+    # a few long texts that repeat, such as names of airports, are categories
+    if words >= _WORDS_OF_TEXT and distinct > max(_FEW_TEXTS, len(present) / 20):
         return "text", f"{words:.0f} words each: free text"
     once = present.is_unique().mean()
     if distinct > 100 and once is not None and float(str(once)) > _MOSTLY_ONCE:
@@ -82,8 +88,9 @@ def _text_kind(present: pl.Series, distinct: int) -> tuple[Kind, str]:
     return "categorical", f"text with {distinct} different values"
 
 
-def _words_each(present: pl.Series) -> float:
-    """Words in a value, on average."""
+def _count_words(present: pl.Series) -> float:
+    """Return the number of words in a value, on average."""
+    # an average needs no more rows, and counting words in all of them is slow
     sample = present.head(2000)
     return float(str(sample.str.count_matches(r"[\pL\pN]+").mean()))
 
@@ -99,19 +106,24 @@ def _numeric_kind(column: pl.Series, distinct: int) -> tuple[Kind, str]:
 
 
 def is_row_number(column: pl.Series) -> bool:
-    """Whether integers count the rows: all different, without a hole, and more than a handful."""
+    """Say whether integers number the rows: all different, without a gap, at least a hundred.
+
+    >>> is_row_number(pl.Series(range(5, 205))), is_row_number(pl.Series(range(0, 400, 2)))
+    (True, False)
+    """
     if not column.dtype.is_integer() or column.null_count() or len(column) < 100:
         return False
-    low, high = column.min(), column.max()
+    low = column.min()
+    high = column.max()
     assert isinstance(low, int)
     assert isinstance(high, int)
     return high - low + 1 == len(column) and column.n_unique() == len(column)
 
 
 def infer_goal(goal: Goal, target: pl.Series) -> tuple[Goal, dict[str, str]]:
-    """Fills task, positive class and metric in from the target's values.
+    """Fill in task, positive class and metric from the values of the target `(N,)`.
 
-    Returns the completed goal and, by path, the reason for each filled-in field. Raises
+    Returns the completed goal, and the reason for each filled-in field by its path. Raises
     `InputError` where the target is constant, all missing, or of the wrong type for a stated task.
 
     >>> goal, why = infer_goal(Goal(target="y"), pl.Series("y", ["no", "yes", "no"]))
@@ -144,7 +156,10 @@ def infer_goal(goal: Goal, target: pl.Series) -> tuple[Goal, dict[str, str]]:
 
 
 def _count_values(values: pl.Series, where: str) -> pl.DataFrame:
-    """Counts the values of a target, the most frequent first; raises `InputError` for fewer than two."""
+    """Count the values of a target, the most frequent first.
+
+    Raises `InputError` for fewer than two different values.
+    """
     if values.dtype.is_nested():
         raise InputError(where, f"a nested column ({values.dtype})", "numbers or class names")
     if len(values) == 0:
@@ -158,7 +173,7 @@ def _count_values(values: pl.Series, where: str) -> pl.DataFrame:
 
 
 def _refuse_event(goal: Goal, task: Task) -> None:
-    """Raises `InputError` where a goal states an event or a decision, but its task has none."""
+    """Raise `InputError` where a goal states an event or a decision, but its task has none."""
     do = "only a binary task has one"
     if goal.decision is not None:
         raise InputError("goal.decision", f"stated with task {task}", "null", do)
@@ -194,49 +209,60 @@ def _check_task(task: Task, values: pl.Series, distinct: int, where: str) -> Non
 
 
 def _infer_positive(stated: Any, counts: pl.DataFrame, target: str) -> tuple[Any, str]:
+    """Return the value of the event, and why.
+
+    `counts` has the target's two values, the more frequent first, and the rows of each.
+    """
     labels = counts[:, 0].to_list()
     if stated is not None:
-        for label in labels:
-            if label == stated or label_text(label) == label_text(stated):
-                return label, ""
-        names = [label_text(label) for label in labels]
-        hint = nearest(str(stated), names)
-        raise InputError(
-            "goal.positive",
-            f"{stated!r} is not a value of {target!r}",
-            "one of: " + ", ".join(names),
-            hint,
-        )
+        return _match_label(stated, labels, target), ""
     yes = [label for label in labels if str(label).strip().lower() in _YES]
     if len(yes) == 1:
         return yes[0], "the value that says yes"
+    # the event is usually the rarer value
     if counts[0, 1] == counts[1, 1]:
         return max(labels), "both values are equally frequent; the greater one"
     return labels[1], f"the rarer value ({counts[1, 1]} of {counts[0, 1] + counts[1, 1]} rows)"
 
 
-def infer_candidates(models: Models, classes: int) -> tuple[Models, list[Finding]]:
-    """The families that can take so many classes, and what is said of those that cannot.
+def _match_label(stated: Any, labels: list[Any], target: str) -> Any:
+    """Return the label that a stated value names; raise `InputError` where it names none."""
+    for label in labels:
+        if label == stated or label_text(label) == label_text(stated):
+            return label
+    names = [label_text(label) for label in labels]
+    found = f"{stated!r} is not a value of {target!r}"
+    expected = "one of: " + ", ".join(names)
+    raise InputError("goal.positive", found, expected, nearest(str(stated), names))
 
-    Raises `InputError` where none is left.
+
+def infer_candidates(models: Models, classes: int) -> tuple[Models, list[Finding]]:
+    """Drop the families that cannot take so many classes; return the rest, with findings.
+
+    Raises `InputError` where none remains.
     """
     if classes <= MAX_CLASSES_OF_TREES or "gbdt" not in models.candidates or models.members:
         return models, []
-    rest: list[Family] = [family for family in models.candidates if family != "gbdt"]
-    if not rest:
+    remaining: list[Family] = [family for family in models.candidates if family != "gbdt"]
+    if not remaining:
         expected = f"a family that takes more than {MAX_CLASSES_OF_TREES} classes, such as linear"
         raise InputError("models.candidates", f"gbdt alone for {classes} classes", expected)
-    message = f"gbdt is left out: it takes at most {MAX_CLASSES_OF_TREES} classes, and there are {classes}"
-    return structs.replace(models, candidates=rest), [
-        Finding("models.classes", [], "info", message)
-    ]
+    message = (
+        f"gbdt is left out: it takes at most {MAX_CLASSES_OF_TREES} classes, "
+        f"and there are {classes}"
+    )
+    finding = Finding("models.classes", [], "info", message)
+    return structs.replace(models, candidates=remaining), [finding]
 
 
 def infer_split(split: SplitSpec, data: Data, goal: Goal) -> tuple[SplitSpec, dict[str, str]]:
-    """Chooses how to split: by time where rows have one, else by group, else stratified or random;
-    under a time split with the delay of the outcomes as the gap.
+    """Choose how to split, and say why, by the field's path.
 
-    >>> split, why = infer_split(SplitSpec(), Data(source="a", time="at"), Goal(target="y", label_delay="2d"))
+    The split is by time where rows have one, else by group, else stratified or random. The gap of a
+    time split is the delay of the outcomes.
+
+    >>> goal = Goal(target="y", label_delay="2d")
+    >>> split, why = infer_split(SplitSpec(), Data(source="a", time="at"), goal)
     >>> split.by, split.gap
     ('time', '2d')
     """
@@ -256,152 +282,7 @@ def _infer_by(data: Data, goal: Goal) -> tuple[Any, str]:
     if data.time is not None:
         return "time", f"rows have a time ({data.time}): the model is judged on its future"
     if data.group is not None:
-        return "group", f"rows belong to groups ({data.group}) that must not be seen before"
+        return "group", f"rows belong to groups ({data.group}); a group stays in one part"
     if task_of(goal.task).HAS_CLASSES:
         return "stratified", "no time or group: every class keeps its share"
     return "random", "no time or group"
-
-
-_ID_NAME = re.compile(
-    r"^(id|uuid|guid|key|index|instant|row(_?(id|number|no))?|.*[_ ]?(id|uuid|guid))$",
-    re.IGNORECASE,
-)
-_GROUP_NAME = re.compile(
-    r"^(user|customer|patient|session|account|member|household|client|device|visitor|person|subject|query)([_ ]?id)?$",
-    re.IGNORECASE,
-)
-_TIME_NAME = re.compile(
-    r"(^|_)(time|timestamp|date|datetime|at|ts|when|created|pickup|start)($|_)", re.IGNORECASE
-)
-
-
-def infer_id(frame: pl.DataFrame) -> tuple[str | None, str]:
-    """The column that names each row: all different, and called like an id or counting the rows."""
-    for name in frame.columns:
-        column = frame[name]
-        if column.dtype != pl.String and not column.dtype.is_integer():
-            continue
-        if (
-            column.null_count() == 0
-            and (is_row_number(column) or _ID_NAME.match(name))
-            and column.n_unique() == len(column)
-        ):
-            return name, "different in every row"
-    return None, "no column names each row"
-
-
-def infer_group(frame: pl.DataFrame) -> tuple[str | None, str]:
-    """The column of an entity that owns several rows, by its name and its repeats.
-
-    Where one owner has more than a tenth of the rows, or a value that stands for no owner has many,
-    the rows cannot be divided by owners.
-    """
-    why = "no column names an owner of several rows"
-    for name in frame.columns:
-        owners = frame.get_column(name)
-        if (
-            not _GROUP_NAME.match(name)
-            or owners.dtype.is_float()
-            or owners.n_unique() >= 0.9 * len(owners)
-        ):
-            continue
-        counts = (
-            owners.alias("owner")
-            .value_counts(name="rows")
-            .sort(["rows", "owner"], descending=[True, False])
-        )
-        owner, share = counts["owner"][0], counts["rows"][0] / len(owners)
-        if share > _LARGEST_OWNER:
-            why = f"{name!r} is no group: {label_text(owner)!r} alone owns {share:.0%} of the rows"
-        elif (
-            share > max(_UNKNOWN_OWNER, 3 / counts.height) and str(owner).strip().lower() in _NOBODY
-        ):
-            why = f"{name!r} is no group: {label_text(owner)!r} with {share:.0%} of the rows means an unknown owner"
-        elif counts.height < _FEWEST_OWNERS:
-            why = f"{name!r} is no group: {counts.height} owners are too few to divide"
-        else:
-            return (
-                name,
-                f"{counts.height} owners of {len(owners)} rows; one owner stays on one side of the split",
-            )
-    return None, why
-
-
-def infer_time(frame: pl.DataFrame) -> tuple[str | list[str] | None, str]:
-    """The column that says when a row was: dates without a hole, called like one where there are
-    several; or those of its parts.
-    """
-    dates = (pl.Date, pl.Datetime)  # not the time of a day, nor a duration
-    times = [
-        name
-        for name in frame.columns
-        if frame[name].dtype in dates and frame[name].null_count() == 0
-    ]
-    times = [name for name in times if frame[name].n_unique() >= _FEWEST_TIMES]
-    named = [name for name in times if is_time_name(name) or _TIME_NAME.search(name)] or times
-    if named:
-        return named[0], "dates or times in every row" + (
-            f" (also: {', '.join(times[1:])})" if len(times) > 1 else ""
-        )
-    parts = parts_among(frame)
-    if (
-        parts
-        and time_of_parts([frame.get_column(name) for name in parts]).n_unique() >= _FEWEST_TIMES
-    ):
-        return parts, "the parts of the time of each row"
-    return None, "no column holds a date or time in every row"
-
-
-_LARGEST_OWNER, _UNKNOWN_OWNER, _FEWEST_OWNERS = 0.1, 0.01, 20
-_NOBODY = {
-    "",
-    "0",
-    "-1",
-    "-",
-    "none",
-    "null",
-    "nan",
-    "na",
-    "unknown",
-    "anonymous",
-    "guest",
-    "missing",
-    "n/a",
-    "?",
-}
-"""What stands in the place of an owner that is not known."""
-_FEWEST_TIMES = 20
-"""With fewer different times a split by time may leave a part without rows."""
-_TARGET_NAME = re.compile(
-    r"^(target|label|labels|y|class|outcome|response|is_.+|has_.+|churn(ed)?|click(ed)?|default(ed)?|fraud|survived|price|"
-    r"converted|bought)$",
-    re.IGNORECASE,
-)
-_SENSITIVE_NAME = re.compile(
-    r"(^|[_ .-])(sex|gender|race|ethnic\w*|religion|nationality|disab\w*|age|marital|pregnan\w*)($|[_ .-])",
-    re.IGNORECASE,
-)
-
-
-def infer_target(frame: pl.DataFrame) -> tuple[str, str]:
-    """The column that is most likely to be predicted, for a person to confirm."""
-    named = [name for name in frame.columns if _TARGET_NAME.match(name)]
-    return (named[-1], "by its name") if named else (frame.columns[-1], "the last column")
-
-
-def infer_sensitive(frame: pl.DataFrame) -> tuple[list[str], str]:
-    """Columns that name groups of people, by their own names.
-
-    >>> infer_sensitive(pl.DataFrame({"Sex": ["f"], "age": [3], "package": [1], "marital-status": ["x"]}))
-    (['Sex', 'age', 'marital-status'], 'by their names; how each group fares is reported')
-    """
-    found = [
-        name
-        for name in frame.columns
-        if _SENSITIVE_NAME.search(name) and not frame[name].dtype.is_nested()
-    ]
-    return (
-        (found, "by their names; how each group fares is reported")
-        if found
-        else ([], "none by its name")
-    )

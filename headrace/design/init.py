@@ -1,4 +1,4 @@
-"""The first spec of a system, from a look at its table and from what a person says."""
+"""Writes the first spec of a system, from its table and from a person's answers."""
 
 from pathlib import Path
 
@@ -7,44 +7,49 @@ from msgspec import structs
 from headrace import spec, tables
 from headrace.design.commented import render_spec
 from headrace.design.interview import interview
-from headrace.design.questions import NONE, Answers, Ask
+from headrace.design.parsers import NONE
+from headrace.design.questions import Answers, Ask
 from headrace.errors import InputError
 
 
 def init(
     data: str | Path, answers: Answers, folder: Path = Path(), ask: Ask | None = None
 ) -> tuple[Path, str]:
-    """Writes a first `system.yaml` for a table (a database's with `answers.query`) into `folder`
-    and returns its path and text.
+    """Write a first `system.yaml` for a table into `folder`; return its path and text.
 
-    What `answers` leaves open is put to `ask`, or inferred where there is none. Raises `InputError`
-    where the table cannot be read, lacks a named column, or a spec stands there already.
+    `data` is a file or an address, that of a database with `answers.query`. Questions that
+    `answers` leaves open go to `ask`; without `ask` the data decides. Raises `InputError` where the
+    table cannot be read or lacks a named column, and where the folder has a spec already.
     """
     home = folder.absolute()
     path = home / "system.yaml"
     if path.exists():
         raise InputError(
-            str(path), "a spec stands there already", "a folder without one", "choose another --dir"
+            str(path), "there is a spec already", "a folder without one", "choose another --dir"
         )
-    source, query = _seen_from(home, str(data)), answers.query
+
+    source = _relative_source(home, str(data))
+    address = source if tables.is_remote(source) else str(Path(data).absolute())
     read = spec.parse_read_flags(answers.read)
-    found = source if tables.is_remote(source) else str(Path(data).absolute())
-    table = tables.read_table(found, query, home, read, spec.Data(source="").missing)
+    table = tables.read_table(address, answers.query, home, read, spec.Data(source="").missing)
+
     if answers.holdout not in (None, NONE):
-        held = _seen_from(home, answers.holdout)
-        tables.read_table(
-            str(home / held) if not tables.is_remote(held) else held, None, home, read, [""]
-        )
-        answers = structs.replace(answers, holdout=held)
+        holdout = _relative_source(home, answers.holdout)
+        # reading it now shows whether the run will be able to
+        address = holdout if tables.is_remote(holdout) else str(home / holdout)
+        tables.read_table(address, None, home, read, [""])
+        answers = structs.replace(answers, holdout=holdout)
+
     text = render_spec(interview(table.frame, source, answers, ask))
-    spec.parse(text.encode(), path)  # what is written is valid
-    with tables.atomic_file(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+    # parsing it now guarantees that the file is valid
+    spec.parse(text.encode(), path)
+    with tables.atomic_file(path) as draft:
+        draft.write_text(text, encoding="utf-8")
     return path, text
 
 
-def _seen_from(home: Path, source: str) -> str:
-    """A path as a spec in `home` names it; an address as it is."""
+def _relative_source(home: Path, source: str) -> str:
+    """Return a path relative to `home` where it lies below it, else absolute; keep addresses."""
     if tables.is_remote(source):
         return source
     file = Path(source).absolute()

@@ -1,4 +1,4 @@
-"""What a design review asks of a new system: answered by a flag, by a person, or by what the data suggests."""
+"""The questions of a design review, in order; a flag, a person or the data answers each."""
 
 import math
 import re
@@ -11,30 +11,29 @@ import polars.selectors as cs
 from headrace.design.commented import FieldValues
 from headrace.design.infer import (
     infer_goal,
+    infer_kind,
+    infer_split,
+)
+from headrace.design.parsers import (
+    NONE,
+    accept_column,
+    accept_columns,
+    accept_list_of,
+    accept_none_or,
+    accept_one_of,
+    accept_time,
+    parse_costs,
+    parse_duration,
+    parse_number,
+    parse_system_name,
+)
+from headrace.design.questions import Answers, Ask, Field, Review
+from headrace.design.roles import (
     infer_group,
     infer_id,
-    infer_kind,
     infer_sensitive,
-    infer_split,
     infer_target,
     infer_time,
-)
-from headrace.design.questions import (
-    NONE,
-    Answers,
-    Ask,
-    Field,
-    Review,
-    column,
-    columns,
-    costs,
-    duration,
-    listed,
-    number,
-    one_of,
-    or_none,
-    system_name,
-    times,
 )
 from headrace.errors import InputError
 from headrace.spec.data import Data
@@ -48,27 +47,34 @@ from headrace.tasks import task_of
 def interview(
     frame: pl.DataFrame, source: str, answers: Answers, ask: Ask | None = None
 ) -> FieldValues:
-    """Settles what a first spec says.
+    """Settle the fields of a first spec.
 
-    Parameters: `frame`, the table; `source`, its path as the spec shall name it; `answers`, what is
-    known already; `ask`, how the rest is asked (none: what the data suggests is taken). Returns
-    every value with its reason. Raises `InputError` for an answer of `answers` that cannot be, such
-    as a column that the table does not have.
+    Parameters: `frame`, the table; `source`, its path as the spec is to name it; `answers`, what is
+    known already; `ask`, which puts the other questions to a person (none: the data decides).
+    Returns each field's value and reason. Raises `InputError` for an answer that is impossible,
+    such as a column that the table does not have.
     """
     if answers.target is None and ask is None:
-        raise InputError(
-            "--target", "not given", "the column to predict, one of: " + ", ".join(frame.columns)
-        )
+        expected = "the column to predict, one of: " + ", ".join(frame.columns)
+        raise InputError("--target", "not given", expected)
     review = Review(answers, ask)
-    name = system_name(answers.name, "name") if answers.name else _name_from(source)
+    name = parse_system_name(answers.name, "name") if answers.name else _derive_name(source)
     review.record("name", name)
-    goal = _goal(frame, review)
-    data = _data(frame, source, review)
-    _requirements(review)
 
-    plain = frame.select(~(cs.nested() | cs.by_name(goal.target)))
-    sensitive, why = infer_sensitive(plain)
-    parse = or_none(columns(plain), [])
+    goal = _settle_goal(frame, review)
+    data = _settle_data(frame, source, review)
+    _settle_requirements(review)
+    _settle_sensitive(frame, goal, review)
+    _record_columns(frame, goal, data, review)
+    _record_defaults(frame, goal, data, review)
+    return review.settled
+
+
+def _settle_sensitive(frame: pl.DataFrame, goal: Goal, review: Review) -> None:
+    """Settle the columns that name groups of people."""
+    candidates = frame.select(~(cs.nested() | cs.by_name(goal.target)))
+    sensitive, why = infer_sensitive(candidates)
+    parse = accept_none_or(accept_columns(candidates), [])
     review.settle(
         Field("sensitive", "evaluate.fairness.attributes", parse, optional=not sensitive),
         "Which columns name groups that it must not treat worse?",
@@ -76,36 +82,39 @@ def interview(
         why,
     )
 
+
+def _record_columns(frame: pl.DataFrame, goal: Goal, data: Data, review: Review) -> None:
+    """Record the kind of each column that may be a feature."""
     if frame.width > 1:
         about = "how each column enters the model; delete a line to have it inferred at each run"
         review.record("features.columns", {}, about)
     for name in frame.columns:
         if name not in (goal.target, data.id, data.group, *data.times[:1]):
             kind, why = infer_kind(frame[name])
+            # a name may hold dots, at which `record` would split it
             review.settled["features", "columns", name] = {"kind": kind}, why
-    _rest(frame, goal, data, review)
-    return review.settled
 
 
-def _requirements(review: Review) -> None:
-    """Settles how the model is asked: online or in batch, how fast, how many rows a second."""
+def _settle_requirements(review: Review) -> None:
+    """Settle how predictions are requested: online or in batch, how fast, how many a second."""
     prediction = review.settle(
         Field(
             "prediction",
             "requirements.prediction",
-            one_of("online", "batch"),
+            accept_one_of("online", "batch"),
             optional=True,
         ),
         "Is it asked online, row by row, or in batch, a table at a time?",
         "online",
         "unless you say otherwise",
     )
+    # a bound that was stated counts in batch, too
     in_batch = prediction != "online" and review.answers.latency_ms is None
     review.settle(
         Field(
             "latency_ms",
             "requirements.latency_p99_ms",
-            or_none(number),
+            accept_none_or(parse_number),
             optional=True,
             unless="rows come in tables" if in_batch else "",
         ),
@@ -114,20 +123,32 @@ def _requirements(review: Review) -> None:
         "no bound",
     )
     review.settle(
-        Field("throughput", "requirements.throughput_rps", or_none(number), optional=True),
+        Field(
+            "throughput",
+            "requirements.throughput_rps",
+            accept_none_or(parse_number),
+            optional=True,
+        ),
         "How many predictions a second at the peak?",
         None,
         "no bound",
     )
 
 
-def _goal(frame: pl.DataFrame, review: Review) -> Goal:
+def _settle_goal(frame: pl.DataFrame, review: Review) -> Goal:
+    """Settle target, task, event, metrics and costs.
+
+    Each answer decides what the next question suggests, so the goal is inferred anew after each.
+    The parsers of target, task and event infer it as well, and so refuse an answer that the
+    target's values forbid.
+    """
+
     def complete(**fields: Any) -> Goal:
-        """Fills the blanks of a goal; raises `InputError` where the target's values forbid it."""
+        """Fill the blanks of a goal; raise `InputError` where the target's values forbid it."""
         return infer_goal(Goal(**fields), frame[fields["target"]])[0]
 
-    def parse_target(text: str, flag: str) -> Any:
-        return complete(target=column(frame)(text, flag)).target
+    def parse_target(text: str, field: str) -> Any:
+        return complete(target=accept_column(frame)(text, field)).target
 
     target = review.settle(
         Field("target", "goal.target", parse_target, known=frame.columns),
@@ -138,8 +159,8 @@ def _goal(frame: pl.DataFrame, review: Review) -> Goal:
     first, why = infer_goal(Goal(target=target), frame[target])
     tasks = list(get_args(Task))
 
-    def parse_task(text: str, flag: str) -> Any:
-        return complete(target=target, task=one_of(*tasks)(text, flag)).task
+    def parse_task(text: str, field: str) -> Any:
+        return complete(target=target, task=accept_one_of(*tasks)(text, field)).task
 
     task = review.settle(
         Field("task", "goal.task", parse_task, known=tasks),
@@ -151,7 +172,7 @@ def _goal(frame: pl.DataFrame, review: Review) -> Goal:
     goal, why = infer_goal(Goal(target=target, task=task), frame[target])
     without_event = "" if task_of(task).HAS_EVENT else f"task {task} has no event"
 
-    def parse_positive(text: str, flag: str) -> Any:
+    def parse_positive(text: str, field: str) -> Any:
         return complete(target=target, task=task, positive=text).positive
 
     positive = review.settle(
@@ -170,7 +191,7 @@ def _goal(frame: pl.DataFrame, review: Review) -> Goal:
     goal, why = infer_goal(Goal(target=target, task=task, positive=positive), frame[target])
     metrics = list(task_metrics(task))
     metric = review.settle(
-        Field("metric", "goal.metric", one_of(*metrics), known=metrics),
+        Field("metric", "goal.metric", accept_one_of(*metrics), known=metrics),
         "Which number decides between models?",
         goal.metric,
         why["goal.metric"],
@@ -179,7 +200,7 @@ def _goal(frame: pl.DataFrame, review: Review) -> Goal:
         Field(
             "secondary",
             "goal.secondary",
-            or_none(listed(one_of(*metrics)), []),
+            accept_none_or(accept_list_of(accept_one_of(*metrics)), []),
             optional=True,
             known=[name for name in metrics if name != metric],
         ),
@@ -188,7 +209,13 @@ def _goal(frame: pl.DataFrame, review: Review) -> Goal:
         "none is watched",
     )
     review.settle(
-        Field("costs", "goal.decision", or_none(costs), optional=True, unless=without_event),
+        Field(
+            "costs",
+            "goal.decision",
+            accept_none_or(parse_costs),
+            optional=True,
+            unless=without_event,
+        ),
         "What does a false alarm cost, and what a miss (such as 1:5)?",
         None,
         "probabilities alone, no decision",
@@ -198,9 +225,12 @@ def _goal(frame: pl.DataFrame, review: Review) -> Goal:
     )
 
 
-def _data(frame: pl.DataFrame, source: str, review: Review) -> Data:
+def _settle_data(frame: pl.DataFrame, source: str, review: Review) -> Data:
+    """Settle the source of the rows and their special columns."""
     answers = review.answers
-    rest = frame.select(~cs.by_name(review.settled["goal", "target"][0]))
+    # the target has no other role
+    target, _ = review.settled["goal", "target"]
+    candidates = frame.select(~cs.by_name(target))
     review.record("data.source", source)
     if answers.query:
         review.record("data.query", answers.query)
@@ -211,26 +241,32 @@ def _data(frame: pl.DataFrame, source: str, review: Review) -> Data:
         review.record("data.holdout", answers.holdout, about)
 
     name = review.settle(
-        Field("id", "data.id", or_none(column(rest))),
+        Field("id", "data.id", accept_none_or(accept_column(candidates))),
         "Which column names each row?",
-        *infer_id(rest),
+        *infer_id(candidates),
     )
     time = review.settle(
-        Field("time", "data.time", or_none(times(rest))),
+        Field("time", "data.time", accept_none_or(accept_time(candidates))),
         "Which column says when a row was?",
-        *infer_time(rest),
+        *infer_time(candidates),
     )
     group = review.settle(
-        Field("group", "data.group", or_none(column(rest))),
+        Field("group", "data.group", accept_none_or(accept_column(candidates))),
         "Whose rows must stay on one side of a split?",
-        *infer_group(rest),
+        *infer_group(candidates),
     )
 
     undated = "no column says when a row was" if time is None else ""
-    if isinstance(time, str) and not rest[time].dtype.is_temporal():
+    if isinstance(time, str) and not candidates[time].dtype.is_temporal():
         undated = f"{time!r} holds whole numbers, not times"
     review.settle(
-        Field("label_delay", "goal.label_delay", or_none(duration), optional=True, unless=undated),
+        Field(
+            "label_delay",
+            "goal.label_delay",
+            accept_none_or(parse_duration),
+            optional=True,
+            unless=undated,
+        ),
         "How long after its row is an outcome known (such as 7d)?",
         None,
         "at once",
@@ -238,68 +274,82 @@ def _data(frame: pl.DataFrame, source: str, review: Review) -> Data:
     return Data(source=source, id=name, time=time, group=group)
 
 
-def _rest(frame: pl.DataFrame, goal: Goal, data: Data, review: Review) -> None:
-    """What nobody needs to be asked: split, models, gates, seed."""
-    delay = review.settled.get(("goal", "label_delay"), (None, ""))[0]
+def _record_defaults(frame: pl.DataFrame, goal: Goal, data: Data, review: Review) -> None:
+    """Record split, models, gates and seed, about which nobody needs to be asked."""
+    delay, _ = review.settled.get(("goal", "label_delay"), (None, ""))
     delayed = Goal(target=goal.target, task=goal.task, label_delay=delay)
     split, why = infer_split(SplitSpec(), data, delayed)
     review.record("split.by", split.by, why["split.by"])
     if "split.gap" in why:
         review.record("split.gap", split.gap, why["split.gap"])
     review.record("split.validation", split.validation, "chooses between candidates")
-    held = (
-        "unused: data.holdout is the test split"
-        if ("data", "holdout") in review.settled
-        else "judged once, never trained on"
-    )
-    review.record("split.test", split.test, held)
+    about = "judged once, never trained on"
+    if ("data", "holdout") in review.settled:
+        about = "unused: data.holdout is the test split"
+    review.record("split.test", split.test, about)
+
     review.record("models.candidates", ["linear", "gbdt"], "beside the baseline, which always runs")
     review.record("models.search", {"trials": 20, "seconds": 60}, "ends with the first of the two")
-    metric = goal.metric or ""
-    gates, margins = [f"test.{metric} {'<' if is_lower_better(metric) else '>'} baseline"], []
-    for name in [metric, *goal.secondary]:
-        better = "<=" if is_lower_better(name) else ">="
-        margin, reason = _margin(name, goal, frame.get_column(goal.target))
-        gates.append(f"test.{name} {better} champion ± {margin:g}")
-        margins.append(reason)
-    about = f"what must hold before it goes live; the margin is {margins[0]}, below which nobody would notice"
+    gates, reason = _propose_gates(goal, frame.get_column(goal.target))
+    about = "what must hold before it goes live; "
+    about += f"the margin is {reason}, below which nobody would notice"
     review.record("gates", gates, about)
     review.record("seed", 7)
 
 
-def _margin(metric: str, goal: Goal, target: pl.Series) -> tuple[float, str]:
-    """How much of a metric may be lost, and why so much: what is small beside the metric's own scale here."""
+def _propose_gates(goal: Goal, target: pl.Series) -> tuple[list[str], str]:
+    """Propose gates: better than the baseline, and nearly as good as the champion.
+
+    Returns the gates, and the reason for the margin of the goal's metric.
+    """
+    metric = goal.metric or ""
+    better = "<" if is_lower_better(metric) else ">"
+    margin, reason = _choose_margin(metric, goal, target)
+    gates = [
+        f"test.{metric} {better} baseline",
+        f"test.{metric} {better}= champion ± {margin:g}",
+    ]
+    for name in goal.secondary:
+        better = "<=" if is_lower_better(name) else ">="
+        margin, _ = _choose_margin(name, goal, target)
+        gates.append(f"test.{name} {better} champion ± {margin:g}")
+    return gates, reason
+
+
+def _choose_margin(metric: str, goal: Goal, target: pl.Series) -> tuple[float, str]:
+    """Choose how much of a metric may be lost, and say why.
+
+    A margin is small on the scale that the metric has for this target.
+    """
     if metric in ("rmse", "mae", "pinball_10", "pinball_90"):
         return _round(0.01 * float(str(target.std()))), "1 % of the target's standard deviation"
     counts = target.drop_nulls().alias("value").value_counts(name="rows")
     shares = (counts["rows"] / counts["rows"].sum()).to_list()
     if metric == "log_loss":
-        return _round(
-            -0.01 * sum(share * math.log(share) for share in shares)
-        ), "1 % of the baseline's log loss"
+        log_loss = -sum(share * math.log(share) for share in shares)
+        return _round(0.01 * log_loss), "1 % of the baseline's log loss"
     if metric == "brier":
         return _round(0.01 * shares[0] * (1 - shares[0])), "1 % of the baseline's Brier score"
     if metric == "average_precision":
-        share = next(
-            one
-            for one, value in zip(shares, counts["value"], strict=True)
-            if value == goal.positive
-        )
-        return _round(min(0.01, share / 10)), "a tenth of what chance gives, at most 0.01"
-    return (
-        (0.005, "half a hundredth of ROC AUC")
-        if metric == "roc_auc"
-        else (0.01, f"a hundredth of {metric}")
-    )
+        by_value = dict(zip(counts["value"], shares, strict=True))
+        margin = min(0.01, by_value[goal.positive] / 10)
+        return _round(margin), "a tenth of what chance gives, at most 0.01"
+    if metric == "roc_auc":
+        return 0.005, "half a hundredth of ROC AUC"
+    return 0.01, f"a hundredth of {metric}"
 
 
 def _round(margin: float) -> float:
-    """To one digit, as a person would state it."""
+    """Round to one digit, as a person would state it."""
     return float(f"{margin:.1g}")
 
 
-def _name_from(source: str) -> str:
-    """A system name from a file name: letters, digits, dashes."""
+def _derive_name(source: str) -> str:
+    """Derive a system's name from a file's: letters, digits, dashes.
+
+    >>> _derive_name("tables/My orders (2024).csv"), _derive_name("7.parquet")
+    ('my-orders-2024', 'table-7')
+    """
     stem = PurePath(source).name.split(".")[0]
     name = re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-").lower()[:60]
     return name if name[:1].isalpha() else f"table-{name}".rstrip("-")

@@ -1,5 +1,6 @@
-"""All that is said about how good a model is, from predictions of rows that had no part in fitting it."""
+"""The whole judgement of a model, from predictions of rows that had no part in fitting it."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import Struct
@@ -28,8 +29,8 @@ class DecidingMetric(Struct, frozen=True):
 class Assessment(Struct, frozen=True):
     """Every metric of a goal's task by split, test intervals, and curves with their bands.
 
-    `thresholds` tells what others would give on the rows that chose the model; None where the task
-    decides nothing.
+    `threshold` is the one in force. `thresholds` is a table of alternatives, computed on the rows
+    that chose the model; None where the task decides nothing.
     """
 
     metric: DecidingMetric
@@ -42,23 +43,16 @@ class Assessment(Struct, frozen=True):
 
 
 def assess(goal: Goal, classes: list[Any], validation: Predictions, test: ModelPair) -> Assessment:
-    """Assesses predictions by a (resolved) goal.
+    """Assess predictions by a resolved goal.
 
     Parameters: `validation`, the rows that chose the model; `test`, the model and the baseline on
     the test rows.
     """
     assert goal.metric is not None
-    values = {
-        "validation": compute_metrics(validation),
-        "test": compute_metrics(test.new),
-        "baseline": compute_metrics(test.other),
-    }
-    if "average_precision" in values["baseline"]:  # whoever looks at nothing orders rows at random
-        values["baseline"]["average_precision"] += chance_lift(test.new.y)
+    values = _metrics_by_split(validation, test)
     order = dict.fromkeys([goal.metric, *goal.secondary, *values["test"]])
-    metrics = {name: {metric: found[metric] for metric in order} for name, found in values.items()}
-
     has_event = test.new.kind.HAS_EVENT
+
     return Assessment(
         metric=DecidingMetric(
             name=goal.metric,
@@ -67,10 +61,26 @@ def assess(goal: Goal, classes: list[Any], validation: Predictions, test: ModelP
             test=values["test"][goal.metric],
             baseline=values["baseline"][goal.metric],
         ),
-        metrics=metrics,
+        metrics={split: _sort(metrics, order) for split, metrics in values.items()},
         intervals=intervals(test.new, seed=test.seed),
         curves=curves(test.new, len(classes)),
         bands=bands(test.new, test.seed) if has_event else {},
         threshold=test.new.threshold,
         thresholds=trade_off(validation, goal.decision or DecisionSpec()) if has_event else None,
     )
+
+
+def _metrics_by_split(validation: Predictions, test: ModelPair) -> dict[str, dict[str, float]]:
+    values = {
+        "validation": compute_metrics(validation),
+        "test": compute_metrics(test.new),
+        "baseline": compute_metrics(test.other),
+    }
+    # The baseline gives every row the same score. The honest comparison is a random order.
+    if "average_precision" in values["baseline"]:
+        values["baseline"]["average_precision"] += chance_lift(test.new.y)
+    return values
+
+
+def _sort(metrics: dict[str, float], order: Iterable[str]) -> dict[str, float]:
+    return {name: metrics[name] for name in order}

@@ -1,5 +1,4 @@
-"""How a model treats groups of people: the same numbers for each group of a column, and how far
-they lie apart.
+"""How a model treats groups of people: each measure by group, and how far the groups lie apart.
 
 Hardt, Price and Srebro (2016), "Equality of opportunity in supervised learning": groups are treated
 alike where their true positive rates (and, for equalized odds, their false positive rates) are the
@@ -28,7 +27,7 @@ _Mean = float | None | UnsetType
 class Group(Struct, frozen=True):
     """A group of people: its rows, and each measure of the task (None where no row counts for it).
 
-    `compared` names the measures that are means of 50 rows.
+    `compared` names the measures that are means of 50 rows or more.
     """
 
     group: str
@@ -42,18 +41,17 @@ class Group(Struct, frozen=True):
     mean_absolute_error: _Mean = UNSET
 
     def mean(self, measure: Treatment) -> float:
-        """A measure that is compared."""
+        """Return a measure that is compared."""
         value = getattr(self, measure)
         assert isinstance(value, float)
         return value
 
 
 class Treated(Struct, frozen=True):
-    """How the groups of one column fare, the largest first, and the largest gap between them in
-    each measure.
+    """The groups of one column, the largest first, and the largest gap between them by measure.
 
-    A gap between fewer than two groups is None. Of groups that are not compared a hundred are
-    listed at most (`left_out` counts the rest).
+    A gap between fewer than two groups is None. At most a hundred groups that are not compared are
+    listed; `left_out` counts the others.
     """
 
     attribute: str
@@ -63,7 +61,7 @@ class Treated(Struct, frozen=True):
 
 
 def compare_groups(frame: pl.DataFrame, predictions: Predictions) -> list[Treated]:
-    """How the groups of each column of `frame (N rows)` fare.
+    """Compare the groups of each column of `frame (N rows)`.
 
     A column of more than 30 different numbers is cut by its quarters; rows without a value are a
     group of their own.
@@ -80,16 +78,22 @@ def compare_groups(frame: pl.DataFrame, predictions: Predictions) -> list[Treate
 def _compare(
     column: pl.Series, measures: dict[Treatment, tuple[Floats, Mask]], weight: Floats
 ) -> Treated:
-    codes, labels = _groups(column)
+    """Compare the groups of one column.
+
+    Parameters: `measures`, by name the values `(N,)` whose weighted mean is the measure, and the
+    mask `(N,)` of the rows that count for it; `weight (N,)`.
+    """
+    codes, labels = _number_groups(column)
     sizes = np.bincount(codes, minlength=len(labels))
     values: list[dict[Treatment, float | None]] = [{} for _ in labels]
     compared: list[list[Treatment]] = [[] for _ in labels]
     gaps: dict[Treatment, float | None] = {}
-    for name, (of_row, counts) in measures.items():
+
+    for name, (value_of_row, counts) in measures.items():
         group = codes[counts]
         rows = np.bincount(group, minlength=len(labels))
         weights = np.bincount(group, weight[counts], len(labels))
-        sums = np.bincount(group, (of_row * weight)[counts], len(labels))
+        sums = np.bincount(group, (value_of_row * weight)[counts], len(labels))
         means = []
         for at in range(len(labels)):
             mean = float(sums[at] / weights[at]) if weights[at] > 0 else None
@@ -99,26 +103,29 @@ def _compare(
                 means.append(mean)
         gaps[name] = max(means) - min(means) if len(means) > 1 else None
 
-    groups = [
-        Group(label, int(size), compared[at], **values[at])
-        for at, (label, size) in enumerate(zip(labels, sizes, strict=True))
-    ]
+    groups = []
+    for at, label in enumerate(labels):
+        groups.append(Group(label, int(sizes[at]), compared[at], **values[at]))
     ranked = sorted(groups, key=lambda group: -group.rows)
+    # A group that is compared stays listed, however small: the gap may be its own.
     listed = [group for at, group in enumerate(ranked) if at < _MOST_LISTED or group.compared]
     return Treated(column.name, listed, len(ranked) - len(listed), gaps)
 
 
-def _groups(column: pl.Series) -> tuple[Integers, list[str]]:
-    """The number of the group of each row `(N,)`, and the groups in words."""
+def _number_groups(column: pl.Series) -> tuple[Integers, list[str]]:
+    """Return the number of each row's group `(N,)`, and the groups in words."""
     if column.dtype in (pl.String, pl.Boolean) or column.n_unique() <= _FEW_NUMBERS:
         texts = column.cast(pl.String)
         labels = texts.unique().sort(nulls_last=True)
         codes = texts.rank("dense").cast(pl.Int64).fill_null(len(labels)) - 1
         return codes.to_numpy(), ["(missing)" if label is None else label for label in labels]
-    found = quarters(column)
-    places = np.full(len(column), len(found))
-    for at, (_, rows) in enumerate(found):
-        places[rows] = at
-    return places, [label for label, _ in found] + ["(missing)"] * bool(
-        (places == len(found)).any()
-    )
+
+    ranges = quarters(column)
+    missing = len(ranges)
+    codes_of_rows = np.full(len(column), missing)
+    for at, (_, rows) in enumerate(ranges):
+        codes_of_rows[rows] = at
+    names = [label for label, _ in ranges]
+    if (codes_of_rows == missing).any():
+        names.append("(missing)")
+    return codes_of_rows, names

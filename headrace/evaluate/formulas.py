@@ -1,8 +1,7 @@
-"""The shapes of a metric's formula, and the sums that several metrics share.
+"""The two shapes of a metric's formula, and the sums that several metrics share.
 
-Nearly every metric is a function of weighted sums over rows; the two rankings need a sort as well.
-Both are made once, so that a bootstrap resample, which is nothing but other weights, costs one
-product.
+Nearly every metric is a function of weighted sums over rows (`Sums`); two metrics depend on the
+order of the rows (`Ranked`). Columns and order are computed once; see `measure` for a drawing.
 """
 
 from collections.abc import Callable
@@ -15,10 +14,11 @@ from headrace.evaluate.ranking import Ranking
 
 
 class Sums(NamedTuple):
-    """A metric of weighted sums: `columns(y, scores, decided)` `(N, C)` are summed, `value(sums,
-    total)` is the metric.
+    """A metric of weighted sums.
 
-    Metrics that name the same function of columns share its sums.
+    `columns(y, scores, decided)` returns the columns `(N, C)` that are summed, dense or sparse.
+    `value(sums, total)` computes the metric from their weighted sums `(C,)` and the weight of all
+    rows. Metrics that name the same function of columns share its sums.
     """
 
     columns: Callable[[Floats, Floats, Floats], Any]
@@ -32,7 +32,7 @@ class Ranked(NamedTuple):
 
 
 def mean_of_rows(each: Callable[[Floats, Floats, Floats], Floats]) -> Sums:
-    """The weighted mean of a number of each row: `each(y, scores, decided)` `(N,)`."""
+    """Return the formula of a weighted mean over rows of `each(y, scores, decided)` `(N,)`."""
     return Sums(
         lambda y, scores, decided: each(y, scores, decided)[:, None],
         lambda sums, total: ratio(float(sums[0]), total),
@@ -40,23 +40,28 @@ def mean_of_rows(each: Callable[[Floats, Floats, Floats], Floats]) -> Sums:
 
 
 def ratio(over: float, under: float, empty: float = float("nan")) -> float:
-    """A quotient; `empty` where the denominator is 0."""
+    """Divide `over` by `under`; return `empty` where the denominator is 0."""
     return float(over / under) if under else empty
 
 
 def confusion(y: Floats, scores: Floats, decided: Floats) -> Floats:
-    """True positives, predicted positives and positives of a binary task `(N, 3)`."""
+    """Return true positives, predicted positives and positives of a binary task `(N, 3)`."""
     return np.column_stack([y * decided, decided, y])
 
 
 def by_class(y: Floats, scores: Floats, decided: Floats) -> Any:
-    """True positives, predicted and actual rows of each class, side by side `(N, 3 K)`, sparse.
+    """Return true positives, predicted and actual rows of each class: `(N, 3 K)`, sparse.
 
-    Few numbers of a row are set, so that a thousand classes cost no more than two.
+    At most three numbers of a row are set, so that a thousand classes cost no more than two. A row
+    of class 1 that is predicted as class 0, of three classes:
+
+        true positives   predicted   actual
+            0 0 0          1 0 0      0 1 0
     """
     from scipy.sparse import csr_array
 
-    rows, classes = len(y), scores.shape[1]
+    rows = len(y)
+    classes = scores.shape[1]
     hits = np.flatnonzero(y == decided)
     places = np.concatenate([hits, np.arange(rows), np.arange(rows)])
     columns = np.concatenate([y[hits], classes + decided, 2 * classes + y]).astype(np.int64)
@@ -64,14 +69,17 @@ def by_class(y: Floats, scores: Floats, decided: Floats) -> Any:
 
 
 def f1_by_class(sums: Floats) -> tuple[Floats, Floats]:
-    """F1 of each class and its rows, of the sums of `by_class`; NaN for a class that is neither predicted nor there."""
+    """Compute each class's F1 `(K,)` and its rows `(K,)` from the sums of `by_class`.
+
+    F1 is NaN for a class that no row has and no prediction names.
+    """
     hit, chosen, actual = sums.reshape(3, -1)
     with np.errstate(invalid="ignore"):
         return 2 * hit / (chosen + actual), actual
 
 
 def log_losses(y: Floats, scores: Floats) -> Floats:
-    """Each row's log loss `(N,)` for class numbers and probabilities `(N,)` or `(N, K)`.
+    """Compute each row's log loss `(N,)` from class numbers and probabilities `(N,)` or `(N, K)`.
 
     Probabilities are kept off 0 and 1 by float32's step: a single sure mistake must not make the
     loss infinite.
@@ -86,7 +94,13 @@ def log_losses(y: Floats, scores: Floats) -> Floats:
 
 
 def pinball(level: float) -> Sums:
-    """The loss of a quantile: Koenker and Bassett (1978)."""
+    """Return the formula of a quantile's loss: Koenker and Bassett (1978), "Regression quantiles".
+
+    >>> columns, _ = pinball(0.9)
+    >>> losses = columns(np.array([10.0, 10.0]), np.array([9.0, 11.0]), np.zeros(2))
+    >>> losses.round(3).ravel().tolist()
+    [0.9, 0.1]
+    """
     return mean_of_rows(
         lambda y, scores, decided: np.maximum(level * (y - scores), (level - 1) * (y - scores))
     )

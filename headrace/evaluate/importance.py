@@ -1,8 +1,7 @@
-"""How much a model relies on a column: how much worse it predicts when the column's values are
-permuted.
+"""How much a model relies on a column: how much worse it predicts with the column permuted.
 
 Breiman (2001), "Random forests", section 10. Columns that say the same share their importance: each
-can stand in for the other.
+can replace the other.
 """
 
 from collections.abc import Callable
@@ -13,13 +12,18 @@ from headrace.arrays import Floats, Integers
 from headrace.evaluate.measure import compute_metric, cost
 from headrace.evaluate.predictions import Predictions
 
-_MOST_ROWS, _LEAST_ROWS, _MOST_PREDICTIONS = 3_000, 200, 400_000
+_MOST_ROWS = 3_000
+_LEAST_ROWS = 200
+_MOST_PREDICTIONS = 400_000
 Permuted = Callable[[str, Integers], Floats]
-"""Scores of rows in which the values of a column stand in another order."""
+"""Predicts rows with one column in another order: `permuted(column, order (N,))` `(N,)`."""
 
 
 def rows_for_importances(rows: int, columns: int, seed: int) -> Integers:
-    """Which of so many rows are enough, ascending: as many as 400,000 predictions allow, 200 at least."""
+    """Draw the rows that are enough, ascending.
+
+    As many as 400,000 predictions allow, but at least 200 and at most 3,000.
+    """
     most = int(np.clip(_MOST_PREDICTIONS // max(columns, 1), _LEAST_ROWS, _MOST_ROWS))
     if rows <= most:
         return np.arange(rows)
@@ -29,10 +33,10 @@ def rows_for_importances(rows: int, columns: int, seed: int) -> Integers:
 def importances(
     predictions: Predictions, permuted: Permuted, columns: list[str], metric: str, seed: int
 ) -> dict[str, float]:
-    """How much worse the metric becomes for each column, the most important first.
+    """Measure how much worse the metric becomes for each column, the most important first.
 
     Parameters: `predictions`, of the rows as they are; `permuted`, the scores of the same rows with
-    a column permuted; `columns`, those to ask for.
+    a column permuted; `columns`, those to permute.
     """
     generator = np.random.default_rng(seed)
     before = cost(metric, compute_metric(predictions, metric))

@@ -1,7 +1,26 @@
-"""Metrics of predictions, to be had for any weights of the rows; and which of two values is the better one."""
+"""Metrics of predictions for any weights of their rows, and which of two values is better.
 
-from collections.abc import Callable
-from typing import Any
+A bootstrap resample is nothing but other weights, so what does not depend on them is computed once.
+Nearly every metric is a function of weighted sums over the rows. Their columns lie side by side in
+one matrix, and metrics that need the same column share it:
+
+    columns of                     log_loss   precision, recall, f1   brier
+    row    y    score  yes (>= ½)    loss     y · yes    yes     y    (p - y)²
+    0      0     0.2       0         0.22        0        0      0      0.04
+    1      1     0.9       1         0.11        1        1      1      0.01
+    2      1     0.1       0         2.30        0        0      1      0.81
+                                     ─────────────────────────────────────────
+    weight @ columns                 2.63        1        1      2      0.86
+
+    log_loss = 2.63 / 3,  precision = 1 / 1,  recall = 1 / 2,  f1 = 2 · 1 / (1 + 2)
+
+So a resample costs one product of the weights with the matrix, however many metrics there are.
+Columns of a task with many classes are sparse, and have a product of their own. Metrics of the
+order of rows (`roc_auc`, `average_precision`) share one sort, see `Ranking`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +33,7 @@ from headrace.spec import METRICS, task_metrics
 
 
 def higher_is_better(metric: str) -> bool:
-    """The direction of a metric.
+    """Say whether a metric is better where it is higher.
 
     >>> higher_is_better("roc_auc"), higher_is_better("rmse")
     (True, False)
@@ -23,7 +42,7 @@ def higher_is_better(metric: str) -> bool:
 
 
 def cost(metric: str, value: float) -> float:
-    """A number that is smaller where the value is better; a calibration ratio is best at 1.
+    """Return a number that is smaller where the value is better; a calibration ratio is best at 1.
 
     >>> cost("roc_auc", 0.75), cost("rmse", 2.0), cost("calibration_ratio", 1.0)
     (-0.75, 2.0, 0.0)
@@ -34,12 +53,21 @@ def cost(metric: str, value: float) -> float:
 
 
 def is_better(metric: str, a: float, b: float) -> bool:
-    """Whether `a` beats `b`; nothing beats where either is NaN."""
+    """Say whether `a` beats `b`; nothing beats where either is NaN."""
     return cost(metric, a) < cost(metric, b)
 
 
+class _SumMetric(NamedTuple):
+    """A metric of sums: `value(sums[block][columns], total)`."""
+
+    name: str
+    value: Callable[[Floats, float], float]
+    block: int
+    columns: slice
+
+
 class Measure:
-    """The metrics of some predictions, to be had for any weights of the rows.
+    """The metrics of some predictions, for any weights of their rows.
 
     `names` are the metrics (all of the task's if left out). Values equal scikit-learn's where it
     has the metric.
@@ -48,65 +76,87 @@ class Measure:
     >>> measure = Measure(predictions, ["roc_auc", "recall"])
     >>> measure(np.ones(3))
     {'roc_auc': 0.5, 'recall': 0.5}
+    >>> measure(np.array([1.0, 3.0, 1.0]))["recall"]
+    0.75
     """
 
     def __init__(self, predictions: Predictions, names: list[str] | None = None) -> None:
-        self.names = [
-            name for name in task_metrics(predictions.task) if names is None or name in names
-        ]
+        every = task_metrics(predictions.task)
+        self.names = [name for name in every if names is None or name in names]
         self.rows = len(predictions)
-        self._values: list[tuple[str, Callable[[Floats, float], float], int, slice]] = []
-        self._columns: list[Any] = [
-            np.empty((self.rows, 0))
-        ]  # all dense ones together, then the sparse ones
-        self._sum([(name, FORMULAS[name]) for name in self.names], predictions)
 
-        self._ranked = [
-            (name, formula) for name in self.names if isinstance(formula := FORMULAS[name], Ranked)
-        ]
+        sums: list[tuple[str, Sums]] = []
+        self._ranked: list[tuple[str, Ranked]] = []
+        for name in self.names:
+            formula = FORMULAS[name]
+            if isinstance(formula, Ranked):
+                self._ranked.append((name, formula))
+            else:
+                sums.append((name, formula))
+
+        self._blocks, self._sum_metrics = _lay_columns(sums, predictions)
         self._ranking = Ranking(predictions.y, predictions.scores) if self._ranked else None
 
-    def _sum(self, formulas: list[tuple[str, Sums | Ranked]], predictions: Predictions) -> None:
-        """Makes the columns that are summed, each once, whatever the number of metrics that need it."""
-        y, scores, decided = predictions.y, predictions.scores, predictions.decided
-        dense: list[Floats] = []
-        width = 0
-        places: dict[Any, tuple[int, slice]] = {}
-        for name, formula in formulas:
-            if not isinstance(formula, Sums):
-                continue
-            if formula.columns not in places:
-                columns = formula.columns(y, scores, decided)
-                if isinstance(columns, np.ndarray):
-                    dense.append(columns)
-                    places[formula.columns] = 0, slice(width, width + columns.shape[1])
-                    width += columns.shape[1]
-                else:
-                    places[formula.columns] = len(self._columns), slice(None)
-                    self._columns.append(columns)
-            self._values.append((name, formula.value, *places[formula.columns]))
-        if dense:
-            self._columns[0] = np.hstack(dense)
-
     def __call__(self, weight: Floats) -> dict[str, float]:
-        """The metrics where each row counts `weight (N,)`; one that is not defined is NaN."""
-        sums = [weight @ columns for columns in self._columns]
+        """Compute the metrics where each row counts `weight (N,)`.
+
+        A metric that is not defined is NaN.
+        """
+        # Runs once a resample: one product a block, then a few operations on single numbers.
+        sums = [weight @ block for block in self._blocks]
         total = float(weight.sum())
-        values = {name: value(sums[block][at], total) for name, value, block, at in self._values}
+        values = {
+            name: value(sums[block][at], total) for name, value, block, at in self._sum_metrics
+        }
         if self._ranking is not None:
             values |= {name: formula.value(self._ranking, weight) for name, formula in self._ranked}
         return {name: values[name] for name in self.names}
 
 
-def compute_metrics(predictions: Predictions) -> dict[str, float]:
-    """All metrics of the task.
+def _lay_columns(
+    formulas: Sequence[tuple[str, Sums]], predictions: Predictions
+) -> tuple[list[Any], list[_SumMetric]]:
+    """Compute the columns that are summed, and find each metric's place among them.
 
-    >>> round(compute_metrics(Predictions("regression", np.array([1.0, 2.0]), np.array([1.0, 4.0])))["rmse"], 3)
+    Returns the blocks `(N, C)`, of which the first holds all dense columns and each other one
+    sparse matrix; and the metrics. Columns that several metrics need are computed once.
+    """
+    y = predictions.y
+    scores = predictions.scores
+    decided = predictions.decided
+    dense: list[Floats] = []
+    width = 0
+    blocks: list[Any] = [np.empty((len(predictions), 0))]
+    places: dict[Any, tuple[int, slice]] = {}
+    metrics: list[_SumMetric] = []
+
+    for name, formula in formulas:
+        if formula.columns not in places:
+            columns = formula.columns(y, scores, decided)
+            if isinstance(columns, np.ndarray):
+                dense.append(columns)
+                places[formula.columns] = (0, slice(width, width + columns.shape[1]))
+                width += columns.shape[1]
+            else:
+                places[formula.columns] = (len(blocks), slice(None))
+                blocks.append(columns)
+        metrics.append(_SumMetric(name, formula.value, *places[formula.columns]))
+
+    if dense:
+        blocks[0] = np.hstack(dense)
+    return blocks, metrics
+
+
+def compute_metrics(predictions: Predictions) -> dict[str, float]:
+    """Compute all metrics of the task.
+
+    >>> predictions = Predictions("regression", np.array([1.0, 2.0]), np.array([1.0, 4.0]))
+    >>> round(compute_metrics(predictions)["rmse"], 3)
     1.414
     """
     return Measure(predictions)(predictions.weights)
 
 
 def compute_metric(predictions: Predictions, name: str) -> float:
-    """One metric."""
+    """Compute one metric."""
     return Measure(predictions, [name])(predictions.weights)[name]

@@ -1,4 +1,4 @@
-"""The one metric that decides between candidates, and whether a difference by it is more than luck."""
+"""The one metric that decides between candidates, and whether a gain by it is more than luck."""
 
 from msgspec import Struct
 
@@ -10,30 +10,31 @@ from headrace.spec import Goal, Task
 
 
 class MetricObjective(Struct, frozen=True):
-    """Judges scores of a task by a metric.
+    """A judge of a task's scores by one metric.
 
-    Weights are those of rows, all 1 where there are none.
+    Parameters of its methods: `y (N,)`, the truth; `scores`, `a` and `b`, `(N,)` or `(N, K)`;
+    `weight (N,)`, how much each row counts, all the same where there is none.
     """
 
     task: Task
     metric: str
 
     def value(self, y: Floats, scores: Floats, weight: Floats | None = None) -> float:
-        """The metric's value."""
+        """Compute the metric."""
         return compute_metric(Predictions(self.task, y, scores, weight), self.metric)
 
     def cost(self, y: Floats, scores: Floats, weight: Floats | None = None) -> float:
-        """A number that is smaller where the scores are better."""
+        """Return a number that is smaller where the scores are better."""
         return cost(self.metric, self.value(y, scores, weight))
 
     def gain(self, y: Floats, a: Floats, b: Floats, weight: Floats | None = None) -> list[float]:
-        """The 95 % interval of how much better `a` is than `b` on the same rows."""
+        """Compute the 95 % interval of how much better `a` is than `b` on the same rows."""
         predictions = Predictions(self.task, y, a, weight)
         return paired_interval(self.metric, predictions, predictions.with_scores(b, None))
 
 
 def make_objective(goal: Goal) -> MetricObjective:
-    """The objective of a (resolved) goal."""
+    """Return the objective of a resolved goal."""
     assert goal.task is not None
     assert goal.metric is not None
     return MetricObjective(goal.task, goal.metric)

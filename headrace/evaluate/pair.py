@@ -12,7 +12,7 @@ from headrace.evaluate.predictions import Predictions
 
 
 class Gain(NamedTuple):
-    """A metric of the new model and of the other, and the 95 % interval of how much better the new one is."""
+    """A metric of the new and of the other model, and the 95 % interval of the new one's lead."""
 
     new: float
     other: float
@@ -20,7 +20,7 @@ class Gain(NamedTuple):
 
 
 class ModelPair(Struct, frozen=True):
-    """The predictions of a new model and of another (the baseline, the champion) for the same rows."""
+    """Predictions of a new model and of another (baseline or champion) for the same rows."""
 
     new: Predictions
     other: Predictions
@@ -30,28 +30,32 @@ class ModelPair(Struct, frozen=True):
         return len(self.new)
 
     def with_other(self, scores: Floats, threshold: float | None) -> "ModelPair":
-        """The new model beside a third one."""
+        """Return the new model and a third one in the place of the other."""
         return structs.replace(self, other=self.new.with_scores(scores, threshold))
 
     def select(self, rows: Mask) -> "ModelPair":
-        """Both on some of the rows."""
+        """Return both on the rows of a mask `(N,)`."""
         return ModelPair(self.new.select(rows), self.other.select(rows), self.seed)
 
     def rarer_rows(self) -> int | None:
-        """How many rows the rarer class has; None where the task has no two classes."""
+        """Count the rows of the rarer class; None where the task has no two classes."""
         return self.new.kind.rarer_rows(self.new.y)
 
     def gain(self, metric: str) -> Gain:
-        """How the two compare by a metric."""
+        """Compare the two by a metric."""
         interval = paired_interval(metric, self.new, self.other, self.seed)
         return Gain(compute_metric(self.new, metric), compute_metric(self.other, metric), interval)
 
     def gain_over_baseline(self, metric: str) -> Gain:
-        """As `gain`, where the other model looks at nothing: its average precision is that of a random order."""
+        """Compare the two by a metric where the other model gives every row the same score.
+
+        Its average precision counts as that of a random order.
+        """
+        # Ties all over give it the share of positives, less than any model that orders at random.
         new, other, (low, high) = self.gain(metric)
         lift = chance_lift(self.new.y) if metric == "average_precision" else 0.0
         return Gain(new, other + lift, [low - lift, high - lift])
 
     def chance(self, metric: str) -> float:
-        """The probability of a metric as good as the new model's by chance alone."""
+        """Compute the probability of a metric as good as the new model's by chance alone."""
         return chance_probability(metric, self.new, self.seed)

@@ -1,4 +1,4 @@
-"""Scores beside what came of the rows that they were made of: the value that travels through evaluation."""
+"""Scores of rows and the truth about them: the value that travels through evaluation."""
 
 import numpy as np
 from msgspec import Struct, structs
@@ -8,16 +8,24 @@ from headrace.spec import Task
 from headrace.tasks import TaskKind, task_of
 
 HALF = 0.5
-"""Where a binary score becomes a yes as long as nobody stated a threshold."""
+"""The threshold of a binary score as long as nobody stated one."""
 
 
 class Predictions(Struct, frozen=True):
     """Scores of rows, and the truth.
 
-    Parameters: `y (N,)`, class numbers or values; `scores`, the positive class's probability
-    `(N,)`, every class's `(N, K)`, or values `(N,)`; `weight (N,)`, how much each row counts (the
-    same where there is none); `owner (N,)`, whose each row is, as numbers from 0 on: rows of one
-    owner are drawn together; `threshold`, where a binary score becomes a yes.
+    Parameters:
+
+    - `y (N,)`: class numbers, or values;
+    - `scores`: the positive class's probability `(N,)`, every class's `(N, K)`, or values `(N,)`;
+    - `weight (N,)`: how much each row counts, all the same where there is none;
+    - `owner (N,)`: the number of each row's owner, from 0 on; a bootstrap draws the rows of one
+      owner together;
+    - `threshold`: the least binary score that counts as a yes.
+
+    >>> predictions = Predictions("binary", np.array([0.0, 1.0]), np.array([0.4, 0.6]))
+    >>> predictions.decided
+    array([0., 1.])
     """
 
     task: Task
@@ -32,7 +40,7 @@ class Predictions(Struct, frozen=True):
 
     @property
     def kind(self) -> TaskKind:
-        """What the task answers."""
+        """The functions of the task."""
         return task_of(self.task)
 
     @property
@@ -51,17 +59,16 @@ class Predictions(Struct, frozen=True):
         return self.kind.decide(self.scores, self.cut)
 
     def with_scores(self, scores: Floats, threshold: float | None) -> "Predictions":
-        """Another model's scores of the same rows."""
+        """Return another model's scores of the same rows."""
         return structs.replace(self, scores=scores, threshold=threshold)
 
     def select(self, rows: Mask | Integers) -> "Predictions":
-        """Some of the rows, by a mask or by their positions; owners are numbered anew."""
+        """Select rows by a mask or by their positions; owners are numbered anew."""
+        weight = None if self.weight is None else self.weight[rows]
+        owner = self.owner
+        # Numbers without gaps: a bootstrap draws from 0 to the largest.
+        if owner is not None:
+            owner = np.unique(owner[rows], return_inverse=True)[1]
         return structs.replace(
-            self,
-            y=self.y[rows],
-            scores=self.scores[rows],
-            weight=None if self.weight is None else self.weight[rows],
-            owner=None
-            if self.owner is None
-            else np.unique(self.owner[rows], return_inverse=True)[1],
+            self, y=self.y[rows], scores=self.scores[rows], weight=weight, owner=owner
         )

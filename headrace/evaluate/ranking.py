@@ -8,7 +8,15 @@ from headrace.arrays import Floats
 class Ranking:
     """Rows from the highest score to the lowest, ties together.
 
-    Parameters: `y (N,)`, 1 for an event and 0 for none; `scores (N,)`.
+    Parameters: `y (N,)`, 1 for an event and 0 for none; `scores (N,)`. `order (N,)` lists the rows
+    by falling score; `ends (T,)` are the places in it where a group of ties ends.
+
+    >>> ranking = Ranking(np.array([1.0, 0.0, 1.0]), np.array([0.5, 0.5, 0.9]))
+    >>> ranking.order.tolist(), ranking.ends.tolist()
+    ([2, 0, 1], [0, 2])
+    >>> positives, negatives = ranking.counts(np.ones(3))
+    >>> positives.tolist(), negatives.tolist()
+    ([1.0, 2.0], [0.0, 1.0])
     """
 
     def __init__(self, y: Floats, scores: Floats) -> None:
@@ -18,7 +26,7 @@ class Ranking:
         self.y = y[self.order]
 
     def counts(self, weight: Floats) -> tuple[Floats, Floats]:
-        """The weight of positives and of negatives down to the end of each group of ties."""
+        """Sum the weights of positives and of negatives `(T,)` down to each group of ties."""
         ranked = weight[self.order]
         positives = np.cumsum(ranked * self.y)[self.ends]
         return positives, np.cumsum(ranked)[self.ends] - positives

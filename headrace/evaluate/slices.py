@@ -1,4 +1,4 @@
-"""Where a model is weak: parts of the test rows on which it is worse than on the rest, for certain."""
+"""Where a model is weak: parts of the test rows on which it is worse than on the others."""
 
 from itertools import pairwise
 from typing import Any
@@ -13,15 +13,19 @@ from headrace.evaluate.measure import Measure, cost
 from headrace.evaluate.predictions import Predictions
 from headrace.tables import value_counts
 
-_LEAST_ROWS, _MOST_ROWS = 50, 6_000
-_MOST_VALUES, _QUARTERS = 8, 4
+_LEAST_ROWS = 50
+_MOST_ROWS = 6_000
+_MOST_VALUES = 8
+_QUARTERS = 4
 _MOST_LISTED = 12
 _RESAMPLES = 100
 
 
 class WeakSlice(Struct, frozen=True):
-    """Rows on which a model is worse than on the others: which column and part, the metric there
-    and on the others, and the 95 % interval of how much worse (`gap`).
+    """Rows on which a model is worse than on the others.
+
+    `slice` names the part of the column in words, `value` is the metric there, `others` the metric
+    on all other rows, and `gap` the 95 % interval of how much worse it is there.
     """
 
     column: str
@@ -35,28 +39,32 @@ class WeakSlice(Struct, frozen=True):
 def weak_slices(
     frame: pl.DataFrame, predictions: Predictions, metric: str, seed: int
 ) -> list[WeakSlice]:
-    """The slices on which the metric is worse than on all other rows, the worst first.
+    """Find the slices on which the metric is worse than on all other rows, the worst first.
 
-    Parameters: `frame (N rows)`, the columns to cut by: text and flags by their most frequent
-    values, numbers and times by quarters, missing by itself. A slice has 50 rows at least, and the
-    95 % bootstrap interval of the difference lies above 0. Many slices are looked at, so that some
-    would be listed by luck: the interval says how much worse, not whether to worry. Of more than
-    6,000 rows as many are drawn.
+    Parameters: `frame (N rows)`, the columns to cut by. Text and flags are cut by their most
+    frequent values, numbers and times by quarters; missing values are a slice of their own.
+
+    A slice has at least 50 rows, and the 95 % bootstrap interval of the difference lies above 0.
+    Many slices are compared, so some are listed by luck: the interval says how much worse, not
+    whether to worry. Of more than 6,000 rows, 6,000 are drawn.
     """
     if len(predictions) > _MOST_ROWS:
-        drawn = np.sort(
-            np.random.default_rng(seed).choice(len(predictions), _MOST_ROWS, replace=False)
-        )
-        frame, predictions = frame[drawn], predictions.select(drawn)
+        generator = np.random.default_rng(seed)
+        drawn = np.sort(generator.choice(len(predictions), _MOST_ROWS, replace=False))
+        frame = frame[drawn]
+        predictions = predictions.select(drawn)
+    # Slices cut through owners, so rows are drawn one by one.
     predictions = structs.replace(predictions, owner=None)
     contrast = _Contrast(predictions, metric)
     worse = _find_worse(frame, predictions, contrast)
 
+    # Only the most striking ones are resampled, which is the dear part.
     weights = list(resamples(predictions, seed, _RESAMPLES))
     certain = []
     for inside, weak in worse[: 2 * _MOST_LISTED]:
         gaps = [contrast.gap(contrast.values(weight, inside)) for weight in weights]
         finite = [gap for gap in gaps if np.isfinite(gap)]
+        # In a slice with few events most resamples may have one class: they say nothing.
         if len(finite) <= _RESAMPLES / 2:
             continue
         low, high = np.quantile(finite, [0.025, 0.975]).tolist()
@@ -66,24 +74,25 @@ def weak_slices(
 
 
 class _Contrast:
-    """Compares the metric inside of a slice with the metric outside of it."""
+    """A comparison of the metric inside of a slice with the metric outside of it."""
 
     def __init__(self, predictions: Predictions, metric: str) -> None:
         self._metric = metric
         self._measure = Measure(predictions, [metric])
 
     def values(self, weight: Floats, inside: Floats) -> tuple[float, float]:
-        """Returns the metric inside and outside; NaN where the rows of one side weigh nothing.
+        """Compute the metric inside and outside; NaN where the rows of one side weigh nothing.
 
         Parameters: `weight (N,)`, what each row counts; `inside (N,)`, 1 for rows of the slice.
         """
-        within, without = weight * inside, weight * (1 - inside)
+        within = weight * inside
+        without = weight * (1 - inside)
         if not (within.any() and without.any()):
             return float("nan"), float("nan")
         return self._measure(within)[self._metric], self._measure(without)[self._metric]
 
     def gap(self, values: tuple[float, float]) -> float:
-        """Returns by how much the inside is worse than the outside."""
+        """Return by how much the inside is worse than the outside."""
         inside, outside = values
         return cost(self._metric, inside) - cost(self._metric, outside)
 
@@ -91,13 +100,13 @@ class _Contrast:
 def _find_worse(
     frame: pl.DataFrame, predictions: Predictions, contrast: _Contrast
 ) -> list[tuple[Floats, WeakSlice]]:
-    """Finds the slices that are worse than their outside, the most striking first.
+    """Find the slices that are worse than their outside, the most striking first.
 
-    A gap counts times the square root of its rows: as many standard errors, about.
+    Returns each with its rows as a weight `(N,)`.
     """
-    found: list[tuple[float, Floats, WeakSlice]] = []
+    worse: list[tuple[float, Floats, WeakSlice]] = []
     for column in frame:
-        for label, rows in _cuts(column):
+        for label, rows in _cut(column):
             if not _LEAST_ROWS <= rows.sum() <= len(rows) - _LEAST_ROWS:
                 continue
             inside = rows.astype(np.float64)
@@ -106,48 +115,57 @@ def _find_worse(
             if gap > 0:
                 size = int(rows.sum())
                 weak = WeakSlice(column.name, label, size, *values, [])
-                found.append((gap * np.sqrt(size), inside, weak))
-    found.sort(key=lambda one: -one[0])
-    return [(inside, weak) for _, inside, weak in found]
+                # About the number of standard errors: a small slice needs a larger gap.
+                worse.append((gap * np.sqrt(size), inside, weak))
+    worse.sort(key=lambda entry: -entry[0])
+    return [(inside, weak) for _, inside, weak in worse]
 
 
-def _cuts(values: pl.Series) -> list[tuple[str, Mask]]:
-    """The slices of one column: what they hold in words, and their rows `(N,)`."""
+def _cut(values: pl.Series) -> list[tuple[str, Mask]]:
+    """Cut one column in slices: the name of each in words, and its rows `(N,)`."""
+    slices: list[tuple[str, Mask]] = []
     absent = values.is_null().to_numpy()
-    found = [("missing", absent)] if absent.any() else []
+    if absent.any():
+        slices.append(("missing", absent))
+
     if values.dtype in (pl.String, pl.Boolean) or values.n_unique() <= _MOST_VALUES:
         texts = values.cast(pl.String)
-        often = value_counts(texts)["value"].head(_MOST_VALUES).to_list()
-        found += [(word, (texts == word).fill_null(False).to_numpy()) for word in often]
-    else:
-        found += quarters(values)
-    return found
+        for word in value_counts(texts)["value"].head(_MOST_VALUES).to_list():
+            slices.append((word, (texts == word).fill_null(False).to_numpy()))
+        return slices
+    return slices + quarters(values)
 
 
 def quarters(values: pl.Series) -> list[tuple[str, Mask]]:
-    """A column of numbers or times in four parts of about as many rows: the range of each in words, and its rows."""
+    """Cut a column of numbers or times in four parts of about as many rows.
+
+    Returns the range of each part in words, and its rows `(N,)`; parts without rows are left out.
+
+    >>> [(name, int(rows.sum())) for name, rows in quarters(pl.Series([1, 2, 3, 4, 5]))]
+    [('1 to 2', 2), ('3', 1), ('4', 1), ('5', 1)]
+    """
     numbers = values.to_physical().cast(pl.Float64)
     present = numbers.drop_nulls().drop_nans()
-    edges = (
-        [present.quantile(step / _QUARTERS) for step in range(_QUARTERS + 1)]
-        if len(present)
-        else []
-    )
-    found = []
+    if not len(present):
+        return []
+
+    edges = [present.quantile(step / _QUARTERS) for step in range(_QUARTERS + 1)]
+    parts = []
     for at, (low, high) in enumerate(pairwise(edges)):
         assert low is not None
         assert high is not None
+        # The first part has its lower edge too; every other edge belongs to the part below it.
         above = numbers >= low if at == 0 else numbers > low
         rows = (above & (numbers <= high)).fill_null(False).to_numpy()
         if rows.any():
-            found.append((_between(values, rows), rows))
-    return found
+            parts.append((_name_range(values.filter(pl.Series(rows))), rows))
+    return parts
 
 
-def _between(values: pl.Series, rows: Mask) -> str:
-    some = values.filter(pl.Series(rows))
-    low: Any = some.min()
-    high: Any = some.max()
+def _name_range(values: pl.Series) -> str:
+    """Name the range of values, such as "0.25 to 3"."""
+    low: Any = values.min()
+    high: Any = values.max()
     if low == high:
         return f"{low:.4g}" if isinstance(low, float) else str(low)
     if isinstance(low, float) and isinstance(high, float):

@@ -1,4 +1,4 @@
-"""What the data is like before anything is learned: relations to the target, leaks, and whether the split is fair."""
+"""Looks at the data before anything is learned: relations to the target, leaks, a fair split."""
 
 from headrace.explore.leaks import leaks
 from headrace.explore.order import order_checks

@@ -1,9 +1,12 @@
-"""Columns that prove the outcome for some rows: by one of their values, or by being filled in (or
-empty) at all.
+"""Finds columns that prove the outcome for some rows: by a value, or by being filled in (or empty).
 
 A column that is filled in only after the outcome, in a tenth of the rows, explains little of the
-target as a whole. So the rows of each value are looked at alone: how many there are, how pure they
-are, and what chance would give.
+target as a whole. So the rows of each value are judged alone: how many there are, how pure they
+are, and how likely that is by chance.
+
+    attributed_time     rows   installs
+    filled in            227        227   all: by chance 0.002^227, so it is a leak
+    empty             99,773          0   none, but of all rows 99.8 % have none: no proof
 """
 
 from collections.abc import Iterator
@@ -17,33 +20,35 @@ from headrace.errors import Finding
 from headrace.spec import label_text
 from headrace.tables import value_counts
 
-PURE, LEAST_ROWS, CHANCE = 0.995, 20, 1e-12
-"""So many of the rows of a value have one outcome; so many rows there are; so likely is that by chance (README.md of
-this room tells how far honest values of real tables stay from it)."""
+_PURE = 0.995
+"""Nearly all rows of a value have one outcome from this share on."""
+_LEAST_ROWS = 20
+_CHANCE = 1e-12
+"""Honest values of real tables are far from this probability (see README.md of this room)."""
 _COMMON = {"leak.presence": 0.95, "leak.value": 0.6}
-"""An outcome that more of all rows have proves nothing: the rows of any value are likely to have it."""
-_MOST_VALUES, _MOST_NUMBERS = 1_000, 20
+"""An outcome of more of all rows proves nothing: the rows of any value are likely to have it."""
+_MOST_VALUES = 1_000
+_MOST_NUMBERS = 20
 
 
 def oneway_leaks(
-    frame: pl.DataFrame, y: Floats, classes: list[str], presence: list[str]
+    frame: pl.DataFrame, y: Floats, classes: list[str], presence_only: list[str]
 ) -> list[Finding]:
-    """`leak.value` and `leak.presence` findings, one for each column at most, of the value with the
-    most rows.
+    """Find `leak.value` and `leak.presence`; at most one for each column, of the most rows.
 
-    Parameters: `frame (N rows)`; `y (N,)`, class numbers or values; `classes`, their labels (none
-    in regression); `presence`, the columns of which only it matters whether they are filled in.
+    Parameters: `frame` (N rows); `y (N,)`, class numbers or values; `classes`, the labels (none in
+    regression); `presence_only`, columns that are only judged by whether they are filled in.
     """
     values, outcome = np.unique(y, return_inverse=True)
     base = np.bincount(outcome) / len(y)
-    found = []
+    findings = []
     for column in frame:
-        proof = _find_proof(column, column.name in presence, outcome, base)
+        proof = _find_proof(column, column.name in presence_only, outcome, base)
         if proof is not None:
             value = values[proof.outcome]
             label = classes[int(value)] if classes else f"{value:g}"
-            found.append(_leak(column.name, proof, label))
-    return found
+            findings.append(_describe(column.name, proof, label))
+    return findings
 
 
 class _Proof(Struct, frozen=True):
@@ -62,27 +67,53 @@ class _Proof(Struct, frozen=True):
 
 
 def _find_proof(
-    column: pl.Series, presence: bool, outcome: Integers, base: Floats
+    column: pl.Series, presence_only: bool, outcome: Integers, base: Floats
 ) -> _Proof | None:
-    """Finds the value of a column that proves an outcome for the most rows.
+    """Find the value of a column that proves an outcome for the most rows.
 
-    Parameters: `presence`, whether it only matters if the column is filled in; `outcome (N,)`, the
-    number of each row's outcome; `base (outcomes,)`, the share of each in all rows.
+    Parameters: `presence_only`, whether only filled in or empty counts as a value; `outcome (N,)`,
+    the number of each row's outcome; `base (outcomes,)`, the share of each outcome in all rows.
     """
     best: _Proof | None = None
-    for check, statement, rows in _sides(column, presence):
-        count = int(rows.sum())
-        if count < LEAST_ROWS or (best is not None and count <= best.rows):
+    for check, statement, mask in _list_values(column, presence_only):
+        count = int(mask.sum())
+        if count < _LEAST_ROWS or (best is not None and count <= best.rows):
             continue
-        shares = np.bincount(outcome[rows], minlength=len(base)) / count
+        shares = np.bincount(outcome[mask], minlength=len(base)) / count
         top = int(shares.argmax())
-        is_pure = shares[top] >= PURE and base[top] <= _COMMON[check]
-        if is_pure and count * np.log10(base[top]) <= np.log10(CHANCE):
+        is_pure = shares[top] >= _PURE and base[top] <= _COMMON[check]
+        # the probability of so many equal outcomes is base ** count, too small for a float
+        if is_pure and count * np.log10(base[top]) <= np.log10(_CHANCE):
             best = _Proof(check, statement, count, top, float(shares[top]), float(base[top]))
     return best
 
 
-def _leak(name: str, proof: _Proof, label: str) -> Finding:
+def _list_values(column: pl.Series, presence_only: bool) -> Iterator[tuple[str, str, Mask]]:
+    """Yield for each value of a column the check, a statement, and its rows as a mask `(N,)`.
+
+    Values come after "is filled in" and "is empty", the most frequent first; those of too few rows
+    are left out.
+    """
+    absent = column.is_null()
+    if absent.any() and not absent.all():
+        yield "leak.presence", "is filled in", (~absent).to_numpy()
+        yield "leak.presence", "is empty", absent.to_numpy()
+
+    is_integer = column.dtype.is_integer()
+    if presence_only or not (column.dtype in (pl.String, pl.Boolean) or is_integer):
+        return
+    counts = value_counts(column)
+    # single amounts of many are pure in honest columns, too
+    if counts.height > (_MOST_NUMBERS if is_integer else _MOST_VALUES):
+        return
+    for value, rows in counts.rows():
+        if rows < _LEAST_ROWS:
+            return
+        mask = (column == value).fill_null(False).to_numpy()
+        yield "leak.value", f"is {label_text(value)!r}", mask
+
+
+def _describe(name: str, proof: _Proof, label: str) -> Finding:
     message = (
         f"{name!r} {proof.statement} in {proof.rows:,} rows, and {proof.purity:.1%} of these have "
         f"the outcome {label!r} ({proof.base:.1%} of all rows have it): would it be known when a "
@@ -94,31 +125,5 @@ def _leak(name: str, proof: _Proof, label: str) -> Finding:
         "outcome": label,
         "by_chance": proof.base,
     }
-    return Finding(
-        proof.check,
-        [name],
-        "error" if proof.check == "leak.presence" else "warning",
-        message,
-        evidence,
-    )
-
-
-def _sides(column: pl.Series, presence: bool) -> Iterator[tuple[str, str, Mask]]:
-    """The check, what is said of the column, and the rows of which it is said."""
-    absent = column.is_null()
-    if absent.any() and not absent.all():
-        yield "leak.presence", "is filled in", (~absent).to_numpy()
-        yield "leak.presence", "is empty", absent.to_numpy()
-    if presence or not (column.dtype in (pl.String, pl.Boolean) or column.dtype.is_integer()):
-        return
-    counts = value_counts(column)
-    if counts.height > (_MOST_NUMBERS if column.dtype.is_integer() else _MOST_VALUES):
-        return
-    for value, rows in counts.rows():
-        if rows < LEAST_ROWS:
-            return
-        yield (
-            "leak.value",
-            f"is {label_text(value)!r}",
-            (column == value).fill_null(False).to_numpy(),
-        )
+    is_error = proof.check == "leak.presence"
+    return Finding(proof.check, [name], "error" if is_error else "warning", message, evidence)

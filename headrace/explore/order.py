@@ -1,4 +1,11 @@
-"""Whether the order of the rows says something: neighbours with like targets are rows of one time, place or person."""
+"""Checks whether the order of the rows means something.
+
+Neighbours in a file that have like targets are often rows of one time, one place or one person. A
+random split then puts neighbours on both sides, and the model looks better than it is:
+
+    rows in the order of time     0 0 0 1 1 1 1 0 0 ...
+    a random split                t t v t t v t t v      v is easy: both its neighbours are in t
+"""
 
 import numpy as np
 import polars as pl
@@ -8,55 +15,61 @@ from headrace.errors import Finding
 from headrace.spec import Task, is_time_name, part_of
 from headrace.tasks import task_of
 
-_LEAST, _SURE = 0.1, 6.0
-"""A finding needs this correlation of neighbours, and so many standard errors beyond chance. In tables without an
-order the correlation was at most 0.04, in those in the order of time 0.14 to 0.9 (README.md of this room)."""
+_LEAST_CORRELATION = 0.1
+"""In tables without an order neighbours correlated by at most 0.04, in those in the order of time
+by 0.14 to 0.9 (README.md of this room)."""
+_STANDARD_ERRORS = 6.0
+"""The correlation must also be so many standard errors beyond chance."""
 _RUNS_OF_A_CLASS = 3
 _SORTED = 0.99
 
 
 def order_checks(frame: pl.DataFrame, y: Floats, task: Task, by: str | None) -> list[Finding]:
-    """Findings on rows in the order of their file, for a split that takes no heed of it.
+    """Check rows in the order of their file, for a split that does not follow time.
 
-    Parameters: `frame (N rows)`, all columns; `y (N,)`, class numbers or values; `by`, how the rows
+    Parameters: `frame` (N rows), all columns; `y (N,)`, class numbers or values; `by`, how the rows
     were divided.
     """
     if by not in ("random", "stratified"):
         return []
-    return _neighbours(y, task) + _time_like(frame)
+    return _check_neighbours(y, task) + _find_times(frame)
 
 
-def _neighbours(y: Floats, task: Task) -> list[Finding]:
+def _check_neighbours(y: Floats, task: Task) -> list[Finding]:
     if len(y) < 100 or _is_sorted(y, task):
         return []
-    likeness = _likeness(y, task)
-    if likeness < _LEAST or likeness * np.sqrt(len(y)) < _SURE:
+    correlation = _correlate_neighbours(y, task)
+    if correlation < _LEAST_CORRELATION or correlation * np.sqrt(len(y)) < _STANDARD_ERRORS:
         return []
     chance = float(2 / np.sqrt(len(y)))
     message = (
-        f"neighbours in the file have like targets (correlation {likeness:.2f}, by chance at most {chance:.2f}): if "
-        f"the rows are in the order of time, a model that is judged on rows between those that it learned from looks "
-        f"better than it will be; state data.time, or split.by: time, which without it takes the order of the file"
+        f"neighbours in the file have like targets (correlation {correlation:.2f}, by chance at "
+        f"most {chance:.2f}): if the rows are in the order of time, a model that is judged on rows "
+        f"between those that it learned from looks better than it will be; state data.time, or "
+        f"split.by: time, which without it takes the order of the file"
     )
-    return [
-        Finding(
-            "split.order", [], "warning", message, {"correlation": likeness, "by_chance": chance}
-        )
-    ]
+    evidence = {"correlation": correlation, "by_chance": chance}
+    return [Finding("split.order", [], "warning", message, evidence)]
 
 
-def _likeness(y: Floats, task: Task) -> float:
-    """How much more alike neighbours are than any two rows: 0 for not at all, 1 for the same."""
+def _correlate_neighbours(y: Floats, task: Task) -> float:
+    """Return how much more alike neighbours are than any two rows, from 0 (not at all) to 1.
+
+    Of values it is the correlation of their ranks; of classes the share of equal neighbours above
+    the share by chance.
+    """
     if not task_of(task).HAS_CLASSES:
         ranks = y.argsort().argsort().astype(np.float64)
         return float(np.corrcoef(ranks[:-1], ranks[1:])[0, 1])
     shares = np.bincount(y.astype(np.int64)) / len(y)
     by_chance = float(np.square(shares).sum())
-    return (float((y[:-1] == y[1:]).mean()) - by_chance) / (1 - by_chance) if by_chance < 1 else 0.0
+    if by_chance >= 1:
+        return 0.0
+    return (float((y[:-1] == y[1:]).mean()) - by_chance) / (1 - by_chance)
 
 
 def _is_sorted(y: Floats, task: Task) -> bool:
-    """Whether the rows stand in the order of the target itself: then it says nothing of time."""
+    """Say whether the rows are in the order of the target itself: then the order is not of time."""
     if not task_of(task).HAS_CLASSES:
         steps = np.diff(y)
         return bool(max((steps >= 0).mean(), (steps <= 0).mean()) > _SORTED)
@@ -64,17 +77,21 @@ def _is_sorted(y: Floats, task: Task) -> bool:
     return runs <= _RUNS_OF_A_CLASS * len(np.unique(y))
 
 
-def _time_like(frame: pl.DataFrame) -> list[Finding]:
-    """Columns of times, or of the years of some, that the split does not follow."""
-    dated = [
-        column.name
-        for column in frame
-        if column.dtype in (pl.Date, pl.Datetime) and is_time_name(column.name)
-    ]
-    years = [column.name for column in frame if part_of(column) == "year"]
+def _find_times(frame: pl.DataFrame) -> list[Finding]:
+    """Find columns of times, or of years, that the split does not follow."""
+    dated = []
+    years = []
+    for column in frame:
+        if column.dtype in (pl.Date, pl.Datetime) and is_time_name(column.name):
+            dated.append(column.name)
+        if part_of(column) == "year":
+            years.append(column.name)
     names = dated + years
     if not names:
         return []
     shown = ", ".join(map(repr, names[:5]))
-    message = f"{shown} may say when a row was, and the split does not follow it: data.time would judge on the future"
+    message = (
+        f"{shown} may say when a row was, and the split does not follow it: "
+        f"data.time would judge on the future"
+    )
     return [Finding("split.time_like", names, "info", message, {"columns": names})]

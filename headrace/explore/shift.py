@@ -1,4 +1,4 @@
-"""Whether the test rows are what service will be: later than the training rows, and like them."""
+"""Checks whether test rows are like rows in service: later than training rows, and like them."""
 
 from typing import Any
 
@@ -9,12 +9,13 @@ import polars.selectors as cs
 from headrace import openmp
 from headrace.arrays import Floats, Integers
 from headrace.errors import Finding
-from headrace.explore.relation import bins_of, explained
+from headrace.explore.relation import bin_column, explain_by_bins
 
 _ROWS_EACH = 3_000
-_LEAST_ROWS, _LEAST_VALUES = 50, 20
-_TOLD_APART = 0.65
-"""Area under the curve of a classifier of train against test rows; at random it is 0.5."""
+_LEAST_ROWS = 50
+_LEAST_VALUES = 20
+_MOST_AREA = 0.65
+"""Bound on the ROC AUC of a classifier of train against test rows; guessing gives 0.5."""
 
 
 def split_checks(
@@ -25,60 +26,75 @@ def split_checks(
     time: str | None,
     by: str | None,
 ) -> list[Finding]:
-    """Findings on a split.
+    """Check a split: its order in time, and whether train and test rows are alike.
 
     Parameters: `frame`, all rows; `columns`, those that may enter the model; `train` and `test`,
     row numbers; `time`, the column of times; `by`, how the rows were divided.
     """
-    findings = _backwards(frame[time], train, test) if time is not None and by != "time" else []
-    return findings + _told_apart(frame.select(cs.by_name(*columns)), train, test, by)
+    findings: list[Finding] = []
+    if time is not None and by != "time":
+        findings += _check_time(frame[time], train, test)
+    return findings + _check_shift(frame.select(cs.by_name(*columns)), train, test, by)
 
 
-def _backwards(times: pl.Series, train: Integers, test: Integers) -> list[Finding]:
+def _check_time(times: pl.Series, train: Integers, test: Integers) -> list[Finding]:
     if times.dtype == pl.String or times.null_count():
         return []
-    trained, tested = times[train], times[test]
-    later = float(
-        np.mean(trained.to_physical().to_numpy() > np.median(tested.to_physical().to_numpy()))
-    )
+    train_times = times[train]
+    test_times = times[test]
+    train_numbers = train_times.to_physical().to_numpy()
+    test_numbers = test_times.to_physical().to_numpy()
+    later = float(np.mean(train_numbers > np.median(test_numbers)))
     if later == 0:
         return []
+
     evidence = {
         "later_share": later,
-        "train_until": str(trained.max()),
-        "test_from": str(tested.min()),
+        "train_until": str(train_times.max()),
+        "test_from": str(test_times.min()),
     }
-    if trained.to_physical().to_numpy().min() > tested.to_physical().to_numpy().max():
-        message = f"time runs backwards: every training row is later than the last test row ({tested.max()!s})"
+    if train_numbers.min() > test_numbers.max():
+        message = (
+            f"time runs backwards: every training row is later than the last test row "
+            f"({test_times.max()!s})"
+        )
         return [Finding("split.time", [times.name], "error", message, evidence)]
     message = (
-        f"{later:.0%} of the training rows are later than half of the test rows: the model is judged on its past; "
-        f"split.by: time would judge it on its future"
+        f"{later:.0%} of the training rows are later than half of the test rows: the model is "
+        f"judged on its past; split.by: time would judge it on its future"
     )
     return [Finding("split.time", [times.name], "warning", message, evidence)]
 
 
-def _told_apart(
+def _check_shift(
     frame: pl.DataFrame, train: Integers, test: Integers, by: str | None
 ) -> list[Finding]:
-    """Adversarial validation: a classifier, judged out of fold, that tries to tell train rows from test rows."""
+    """Check by adversarial validation whether train and test rows are alike.
+
+    A classifier learns to tell train rows from test rows, and is judged out of fold. If it can, the
+    rows differ:
+
+        0 train row ──┐                          ┌─ ROC AUC 0.5: rows are alike
+                      ├─ classifier, 3 folds ────┤
+        1 test row  ──┘                          └─ ROC AUC 0.65 and more: split.shift
+    """
     ensemble = openmp.load("sklearn.ensemble")
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
     size = min(len(train), len(test), _ROWS_EACH)
-    kept = [values.name for values in frame if not values.dtype.is_temporal()]
-    if size < _LEAST_ROWS or not kept:
+    names = [values.name for values in frame if not values.dtype.is_temporal()]
+    if size < _LEAST_ROWS or not names:
         return []
-    chance = np.random.default_rng(0)
-    rows = np.concatenate(
-        [chance.choice(train, size, replace=False), chance.choice(test, size, replace=False)]
-    )
-    some, y = frame[rows].select(cs.by_name(*kept)), np.repeat([0.0, 1.0], size)
-    X = np.column_stack([_numbers(values) for values in some])
-    X = X[
-        :, (~np.isnan(X)).sum(axis=0) >= _LEAST_VALUES
-    ]  # a fold without any value of a column is refused
+    generator = np.random.default_rng(0)
+    train_sample = generator.choice(train, size, replace=False)
+    test_sample = generator.choice(test, size, replace=False)
+    rows = frame[np.concatenate([train_sample, test_sample])].select(cs.by_name(*names))
+    y = np.repeat([0.0, 1.0], size)
+
+    X = np.column_stack([_encode(values) for values in rows])
+    # scikit-learn refuses a fold in which a column has no value
+    X = X[:, (~np.isnan(X)).sum(axis=0) >= _LEAST_VALUES]
     if not X.shape[1]:
         return []
     settings = {"max_iter": 30, "learning_rate": 0.2, "max_leaf_nodes": 15, "random_state": 0}
@@ -86,24 +102,33 @@ def _told_apart(
     folds = StratifiedKFold(3, shuffle=True, random_state=0)
     scores = cross_val_predict(model, X, y, cv=folds, method="predict_proba")[:, 1]
     area = float(roc_auc_score(y, scores))
-    if area < _TOLD_APART:
+    if area < _MOST_AREA:
         return []
-    shares = {values.name: explained(bins_of(values), y, "binary") for values in some}
+    return [_describe_shift(rows, y, area, by)]
+
+
+def _describe_shift(rows: pl.DataFrame, y: Floats, area: float, by: str | None) -> Finding:
+    """Describe a shift by the columns that explain best whether a row is one of test."""
+    shares = {values.name: explain_by_bins(bin_column(values), y, "binary") for values in rows}
     top = sorted(shares, key=lambda name: -shares[name])[:3]
     evidence = {
         "roc_auc": area,
-        "bound": _TOLD_APART,
+        "bound": _MOST_AREA,
         "explained": {name: shares[name] for name in top},
     }
-    message = f"train and test rows can be told apart (ROC AUC {area:.2f}), most by {', '.join(map(repr, top))}"
-    severity: Any = "info" if by == "time" else "warning"
+    message = (
+        f"train and test rows can be told apart (ROC AUC {area:.2f}), "
+        f"most by {', '.join(map(repr, top))}"
+    )
+    # later rows may honestly differ from earlier ones
     if by == "time":
         message += ": the world moves, or a column counts time"
-    return [Finding("split.shift", top, severity, message, evidence)]
+        return Finding("split.shift", top, "info", message, evidence)
+    return Finding("split.shift", top, "warning", message, evidence)
 
 
-def _numbers(values: pl.Series) -> Floats:
-    """A column as floats, text by its frequency."""
+def _encode(values: pl.Series) -> Floats:
+    """Return a column as floats `(N,)`; a text becomes its frequency."""
     if values.dtype == pl.String:
         counts = values.to_frame("value").select(pl.len().over("value")).to_series()
         return np.where(values.is_null().to_numpy(), np.nan, counts.to_numpy().astype(np.float64))

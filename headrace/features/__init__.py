@@ -1,4 +1,7 @@
-"""One graph from raw columns to the matrix: encoders fitted on training rows, compiled to ONNX, applied everywhere."""
+"""One graph from raw columns to the matrix of a model.
+
+Encoders are fitted on training rows, compiled to ONNX, and the same graph runs everywhere.
+"""
 
 from headrace.features.compile import (
     ModelInputs,

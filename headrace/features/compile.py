@@ -1,4 +1,21 @@
-"""Fitted encoders as ONNX nodes: grouped inputs in, one float32 matrix and the bags of wide features out."""
+"""Fitted encoders as ONNX nodes, from grouped inputs to a matrix and the bags of wide features.
+
+    inputs                 sources                             encoders              model inputs
+
+    numbers   [N, a] ────────────────────────────────────────▶ raw, log, …       ─┐
+    doubles   [N, b] ────────────────────────────────────────▶ raw, log, …       ─┤
+    times     [N, c] ────────────────────────────────────────▶ parts, cyclic     ─┼▶ matrix [N, F]
+    vector_v  [N, D] ────────────────────────────────────────▶ pass, pca, …      ─┤
+    strings   [N, s] ─▶ blanks stripped ─┬▶ codes [N, coded] ▶ ordinal, onehot, … ┤
+                                         └▶ texts [N, s] ────▶ topics, hash      ─┘
+                                                               tfidf, onehot, … ───▶ bags
+
+Text takes two ways. One look-up turns the categories of all columns into codes, and crosses get
+theirs from those. Encoders that read text itself get it with the words for missing emptied.
+
+A block of the matrix is one encoder over all of its columns (see `Features.blocks`), so that
+twenty standardized columns cost as many nodes as one.
+"""
 
 from typing import Any, NamedTuple
 
@@ -10,7 +27,7 @@ from headrace.features.fit import Features, FittedEncoder
 from headrace.features.graph.bag import Bag
 from headrace.features.graph.blanks import strip_blanks
 from headrace.features.graph.graph import Graph
-from headrace.features.states.levels import Levels, codes
+from headrace.features.states.levels import Levels, add_codes
 
 TYPES: dict[str, Any] = {
     "numbers": np.float32,
@@ -18,10 +35,11 @@ TYPES: dict[str, Any] = {
     "strings": str,
     "times": np.int64,
 }
+"""The type of each input; a vector, which is an input of its own, is float32."""
 
 
 class ModelInputs(NamedTuple):
-    """What a model sees: the tensor `matrix` `[N, width]`, and bags."""
+    """The tensors that a model computes with: `matrix` `[N, width]`, and bags."""
 
     matrix: str
     width: int
@@ -29,9 +47,11 @@ class ModelInputs(NamedTuple):
 
 
 class EncoderSources(NamedTuple):
-    """Where encoders start: the graph's inputs and their raw columns by group; the codes `[N,
-    len(coded)]` of the columns and crosses `coded`; and the text in which words that mean missing
-    are empty.
+    """The tensors from which encoders start.
+
+    `inputs` are the inputs of the graph by group, `groups` their raw columns. `codes` `[N,
+    len(coded)]` are the codes of the columns and crosses `coded`. `texts` is the text in which
+    words that mean missing are empty. Without text, `codes` and `texts` are empty.
     """
 
     inputs: dict[str, str]
@@ -42,12 +62,15 @@ class EncoderSources(NamedTuple):
 
 
 def add_features(graph: Graph, features: Features) -> ModelInputs:
-    """Adds the inputs and every encoder's nodes; the matrix's columns are named by `features.names`."""
+    """Add the inputs and the nodes of every encoder.
+
+    `features.names` names the columns of the matrix.
+    """
     return add_encoders(graph, features, add_sources(graph, [features]))
 
 
 def merge_groups(sets: list[Features]) -> dict[str, list[str]]:
-    """The raw columns of each graph input, for several sets of encoders together."""
+    """List the raw columns of each graph input, for several sets of encoders together."""
     merged: dict[str, dict[str, None]] = {}
     for features in sets:
         for group, columns in features.groups.items():
@@ -57,96 +80,158 @@ def merge_groups(sets: list[Features]) -> dict[str, list[str]]:
 
 
 def add_sources(graph: Graph, sets: list[Features]) -> EncoderSources:
-    """Adds the inputs that sets of encoders, fitted on the same rows, share."""
+    """Add the inputs that several sets of encoders, fitted on the same rows, share."""
     groups = merge_groups(sets)
-    encoded = [one for features in sets for one in features.encoded]
-    vector_widths = {one.group: one.state.width for one in encoded if one.group not in TYPES}
-    inputs = {
-        group: graph.input(
-            group, TYPES.get(group, np.float32), vector_widths.get(group, len(columns))
-        )
-        for group, columns in groups.items()
-    }
+    encoded: list[FittedEncoder] = []
+    for features in sets:
+        encoded += features.encoded
+    inputs = _add_inputs(graph, groups, encoded)
     if "strings" not in groups:
         return EncoderSources(inputs, groups, "", [], "")
-    words = sets[0].missing
-    bare = texts = strip_blanks(graph, inputs["strings"], len(groups["strings"]))
-    if any(one.group == "strings" and not one.is_coded for one in encoded):
-        texts = _without_words(graph, bare, words)
-    known = {name: levels for features in sets for name, levels in features.parts.items()}
-    known |= {one.column: levels_in(one.state) for one in encoded if one.is_coded and not one.parts}
-    coded = [column for column in groups["strings"] if column in known]
+
+    missing = sets[0].missing
+    stripped = strip_blanks(graph, inputs["strings"], len(groups["strings"]))
+    texts = stripped
+    # The look-up of codes knows the words for missing itself.
+    if any(fitted.group == "strings" and not fitted.is_coded for fitted in encoded):
+        texts = _empty_words(graph, stripped, missing)
+
+    levels = _collect_levels(sets, encoded)
+    coded = [column for column in groups["strings"] if column in levels]
     if not coded:
         return EncoderSources(inputs, groups, "", [], texts)
+
     positions = [groups["strings"].index(column) for column in coded]
-    strings = graph.columns(bare, positions, len(groups["strings"]))
-    singles = codes(graph, strings, [known[column] for column in coded], words)
-    blocks, parts = [singles], list(coded)
-    for one in encoded:
-        if one.parts and one.column not in coded:
-            vocabularies = [known[part].known() for part in one.parts]
-            at = [parts.index(part) for part in one.parts]
-            blocks.append(
-                cross.codes(graph, singles, at, vocabularies, levels_in(one.state).known())
-            )
-            coded.append(one.column)
-    joined = singles if len(blocks) == 1 else graph.node("Concat", *blocks, axis=1)
-    return EncoderSources(inputs, groups, joined, coded, texts)
+    strings = graph.select_columns(stripped, positions, len(groups["strings"]))
+    codes = add_codes(graph, strings, [levels[column] for column in coded], missing)
+    codes, coded = _add_crosses(graph, codes, coded, levels, encoded)
+    return EncoderSources(inputs, groups, codes, coded, texts)
+
+
+def _add_inputs(
+    graph: Graph, groups: dict[str, list[str]], encoded: list[FittedEncoder]
+) -> dict[str, str]:
+    """Declare the input of each group."""
+    vector_widths = {}
+    for fitted in encoded:
+        if fitted.group not in TYPES:
+            vector_widths[fitted.group] = fitted.state.width
+
+    inputs = {}
+    for group, columns in groups.items():
+        width = vector_widths.get(group, len(columns))
+        inputs[group] = graph.input(group, TYPES.get(group, np.float32), width)
+    return inputs
+
+
+def _collect_levels(sets: list[Features], encoded: list[FittedEncoder]) -> dict[str, Levels]:
+    """Collect the levels of each column that is coded, or is part of a cross."""
+    levels: dict[str, Levels] = {}
+    for features in sets:
+        levels |= features.parts
+    for fitted in encoded:
+        if fitted.is_coded and not fitted.parts:
+            levels[fitted.column] = levels_in(fitted.state)
+    return levels
 
 
 def levels_in(state: Any) -> Levels:
-    """The levels that the state of an encoder of codes is or holds."""
+    """Return the levels that the state of an encoder of codes is, or holds."""
     return state if isinstance(state, Levels) else state.levels
 
 
-def _without_words(graph: Graph, strings: str, words: list[str]) -> str:
-    """The text with empty strings for the words that mean missing."""
-    escaped = "|".join(
-        "".join(f"\\x{{{ord(letter):x}}}" for letter in word) for word in words if word
-    )
-    if not escaped:
+def _add_crosses(
+    graph: Graph,
+    singles: str,
+    columns: list[str],
+    levels: dict[str, Levels],
+    encoded: list[FittedEncoder],
+) -> tuple[str, list[str]]:
+    """Add the codes of each cross, once however many encoders have it.
+
+    Parameters: `singles` `[N, len(columns)]`, the codes of `columns`; `levels`, those of each
+    column. Returns the codes `[N, s]` of columns and crosses, and the names of both.
+    """
+    coded = list(columns)
+    blocks = [singles]
+    for fitted in encoded:
+        if not fitted.parts or fitted.column in coded:
+            continue
+        positions = [columns.index(part) for part in fitted.parts]
+        vocabularies = [levels[part].known() for part in fitted.parts]
+        combinations = levels_in(fitted.state).known()
+        blocks.append(cross.add_cross_codes(graph, singles, positions, vocabularies, combinations))
+        coded.append(fitted.column)
+    codes = singles if len(blocks) == 1 else graph.node("Concat", *blocks, axis=1)
+    return codes, coded
+
+
+def _empty_words(graph: Graph, strings: str, words: list[str]) -> str:
+    """Replace the words that mean missing by empty strings."""
+    patterns = [_escape(word) for word in words if word]
+    if not patterns:
         return strings
-    absent = graph.node("RegexFullMatch", strings, pattern=f"(?:{escaped})")
+    absent = graph.node("RegexFullMatch", strings, pattern=f"(?:{'|'.join(patterns)})")
     return graph.node("Where", absent, graph.constant("", object), strings)
 
 
+def _escape(word: str) -> str:
+    r"""Write a word as a pattern of RE2, each letter by its number.
+
+    >>> _escape("n/a")
+    '\\x{6e}\\x{2f}\\x{61}'
+    """
+    return "".join(f"\\x{{{ord(letter):x}}}" for letter in word)
+
+
 def add_encoders(graph: Graph, features: Features, sources: EncoderSources) -> ModelInputs:
-    """Adds the nodes of one set of encoders behind shared inputs."""
-    blocks = [_block(graph, sources, block) for block in features.blocks()]
+    """Add the nodes of one set of encoders behind shared inputs."""
+    blocks = [_add_block(graph, sources, block) for block in features.blocks()]
     bags = []
-    for one in features.wide:
-        tensor, columns = _tensor(sources, one)
-        text = graph.columns(tensor, [columns.index(one.column)], len(columns))
-        bags += ENCODERS[one.encode].bags(graph, text, one.state)
+    for fitted in features.wide:
+        tensor, columns = _find_source(sources, fitted)
+        text = graph.select_columns(tensor, [columns.index(fitted.column)], len(columns))
+        bags += ENCODERS[fitted.encode].bags(graph, text, fitted.state)
+
     if not blocks:
-        rows = graph.node("Shape", next(iter(sources.inputs.values())), start=0, end=1)
-        shape = graph.node("Concat", rows, graph.constant([0], np.int64), axis=0)
-        blocks = [graph.node("Expand", graph.constant(np.empty((1, 0)), np.float32), shape)]
+        blocks = [_add_empty_matrix(graph, next(iter(sources.inputs.values())))]
     matrix = blocks[0] if len(blocks) == 1 else graph.node("Concat", *blocks, axis=1)
     return ModelInputs(matrix, len(features.names), bags)
 
 
-def _tensor(sources: EncoderSources, one: FittedEncoder) -> tuple[str, list[str]]:
-    """What an encoder reads, and the columns that stand in it."""
-    if one.group != "strings":
-        return sources.inputs[one.group], sources.groups[one.group]
-    return (
-        (sources.codes, sources.coded)
-        if one.is_coded
-        else (sources.texts, sources.groups["strings"])
-    )
+def _add_empty_matrix(graph: Graph, source: str) -> str:
+    """Add a float32 matrix `[N, 0]` with as many rows as an input has."""
+    rows = graph.node("Shape", source, start=0, end=1)
+    shape = graph.node("Concat", rows, graph.constant([0], np.int64), axis=0)
+    return graph.node("Expand", graph.constant(np.empty((1, 0)), np.float32), shape)
 
 
-def _block(graph: Graph, sources: EncoderSources, block: list[FittedEncoder]) -> str:
-    first, encoder = block[0], ENCODERS[block[0].encode]
-    tensor, columns = _tensor(sources, first)
-    made: str
+def _find_source(sources: EncoderSources, fitted: FittedEncoder) -> tuple[str, list[str]]:
+    """Find the tensor that an encoder reads, and the columns of that tensor."""
+    if fitted.group != "strings":
+        return sources.inputs[fitted.group], sources.groups[fitted.group]
+    if fitted.is_coded:
+        return sources.codes, sources.coded
+    return sources.texts, sources.groups["strings"]
+
+
+def _add_block(graph: Graph, sources: EncoderSources, block: list[FittedEncoder]) -> str:
+    """Add the nodes of one encoder over all of its columns, which share a source."""
+    first = block[0]
+    encoder = ENCODERS[first.encode]
+    tensor, columns = _find_source(sources, first)
+
+    matrix: str
+    # A vector is an input of its own, so its block has one column.
     if first.group not in TYPES:
-        made = encoder.nodes(graph, tensor, first.state)
-        return made
-    positions = [columns.index(one.column) for one in block]
-    more = {"double": first.group == "doubles"} if first.group in ("numbers", "doubles") else {}
-    made = encoder.nodes(
-        graph, tensor, positions, [one.state for one in block], len(columns), **more
-    )
-    return made
+        matrix = encoder.nodes(graph, tensor, first.state)
+        return matrix
+
+    positions = [columns.index(fitted.column) for fitted in block]
+    states = [fitted.state for fitted in block]
+    # Encoders of numbers take float32 or float64, and must know which.
+    more = {}
+    if first.group in ("numbers", "doubles"):
+        more["double"] = first.group == "doubles"
+    matrix = encoder.nodes(graph, tensor, positions, states, len(columns), **more)
+    return matrix

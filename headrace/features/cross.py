@@ -1,10 +1,19 @@
-"""A category of several columns at once, for what one of them alone does not say.
+"""A cross: a category made of several columns, for what no column says alone.
 
-Its values are combinations of the columns' own codes, so rare parts are one part, and a graph finds
-a combination by one number.
+Its values are combinations of the codes of the columns (see `states.levels`), so all rare values
+of a column are one part. The graph turns the codes of a row into one number and looks that up:
+
+    site: a = 1, b = 2       codes -1 … 2, so 4 of them       stride 1
+    hour: 07 = 1             codes -1 … 1, so 3 of them       stride 4
+
+    number = (site + 1) * 1 + (hour + 1) * 4
+
+    ["b", "07"]    (2 + 1) * 1 + (1 + 1) * 4 = 11
+    [null, 0]      (-1 + 1) * 1 + (0 + 1) * 4 = 4       site missing, hour rare
 """
 
 import json
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,7 +24,7 @@ from headrace.features.states.levels import Levels
 
 
 def cross_name(columns: list[str]) -> str:
-    """The name of a cross.
+    """Return the name of a cross.
 
     >>> cross_name(["site", "hour"])
     'site × hour'
@@ -24,49 +33,76 @@ def cross_name(columns: list[str]) -> str:
 
 
 def combine(parts: list[pl.Series], levels: list[Levels]) -> pl.Series:
-    """The combination of each row as JSON: a known value as text, 0 for a rare one, null for a missing one."""
+    """Write the combination of each row as JSON.
+
+    A known value is text, a rare one 0 and a missing one null.
+
+    >>> sites = pl.Series(["a", "b", None])
+    >>> hours = pl.Series(["07", "08", "07"])
+    >>> levels = [Levels({"a": 9, "b": 5}, 3), Levels({"07": 4, "08": 1}, 0)]
+    >>> combine([sites, hours], levels).to_list()
+    ['["a","07"]', '["b",0]', '[null,"07"]']
+    """
     pieces = []
-    for part, level in zip(parts, levels, strict=True):
+    for position, (part, level) in enumerate(zip(parts, levels, strict=True)):
         words = {word: json.dumps(word, ensure_ascii=False) for word in level.known()}
-        coded = part.fill_null("").replace_strict(
+        piece = part.fill_null("").replace_strict(
             ["", *words], ["null", *words.values()], default="0", return_dtype=pl.String
         )
-        pieces.append(coded)
-    frame = pl.DataFrame([piece.alias(str(at)) for at, piece in enumerate(pieces)])
-    return frame.select(
-        pl.format("[" + ",".join("{}" for _ in pieces) + "]", *frame.columns)
-    ).to_series()
+        pieces.append(piece.alias(str(position)))
+
+    frame = pl.DataFrame(pieces)
+    places = ",".join(["{}"] * len(pieces))
+    return frame.select(pl.format(f"[{places}]", *frame.columns)).to_series()
 
 
-def codes(
+def add_cross_codes(
     graph: Graph, codes: str, columns: list[int], vocabularies: list[list[str]], known: list[str]
 ) -> str:
-    """The code `[N, 1]` (float32) of each combination, from the codes `[N, s]` of single columns.
+    """Add the code `[N, 1]` (float32) of each combination, from the codes `[N, s]` of columns.
 
-    Parameters: `columns`, where the parts stand in `codes`; `vocabularies`, the parts' known
-    values; `known`, the combinations that have a code of their own, as `combine` writes them.
+    Parameters: `columns`, the positions of the parts in `codes`; `vocabularies`, the known values
+    of each part; `known`, the combinations with a code of their own, as `combine` writes them.
     """
-    sizes = [len(words) + 2 for words in vocabularies]  # the known values, rare and missing
+    # The known values, and rare and missing.
+    sizes = [len(words) + 2 for words in vocabularies]
     strides = np.cumprod([1, *sizes[:-1]])
-    numbers = [
-        {**{word: code for code, word in enumerate(words, 1)}, 0: RARE, None: MISSING}
-        for words in vocabularies
-    ]
-    table = {}
-    for code, combination in enumerate(known, 1):
-        values = zip(json.loads(combination), numbers, strides, strict=True)
-        table[
-            int(sum((codes_of[value] - MISSING) * stride for value, codes_of, stride in values))
-        ] = float(code)
-    picked = graph.node("Gather", codes, graph.constant(columns, np.int64), axis=1)
-    whole = graph.node("Sub", graph.node("Cast", picked, to=7), graph.constant(MISSING, np.int64))
-    weighed = graph.node("Mul", whole, graph.constant(strides, np.int64))
-    key = graph.node("ReduceSum", weighed, graph.constant([1], np.int64), keepdims=1)
+    table = _number_combinations(known, vocabularies, strides)
+
+    selected = graph.node("Gather", codes, graph.constant(columns, np.int64), axis=1)
+    whole = graph.node("Cast", selected, to=7)
+    from_zero = graph.node("Sub", whole, graph.constant(MISSING, np.int64))
+    weighed = graph.node("Mul", from_zero, graph.constant(strides, np.int64))
+    number = graph.node("ReduceSum", weighed, graph.constant([1], np.int64), keepdims=1)
+    # ONNX accepts no empty table. No number is -1, and its code would be that of unknown ones.
     return graph.node(
         "LabelEncoder",
-        key,
+        number,
         domain="ai.onnx.ml",
         keys_int64s=list(table) or [-1],
         values_floats=list(table.values()) or [float(RARE)],
         default_float=float(RARE),
     )
+
+
+def _number_combinations(
+    known: list[str], vocabularies: list[list[str]], strides: Any
+) -> dict[int, float]:
+    """Return the code of each known combination by its number.
+
+    >>> _number_combinations(['["b","07"]', '[null,0]'], [["a", "b"], ["07"]], [1, 4])
+    {11: 1.0, 4: 2.0}
+    """
+    code_of_values = []
+    for words in vocabularies:
+        code_of: dict[Any, int] = {word: code for code, word in enumerate(words, 1)}
+        code_of_values.append(code_of | {0: RARE, None: MISSING})
+
+    table = {}
+    for code, combination in enumerate(known, 1):
+        number = 0
+        parts = zip(json.loads(combination), code_of_values, strides, strict=True)
+        for value, code_of, stride in parts:
+            number += (code_of[value] - MISSING) * stride
+        table[int(number)] = float(code)
+    return table

@@ -23,8 +23,10 @@ from headrace.tables import Column, as_text
 
 
 class EncoderChoice(Struct, frozen=True):
-    """The encoders that a member of a model wants: the form of its inputs, and by kind of column
-    the encoders that stand in the place of that form's defaults.
+    """The encoders that a member of an ensemble wants.
+
+    `representation` is the form of its inputs. `by_kind` lists, for kinds of columns, the encoders
+    that replace the defaults of that form.
     """
 
     representation: Representation
@@ -32,10 +34,10 @@ class EncoderChoice(Struct, frozen=True):
 
 
 class FittedEncoder(Struct, frozen=True):
-    """One column (or cross of `parts`) with one fitted encoder; `group` is the graph input that it
-    is part of.
+    """One column, or one cross of the columns `parts`, with one fitted encoder.
 
-    A `wide` one makes a bag of entries and no column of the matrix.
+    `group` is the graph input that the column is part of. A `wide` encoder makes bags, and no
+    column of the matrix.
     """
 
     column: str
@@ -47,18 +49,23 @@ class FittedEncoder(Struct, frozen=True):
 
     @property
     def names(self) -> list[str]:
-        """The matrix columns that it makes."""
-        names: list[str] = [] if self.wide else ENCODERS[self.encode].names(self.column, self.state)
+        """The names of its columns of the matrix."""
+        if self.wide:
+            return []
+        names: list[str] = ENCODERS[self.encode].names(self.column, self.state)
         return names
 
     @property
     def is_coded(self) -> bool:
-        """Whether it works on the codes of text, not on the text itself."""
+        """Whether it reads the codes of text, not the text itself."""
         return self.group == "strings" and hasattr(ENCODERS[self.encode], "known")
 
 
 class Features(Struct, frozen=True):
-    """Fitted encoders in the order of their columns, the words that mean missing, and the levels of crosses' parts."""
+    """Fitted encoders in the order of their columns.
+
+    `missing` are the words that mean missing; `parts` the levels of the columns in crosses.
+    """
 
     encoded: list[FittedEncoder]
     missing: list[str]
@@ -66,51 +73,69 @@ class Features(Struct, frozen=True):
 
     @property
     def groups(self) -> dict[str, list[str]]:
-        """The raw columns of each graph input, in order; absent groups are absent."""
+        """The raw columns of each graph input, in order; a group without columns is left out."""
         found: dict[str, dict[str, None]] = {group: {} for group in GROUPS}
-        for one in self.encoded:
-            found.setdefault(one.group, {}).update(dict.fromkeys(one.parts or [one.column]))
+        for fitted in self.encoded:
+            columns = fitted.parts or [fitted.column]
+            found.setdefault(fitted.group, {}).update(dict.fromkeys(columns))
         return {group: list(columns) for group, columns in found.items() if columns}
 
     @property
     def columns(self) -> list[str]:
         """The raw columns that the graph takes, each once."""
-        return list(dict.fromkeys(column for columns in self.groups.values() for column in columns))
+        names: dict[str, None] = {}
+        for columns in self.groups.values():
+            names |= dict.fromkeys(columns)
+        return list(names)
 
     def blocks(self) -> list[list[FittedEncoder]]:
-        """The columns that share an input and an encoder, in the order of the matrix; wide ones have none."""
-        found = [
-            [
-                one
-                for one in self.encoded
-                if (one.group, one.encode, one.wide) == (group, encode, False)
-            ]
-            for group in self.groups
-            for encode in ENCODERS
-        ]
-        return [block for block in found if block]
+        """List the blocks of the matrix in order: the columns that share an input and an encoder.
+
+            numbers, standardize    [age, income]
+            strings, onehot         [city]
+            strings, target         [city, site × hour]
+
+        Wide encoders are in no block.
+        """
+        blocks = []
+        for group in self.groups:
+            for encode in ENCODERS:
+                block = [
+                    fitted
+                    for fitted in self.encoded
+                    if fitted.group == group and fitted.encode == encode and not fitted.wide
+                ]
+                if block:
+                    blocks.append(block)
+        return blocks
 
     @property
     def wide(self) -> list[FittedEncoder]:
-        """Those that make bags, in order."""
-        return [one for one in self.encoded if one.wide]
+        """The encoders that make bags, in order."""
+        return [fitted for fitted in self.encoded if fitted.wide]
 
     @property
     def names(self) -> list[str]:
         """The columns of the matrix, in order."""
-        return [name for block in self.blocks() for one in block for name in one.names]
+        names = []
+        for block in self.blocks():
+            for fitted in block:
+                names += fitted.names
+        return names
 
     @property
     def codes(self) -> list[int]:
-        """Where the codes of categories stand in the matrix."""
-        kinds = [one.encode for block in self.blocks() for one in block for _ in one.names]
-        return [at for at, encode in enumerate(kinds) if encode == "ordinal"]
+        """The positions in the matrix of columns that hold codes of categories."""
+        encodes = []
+        for block in self.blocks():
+            for fitted in block:
+                encodes += [fitted.encode] * len(fitted.names)
+        return [position for position, encode in enumerate(encodes) if encode == "ordinal"]
 
     def only(self, encode: str) -> "Features":
-        """The part that one encoder makes."""
-        return Features(
-            [one for one in self.encoded if one.encode == encode], self.missing, self.parts
-        )
+        """Return the features of one encoder alone."""
+        encoded = [fitted for fitted in self.encoded if fitted.encode == encode]
+        return Features(encoded, self.missing, self.parts)
 
 
 def fit_features(
@@ -121,59 +146,87 @@ def fit_features(
     missing: list[str],
     y: Floats | None = None,
 ) -> Features:
-    """Fits the encoders of every column that is not ignored, and of every cross.
+    """Fit the encoders of every column that is not ignored, and of every cross.
 
-    Parameters: `frame`, the rows to fit on; `columns` as `plan_columns` gives them; `spec`, the
+    Parameters: `frame`, the rows to fit on; `columns`, as `plan_columns` gives them; `spec`, the
     stated encoders and crosses; `missing`, the words that mean a missing value; `y (N, outputs)`,
-    the values that target means are means of. A column whose encoder makes nothing of it is left
+    the values that target means are means of. A column of which its encoder makes nothing is left
     out.
     """
-    representation = choice.representation
-    chosen = DEFAULTS[representation] | choice.by_kind
-
-    def encodes(kind: Kind, stated: list[Encode], is_number: bool = False) -> list[Encode]:
-        def suits(one: Encode) -> bool:
-            wide = representation == "linear" or one not in ONLY_WIDE
-            return wide and (is_number or one not in NUMBERS) and (one != "target" or y is not None)
-
-        wanted = [one for one in stated or chosen[kind] if suits(one)]
-        return wanted or [one for one in DEFAULTS[representation][kind] if suits(one)]
-
     encoded = []
     for column in columns:
         if column.kind == "ignored":
             continue
         values = frame[column.name]
         texts = as_text(values) if column.kind in ("categorical", "text") else values
-        for name in encodes(
-            column.kind,
-            spec.columns.get(column.name, ColumnSpec()).encodes,
-            values.dtype.is_numeric(),
-        ):
-            encoded.append(
-                _encoded(column, values if name in NUMBERS else texts, name, representation, y)
-            )
-    parts = {name: levels.fit(as_text(frame[name])) for cross in spec.crosses for name in cross}
+        stated = spec.columns.get(column.name, ColumnSpec()).encodes
+        is_number = values.dtype.is_numeric()
+        for name in _choose_encoders(column.kind, stated, choice, is_number, y is not None):
+            source = values if name in NUMBERS else texts
+            encoded.append(_fit_column(column, source, name, choice.representation, y))
+
+    parts: dict[str, Levels] = {}
     for cross in spec.crosses:
-        values = combine([as_text(frame[name]) for name in cross], [parts[name] for name in cross])
-        for name in encodes("categorical", []):
+        for part in cross:
+            parts[part] = levels.fit(as_text(frame[part]))
+        values = _combine_columns(frame, cross, parts)
+        for name in _choose_encoders("categorical", [], choice, False, y is not None):
+            # A cross exists as codes alone.
             if hasattr(ENCODERS[name], "known"):
-                state = _fit(name, values, y)
-                wide = representation == "linear" and name == "onehot" and onehot.is_wide(state)
+                state = _fit_encoder(name, values, y)
+                wide = _is_wide(name, state, choice.representation)
                 encoded.append(
                     FittedEncoder(cross_name(cross), name, "strings", state, wide, cross)
                 )
-    return Features([one for one in encoded if one.wide or one.names], missing, parts)
+
+    useful = [fitted for fitted in encoded if fitted.wide or fitted.names]
+    return Features(useful, missing, parts)
 
 
-def _encoded(
+def refit_means(means: Features, frame: pl.DataFrame, y: Floats) -> Features:
+    """Fit the same target means on other rows `frame` with other targets `y (N, outputs)`."""
+    encoded = []
+    for fitted in means.encoded:
+        if fitted.parts:
+            values = _combine_columns(frame, fitted.parts, means.parts)
+        else:
+            values = as_text(frame[fitted.column])
+        encoded.append(structs.replace(fitted, state=target_mean.fit(values, y)))
+    return Features(encoded, means.missing, means.parts)
+
+
+def _choose_encoders(
+    kind: Kind, stated: list[Encode], choice: EncoderChoice, is_number: bool, has_target: bool
+) -> list[Encode]:
+    """Choose the encoders of a column: the stated ones, else those that the member wants.
+
+    Encoders that do not suit the column or the model are left out. Where none remains, the column
+    gets the defaults.
+    """
+    defaults = DEFAULTS[choice.representation]
+    allows_wide = choice.representation == "linear"
+
+    def suits(encode: Encode) -> bool:
+        if encode in ONLY_WIDE and not allows_wide:
+            return False
+        if encode in NUMBERS and not is_number:
+            return False
+        return encode != "target" or has_target
+
+    chosen = stated or choice.by_kind.get(kind, defaults[kind])
+    suitable = [encode for encode in chosen if suits(encode)]
+    return suitable or [encode for encode in defaults[kind] if suits(encode)]
+
+
+def _fit_column(
     column: Column,
     values: pl.Series,
     encode: Encode,
     representation: Representation,
     y: Floats | None,
 ) -> FittedEncoder:
-    state = _fit(encode, values, y)
+    """Fit one encoder of a column, and find the graph input that it reads."""
+    state = _fit_encoder(encode, values, y)
     if column.kind in ("categorical", "text") and encode not in NUMBERS:
         group = "strings"
     elif column.kind == "datetime":
@@ -182,31 +235,28 @@ def _encoded(
         group = f"vector_{column.name}"
     else:
         group = "doubles" if moments.fit(values).needs_doubles else "numbers"
-    wide = encode in ONLY_WIDE or (
-        representation == "linear"
-        and (encode == "hash" or (encode == "onehot" and onehot.is_wide(state)))
-    )
-    return FittedEncoder(column.name, encode, group, state, wide)
+    return FittedEncoder(column.name, encode, group, state, _is_wide(encode, state, representation))
 
 
-def _fit(encode: str, values: pl.Series, y: Floats | None) -> Any:
-    return (
-        target_mean.fit(values, y)
-        if encode == "target" and y is not None
-        else ENCODERS[encode].fit(values)
-    )
+def _fit_encoder(encode: str, values: pl.Series, y: Floats | None) -> Any:
+    """Fit one encoder; return its state."""
+    if encode == "target" and y is not None:
+        return target_mean.fit(values, y)
+    return ENCODERS[encode].fit(values)
 
 
-def refit_means(means: Features, frame: pl.DataFrame, y: Floats) -> Features:
-    """The same target means fitted on other rows `frame` with other targets `y (N, outputs)`."""
-    encoded = []
-    for one in means.encoded:
-        if one.parts:
-            values = combine(
-                [as_text(frame[name]) for name in one.parts],
-                [means.parts[name] for name in one.parts],
-            )
-        else:
-            values = as_text(frame[one.column])
-        encoded.append(structs.replace(one, state=target_mean.fit(values, y)))
-    return Features(encoded, means.missing, means.parts)
+def _is_wide(encode: str, state: Any, representation: Representation) -> bool:
+    """Say whether an encoder makes bags: always, or for linear models where it has many entries."""
+    if encode in ONLY_WIDE:
+        return True
+    if representation != "linear":
+        return False
+    return encode == "hash" or (encode == "onehot" and onehot.is_wide(state))
+
+
+def _combine_columns(
+    frame: pl.DataFrame, columns: list[str], parts: dict[str, Levels]
+) -> pl.Series:
+    """Write the combination that each row has of the columns of a cross."""
+    texts = [as_text(frame[name]) for name in columns]
+    return combine(texts, [parts[name] for name in columns])

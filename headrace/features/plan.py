@@ -1,4 +1,4 @@
-"""Deciding what each column is, from training rows alone."""
+"""The plan of features: what kind each column is, decided from training rows alone."""
 
 from typing import Any
 
@@ -8,10 +8,11 @@ from headrace.design import infer_kind
 from headrace.errors import InputError, nearest
 from headrace.features.encoders.registry import NUMBERS, SUITABLE
 from headrace.features.states.vector import width_of
-from headrace.spec import ColumnSpec, FeaturesSpec, Kind
+from headrace.spec import ColumnSpec, Encode, FeaturesSpec, Kind
 from headrace.tables import Column, Form, as_text, dtype_of, has_zone, value_counts
 
 _MOST_CATEGORIES = 1000
+"""The most categories of a column in the schema."""
 
 
 def plan_columns(
@@ -21,61 +22,98 @@ def plan_columns(
     windows: list[str],
     forms: dict[str, Form] | None = None,
 ) -> list[Column]:
-    """Decides the kind of every column from training rows.
+    """Decide the kind of every column from training rows.
 
     Parameters: `frame`, the training rows; `special`, the columns that are no features, each with
     the reason; `windows`, the columns that window features made; `forms`, how text was read as
     numbers or times. Returns all columns in their order, the ignored ones with their reason in
     `why`. Raises `InputError` for an override that names no column or does not suit its values.
     """
-    for name in [*spec.exclude, *spec.columns]:
-        if name not in frame.columns:
-            place = "features.exclude" if name in spec.exclude else "features.columns"
-            raise InputError(
-                place, f"no column {name!r}", "a column of the table", nearest(name, frame.columns)
-            )
-    columns, forms = [], forms or {}
+    _check_names(spec, frame.columns)
+    if forms is None:
+        forms = {}
+
+    columns = []
     for values in frame:
         override = spec.columns.get(values.name, ColumnSpec())
-        kind: Kind
-        if values.name in special:
-            kind, why = "ignored", special[values.name]
-        elif values.name in spec.exclude:
-            kind, why = "ignored", "excluded"
-        elif override.kind is not None:
-            kind, why = override.kind, "stated"
-            _check_kind(values, kind)
-        else:
-            kind, why = infer_kind(values)
-        odd = [
-            encode
-            for encode in override.encodes
-            if kind != "ignored" and encode not in SUITABLE[kind]
-        ]
-        if odd:
-            raise InputError(
-                f"features.columns.{values.name}.encode",
-                f"{odd[0]!r} for a {kind} column",
-                "one of: " + ", ".join(SUITABLE[kind]),
-            )
-        if NUMBERS[0] in override.encodes and not values.dtype.is_numeric():
-            where = f"features.columns.{values.name}.encode"
-            raise InputError(
-                where,
-                f"{NUMBERS[0]!r} for a column of text",
-                "another encoder",
-                "its codes are no numbers",
-            )
-        columns.append(describe(values, kind, why, values.name in windows, forms.get(values.name)))
+        kind, why = _decide_kind(values, spec, override, special)
+        _check_encoders(values, kind, override.encodes)
+        is_window = values.name in windows
+        columns.append(_describe_column(values, kind, why, is_window, forms.get(values.name)))
+
     _check_crosses(spec.crosses, columns)
     return columns
 
 
+def _check_names(spec: FeaturesSpec, columns: list[str]) -> None:
+    """Check that the spec names columns of the table."""
+    for name in [*spec.exclude, *spec.columns]:
+        if name not in columns:
+            place = "features.exclude" if name in spec.exclude else "features.columns"
+            raise InputError(
+                place, f"no column {name!r}", "a column of the table", nearest(name, columns)
+            )
+
+
+def _decide_kind(
+    values: pl.Series, spec: FeaturesSpec, override: ColumnSpec, special: dict[str, str]
+) -> tuple[Kind, str]:
+    """Decide the kind of a column, and why: the spec goes before the values."""
+    if values.name in special:
+        return "ignored", special[values.name]
+    if values.name in spec.exclude:
+        return "ignored", "excluded"
+    if override.kind is not None:
+        _check_kind(values, override.kind)
+        return override.kind, "stated"
+    return infer_kind(values)
+
+
+def _check_kind(values: pl.Series, kind: Kind) -> None:
+    """Check that the values of a column suit the kind that the spec states."""
+    dtype = dtype_of(values.dtype)
+    suits = {
+        "numeric": dtype in ("integer", "number", "boolean"),
+        "boolean": dtype == "boolean",
+        "categorical": dtype in ("string", "integer", "number", "boolean"),
+        "datetime": dtype == "datetime",
+        "text": dtype == "string",
+        "vector": dtype == "vector",
+        "ignored": True,
+    }
+    if not suits[kind]:
+        example = values.drop_nulls().head(1).to_list()
+        raise InputError(
+            f"features.columns.{values.name}.kind",
+            f"{kind!r} for a column of {dtype} values such as {example}",
+            "one of: " + ", ".join(name for name, is_suitable in suits.items() if is_suitable),
+        )
+
+
+def _check_encoders(values: pl.Series, kind: Kind, encodes: list[Encode]) -> None:
+    """Check that the encoders that the spec states suit the kind and the values of a column."""
+    where = f"features.columns.{values.name}.encode"
+    if kind != "ignored":
+        for encode in encodes:
+            if encode not in SUITABLE[kind]:
+                raise InputError(
+                    where, f"{encode!r} for a {kind} column", "one of: " + ", ".join(SUITABLE[kind])
+                )
+    if NUMBERS[0] in encodes and not values.dtype.is_numeric():
+        raise InputError(
+            where,
+            f"{NUMBERS[0]!r} for a column of text",
+            "another encoder",
+            "its codes are no numbers",
+        )
+
+
 def _check_crosses(crosses: list[list[str]], columns: list[Column]) -> None:
+    """Check that crosses name categorical columns."""
     kinds = {column.name: column.kind for column in columns}
-    for at, cross in enumerate(crosses):
+    for position, cross in enumerate(crosses):
+        where = f"features.crosses[{position}]"
         for name in cross:
-            where = f"features.crosses[{at}]"
             if name not in kinds:
                 raise InputError(
                     where, f"no column {name!r}", "columns of the table", nearest(name, list(kinds))
@@ -89,40 +127,13 @@ def _check_crosses(crosses: list[list[str]], columns: list[Column]) -> None:
                 )
 
 
-def _check_kind(values: pl.Series, kind: Kind) -> None:
-    dtype = dtype_of(values.dtype)
-    fits = {
-        "numeric": dtype in ("integer", "number", "boolean"),
-        "boolean": dtype == "boolean",
-        "categorical": dtype in ("string", "integer", "number", "boolean"),
-        "datetime": dtype == "datetime",
-        "text": dtype == "string",
-        "vector": dtype == "vector",
-        "ignored": True,
-    }
-    if not fits[kind]:
-        example = values.drop_nulls().head(1).to_list()
-        raise InputError(
-            f"features.columns.{values.name}.kind",
-            f"{kind!r} for a column of {dtype} values such as {example}",
-            "one of: " + ", ".join(name for name, ok in fits.items() if ok),
-        )
-
-
-def describe(
-    values: pl.Series, kind: Kind, why: str, window: bool = False, form: Form | None = None
+def _describe_column(
+    values: pl.Series, kind: Kind, why: str, window: bool, form: Form | None
 ) -> Column:
-    """The schema entry of a column: its type, range or categories, and how much is missing."""
+    """Describe a column for the schema: its type, its range or categories, its missing values."""
     dtype = dtype_of(values.dtype)
-    low: Any = None
-    high: Any = None
+    low, high = _find_range(values, dtype)
     categories = None
-    if dtype in ("integer", "number"):
-        finite = values.cast(pl.Float64).drop_nulls()
-        finite = finite.filter(finite.is_finite())
-        low, high = (finite.min(), finite.max()) if len(finite) else (None, None)
-    elif dtype == "datetime" and values.null_count() < len(values):
-        low, high = str(values.min()), str(values.max())
     if kind == "categorical":
         categories = value_counts(as_text(values))["value"].head(_MOST_CATEGORIES).to_list()
     return Column(
@@ -141,3 +152,15 @@ def describe(
         zoned=has_zone(values.dtype) if dtype == "datetime" else None,
         width=width_of(values) if dtype == "vector" else None,
     )
+
+
+def _find_range(values: pl.Series, dtype: str) -> tuple[Any, Any]:
+    """Find the least and the greatest finite number, or time as text; (None, None) without any."""
+    if dtype in ("integer", "number"):
+        numbers = values.cast(pl.Float64).drop_nulls()
+        finite = numbers.filter(numbers.is_finite())
+        if len(finite):
+            return finite.min(), finite.max()
+    elif dtype == "datetime" and values.null_count() < len(values):
+        return str(values.min()), str(values.max())
+    return None, None

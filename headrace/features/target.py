@@ -12,7 +12,11 @@ from headrace.tasks import TaskKind, task_of
 
 
 class Target(Struct, frozen=True):
-    """What is predicted; `classes` in the order of their numbers (binary: negative, positive), none in regression."""
+    """The column that a model predicts.
+
+    `classes` are in the order of their numbers (in a binary task negative, then positive);
+    regression has none.
+    """
 
     name: str
     task: Task
@@ -25,25 +29,40 @@ class Target(Struct, frozen=True):
 
     @property
     def kind(self) -> TaskKind:
-        """What its task answers."""
+        """The properties and functions of its task."""
         return task_of(self.task)
 
 
 def make_target(goal: Goal, values: pl.Series) -> Target:
-    """Names the classes of a (resolved) goal from all rows' targets."""
+    """Name the classes of a (resolved) goal from the targets `(N,)` of all rows.
+
+    >>> goal = Goal(target="left", task="binary", positive="no")
+    >>> make_target(goal, pl.Series(["no", "yes", None, "no"])).classes
+    ['yes', 'no']
+    """
     assert goal.task is not None
-    if not task_of(goal.task).HAS_CLASSES:
+    task = task_of(goal.task)
+    if not task.HAS_CLASSES:
         return Target(goal.target, goal.task, [])
+
     classes = values.drop_nulls().unique().sort().to_list()
     if values.dtype.is_float():
         classes = [int(label) for label in classes]
-    if task_of(goal.task).HAS_EVENT:
+    if task.HAS_EVENT:
         classes.sort(key=lambda label: bool(label == goal.positive))
     return Target(goal.target, goal.task, classes)
 
 
 def encode_target(target: Target, values: pl.Series) -> Floats:
-    """Targets `(N,)` as float64: the value, or the number of the class; NaN where missing or of no known class."""
+    """Encode targets `(N,)` as float64: the value itself, or the number of the class.
+
+    A missing target, or one of no known class, is NaN.
+
+    >>> target = Target("left", "binary", ["no", "yes"])
+    >>> encode_target(target, pl.Series(["yes", "no", "maybe", None])).tolist()
+    [1.0, 0.0, nan, nan]
+    """
+    # The copies may be written to; arrays of Polars may not.
     if not target.kind.HAS_CLASSES:
         return values.cast(pl.Float64).to_numpy().copy()
     numbers = {label: float(number) for number, label in enumerate(target.classes)}

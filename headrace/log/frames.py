@@ -1,9 +1,25 @@
-"""Frames: how records stand in an open file of the log.
+"""Frames: the records of one append, as bytes in an open file of the log.
 
-A frame is a length, how many records it holds, a checksum of them, a checksum of these three, and
-the records that were appended by one call, as MessagePack: it is there whole or not at all. The
-length has a checksum of its own so that a flipped bit in it is not taken for a frame that was cut
-off.
+A frame is in the file as a whole, or not at all:
+
+    byte   0          4          8          12         16
+           | length   | count    | sum      | head sum | body: `length` bytes |
+
+    length     the bytes of the body
+    count      the records in the body
+    sum        CRC-32 of the body, started from `count`
+    head sum   CRC-32 of the twelve bytes before it: so a flipped bit in the length is not taken
+               for a frame that was cut off
+    body       a MessagePack list of records and batches: 0xdd, its length in four bytes, its values
+
+All numbers of the head are unsigned and little-endian. Frames of an earlier version have no head
+sum; their body begins at byte 12.
+
+    >>> head, body = Frame([Record("7", 0, 0, "clicks", b"{}")]).encode()
+    >>> Layout("<IIII").unpack(head)[:2]
+    (22, 1)
+    >>> bytes(body)
+    b'\\xdd\\x00\\x00\\x00\\x01\\x96\\x00\\xa17\\x00\\x00\\xa6clicks\\xc4\\x02{}'
 """
 
 import os
@@ -21,14 +37,17 @@ import msgspec
 from headrace.errors import WorkError
 
 TIME_DIGITS = 14
-_FRAME, _EARLIER = Layout("<IIII"), Layout("<III")
-_TAIL = 8
-"""A disk that lost power leaves zeros; no record ends in so many."""
+_HEAD = Layout("<IIII")
+_EARLIER_HEAD = Layout("<III")
+_ZEROS = 8
+"""After a loss of power a file may end in zeros; no record ends in so many."""
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, tag=0):
-    """One thing that happened: what it is called, when it happened, from when it was known
-    (microseconds since 1970 UTC), of which kind it is, and what it was, as JSON.
+    """An event, a prediction or the like: its id, its times, its kind and its content as JSON.
+
+    `time` is when it happened, `available` from when it was known, both in microseconds since 1970
+    UTC.
     """
 
     id: str
@@ -39,20 +58,26 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag=0):
 
 
 class RecordBatch(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """Records of one kind that came in pieces, and are taken apart only when they are read: that
-    costs whoever appends next to nothing.
+    """Records of one kind as they came, in pieces.
 
-    `values` is a JSON array without its brackets: for every piece, for each of the names, an array
-    of the values of its records, or an object around one. The payload of a record is the JSON
-    object that `head` begins, without its last brace, and under each name its value. Its id is what
-    its last value, an object, has under `id`; it begins with when the record happened and was known
-    (see `time_in_id`).
+    They are taken apart only when they are read, so that an append costs next to nothing.
 
-    >>> values = b'[{"x":1}],[{"id":"07-a"}],{"rows":[{"x":2},{"x":3}]},[{"id":"08-a"},{"id":"09-a"}]'
-    >>> packed = RecordBatch(3, "k", b'{"model":"ads"', ["row", "answer"], "id", memoryview(values))
-    >>> ids, payloads = packed.unpack()
-    >>> ids, payloads[2]
-    (['07-a', '08-a', '09-a'], b'{"model":"ads","row":{"x":3},"answer":{"id":"09-a"}}')
+    `values` is a JSON array without its brackets. Each piece has an element for each of the
+    `names`: an array with a value of each record, or an object around this array. A record's
+    payload is a JSON object: `head`, which lacks the closing brace, then each name with the
+    record's value. Its id is the member `id` of its last value, an object. The id begins with the
+    time at which the record happened and was known (see `time_in_id`).
+
+    >>> values = (
+    ...     b'[{"x":1}],[{"id":"07-a"}],'
+    ...     b'{"rows":[{"x":2},{"x":3}]},[{"id":"08-a"},{"id":"09-a"}]'
+    ... )
+    >>> batch = RecordBatch(3, "k", b'{"model":"ads"', ["row", "answer"], "id", memoryview(values))
+    >>> ids, payloads = batch.unpack()
+    >>> ids
+    ['07-a', '08-a', '09-a']
+    >>> payloads[2]
+    b'{"model":"ads","row":{"x":3},"answer":{"id":"09-a"}}'
     """
 
     count: int
@@ -63,128 +88,164 @@ class RecordBatch(msgspec.Struct, frozen=True, array_like=True, tag=1):
     values: memoryview
 
     def unpack(self) -> tuple[list[str], list[bytes]]:
-        """The ids and the payloads of the records."""
-        told = _decode_values(b"".join((b"[", self.values, b"]")))
-        pieces = [one if isinstance(one, list) else next(iter(one.values())) for one in told]
+        """Take the batch apart, into the ids and the payloads of its records."""
+        elements = _decode_values(b"".join((b"[", self.values, b"]")))
+        arrays = [
+            element if isinstance(element, list) else next(iter(element.values()))
+            for element in elements
+        ]
         width = len(self.names)
-        columns = [list(chain.from_iterable(pieces[at::width])) for at in range(width)]
+        columns = [list(chain.from_iterable(arrays[at::width])) for at in range(width)]
+
+        # Sealing does this for every record: so the loop over records runs within `zip` and `join`.
         parts: list[Iterable[Any]] = [repeat(self.head)]
         for name, column in zip(self.names, columns, strict=True):
             parts += [repeat(b',"%b":' % name.encode()), column]
-        payloads = [b"".join((*some, b"}")) for some in zip(*parts, strict=False)]
-        return list(map(_id_in(self.id), columns[-1])), payloads
+        payloads = [b"".join((*pieces, b"}")) for pieces in zip(*parts, strict=False)]
+        return list(map(_build_id_reader(self.id), columns[-1])), payloads
 
 
 def time_in_id(id: str) -> int:
-    """When a packed record happened (microseconds since 1970 UTC): the `TIME_DIGITS` hexadecimal
-    digits that its id begins with.
+    """Read the time at which a record of a batch happened, in microseconds since 1970 UTC.
+
+    It is the first `TIME_DIGITS` hexadecimal digits of the record's id.
+
+    >>> time_in_id("0000000000000f-1")
+    15
     """
     return int(id[:TIME_DIGITS], 16)
 
 
 @cache
-def _id_in(member: str) -> Callable[[Any], str]:
-    """Reads the id in a JSON object."""
+def _build_id_reader(member: str) -> Callable[[Any], str]:
+    """Return a function that reads the member with the id from a JSON object."""
     named = msgspec.defstruct("Named", [("id", str)], rename={"id": member})
-    decode, get = msgspec.json.Decoder(named).decode, attrgetter("id")
-    return lambda value: get(decode(value))
+    decode = msgspec.json.Decoder(named).decode
+    get_id = attrgetter("id")
+    return lambda value: get_id(decode(value))
 
 
 _decode_values = msgspec.json.Decoder(list[list[msgspec.Raw] | dict[str, list[msgspec.Raw]]]).decode
 decode_records = msgspec.msgpack.Decoder(list[Record | RecordBatch]).decode
-"""The records in the bytes of a frame."""
+"""Reads the records in the body of a frame."""
 _encode_into = msgspec.msgpack.Encoder().encode_into
 _CHECKSUM = Layout("<I")
-_LIST = Layout(">BI")  # how MessagePack begins a list of up to 2**32 values
+_LIST = Layout(">BI")
 _LIST_32 = 0xDD
+"""The byte with which MessagePack begins a list of up to 2**32 values; its length follows."""
 
 
 class Frame:
-    """Records that are appended together, encoded as they come: nothing of them is kept but bytes."""
+    """Records that are appended together.
+
+    Each is encoded when it is added, so that a frame holds bytes and no records.
+    """
 
     def __init__(self, records: Iterable[Record | RecordBatch] = ()) -> None:
-        self._body, self._told, self.count = bytearray(_LIST.size), 0, 0
+        self._body = bytearray(_LIST.size)
+        self._length = 0
+        self.count = 0
         for record in records:
             self.add(record)
 
     def add(self, record: Record | RecordBatch) -> None:
-        """Takes one more."""
+        """Add a record, or the records of a batch."""
         _encode_into(record, self._body, -1)
-        self._told += 1
+        self._length += 1
         self.count += record.count if isinstance(record, RecordBatch) else 1
 
     def encode(self) -> list[bytes | bytearray]:
-        """The frame, in pieces."""
-        _LIST.pack_into(self._body, 0, _LIST_32, self._told)
-        head = _EARLIER.pack(len(self._body), self.count, zlib.crc32(self._body, self.count))
+        """Return the bytes of the frame, in two pieces: the head and the body."""
+        _LIST.pack_into(self._body, 0, _LIST_32, self._length)
+        head = _EARLIER_HEAD.pack(len(self._body), self.count, zlib.crc32(self._body, self.count))
         return [head + _CHECKSUM.pack(zlib.crc32(head)), self._body]
 
 
 def read_frames(path: Path, start: int = 0) -> Iterator[tuple[int, bytes, int]]:
-    """The whole frames from an offset on: how many records, their bytes, and the offset of the end.
+    """Read the frames of a file from the offset `start` on.
 
-    The frame that ends the file may be torn, where its process was killed or power was lost: it is
-    shorter than it says, or zeros. Raises `WorkError` for any other that is not as it was written.
+    Yields for each the number of its records, its body, and the offset of its end. The last frame
+    may be torn, if a process was killed or power was lost: the file is too short for it, or ends in
+    zeros. It is left out. Raises `WorkError` if any other frame is not as it was written.
     """
     with path.open("rb") as file:
-        end, whole = start, os.fstat(file.fileno()).st_size  # another process may append meanwhile
+        # Another process may append meanwhile; its frames are left for the next time.
+        size = os.fstat(file.fileno()).st_size
+        at = start
         while True:
-            at = end
             file.seek(at)
-            found = _frame_at(file, at, whole)
-            if found is None:
+            frame = _read_frame(file, at, size)
+            if frame is None:
                 return
-            count, body, end = found
-            yield count, body, end
+            at = frame[2]
+            yield frame
 
 
-def _frame_at(file: BinaryIO, at: int, whole: int) -> tuple[int, bytes, int] | None:
-    """The frame at an offset of a file that has so many bytes; none where a torn one, or nothing, ends the file."""
-    begin = file.read(_FRAME.size)
-    if len(begin) < _FRAME.size:
+def _read_frame(file: BinaryIO, at: int, file_size: int) -> tuple[int, bytes, int] | None:
+    """Read the frame at the offset `at`; None if the file ends there, or with a torn frame."""
+    head = file.read(_HEAD.size)
+    if len(head) < _HEAD.size:
         return None
-    size, count, checksum, head = _FRAME.unpack(begin)
-    if zlib.crc32(begin[: _EARLIER.size]) == head:
-        end = at + _FRAME.size + size
-        if end > whole:
-            return None
+    size, count, checksum, head_checksum = _HEAD.unpack(head)
+    if zlib.crc32(head[: _EARLIER_HEAD.size]) != head_checksum:
+        return _read_earlier_frame(file, at, file_size, head)
+
+    end = at + _HEAD.size + size
+    if end > file_size:
+        return None
+    body = file.read(size)
+    if zlib.crc32(body, count) == checksum:
+        return count, body, end
+    if end == file_size and not any(body[-_ZEROS:]):
+        return None
+    raise damage_error(file.name, at)
+
+
+def _read_earlier_frame(
+    file: BinaryIO, at: int, file_size: int, head: bytes
+) -> tuple[int, bytes, int] | None:
+    """Read a frame whose head has no valid checksum: of an earlier version, or torn."""
+    size, count, checksum, _ = _HEAD.unpack(head)
+    end = at + _EARLIER_HEAD.size + size
+    if size and end <= file_size:
+        file.seek(at + _EARLIER_HEAD.size)
         body = file.read(size)
         if zlib.crc32(body, count) == checksum:
             return count, body, end
-        if end == whole and not any(body[-_TAIL:]):
-            return None
-        raise damage_error(file.name, at)
-    end = at + _EARLIER.size + size
-    if size and end <= whole:  # an earlier version had no checksum of the head
-        file.seek(at + _EARLIER.size)
-        body = file.read(size)
-        if zlib.crc32(body, count) == checksum:
-            return count, body, end
-    file.seek(at + _FRAME.size)
-    if not any(begin[-_TAIL:]) and not any(file.read()):
+
+    file.seek(at + _HEAD.size)
+    if not any(head[-_ZEROS:]) and not any(file.read()):
         return None
     raise damage_error(file.name, at)
 
 
 def find_frames(data: bytes, start: int) -> Iterator[tuple[int, int, int, bool]]:
-    """The frames in damaged bytes, wherever they stand from an offset on: where each begins and
-    ends, how many records it has, and whether it is whole.
+    """Find the frames in damaged bytes from an offset on, wherever they are.
+
+    Yields for each where it begins, where it ends, how many records it has, and whether it is
+    whole. If only the body is damaged, the frame is not whole; its length and its count are right.
+
+    >>> head, body = Frame([Record("7", 0, 0, "clicks", b"{}")]).encode()
+    >>> list(find_frames(b"???" + head + body, 0))
+    [(3, 41, 1, True)]
     """
     at = start
-    while at + _FRAME.size <= len(data):
-        size, count, checksum, head = _FRAME.unpack_from(data, at)
-        end = at + _FRAME.size + size
-        if end > len(data) or zlib.crc32(data[at : at + _EARLIER.size]) != head:
+    while at + _HEAD.size <= len(data):
+        size, count, checksum, head_checksum = _HEAD.unpack_from(data, at)
+        end = at + _HEAD.size + size
+        if end > len(data) or zlib.crc32(data[at : at + _EARLIER_HEAD.size]) != head_checksum:
             at += 1
-        elif zlib.crc32(data[at + _FRAME.size : end], count) == checksum:
-            yield at, end, count, True
-            at = end
-        else:  # its length and its count are right
-            yield at, end, count, False
-            at = end
+            continue
+        body = data[at + _HEAD.size : end]
+        yield at, end, count, zlib.crc32(body, count) == checksum
+        at = end
 
 
 def damage_error(file: str, at: int) -> WorkError:
-    """A frame that is not as it was written."""
-    do = "the file is left as it is; `headrace log repair` copies what is whole"
-    return WorkError(f"{file} at byte {at}", "a damaged record", "the log as it was written", do)
+    """Return the error for a frame that is not as it was written."""
+    return WorkError(
+        f"{file} at byte {at}",
+        "a damaged record",
+        "the log as it was written",
+        "the file is left as it is; `headrace log repair` copies what is whole",
+    )

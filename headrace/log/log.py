@@ -1,8 +1,25 @@
-"""The log: every record that was acknowledged, appended once, never changed.
+"""The log: every acknowledged record, appended once, never changed.
 
-Records are appended to an open file in frames, each of which is there whole or not at all. An open
-file that is full is sealed: it becomes a Parquet segment, which DuckDB and Polars read directly.
-Files are named after the position of their first record.
+Records are appended as frames to an open file. A full open file is sealed: it becomes a Parquet
+segment, which DuckDB and Polars read directly. Files are named after the position of their first
+record:
+
+    position   0               100,000         200,000         end
+               [--- sealed ---)[--- sealed ---)[--- open ---)  `append` adds a frame here
+
+    00000000000000000000.parquet, .sum    records 0 to 99,999, and checksums
+    00000000000000100000.parquet, .sum    records 100,000 to 199,999
+    00000000000000200000.open             the records behind them, in frames
+
+    format.json           the number of the log's format
+    gaps.json             positions of records that are gone
+    clock.json            how far the clock is trusted (`trusted_clock`)
+    writer.lock           held by the process that appends
+    sealer.lock           held by the process that seals full files
+    filler.lock           held by the process that fills a store with the log
+
+A process that is killed may leave two files of one name: the segment is then whole, and the open
+file is removed.
 """
 
 import math
@@ -26,14 +43,17 @@ from headrace.tables import exclusive_lock
 
 
 class Log:
-    """A log in a folder. Many processes may read; those that write take turns.
+    """A log in a folder. Many processes may read it; those that write take turns.
 
-    What `append` returned from survives a killed process; with `sync`, which waits for the disk,
-    also a loss of power. An open file of `segment` records is sealed; then segments are removed all
-    of whose records were known `retention` (microseconds) before the latest of the sealed ones.
-    With `full`, which is called in its place, another process may seal it (`seal_full`): who
-    appends much does not stop for it then. Who appends waits `patience_s` for his turn, or for as
-    long as it takes.
+    Records survive a killed process once `append` has returned. With `sync` it waits for the disk,
+    and they also survive a loss of power.
+
+    An open file of `segment` records is sealed. Then segments are removed if all their records
+    became known more than `retention` microseconds before the latest record that was sealed. If
+    `full` is set, it is called in the place of sealing, so that another process can seal the file
+    (`seal_full`) and appending does not stop for it.
+
+    An append waits `patience_s` seconds for its turn, or without end if it is None.
 
     >>> import tempfile
     >>> log = Log(Path(tempfile.mkdtemp()))
@@ -55,34 +75,41 @@ class Log:
         patience_s: float | None = None,
         clock: Clock = SYSTEM,
     ) -> None:
-        self.folder, self._sync, self._segment, self._retention = folder, sync, segment, retention
-        self._full, self._patience_s, self._clock = full, patience_s, clock
+        self.folder = folder
+        self._sync = sync
+        self._segment = segment
+        self._retention = retention
+        self._full = full
+        self._patience_s = patience_s
+        self._clock = clock
         self._writer = folder / "writer.lock"
-        self._path: Path | None = (
-            None  # the open file that this process knows, up to where, and its records
-        )
-        self._sealed: Path | None = None  # its segment, once it is sealed
-        self._size = self._first = self._count = 0
+
+        # The open file as this process knows it: its segment once it is sealed, the position of its
+        # first record, its size in bytes and its records.
+        self._path: Path | None = None
+        self._sealed: Path | None = None
+        self._first = 0
+        self._size = 0
+        self._count = 0
 
     @contextmanager
     def append_lock(self, patience_s: float | None = None) -> Iterator[None]:
-        """Holds the right to append for the length of the block; waits for the process that has it.
+        """Lock the log for appending for the length of a block; wait for the process that has it.
 
-        Raises `BusyError` where that takes longer than `patience_s`, or than the log's own
-        patience.
+        Raises `BusyError` if that takes longer than `patience_s`, or than the log's own patience.
         """
         with exclusive_lock(self._writer, self._patience_s if patience_s is None else patience_s):
             self._recover()
             yield
 
     def backfill_lock(self) -> AbstractContextManager[None]:
-        """Holds the right to fill a store with the log; others may append meanwhile."""
+        """Lock the log for filling a store with it; others may append meanwhile."""
         return exclusive_lock(self.folder / "filler.lock")
 
     def append(self, records: Sequence[Record | RecordBatch] | Frame) -> int:
-        """Appends records, all or none, inside `append_lock`; returns the position behind them.
+        """Append records inside `append_lock`, all or none; return the position behind them.
 
-        Raises `WorkError` where the disk refuses: nothing is acknowledged then.
+        Raises `WorkError` if the disk refuses: then nothing is acknowledged.
         """
         assert self._path is not None, "append outside of append_lock"
         frame = records if isinstance(records, Frame) else Frame(records)
@@ -91,6 +118,7 @@ class Log:
         try:
             handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
+                # One call for both pieces: the body is not copied behind its head.
                 if os.writev(handle, pieces) < size:
                     raise OSError(28, "No space left on device")
                 if self._sync:
@@ -104,179 +132,212 @@ class Log:
             raise WorkError(
                 str(self._path), f"cannot be written ({error.strerror})", "a disk with room"
             ) from error
+
         self._size += size
         self._count += frame.count
         end = self.end
         if self._count >= self._segment and self._full is not None:
-            self._opened(end)
+            self._begin_file(end)
             self._full()
         elif self._count >= self._segment:
-            with suppress(WorkError):  # the records are safe; the next call tries again
+            with suppress(WorkError):  # the records are safe; the next append tries again
                 self.seal()
         return end
 
     @property
     def end(self) -> int:
-        """The position behind the last record that this process wrote or, entering `append_lock`, found."""
+        """The position behind the last record that this process knows.
+
+        It knows the records that it appended, and those that it found when it entered
+        `append_lock`.
+        """
         return self._first + self._count
 
     def seal(self) -> None:
-        """Makes a Parquet segment of the open file, inside `append_lock`."""
+        """Make a Parquet segment of the open file, inside `append_lock`."""
         assert self._path is not None, "seal outside of append_lock"
         if self._count:
             full = self._path
             sealed = segment.write(full)
-            self._opened(self.end)
+            self._begin_file(self.end)
             full.unlink()
-            self._forget(sealed)
+            self._apply_retention(sealed)
 
     def seal_full(self) -> int:
-        """Makes Parquet segments of the open files that are full, beside whoever appends; returns
-        how many there were.
+        """Make Parquet segments of full open files while others append; return how many.
 
-        Raises `WorkError` where the disk refuses.
+        Raises `WorkError` if the disk refuses.
         """
         with exclusive_lock(self.folder / "sealer.lock"):
             for path in self.folder.glob(f"*{OPEN}"):
-                if path.with_suffix(SEALED).exists():  # left behind by one that was killed
+                if path.with_suffix(SEALED).exists():  # its sealer was killed before it removed it
                     path.unlink()
-            full = [path for path in self._files(0)[:-1] if path.suffix == OPEN]
+
+            # The last file is the one to which others append.
+            full = [path for path in self._list_files(0)[:-1] if path.suffix == OPEN]
             for path in full:
                 sealed = segment.write(path)
                 path.unlink()
-                self._forget(sealed)
+                self._apply_retention(sealed)
         return len(full)
 
-    def _forget(self, sealed: Path) -> None:
-        """Removes what is older than the retention, now that this one was sealed."""
+    def _apply_retention(self, sealed: Path) -> None:
+        """Remove segments that are older than the retention, now that `sealed` was sealed."""
         if self._retention is not None:
-            now = self._clock.now_us()  # a record may be said to become known later
+            now = self._clock.now_us()
             if not is_trusted(self.folder, self._clock):
-                why = "the clock has jumped: nothing is removed as too old before it goes on evenly for a day"
+                why = (
+                    "the clock has jumped: nothing is removed as too old before it goes on evenly"
+                    " for a day"
+                )
                 warnings.warn(f"{self.folder}: {why}", RuntimeWarning, stacklevel=2)
                 return
-            self._drop_before(min(segment.latest_available(sealed), now) - self._retention)
+            # A record may claim to become known in the far future: it must not remove all others.
+            latest = min(segment.latest_available(sealed), now)
+            self._drop_before(latest - self._retention)
 
     def read(
         self, kind: str | None = None, since: int = 0, until: int | None = None
     ) -> pl.DataFrame:
-        """The records of a kind, or of all, from a position on up to another, in their order."""
+        """Read the records of a kind, or of all, in their order.
+
+        Their positions are from `since` to `until`, which is left out. The columns are
+        `segment.COLUMNS`. Raises `WorkError` if a file is damaged, or records are gone.
+        """
         while True:
             try:
-                files = self._files(since)
+                files = self._list_files(since)
                 parts = [segment.read(path) for path in files]
             except FileNotFoundError:
                 continue  # sealed or dropped meanwhile
+
             self._check_gaps(files, parts)
-            found = pl.concat([pl.DataFrame(schema=segment.COLUMNS), *parts])
-            found = found.filter(pl.col("position") >= since)
-            found = found if until is None else found.filter(pl.col("position") < until)
-            return found if kind is None else found.filter(kind=kind)
+            records = pl.concat([pl.DataFrame(schema=segment.COLUMNS), *parts])
+            records = records.filter(pl.col("position") >= since)
+            if until is not None:
+                records = records.filter(pl.col("position") < until)
+            return records if kind is None else records.filter(kind=kind)
 
     def _check_gaps(self, files: list[Path], parts: list[pl.DataFrame]) -> None:
-        """Raises `WorkError` where records are gone between two files, and nobody has said that he knows."""
-        for (path, part), after in zip(zip(files, parts, strict=True), files[1:], strict=False):
-            end, first = int(path.stem) + part.height, int(after.stem)
+        """Raise `WorkError` if records are gone between two files, and no repair has noted it."""
+        for path, part, next_path in zip(files, parts, files[1:], strict=False):
+            end = int(path.stem) + part.height
+            first = int(next_path.stem)
             if end > first or (end < first and not repair.is_gap_known(self.folder, end, first)):
-                do = "`headrace log repair` goes on without them"
                 raise WorkError(
-                    str(self.folder), f"records {end} to {first - 1} are gone", "the whole log", do
+                    str(self.folder),
+                    f"records {end} to {first - 1} are gone",
+                    "the whole log",
+                    "`headrace log repair` goes on without them",
                 )
 
     def repair(self) -> list[str]:
-        """Sets aside what is damaged, copies what is whole, and says in words what it did."""
+        """Set aside what is damaged, copy what is whole, and return a sentence on each step."""
         with exclusive_lock(self._writer), exclusive_lock(self.folder / "sealer.lock"):
             self._path = None
-            return repair.repair_files(self.folder, self._files(0))
+            return repair.repair_files(self.folder, self._list_files(0))
 
     def _drop_before(self, moment: int) -> None:
-        kept = False
-        for path in self._files(0):
+        """Remove segments whose records all became known before a moment (microseconds)."""
+        follows_another = False
+        for path in self._list_files(0):
             if path.suffix != SEALED or segment.latest_available(path) >= moment:
-                kept = True
+                follows_another = True
                 continue
-            if kept:  # what was known later stands before it
+            # A log may begin anywhere, but a gap behind an older segment has to be noted.
+            if follows_another:
                 first = int(path.stem)
                 repair.add_gaps(self.folder, [[first, first + segment.count_records(path)]])
             segment.remove(path)
 
-    def _files(self, since: int) -> list[Path]:
-        """The files with records from a position on, in order; of one that was being sealed, the sealed one."""
+    def _list_files(self, since: int) -> list[Path]:
+        """List the files with records from a position on, in order.
+
+        If there are two files of one name, it is the segment.
+        """
         named: dict[float, Path] = {}
         if self.folder.is_dir():
             check_log_format(self.folder)
             for path in sorted(self.folder.iterdir()):
                 if path.suffix in (OPEN, SEALED) and not path.name.startswith("."):
                     named[int(path.stem)] = path  # `.parquet` comes after `.open`
+
+        # A file ends where the next one begins.
         firsts = sorted(named)
-        return [named[first] for first, next_ in pairwise([*firsts, math.inf]) if next_ > since]
+        return [named[first] for first, end in pairwise([*firsts, math.inf]) if end > since]
 
     def position(self, kinds: Sequence[str]) -> int:
-        """The position behind the last record of some kinds; 0 where there is none."""
+        """Return the position behind the last record of any of the kinds; 0 without a record."""
         while True:
             try:
-                for path in reversed(self._files(0)):
-                    found = segment.read(path).filter(pl.col("kind").is_in(list(kinds)))["position"]
-                    if len(found):
-                        return int(found[-1]) + 1
+                for path in reversed(self._list_files(0)):
+                    records = segment.read(path).filter(pl.col("kind").is_in(list(kinds)))
+                    if len(records):
+                        return int(records["position"][-1]) + 1
                 return 0
             except FileNotFoundError:
                 continue  # sealed or dropped meanwhile
 
-    def _opened(self, first: int) -> None:
-        self._path, self._first, self._size, self._count = (
-            self.folder / f"{first:020d}{OPEN}",
-            first,
-            0,
-            0,
-        )
+    def _begin_file(self, first: int) -> None:
+        """Begin an open file, whose first record will have the position `first`."""
+        self._path = self.folder / f"{first:020d}{OPEN}"
         self._sealed = self._path.with_suffix(SEALED)
-        self._path.touch()  # positions go on from its name, whatever is dropped
+        self._first = first
+        self._size = 0
+        self._count = 0
+        # Positions go on from its name, also if all segments before it are dropped.
+        self._path.touch()
 
-    def _followed(self) -> bool:
-        """Whether another process has left the file that this one knows, which was full, for a next one."""
+    def _is_followed(self) -> bool:
+        """Say whether another process has begun a file behind the one that this process knows."""
         assert self._path is not None
         try:
-            self._count_on()
+            self._count_appended()
         except FileNotFoundError:
-            return True  # and it was sealed
+            return True  # and the file was sealed
         after = self.folder / f"{self.end:020d}"
         return bool(self._count) and (
             after.with_suffix(OPEN).exists() or after.with_suffix(SEALED).exists()
         )
 
-    def _count_on(self) -> None:
-        """Counts the records that came to the open file since."""
+    def _count_appended(self) -> None:
+        """Count the records that others have appended to the open file."""
         assert self._path is not None
         for count, _, end in read_frames(self._path, self._size):
             self._count += count
             self._size = end
 
     def _recover(self) -> None:
-        """Finds the end of the log, where another process may have written, and cuts off what one
-        began and never acknowledged.
+        """Find the end of the log, where another process may have appended meanwhile.
+
+        A frame that another process began and never acknowledged is cut off.
         """
         if self._sealed is not None and os.access(self._sealed, os.F_OK):
-            self._path = None  # whoever sealed it was killed before it removed it
+            self._path = None  # sealed; the open file may still be there if the sealer was killed
+        # The usual case, in every append: nobody has written. A process that begins a file behind
+        # this one has appended to this one, or sealed it, before.
         if self._path is not None and self._size == _size_of(self._path):
-            return  # whoever leaves a file for a next one has appended to it, or sealed it
-        if self._path is None or not self._path.exists() or self._followed():
-            files = self._files(0)
+            return
+
+        if self._path is None or not self._path.exists() or self._is_followed():
+            files = self._list_files(0)
             if not files:
                 write_format(self.folder)
-                self._opened(0)
+                self._begin_file(0)
             elif files[-1].suffix == SEALED:
                 files[-1].with_suffix(OPEN).unlink(missing_ok=True)
-                self._opened(int(files[-1].stem) + segment.count_records(files[-1]))
+                self._begin_file(int(files[-1].stem) + segment.count_records(files[-1]))
             else:
-                self._opened(int(files[-1].stem))
-            self._count_on()
+                self._begin_file(int(files[-1].stem))
+            self._count_appended()
+
         assert self._path is not None
         if self._size < self._path.stat().st_size:
             os.truncate(self._path, self._size)
 
 
 def _size_of(path: Path) -> int | None:
+    """Return the size of a file in bytes; None if there is none."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

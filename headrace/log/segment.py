@@ -1,4 +1,10 @@
-"""The records of the log as a table, and the segments: full files of the log as Parquet."""
+"""Segments: full files of the log as Parquet, with their checksums; and any file of it as a table.
+
+0….open      frames ---- decoded, some thousand records at a time -.
+                                                                   v
+0….parquet   row group | row group | row group …       of up to 4,096 records or 16 MiB
+0….sum       records, latest time, bytes and CRC-32 of the segment, and a CRC-32 of these four
+"""
 
 import zlib
 from collections.abc import Iterator, Sequence
@@ -13,7 +19,9 @@ from headrace.errors import DECODE_ERRORS, WorkError
 from headrace.log.frames import Record, RecordBatch, decode_records, read_frames, time_in_id
 from headrace.tables import atomic_file
 
-OPEN, SEALED, SUMS = ".open", ".parquet", ".sum"
+OPEN = ".open"
+SEALED = ".parquet"
+SUMS = ".sum"
 COLUMNS = {
     "position": pl.Int64(),
     "id": pl.String(),
@@ -22,63 +30,71 @@ COLUMNS = {
     "kind": pl.String(),
     "payload": pl.String(),
 }
-"""Of a segment, and of what `read` gives: times in UTC, the payload as JSON."""
-_PLAIN = {**COLUMNS, "time": pl.Int64(), "available": pl.Int64(), "payload": pl.Binary()}
-_AT_ONCE, _BYTES_AT_ONCE = 4096, 16 << 20
-"""So many records, or bytes of them, are taken apart at once, and are a row group of the segment: the memory that
-sealing takes does not grow with the file, and what a process asks for anew holds up whoever waits for the processor."""
+"""The columns of a segment, and of the records that are read: times in UTC, the payload as JSON."""
+_DECODED_COLUMNS = {**COLUMNS, "time": pl.Int64(), "available": pl.Int64(), "payload": pl.Binary()}
+
+_CHUNK_RECORDS = 4096
+_CHUNK_BYTES = 16 << 20
+"""So many records, or bytes, are decoded at a time, and become a row group. So the memory that
+sealing takes does not grow with the file. A process that asks for much memory anew also delays
+others that wait for the processor."""
 
 
 class _Sums(msgspec.Struct, frozen=True):
-    """What a segment was when it was sealed."""
+    """The number of a segment's records and its checksum, as they were when it was sealed.
+
+    `latest` is when the last record became known, in microseconds; `own` is the checksum of the
+    other fields.
+    """
 
     records: int
     latest: int
     bytes: int
     crc32: int
     own: int = 0
-    """The checksum of these."""
 
-    def sealed(self) -> "_Sums":
-        """The same with its own checksum."""
-        told = f"{self.records} {self.latest} {self.bytes} {self.crc32}".encode()
-        return msgspec.structs.replace(self, own=zlib.crc32(told))
+    def with_checksum(self) -> "_Sums":
+        """Return the same sums with their own checksum."""
+        fields = f"{self.records} {self.latest} {self.bytes} {self.crc32}".encode()
+        return msgspec.structs.replace(self, own=zlib.crc32(fields))
 
 
 def read(path: Path) -> pl.DataFrame:
-    """The records of a file as `COLUMNS`; those of an open one stand at the positions from its
-    first on.
+    """Read the records of a segment or of an open file, with the columns `COLUMNS`.
 
-    Raises `WorkError` for one that is damaged, `FileNotFoundError` for one that is gone.
+    Raises `WorkError` if the file is damaged, and `FileNotFoundError` if it is gone.
     """
-    if path.suffix == SEALED:
-        content, sums = path.read_bytes(), _sums_of(path)
-        if sums is not None and (len(content) != sums.bytes or zlib.crc32(content) != sums.crc32):
-            raise _changed(path)
-        try:
-            return pl.read_parquet(content)
-        except pl.exceptions.PolarsError:
-            raise _changed(path) from None
-    return pl.concat([pl.DataFrame(schema=COLUMNS), *_batches(path)])
+    if path.suffix != SEALED:
+        return pl.concat([pl.DataFrame(schema=COLUMNS), *_read_chunks(path)])
+
+    content = path.read_bytes()
+    sums = _read_sums(path)
+    if sums is not None and (len(content) != sums.bytes or zlib.crc32(content) != sums.crc32):
+        raise _change_error(path)
+    try:
+        return pl.read_parquet(content)
+    except pl.exceptions.PolarsError:
+        raise _change_error(path) from None
 
 
 def write(path: Path) -> Path:
-    """Makes the segment of an open file, which stays; returns where it is.
+    """Write the segment of an open file, which stays; return the segment's path.
 
-    Raises `WorkError` where the disk refuses, and for a file that is damaged.
+    Raises `WorkError` if the disk refuses, or the file is damaged.
     """
     segment = path.with_suffix(SEALED)
-    with atomic_file(segment) as beside:
-        for left in path.parent.glob(f".{segment.stem}.*-*"):
-            if left.name != beside.name:  # by one that was killed
-                left.unlink()
+    with atomic_file(segment) as draft:
+        for left_over in path.parent.glob(f".{segment.stem}.*-*"):
+            if left_over.name != draft.name:  # its sealer was killed
+                left_over.unlink()
         try:
-            records = register_io_source(lambda *_: _batches(path), schema=COLUMNS)
-            # level 1 of zstd: of records it makes as little, in a quarter less time than the level
-            # of Polars' choice
-            records.sink_parquet(beside, compression_level=1, row_group_size=_rows_at_once(path))
+            records = register_io_source(lambda *_: _read_chunks(path), schema=COLUMNS)
+            # Level 1 of zstd makes records as small as the level that Polars would choose, and
+            # takes a quarter less time.
+            records.sink_parquet(draft, compression_level=1, row_group_size=_chunk_size(path))
+            # The sums are there before the segment is: no reader meets one without them.
             with atomic_file(sums_path(segment)) as sums:
-                sums.write_bytes(msgspec.json.encode(_summed(beside)))
+                sums.write_bytes(msgspec.json.encode(_compute_sums(draft)))
         except pl.exceptions.ComputeError as error:
             raise WorkError(
                 str(segment), f"cannot be written ({error})", "a disk with room"
@@ -87,70 +103,74 @@ def write(path: Path) -> Path:
 
 
 def latest_available(segment: Path) -> int:
-    """When the last of its records became known (microseconds since 1970 UTC)."""
-    return (_sums_of(segment) or _summed(segment)).latest
+    """Return when the last of its records became known, in microseconds since 1970 UTC."""
+    return (_read_sums(segment) or _compute_sums(segment)).latest
 
 
 def count_records(segment: Path) -> int:
-    """How many records it has."""
-    return (_sums_of(segment) or _summed(segment)).records
+    """Count the records of a segment."""
+    return (_read_sums(segment) or _compute_sums(segment)).records
 
 
 def remove(segment: Path) -> None:
-    """Removes a segment and what is known of it."""
+    """Remove a segment and its sums."""
     segment.unlink()
     sums_path(segment).unlink(missing_ok=True)
 
 
 def sums_path(segment: Path) -> Path:
-    """The file that tells what a segment was when it was sealed: Parquet pages have no checksums
-    that readers ask for.
+    """Return the path of a segment's sums.
+
+    Readers of Parquet do not check the pages of a file, so a segment has checksums beside it.
     """
     return segment.with_suffix(SUMS)
 
 
-def _sums_of(segment: Path) -> _Sums | None:
-    """None for a segment of an earlier version."""
+def _read_sums(segment: Path) -> _Sums | None:
+    """Read the sums of a segment; None if an earlier version sealed it, which wrote none."""
     path = sums_path(segment)
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=_Sums)
+        sums = msgspec.json.decode(path.read_bytes(), type=_Sums)
     except FileNotFoundError:
         return None
     except DECODE_ERRORS:
-        raise _changed(path) from None
-    if found != found.sealed():
-        raise _changed(path)
-    return found
+        raise _change_error(path) from None
+    if sums != sums.with_checksum():
+        raise _change_error(path)
+    return sums
 
 
-def _summed(segment: Path) -> _Sums:
+def _compute_sums(segment: Path) -> _Sums:
+    """Compute the sums of a segment from its content."""
+    latest_available = pl.col("available").max().to_physical()
     try:
-        known = (
-            pl.scan_parquet(segment)
-            .select(pl.len(), pl.col("available").max().to_physical())
-            .collect()
-            .row(0)
-        )
+        table = pl.scan_parquet(segment).select(pl.len(), latest_available)
+        records, latest = table.collect().row(0)
     except pl.exceptions.PolarsError:
-        raise _changed(segment) from None
+        raise _change_error(segment) from None
+
     crc32 = 0
     with segment.open("rb") as file:
         while piece := file.read(1 << 20):
             crc32 = zlib.crc32(piece, crc32)
-    made = _Sums(records=known[0], latest=known[1] or 0, bytes=segment.stat().st_size, crc32=crc32)
-    return made.sealed()
+    size = segment.stat().st_size
+    return _Sums(records=records, latest=latest or 0, bytes=size, crc32=crc32).with_checksum()
 
 
-def _changed(path: Path) -> WorkError:
-    do = "the file is left as it is; `headrace log repair` sets it aside"
+def _change_error(path: Path) -> WorkError:
     return WorkError(
-        str(path), "has been changed since it was sealed", "the log as it was written", do
+        str(path),
+        "has been changed since it was sealed",
+        "the log as it was written",
+        "the file is left as it is; `headrace log repair` sets it aside",
     )
 
 
-def _batches(path: Path) -> Iterator[pl.DataFrame]:
-    """The records of an open file, some at a time."""
-    first, some, size = int(path.stem), _nothing(), 0
+def _read_chunks(path: Path) -> Iterator[pl.DataFrame]:
+    """Read the records of an open file, some thousand at a time."""
+    first = int(path.stem)
+    columns = _empty_columns()
+    size = 0
     for _, body, _ in read_frames(path):
         try:
             records = decode_records(body)
@@ -159,37 +179,42 @@ def _batches(path: Path) -> Iterator[pl.DataFrame]:
                 str(path), f"records of another form ({error})", "a log of this version"
             ) from None
         for record in records:
-            for values, more in zip(some, _columns(record), strict=True):
-                values.extend(more)
+            for column, values in zip(columns, _take_apart(record), strict=True):
+                column.extend(values)
+
         size += len(body)
-        if len(some[0]) >= _AT_ONCE or size >= _BYTES_AT_ONCE:
-            yield _table(first, some)
-            first, some, size = first + len(some[0]), _nothing(), 0
-    if some[0]:
-        yield _table(first, some)
+        if len(columns[0]) >= _CHUNK_RECORDS or size >= _CHUNK_BYTES:
+            yield _build_table(first, columns)
+            first += len(columns[0])
+            columns = _empty_columns()
+            size = 0
+    if columns[0]:
+        yield _build_table(first, columns)
 
 
-def _rows_at_once(path: Path) -> int:
-    """How many records make a row group: those of the first frame tell how large they are."""
+def _chunk_size(path: Path) -> int:
+    """Choose how many records make a row group, from the size of those in the first frame."""
     for count, body, _ in read_frames(path):
-        return min(max(_BYTES_AT_ONCE * count // max(len(body), 1), 16), _AT_ONCE)
-    return _AT_ONCE
+        return min(max(_CHUNK_BYTES * count // max(len(body), 1), 16), _CHUNK_RECORDS)
+    return _CHUNK_RECORDS
 
 
-def _nothing() -> list[list[Any]]:
+def _empty_columns() -> list[list[Any]]:
+    """Return an empty list for each column but the position."""
     return [[] for _ in range(len(COLUMNS) - 1)]
 
 
-def _columns(record: Record | RecordBatch) -> Sequence[Sequence[Any]]:
-    """The columns behind the position."""
+def _take_apart(record: Record | RecordBatch) -> Sequence[Sequence[Any]]:
+    """Return the values of each column but the position, for one record or those of a batch."""
     if isinstance(record, Record):
         return [record.id], [record.time], [record.available], [record.kind], [record.payload]
     ids, payloads = record.unpack()
-    moments = list(map(time_in_id, ids))
-    return ids, moments, moments, [record.kind] * len(ids), payloads
+    times = list(map(time_in_id, ids))
+    return ids, times, times, [record.kind] * len(ids), payloads
 
 
-def _table(first: int, columns: list[list[Any]]) -> pl.DataFrame:
+def _build_table(first: int, columns: list[list[Any]]) -> pl.DataFrame:
+    """Build a table from columns of records, of which the first has the position `first`."""
     positions = range(first, first + len(columns[0]))
-    plain = pl.DataFrame(dict(zip(COLUMNS, (positions, *columns), strict=True)), schema=_PLAIN)
-    return plain.cast(pl.Schema(COLUMNS))
+    named = dict(zip(COLUMNS, (positions, *columns), strict=True))
+    return pl.DataFrame(named, schema=_DECODED_COLUMNS).cast(pl.Schema(COLUMNS))

@@ -1,4 +1,4 @@
-"""The predictor: the same graph for a dict, a table and a file."""
+"""Predict with the same graph a dict, a table or a file."""
 
 from headrace.predict.arrays import Arrays
 from headrace.predict.batch import predict_file

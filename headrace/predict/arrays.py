@@ -1,4 +1,4 @@
-"""Predictions of ready arrays, with the values of single columns dealt out anew: no row is read twice."""
+"""Predictions of ready arrays, for permuting single columns: no row is read twice."""
 
 import numpy as np
 import polars as pl
@@ -10,37 +10,41 @@ from headrace.tables import conform
 
 
 class Arrays:
-    """The rows of a table as the graph takes them."""
+    """The rows of a table as the arrays that the graph takes."""
 
     def __init__(self, predictor: Predictor, frame: pl.DataFrame) -> None:
         typed = conform(frame, predictor.columns, predictor.schema.missing, "rows")
-        self._session, self._is_multiclass = predictor.session, predictor.is_multiclass
-        self._feeds = {
-            name: np.array(values) for name, values in self._session.feeds(typed).items()
-        }  # to be changed
-        self._rows, self._chunk = typed.height, self._session.chunk_rows(typed)
+        self._session = predictor.session
+        self._is_multiclass = predictor.is_multiclass
+        # Copies, because `permuted` writes into them.
+        feeds = self._session.feeds(typed)
+        self._feeds = {name: np.array(values) for name, values in feeds.items()}
+        self._rows = typed.height
+        self._chunk = self._session.chunk_rows(typed)
+
+        # Each column's array, and its place there; a vector column has a whole array.
         self._places: dict[str, tuple[str, int | slice]] = {}
         for group, names in self._session.groups.items():
-            known = group if group in self._feeds else CODES
+            array = group if group in self._feeds else CODES
             for at, name in enumerate(names):
-                self._places[name] = known, slice(None) if group.startswith("vector_") else at
+                self._places[name] = array, slice(None) if group.startswith("vector_") else at
 
     def scores(self) -> Floats:
-        """The scores of the rows: `(N,)`, or `(N, K)` probabilities in a multiclass task."""
+        """Predict the scores of the rows: `(N,)`, of a multiclass task probabilities `(N, K)`."""
         output = "probabilities" if self._is_multiclass else "prediction"
         parts = []
         for at in range(0, self._rows, self._chunk):
-            some = {name: values[at : at + self._chunk] for name, values in self._feeds.items()}
-            parts += self._session.run([output], some)
-        found = np.concatenate(parts).astype(np.float64)
-        return found if self._is_multiclass else found[:, 0]
+            chunk = {name: values[at : at + self._chunk] for name, values in self._feeds.items()}
+            parts += self._session.run([output], chunk)
+        scores = np.concatenate(parts).astype(np.float64)
+        return scores if self._is_multiclass else scores[:, 0]
 
     def permuted(self, name: str, order: Integers) -> Floats:
-        """The scores of the rows, of which each has the value of another in one column."""
-        group, at = self._places[name]
-        own = self._feeds[group][:, at].copy()
+        """Predict the scores of the rows with one column in another order `(N,)`."""
+        array, at = self._places[name]
+        values = self._feeds[array][:, at].copy()
         try:
-            self._feeds[group][:, at] = own[order]
+            self._feeds[array][:, at] = values[order]
             return self.scores()
         finally:
-            self._feeds[group][:, at] = own
+            self._feeds[array][:, at] = values

@@ -1,4 +1,17 @@
-"""Files larger than memory: read, predicted and written in batches, in order, on every core."""
+"""Predict files larger than memory: in batches, in the order of the file, on every core.
+
+    file      ─▶ batch 1   batch 2   batch 3   batch 4 …    read one after the other
+                    │         │         │         │
+    threads      predict   predict   predict   (waits)      as many as there are cores
+                    │         │         │
+    waiting      [ ───────── futures, oldest first ]        at most two a thread; then none is read
+                    │
+    target    ◀─ predictions of batch 1, then 2, then 3 …   written in the order of the file
+
+So memory holds a few batches, however large the file is, and the slowest batch never changes the
+order. ONNX Runtime releases the interpreter's lock while it runs, and so do Polars' casts, so
+threads are enough.
+"""
 
 import os
 import warnings
@@ -20,7 +33,7 @@ from headrace.tables import Column, Scan, Schema, scan, sink, unreadable_error
 
 
 class FramePredictor(Protocol):
-    """What predicts tables: see `Predictor`."""
+    """The part of a `Predictor` that predicts tables."""
 
     schema: Schema
     columns: list[Column]
@@ -31,9 +44,9 @@ class FramePredictor(Protocol):
         where: str = ...,
         first_row: int = ...,
         threads: int = ...,
-        tally: GapCounter | None = ...,
+        counter: GapCounter | None = ...,
     ) -> pl.DataFrame:
-        """One row of predictions for each row of `frame`, in its order."""
+        """Predict each row of `frame`, in its order."""
         ...
 
 
@@ -42,112 +55,119 @@ def predict_file(
     source: Path,
     target: Path,
     watch: Callable[[int], None] = lambda rows: None,
-    tally: GapCounter | None = None,
+    counter: GapCounter | None = None,
 ) -> int:
-    """Predicts a table file into another; the formats are told by the names.
+    """Predict a table file into another; the names of the files say their formats.
 
-    `watch` hears the number of rows done, `tally` of their gaps. Returns how many there were. The
-    target appears whole or not at all. Raises `InputError` naming the row and column that cannot be
-    used.
+    `watch` is called with the number of rows predicted so far, `counter` counts their gaps. Returns
+    the number of rows. The target appears whole or not at all. Raises `InputError` naming the row
+    and column that cannot be used.
     """
     done = 0
-    failed: list[HeadraceError] = []
+    errors: list[HeadraceError] = []
 
     def predictions() -> Iterator[pl.DataFrame]:
         nonlocal done
         try:
-            for part in predict_batches(predictor, scanned, str(source), tally):
+            for part in predict_batches(predictor, scanned, str(source), counter):
                 done += part.height
                 watch(done)
                 yield part
-        except HeadraceError as error:  # Polars would wrap it
-            failed.append(error)
+        # Polars would wrap the error in one of its own, so it is remembered here.
+        except HeadraceError as error:
+            errors.append(error)
             raise
 
     scanned = scan(source, predictor.schema.read)
-    if tally is not None:
-        tally.findings += scanned.findings
+    if counter is not None:
+        counter.findings += scanned.findings
     try:
-        sink(_lazy(predictor, scanned, predictions), target)
+        sink(_make_lazy(predictor, scanned, predictions), target)
     except (pl.exceptions.PolarsError, HeadraceError) as error:
-        raise (
-            failed[0]
-            if failed
-            else error
-            if isinstance(error, HeadraceError)
-            else unreadable_error(source, error)
-        ) from None
+        if errors:
+            raise errors[0] from None
+        if isinstance(error, HeadraceError):
+            raise error from None
+        raise unreadable_error(source, error) from None
     return done
 
 
 def predict_lazily(predictor: FramePredictor, source: Path) -> pl.LazyFrame:
-    """The predictions of a file as a lazy frame, computed when it is collected."""
+    """Return the predictions of a file as a lazy frame, computed when it is collected."""
     scanned = scan(source, predictor.schema.read)
 
-    def batches() -> Iterator[pl.DataFrame]:
-        tally = GapCounter(scanned.findings)
-        yield from predict_batches(predictor, scanned, str(source), tally)
-        if message := tally.message():
+    def predictions() -> Iterator[pl.DataFrame]:
+        counter = GapCounter(scanned.findings)
+        yield from predict_batches(predictor, scanned, str(source), counter)
+        if message := counter.message():
             warnings.warn(message, GapWarning, stacklevel=2)
 
-    return _lazy(predictor, scanned, batches)
+    return _make_lazy(predictor, scanned, predictions)
 
 
 def predict_batches(
-    predictor: FramePredictor, scanned: Scan, where: str, tally: GapCounter | None = None
+    predictor: FramePredictor, scanned: Scan, where: str, counter: GapCounter | None = None
 ) -> Iterator[pl.DataFrame]:
-    """Predicts a scan batch by batch, in order, with one thread per core and a bounded number of
-    batches in flight.
+    """Predict a scan batch by batch, in order, with one thread a core.
 
-    ONNX Runtime lets go of the interpreter's lock while it runs, and so do Polars' casts.
+    Parameters: `where`, the name of the table in errors.
     """
     threads = os.cpu_count() or 1
     waiting: deque[Future[pl.DataFrame]] = deque()
     first_row = 0
+    batches = _select_columns(predictor, scanned).collect_batches(
+        chunk_size=CHUNK_ROWS, maintain_order=True
+    )
     with ThreadPoolExecutor(threads) as pool:
-        for batch in _wanted(predictor, scanned).collect_batches(
-            chunk_size=CHUNK_ROWS, maintain_order=True
-        ):
-            waiting.append(
-                pool.submit(predictor.predict_frame, batch, where, first_row, tally=tally)
-            )
+        for batch in batches:
+            future = pool.submit(predictor.predict_frame, batch, where, first_row, counter=counter)
+            waiting.append(future)
             first_row += batch.height
+            # Waiting here bounds the memory: no further batch is read until one is done.
             if len(waiting) > 2 * threads:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _wanted(predictor: FramePredictor, scanned: Scan) -> pl.LazyFrame:
-    """Only the columns that matter are read; an absent one is found by `conform`, which says so."""
-    wanted = [column.name for column in predictor.columns] + (
-        [predictor.schema.id] if predictor.schema.id else []
-    )
-    return scanned.frame.select(
-        cs.by_name(
-            *(name for name in scanned.frame.collect_schema().names() if safe_name(name) in wanted)
-        )
-    )
+def _select_columns(predictor: FramePredictor, scanned: Scan) -> pl.LazyFrame:
+    """Select the columns that the model reads, and the id.
+
+    An absent column is no error here: `conform` finds it, and its message is the better one.
+    """
+    wanted = {column.name for column in predictor.columns}
+    if predictor.schema.id:
+        wanted.add(predictor.schema.id)
+    names = scanned.frame.collect_schema().names()
+    return scanned.frame.select(cs.by_name(*(name for name in names if safe_name(name) in wanted)))
 
 
-def _lazy(
-    predictor: FramePredictor, scanned: Scan, batches: Callable[[], Iterator[pl.DataFrame]]
+def _make_lazy(
+    predictor: FramePredictor, scanned: Scan, predictions: Callable[[], Iterator[pl.DataFrame]]
 ) -> pl.LazyFrame:
-    def source(
+    """Return batches of predictions as a lazy frame, which asks for no more than it needs."""
+
+    def read(
         columns: list[str] | None,
         predicate: pl.Expr | None,
         rows: int | None,
         batch_rows: int | None,
     ) -> Iterator[pl.DataFrame]:
-        left = rows
-        for part in batches():
-            kept = part if left is None else part.head(left)
-            if left is not None:
-                left -= kept.height
-            kept = kept.filter(predicate) if predicate is not None else kept
-            yield kept.select(cs.by_name(*columns)) if columns is not None else kept
-            if left == 0:
+        remaining = rows
+        for batch in predictions():
+            part = batch
+            # Polars limits the rows before it filters them.
+            if remaining is not None:
+                part = part.head(remaining)
+                remaining -= part.height
+            if predicate is not None:
+                part = part.filter(predicate)
+            if columns is not None:
+                part = part.select(cs.by_name(*columns))
+            yield part
+            if remaining == 0:
                 return
 
-    empty = predictor.predict_frame(_wanted(predictor, scanned).head(0).collect())
-    return register_io_source(source, schema=empty.schema, is_pure=True)
+    # Predicting no row gives the names and types of all columns.
+    empty = predictor.predict_frame(_select_columns(predictor, scanned).head(0).collect())
+    return register_io_source(read, schema=empty.schema, is_pure=True)

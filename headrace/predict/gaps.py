@@ -1,4 +1,14 @@
-"""What of a row the model did not know: values that it never saw, and missing ones where it saw none missing."""
+"""Gaps of a row: values that were in no training row, and missing ones where training had none.
+
+Nearly every row has no gap, so the question is asked in three steps, each slower and more precise:
+
+    has_no_gaps     one look at a whole array: no rare code, no NaN      most batches end here
+    may_have_gaps   a mask of the places that look like a gap            most rows end here
+    find_gaps       the values themselves, against what training knew    the answer
+
+A rare code, for example, only may be a gap: it is the code of an unseen category, but also of one
+that was in a few training rows.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,8 +30,10 @@ from headrace.tables import Column
 
 
 class Gaps(Struct, frozen=True):
-    """The columns of a row whose value is missing though none was in training (`imputed`), and
-    those whose value was in no training row (`unseen`).
+    """The columns of a row that have a gap.
+
+    `imputed` have no value though none was missing in training, `unseen` have a value that was in
+    no training row.
     """
 
     imputed: list[str] = []
@@ -29,44 +41,36 @@ class Gaps(Struct, frozen=True):
 
 
 class Knowledge:
-    """What training knew of the values of a column.
+    """The values of a column that training knew.
 
-    `full` says that none was missing. A value counts as seen where the model has an entry for it,
+    `full` says that none was missing. A value counts as known where the model has an entry for it,
     or the schema lists it; the schema lists up to 1,000 values of a column. With more of them, a
-    value that was in one row alone, which has no entry either, cannot be told from one that was in
-    none.
+    value that was in one row alone has no entry either, and looks like one that was in none.
     """
 
     def __init__(self, column: Column, missing: frozenset[str], codes: Codes | None) -> None:
         self.column = column
         self.full = column.missing == 0
         self._missing = missing | set(column.words)
-        listed = column.categories or []
-        complete = bool(listed) and len(listed) == column.distinct
-        known = {*listed, *spellings(listed)} if complete else set()
-        self._seen = (
-            None
-            if codes is None and not complete
-            else known | {key for key in codes or () if key is not None}
-        )
+        self._known = _known_values(column, codes)
 
     def is_missing(self, value: Any) -> bool:
-        """Whether a value of a row means that there is none."""
+        """Say whether a value of a row means that there is none."""
         if is_empty(value):
             return True
         return isinstance(value, str) and value.strip(BLANKS) in self._missing
 
     def is_unseen(self, value: Any) -> bool:
-        """Whether a category was in no training row."""
-        return (
-            self._seen is not None
-            and not self.is_missing(value)
-            and parse_category(value, self.column) not in self._seen
-        )
+        """Say whether a category was in no training row."""
+        if self._known is None or self.is_missing(value):
+            return False
+        return parse_category(value, self.column) not in self._known
 
     def count(self, values: pl.Series) -> tuple[int, int, str]:
-        """Of typed values: how many values are missing though none was in training, how many were
-        in no training row, and one of these.
+        """Count the gaps among typed values.
+
+        Returns how many are missing though none was in training, how many were in no training row,
+        and one of these.
         """
         absent = 0
         if self.full:
@@ -74,15 +78,26 @@ class Knowledge:
             absent += values.null_count()
             if values.dtype == pl.String:
                 absent += int(values.str.strip_chars().is_in(list(self._missing)).sum())
-        if self._seen is None or self.column.kind != "categorical":
+        if self._known is None or self.column.kind != "categorical":
             return absent, 0, ""
-        return absent, *self._unseen_among(values)
+        return absent, *self._count_unseen(values)
 
-    def _unseen_among(self, values: pl.Series) -> tuple[int, str]:
+    def _count_unseen(self, values: pl.Series) -> tuple[int, str]:
+        # Each different value is asked about once, however many rows have it.
         counts = values.drop_nulls().alias("value").value_counts(name="rows")
-        strange = [self.is_unseen(value) for value in counts["value"].to_list()]
-        found = counts.filter(pl.Series(strange, dtype=pl.Boolean))
-        return int(found["rows"].sum()), str(found["value"][0]) if found.height else ""
+        is_unseen = [self.is_unseen(value) for value in counts["value"].to_list()]
+        unseen = counts.filter(pl.Series(is_unseen, dtype=pl.Boolean))
+        return int(unseen["rows"].sum()), str(unseen["value"][0]) if unseen.height else ""
+
+
+def _known_values(column: Column, codes: Codes | None) -> set[str] | None:
+    """Return the categories that training knew, as text; None where that is not on record."""
+    listed = column.categories or []
+    lists_all = bool(listed) and len(listed) == column.distinct
+    if codes is None and not lists_all:
+        return None
+    known = {*listed, *spellings(listed)} if lists_all else set()
+    return known | {key for key in codes or () if key is not None}
 
 
 class GapWarning(UserWarning):
@@ -90,7 +105,10 @@ class GapWarning(UserWarning):
 
 
 class GapCounter:
-    """How many values of tables had gaps, by column, and what was found when they were read."""
+    """The number of gaps in tables, by column, and the findings of reading them.
+
+    Threads may share it.
+    """
 
     def __init__(self, findings: Sequence[Finding] = ()) -> None:
         self.findings = list(findings)
@@ -100,59 +118,66 @@ class GapCounter:
         self._lock = Lock()
 
     def add(self, known: Knowledge, values: pl.Series) -> None:
-        """Counts the gaps among the values of a column."""
+        """Count the gaps among the values of a column."""
         name = known.column.name
-        absent, strange, example = known.count(values)
+        absent, unseen, example = known.count(values)
         with self._lock:
-            self.imputed.update({name: absent} if absent else {})
-            if strange:
-                self.unseen[name] += strange
+            # A column without gaps gets no entry, not even of zero.
+            if absent:
+                self.imputed[name] += absent
+            if unseen:
+                self.unseen[name] += unseen
                 self._examples.setdefault(name, example)
 
     def message(self) -> str:
-        """What there is to tell, in words; empty where nothing is."""
-        strange = [
-            f"{name!r} ({rows:,}, such as {self._examples[name]!r})"
-            for name, rows in self.unseen.most_common(5)
-        ]
-        absent = [f"{name!r} ({rows:,})" for name, rows in self.imputed.most_common(5)]
-        parts = [f"values that were in no training row: {', '.join(strange)}"] if strange else []
-        parts += [f"missing values where training had none: {', '.join(absent)}"] if absent else []
-        parts += [
-            finding.message for finding in self.findings if finding.check != "schema.encoding"
-        ]
+        """Describe the gaps and findings in one line; empty where there are none."""
+        parts = []
+        if self.unseen:
+            columns = [
+                f"{name!r} ({rows:,}, such as {self._examples[name]!r})"
+                for name, rows in self.unseen.most_common(5)
+            ]
+            parts.append(f"values that were in no training row: {', '.join(columns)}")
+        if self.imputed:
+            columns = [f"{name!r} ({rows:,})" for name, rows in self.imputed.most_common(5)]
+            parts.append(f"missing values where training had none: {', '.join(columns)}")
+        for finding in self.findings:
+            if finding.check != "schema.encoding":
+                parts.append(finding.message)
         return "; ".join(parts)
 
 
 def find_gaps(values: tuple[Any, ...], known: list[Knowledge]) -> Gaps:
-    """The gaps of one row's values, behind which its id may stand."""
-    pairs = list(zip(known, values, strict=False))
-    imputed = [one.column.name for one, value in pairs if one.full and one.is_missing(value)]
-    strange = [
-        one.column.name
-        for one, value in pairs
-        if one.column.kind == "categorical" and one.is_unseen(value)
-    ]
-    return Gaps(
-        list(dict.fromkeys(imputed)), list(dict.fromkeys(strange))
-    )  # a code may stand in two inputs
+    """Find the gaps of one row's values, one for each of `known`; an id may follow them."""
+    imputed: dict[str, None] = {}
+    unseen: dict[str, None] = {}
+    # A code may be in two inputs of the graph: as keys, its column is named once.
+    for knowledge, value in zip(known, values, strict=False):
+        column = knowledge.column
+        if knowledge.full and knowledge.is_missing(value):
+            imputed[column.name] = None
+        if column.kind == "categorical" and knowledge.is_unseen(value):
+            unseen[column.name] = None
+    return Gaps(list(imputed), list(unseen))
 
 
-def is_whole(name: str, values: npt.NDArray[Any], full: Mask) -> bool:
-    """Whether an input of the graph has no gap for certain: one quick look, before `may_have_gaps`
-    looks at each value.
-    """
+def has_no_gaps(name: str, values: npt.NDArray[Any]) -> bool:
+    """Say whether an input of the graph has no gap for certain, by one look at all of it."""
     if name == CODES:
-        return int(np.count_nonzero(values)) == values.size  # the rare code is 0
+        # The rare code is 0.
+        return int(np.count_nonzero(values)) == values.size
     if values.dtype.kind != "f":
         return False
-    total = np.vdot(values, values)  # NaN where one is, and nowhere else
+    # The cheapest question whether a NaN is among them: only then is this sum one.
+    total = np.vdot(values, values)
     return bool(total == total)  # noqa: PLR0124
 
 
 def may_have_gaps(name: str, values: npt.NDArray[Any], full: Mask) -> Mask:
-    """Where `(N, columns)` an input of the graph may have a gap: at a rare code, or where nothing
-    is in a column that was `full` in training.
+    """Find the places of an input of the graph that may have a gap, `(N, columns)`.
+
+    These are rare codes, and missing values of columns that were `full (columns,)` in training. The
+    mask of a vector, which is missing as a whole, is `(N, 1)`.
     """
     if name == CODES:
         return np.asarray(values == RARE)
@@ -160,7 +185,8 @@ def may_have_gaps(name: str, values: npt.NDArray[Any], full: Mask) -> Mask:
         return np.ones(values.shape, bool)
     if not full.any():
         return np.zeros((len(values), len(full)), bool)
-    if len(full) < values.shape[1]:  # a vector, of which the whole is missing
+    # Fewer columns than numbers: a vector.
+    if len(full) < values.shape[1]:
         return np.asarray(np.isnan(values).all(axis=1, keepdims=True))
     absent = values == MISSING_TIME if values.dtype == np.int64 else np.isnan(values)
     return np.asarray(absent & full)

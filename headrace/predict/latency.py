@@ -1,4 +1,4 @@
-"""How long single rows take, rows varying."""
+"""How long single rows take, and how many rows a second a call predicts; the rows vary."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,26 +16,31 @@ _WARM_UP = 100
 
 
 def as_requests(predictor: Predictor, frame: pl.DataFrame) -> Rows:
-    """Rows of a table as a client would send them."""
+    """Return the rows of a table as a client would send them: with the types of JSON."""
     names = [column.name for column in predictor.columns]
-    rows: Rows = msgspec.json.decode(
-        msgspec.json.encode(frame.select(cs.by_name(*names)).to_dicts())
-    )
+    text = msgspec.json.encode(frame.select(cs.by_name(*names)).to_dicts())
+    rows: Rows = msgspec.json.decode(text)
     return rows
 
 
 def rows_per_s(predict: Callable[[], Any], rows: int, least_s: float = 0.3) -> float:
-    """Rows a second of a call that predicts `rows` of them, over `least_s` seconds after a warm-up."""
+    """Measure the rows a second of a call that predicts `rows` of them.
+
+    It is repeated for at least `least_s` seconds, after a warm-up.
+    """
     predict()
-    begin, calls = SYSTEM.monotonic_s(), 0
-    while (passed := SYSTEM.monotonic_s() - begin) < least_s or not calls:
+    calls = 0
+    passed = 0.0
+    begin = SYSTEM.monotonic_s()
+    while passed < least_s or not calls:
         predict()
         calls += 1
+        passed = SYSTEM.monotonic_s() - begin
     return calls * rows / passed
 
 
 def p99_ms(ask: Callable[[Rows], Any], rows: Rows, calls: int = 2_000) -> float:
-    """The 99th percentile of single requests, in milliseconds, after a warm-up."""
+    """Measure the 99th percentile of requests of one row, in milliseconds, after a warm-up."""
     times = []
     for number in range(calls + _WARM_UP):
         begin = SYSTEM.monotonic_s()

@@ -21,50 +21,67 @@ from headrace.features import CODES, Session, open_coded_session
 from headrace.features.graph.session import CHUNK_ROWS
 from headrace.predict.batch import predict_lazily
 from headrace.predict.gaps import GapCounter, GapWarning
-from headrace.predict.rows import RowReader, id_getter, row_type, trim
+from headrace.predict.rows import RowReader, make_id_getter, make_row_type, trim
 from headrace.spec import label_text
 from headrace.tables import Column, Schema, conform, polars_of, rename_columns
 
 _BATCH_ROWS = 5_000
+"""Tables of fewer rows are not worth a thread."""
 
 
 class Predictor:
-    """Predicts with one bundle. Threads may share it.
+    """A model of one bundle that predicts rows. Threads may share it.
 
-    `predict` takes a list of dicts (and returns one), a Polars, pandas or Arrow table (and returns
-    a Polars DataFrame) or a path (and returns a LazyFrame). A prediction holds the row's id where
-    the spec names one, `prediction` (binary: the positive class's probability; regression: the
-    value; multiclass: the label), for multiclass `probabilities` by label (in tables one column
-    `probability_<class>` each), and where the spec states a `goal.decision` the `decision`, a
-    label. Columns whose value was in no training row stand under `unseen`, those that are missing
-    though none was in training under `imputed`; of tables a `GapWarning` tells how many there were.
+    `predict` takes
 
-    `row_type` is what a row may be decoded into in the place of a dict, for `predict_typed`; None
-    where columns are too oddly named for that, or text is to be read, before which decoding is
-    nothing.
+    - a list of dicts, and returns one;
+    - a Polars, pandas or Arrow table, and returns a Polars DataFrame;
+    - a path, and returns a LazyFrame.
+
+    A prediction of a dict has these keys, and one of a table these columns:
+
+    - the row's id, where the spec names one;
+    - `prediction`: the positive class's probability in a binary task, the value in a regression,
+      the label in a multiclass task;
+    - `probabilities` by label in a multiclass task (in tables a column `probability_<class>` each);
+    - `decision`, a label, where the spec states a `goal.decision`;
+    - `unseen`, the columns whose value was in no training row, and `imputed`, those that are
+      missing though none was in training (of tables a `GapWarning` says how many there were).
+
+    `row_type` is a type that rows may be decoded into in the place of dicts, for `predict_typed`.
+    It is None where a column has a name that no field may have, or where the model reads text:
+    next to that, decoding takes no time.
     """
 
     def __init__(self, model: bytes, schema: Schema, name: str, version: int) -> None:
-        self.name, self.version, self.schema = name, version, schema
+        self.name = name
+        self.version = version
+        self.schema = schema
         self.session: Session = open_coded_session(model)
-        _check(self.session, schema)
+        _check_graph(self.session, schema)
         self.groups = self.session.groups
         names = [name for group in self.groups.values() for name in group]
         self.columns: list[Column] = [
             column for column in self.schema.columns if column.name in names
         ]
-        self.classes = [label_text(label) for label in self.session.metadata["classes"]]
-        self.is_multiclass = self.session.metadata["task"] == "multiclass"
-        self._reads_text = self.session.metadata["numbers_per_entry"] > 0
-        self.decides = bool(self.session.metadata["decision"])
-        more = ["probabilities"] if self.is_multiclass else ["decision"] if self.decides else []
-        self._outputs = ["prediction", *more]
+
+        metadata = self.session.metadata
+        self.classes = [label_text(label) for label in metadata["classes"]]
+        self.is_multiclass = metadata["task"] == "multiclass"
+        self._reads_text = metadata["numbers_per_entry"] > 0
+        self.decides = bool(metadata["decision"])
+        self._outputs = ["prediction"]
+        if self.is_multiclass:
+            self._outputs.append("probabilities")
+        elif self.decides:
+            self._outputs.append("decision")
+
         self._reader = RowReader(self.session, self.schema)
         self._typed_reader = RowReader(self.session, self.schema, typed=True)
-        self.row_type = None if self._reads_text else row_type(names, self.schema.id)
-        self._id_of = (
-            id_getter(self.row_type, self.schema.id) if self.row_type and self.schema.id else None
-        )
+        self.row_type = None if self._reads_text else make_row_type(names, self.schema.id)
+        self._get_id = None
+        if self.row_type and self.schema.id:
+            self._get_id = make_id_getter(self.row_type, self.schema.id)
 
     @overload
     def predict(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]: ...
@@ -76,7 +93,10 @@ class Predictor:
     def predict(self, rows: Any) -> Any: ...
 
     def predict(self, rows: Any) -> Any:
-        """Predicts rows; raises `InputError` naming the row, the column and the value that cannot be used."""
+        """Predict rows.
+
+        Raises `InputError` naming the row, the column and the value that cannot be used.
+        """
         if isinstance(rows, list):
             return self.predict_dicts(rows)
         if isinstance(rows, dict):
@@ -87,49 +107,51 @@ class Predictor:
         if frame is None:
             kinds = "a list of dicts, a Polars, pandas or Arrow table, or a path"
             raise InputError("predict", f"rows of type {type(rows).__name__}", kinds)
-        tally = GapCounter()
-        predictions = self.predict_frame(frame, threads=os.cpu_count() or 1, tally=tally)
-        if message := tally.message():
+        counter = GapCounter()
+        predictions = self.predict_frame(frame, threads=os.cpu_count() or 1, counter=counter)
+        if message := counter.message():
             warnings.warn(message, GapWarning, stacklevel=2)
         return predictions
 
     def predict_dicts(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Predictions of dicts, one for each, in their order."""
+        """Predict each dict, in their order."""
         if not rows:
             return []
+        # A long text may become thousands of entries of a matrix: few such rows fill the memory.
         if len(rows) > 1 and self._reads_text:
             size = self._chunk_rows(rows)
             if len(rows) > size:
-                return [
-                    one
-                    for at in range(0, len(rows), size)
-                    for one in self.predict_dicts(rows[at : at + size])
-                ]
-        predictions = self._predictions(self._reader, rows)
+                predictions = []
+                for at in range(0, len(rows), size):
+                    predictions += self.predict_dicts(rows[at : at + size])
+                return predictions
+
+        predictions = self._predict_rows(self._reader, rows)
         name = self.schema.id
         if name is None:
             return predictions
+        # Blanks around the name may hide an id.
         rows = rows if all(name in row for row in rows) else [trim(row) for row in rows]
         return [
-            {name: row[name], **one} if name in row else one
-            for row, one in zip(rows, predictions, strict=True)
+            {name: row[name], **prediction} if name in row else prediction
+            for row, prediction in zip(rows, predictions, strict=True)
         ]
 
     def predict_typed(self, rows: list[Struct]) -> list[dict[str, Any]]:
-        """As `predict_dicts`, of rows of the `row_type`, which have these columns alone."""
-        predictions = self._predictions(self._typed_reader, rows)
+        """Predict rows of the `row_type`, as `predict_dicts` does, but faster."""
+        predictions = self._predict_rows(self._typed_reader, rows)
         name = self.schema.id
-        if name is None or self._id_of is None:
+        if name is None or self._get_id is None:
             return predictions
-        ids = map(self._id_of, rows)
+        ids = map(self._get_id, rows)
         return [
-            one if id is UNSET else {name: id, **one}
-            for id, one in zip(ids, predictions, strict=True)
+            prediction if id is UNSET else {name: id, **prediction}
+            for id, prediction in zip(ids, predictions, strict=True)
         ]
 
-    def _predictions(self, reader: RowReader, rows: Sequence[Any]) -> list[dict[str, Any]]:
-        """Of rows, without their ids."""
-        feeds, gaps = reader.one(rows[0]) if len(rows) == 1 else reader.many(rows)
+    def _predict_rows(self, reader: RowReader, rows: Sequence[Any]) -> list[dict[str, Any]]:
+        """Predict rows, without their ids. Runs once a request, so it makes no frame."""
+        feeds, gaps = reader.read_row(rows[0]) if len(rows) == 1 else reader.read_rows(rows)
         results = self.session.run(self._outputs, feeds)
         predictions = [{"prediction": value} for value in results[0].ravel().tolist()]
         if self.is_multiclass:
@@ -140,24 +162,23 @@ class Predictor:
                 prediction["decision"] = decision
         if gaps:
             for at, gap in gaps.items():
-                predictions[at] |= {
-                    name: found for name, found in structs.asdict(gap).items() if found
-                }
+                columns = structs.asdict(gap)
+                predictions[at] |= {kind: names for kind, names in columns.items() if names}
         return predictions
 
     def problems(self, rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
-        """What is wrong with rows, field by field: the first `most` problems, each with its `row`
-        (from 1), its `column`, what was `found` and what was `expected`.
+        """Find the first `most` problems of rows, field by field.
+
+        Each has its `row` (from 1), its `column`, the value that was `found`, what was `expected`,
+        and perhaps what to `do`.
         """
         return self._reader.problems(rows, most)
 
     def _chunk_rows(self, rows: list[dict[str, Any]]) -> int:
-        """How many of these rows may go through the graph in one call."""
-        names = self.groups["strings"]
-        texts = {
-            name: [str(row.get(name) or "") for row in rows if isinstance(row, dict)]
-            for name in names
-        }
+        """Return how many of these rows may go through the graph in one call."""
+        texts = {}
+        for name in self.groups["strings"]:
+            texts[name] = [str(row.get(name) or "") for row in rows if isinstance(row, dict)]
         return self.session.chunk_rows(pl.DataFrame(texts))
 
     def predict_frame(
@@ -166,119 +187,120 @@ class Predictor:
         where: str = "rows",
         first_row: int = 0,
         threads: int = 1,
-        tally: GapCounter | None = None,
+        counter: GapCounter | None = None,
     ) -> pl.DataFrame:
-        """Predictions of a table, row by row in its order; `tally` hears of its gaps. See
-        `tables.conform` for the other parameters.
+        """Predict each row of a table, in its order; `counter` counts its gaps.
+
+        See `tables.conform` for `where` and `first_row`.
         """
         id = Column(name=self.schema.id or "", dtype=self.schema.id_dtype, kind="ignored")
-        frame = rename_columns(
-            frame, [*self.columns, id] if self.schema.id is not None else self.columns, where
-        )
+        known = self.columns if self.schema.id is None else [*self.columns, id]
+        frame = rename_columns(frame, known, where)
         typed = conform(frame, self.columns, self.schema.missing, where, first_row)
-        many, predict = typed.height >= _BATCH_ROWS, partial(self._predict_typed, tally=tally)
-        size = min(
-            self.session.chunk_rows(typed),
-            max(-(-typed.height // threads), 1) if many else CHUNK_ROWS,
-        )
+
+        is_large = typed.height >= _BATCH_ROWS
+        size = CHUNK_ROWS
+        if is_large:
+            size = max(-(-typed.height // threads), 1)
+        size = min(self.session.chunk_rows(typed), size)
+        # A table without rows has one part, so that its predictions have columns.
         parts = [typed[start : start + size] for start in range(0, max(typed.height, 1), size)]
-        if many and threads > 1:
+        predict = partial(self._predict_part, counter=counter)
+        if is_large and threads > 1:
             with ThreadPoolExecutor(threads) as pool:
                 predictions = pl.concat(pool.map(predict, parts))
         else:
             predictions = pl.concat(map(predict, parts))
+
         if self.schema.id is not None and self.schema.id in frame.columns:
             predictions.insert_column(0, conform(frame, [id], [], where, first_row)[id.name])
         return predictions
 
     def scores(self, predictions: pl.DataFrame) -> Floats:
-        """The numbers in a table of predictions: `(N,)`, or `(N, K)` probabilities in a multiclass task."""
-        if self.is_multiclass:
-            return (
-                predictions.select(cs.by_name(*(f"probability_{label}" for label in self.classes)))
-                .to_numpy()
-                .astype(np.float64)
-            )
-        return predictions["prediction"].to_numpy().astype(np.float64)
+        """Return the numbers in a table of predictions.
 
-    def _predict_typed(self, typed: pl.DataFrame, tally: GapCounter | None) -> pl.DataFrame:
+        These are `(N,)`, or probabilities `(N, K)` in a multiclass task.
+        """
+        if not self.is_multiclass:
+            return predictions["prediction"].to_numpy().astype(np.float64)
+        names = [f"probability_{label}" for label in self.classes]
+        return predictions.select(cs.by_name(*names)).to_numpy().astype(np.float64)
+
+    def _predict_part(self, typed: pl.DataFrame, counter: GapCounter | None) -> pl.DataFrame:
+        """Predict typed rows in one call of the graph, without their ids."""
         feeds = self.session.feeds(typed)
-        if tally is not None:
-            self._reader.count(typed, feeds, tally)
+        if counter is not None:
+            self._reader.count_gaps(typed, feeds, counter)
         results = self.session.run(self._outputs, feeds)
-        columns: dict[str, Any] = {"prediction": _column(results[0])}
+        columns: dict[str, Any] = {"prediction": _to_column(results[0])}
         if self.is_multiclass:
-            columns |= {
-                f"probability_{label}": results[1][:, at] for at, label in enumerate(self.classes)
-            }
+            for at, label in enumerate(self.classes):
+                columns[f"probability_{label}"] = results[1][:, at]
         elif self.decides:
-            columns["decision"] = _column(results[1])
+            columns["decision"] = _to_column(results[1])
         return pl.DataFrame(columns)
 
 
-def _check(session: Session, schema: Schema) -> None:
-    """Raises `BundleError` where a graph is not one of a model with these columns."""
-    expected: dict[str, type | tuple[type, ...]] = {
-        "columns": dict, "task": str, "target": str, "classes": list, "numbers_per_entry": (int, float),
-    }  # fmt: skip
-    for name, kind in expected.items():
-        if not isinstance(session.metadata.get(name), kind):
-            raise BundleError(
-                "model.onnx", f"does not say its {name!r}", "a graph as Headrace writes it"
-            )
-    outputs = {"prediction"} | (
-        {"probabilities"} if session.metadata["task"] == "multiclass" else set()
-    )
-    if absent := outputs - {one.name for one in session.inference.get_outputs()}:
-        raise BundleError(
-            "model.onnx", f"does not give {', '.join(absent)}", "a graph as Headrace writes it"
-        )
+def _check_graph(session: Session, schema: Schema) -> None:
+    """Raise `BundleError` where a graph is not one of a model with these columns."""
+    _check_metadata(session)
     known = {column.name: column for column in schema.columns}
-    inputs = {one.name: one.shape for one in session.inference.get_inputs()}
-    if not session.groups or "decision" not in session.metadata:
-        raise BundleError(
-            "model.onnx", "does not say what it takes and gives", "a graph as Headrace writes it"
-        )
-    for name, group in session.groups.items():
-        if not isinstance(group, list):
-            raise BundleError(
-                "model.onnx", "does not say its 'columns'", "a graph as Headrace writes it"
-            )
-        if absent := {str(name) for name in group} - known.keys():
+    shapes = {one.name: one.shape for one in session.inference.get_inputs()}
+    for group, names in session.groups.items():
+        if not isinstance(names, list):
+            raise _graph_error("does not say its 'columns'")
+        if absent := {str(name) for name in names} - known.keys():
             raise BundleError(
                 "schema.json",
                 f"no column {min(absent)[:80]!r}, which the graph takes",
                 "its columns",
             )
-        width = (
-            known[group[0]].width
-            if len(group) == 1 and known[group[0]].dtype == "vector"
-            else len(group)
-        )
-        shape = inputs.pop(CODES if name == "strings" and session.codes else name, None)
+        # A vector is an input of its own, as wide as the vector.
+        width: int | None = len(names)
+        if len(names) == 1 and known[names[0]].dtype == "vector":
+            width = known[names[0]].width
+        shape = shapes.pop(CODES if group == "strings" and session.codes else group, None)
         if shape is None or shape[1:] != [width]:
-            raise BundleError(
-                "model.onnx",
-                f"does not take its columns as {name!r}",
-                "a graph as Headrace writes it",
-            )
-    if inputs:
-        raise BundleError(
-            "model.onnx", f"takes {min(inputs)[:80]!r} besides", "a graph as Headrace writes it"
-        )
+            raise _graph_error(f"does not take its columns as {group!r}")
+    if shapes:
+        raise _graph_error(f"takes {min(shapes)[:80]!r} besides")
 
 
-def _column(output: npt.NDArray[Any]) -> Any:
-    """One output `[N, 1]` as a column; text comes as objects."""
-    return (
-        pl.Series(output[:, 0].tolist(), dtype=pl.String)
-        if output.dtype == object
-        else output[:, 0]
-    )
+def _check_metadata(session: Session) -> None:
+    """Raise `BundleError` where a graph lacks an output, or metadata that predicting needs."""
+    expected: dict[str, type | tuple[type, ...]] = {
+        "columns": dict,
+        "task": str,
+        "target": str,
+        "classes": list,
+        "numbers_per_entry": (int, float),
+    }
+    for name, kind in expected.items():
+        if not isinstance(session.metadata.get(name), kind):
+            raise _graph_error(f"does not say its {name!r}")
+
+    outputs = {"prediction"}
+    if session.metadata["task"] == "multiclass":
+        outputs.add("probabilities")
+    if absent := outputs - {one.name for one in session.inference.get_outputs()}:
+        raise _graph_error(f"does not give {', '.join(absent)}")
+    if not session.groups or "decision" not in session.metadata:
+        raise _graph_error("does not say what it takes and gives")
+
+
+def _graph_error(problem: str) -> BundleError:
+    return BundleError("model.onnx", problem, "a graph as Headrace writes it")
+
+
+def _to_column(output: npt.NDArray[Any]) -> Any:
+    """Return one output `[N, 1]` as a column; text comes as objects."""
+    if output.dtype == object:
+        return pl.Series(output[:, 0].tolist(), dtype=pl.String)
+    return output[:, 0]
 
 
 def open(model: str | Path, folder: str | Path = ".") -> Predictor:
-    """Opens MODEL (a bundle's folder, or `name@3` in the workspace of `folder`) for predicting.
+    """Open MODEL (a bundle's folder, or `name@3` in the workspace of `folder`) for predicting.
 
     No code of the bundle runs: it holds none. Raises `BundleError` where a byte was changed and
     `InputError` where there is no such bundle.
@@ -288,13 +310,16 @@ def open(model: str | Path, folder: str | Path = ".") -> Predictor:
 
 
 def make_predictor(bundle: Bundle) -> Predictor:
-    """The predictor of an open bundle; raises `BundleError` where its graph and its schema do not go together."""
+    """Make the predictor of an open bundle.
+
+    Raises `BundleError` where its graph and its schema do not go together.
+    """
     try:
-        return Predictor(
-            bundle.read("model.onnx"), bundle.schema, bundle.manifest.name, bundle.manifest.version
-        )
+        model = bundle.read("model.onnx")
+        manifest = bundle.manifest
+        return Predictor(model, bundle.schema, manifest.name, manifest.version)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        said = f"{type(error).__name__}: {error}"[:200]
+        message = f"{type(error).__name__}: {error}"[:200]
         raise BundleError(
-            str(bundle.path), f"its parts do not go together ({said})", "a bundle of Headrace"
+            str(bundle.path), f"its parts do not go together ({message})", "a bundle of Headrace"
         ) from None

@@ -1,4 +1,4 @@
-"""What MLflow calls when it loads a bundle as a `pyfunc` model."""
+"""The module that MLflow names in a bundle, and calls to load it as a `pyfunc` model."""
 
 from pathlib import Path
 from typing import Any
@@ -7,15 +7,16 @@ from headrace.predict.predictor import Predictor, open
 
 
 class Pyfunc:
-    """Takes MLflow's pandas frames and gives one back."""
+    """A predictor that takes MLflow's pandas frames and returns one."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
 
     def predict(self, rows: Any, params: dict[str, Any] | None = None) -> Any:
-        """Predictions as a pandas frame; MLflow's `params` have no meaning here."""
+        """Predict rows as a pandas frame; MLflow's `params` have no meaning here."""
         return self._predictor.predict(rows).to_pandas()
 
 
 def _load_pyfunc(path: str) -> Pyfunc:
+    # MLflow looks this function up by its name.
     return Pyfunc(open(Path(path)))

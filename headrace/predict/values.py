@@ -18,7 +18,10 @@ from headrace.spec import label_text
 from headrace.tables import Column, expected_of, numbers, times
 
 Parser = Callable[[Any, Column], Any]
-"""Raises `ValueError`, `TypeError` or `OverflowError` for a value that cannot be used."""
+"""Reads a value that is not missing.
+
+Raises `KeyError`, `ValueError`, `TypeError` or `OverflowError` for one that cannot be used.
+"""
 FLAGS: dict[Any, bool] = {
     True: True,
     False: False,
@@ -27,20 +30,24 @@ FLAGS: dict[Any, bool] = {
     "1": True,
     "0": False,
 }
-"""What a flag may be; 1 and 1.0 are the same key as true."""
+"""The values of a flag; 1 and 1.0 are the same key as true."""
 
 
 def read_value(
     value: Any, where: str, column: Column, read: Parser, missing: frozenset[str]
 ) -> Any:
-    """A value as the graph takes it; raises `InputError` at `where` for one that cannot be used."""
+    """Read a value as the graph takes it.
+
+    `missing` are the words that mean missing in every column. Raises `InputError` at `where` for a
+    value that cannot be used.
+    """
     value = to_plain(value)
     if is_empty(value):
         return _MISSING[read]
-    if isinstance(value, str) and (
-        (bare := value.strip(BLANKS)) in missing or bare in column.words
-    ):
-        return _MISSING[read]
+    if isinstance(value, str):
+        text = value.strip(BLANKS)
+        if text in missing or text in column.words:
+            return _MISSING[read]
     try:
         return read(value, column)
     except (KeyError, ValueError, TypeError, OverflowError):
@@ -51,40 +58,45 @@ def read_value(
 
 
 def to_plain(value: Any) -> Any:
-    """A value of NumPy, or an exact decimal, as Python's own type of it.
+    """Return a value of NumPy, or an exact decimal, as Python's own type of it.
 
-    >>> to_plain(np.datetime64("2024-03-01T12:00:00.000000000")).isoformat(), to_plain(Decimal("7.0"))
-    ('2024-03-01T12:00:00', 7.0)
+    >>> to_plain(np.datetime64("2024-03-01T12:00:00.000000000")).isoformat()
+    '2024-03-01T12:00:00'
+    >>> to_plain(Decimal("7.0"))
+    7.0
     """
     if isinstance(value, np.datetime64):
-        return value.astype("datetime64[us]").item()  # of nanoseconds `item` makes a number
+        # Of nanoseconds `item` makes a number, of microseconds a datetime.
+        return value.astype("datetime64[us]").item()
     if isinstance(value, np.generic):
         return value.item()
     return float(value) if isinstance(value, Decimal) else value
 
 
 def is_empty(value: Any) -> bool:
-    """Whether a value is none: None, NaN, pandas' NaT, neither of which equals itself, or pandas'
-    NA.
+    """Say whether a value is none: None, NaN, or pandas' NaT or NA.
 
     >>> is_empty(None), is_empty(float("nan")), is_empty(0.0)
     (True, True, False)
     """
+    # NaN and NaT do not equal themselves.
     if value is None or (isinstance(value, float | date) and value != value):  # noqa: PLR0124
         return True
+    # By its name: pandas need not be installed.
     return type(value).__name__ == "NAType"
 
 
 def parse_vector(value: Any, column: Column) -> list[float]:
-    """Numbers, as many as the column is wide, NaN for one that is missing; see `Parser` for the errors."""
+    """Read numbers, as many as the column is wide, NaN for one that is missing; see `Parser`."""
     if isinstance(value, str) or len(value) != column.width:
         raise TypeError
     return [math.nan if number is None else float(number) for number in value]
 
 
 def parse_number(value: Any, column: Column) -> float:
-    """A number, also as the training table wrote it; of a column of flags 0, 1, true and false
-    alone. See `Parser` for the errors.
+    """Read a number, also as the training table wrote it; see `Parser`.
+
+    A column of flags has 0, 1, true and false alone.
     """
     if column.dtype == "boolean":
         return float(FLAGS[value.strip(BLANKS).lower() if isinstance(value, str) else value])
@@ -99,8 +111,9 @@ def parse_number(value: Any, column: Column) -> float:
 
 
 def parse_category(value: Any, column: Column) -> str:
-    """The text of a category; where training had numbers or flags, of the number or flag that it
-    means. See `Parser` for the errors.
+    """Read the text of a category; see `Parser`.
+
+    Where training had numbers or flags, it is the text of the number or flag that is meant.
     """
     if column.dtype == "boolean":
         return str(bool(parse_number(value, column))).lower()
@@ -110,10 +123,10 @@ def parse_category(value: Any, column: Column) -> str:
 
 
 def parse_time(value: Any, column: Column | None = None) -> int:
-    """A time, a date, or the ISO 8601 text of one, in microseconds since 1970 UTC.
+    """Read a time, a date, or the ISO 8601 text of one, in microseconds since 1970 UTC.
 
-    Where the `column` is known, also as its times were written in the training table, and with a
-    zone where those had one. Raises `TypeError`, `ValueError` or `OverflowError`.
+    With a `column`, also as its times were written in the training table, and with a zone where
+    those had one. Raises `TypeError`, `ValueError` or `OverflowError`.
 
     >>> parse_time("1970-01-01T01:00:00.5+01:00")
     500000

@@ -1,6 +1,6 @@
-"""A leaf: pure functions from values to charts, pages and progress."""
+"""A leaf: pure functions from values to charts, pages, texts and progress."""
 
-from headrace.report.page import card_page, compare_page, promotion, report_page, verdicts
+from headrace.report.page import card_page, compare_page, report_page
 from headrace.report.service import docs_page, service_page
 from headrace.report.steps import Steps, Watch, quiet
 from headrace.report.words import number
@@ -12,9 +12,7 @@ __all__ = [
     "compare_page",
     "docs_page",
     "number",
-    "promotion",
     "quiet",
     "report_page",
     "service_page",
-    "verdicts",
 ]

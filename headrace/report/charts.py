@@ -1,14 +1,17 @@
-"""Charts as SVG that fits any page: Vega-Lite drawn without a browser, in colours that the page
-decides.
+"""Charts as SVG that fits any page: Vega-Lite drawn without a browser.
 
-Vega-Lite is written as plain dicts, the grammar that Altair would produce, so that no second
-library is loaded.
+A `plot_…` function returns a Vega-Lite spec as a plain dict, and `render_svg` draws it. Plain dicts
+are the grammar that Altair would produce, without loading a second library. Text and axes take the
+colour of the page's text, so that a chart fits a light and a dark page.
 """
 
 from typing import Any
 
+Chart = dict[str, Any]
+"""A Vega-Lite spec, or a part of one."""
+
 _INK = "currentColor"
-_CONFIG: dict[str, Any] = {
+_CONFIG: Chart = {
     "background": None,
     "font": "system-ui, sans-serif",
     "axis": {
@@ -30,145 +33,124 @@ _CONFIG: dict[str, Any] = {
     },
     "view": {"stroke": None},
 }
-COLOURS = {"model": "#2f7ed8", "reference": "#8c8c8c", "rival": "#d97706"}
-_LINES = ("#2f7ed8", "#d97706", "#1a7f4b", "#8b5cf6", "#8c8c8c")
-_PARTS = ("#2f7ed8", "#8b5cf6", "#d97706", "#8c8c8c")
-_FAMILIES = ("#2f7ed8", "#d97706", "#8c8c8c")
+_MODEL_COLOUR = "#2f7ed8"
+_REFERENCE_COLOUR = "#8c8c8c"
+_CHAMPION_COLOUR = "#d97706"
+_LINE_COLOURS = ["#2f7ed8", "#d97706", "#1a7f4b", "#8b5cf6", "#8c8c8c"]
+_PART_COLOURS = ["#2f7ed8", "#8b5cf6", "#d97706", "#8c8c8c"]
+_FAMILY_COLOURS = ["#2f7ed8", "#d97706", "#8c8c8c"]
 
 
-def svg(spec: dict[str, Any], title: str) -> str:
-    """Draws a Vega-Lite spec; `title` is what a screen reader says."""
+def render_svg(chart: Chart, title: str) -> str:
+    """Draw a Vega-Lite spec as SVG; a screen reader says its `title`."""
     import vl_convert
 
-    drawn: str = vl_convert.vegalite_to_svg(
-        {"width": 300, "height": 220, "config": _CONFIG, **spec}
-    )
-    start, rest = drawn.split(">", 1)
-    return f'{start} role="img" aria-label="{title}" style="max-width:100%;height:auto">{rest}'
+    sized = {"width": 300, "height": 220, "config": _CONFIG, **chart}
+    drawn: str = vl_convert.vegalite_to_svg(sized)
+    # the first tag is <svg …>
+    start, body = drawn.split(">", 1)
+    return f'{start} role="img" aria-label="{title}" style="max-width:100%;height:auto">{body}'
 
 
-def curve(
+def plot_curve(
     points: list[list[float]],
     x: str,
     y: str,
     diagonal: bool,
     band: list[list[float]] | None = None,
-    rival: list[list[float]] | None = None,
-) -> dict[str, Any]:
-    """A line in the unit square, with the diagonal of chance where it has a meaning, the `band`
-    `[x, low, high]` that it may lie in, and a `rival`'s line, dashed.
+    champion: list[list[float]] | None = None,
+) -> Chart:
+    """Plot a line in the unit square.
+
+    Parameters: `points`, each `[x, y, …]`; `x` and `y`, titles of the axes; `diagonal`, whether to
+    draw the diagonal of chance; `band`, the interval of the line as `[x, low, high]`; `champion`,
+    the points of the champion's line, which is dashed.
     """
-    layers = [_line([{"x": a, "y": b} for a, b, *_ in points], COLOURS["model"], 2.5)]
-    if rival:
-        layers.insert(
-            0, _line([{"x": a, "y": b} for a, b, *_ in rival], COLOURS["rival"], 2, dashed=True)
-        )
-    if band:
-        within = [{"x": at, "y": low, "high": high} for at, low, high in band]
-        mark = {"type": "area", "color": COLOURS["model"], "opacity": 0.22}
-        layers.insert(
-            0, {"data": {"values": within}, "mark": mark, "encoding": {"y2": {"field": "high"}}}
-        )
+    # a later layer lies over an earlier one
+    layers = []
     if diagonal:
-        layers.insert(0, _line([{"x": 0, "y": 0}, {"x": 1, "y": 1}], COLOURS["reference"], 1))
+        layers.append(_line([{"x": 0, "y": 0}, {"x": 1, "y": 1}], _REFERENCE_COLOUR, 1))
+    if band:
+        values = [{"x": at, "y": low, "high": high} for at, low, high in band]
+        mark = {"type": "area", "color": _MODEL_COLOUR, "opacity": 0.22}
+        encoding = {"y2": {"field": "high"}}
+        layers.append({"data": {"values": values}, "mark": mark, "encoding": encoding})
+    if champion:
+        layers.append(_line(_xy(champion), _CHAMPION_COLOUR, 2, dashed=True))
+    layers.append(_line(_xy(points), _MODEL_COLOUR, 2.5))
     return {"layer": layers, "encoding": _axes(x, y, [0, 1])}
 
 
-def overlaid(
-    lines: list[tuple[str, list[list[float]]]], x: str, y: str, unit: bool
-) -> dict[str, Any]:
-    """Several named lines; in the unit square, or where their values are."""
-    values = [
-        {"name": name, "x": point[0], "y": point[1], "i": at}
-        for name, points in lines
-        for at, point in enumerate(points)
-    ]
-    encoding = _axes(x, y, [0, 1] if unit else None) | {
-        "color": {
-            "field": "name",
-            "type": "nominal",
-            "sort": None,
-            "scale": {"range": list(_LINES)},
-        },
-        "order": {"field": "i", "type": "quantitative"},
-    }
-    return {
+def plot_lines(
+    lines: list[tuple[str, list[list[float]]]], x: str, y: str, in_unit_square: bool
+) -> Chart:
+    """Plot several named lines of points `[x, y]`, in the unit square or where their points are."""
+    values = []
+    for name, points in lines:
+        for index, point in enumerate(points):
+            values.append({"name": name, "x": point[0], "y": point[1], "i": index})
+    encoding = _axes(x, y, [0, 1] if in_unit_square else None)
+    encoding["color"] = _nominal("name", sort=None, scale={"range": _LINE_COLOURS})
+    encoding["order"] = _quantitative("i")
+    mark = {"type": "line", "strokeWidth": 2}
+    return {"data": {"values": values}, "mark": mark, "encoding": encoding}
+
+
+def plot_calibration(bins: list[list[float]]) -> Chart:
+    """Plot the predicted against the observed share, a dot with its interval for each bin.
+
+    A bin is `[predicted, observed, rows, low, high]`.
+    """
+    values = []
+    for predicted, observed, _, low, high in bins:
+        values.append({"x": predicted, "y": observed, "low": low, "high": high})
+    interval = {
         "data": {"values": values},
-        "mark": {"type": "line", "strokeWidth": 2},
-        "encoding": encoding,
+        "mark": {"type": "rule", "color": _MODEL_COLOUR, "strokeWidth": 1.5, "opacity": 0.7},
+        "encoding": {"y": _quantitative("low"), "y2": {"field": "high"}},
     }
+    dots = {"data": {"values": values}, "mark": _dots(_MODEL_COLOUR, 60, 0.9)}
+    curve = plot_curve(bins, "predicted", "observed", diagonal=True)
+    return {"layer": [*curve["layer"], interval, dots], "encoding": curve["encoding"]}
 
 
-def calibration(bins: list[list[float]]) -> dict[str, Any]:
-    """Predicted against observed, one dot a bin (`[predicted, observed, rows, low, high]`) with its interval."""
-    values = [
-        {"x": mean, "y": share, "low": low, "high": high} for mean, share, _, low, high in bins
-    ]
-    dots = {
-        "mark": {
-            "type": "point",
-            "filled": True,
-            "opacity": 0.9,
-            "color": COLOURS["model"],
-            "size": 60,
-        }
-    }
-    ends = {
-        "mark": {"type": "rule", "color": COLOURS["model"], "strokeWidth": 1.5, "opacity": 0.7},
-        "encoding": {"y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}},
-    }
-    drawn = curve(bins, "predicted", "observed", diagonal=True)
-    layers = [*drawn["layer"], *({"data": {"values": values}, **one} for one in (ends, dots))]
-    return {"layer": layers, "encoding": drawn["encoding"]}
-
-
-def scatter(points: list[list[float]]) -> dict[str, Any]:
-    """Actual against predicted values, with the line of no error."""
+def plot_scatter(points: list[list[float]]) -> Chart:
+    """Plot actual against predicted values, with the line on which both are equal."""
     low = min(min(pair) for pair in points)
     high = max(max(pair) for pair in points)
-    dots = {
-        "data": {"values": [{"x": a, "y": b} for a, b in points]},
-        "mark": {
-            "type": "point",
-            "filled": True,
-            "opacity": 0.35,
-            "color": COLOURS["model"],
-            "size": 18,
-        },
-    }
-    line = _line([{"x": low, "y": low}, {"x": high, "y": high}], COLOURS["reference"], 1)
+    line = _line([{"x": low, "y": low}, {"x": high, "y": high}], _REFERENCE_COLOUR, 1)
+    dots = {"data": {"values": _xy(points)}, "mark": _dots(_MODEL_COLOUR, 18, 0.35)}
     return {"layer": [line, dots], "encoding": _axes("actual", "predicted", [low, high])}
 
 
-def confusion(table: list[list[int]], names: list[str]) -> dict[str, Any]:
-    """Counts by true (rows) and predicted (columns) class, each the darker the larger its share of its row."""
-    values = [
-        {
-            "true": names[row],
-            "predicted": names[at],
-            "rows": f"{count:,}",
-            "share": count / max(sum(counts), 1),
-        }
-        for row, counts in enumerate(table)
-        for at, count in enumerate(counts)
-    ]
-    axis = {"type": "nominal", "sort": None}
-    tilt = {"labelAngle": 0 if max(map(len, names)) * len(names) < 40 else -40, "orient": "top"}
+def plot_confusion(table: list[list[int]], names: list[str]) -> Chart:
+    """Plot counts by true class (rows) and predicted class (columns) as a heat map.
+
+    A cell is the darker, the larger its share of its row.
+    """
+    values = []
+    for true, counts in zip(names, table, strict=True):
+        total = max(sum(counts), 1)
+        for predicted, count in zip(names, counts, strict=True):
+            cell = {"true": true, "predicted": predicted}
+            values.append(cell | {"rows": f"{count:,}", "share": count / total})
+
+    # long names would overlap unless they are tilted
+    is_short = max(map(len, names)) * len(names) < 40
+    axis = {"labelAngle": 0 if is_short else -40, "orient": "top"}
     encoding = {
-        "x": {"field": "predicted", **axis, "axis": tilt},
-        "y": {"field": "true", **axis},
+        "x": _nominal("predicted", sort=None, axis=axis),
+        "y": _nominal("true", sort=None),
     }
-    fill = {
-        "field": "share",
-        "type": "quantitative",
-        "legend": None,
-        "scale": {"domain": [0, 1], "range": [COLOURS["model"], COLOURS["model"]]},
-    }
-    opacity = fill | {"scale": {"domain": [0, 1], "range": [0.04, 0.75]}}
-    widest = max(len(f"{count:,}") for counts in table for count in counts)
+    one_colour = {"domain": [0, 1], "range": [_MODEL_COLOUR, _MODEL_COLOUR]}
+    fill = _quantitative("share", legend=None, scale=one_colour)
+    opacity = _quantitative("share", legend=None, scale={"domain": [0, 1], "range": [0.04, 0.75]})
+
+    # a cell is as wide as its longest number, and as high as fits the page
+    longest = max(len(f"{count:,}") for counts in table for count in counts)
     side = max(26, min(72, 300 // len(names)))
     return {
-        "width": {"step": max(side, 9 * widest)},
+        "width": {"step": max(side, 9 * longest)},
         "height": {"step": side},
         "data": {"values": values},
         "encoding": encoding,
@@ -182,63 +164,58 @@ def confusion(table: list[list[int]], names: list[str]) -> dict[str, Any]:
     }
 
 
-def timeline(spans: list[dict[str, Any]], names: list[str]) -> dict[str, Any]:
-    """Rows of each part over time, stacked."""
-    times = "T" in spans[0]["from"] or "-" in spans[0]["from"][1:]
-    values = [
-        {"from": span["from"], "to": span["to"], "part": name, "rows": span[name], "place": place}
-        for span in spans
-        for place, name in enumerate(names)
-    ]
-    kind = "temporal" if times else "quantitative"
-    x = {
-        "field": "from",
-        "type": kind,
-        "bin": "binned",
-        "title": None,
-        "axis": {"tickCount": 8} | ({} if times else {"format": "d"}),
-    }
-    if not times:
-        values = [one | {"from": float(one["from"]), "to": float(one["to"])} for one in values]
+def plot_timeline(spans: list[dict[str, Any]], names: list[str]) -> Chart:
+    """Plot the rows of each part of a split over time, stacked.
+
+    A span has `from`, `to` and the rows of each part by its name. The order of rows may also be by
+    numbers; then `from` and `to` are numbers as text.
+    """
+    start = spans[0]["from"]
+    # a minus may stand first in a number, and only there
+    is_time = "T" in start or "-" in start[1:]
+    values = []
+    for span in spans:
+        begin = span["from"]
+        end = span["to"]
+        if not is_time:
+            begin = float(begin)
+            end = float(end)
+        for place, name in enumerate(names):
+            values.append(
+                {"from": begin, "to": end, "part": name, "rows": span[name], "place": place}
+            )
+
+    axis: Chart = {"tickCount": 8} if is_time else {"tickCount": 8, "format": "d"}
+    x = {"field": "from", "type": "temporal" if is_time else "quantitative"}
     encoding = {
-        "x": x,
+        "x": x | {"bin": "binned", "title": None, "axis": axis},
         "x2": {"field": "to"},
-        "y": {
-            "field": "rows",
-            "type": "quantitative",
-            "title": "rows",
-            "stack": "zero",
-            "axis": {"tickCount": 4},
-        },
-        "color": {
-            "field": "part",
-            "type": "nominal",
-            "sort": None,
-            "scale": {"domain": names, "range": list(_PARTS)},
-        },
-        "order": {"field": "place", "type": "quantitative"},
+        "y": _quantitative("rows", title="rows", stack="zero", axis={"tickCount": 4}),
+        "color": _nominal("part", sort=None, scale={"domain": names, "range": _PART_COLOURS}),
+        "order": _quantitative("place"),
     }
-    mark = {"type": "bar", "orient": "vertical", "binSpacing": 1}
     return {
         "width": 760,
         "height": 130,
         "data": {"values": values},
-        "mark": mark,
+        "mark": {"type": "bar", "orient": "vertical", "binSpacing": 1},
         "encoding": encoding,
     }
 
 
-def bars(rows: list[tuple[str, float, bool]], title: str) -> dict[str, Any]:
-    """Named values side by side; the marked ones stand out."""
+def plot_bars(rows: list[tuple[str, float, bool]], title: str) -> Chart:
+    """Plot a bar for each row of name, value and mark; marked bars have another colour.
+
+    >>> chart = plot_bars([("gbdt", 0.9, True), ("baseline", 0.5, False)], "ROC AUC")
+    >>> chart["data"]["values"][0], chart["encoding"]["x"]["title"]
+    ({'name': 'gbdt', 'value': 0.9, 'marked': True}, 'ROC AUC')
+    """
     values = [{"name": name, "value": value, "marked": marked} for name, value, marked in rows]
-    colour = {
-        "field": "marked",
-        "type": "nominal",
-        "legend": None,
-        "scale": {"domain": [True, False], "range": [COLOURS["model"], COLOURS["reference"]]},
+    colours = {"domain": [True, False], "range": [_MODEL_COLOUR, _REFERENCE_COLOUR]}
+    bar = {
+        "mark": {"type": "bar", "cornerRadiusEnd": 3},
+        "encoding": {"color": _nominal("marked", legend=None, scale=colours)},
     }
-    names = {"field": "name", "type": "nominal", "sort": None, "title": None}
-    numbers = {"field": "value", "type": "quantitative", "title": title}
     text = {
         "mark": {"type": "text", "align": "left", "dx": 4, "color": _INK},
         "encoding": {"text": {"field": "value", "format": ".4~g"}},
@@ -246,86 +223,89 @@ def bars(rows: list[tuple[str, float, bool]], title: str) -> dict[str, Any]:
     return {
         "height": {"step": 30},
         "data": {"values": values},
-        "encoding": {"y": names, "x": numbers},
-        "layer": [
-            {"mark": {"type": "bar", "cornerRadiusEnd": 3}, "encoding": {"color": colour}},
-            text,
-        ],
+        "encoding": {
+            "y": _nominal("name", sort=None, title=None),
+            "x": _quantitative("value", title=title),
+        },
+        "layer": [bar, text],
     }
 
 
-def trials(rows: list[tuple[str, float, bool]], title: str) -> dict[str, Any]:
-    """Many candidates in the order of their trial, by family; those that ship are filled."""
+def plot_trials(rows: list[tuple[str, float, bool]], title: str) -> Chart:
+    """Plot candidates as dots in the order of their trial, by family.
+
+    A row is a family, a value, and whether the candidate ships; those that ship are filled.
+    """
     values = [
-        {"trial": at, "name": name, "value": value, "ships": ships}
-        for at, (name, value, ships) in enumerate(rows)
+        {"trial": index, "name": name, "value": value, "ships": ships}
+        for index, (name, value, ships) in enumerate(rows)
     ]
-    axes = {
-        "x": {"field": "trial", "type": "quantitative", "title": "trial"},
-        "y": {"field": "value", "type": "quantitative", "title": title, "scale": {"zero": False}},
-        "color": {"field": "name", "type": "nominal", "scale": {"range": list(_FAMILIES)}},
+    encoding = {
+        "x": _quantitative("trial", title="trial"),
+        "y": _quantitative("value", title=title, scale={"zero": False}),
+        "color": _nominal("name", scale={"range": _FAMILY_COLOURS}),
     }
-    tried = {"mark": {"type": "point", "size": 45}, "encoding": axes}
-    ships = {
+    tried = {"mark": {"type": "point", "size": 45}, "encoding": encoding}
+    shipped = {
         "transform": [{"filter": "datum.ships"}],
         "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
-        "encoding": axes,
+        "encoding": encoding,
     }
-    return {"data": {"values": values}, "layer": [tried, ships]}
+    return {"data": {"values": values}, "layer": [tried, shipped]}
 
 
-def thresholds(rows: list[dict[str, float]], chosen: float | None) -> dict[str, Any]:
-    """Precision, recall and F1 over thresholds, and where the decision was put."""
-    values = [
-        {"threshold": row["threshold"], "what": name, "value": row[name]}
-        for row in rows
-        for name in ("precision", "recall", "f1")
-    ]
-    encoding = _axes("threshold", "", [0, 1]) | {
-        "color": {"field": "what", "type": "nominal", "scale": {"range": list(_FAMILIES)}}
-    }
-    encoding["x"]["field"], encoding["y"]["field"] = "threshold", "value"
-    layers: list[dict[str, Any]] = [
-        {
-            "data": {"values": values},
-            "mark": {"type": "line", "strokeWidth": 2},
-            "encoding": encoding,
-        }
-    ]
+def plot_thresholds(rows: list[dict[str, float]], chosen: float | None) -> Chart:
+    """Plot precision, recall and F1 over thresholds, with a rule at the chosen threshold."""
+    values = []
+    for row in rows:
+        for name in ("precision", "recall", "f1"):
+            values.append({"threshold": row["threshold"], "what": name, "value": row[name]})
+    encoding = _axes("threshold", "", [0, 1])
+    encoding["x"]["field"] = "threshold"
+    encoding["y"]["field"] = "value"
+    encoding["color"] = _nominal("what", scale={"range": _FAMILY_COLOURS})
+    mark: Chart = {"type": "line", "strokeWidth": 2}
+    layers = [{"data": {"values": values}, "mark": mark, "encoding": encoding}]
     if chosen is not None:
-        rule = {"x": {"field": "x", "type": "quantitative"}}
         mark = {"type": "rule", "strokeDash": [4, 3], "color": _INK}
-        layers.append({"data": {"values": [{"x": chosen}]}, "mark": mark, "encoding": rule})
+        encoding = {"x": _quantitative("x")}
+        layers.append({"data": {"values": [{"x": chosen}]}, "mark": mark, "encoding": encoding})
     return {"layer": layers}
 
 
-def _line(
-    values: list[dict[str, float]], colour: str, width: float, dashed: bool = False
-) -> dict[str, Any]:
+def _xy(points: list[list[float]]) -> list[dict[str, float]]:
+    return [{"x": point[0], "y": point[1]} for point in points]
+
+
+def _line(values: list[dict[str, float]], colour: str, width: float, dashed: bool = False) -> Chart:
+    """Make a layer with a line through points with `x` and `y`, in their order."""
     mark = {
         "type": "line",
         "color": colour,
         "strokeWidth": width,
         "strokeDash": [6, 4] if dashed else [1, 0],
     }
-    numbered = [
-        {**value, "i": at} for at, value in enumerate(values)
-    ]  # drawn in their order, not by x
-    return {
-        "data": {"values": numbered},
-        "mark": mark,
-        "encoding": {"order": {"field": "i", "type": "quantitative"}},
-    }
+    # without an order of its own Vega-Lite would sort the points by x
+    numbered = [{**value, "i": index} for index, value in enumerate(values)]
+    return {"data": {"values": numbered}, "mark": mark, "encoding": {"order": _quantitative("i")}}
 
 
-def _axes(x: str, y: str, domain: list[float] | None) -> dict[str, Any]:
-    def axis(field: str, title: str) -> dict[str, Any]:
-        return {
-            "field": field,
-            "type": "quantitative",
-            "title": title,
-            "scale": {"domain": domain} if domain else {"zero": False},
-            "axis": {"tickCount": 5},
-        }
+def _dots(colour: str, size: int, opacity: float) -> Chart:
+    return {"type": "point", "filled": True, "opacity": opacity, "color": colour, "size": size}
 
-    return {"x": axis("x", x), "y": axis("y", y)}
+
+def _axes(x: str, y: str, domain: list[float] | None) -> Chart:
+    """Make encodings of `x` and `y` with these titles; without a domain they fit the values."""
+    axes = {}
+    for field, title in (("x", x), ("y", y)):
+        scale = {"domain": domain} if domain else {"zero": False}
+        axes[field] = _quantitative(field, title=title, scale=scale, axis={"tickCount": 5})
+    return axes
+
+
+def _quantitative(field: str, **options: Any) -> Chart:
+    return {"field": field, "type": "quantitative", **options}
+
+
+def _nominal(field: str, **options: Any) -> Chart:
+    return {"field": field, "type": "nominal", **options}

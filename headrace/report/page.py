@@ -1,11 +1,15 @@
-"""The pages that a person reads: one self-contained file each, made from the plain document of a run."""
+"""Renders the pages that a person reads, each as one self-contained file.
+
+run.json + curves ──► sentences (here)  ──┐
+                 └──► charts (drawings) ──┴──► templates/*.html ──► report.html, card.html
+"""
 
 import math
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.report.drawings import drawings, overlaid, worst_confusions
+from headrace.report.drawings import draw_comparison, draw_run, find_worst_confusions
 from headrace.report.words import label, number
 
 if TYPE_CHECKING:
@@ -17,141 +21,173 @@ _THRESHOLDS_LISTED = 12
 
 
 def report_page(run: "RunDocument") -> str:
-    """The report of a run (the document of `run.json` with its curves): verdict first, then how it came about."""
-    page: str = template("report.html").render(run=run, charts=drawings(run), **_words(run))
+    """Render the report of a run: the verdict first, then how the model was built.
+
+    `run` is the document of `run.json` with its curves.
+    """
+    template = load_template("report.html")
+    page: str = template.render(run=run, charts=draw_run(run), **_describe(run))
     return page
 
 
 def card_page(run: "RunDocument") -> str:
-    """The model card: what the model is for, what it was trained on, how good it is and what it takes."""
-    page: str = template("card.html").render(run=run, **_words(run))
+    """Render the model card: purpose, training data, quality, and the columns that it needs."""
+    page: str = load_template("card.html").render(run=run, **_describe(run))
     return page
 
 
-def compare_page(found: "ComparisonDocument") -> str:
-    """Models side by side: which is better for certain, metrics, curves, and what was asked differently."""
-    page: str = template("compare.html").render(
-        found=found,
-        verdicts=verdicts(found),
-        charts=overlaid(found),
+def compare_page(document: "ComparisonDocument") -> str:
+    """Render a comparison of models: which is better for certain, metrics, curves, specs."""
+    page: str = load_template("compare.html").render(
+        document=document,
+        verdicts=describe_verdicts(document),
+        charts=draw_comparison(document),
         label=label,
         number=number,
     )
     return page
 
 
-def verdicts(found: "ComparisonDocument") -> list[str]:
-    """One sentence for each model beside the first."""
-    metric, (first, *others) = found.metric, found.models
-    lines = []
-    for other, (low, high) in zip(others, found.gains[metric], strict=True):
-        word = (
-            "better" if low > 0 else "worse" if high < 0 else "neither better nor worse for certain"
-        )
-        how = f"by {number(low)} to {number(high)} of {label(metric)} (95 %)"
-        lines.append(f"{other} is {word} than {first}: {how}.")
-    return lines
+def describe_verdicts(document: "ComparisonDocument") -> list[str]:
+    """Compare each model with the first in one sentence."""
+    metric = document.metric
+    first, *others = document.models
+    sentences = []
+    for model, (low, high) in zip(others, document.gains[metric], strict=True):
+        interval = f"by {number(low)} to {number(high)} of {label(metric)} (95 %)"
+        sentences.append(f"{model} is {_compare_words(low, high)} than {first}: {interval}.")
+    return sentences
 
 
-def _words(run: "RunDocument") -> dict[str, Any]:
-    """What the templates of a run say beside its document."""
-    table = run.thresholds or []
+def _compare_words(low: float, high: float) -> str:
+    """Say how a model compares, by the interval of its gain.
+
+    >>> _compare_words(0.01, 0.02), _compare_words(-0.01, 0.02)
+    ('better', 'neither better nor worse for certain')
+    """
+    if low > 0:
+        return "better"
+    return "worse" if high < 0 else "neither better nor worse for certain"
+
+
+def _describe(run: "RunDocument") -> dict[str, Any]:
+    """Collect the values that the templates of a run need besides its document."""
+    thresholds = run.thresholds or []
     return {
         "label": label,
         "number": number,
         "metric": run.metric.name,
-        "verdict": _verdict(run),
-        "promotion": promotion(run) if run.promoted is not None else "",
-        "comparison": _compare(run),
-        "confused": worst_confusions(run),
-        "best": _best(run),
-        "thresholds": table[:: max(1, len(table) // _THRESHOLDS_LISTED)],
+        "verdict": _describe_verdict(run),
+        "promotion": describe_promotion(run) if run.promoted is not None else "",
+        "comparison": _describe_comparison(run),
+        "confused": find_worst_confusions(run),
+        "best": _list_best(run),
+        "thresholds": thresholds[:: max(1, len(thresholds) // _THRESHOLDS_LISTED)],
     }
 
 
-def _best(run: "RunDocument") -> list[dict[str, Any]]:
-    """The baseline, what ships and the best of the rest, each with the settings that its family varies."""
+def _list_best(run: "RunDocument") -> list[dict[str, Any]]:
+    """List the candidates that ship, the best of the others, and last the baseline.
+
+    Each has the settings that are not the same in all listed candidates of its family.
+    """
     sign = -1 if run.metric.higher_is_better else 1
     baseline, *others = run.candidates
-    ranked = sorted(
-        others,
-        key=lambda one: (not one.weight, sign * one.value if one.value is not None else math.inf),
-    )
-    shown = [*ranked[:_CANDIDATES_LISTED], baseline]
-    listed = []
-    for one in shown:
-        family = [other for other in shown if other.family == one.family]
-        row = {
-            "family": one.family,
-            "value": one.value,
-            "weight": one.weight,
-            "seconds": one.seconds,
-        }
-        listed.append(row | {"settings": _settings(one, family)})
-    return listed
+
+    # what ships comes first, then the best; a candidate without a value comes last
+    def rank(candidate: "CandidateReport") -> tuple[bool, float]:
+        value = math.inf if candidate.value is None else sign * candidate.value
+        return not candidate.weight, value
+
+    listed = [*sorted(others, key=rank)[:_CANDIDATES_LISTED], baseline]
+    rows = []
+    for candidate in listed:
+        family = [peer for peer in listed if peer.family == candidate.family]
+        rows.append(
+            {
+                "family": candidate.family,
+                "value": candidate.value,
+                "weight": candidate.weight,
+                "seconds": candidate.seconds,
+                "settings": _describe_settings(candidate, family),
+            }
+        )
+    return rows
 
 
-def _settings(one: "CandidateReport", family: list["CandidateReport"]) -> str:
-    """The settings of a candidate that are not the same in all of its family."""
-    varied = []
-    for name, value in (one.params or {}).items():
-        if value is not None and any((other.params or {})[name] != value for other in family):
+def _describe_settings(candidate: "CandidateReport", family: list["CandidateReport"]) -> str:
+    """Describe the settings of a candidate that are not the same in all of its family."""
+    words = []
+    for name, value in (candidate.params or {}).items():
+        if value is not None and any((peer.params or {})[name] != value for peer in family):
             text = value if isinstance(value, str | bool) else number(value)
-            varied.append(f"{name.replace('_', ' ')} {text}")
-    encodings = [f"{kind} as {' + '.join(encode)}" for kind, encode in one.encode.items()]
-    return ", ".join([*varied, *encodings])
+            words.append(f"{name.replace('_', ' ')} {text}")
+    for kind, encode in candidate.encode.items():
+        words.append(f"{kind} as {' + '.join(encode)}")
+    return ", ".join(words)
 
 
-def _verdict(run: "RunDocument") -> str:
-    metric, family = run.metric, run.winner.family
-    name, value, base = label(metric.name), metric.test, metric.baseline
-    if (
-        value is not None
-        and base is not None
-        and (value > base if metric.higher_is_better else value < base)
-    ):
-        model = f"A {family} model" if len(run.winner.members) == 1 else f"An {family}"
-        low, high = run.intervals[metric.name]
-        certain = f" (95 % interval {number(low)} to {number(high)})"
-        return f"{model} reaches a test {name} of {number(value)}{certain}; the baseline stands at {number(base)}."
-    short = (
-        f"the model's test {name} of {number(value)} does not beat the baseline's {number(base)}"
-    )
-    return f"Nothing learned: {short}."
-
-
-def _compare(run: "RunDocument") -> str:
-    """How the model compares with the champion of its time."""
-    found = run.comparison
-    if found is None:
-        return ""
-    champion = f"the champion of then, version {found.version},"
-    if found.gain is None or found.values is None:
-        return f"It could not be compared with {champion} since {found.why}."
-    low, high = found.gain
-    how = "better" if low > 0 else "worse" if high < 0 else "neither better nor worse for certain"
-    own, other = map(number, found.values)
+def _describe_verdict(run: "RunDocument") -> str:
+    """Say whether the model beats the baseline."""
+    metric = run.metric
+    family = run.winner.family
+    name = label(metric.name)
+    if not _beats_baseline(run):
+        return (
+            f"Nothing learned: the model's test {name} of {number(metric.test)} "
+            f"does not beat the baseline's {number(metric.baseline)}."
+        )
+    model = f"A {family} model" if len(run.winner.members) == 1 else f"An {family}"
+    low, high = run.intervals[metric.name]
     return (
-        f"Beside {champion} it is {how}: {own} to {other}, a gain of {number(low)} to {number(high)} (95 %) on the "
-        f"{found.rows:,} test rows that neither was fitted on."
+        f"{model} reaches a test {name} of {number(metric.test)} "
+        f"(95 % interval {number(low)} to {number(high)}); "
+        f"the baseline reaches {number(metric.baseline)}."
     )
 
 
-def promotion(run: "RunDocument") -> str:
-    """Whether the model went live, and why or why not."""
-    failed = [f"{one.gate} ({one.why})" for one in run.gates if not one.passed]
+def _beats_baseline(run: "RunDocument") -> bool:
+    value = run.metric.test
+    base = run.metric.baseline
+    if value is None or base is None:
+        return False
+    return value > base if run.metric.higher_is_better else value < base
+
+
+def _describe_comparison(run: "RunDocument") -> str:
+    """Say how the model compares with the champion at the time of the run."""
+    comparison = run.comparison
+    if comparison is None:
+        return ""
+    champion = f"the champion of then, version {comparison.version},"
+    if comparison.gain is None or comparison.values is None:
+        return f"It could not be compared with {champion} since {comparison.why}."
+    low, high = comparison.gain
+    own, other = map(number, comparison.values)
+    return (
+        f"Beside {champion} it is {_compare_words(low, high)}: {own} to {other}, "
+        f"a gain of {number(low)} to {number(high)} (95 %) on the "
+        f"{comparison.rows:,} test rows that neither was fitted on."
+    )
+
+
+def describe_promotion(run: "RunDocument") -> str:
+    """Say whether the model went live, and if not, why."""
+    failed = [f"{gate.gate} ({gate.why})" for gate in run.gates if not gate.passed]
     if failed:
         return "Refused: " + "; ".join(failed) + "."
-    return "Promoted to champion" + (
-        "." if run.before is None else f" in the place of version {run.before}."
-    )
+    if run.before is None:
+        return "Promoted to champion."
+    return f"Promoted to champion in place of version {run.before}."
 
 
 @cache
-def template(name: str) -> Any:
-    """A page's template; what it is given is escaped."""
+def load_template(name: str) -> Any:
+    """Load a page's template, which escapes the values that it is given."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+    # names and values come from strangers' tables, so they are escaped; a misspelt field of a
+    # document is an error, not an empty place
     folder = Path(__file__).parent / "templates"
     environment = Environment(
         loader=FileSystemLoader(folder),

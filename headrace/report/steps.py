@@ -1,4 +1,4 @@
-"""What is being done, for whoever waits, and how long it took."""
+"""Reports the progress of long work by stages, and measures how long each stage takes."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,15 +6,15 @@ from contextlib import contextmanager
 from headrace.clock import SYSTEM, Clock
 
 Watch = Callable[[str, str], None]
-"""Hears the stage that begins and, within it, what is being tried."""
+"""Receives the stage that is running, and a detail about it (empty when the stage begins)."""
 
 
 def quiet(stage: str, detail: str) -> None:
-    """The watch that nobody looks at."""
+    """Ignore the progress."""
 
 
 class Steps:
-    """Tells the watch which stage begins, and keeps the seconds of each.
+    """Reports each stage to a watch, and measures the stages' seconds.
 
     >>> step = Steps(quiet)
     >>> with step("add"):
@@ -31,7 +31,7 @@ class Steps:
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        """Runs one stage for the length of the block; two blocks of one name add up."""
+        """Run the block as a stage; the seconds of two blocks of one name add up."""
         self._stage = stage
         self._watch(stage, "")
         begin = self._clock.monotonic_s()
@@ -41,5 +41,5 @@ class Steps:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + self._clock.monotonic_s() - begin
 
     def detail(self, text: str) -> None:
-        """Says what the running stage is at."""
+        """Report a detail of the running stage."""
         self._watch(self._stage, text)

@@ -1,10 +1,10 @@
-"""What a terminal shows of a run, of runs, and of a look at the data."""
+"""Formats results for a terminal: a run, a list of runs, a comparison, features, the data."""
 
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.report.page import promotion, verdicts
+from headrace.report.page import describe_promotion, describe_verdicts
 from headrace.report.words import number
 from headrace.tasks import task_of
 
@@ -13,113 +13,143 @@ if TYPE_CHECKING:
     from headrace.run.document import RunDocument
     from headrace.run.exploration import ExplorationDocument
 
-_STANDS = {True: "", False: "  refused", None: "  not decided"}
+_PROMOTED = {True: "", False: "  refused", None: "  not decided"}
+_MOST_SHARES = 8
 
 
 def describe_exploration(document: "ExplorationDocument", path: Path) -> str:
-    """What the data is like, for a terminal; columns by what they say of the target."""
-    relations, rows = document.relations, document.rows
+    """Describe the data; the columns that explain most of the target come first."""
+    relations = document.relations
+    rows = document.rows
     width = max(len(column.name) for column in document.columns)
-    shares = list(document.balance.items())
-    is_class = document.goal.task is not None and task_of(document.goal.task).HAS_CLASSES
-    text = ", ".join(
-        f"{name} {share:.1%}" if is_class else f"{name} {number(share)}"
-        for name, share in shares[:8]
-    )
-    more = f" and {len(shares) - 8} more" if len(shares) > 8 else ""
     lines = [
-        f"{document.goal.target}: {document.goal.task}, {text}{more}",
+        f"{document.goal.target}: {document.goal.task}, {_describe_balance(document)}",
         f"rows: {rows.train:,} train, {rows.validation:,} validation, {rows.test:,} test",
         "",
         f"{'column':<{width}}  {'kind':<11}  missing  different  explains  why",
     ]
+
+    # columns that are no feature explain nothing, and come last
     for column in sorted(document.columns, key=lambda column: -relations.get(column.name, -1.0)):
         share = relations.get(column.name)
         explains = "" if share is None else f"{share:.1%}"
         lines.append(
-            f"{column.name:<{width}}  {column.kind:<11}  {column.missing:>7.1%}  {column.distinct:>9,}  "
-            f"{explains:>8}  {column.why}"
+            f"{column.name:<{width}}  {column.kind:<11}  {column.missing:>7.1%}  "
+            f"{column.distinct:>9,}  {explains:>8}  {column.why}"
         )
-    lines += ["", *(f"{one.severity}: {one.check}: {one.message}" for one in document.findings)]
+    lines.append("")
+    lines += _list_findings(document.findings)
     return "\n".join([*lines, f"\nWrote {path}"])
 
 
+def _describe_balance(document: "ExplorationDocument") -> str:
+    """List the shares of the classes, or the quantiles of the target, the first eight of them."""
+    task = document.goal.task
+    is_share = task is not None and task_of(task).HAS_CLASSES
+    items = list(document.balance.items())
+    texts = []
+    for name, value in items[:_MOST_SHARES]:
+        texts.append(f"{name} {value:.1%}" if is_share else f"{name} {number(value)}")
+    more = f" and {len(items) - _MOST_SHARES} more" if len(items) > _MOST_SHARES else ""
+    return ", ".join(texts) + more
+
+
+def _list_findings(findings: Any) -> list[str]:
+    return [f"{finding.severity}: {finding.check}: {finding.message}" for finding in findings]
+
+
 def describe_runs(runs: Any) -> str:
-    """Runs, a line each."""
+    """Describe runs, one line each.
+
+    model     created (UTC)        spec          test    baseline  family
+    ads@2     2026-11-25T03:18:59  1f2e3d4c5b6a  0.9284       0.5  gbdt  champion
+    ads@3     2026-11-26T08:00:12  0a9b8c7d6e5f  0.9101       0.5  linear  refused
+    """
+    if not runs:
+        return "no runs yet; the next one is `headrace run`"
     lines = [
         f"{'model':<20}  {'created (UTC)':<19}  {'spec':<12}  {'test':>9}  {'baseline':>9}  family"
     ]
-    for one in runs:
-        stands = f"  {', '.join(one.aliases)}" if one.aliases else _STANDS[one.promoted]
+    for run in runs:
+        state = f"  {', '.join(run.aliases)}" if run.aliases else _PROMOTED[run.promoted]
         lines.append(
-            f"{one.model:<20}  {one.created[:19]:<19}  {one.spec_hash:<12}  {number(one.test):>9}  "
-            f"{number(one.baseline):>9}  {one.family}{stands}"
+            f"{run.model:<20}  {run.created[:19]:<19}  {run.spec_hash:<12}  "
+            f"{number(run.test):>9}  {number(run.baseline):>9}  {run.family}{state}"
         )
-    return "\n".join(lines) if runs else "no runs yet; the next one is `headrace run`"
+    return "\n".join(lines)
 
 
 def describe_features(features: Any) -> str:
-    """Features, each with what it is, whose it is, how it is distributed and who uses it."""
+    """Describe features: definition, owner, inputs, distribution, and the models that use them."""
+    if not features:
+        return "no features yet: no windows in the spec, and no run"
     lines = []
-    for one in features:
-        lines.append(f"{one.name}  {one.definition}")
-        if one.description or one.owner:
-            lines.append(
-                "    "
-                + "  ".join([*filter(None, [one.description, one.owner and f"owner: {one.owner}"])])
-            )
-        lines.append(f"    of {'; '.join(one.inputs)}  {_distributed(one.distribution)}".rstrip())
-        lines.append(
-            f"    used by {', '.join(one.used_by)}" if one.used_by else "    used by no model yet"
-        )
-    return "\n".join(lines) if lines else "no features yet: no windows in the spec, and no run"
+    for feature in features:
+        lines.append(f"{feature.name}  {feature.definition}")
+        owner = f"owner: {feature.owner}" if feature.owner else ""
+        if feature.description or owner:
+            lines.append("    " + "  ".join(filter(None, [feature.description, owner])))
+        distribution = _describe_distribution(feature.distribution)
+        lines.append(f"    of {'; '.join(feature.inputs)}  {distribution}".rstrip())
+        lines.append(f"    used by {', '.join(feature.used_by) or 'no model yet'}")
+    return "\n".join(lines)
 
 
-def _distributed(found: dict[str, Any] | None) -> str:
-    if found is None:
+def _describe_distribution(distribution: dict[str, Any] | None) -> str:
+    """Describe quantiles of numbers or shares of values, and the share that is missing.
+
+    >>> _describe_distribution({"missing": 0.1, "shares": {"de": 0.5, "fr": 0.25}})
+    'de 50%; fr 25%; 10.0% missing'
+    >>> _describe_distribution({"missing": 0.0, "at": [1.0, 2.0, 3.0, 4.0, 5.0]})
+    '5 %, 50 %, 95 %: 1, 3, 5; 0.0% missing'
+    """
+    if distribution is None:
         return ""
-    missing = f"{found['missing']:.1%} missing"
-    if found.get("at"):
-        low, middle, high = (
-            found["at"][round(q * (len(found["at"]) - 1))] for q in (0.05, 0.5, 0.95)
-        )
-        return f"5 %, 50 %, 95 %: {number(low)}, {number(middle)}, {number(high)}; {missing}"
-    shares = list(found.get("shares", {}).items())[:3]
+    missing = f"{distribution['missing']:.1%} missing"
+    quantiles = distribution.get("at")
+    if quantiles:
+        last = len(quantiles) - 1
+        levels = [number(quantiles[round(level * last)]) for level in (0.05, 0.5, 0.95)]
+        return f"5 %, 50 %, 95 %: {', '.join(levels)}; {missing}"
+    shares = list(distribution.get("shares", {}).items())[:3]
     return "; ".join([*(f"{value} {share:.0%}" for value, share in shares), missing])
 
 
-def describe_comparison(found: "ComparisonDocument", page: Path) -> str:
-    """How models compare on the same rows."""
-    lines = [*verdicts(found), "", f"on {found.rows:,} test rows that all have", ""]
-    lines.append(f"{'':<22}" + "".join(f"{model:>18}" for model in found.models))
-    for name, values in found.metrics.items():
+def describe_comparison(document: "ComparisonDocument", page: Path) -> str:
+    """Describe how models compare on the same rows."""
+    lines = describe_verdicts(document)
+    lines += ["", f"on the {document.rows:,} test rows that all of them have", ""]
+    lines.append(f"{'':<22}" + "".join(f"{model:>18}" for model in document.models))
+    for name, values in document.metrics.items():
         lines.append(f"{name:<22}" + "".join(f"{number(value):>18}" for value in values))
-    lines += ["", "asked differently:" if found.spec else "the specs are the same"]
-    lines += [f"  {one.field}: " + " | ".join(map(str, one.values)) for one in found.spec]
+    lines += ["", "fields that differ:" if document.spec else "the specs are the same"]
+    for change in document.spec:
+        lines.append(f"  {change.field}: " + " | ".join(map(str, change.values)))
     return "\n".join([*lines, "", f"Wrote {page}"])
 
 
 def describe_run(run: "RunDocument") -> str:
-    """What a run did, for a terminal."""
+    """Describe a run: its stages, findings, gates and metric, and where its files are."""
+    lines = []
+    if run.cached:
+        lines.append("Nothing has changed since this run; --fresh does it again.")
+        if run.promoted and run.alias is None:
+            champion = f"that is version {run.champion} now."
+            lines.append(f"Its model is not the champion any more: {champion}")
+    lines += [f"{stage.name:<9} {stage.seconds:6.2f} s  {stage.what}" for stage in run.flow]
+    lines += [f"{finding.severity}: {finding.message}" for finding in run.findings]
+    for gate in run.gates:
+        lines.append(f"{'passed' if gate.passed else 'FAILED'}: {gate.gate} ({gate.why})")
+
     metric = run.metric
     low, high = run.intervals[metric.name]
-    lines = [f"{stage.name:<9} {stage.seconds:6.2f} s  {stage.what}" for stage in run.flow]
-    if run.cached:
-        lines = ["Nothing has changed since this run; --fresh does it again.", *lines]
-        if run.promoted and run.alias is None:
-            lines.insert(
-                1, f"Its model is not the champion any more: that is version {run.champion} now."
-            )
-    lines += [f"{one.severity}: {one.message}" for one in run.findings]
-    lines += [
-        f"{'passed' if one.passed else 'FAILED'}: {one.gate} ({one.why})" for one in run.gates
-    ]
     lines += [
         "",
         f"{run.model}: {run.winner.family} predicts {run.target}",
-        "  " + promotion(run),
+        "  " + describe_promotion(run),
         f"  {metric.name}  validation {number(metric.validation)}  test {number(metric.test)}"
-        f" ({number(low)} to {number(high)})  baseline {number(metric.baseline)}  {run.rows.test:,} test rows",
+        f" ({number(low)} to {number(high)})  baseline {number(metric.baseline)}"
+        f"  {run.rows.test:,} test rows",
         "",
         f"  bundle  {run.bundle}",
         f"  report  {run.report}",

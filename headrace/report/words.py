@@ -1,4 +1,4 @@
-"""How names and numbers are written for people."""
+"""Formats names and numbers for people."""
 
 import math
 from typing import Any
@@ -7,7 +7,7 @@ from headrace.spec import METRICS
 
 
 def label(metric: str) -> str:
-    """A metric as a person writes it.
+    """Return the name of a metric as a person writes it.
 
     >>> label("roc_auc"), label("precision")
     ('ROC AUC', 'precision')
@@ -16,7 +16,7 @@ def label(metric: str) -> str:
 
 
 def number(value: Any) -> str:
-    """Four significant digits, and words for what is no number.
+    """Format a number with four significant digits; a missing one or NaN as a word.
 
     >>> number(0.92737), number(181200), number(None), number(float("nan"))
     ('0.9274', '181,200', '–', 'undefined')

@@ -1,4 +1,4 @@
-"""Every route of the service."""
+"""Every route of the service: the endpoints of a path, one for each HTTP method."""
 
 from collections.abc import Mapping
 

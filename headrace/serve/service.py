@@ -1,13 +1,24 @@
-"""The service: which request goes where, and what all of them share."""
+"""The service: it finds the endpoint of a request, and does what all endpoints share.
+
+    Connection ──> Service.answer
+                     find the endpoint      404, 405
+                     check the host         403, 415        http/sites.py
+                     check the token        401, 403        http/tokens.py
+                     endpoint.handle        api/NAME.py ──> Service.predict ──> Batcher
+                     errors to problems     400, 413, 422, 500, 503, 504
+                     count                  metrics/
+
+Beside the requests, tasks follow aliases and tokens, write counts, and end silent connections.
+"""
 
 import asyncio
 import gc
+import math
 import os
 import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -19,7 +30,7 @@ from headrace.clock import SYSTEM
 from headrace.errors import BundleError, InputError, WorkError
 from headrace.serve.http import tokens
 from headrace.serve.http.connection import SWEEP_S, Connections
-from headrace.serve.http.messages import Headers, Problem, Reply, Request
+from headrace.serve.http.messages import Headers, Problem, Reply, Request, build_unavailable
 from headrace.serve.http.sites import HostGuard, is_loopback
 from headrace.serve.http.slices import SLICE_BYTES, WHOLE_BYTES, decode_in_slices
 from headrace.serve.log_event import log_event
@@ -36,235 +47,253 @@ from headrace.spec import ServeSpec
 from headrace.store import Pusher
 from headrace.workspace import Workspace
 
-FOLLOW_S, LEDGER_S, _SWITCH_S = 0.1, 1.0, 0.0005
-_MOST_AT_ONCE, _OTHER_CELLS = 1_000, 16
-"""Rows that are predicted in one piece; values that a row may have beside those of its model."""
+FOLLOW_S = 0.1
+"""Seconds between two looks at aliases and tokens."""
+LEDGER_S = 1.0
+"""Seconds between two writes of the counts."""
+_SWITCH_S = 0.0005
+"""Seconds after which a thread that loads a model, or waits for a disk, gives way to requests."""
+_MAX_BATCH_ROWS = 1_000
+"""Rows of one request that are predicted in one piece."""
+_EXTRA_VALUES = 16
+"""Values that a row may have beyond those of its model."""
 DEADLINE = b"x-headrace-deadline-ms"
 T = TypeVar("T")
 
 
 class Endpoint(Struct, frozen=True):
-    """What is done at a path: under which name it is counted, by which method, for whom, and by what."""
+    """An HTTP method at a path.
+
+    `label` names it in the metrics. Requests need a token of `scope`; None lets everybody in.
+    `handle` takes the service, the request, and the rest of a path whose route ends in `/`.
+    """
 
     label: str
     method: str
     scope: tokens.Scope | None
-    do: "Callable[[Service, Request, str], Awaitable[Reply]]"
+    handle: "Callable[[Service, Request, str], Awaitable[Reply]]"
 
 
 class Service:
-    """Serves models. `actions` are by path; one whose path ends in `/` takes what is below."""
+    """A service of models, in one process.
+
+    Parameters:
+        sources: the models; the first is meant where a request names none.
+        settings: the `serve` section of a spec.
+        routes: the endpoints by path; a path that ends in `/` takes all paths below it.
+        ledger: the folder in which several processes leave their counts; None for a single one.
+        parent: the id of the process without which this one ends; None where there is none.
+    """
 
     def __init__(
         self,
         sources: list[ModelSource],
         settings: ServeSpec,
-        actions: Mapping[str, list[Endpoint]],
+        routes: Mapping[str, list[Endpoint]],
         ledger: Path | None = None,
         parent: int | None = None,
     ) -> None:
-        self.settings, self.metrics, self.ids = settings, Metrics(), IdGenerator()
+        self.settings = settings
+        self.metrics = Metrics()
+        self.ids = IdGenerator()
         self.batcher = Batcher(settings.max_waiting)
         self.recorder = Recorder(self.metrics)
         self.repository = Repository(sources, self.metrics, self.recorder if settings.log else None)
         self.ledger = Ledger(ledger, self.metrics)
-        self.pushers: dict[Workspace, Pusher] = {}
-        self.pushes, self.pushing = ThreadPoolExecutor(1), 0
-        self.ready, self._parent = False, parent
-        self.sites = HostGuard(settings.hosts, any_name=not is_loopback(settings.host))
-        self._guard, self._tokens = tokens.TokenGuard({}, open=True), tokens.Tokens()
-        self._actions = {
-            path: {action.method: action for action in some} for path, some in actions.items()
-        }
-        self._below = sorted(
-            (path for path in self._actions if path.endswith("/") and path != "/"), reverse=True
-        )
         self.connections = Connections(self.answer, self.refuse, int(settings.max_body_mb * 2**20))
+        self.ready = False
+        self._parent = parent
         self._tasks: list[asyncio.Task[None]] = []
+
+        # Events are pushed in one thread: writers of a store take turns anyway.
+        self.pushers: dict[Workspace, Pusher] = {}
+        self.push_executor = ThreadPoolExecutor(1)
+        self.waiting_pushes = 0
+
+        self._hosts = HostGuard(settings.hosts, any_name=not is_loopback(settings.host))
+        self._tokens = tokens.Tokens()
+        self._guard = tokens.TokenGuard({}, open=True)
+
+        self._endpoints = {
+            path: {endpoint.method: endpoint for endpoint in endpoints}
+            for path, endpoints in routes.items()
+        }
+        # Of two prefixes of a path, the longer one comes first.
+        prefixes = [path for path in routes if path.endswith("/") and path != "/"]
+        self._prefixes = sorted(prefixes, reverse=True)
         self._seconds: dict[str, Histogram] = {}
 
-    def allow(self, request: Request, scope: tokens.Scope) -> None:
-        """Raises `Problem` where tokens are asked for and the request has none of the scope."""
+    def check_scope(self, request: Request, scope: tokens.Scope) -> None:
+        """Raise `Problem` where tokens are required and the request has none of the scope."""
         if not self._guard.open:
             request.workspaces = self._guard.check(request.header(b"authorization"), scope)
 
-    def allow_system(self, request: Request, system: ServedSystem | None) -> None:
-        """Raises `Problem` where a request's token is for another system than that of a workspace."""
-        if (
-            request.workspaces is not None
-            and system is not None
-            and system.workspace not in request.workspaces
-        ):
-            raise Problem(
-                403,
-                "forbidden",
-                "The token is for another system",
-                "one of its own workspace is needed",
-            )
+    def check_system(self, request: Request, system: ServedSystem | None) -> None:
+        """Raise `Problem` where the request's token is not good for the workspace of a system."""
+        if request.workspaces is None or system is None:
+            return
+        if system.workspace not in request.workspaces:
+            detail = "one of its own workspace is needed"
+            raise Problem(403, "forbidden", "The token is for another system", detail)
 
     async def predict(
-        self, route: ModelRoute, answers: BatchHandler, rows: list[Any], request: Request
+        self, route: ModelRoute, handler: BatchHandler, rows: list[Any], request: Request
     ) -> tuple[list[str], Answer]:
-        """The ids of predictions, which are counted, and the rows as they were predicted by what
-        the route has for rows of their kind; raises `Problem`.
+        """Predict the rows of a request, and count them.
+
+        Parameters:
+            route: the route to the model.
+            handler: the model itself, or another handler of it for rows of this kind.
+            rows: the rows, such as the handler takes.
+            request: the request that brought them; its headers may set a deadline.
+
+        Returns an id for each row, and the rows with their predictions. Raises `Problem`.
         """
-        self.allow_system(request, route.served.system)
-        most = self.settings.max_rows
-        if len(rows) > most:
-            raise Problem(
-                413, "too_many_rows", "There are too many rows", f"{len(rows)}, at most {most}"
-            )
+        self.check_system(request, route.served.system)
+        max_rows = self.settings.max_rows
+        if len(rows) > max_rows:
+            detail = f"{len(rows)}, at most {max_rows}"
+            raise Problem(413, "too_many_rows", "There are too many rows", detail)
         if not rows:
             return [], ([], [])
-        until = _deadline(request)
-        if len(rows) <= _MOST_AT_ONCE:
-            answer = await self.batcher.ask(answers, rows, until)
+
+        until_s = _read_deadline(request)
+        if len(rows) <= _MAX_BATCH_ROWS:
+            answer = await self.batcher.submit(handler, rows, until_s)
         else:
-            answer = await self._in_parts(answers, rows, until)
-        ids = self.ids.take(len(rows), route.served.version)
+            answer = await self._predict_in_parts(handler, rows, until_s)
+
+        served = route.served
+        ids = self.ids.take(len(rows), served.version)
         self.metrics.counts[
-            "headrace_predictions", route.served.name, str(route.served.version), route.arm
+            "headrace_predictions", served.name, str(served.version), route.arm
         ] += len(rows)
         return ids, answer
 
-    async def _in_parts(
-        self, answers: BatchHandler, rows: list[Any], until: float | None
+    async def _predict_in_parts(
+        self, handler: BatchHandler, rows: list[Any], until_s: float | None
     ) -> Answer:
-        """Predicts many rows so that others' come between."""
+        """Predict many rows, a part after the other, so that other requests come between."""
         complete: list[Any] = []
         predictions: list[Any] = []
-        for start in range(0, len(rows), _MOST_AT_ONCE):
-            part = rows[start : start + _MOST_AT_ONCE]
+        for start in range(0, len(rows), _MAX_BATCH_ROWS):
+            part = rows[start : start + _MAX_BATCH_ROWS]
             try:
-                one = await self.batcher.ask(answers, part, until, admitted=start > 0)
+                answer = await self.batcher.submit(handler, part, until_s, admitted=start > 0)
             except Problem as problem:
-                raise problem.behind(start) from None
-            complete += one[0]
-            predictions += one[1]
+                raise problem.shift_rows(start) from None
+            complete += answer[0]
+            predictions += answer[1]
         return complete, predictions
 
-    async def read(
-        self, request: Request, type: type[T], served: ServedModel, until: int | None = None
+    async def read_body(
+        self, request: Request, type: type[T], served: ServedModel, end: int | None = None
     ) -> T:
-        """The JSON of a request as a value of a type, up to its byte `until`, of at most as many
-        values as so many rows of a model may have; raises `Problem`.
+        """Decode the JSON of a request, up to the byte `end` of its body, into a type.
+
+        Raises `Problem` for a body that is not such JSON, or has more values than the largest
+        number of rows of the model.
         """
-        body = request.body[:until]
+        body = request.body[:end]
         if len(body) <= WHOLE_BYTES:
-            read: T = decode_body(_decoder(cast(Any, type)), body)
-            return read
-        return await self.read_large(body, type, self.most_values(served))
+            value: T = decode_body(_build_decoder(cast(Any, type)), body)
+            return value
+        return await self.read_large(body, type, self.count_max_values(served))
 
-    def most_values(self, served: ServedModel) -> int:
-        """How many values a request may have for a model: as many as so many rows of it."""
-        cells = sum(column.width or 1 for column in served.inputs)
-        return self.settings.max_rows * (cells + _OTHER_CELLS)
+    def count_max_values(self, served: ServedModel) -> int:
+        """Return how many values a request for a model may have."""
+        width = sum(column.width or 1 for column in served.inputs)
+        return self.settings.max_rows * (width + _EXTRA_VALUES)
 
-    async def read_large(self, body: bytes, type: type[T], most_values: int) -> T:
-        """As `read`, with at most so many values."""
+    async def read_large(self, body: bytes, type: type[T], max_values: int) -> T:
+        """Decode the JSON of a large body into a type; raises `Problem` as `read_body` does."""
         try:
-            return msgspec.convert(await decode_in_slices(body, most_values), type)
+            return msgspec.convert(await decode_in_slices(body, max_values), type)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise Problem(
-                400, "invalid_body", "The body cannot be read", _why_not_json(body, error)
-            ) from None
+            raise _build_body_problem(body, error) from None
 
-    async def route(self, ref: str) -> ModelRoute:
-        """The way to a model; raises `Problem` where there is none."""
-        found = self.repository.routes.get(ref)
-        if found is not None:
-            return found
+    async def find_route(self, ref: str) -> ModelRoute:
+        """Return the route to a model; raises `Problem` where there is none."""
+        route = self.repository.routes.get(ref)
+        if route is not None:
+            return route
         try:
-            return await self.repository.route(ref)
+            return await self.repository.find_route(ref)
         except InputError as error:
             raise Problem(404, "no_such_model", "There is no such model", str(error)) from None
         except BundleError as error:
             raise Problem(503, "bundle", "The version cannot be served", str(error)) from None
 
     async def answer(self, request: Request) -> Reply:
-        """The reply to a request, whatever happens."""
+        """Return the reply to a request, whatever happens, and count the request."""
         label = "none"
         try:
-            action, rest = self._action(request)
-            label = action.label
-            self.sites.check(request)
-            if action.scope is not None:
-                self.allow(request, action.scope)
-            reply = await action.do(self, request, rest)
-        except Problem as problem:
-            reply = self.refuse(problem)
-        except InputError as error:
-            self.metrics.counts["headrace_errors", "invalid_rows"] += 1
-            reply = Problem(422, "invalid_rows", "The rows cannot be used", str(error)).reply()
-        except BundleError as error:  # its folder is gone, or was changed
-            reply = self.refuse(Problem(503, "bundle", "The version cannot be served", str(error)))
-        except WorkError as error:  # a disk or a server refuses
-            self.metrics.counts["headrace_errors", "store"] += 1
-            retry = [(b"retry-after", b"1")]
-            reply = Problem(
-                503, "store", "The service cannot do this now", str(error), retry
-            ).reply()
-        except Exception as error:  # a fault of ours: told to the operator, not to the client
-            self.metrics.counts["headrace_errors", "internal"] += 1
-            log_event(
-                "error",
-                "failed",
-                path=request.path[:200],
-                error=type(error).__name__,
-                why=str(error)[:500],
-            )
-            reply = Problem(500, "internal", "The service failed").reply()
+            endpoint, rest = self._find_endpoint(request)
+            label = endpoint.label
+            self._hosts.check(request)
+            if endpoint.scope is not None:
+                self.check_scope(request, endpoint.scope)
+            reply = await endpoint.handle(self, request, rest)
+        except Exception as error:
+            reply = self.refuse(_explain(error, request))
+
         self.metrics.counts["headrace_requests", label, str(reply.status)] += 1
         seconds = self._seconds.get(label)
         if seconds is None:
-            seconds = self._seconds[label] = self.metrics.histogram(
-                "headrace_request_seconds", label
-            )
+            seconds = self.metrics.histogram("headrace_request_seconds", label)
+            self._seconds[label] = seconds
         seconds.add(SYSTEM.monotonic_s() - request.received_s)
         return reply
 
     def refuse(self, problem: Problem) -> Reply:
-        """The reply to what is not answered as it asked, which is counted."""
+        """Return the reply of a problem, and count the problem."""
         self.metrics.counts["headrace_errors", problem.kind] += 1
         return problem.reply()
 
-    def _action(self, request: Request) -> tuple[Endpoint, str]:
-        path, rest = request.path, ""
-        methods = self._actions.get(path)
+    def _find_endpoint(self, request: Request) -> tuple[Endpoint, str]:
+        """Return the endpoint of a request, and the rest of its path; raises `Problem`."""
+        path = request.path
+        rest = ""
+        methods = self._endpoints.get(path)
         if methods is None:
-            for above in self._below:
-                if path.startswith(above):
-                    methods, rest = self._actions[above], path[len(above) :]
+            for prefix in self._prefixes:
+                if path.startswith(prefix):
+                    methods = self._endpoints[prefix]
+                    rest = path[len(prefix) :]
                     break
             else:
                 raise Problem(404, "no_such_path", "There is nothing here", "see /docs")
-        action = methods.get(request.method)
-        if action is None:
-            allow: Headers = [(b"allow", ", ".join(methods).encode())]
-            raise Problem(
-                405,
-                "method",
-                f"{request.method} is not allowed",
-                "use " + ", ".join(methods),
-                allow,
-            )
-        return action, rest
+
+        endpoint = methods.get(request.method)
+        if endpoint is None:
+            names = ", ".join(methods)
+            allow: Headers = [(b"allow", names.encode())]
+            title = f"{request.method} is not allowed"
+            raise Problem(405, "method", title, f"use {names}", allow)
+        return endpoint, rest
 
     def start(self) -> None:
-        """Opens what is served, inside a running loop; raises `HeadraceError` where it cannot be."""
+        """Load the models and begin to serve, inside a running loop.
+
+        Raises `HeadraceError` where a model cannot be served or the tokens cannot be read.
+        """
         self._read_tokens()
         self.repository.open()
+
+        # Models and modules stay: a full collection would look at all of them, which takes tens of
+        # milliseconds.
         gc.collect()
-        gc.freeze()  # what is here now stays: a full collection would look at all of it, for tens of milliseconds
+        gc.freeze()
         gc.set_threshold(50_000, 50, 100)
-        sys.setswitchinterval(
-            _SWITCH_S
-        )  # a thread that waits for a disk, or loads a model, gives way to requests
+        sys.setswitchinterval(_SWITCH_S)
+
         self.metrics.gauges["headrace_waiting_rows",] = 0
-        self._tasks = [asyncio.create_task(self._often(FOLLOW_S, self._follow))]
-        self._tasks.append(asyncio.create_task(self._often(FOLLOW_S, self._guarded)))
-        self._tasks.append(asyncio.create_task(self._often(LEDGER_S, self._note)))
-        self._tasks.append(asyncio.create_task(self._often(SWEEP_S, self._sweep)))
+        self._tasks = [
+            asyncio.create_task(self._repeat(FOLLOW_S, self._follow_aliases)),
+            asyncio.create_task(self._repeat(FOLLOW_S, self._follow_tokens)),
+            asyncio.create_task(self._repeat(LEDGER_S, self._write_ledger)),
+            asyncio.create_task(self._repeat(SWEEP_S, self._sweep)),
+        ]
         self.ready = True
         versions = {
             name: self.repository.routes[name].served.version for name in self.repository.names
@@ -272,92 +301,133 @@ class Service:
         log_event("info", "ready", process=os.getpid(), models=versions)
 
     async def stop(self) -> None:
-        """Ends what runs beside the requests, and appends what is not in the log yet."""
+        """End the tasks beside the requests, and append to the log what still waits for it."""
         self.ready = False
         for task in self._tasks:
             task.cancel()
-        self.pushes.shutdown()
+        self.push_executor.shutdown()
         await self.recorder.close()
         self.ledger.close()
 
-    async def _often(self, every_s: float, do: Callable[[], Awaitable[None]]) -> None:
-        said = ""
+    async def _repeat(self, every_s: float, run: Callable[[], Awaitable[None]]) -> None:
+        """Call a function again and again; an error that repeats is reported once."""
+        reported = ""
         while True:
             await asyncio.sleep(every_s)
             try:
-                await do()
-                said = ""
-            except Exception as error:  # the next turn tries again
-                if said != (said := str(error)):
-                    log_event(
-                        "error",
-                        "failed",
-                        path=do.__name__,
-                        error=type(error).__name__,
-                        why=said[:500],
-                    )
+                await run()
+                reported = ""
+            except Exception as error:
+                why = str(error)
+                if why != reported:
+                    name = type(error).__name__
+                    log_event("error", "failed", path=run.__name__, error=name, why=why[:500])
+                reported = why
 
-    async def _follow(self) -> None:
+    async def _follow_aliases(self) -> None:
+        """Take the versions into service to which aliases have moved."""
         await self.repository.follow()
 
-    async def _guarded(self) -> None:
+    async def _follow_tokens(self) -> None:
+        """Read the tokens anew."""
         self._read_tokens()
 
+    async def _write_ledger(self) -> None:
+        """Write the counts of this process for the others."""
+        self.metrics.gauges["headrace_waiting_rows",] = self.batcher.take_peak()
+        self.ledger.write()
+
     async def _sweep(self) -> None:
+        """End silent connections, and the process where its parent is gone."""
         self.connections.sweep()
         if stop_without_parent(self._parent):
             self._parent = None
             self.ledger.remove()
 
-    async def _note(self) -> None:
-        self.metrics.gauges["headrace_waiting_rows",] = self.batcher.take_peak()
-        self.ledger.write()
-
     def _read_tokens(self) -> None:
-        """Takes what is there; what was read stays in force where it cannot be read any more."""
+        """Read the tokens; those that were read stay in force where a file cannot be read now."""
+        systems = self.repository.list_systems().values()
         try:
-            self._tokens.read([system.workspace for system in self.repository.systems().values()])
+            self._tokens.read([system.workspace for system in systems])
         finally:
             self._guard = self._tokens.guard()
 
 
-def _deadline(request: Request) -> float | None:
-    """Until when an answer is of use, by the clock of `time.perf_counter`; raises `Problem` for a
-    header that is no number.
+def _explain(error: Exception, request: Request) -> Problem:
+    """Return the problem that describes an error to the client."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, InputError):
+        return Problem(422, "invalid_rows", "The rows cannot be used", str(error))
+    # The folder of a bundle is gone, or was changed.
+    if isinstance(error, BundleError):
+        return Problem(503, "bundle", "The version cannot be served", str(error))
+    # A disk or a server refuses.
+    if isinstance(error, WorkError):
+        return build_unavailable("store", "The service cannot do this now", str(error))
+
+    # A fault of ours: its text is for the operator, and not for the client.
+    path = request.path[:200]
+    name = type(error).__name__
+    log_event("error", "failed", path=path, error=name, why=str(error)[:500])
+    return Problem(500, "internal", "The service failed")
+
+
+def _read_deadline(request: Request) -> float | None:
+    """Return the time from which a reply is of no use, by `time.perf_counter`, or None.
+
+    Raises `Problem` for a header that is no number of milliseconds.
     """
-    told = request.header(DEADLINE)
-    if told is None:
+    text = request.header(DEADLINE)
+    if text is None:
         return None
-    with suppress(ValueError):
-        if 0 <= (milliseconds := float(told)) < float("inf"):
-            return request.received_s + milliseconds / 1e3
-    raise Problem(400, "bad_header", f"{DEADLINE.decode()} is no number of milliseconds", told[:60])
+    try:
+        milliseconds = float(text)
+    except ValueError:
+        milliseconds = math.nan
+    # Neither comparison is true of NaN.
+    if 0 <= milliseconds < math.inf:
+        return request.received_s + milliseconds / 1e3
+    title = f"{DEADLINE.decode()} is no number of milliseconds"
+    raise Problem(400, "bad_header", title, text[:60])
 
 
 _NO_NUMBER = re.compile(rb'(?:"([^"]{0,100})"\s*:|[\[,])\s*(-?(?:NaN|Infinity|nan|inf))\b')
 
 
 @cache
-def _decoder(type: Any) -> Callable[[bytes], Any]:
+def _build_decoder(type: Any) -> Callable[[bytes], Any]:
+    """Return the decoder of JSON into a type."""
     return msgspec.json.Decoder(type).decode
 
 
 def decode_body(decode: Callable[[Any], Any], body: bytes) -> Any:
-    """A body as a value; raises `Problem` where it is not JSON of the right shape."""
+    """Decode a body; raises `Problem` where it is not JSON of the right shape."""
     try:
         return decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(
-            400, "invalid_body", "The body cannot be read", _why_not_json(body, error)
-        ) from None
+        raise _build_body_problem(body, error) from None
 
 
-def _why_not_json(body: bytes, error: Exception) -> str:
-    """What is wrong with a body; the numbers that other languages write into JSON are named with their field."""
-    if (
-        isinstance(error, msgspec.ValidationError)
-        or (found := _NO_NUMBER.search(body[:SLICE_BYTES])) is None
-    ):
+def _build_body_problem(body: bytes, error: Exception) -> Problem:
+    """Build the problem of a body that cannot be decoded."""
+    detail = _describe_json_error(body, error)
+    return Problem(400, "invalid_body", "The body cannot be read", detail)
+
+
+def _describe_json_error(body: bytes, error: Exception) -> str:
+    """Describe why a body cannot be decoded.
+
+    Other languages write numbers into JSON that JSON does not have: such a number is named with its
+    field.
+
+    >>> _describe_json_error(b'{"rows": [{"x": NaN}]}', ValueError("invalid character"))
+    "NaN in the field 'x' is not JSON: write null (invalid character)"
+    """
+    if isinstance(error, msgspec.ValidationError):
         return str(error)
-    field = f" in the field {found[1].decode(errors='replace')!r}" if found[1] else ""
-    return f"{found[2].decode()}{field} is not JSON: write null ({error})"
+    match = _NO_NUMBER.search(body[:SLICE_BYTES])
+    if match is None:
+        return str(error)
+    field = f" in the field {match[1].decode(errors='replace')!r}" if match[1] else ""
+    return f"{match[2].decode()}{field} is not JSON: write null ({error})"

@@ -1,4 +1,4 @@
-"""What is wanted: the `System` tree, its strict decoding, and what can be inferred from the data."""
+"""The spec of a system: the `System` tree, its strict decoding, and its small vocabularies."""
 
 from headrace.spec.addresses import mask_secrets, resolve_address, show_address
 from headrace.spec.aggregates import AGGREGATES
@@ -29,7 +29,7 @@ from headrace.spec.serve import ServeSpec
 from headrace.spec.shared import with_changes, with_root, with_safe_names
 from headrace.spec.split import SplitSpec
 from headrace.spec.system import Requirements, System
-from headrace.spec.timeparts import PARTS, part_of, parts_among, time_of_parts
+from headrace.spec.timeparts import PARTS, find_time_parts, part_of, time_of_parts
 
 __all__ = [
     "AGGREGATES",
@@ -68,6 +68,7 @@ __all__ = [
     "decode",
     "dump",
     "duration_us",
+    "find_time_parts",
     "is_date_name",
     "is_lower_better",
     "is_time_name",
@@ -79,7 +80,6 @@ __all__ = [
     "parse_read_flags",
     "parse_yaml",
     "part_of",
-    "parts_among",
     "resolve_address",
     "safe_name",
     "schema",

@@ -1,4 +1,4 @@
-"""The aggregates of windows: a row each. `windows/aggregates/NAME.py` says how each is computed.
+"""The aggregates of windows, one row each. `windows/aggregates/NAME.py` holds the computation.
 
 A new aggregate is a row here and a file there.
 """
@@ -9,10 +9,11 @@ from msgspec import Struct
 
 
 class AggregateRow(Struct, frozen=True):
-    """What an aggregate is of, and how the catalogue describes it.
+    """The input of an aggregate and its description in the catalogue of features.
 
-    `of`: `events` themselves, or the `numbers` or `values` of a column; events that miss the value
-    do not count.
+    `of`: the `events` themselves, or the `numbers` or `values` of a column; events without a value
+    do not count. `words` is a template with `{events}`, `{of}` and `{where}`. With `needs_where`
+    the window must state a condition.
     """
 
     of: Literal["events", "numbers", "values"]
@@ -32,6 +33,8 @@ AGGREGATES: dict[str, AggregateRow] = {
     "rate": AggregateRow("events", "share of {events} for which {where}", needs_where=True),
     "since": AggregateRow("events", "seconds since the latest of {events}"),
 }
+
+# mypy cannot read a `Literal` that is built at run time
 if TYPE_CHECKING:
     Aggregate = str
 else:

@@ -1,4 +1,4 @@
-"""The branch `data`: where rows and events come from."""
+"""The branch `data`: the sources of rows and events."""
 
 from typing import Annotated, Literal
 
@@ -8,13 +8,17 @@ from headrace.spec.node import Duration, Identifier, Node
 
 
 class ReadSpec(Node, frozen=True):
-    r"""How a text table is written, where that cannot be told from the file.
+    r"""The form of a text table, as far as the file itself does not show it.
 
-    `quote` is a sign, or `none` where nothing is quoted; `escape`, such as `\`, stands before a
-    quote within; `skip` lines stand above the header; lines that begin with `comment` are no rows.
-    `header` holds the names of the columns where no line does, or is false (`column_1`, …); true
-    says that the first line is one. `thousands` is the sign between groups of digits, `dates` the
-    order of day and month in `01/02/2024`, or the year first in `24-01-02`.
+    `quote` is the quotation mark, or `none` for a file without quotes. `escape`, such as `\`, is
+    the sign before a quotation mark inside of a value. `skip` is the number of lines above the
+    header. Lines that begin with `comment` are not rows.
+
+    `header` is a list of column names for a file without a header line; false names the columns
+    `column_1`, `column_2`, …; true says that the first line is the header.
+
+    `thousands` is the sign between groups of digits. `dates` is the order of day and month in
+    `01/02/2024`, or `year_first` for dates such as `24-01-02`.
     """
 
     separator: Annotated[str, Meta(min_length=1, max_length=1)] | None = None
@@ -29,11 +33,13 @@ class ReadSpec(Node, frozen=True):
 
 
 class EventTable(Node, frozen=True):
-    """A table of things that happened; each row has a time. `query` beside a database.
+    """A table of events; each row has a time. With a database as `source`, `query` selects rows.
 
-    An event counts from when it was known: by the column `available`, or a `delay` after its time.
-    Rows of one `id` are versions of one event, of which the latest that was known counts; a version
-    that is true in `deleted` ends it.
+    Features see an event from the moment when it was known: the time in the column `available`, or
+    a `delay` after the event's own time.
+
+    Rows with the same `id` are versions of one event; the latest version that is known counts. A
+    version that is true in the column `deleted` removes the event.
     """
 
     source: str
@@ -46,11 +52,11 @@ class EventTable(Node, frozen=True):
 
 
 class Data(Node, frozen=True):
-    """Where rows come from and what their special columns are.
+    """The table of rows and its special columns.
 
     `source` is a file, a folder, a pattern such as `parts/*.parquet`, or a database
     (`sqlite:///FILE`, `duckdb:///FILE`, `postgresql://USER@HOST/NAME`) with a `query`. `time` is a
-    column, or the columns of its parts from the year on.
+    column, or a list of columns that hold its parts, from the year on.
     """
 
     source: str
@@ -68,16 +74,12 @@ class Data(Node, frozen=True):
 
     @property
     def times(self) -> list[str]:
-        """The columns of the table that say when a row was."""
-        return (
-            self.time
-            if isinstance(self.time, list)
-            else [self.time]
-            if self.time is not None
-            else []
-        )
+        """The columns of the table that hold the time of a row: none, one, or one for each part."""
+        if self.time is None:
+            return []
+        return self.time if isinstance(self.time, list) else [self.time]
 
     @property
     def time_column(self) -> str | None:
-        """The column of times; that of several parts is named after them."""
+        """The name of the column of times; a time in parts is joined, such as `year-month`."""
         return "-".join(self.time) if isinstance(self.time, list) else self.time

@@ -14,11 +14,12 @@ _UNITS_US = {
 
 
 def duration_us(text: str) -> int:
-    """A duration in microseconds.
+    """Return a duration in microseconds.
 
     >>> duration_us("1.5h")
     5400000000
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([a-z]+)", text)
-    assert match is not None, text  # the tree has checked the pattern
+    # decoding the spec has checked the pattern
+    assert match is not None, text
     return round(float(match[1]) * _UNITS_US[match[2]])

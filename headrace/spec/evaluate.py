@@ -1,21 +1,26 @@
-"""The branch `evaluate`: what else is looked at on the test rows."""
+"""The branch `evaluate`: further checks on the test rows."""
 
 from typing import Literal
 
 from headrace.spec.node import Node, Positive
 
 Treatment = Literal[
-    "selection_rate", "true_positive_rate", "false_positive_rate", "accuracy", "mean_error", "mean_absolute_error",
+    "selection_rate", "true_positive_rate", "false_positive_rate",
+    "accuracy", "mean_error", "mean_absolute_error",
 ]  # fmt: skip
-"""How a group of people fares: the share that gets a yes, of those who should and of those who should not; the share of
-right answers; the mean of prediction minus truth, and of its size."""
+"""Measures of how a model treats a group of people.
+
+`selection_rate`: the share of the group that gets a yes; `true_positive_rate`: of those who should;
+`false_positive_rate`: of those who should not; `accuracy`: the share of right answers;
+`mean_error`: the mean of prediction minus truth; `mean_absolute_error`: the mean of its size.
+"""
 
 
 class Fairness(Node, frozen=True):
-    """Columns that name groups of people, whether or not the model sees them.
+    """The columns that name groups of people, whether or not they are features of the model.
 
-    How it treats each group is reported; `max_gap` bounds the difference between the groups of a
-    column, as a gate.
+    The report shows how the model treats each group. `max_gap` is a gate: it bounds the difference
+    between the groups of a column.
     """
 
     attributes: list[str] = []
@@ -23,6 +28,6 @@ class Fairness(Node, frozen=True):
 
 
 class Evaluate(Node, frozen=True):
-    """What else is looked at on the test rows."""
+    """Further checks on the test rows."""
 
     fairness: Fairness = Fairness()

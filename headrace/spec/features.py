@@ -1,4 +1,4 @@
-"""The branch `features`: which columns the model sees, and how."""
+"""The branch `features`: the columns that the model sees, and their form."""
 
 from typing import Annotated, Literal
 
@@ -19,10 +19,10 @@ Encode = Literal[
 
 
 class ColumnSpec(Node, frozen=True):
-    """An override for one column; what is left out is inferred from the training rows.
+    """An override for one column; the training rows decide about each field that is left out.
 
-    `encode` names one encoder or several, whose columns stand side by side. `owner` and
-    `description` stand in the catalogue of features.
+    `encode` names one encoder, or several whose columns the model gets side by side. `owner` and
+    `description` are shown in the catalogue of features.
     """
 
     kind: Kind | None = None
@@ -32,21 +32,22 @@ class ColumnSpec(Node, frozen=True):
 
     @property
     def encodes(self) -> list[Encode]:
-        """The stated encoders as a list; none where they are left to the family of models."""
-        return (
-            self.encode if isinstance(self.encode, list) else [self.encode] if self.encode else []
-        )
+        """The stated encoders as a list; empty where the family of models chooses."""
+        if not self.encode:
+            return []
+        return self.encode if isinstance(self.encode, list) else [self.encode]
 
 
 class Window(Node, frozen=True):
-    """What the events of a key in the time before a row amount to: a column `NAME_OVER` for each
-    span in `over`.
+    """A feature over the events of a key in the time before a row.
 
-    `key` is a column, or several, of rows and events. The `aggregate` is `of` a column (sum, mean,
-    min, max, last, distinct) or of the events themselves (count, since: seconds since the latest,
-    rate: the share for which `where` holds); `where` picks events, such as `kind == 'buy' and price
-    > 10`. See `windows/README.md` for the exact meaning. `owner` and `description` stand in the
-    catalogue of features.
+    Each span in `over` makes a column `NAME_OVER`, such as `user_spend_1h`. `key` is a column, or
+    several, that both rows and events have.
+
+    `aggregate` is computed `of` a column (sum, mean, std, min, max, last, distinct) or of the
+    events themselves (count; since: seconds since the latest; rate: the share for which `where`
+    holds). `where` picks events, such as `kind == 'buy' and price > 10`. `windows/README.md` has
+    the exact meaning. `owner` and `description` are shown in the catalogue of features.
     """
 
     name: Identifier
@@ -62,7 +63,7 @@ class Window(Node, frozen=True):
 
 
 class Shared(Node, frozen=True):
-    """A file of features that several systems use: tables of events and windows over them, and who owns them."""
+    """A file of features that several systems use: their owner, tables of events, and windows."""
 
     owner: str | None = None
     events: dict[Identifier, EventTable] = {}
@@ -70,10 +71,10 @@ class Shared(Node, frozen=True):
 
 
 class FeaturesSpec(Node, frozen=True):
-    """Which columns the model sees, and how. Each list of `crosses` makes one category of several
-    columns'.
+    """The columns that the model sees, and their form.
 
-    The events and the windows of the files that `use` names join those that stand here.
+    Each list in `crosses` names columns whose values together make one category. `use` names files
+    of shared features; their events and windows are added to those of this spec.
     """
 
     use: list[str] = []

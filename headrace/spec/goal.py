@@ -1,4 +1,4 @@
-"""The branch `goal`: what is predicted, and what decides."""
+"""The branch `goal`: the target, and the metric that decides."""
 
 from typing import Annotated, Literal
 
@@ -9,12 +9,12 @@ from headrace.spec.node import Duration, Node
 
 
 class DecisionSpec(Node, frozen=True):
-    """When a binary prediction becomes a yes: above the threshold that is best by a stated
-    objective.
+    """The threshold above which a binary prediction becomes a yes.
 
-    `by`: `f1`, its maximum; `cost`, the least total cost (`false_positive` and `false_negative` for
-    each mistake); `recall`, the best precision among thresholds with at least this recall; `rate`,
-    this share of the rows. The resolved spec holds the `threshold`; one that is stated is kept.
+    `by` is the objective that chooses it: `f1`, the highest F1; `cost`, the lowest total cost,
+    where each mistake costs `false_positive` or `false_negative`; `recall`, the best precision with
+    at least this recall; `rate`, a yes for this share of the rows. A stated `threshold` is final;
+    the resolved spec holds the one that was chosen.
     """
 
     by: Literal["f1", "cost", "recall", "rate"] | None = None
@@ -26,11 +26,11 @@ class DecisionSpec(Node, frozen=True):
 
 
 class Goal(Node, frozen=True):
-    """What is predicted, and the one number that decides between candidates; `secondary` ones are
-    reported first.
+    """The target of the predictions, and the one `metric` that decides between candidates.
 
-    An outcome is known `label_delay` after its row: under a time split no model is fitted on one
-    that was not known yet when the rows that it is judged on began.
+    The report shows the `secondary` metrics first. An outcome is known `label_delay` after the time
+    of its row: under a time split no model is fitted on outcomes that were still unknown when the
+    rows that judge it began.
     """
 
     target: str

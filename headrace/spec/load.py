@@ -1,4 +1,4 @@
-"""Reading and writing specs, their hash and their JSON schema."""
+"""Reads and writes specs, hashes them, and builds their JSON schema."""
 
 import hashlib
 from pathlib import Path
@@ -14,10 +14,10 @@ from headrace.spec.system import System
 
 
 def load(folder: str | Path = ".") -> System:
-    """Reads `system.yaml` of a folder (or a spec file itself); relative paths in it start from its
-    folder.
+    """Read `system.yaml` in a folder, or a spec file itself.
 
-    Raises `InputError` where there is no spec and `SpecError` where it is not a valid one.
+    Relative paths in the spec start from the folder of its file. Raises `InputError` where there is
+    no spec, and `SpecError` where the spec is not valid.
     """
     path = Path(folder)
     path = path / "system.yaml" if path.is_dir() else path
@@ -36,21 +36,26 @@ def load(folder: str | Path = ".") -> System:
 
 
 def parse(text: bytes, path: Path) -> System:
-    """The spec that stands, or will stand, in a file; raises `SpecError` where it is not a valid one."""
-    data = parse_yaml(text, str(path))
-    return with_safe_names(
-        with_shared(with_root(decode(data, str(path)), path.resolve().parent), str(path))
-    )
+    """Decode the text of a spec whose file is, or will be, `path`.
+
+    Raises `SpecError` where it is not valid.
+    """
+    where = str(path)
+    system = decode(parse_yaml(text, where), where)
+    system = with_root(system, path.resolve().parent)
+    # shared files name columns, too: so they are read before all names are made safe
+    return with_safe_names(with_shared(system, where))
 
 
 def dump(system: System) -> bytes:
-    """The spec as YAML that `load` reads back to an equal `System`."""
+    """Write a spec as YAML that `load` reads back to an equal `System`."""
     return msgspec.yaml.encode(system)
 
 
 def spec_hash(system: System) -> str:
-    """Names the experiment: sha256 (12 hex digits) over the canonical JSON of every field, defaults
-    included.
+    """Return the name of an experiment: 12 hex digits of the hash of its spec.
+
+    It is the SHA-256 of the canonical JSON of every field, defaults included.
 
     >>> from headrace.spec import Data, Goal, System, with_changes
     >>> a = System(name="a", goal=Goal(target="y"), data=Data(source="a.csv"))
@@ -61,7 +66,7 @@ def spec_hash(system: System) -> str:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema of `system.yaml`, for editors and other tools."""
+    """Build the JSON schema of `system.yaml`, for editors and other tools."""
     document = msgspec.json.schema(System)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -1,4 +1,4 @@
-"""The metrics: a row each. `evaluate/metrics/NAME.py` holds the formula of each.
+"""The metrics, one row each. `evaluate/metrics/NAME.py` holds the formula.
 
 A new metric is a row here and a file there.
 """
@@ -12,10 +12,9 @@ TASK_NAMES: tuple[Task, ...] = get_args(Task)
 
 
 class MetricRow(Struct, frozen=True):
-    """What a metric is for: the tasks that have it, where it is best, how people write it, its
-    unit, and when to use it.
+    """A metric's tasks, its best direction, its label for people, its unit, and when to use it.
 
-    A `direction` of `one` is best at 1, and gates treat it as one that should be high.
+    A `direction` of `one` means that the metric is best at 1; gates treat it as `higher`.
     """
 
     tasks: tuple[Task, ...]
@@ -136,7 +135,9 @@ METRICS: dict[str, MetricRow] = {
         _NUMBERS, "lower", "pinball loss, 90 %", "of the target", "the high end is predicted"
     ),
 }
-"""Those of a task stand in the order in which they are shown; the first is the default."""
+"""The metrics of a task are shown in this order, and the first of them is its default."""
+
+# mypy cannot read a `Literal` that is built at run time
 if TYPE_CHECKING:
     Metric = str
 else:
@@ -144,7 +145,7 @@ else:
 
 
 def task_metrics(task: Task) -> tuple[str, ...]:
-    """The metrics of a task.
+    """Return the names of a task's metrics, its default first.
 
     >>> task_metrics("multiclass")[0]
     'log_loss'
@@ -153,7 +154,7 @@ def task_metrics(task: Task) -> tuple[str, ...]:
 
 
 def is_lower_better(metric: str) -> bool:
-    """Whether a smaller value of a metric is the better one.
+    """Say whether a smaller value of a metric is better.
 
     >>> is_lower_better("rmse"), is_lower_better("calibration_ratio")
     (True, False)

@@ -1,4 +1,4 @@
-"""The branch `models`: which families compete, and their settings."""
+"""The branch `models`: the families of models that compete, and their settings."""
 
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ Family = Literal["baseline", "linear", "gbdt"]
 
 
 class LinearParams(Node, frozen=True):
-    """Logistic, multinomial or ridge regression.
+    """Logistic, multinomial or ridge regression, by task.
 
     `l2` is the penalty per row on standardized columns.
     """
@@ -20,15 +20,22 @@ class LinearParams(Node, frozen=True):
 
 
 class GbdtParams(Node, frozen=True):
-    """LightGBM trees. With `rounds` left out, early stopping chooses it; `early_stopping` is in
-    rounds.
+    """LightGBM trees.
 
-    Each tree sees a `column_fraction` of the columns: 0.8, or about 80 of more than a hundred,
-    where it is left out. A number's values are told apart in `bins`. The codes of categories are
-    split by a threshold (`ordered`: by how frequent they are) or into any two `sets`, with
-    LightGBM's `cat_smooth` and `cat_l2`. `row_fraction` of the rows are drawn anew for each tree;
-    `extra_random` draws thresholds at random. The `objective` follows from the goal's metric where
-    it is left out; `quantile` is that of the objective of this name.
+    `objective` is LightGBM's; the goal's metric decides where it is left out. `quantile` is the
+    level that the objective `quantile` predicts.
+
+    Each tree is fitted on a `column_fraction` of the columns and on a `row_fraction` of the rows,
+    both drawn anew. Without a `column_fraction` it is 0.8, or about 80 columns of more than a
+    hundred. `extra_random` draws thresholds at random. Numbers are cut into `bins` before they are
+    split.
+
+    `categories` says how a split divides categories: `ordered` by a threshold on their codes, which
+    are in the order of frequency; `sets` into any two sets, with `category_smoothing` and
+    `category_l2` (LightGBM's `cat_smooth` and `cat_l2`).
+
+    `rounds` is the number of trees. Left out, training stops once the metric has not improved for
+    `early_stopping` rounds, at `max_rounds` at the latest.
     """
 
     objective: (
@@ -53,9 +60,9 @@ class GbdtParams(Node, frozen=True):
 
 
 class Search(Node, frozen=True):
-    """The budget for finding models: it ends with the first of the two.
+    """The budget of the search: it ends after so many trials or seconds, whichever comes first.
 
-    `trials: 0` tries what is stated alone.
+    With `trials: 0` only the stated settings are tried.
     """
 
     trials: Annotated[int, Meta(ge=0)] = 20
@@ -63,7 +70,7 @@ class Search(Node, frozen=True):
 
 
 class Member(Node, frozen=True):
-    """One model of the shipped average: its family, its settings, and its encoders by kind of column."""
+    """A model of the shipped ensemble: its family, weight, settings, and encoders by kind."""
 
     family: Family
     weight: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
@@ -73,15 +80,16 @@ class Member(Node, frozen=True):
 
     @property
     def params(self) -> LinearParams | GbdtParams | None:
-        """The settings of its family."""
+        """The settings of its family; none for the baseline."""
         return {"linear": self.linear, "gbdt": self.gbdt}.get(self.family)
 
 
 class Calibration(Node, frozen=True):
-    """How scores become probabilities that come true.
+    """The map from a model's scores to calibrated probabilities.
 
-    `sigmoid`: the log odds (multiclass: the log probabilities) times `slope` plus `intercept`
-    (multiclass: 0); `isotonic`: straight lines through the points `x`, `y`.
+    `sigmoid` multiplies the log odds by `slope` and adds `intercept` (multiclass: it multiplies the
+    log probabilities, and the intercept is 0). `isotonic` draws straight lines through the points
+    (`x`, `y`).
     """
 
     method: Literal["sigmoid", "isotonic"]
@@ -92,13 +100,14 @@ class Calibration(Node, frozen=True):
 
 
 class Models(Node, frozen=True):
-    """Which families compete within which budget, and their settings. The baseline always runs
-    beside them.
+    """The families of models that compete, their budget and their settings.
 
-    `negatives` is the share of negative rows to train on; `class_weight: balanced` gives every
-    class the same total weight. Both shift probabilities, and the shipped graph shifts them back.
-    The resolved spec holds the chosen `members` and `calibration`; where `members` are stated,
-    nothing is searched.
+    The baseline always runs, too. `negatives` is the share of the negative rows that are trained
+    on. `class_weight: balanced` gives each class the same total weight. Both shift probabilities,
+    and the shipped graph shifts them back.
+
+    The resolved spec holds the chosen `members` and `calibration`. Where `members` are stated,
+    there is no search.
     """
 
     candidates: Annotated[list[Family], Meta(min_length=1)] = field(

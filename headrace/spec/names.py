@@ -1,9 +1,9 @@
-"""What the name of a column says about its values."""
+"""Names of columns: how they are written, and what they say about the values."""
 
 import re
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_OF_TIME = {
+_TIME_WORDS = {
     "time",
     "timestamp",
     "date",
@@ -15,24 +15,26 @@ _OF_TIME = {
     "created",
     "updated",
 }
-_OF_DATE = {"date", "day"}
+_DATE_WORDS = {"date", "day"}
 
 
 def safe_name(name: str) -> str:
-    """A column's name without blanks around it, in which no library sees a pattern.
+    """Strip blanks from a column's name, and protect it from being read as a pattern.
 
-    Polars takes a name from `^` to `$` for a regular expression, in every method of a column. A
+    Polars reads a name from `^` to `$` as a regular expression, in every method of a column. A
     blank at its end makes it a plain name, and blanks around a name mean nothing.
 
     >>> safe_name(" age "), safe_name("^c.*$")
     ('age', '^c.*$ ')
     """
-    bare = name.strip()
-    return f"{bare} " if bare.startswith("^") and bare.endswith("$") else bare
+    stripped = name.strip()
+    if stripped.startswith("^") and stripped.endswith("$"):
+        return f"{stripped} "
+    return stripped
 
 
 def split_words(name: str) -> list[str]:
-    """The words of a name, in lower case.
+    """Split a name into its words, in lower case.
 
     >>> split_words("createdAt"), split_words("order_date"), split_words("GMT offset")
     (['created', 'at'], ['order', 'date'], ['gmt', 'offset'])
@@ -41,10 +43,18 @@ def split_words(name: str) -> list[str]:
 
 
 def is_time_name(name: str) -> bool:
-    """Whether a column's values are times, by its name."""
-    return not _OF_TIME.isdisjoint(split_words(name))
+    """Say whether a column holds times, by its name.
+
+    >>> is_time_name("createdAt"), is_time_name("rating")
+    (True, False)
+    """
+    return not _TIME_WORDS.isdisjoint(split_words(name))
 
 
 def is_date_name(name: str) -> bool:
-    """Whether a column's values are days, by its name."""
-    return not _OF_DATE.isdisjoint(split_words(name))
+    """Say whether a column holds days, by its name.
+
+    >>> is_date_name("order_date"), is_date_name("updated")
+    (True, False)
+    """
+    return not _DATE_WORDS.isdisjoint(split_words(name))

@@ -1,4 +1,4 @@
-"""What the branches of the spec are made of."""
+"""The base class of the spec's branches, and the types that their fields share."""
 
 from typing import Annotated
 
@@ -14,4 +14,4 @@ Count = Annotated[int, Meta(ge=1)]
 
 
 class Node(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A branch of the tree: immutable, and strict about names."""
+    """A branch of the tree: immutable, without unknown fields."""

@@ -1,4 +1,4 @@
-"""The branch `serve`: where the service listens, and what it takes."""
+"""The branch `serve`: the address of the service, and its limits."""
 
 from typing import Annotated
 
@@ -8,14 +8,16 @@ from headrace.spec.node import Count, Node, Positive
 
 
 class ServeSpec(Node, frozen=True):
-    """The service: where it listens, with how many processes, and what it takes.
+    """The service: its address, its processes and its limits.
 
-    A request of more than `max_body_mb` or `max_rows` is refused, and so is one that finds
-    `max_waiting` rows waiting in its process. Window features that the online store does not tell
-    within `store_timeout_ms` count as missing. With `log` every prediction is kept, in the log.
-    `hosts` are names by which the service may be asked, beside addresses and this machine's own.
-    Told to end (SIGTERM), it says that it is not ready, and answers on for up to `grace_s` seconds,
-    as long as connections are open: who sends requests to it notices meanwhile.
+    The service answers to IP addresses, to the names of this machine, and to the names in `hosts`.
+
+    It refuses a request of more than `max_body_mb` or `max_rows`, and any request while
+    `max_waiting` rows wait in its process. A window feature is missing when the online store does
+    not return it within `store_timeout_ms`. With `log` every prediction is appended to the log.
+
+    After SIGTERM the service reports that it is not ready, so that load balancers stop sending
+    requests; it still answers open connections for up to `grace_s` seconds.
     """
 
     host: str = "127.0.0.1"

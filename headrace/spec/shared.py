@@ -1,4 +1,8 @@
-"""Features that several systems use: files of events and windows, which join a spec where it names them."""
+"""Copies of specs: with another root, with changes, with safe names, with shared features.
+
+A file of shared features holds tables of events and windows that several systems use. A spec names
+such files in `features.use`, and `with_shared` writes their contents into the spec.
+"""
 
 import os
 from pathlib import Path
@@ -8,120 +12,148 @@ import msgspec
 from msgspec import structs
 
 from headrace.errors import SpecError
-from headrace.spec.data import EventTable
+from headrace.spec.data import Data, EventTable
 from headrace.spec.decode import find_problems
-from headrace.spec.features import Shared
+from headrace.spec.features import FeaturesSpec, Shared, Window
 from headrace.spec.names import safe_name
 from headrace.spec.plain import parse_yaml
 from headrace.spec.system import System
 
 
 def with_root(system: System, root: Path) -> System:
-    """The same system with its relative paths starting from `root`."""
+    """Let the relative paths of a system start from `root`; return the same system."""
     system.__dict__["root"] = root
+    # the workspace is cached and lies below the root
     system.__dict__.pop("workspace", None)
     return system
 
 
 def with_changes(system: System, **changes: Any) -> System:
-    """A copy with some branches replaced; keeps the root."""
+    """Return a copy of a system with some branches replaced, and with the same root."""
     return with_root(structs.replace(system, **changes), system.root)
 
 
 def with_safe_names(system: System) -> System:
-    """The spec with every name of a column as tables have it (see `safe_name`)."""
-
-    def of(name: str | None) -> str | None:
-        return None if name is None else safe_name(name)
-
-    data, features, fairness = system.data, system.features, system.evaluate.fairness
-    time = [safe_name(name) for name in data.time] if isinstance(data.time, list) else of(data.time)
-    events = {
-        name: structs.replace(
-            one,
-            time=safe_name(one.time),
-            id=of(one.id),
-            available=of(one.available),
-            deleted=of(one.deleted),
-        )
-        for name, one in data.events.items()
-    }
-    windows = [
-        structs.replace(one, key=_safe_keys(one.key), of=of(one.of)) for one in features.windows
-    ]
+    """Return a copy of a system whose names of columns are those in tables (see `safe_name`)."""
+    fairness = system.evaluate.fairness
+    attributes = [safe_name(name) for name in fairness.attributes]
     return with_changes(
         system,
         goal=structs.replace(system.goal, target=safe_name(system.goal.target)),
-        data=structs.replace(
-            data,
-            id=of(data.id),
-            time=time,
-            group=of(data.group),
-            weight=of(data.weight),
-            events=events,
-        ),
-        features=structs.replace(
-            features,
-            exclude=[safe_name(name) for name in features.exclude],
-            columns={safe_name(name): column for name, column in features.columns.items()},
-            crosses=[[safe_name(name) for name in cross] for cross in features.crosses],
-            windows=windows,
-        ),
+        data=_rename_data(system.data),
+        features=_rename_features(system.features),
         evaluate=structs.replace(
-            system.evaluate,
-            fairness=structs.replace(
-                fairness, attributes=[safe_name(name) for name in fairness.attributes]
-            ),
+            system.evaluate, fairness=structs.replace(fairness, attributes=attributes)
         ),
     )
 
 
-def _safe_keys(key: str | list[str]) -> str | list[str]:
-    return [safe_name(one) for one in key] if isinstance(key, list) else safe_name(key)
+def _rename_data(data: Data) -> Data:
+    return structs.replace(
+        data,
+        id=_rename(data.id),
+        time=_rename_all(data.time) if isinstance(data.time, list) else _rename(data.time),
+        group=_rename(data.group),
+        weight=_rename(data.weight),
+        events={name: _rename_events(table) for name, table in data.events.items()},
+    )
+
+
+def _rename_events(table: EventTable) -> EventTable:
+    return structs.replace(
+        table,
+        time=safe_name(table.time),
+        id=_rename(table.id),
+        available=_rename(table.available),
+        deleted=_rename(table.deleted),
+    )
+
+
+def _rename_features(features: FeaturesSpec) -> FeaturesSpec:
+    return structs.replace(
+        features,
+        exclude=_rename_all(features.exclude),
+        columns={safe_name(name): column for name, column in features.columns.items()},
+        crosses=[_rename_all(cross) for cross in features.crosses],
+        windows=[_rename_window(window) for window in features.windows],
+    )
+
+
+def _rename_window(window: Window) -> Window:
+    key = window.key
+    return structs.replace(
+        window,
+        key=_rename_all(key) if isinstance(key, list) else safe_name(key),
+        of=_rename(window.of),
+    )
+
+
+def _rename(name: str | None) -> str | None:
+    return None if name is None else safe_name(name)
+
+
+def _rename_all(names: list[str]) -> list[str]:
+    return [safe_name(name) for name in names]
 
 
 def with_shared(system: System, where: str) -> System:
-    """The spec with what `features.use` names written out, as if it stood there; so a bundle needs
-    no other file.
+    """Return a copy of a system that holds the events and windows of the files in `features.use`.
 
-    Raises `SpecError` for a file that is absent or invalid, and for two things of one name.
+    So a bundle needs no other file. Raises `SpecError` at a field of `where` for a file that is
+    absent or invalid, for two different tables of events with one name, and for two windows with
+    one name.
     """
-    events, windows = dict(system.data.events), list(system.features.windows)
-    for at, name in enumerate(system.features.use):
-        field, path = f"{where}: features.use[{at}]", system.root / name
+    events = dict(system.data.events)
+    windows = list(system.features.windows)
+    for index, name in enumerate(system.features.use):
+        field = f"{where}: features.use[{index}]"
+        path = system.root / name
         shared = _read(path, field)
-        for table, said in shared.events.items():
-            moved = structs.replace(said, source=_seen_from(said, path.parent, system.root))
-            if events.setdefault(table, moved) != moved:
-                raise SpecError(
-                    field,
-                    f"events {table!r} differ from those of this name",
-                    "one meaning for a name",
-                )
-        for window in shared.windows:
-            if any(window.name == other.name for other in windows):
-                raise SpecError(field, f"a second window {window.name!r}", "another name")
-            windows.append(structs.replace(window, owner=window.owner or shared.owner))
-    data = structs.replace(system.data, events=events)
+        _add_events(events, shared, path.parent, system.root, field)
+        _add_windows(windows, shared, field)
     return with_changes(
-        system, data=data, features=structs.replace(system.features, use=[], windows=windows)
+        system,
+        data=structs.replace(system.data, events=events),
+        features=structs.replace(system.features, use=[], windows=windows),
     )
+
+
+def _add_events(
+    events: dict[str, EventTable], shared: Shared, folder: Path, root: Path, field: str
+) -> None:
+    """Add the tables of a shared file in `folder` to `events`, their paths relative to `root`."""
+    for name, table in shared.events.items():
+        rebased = structs.replace(table, source=_rebase_source(table, folder, root))
+        # two files may state the same table
+        if events.setdefault(name, rebased) != rebased:
+            found = f"events {name!r} differ from those of this name"
+            raise SpecError(field, found, "one meaning for a name")
+
+
+def _add_windows(windows: list[Window], shared: Shared, field: str) -> None:
+    """Add the windows of a shared file to `windows`; they inherit the file's owner."""
+    for window in shared.windows:
+        if any(window.name == known.name for known in windows):
+            raise SpecError(field, f"a second window {window.name!r}", "another name")
+        windows.append(structs.replace(window, owner=window.owner or shared.owner))
 
 
 def _read(path: Path, where: str) -> Shared:
     try:
         data = parse_yaml(path.read_bytes(), str(path))
     except OSError as error:
-        raise SpecError(
-            where, f"{path} cannot be read ({error.strerror})", "a file of features"
-        ) from None
+        found = f"{path} cannot be read ({error.strerror})"
+        raise SpecError(where, found, "a file of features") from None
     if problems := find_problems(data, Shared):
         raise SpecError(str(path), "\n  ".join(problems))
     return msgspec.convert(data, Shared)
 
 
-def _seen_from(table: EventTable, folder: Path, root: Path) -> str:
-    """A path of the file's folder as a path of the system's; a URL is what it is."""
+def _rebase_source(table: EventTable, folder: Path, root: Path) -> str:
+    """Turn a source relative to `folder` into one relative to `root`.
+
+    URLs and absolute paths stay as they are.
+    """
     if "://" in table.source or Path(table.source).is_absolute():
         return table.source
     return os.path.relpath(folder / table.source, root)

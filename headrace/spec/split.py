@@ -1,4 +1,4 @@
-"""The branch `split`: how rows are kept apart."""
+"""The branch `split`: the division of rows into train, validation and test."""
 
 from typing import Literal
 
@@ -6,8 +6,10 @@ from headrace.spec.node import Duration, Fraction, Node
 
 
 class SplitSpec(Node, frozen=True):
-    """How rows are kept apart: fractions of all rows; `gap` is left out before each border of a
-    time split (the goal's `label_delay` where it is left out).
+    """The division of rows into train, validation and test.
+
+    `validation` and `test` are fractions of all rows. Under a time split the rows in a `gap` before
+    each border are left out; the goal's `label_delay` is the gap where none is stated.
     """
 
     by: Literal["time", "group", "stratified", "random"] | None = None

@@ -1,7 +1,7 @@
 """The `System` tree: every decision about a system is one of these fields.
 
 Only fields that work are here; a field enters the tree with the feature that makes it work.
-A value of `None` means "inferred", and the resolved spec in each bundle holds what was inferred.
+A value of `None` means "inferred"; the resolved spec in each bundle holds the inferred value.
 """
 
 from functools import cached_property
@@ -24,11 +24,11 @@ from headrace.workspace import Workspace
 
 
 class Requirements(Node, frozen=True):
-    """What the system must hold beside its quality: each that is stated is a gate.
+    """Requirements on speed; each that is stated is a gate.
 
-    Single rows in `latency_p99_ms`: no slower candidate is chosen, and `verify` measures it.
-    `throughput_rps` predictions a second on this machine's cores: row by row where the prediction
-    is `online`, as tables in `batch`.
+    `latency_p99_ms` bounds the time for a single row: no slower candidate is chosen, and `verify`
+    measures it. `throughput_rps` is the number of predictions a second on this machine's cores: of
+    single rows where `prediction` is `online`, of tables where it is `batch`.
     """
 
     prediction: Literal["online", "batch"] = "online"
@@ -37,9 +37,9 @@ class Requirements(Node, frozen=True):
 
 
 class System(Node, frozen=True, dict=True):
-    """The whole spec of a system. `gates` say what a model must show before it goes live (see
-    `spec.gates`).
+    """The whole spec of a system.
 
+    `gates` are the conditions that a model must meet before it goes live (see `spec.gates`).
     `store` is the online store of window features: LMDB in the workspace, or
     `redis://HOST:PORT/NUMBER`.
 
@@ -62,31 +62,30 @@ class System(Node, frozen=True, dict=True):
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 7
 
     def __post_init__(self) -> None:
-        """Refuses addresses with secrets in them: the spec stands in every bundle."""
+        """Refuse addresses with secrets in them: every bundle holds a copy of the spec."""
         for where, address in self.addresses().items():
             check_address(address, where)
 
     def addresses(self) -> dict[str, str]:
-        """Where tables are and the online store is, by their fields."""
-        named = {
+        """Return the addresses of all tables and of the online store, by field."""
+        by_field = {
             "data.source": self.data.source,
             "data.holdout": self.data.holdout,
             "store": self.store,
         }
-        named |= {
-            f"data.events.{name}.source": table.source for name, table in self.data.events.items()
-        }
-        return {where: address for where, address in named.items() if address is not None}
+        for name, table in self.data.events.items():
+            by_field[f"data.events.{name}.source"] = table.source
+        return {field: address for field, address in by_field.items() if address is not None}
 
     @cached_property
     def root(self) -> Path:
-        """The folder that relative paths start from: the spec file's own.
+        """The folder from which relative paths start: that of the spec's file.
 
-        Not a field: never saved or hashed.
+        It is not a field: it is neither saved nor hashed.
         """
         return Path.cwd()
 
     @cached_property
     def workspace(self) -> Workspace:
-        """Where state lives: bundles, runs, logs."""
+        """The folder of the system's state: bundles, runs, logs."""
         return Workspace(self.root)

@@ -1,18 +1,18 @@
-"""Times whose parts stand in columns of their own: a year, a month, a day, an hour."""
+"""Times whose parts are in columns of their own: a year, a month, a day, an hour."""
 
 import polars as pl
 
 from headrace.spec.names import split_words
 
 PARTS = ("year", "month", "day", "hour", "minute", "second")
-_CALLED = {
+_NAMES = {
     "year": {"year", "yr", "yyyy"},
     "month": {"month", "mnth", "mon"},
     "day": {"day", "dom", "mday", "day of month"},
     "hour": {"hour", "hr"},
     "minute": {"minute", "min"},
 }
-_WITHIN = {
+_RANGES = {
     "year": (1900, 2100),
     "month": (1, 12),
     "day": (1, 31),
@@ -22,45 +22,64 @@ _WITHIN = {
 
 
 def time_of_parts(parts: list[pl.Series]) -> pl.Series:
-    """Times of whole numbers, the largest part first; null where they make none.
+    """Join columns of whole numbers `(N,)`, from the year on, into times `(N,)`.
+
+    A missing month or day counts as 1, a missing hour, minute or second as 0. The result is null
+    where the numbers are not a time.
 
     >>> time_of_parts([pl.Series([2024]), pl.Series([2])])[0].isoformat()
     '2024-02-01T00:00:00'
     """
-    texts = [part.cast(pl.String).str.zfill(4 if at == 0 else 2) for at, part in enumerate(parts)]
-    texts += [pl.Series(["01"] * len(parts[0])) for _ in range(len(texts), 3)]
-    texts += [pl.Series(["00"] * len(parts[0])) for _ in range(len(texts), 6)]
+    rows = len(parts[0])
+    texts = [parts[0].cast(pl.String).str.zfill(4)]
+    texts += [part.cast(pl.String).str.zfill(2) for part in parts[1:]]
+    while len(texts) < 3:
+        texts.append(pl.Series(["01"] * rows))
+    while len(texts) < 6:
+        texts.append(pl.Series(["00"] * rows))
+
     joined = pl.select(pl.concat_str(texts, separator="-")).to_series()
     return joined.str.to_datetime("%Y-%m-%d-%H-%M-%S", strict=False, time_unit="us")
 
 
 def part_of(column: pl.Series) -> str | None:
-    """Which part of a time a column holds, by its name and its values; none where it holds none.
+    """Say which part of a time a column holds, by its name and its values; none where no part.
 
     >>> part_of(pl.Series("mnth", [1, 12])), part_of(pl.Series("month", [0, 12]))
     ('month', None)
     """
     if not column.dtype.is_integer() or column.null_count() or not len(column):
         return None
-    called = " ".join(split_words(column.name))
-    part = next((part for part, names in _CALLED.items() if called in names), None)
-    if part is None:
-        return None
-    low, high = _WITHIN[part]
-    return part if column.is_between(low, high).all() else None
+    name = " ".join(split_words(column.name))
+    for part, names in _NAMES.items():
+        if name in names:
+            low, high = _RANGES[part]
+            return part if column.is_between(low, high).all() else None
+    return None
 
 
-def parts_among(frame: pl.DataFrame) -> list[str]:
-    """The columns that make a time, from the year down, where a table has a year and a month that do."""
-    found: dict[str, str] = {}
+def find_time_parts(frame: pl.DataFrame) -> list[str]:
+    """Find the columns of a table that together make a time, from the year on.
+
+    Returns an empty list where there is no year or no month, or where a row is not a time.
+
+    >>> find_time_parts(pl.DataFrame({"day": [3], "yr": [2024], "mnth": [2], "price": [9]}))
+    ['yr', 'mnth', 'day']
+    """
+    columns: dict[str, str] = {}
     for column in frame:
-        if (part := part_of(column)) is not None:
-            found.setdefault(part, column.name)
+        part = part_of(column)
+        if part is not None:
+            # of two columns for one part the first counts
+            columns.setdefault(part, column.name)
+
+    # a part counts only where all larger parts are there
     names = []
     for part in PARTS:
-        if part not in found:
+        if part not in columns:
             break
-        names.append(found[part])
+        names.append(columns[part])
+
     if len(names) < 2 or time_of_parts([frame.get_column(name) for name in names]).null_count():
         return []
     return names

@@ -1,4 +1,4 @@
-"""Which rows train, which choose and which judge; nothing shared ever crosses."""
+"""The rows that train a model, that choose between models and that judge it; none cross over."""
 
 from headrace.split.divide import Split, split_rows
 from headrace.split.folds import Fold, folds, inner_folds

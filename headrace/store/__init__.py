@@ -1,4 +1,17 @@
-"""The online store: what windows need of events, kept as they arrive and read in one round trip."""
+"""The online store: events are folded into tiles as they arrive, and rows read their windows.
+
+    tables of events ---> backfill -----------------+
+    (history)                                       |
+                                                    v
+    events ---> pusher ---> log ---> ingest ---> apply_versions ---> update_tiles ---> store
+    (pushes)       |                                                                     ^  |
+                   +---> expire: a few keys with every push -----------------------------+  |
+                                                                                            v
+    a row's windows <---------------------------------------------------------------------- read
+
+`layout` says what the store holds for the windows of a spec, `keys` under which keys, and `codec`
+as which bytes. A read is one round trip, whatever the number of windows.
+"""
 
 from headrace.store.open import open_pusher, open_store
 from headrace.store.pusher import MAX_CLOCK_SKEW_US, Pusher, PushResult, clock_ahead_error

@@ -1,12 +1,30 @@
-"""What versions of events change in the store.
+"""Finds what versions of events change in the store.
 
-Events that are new go to their tiles. For an event of which versions are known already the tiles of
-the old and of the new one are made again from the raw events: nothing is ever subtracted. A version
-that is not known yet, or that another one will replace, is kept open beside the tiles until time
-has decided.
+A version goes one of three ways, which depends on the horizon (no row is read as of an earlier
+moment) and on the other versions of its event:
+
+    version                                          goes to
+    rows see it, and it is the first of its event    its tile: the states are added up
+    rows do not see it yet, or a version is known    the open versions of its entity, which each
+    that will replace it                             read decides about
+    it corrects or deletes an event                  its tiles, old and new: both are built again
+
+A correction moves an event of 5.00 by user `a` at 10:02 to user `b` at 10:07; tiles of 5 min:
+
+    entity a    tile 10:00    before: 5.00 + 2.00    built again without the event: 2.00
+    entity b    tile 10:05    before: 1.00           built again with it: 1.00 + 5.00
+
+Nothing is ever subtracted, for a minimum or a sketch cannot be. Tiles are built again from the raw
+events: the set of a day names the ids of an entity's events, and each id leads to its versions.
+
+    days of the tile ---> ids of the entity's events ---> versions ---> the settled ones ---> tile
+
+Once the horizon has passed the moment at which an open version is visible for good, the version is
+ripe: the next write of its entity adds it to its tile.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 
 from msgspec import Struct, field
 
@@ -27,153 +45,176 @@ from headrace.store.versions import (
 )
 from headrace.windows import NEVER
 
+_Corrections = dict[bytes, tuple[Versions, Versions]]
+"""The versions of events before and now, by their keys: of events that the store knew already, or
+of which several versions came at once."""
+
 
 class Applier:
-    """Finds out what events change in a store of one layout."""
+    """Finds the changes that events make to a store of one layout."""
 
     def __init__(self, store: Store, layout: Layout) -> None:
-        self._store, self._layout = store, layout
+        self._store = store
+        self._layout = layout
         self._groups = [
-            _GroupApplier(store, at, group, layout) for at, group in enumerate(layout.groups)
+            _GroupApplier(store, number, group, layout)
+            for number, group in enumerate(layout.groups)
         ]
 
-    def changes(self, prefix: bytes, events: str, versions: Versions, horizon: int) -> Changes:
-        """The changes that versions of `events`, in the order in which they were told, make as of
-        `horizon`: no later read is of an earlier moment.
+    def find_changes(self, prefix: bytes, events: str, versions: Versions, horizon: int) -> Changes:
+        """Find the changes that versions of events make.
+
+        Parameters: the `prefix` of the generation; `events`, the name of their table; `versions` in
+        the order in which they arrived; the `horizon`: no later read is before it (microseconds).
         """
-        changes, source = Changes(), self._layout.sources[events]
-        fresh: Versions = versions
-        changed: dict[bytes, tuple[Versions, Versions]] = {}
+        changes = Changes()
+        new = versions
+        corrections: _Corrections = {}
+        source = self._layout.sources[events]
         if source.table.id is not None:
             number = list(self._layout.sources).index(events)
             keys = [versions_key(prefix, number, encode_member(one.sequence)) for one in versions]
-            fresh, changed = self._changed(keys, versions, horizon)
-            repeated = set(changed)
-            changes.puts |= {
-                key: encode([one])
-                for key, one in zip(keys, versions, strict=True)
-                if key not in repeated
-            }
-            changes.puts |= {key: encode(now) for key, (_, now) in changed.items()}
-        for at, _ in self._layout.of(events):
-            self._groups[at].add(prefix, fresh, changed, horizon, changes)
+            new, corrections = self._split(keys, versions, horizon)
+            for key, version in zip(keys, versions, strict=True):
+                if key not in corrections:
+                    changes.puts[key] = encode([version])
+            for key, (_, now) in corrections.items():
+                changes.puts[key] = encode(now)
+
+        for group, _ in self._layout.find_groups(events):
+            self._groups[group].add_changes(prefix, new, corrections, horizon, changes)
         return changes
 
-    def _changed(
+    def _split(
         self, keys: list[bytes], versions: Versions, horizon: int
-    ) -> tuple[Versions, dict[bytes, tuple[Versions, Versions]]]:
-        """The versions of events that are new, and by key those before and now of events that were
-        known already or are told twice.
-        """
-        times = Counter(keys)
-        known = dict(zip(times, self._store.read(list(times)), strict=True))
-        fresh: Versions = []
-        told: dict[bytes, Versions] = {}
-        for key, one in zip(keys, versions, strict=True):
-            if known[key] is None and times[key] == 1:
-                fresh.append(one)
+    ) -> tuple[Versions, _Corrections]:
+        """Split versions into those of new events, and corrections."""
+        # Two versions of one event may come in one push: the second corrects the first.
+        counts = Counter(keys)
+        stored = dict(zip(counts, self._store.read(list(counts)), strict=True))
+        new: Versions = []
+        corrected: dict[bytes, Versions] = {}
+        for key, version in zip(keys, versions, strict=True):
+            if stored[key] is None and counts[key] == 1:
+                new.append(version)
             else:
-                told.setdefault(key, []).append(one)
-        changed = {}
-        for key, new in told.items():
-            old = known[key]
-            before = [] if old is None else _decoded(old)
-            changed[key] = (before, current_versions(before + new, horizon))
-        return fresh, changed
+                corrected.setdefault(key, []).append(version)
+
+        corrections: _Corrections = {}
+        for key, added in corrected.items():
+            before = _decode_versions(stored[key])
+            corrections[key] = (before, current_versions(before + added, horizon))
+        return new, corrections
 
 
-class _Touched(Struct):
-    """What becomes of one entity: events that are `added`, versions that are opened, and at which
-    times something `changed`, so that the tiles there are made again.
+class _EntityChange(Struct):
+    """The changes to one entity.
+
+    `added` are events for its tiles and `opens` its new open versions; the tiles of the times in
+    `rebuilt` are built again.
     """
 
     added: list[Event] = field(default_factory=list)
     opens: list[OpenVersion] = field(default_factory=list)
-    changed: set[int] = field(default_factory=set)
+    rebuilt: set[int] = field(default_factory=set)
+
+
+_EntityChanges = dict[str, _EntityChange]
+"""By the name of the entity."""
 
 
 class _GroupApplier:
-    """Finds the changes to one group."""
+    """Finds the changes to the entities of one group."""
 
-    def __init__(self, store: Store, at: int, group: Group, layout: Layout) -> None:
+    def __init__(self, store: Store, number: int, group: Group, layout: Layout) -> None:
         source: EventSource = layout.sources[group.events]
-        self._store, self._at, self._codec = store, at, Codec(group)
-        self._number = list(layout.sources).index(group.events)
+        self._store = store
+        self._group = number
+        self._codec = Codec(group)
+        self._source = list(layout.sources).index(group.events)
         self._has_ids = source.table.id is not None
         self._updaters = [TileUpdater(level, source) for level in group.levels]
         self._name = make_event_namer(group, source)
 
-    def add(
+    def add_changes(
         self,
         prefix: bytes,
-        fresh: Versions,
-        changed: dict[bytes, tuple[Versions, Versions]],
+        new: Versions,
+        corrections: _Corrections,
         horizon: int,
         changes: Changes,
     ) -> None:
-        """Adds to the changes what becomes of every entity that versions touch."""
-        touched: dict[str, _Touched] = {}
-        self._take_fresh(prefix, fresh, horizon, touched, changes)
-        self._take_changed(prefix, changed, horizon, touched, changes)
-        keys = [entity_key(prefix, self._at, name) for name in touched]
-        raw = self._raw(prefix, touched, changed, horizon)
-        places = {one.sequence for before, _ in changed.values() for one in before}
-        for key, blob, (name, one) in zip(
-            keys, self._store.read(keys), touched.items(), strict=True
-        ):
+        """Add what becomes of every entity that the versions touch to the changes."""
+        entities: _EntityChanges = {}
+        self._apply_new(prefix, new, horizon, entities, changes)
+        self._apply_corrections(prefix, corrections, horizon, entities, changes)
+
+        raw = self._read_raw_events(prefix, entities, corrections, horizon)
+        # What was open of a corrected event is replaced by what is open of it now.
+        corrected: set[int | str] = set()
+        for before, _ in corrections.values():
+            corrected.update(version.sequence for version in before)
+
+        keys = [entity_key(prefix, self._group, name) for name in entities]
+        blobs = self._store.read(keys)
+        for key, blob, (name, entity) in zip(keys, blobs, entities.items(), strict=True):
             try:
-                written = self._edited(blob, one, raw.get(name, []), places, horizon)
+                encoded = self._update_entity(blob, entity, raw.get(name, []), corrected, horizon)
             except DECODE_ERRORS:
-                continue  # leaves the damaged bytes, whose readers are told, and goes on with the others
-            if written:
-                changes.puts[key] = written
+                # Damaged bytes stay, whoever reads them reports them; the other entities go on.
+                continue
+            if encoded:
+                changes.puts[key] = encoded
             elif blob is not None:
                 changes.gone.add(key)
 
-    def _edited(
+    def _update_entity(
         self,
         blob: bytes | None,
-        one: _Touched,
+        entity: _EntityChange,
         raw: list[Event],
-        places: set[int | str],
+        corrected: set[int | str],
         horizon: int,
     ) -> bytes:
-        """The bytes of an entity with what became of it."""
+        """Return the bytes of an entity with its changes; none where nothing is left of it."""
         views, opens = self._codec.decode(blob) if blob is not None else (None, [])
-        opens = [it for it in opens if it.sequence not in places and it.replaced > horizon]
-        ripe = [
-            (it.time, it.sequence, it.values)
-            for it in opens
-            if it.visible_from <= horizon and it.replaced == NEVER
-        ]
-        opens = [
-            it for it in opens if it.visible_from > horizon or it.replaced != NEVER
-        ] + one.opens
+
+        ripe: list[Event] = []
+        still_open: list[OpenVersion] = []
+        for one in opens:
+            if one.sequence in corrected or one.replaced <= horizon:
+                continue
+            if one.visible_from <= horizon and one.replaced == NEVER:
+                ripe.append((one.time, one.sequence, one.values))
+            else:
+                still_open.append(one)
+
         levels = []
         for at, updater in enumerate(self._updaters):
-            events = one.added + ripe
-            anew = {updater.start_of(time) for time in one.changed}
-            if anew:
-                events = one.added + [it for it in ripe if updater.start_of(it[0]) not in anew]
-                events += [it for it in raw if updater.start_of(it[0]) in anew]
-            levels.append(
-                updater.update(views[at] if views is not None else None, anew, events, horizon)
-            )
-        return self._codec.encode(levels, opens)
+            rebuilt = {updater.start_of(time) for time in entity.rebuilt}
+            events = entity.added + ripe
+            if rebuilt:
+                # In a tile that is built again a ripe event is among the raw ones.
+                events = entity.added + _outside(ripe, updater, rebuilt)
+                events += _inside(raw, updater, rebuilt)
+            view = views[at] if views is not None else None
+            levels.append(updater.update(view, rebuilt, events, horizon))
+        return self._codec.encode(levels, still_open + entity.opens)
 
-    def _take_fresh(
+    def _apply_new(
         self,
         prefix: bytes,
-        fresh: Versions,
+        new: Versions,
         horizon: int,
-        touched: dict[str, _Touched],
+        entities: _EntityChanges,
         changes: Changes,
     ) -> None:
-        for one in fresh:
+        """Add the versions of new events to their entities, and their ids to the sets of days."""
+        for one in new:
             name = self._name(one.values) if one.alive else None
             if name is None:
                 continue
-            entity = touched.setdefault(name, _Touched())
+            entity = entities.setdefault(name, _EntityChange())
             if one.visible_from <= horizon:
                 entity.added.append((one.time, one.sequence, one.values))
             else:
@@ -181,75 +222,116 @@ class _GroupApplier:
                     OpenVersion(one.visible_from, NEVER, one.time, one.sequence, one.values)
                 )
             if self._has_ids:
-                day = day_key(prefix, self._at, name, one.time)
+                day = day_key(prefix, self._group, name, one.time)
                 changes.added.setdefault(day, set()).add(encode_member(one.sequence))
 
-    def _take_changed(
+    def _apply_corrections(
         self,
         prefix: bytes,
-        changed: dict[bytes, tuple[Versions, Versions]],
+        corrections: _Corrections,
         horizon: int,
-        touched: dict[str, _Touched],
+        entities: _EntityChanges,
         changes: Changes,
     ) -> None:
-        for before, now in changed.values():
-            old, new = self._named(before), self._named(now)
-            for name, one in old + (new if is_settled(now, horizon) else []):
-                touched.setdefault(name, _Touched()).changed.add(one.time)
-            for it in open_versions(now, horizon):
-                name_ = self._name(it.values)
-                if name_ is not None:
-                    touched.setdefault(name_, _Touched()).opens.append(it)
-            days, kept = (
-                {
-                    (day_key(prefix, self._at, name, one.time), encode_member(one.sequence))
-                    for name, one in some
-                }
-                for some in (old, new)
-            )
-            for more, sets in ((kept - days, changes.added), (days - kept, changes.removed)):
-                for day, member in more:
-                    sets.setdefault(day, set()).add(member)
+        """Mark the tiles that corrections touch, open versions, and move ids to other days."""
+        for before, now in corrections.values():
+            old = self._name_entities(before)
+            new = self._name_entities(now)
+            for name, version in old + (new if is_settled(now, horizon) else []):
+                entities.setdefault(name, _EntityChange()).rebuilt.add(version.time)
+            for one in open_versions(now, horizon):
+                owner = self._name(one.values)
+                if owner is not None:
+                    entities.setdefault(owner, _EntityChange()).opens.append(one)
 
-    def _named(self, versions: Versions) -> list[tuple[str, Version]]:
+            old_days = self._list_days(prefix, old)
+            new_days = self._list_days(prefix, new)
+            for day, member in new_days - old_days:
+                changes.added.setdefault(day, set()).add(member)
+            for day, member in old_days - new_days:
+                changes.removed.setdefault(day, set()).add(member)
+
+    def _name_entities(self, versions: Versions) -> list[tuple[str, Version]]:
+        """Return the versions that are alive and have an entity, each with its name."""
         named = [(self._name(one.values), one) for one in versions if one.alive]
         return [(name, one) for name, one in named if name is not None]
 
-    def _raw(
+    def _list_days(
+        self, prefix: bytes, named: list[tuple[str, Version]]
+    ) -> set[tuple[bytes, bytes]]:
+        """Return the sets of days that versions belong to, each with the member that they are."""
+        return {
+            (day_key(prefix, self._group, name, one.time), encode_member(one.sequence))
+            for name, one in named
+        }
+
+    def _read_raw_events(
         self,
         prefix: bytes,
-        touched: dict[str, _Touched],
-        changed: dict[bytes, tuple[Versions, Versions]],
+        entities: _EntityChanges,
+        corrections: _Corrections,
         horizon: int,
     ) -> dict[str, list[Event]]:
-        """Every event of the entities in whose tiles something changed, of the days of these tiles."""
+        """Read the settled events of the days of every tile that is built again, by entity."""
         days: set[bytes] = set()
-        for name, one in touched.items():
-            for time in one.changed:
-                for updater in self._updaters:
-                    start = updater.start_of(time)
-                    last = (start + updater.level.hop - 1) // DAY_US
-                    for day in range(start // DAY_US, last + 1):
-                        days.add(day_key(prefix, self._at, name, day * DAY_US))
+        for name, entity in entities.items():
+            for time in entity.rebuilt:
+                days |= self._days_of_tiles(prefix, name, time)
         if not days:
             return {}
-        sets = self._store.members(sorted(days))
-        keys = sorted(
-            {versions_key(prefix, self._number, one) for some in sets for one in some}
-            - set(changed)
-        )
-        known = [_decoded(value) for value in self._store.read(keys) if value is not None]
-        kept = [current_versions(versions, horizon) for versions in known if versions]
-        found: dict[str, list[Event]] = {}
-        for versions in kept + [now for _, now in changed.values()]:
-            first = versions[0] if is_settled(versions, horizon) else None
-            if first is not None and (owner := self._name(first.values)) is not None:
-                found.setdefault(owner, []).append((first.time, first.sequence, first.values))
-        return found
+
+        # Sorted keys are read from neighbouring pages of the file.
+        members = set.union(*self._store.members(sorted(days)))
+        keys = {versions_key(prefix, self._source, member) for member in members}
+        stored = self._store.read(sorted(keys - set(corrections)))
+        histories = [_decode_versions(value) for value in stored]
+        histories = [current_versions(versions, horizon) for versions in histories if versions]
+        histories += [now for _, now in corrections.values()]
+        return self._settled_events(histories, horizon)
+
+    def _days_of_tiles(self, prefix: bytes, name: str, time: int) -> set[bytes]:
+        """Return the keys of the days that the tiles of a time, one in each level, lie on."""
+        days = set()
+        for updater in self._updaters:
+            start = updater.start_of(time)
+            last = start + updater.level.hop - 1
+            for day in range(start // DAY_US, last // DAY_US + 1):
+                days.add(day_key(prefix, self._group, name, day * DAY_US))
+        return days
+
+    def _settled_events(
+        self, histories: Iterable[Versions], horizon: int
+    ) -> dict[str, list[Event]]:
+        """Return the events that are settled, by the name of their entity."""
+        events: dict[str, list[Event]] = {}
+        for versions in histories:
+            if not is_settled(versions, horizon):
+                continue
+            version = versions[0]
+            name = self._name(version.values)
+            if name is not None:
+                event = (version.time, version.sequence, version.values)
+                events.setdefault(name, []).append(event)
+        return events
 
 
-def _decoded(value: bytes) -> Versions:
-    """The versions of an event; none where their bytes are damaged, as if it had not been told of yet."""
+def _inside(events: list[Event], updater: TileUpdater, starts: set[int]) -> list[Event]:
+    """Return the events in the tiles from some starts."""
+    return [event for event in events if updater.start_of(event[0]) in starts]
+
+
+def _outside(events: list[Event], updater: TileUpdater, starts: set[int]) -> list[Event]:
+    """Return the events in no tile from some starts."""
+    return [event for event in events if updater.start_of(event[0]) not in starts]
+
+
+def _decode_versions(value: bytes | None) -> Versions:
+    """Decode the versions of an event; none for no bytes.
+
+    Damaged bytes have no versions either, as if the event had never arrived.
+    """
+    if value is None:
+        return []
     try:
         return decode(value)
     except DECODE_ERRORS:

@@ -1,4 +1,4 @@
-"""History and log as one: the tables that a spec names, and what was pushed since."""
+"""Combines history, the event tables of a spec, with the log, the events that were pushed since."""
 
 import math
 from collections.abc import Mapping
@@ -22,8 +22,10 @@ NO_WATERMARK = np.iinfo(np.int64).min
 
 
 class HistoryAndLog(Struct, frozen=True):
-    """Tables of events with what the log told of them, what the spec says of these tables, and the
-    layout for the windows over them.
+    """Event tables together with the records of the log.
+
+    `frames` holds the events and `tables` describes them, both by the name of the table; `layout`
+    is that of the windows over them.
     """
 
     frames: dict[str, pl.DataFrame]
@@ -39,60 +41,66 @@ def combine_history_and_log(
     position: int,
     until: int | None = None,
 ) -> HistoryAndLog:
-    """Combines the events of a system's tables with those of its log up to a position.
+    """Combine the events of a system's tables with those of its log up to a position.
 
-    Both count where events have ids: the time at which a version was known tells two versions of
-    one event apart. Without ids history counts up to its end, and the log after it, so that no
-    event counts twice.
+    With ids, all events of both count: two rows with one id are two versions of one event. Without
+    ids a row of history and a record of the log may be one event, and nobody can know. So history
+    counts up to its end, the watermark, and the log counts after it:
+
+        history    | . . . . . . |                 an event is available at each dot
+        log              . . . . | . . . .
+        without ids  from history | from the log
 
     Parameters: `rows`, the types of the columns of rows that windows are computed for; `frames` and
     `columns`, the event tables by name; `until`, the last moment of history that counts
     (microseconds). Raises `InputError` as `add_windows` does.
     """
     windows = system.features.windows
-    tables = system.data.events
     log = open_log(system)
-    layout = build_layout(windows, tables, rows, columns, _origins(windows, frames))
-    found, said, sources = dict(frames), dict(tables), dict(layout.sources)
+    layout = build_layout(
+        windows, system.data.events, rows, columns, _find_origins(windows, frames)
+    )
+    combined = dict(frames)
+    tables = dict(system.data.events)
+    sources = dict(layout.sources)
     for name, source in layout.sources.items():
-        frame, table = frames[name], tables[name]
+        # An event that became known after `until` counts as if it were not there.
+        frame = frames[name]
+        table = tables[name]
         available = available_times(frame, table, f"data.events.{name}")
         if until is not None:
-            frame, available = (
-                frame.filter(pl.Series(available <= until)),
-                available[available <= until],
-            )
+            frame = frame.filter(pl.Series(available <= until))
+            available = available[available <= until]
         watermark = int(available.max()) if len(available) else NO_WATERMARK
         sources[name] = structs.replace(source, watermark=watermark)
+
         records = log.read(name, until=position)
         if table.id is None:
             records = records.filter(pl.col("available").to_physical() > watermark)
-        found[name] = frame
+        combined[name] = frame
         if records.height:
-            found[name], said[name] = _with_records(
-                frame, available, table, source.columns, records
-            )
-    return HistoryAndLog(found, said, structs.replace(layout, sources=sources))
+            combined[name] = _append_records(frame, available, source.columns, records)
+            tables[name] = structs.replace(table, available=_AVAILABLE, delay=None)
+    return HistoryAndLog(combined, tables, structs.replace(layout, sources=sources))
 
 
-def _with_records(
-    frame: pl.DataFrame,
-    available: Integers,
-    table: EventTable,
-    columns: list[Column],
-    records: pl.DataFrame,
-) -> tuple[pl.DataFrame, EventTable]:
-    told = decode_payloads(records, columns)
-    told = told.with_columns(pl.Series(_AVAILABLE, to_times(records["available"], "the log")))
-    both = pl.concat(
-        [frame.with_columns(pl.Series(_AVAILABLE, available)), told], how="diagonal_relaxed"
-    )
-    timed = both.with_columns(pl.col(_AVAILABLE).cast(pl.Datetime("us")))
-    return timed, structs.replace(table, available=_AVAILABLE, delay=None)
+def _append_records(
+    frame: pl.DataFrame, available: Integers, columns: list[Column], records: pl.DataFrame
+) -> pl.DataFrame:
+    """Append the events of records to a table, and add from when each is available."""
+    pushed = decode_payloads(records, columns)
+    pushed = pushed.with_columns(pl.Series(_AVAILABLE, to_times(records["available"], "the log")))
+    history = frame.with_columns(pl.Series(_AVAILABLE, available))
+    # The log has only the columns that are needed; history may have more, in other types.
+    both = pl.concat([history, pushed], how="diagonal_relaxed")
+    return both.with_columns(pl.col(_AVAILABLE).cast(pl.Datetime("us")))
 
 
-def _origins(windows: list[Window], frames: Mapping[str, pl.DataFrame]) -> Origins:
-    """About where the values of columns lie whose squares are kept: at the mean of history."""
+def _find_origins(windows: list[Window], frames: Mapping[str, pl.DataFrame]) -> Origins:
+    """Find an origin for each column whose squares are summed: the mean of its history.
+
+    Squares of small distances keep digits that squares of large values lose.
+    """
     origins: dict[tuple[str, str], float] = {}
     for window in windows:
         states = AGGREGATES[window.aggregate].states(window.of, window.where)

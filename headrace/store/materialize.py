@@ -1,4 +1,4 @@
-"""Filling the online store of a system from history and log."""
+"""Fills the online store of a system from history and log."""
 
 import hashlib
 from datetime import datetime
@@ -18,8 +18,12 @@ from headrace.store.open import open_store
 
 
 class Materialized(Struct, frozen=True):
-    """A filled store: how many rows of each table are in it, up to when history told of each, and
-    up to which position of the log it holds what was pushed.
+    """A filled store.
+
+    - `store`: its folder or its URL.
+    - `events`: how many rows of each table are in it.
+    - `watermarks`: up to when history counts, for each table; none for one without events.
+    - `position`: up to where in the log it holds the pushed events.
     """
 
     store: str
@@ -31,11 +35,10 @@ class Materialized(Struct, frozen=True):
 def materialize(
     system: System, until: datetime | None = None, now: datetime | None = None, watch: Watch = quiet
 ) -> Materialized:
-    """Fills the online store of a system with what its event tables and its log tell, and lets it
-    be read.
+    """Fill the online store of a system with the events of its tables and of its log.
 
-    History counts up to `until`, or to its end; what was pushed counts too. A store that is read
-    stays until the new one is whole, and pushes may go on meanwhile. A call goes on where an
+    History counts up to `until`, or up to its end; pushed events count too. Readers use the store
+    of before until the new one is complete, and pushes may go on meanwhile. A call goes on where an
     earlier one was killed. Raises `InputError` for a system without windows, and as `run` does for
     its tables.
     """
@@ -44,12 +47,15 @@ def materialize(
             "features.windows", "none in this spec", "a window over data.events to keep"
         )
     watch("tables", "")
-    tables.files_of(system)  # fetches what lies behind a URL
-    sources, log = tables.read_sources(system), open_log(system)
+    # Fetches the tables that lie behind a URL.
+    tables.files_of(system)
+    sources = tables.read_sources(system)
+    log = open_log(system)
     system.workspace.claim()
     with log.append_lock():
         position = log.end
-    found = combine_history_and_log(
+
+    combined = combine_history_and_log(
         system,
         sources.frame.schema,
         sources.events,
@@ -57,23 +63,26 @@ def materialize(
         position,
         None if until is None else to_us(until),
     )
-    cache_key = [found.layout, sources.fingerprints, position, until]
-    name = hashlib.sha256(msgspec.json.encode(cache_key, order="deterministic")).hexdigest()
-    events = {name: (found.frames[name], found.tables[name]) for name in found.layout.sources}
+    layout = combined.layout
+    events = {name: (combined.frames[name], combined.tables[name]) for name in layout.sources}
+
+    # Names all that the store is filled from: a call of the same key goes on for a killed one.
+    parts = [layout, sources.fingerprints, position, until]
+    cache_key = hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
     state = backfill(
         open_store(system),
         log,
-        BackfillPlan(found.layout, events, position, name),
+        BackfillPlan(layout, events, position, cache_key),
         to_us_or_now(now),
         lambda done, of: watch("events", f"{done} of {of}"),
     )
     return Materialized(
         system.store or str(system.workspace.online),
         {name: frame.height for name, (frame, _) in events.items()},
-        {name: _watermark(one.watermark) for name, one in found.layout.sources.items()},
+        {name: _to_watermark(source.watermark) for name, source in layout.sources.items()},
         state.position,
     )
 
 
-def _watermark(us: int) -> datetime | None:
+def _to_watermark(us: int) -> datetime | None:
     return None if us == NO_WATERMARK else to_datetime(us)

@@ -1,4 +1,4 @@
-"""The log and the online store of a system, each opened once in a process: LMDB allows no more."""
+"""Opens the log and the online store of a system, each once in a process: LMDB allows no more."""
 
 from functools import cache
 from pathlib import Path
@@ -13,10 +13,11 @@ from headrace.store.store import Store
 def open_backend(
     url: str | None, folder: Path, name: str, sync: bool = False, timeout_s: float = 5.0
 ) -> Store:
-    """The store of a system: LMDB in `folder`, or Redis at a URL, where its keys begin with the
-    system's `name`.
+    """Open the store at a URL or, where there is no URL, the LMDB store in a folder.
 
-    Raises `InputError` for a URL that is none of a store.
+    Parameters: `name`, with which the keys of a store on a server begin; `sync`: whether LMDB waits
+    for the disk; `timeout_s`: how long a server may be silent. Raises `InputError` for a URL that
+    no backend knows.
     """
     if url is None:
         from headrace.store.backends.lmdb import LmdbStore
@@ -32,25 +33,33 @@ def open_backend(
 
 
 def open_store(system: System, timeout_s: float = 5.0) -> Store:
-    """The online store of a system; a server that is silent for longer than `timeout_s` counts as gone."""
-    folder, sync = system.workspace.online, system.log.fsync
+    """Open the online store of a system.
+
+    A server that is silent for longer than `timeout_s` counts as gone.
+    """
+    folder = system.workspace.online
+    sync = system.log.fsync
     if system.store is None:
-        return _embedded(folder, sync)
+        return _open_embedded(folder, sync)
     # Two workspaces may hold systems of one name, and share a server.
     name = ":".join(filter(None, [system.name, system.workspace.id]))
-    return _server(system.store, folder, name, timeout_s)
+    return _open_server(system.store, folder, name, timeout_s)
 
 
 def open_pusher(system: System, patience_s: float | None = None) -> Pusher:
-    """Takes the events that are pushed to a system; raises `InputError` where its store was never filled."""
+    """Open the store and the log of a system for pushes.
+
+    A push waits `patience_s` for its turn to append to the log, or for as long as it takes. Raises
+    `InputError` where the store was never filled.
+    """
     return Pusher(open_store(system), open_log(system, patience_s))
 
 
 @cache
-def _embedded(folder: Path, sync: bool) -> Store:
+def _open_embedded(folder: Path, sync: bool) -> Store:
     return open_backend(None, folder, "", sync)
 
 
 @cache
-def _server(url: str, folder: Path, name: str, timeout_s: float) -> Store:
+def _open_server(url: str, folder: Path, name: str, timeout_s: float) -> Store:
     return open_backend(url, folder, name, timeout_s=timeout_s)

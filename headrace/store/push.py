@@ -1,4 +1,4 @@
-"""Pushing events to the system of a folder: into its log, and into its online store."""
+"""Pushes events to the system of a folder: into its log, and into its online store."""
 
 import warnings
 from datetime import datetime
@@ -14,14 +14,18 @@ from headrace.store.pusher import MAX_CLOCK_SKEW_US, Pusher
 
 
 def push(kind: str, told: EventRows, folder: str | Path = ".", now: datetime | None = None) -> int:
-    """Tells the system of a folder of events of one table of its `data.events`; returns how many.
+    """Push events of one table to the system of a folder, and return how many there were.
 
-    Parameters: `told`, an event, a list of them, or a Polars, pandas or Arrow table; `now`, from
-    when they are known (the clock's, where it is left out). When this returns the events are in the
-    log, for training, and in the online store; a store that failed once the log had them is warned
-    of (`RuntimeWarning`), and told by the next push. Raises `InputError` naming the row and the
-    column, and where `materialize` has not filled a store yet; nothing is taken then.
+    Parameters: `kind`, the name of the table in the spec's `data.events`; `told`, an event, a list
+    of events, or a Polars, pandas or Arrow table; `now`, from when the events are known, which is
+    the time of the clock where it is left out.
+
+    When this returns the events are in the log, for training, and in the online store. A store that
+    fails once the log has them is a `RuntimeWarning`, and the next push writes them to it. Raises
+    `InputError` naming the row and the column, and where `materialize` has not filled a store yet;
+    no event is taken then.
     """
+    # The store would take such a moment as its horizon, and expire what other rows still read.
     if now is not None and to_us_or_now(now) > SYSTEM.now_us() + MAX_CLOCK_SKEW_US:
         do = "windows would forget all that is older than that"
         raise InputError(
@@ -30,7 +34,8 @@ def push(kind: str, told: EventRows, folder: str | Path = ".", now: datetime | N
     pushed = _pusher(Path(folder).resolve()).push(kind, told, to_us_or_now(now))
     if pushed.store_error is not None:
         warnings.warn(
-            f"taken, and told to the store with the next push: {pushed.store_error}",
+            f"the events are in the log; the next push writes them to the online store, which "
+            f"failed: {pushed.store_error}",
             RuntimeWarning,
             2,
         )
@@ -39,4 +44,5 @@ def push(kind: str, told: EventRows, folder: str | Path = ".", now: datetime | N
 
 @cache
 def _pusher(folder: Path) -> Pusher:
+    """Return the one pusher of this process for a folder."""
     return open_pusher(spec.load(folder))

@@ -1,4 +1,11 @@
-"""What is pushed: into the log first, then into the store; acknowledged when the log has it, for the store follows."""
+"""Pushes events into the log and then into the store, which follows the log.
+
+push ---> log (from here on the events are safe) ---> store (from here on reads see them)
+
+log        | 0 | 1 | 2 | 3 | 4 | 5 |
+store      up to position 4         a push that was killed, or a store that failed: the next
+                                    push, or `catch_up`, first brings the store up to 6
+"""
 
 from collections.abc import Mapping
 
@@ -24,11 +31,15 @@ from headrace.store.store import Changes, Store
 from headrace.store.versions import Versions
 
 MAX_CLOCK_SKEW_US = 5 * 60 * 10**6
-"""So far apart may the clocks of two machines be."""
+"""The clocks of two machines may differ by this many microseconds."""
 
 
 def clock_ahead_error(horizon: int, now: int) -> WorkError:
-    """A store to which a machine wrote whose clock was ahead: it has forgotten what that time says is long ago."""
+    """Return the error for a store that was written by a machine with a fast clock.
+
+    Such a store has expired events that a right clock would still count. Parameters: the `horizon`
+    of the store and the time `now` (microseconds).
+    """
     hours = (horizon - now) / 3.6e9
     do = "set the clocks right; then `headrace materialize DIR` fills the store anew"
     return WorkError(
@@ -40,142 +51,159 @@ def clock_ahead_error(horizon: int, now: int) -> WorkError:
 
 
 class PushResult(Struct, frozen=True):
-    """How many events were taken. Where the store failed once the log had them, `store_error` says
-    why: they are safe, the next push tells it, and who told them again would tell them twice.
+    """How many events a push took.
+
+    `store_error` says why the store failed after the log had the events. They are safe then, and
+    the next push writes them to the store; to push them again would count them twice.
     """
 
     events: int
     store_error: WorkError | None = None
 
 
-class Pusher:
-    """The online half of a system's events: a store, and the log that it follows.
+class _ParsedEvents(Struct):
+    """Events of one table: as versions for the store, and as JSON texts for the log."""
 
-    Several processes may push: they take turns. One that was killed between log and store leaves no
-    gap: the next push, or `catch_up`, tells the store what the log has and it has not. Raises
+    source: EventSource
+    versions: Versions
+    texts: list[bytes]
+
+
+class Pusher:
+    """Pushes events into a log, and into the store that follows it.
+
+    Several processes may push: they take turns. One that is killed between log and store leaves no
+    gap, for the next push, or `catch_up`, writes to the store what only the log has. Raises
     `InputError` where the store was never filled.
     """
 
     def __init__(self, store: Store, log: Log, clock: Clock = SYSTEM) -> None:
-        self._store, self._log, self._clock = store, log, clock
-        self._stand = read_state(store)
-        self._follow(self._stand)
+        self._store = store
+        self._log = log
+        self._clock = clock
+        self._state = read_state(store)
+        self._follow(self._state)
 
-    def push(self, events: str, told: EventRows, now: int) -> PushResult:
-        """Takes events of one table, all or none.
+    def push(self, events: str, rows: EventRows, now: int) -> PushResult:
+        """Push events of one table, all or none.
 
-        An event was known from `now` (microseconds since 1970 UTC), or from the end of its `delay`
-        where that is later; where the table has an `available` column, from what that says. Raises
-        `InputError` naming the row and the column, `WorkError` where the log refuses, or a store
-        that cannot be asked where it stands; nothing is taken then.
+        Events are available from `now` (microseconds since 1970 UTC), or from the end of their
+        `delay` where that is later; where the table has an `available` column, from what it says.
+        Raises `InputError` naming the row and the column, and `WorkError` where the log cannot be
+        written or the store cannot be read; no event is taken then.
         """
-        return self.push_all({events: told}, now)
+        return self.push_all({events: rows}, now)
 
-    def push_all(self, told: Mapping[str, EventRows], now: int) -> PushResult:
-        """The same of several tables, all or none."""
-        read = self._read(told, now)
+    def push_all(self, rows: Mapping[str, EventRows], now: int) -> PushResult:
+        """Push events of several tables, by their names, all or none; see `push`."""
+        # Parsed outside of the lock: other processes need not wait for it.
+        parsed = self._parse(rows, now)
         with self._log.append_lock():
             self._catch_up(now)
-            if any(
-                self._layout.sources.get(events) != source
-                for events, (source, _, _) in read.items()
-            ):
-                read = self._read(told, now)  # the store was filled anew, for other windows
+            if self._is_outdated(parsed):
+                parsed = self._parse(rows, now)
+
             records: list[Record] = []
-            taken: dict[str, Versions] = {}
-            for events, (source, versions, texts) in read.items():
-                placed_ = (
-                    assign_sequence(versions, self._log.end + len(records))
-                    if source.table.id is None
-                    else versions
-                )
-                taken[events] = placed_
+            versions_of: dict[str, Versions] = {}
+            for events, one in parsed.items():
+                versions = one.versions
+                if one.source.table.id is None:
+                    versions = assign_sequence(versions, self._log.end + len(records))
+                versions_of[events] = versions
                 records += [
-                    Record(str(one.sequence), one.time, one.available, events, text)
-                    for one, text in zip(placed_, texts, strict=True)
+                    Record(str(version.sequence), version.time, version.available, events, text)
+                    for version, text in zip(versions, one.texts, strict=True)
                 ]
+
             position = self._log.append(records)
+            # The events are safe from here on: a store that fails is no error of the push.
             try:
-                self._take(taken, now, position)
+                self._apply(versions_of, now, position)
             except WorkError as error:
                 return PushResult(len(records), error)
         return PushResult(len(records))
 
-    def _read(
-        self, told: Mapping[str, EventRows], now: int
-    ) -> dict[str, tuple[EventSource, Versions, list[bytes]]]:
-        sources = {events: self._source(events) for events in told}
-        return {
-            events: (source, *parse_events(source, events, told[events], now))
-            for events, source in sources.items()
-        }
-
     def catch_up(self, now: int) -> int:
-        """Tells the store what the log has and it has not; returns up to which position it is told."""
+        """Write to the store what only the log has; return the position up to which it has it."""
         with self._log.append_lock():
             self._catch_up(now)
-        return self._stand.position
+        return self._state.position
 
-    def _source(self, events: str) -> EventSource:
+    def _parse(self, rows: Mapping[str, EventRows], now: int) -> dict[str, _ParsedEvents]:
+        sources = {events: self._find_source(events) for events in rows}
+        parsed = {}
+        for events, source in sources.items():
+            versions, texts = parse_events(source, events, rows[events], now)
+            parsed[events] = _ParsedEvents(source, versions, texts)
+        return parsed
+
+    def _find_source(self, events: str) -> EventSource:
         known = list(self._layout.sources)
         if events not in known:
-            told = f"one of: {', '.join(known)}"
+            expected = f"one of: {', '.join(known)}"
             raise InputError(
-                "push", f"no events {events!r} that a window reads", told, nearest(events, known)
+                "push",
+                f"no events {events!r} that a window reads",
+                expected,
+                nearest(events, known),
             )
         return self._layout.sources[events]
 
+    def _is_outdated(self, parsed: dict[str, _ParsedEvents]) -> bool:
+        """Say whether the store was filled for other windows since the events were parsed."""
+        return any(self._layout.sources.get(events) != one.source for events, one in parsed.items())
+
     def _catch_up(self, now: int) -> None:
-        """Follows a store that was filled anew or told by another process, and a log that is ahead of it."""
-        stand = read_state(self._store)
-        if stand.generation != self._stand.generation:
-            self._follow(stand)
-        self._stand = stand
-        latest = max(now, self._clock.now_us())  # who tells of the past says so
-        if stand.horizon > latest + MAX_CLOCK_SKEW_US:
-            raise clock_ahead_error(stand.horizon, latest)
-        if stand.position < self._log.end:
-            self._take(
-                versions_by_table(self._log.read(since=stand.position), self._layout),
-                now,
-                self._log.end,
-            )
+        """Read the state of the store, and apply what the log has and the store has not.
 
-    def _take(self, told: dict[str, Versions], now: int, position: int) -> None:
-        """Tells the store in one step."""
-        stand = structs.replace(
-            self._stand, position=position, horizon=max(self._stand.horizon, now)
-        )
-        changes = compute_changes(self._writer, stand, self._layout, told)
-        self._sweep.step(stand, changes)
-        changes.puts[STATE] = stand.encode()
+        Another process may have pushed, or filled the store for other windows.
+        """
+        state = read_state(self._store)
+        if state.generation != self._state.generation:
+            self._follow(state)
+        self._state = state
+
+        # A replay pushes as of the past, so the machine's own clock counts too.
+        latest = max(now, self._clock.now_us())
+        if state.horizon > latest + MAX_CLOCK_SKEW_US:
+            raise clock_ahead_error(state.horizon, latest)
+        if state.position < self._log.end:
+            records = self._log.read(since=state.position)
+            self._apply(versions_by_table(records, self._layout), now, self._log.end)
+
+    def _apply(self, versions_of: dict[str, Versions], now: int, position: int) -> None:
+        """Apply versions of several tables to the store, in one step."""
+        horizon = max(self._state.horizon, now)
+        state = structs.replace(self._state, position=position, horizon=horizon)
+        changes = compute_changes(self._applier, state, self._layout, versions_of)
+        self._expirer.step(state, changes)
+        changes.puts[STATE] = state.encode()
         self._store.write(changes)
-        self._stand = stand
+        self._state = state
 
-    def _follow(self, stand: StoreState) -> None:
-        self._layout = read_layout(self._store, stand)
-        self._writer, self._sweep = (
-            Applier(self._store, self._layout),
-            Expirer(self._store, self._layout),
-        )
+    def _follow(self, state: StoreState) -> None:
+        """Turn to the generation of a state."""
+        self._layout = read_layout(self._store, state)
+        self._applier = Applier(self._store, self._layout)
+        self._expirer = Expirer(self._store, self._layout)
 
 
 def versions_by_table(records: pl.DataFrame, layout: Layout) -> dict[str, Versions]:
-    """The events that records of the log tell of, by their table."""
-    kinds = records.filter(pl.col("kind").is_in(list(layout.sources))).group_by(
-        "kind", maintain_order=True
-    )
-    return {
-        str(kind): versions_from_records(layout.sources[str(kind)], some) for (kind,), some in kinds
-    }
+    """Return the versions of the events in records of the log, by the name of their table."""
+    records = records.filter(pl.col("kind").is_in(list(layout.sources)))
+    versions_of = {}
+    for (kind,), group in records.group_by("kind", maintain_order=True):
+        events = str(kind)
+        versions_of[events] = versions_from_records(layout.sources[events], group)
+    return versions_of
 
 
 def compute_changes(
-    writer: Applier, stand: StoreState, layout: Layout, told: dict[str, Versions]
+    applier: Applier, state: StoreState, layout: Layout, versions_of: dict[str, Versions]
 ) -> Changes:
-    """What the events of a stream change."""
+    """Compute the changes that versions of several tables make, as of the horizon of a state."""
     changes = Changes()
-    for events, versions in told.items():
-        counted = drop_before_watermark(layout.sources[events], versions)
-        changes.merge(writer.changes(stand.prefix, events, counted, stand.horizon))
+    for events, versions in versions_of.items():
+        new = drop_before_watermark(layout.sources[events], versions)
+        changes.merge(applier.find_changes(state.prefix, events, new, state.horizon))
     return changes

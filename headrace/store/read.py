@@ -1,4 +1,17 @@
-"""Reading the windows of a row from the store: one round trip, whatever the number of windows."""
+"""Reads the windows of rows from the store, in one round trip, whatever the number of windows.
+
+A row at 23 reads a window of 10 from tiles of 5:
+
+    tiles        | 0 | 5 | 10 | 15 | 20 |
+    left end                ^ floor((23 - 10) / 5) * 5 = 10
+    merged                  |=============   with the open versions that the row sees
+
+No tile holds an event that the row may not see: an event stays open until every row sees it. Hence
+everything from the left end on is merged, and nothing is ever cut off on the right.
+
+The code that runs for each row, group or column has its form for speed: comprehensions, local
+names, and lookups that `__init__` makes once. `benchmarks/online_store.py` measures it.
+"""
 
 import math
 from bisect import bisect_left
@@ -25,34 +38,32 @@ Value = Any
 class WindowReader:
     """Reads the windows of rows as of a moment.
 
-    It follows the store: what was pushed is seen by the next read, and so is a store that was
-    filled anew. Raises `InputError` where the store was never filled.
+    It follows the store: the next read sees what was pushed, and a store that was filled anew.
+    Raises `InputError` where the store was never filled.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._generation = -1
-        self._stands: tuple[bytes | None, int] = (
-            b"",
-            0,
-        )  # what the store said last, and the horizon in it
+        # The bytes of the state that were read last, and the horizon in them.
+        self._last_state: tuple[bytes | None, int] = (b"", 0)
         self._groups: list[_GroupReader] = []
         self._follow(read_state(store))
 
     def row(self, row: Mapping[str, Any], moment: int) -> dict[str, Value]:
-        """The windows' columns of one row; `moment` in microseconds since 1970 UTC.
+        """Read the windows' columns of one row; `moment` in microseconds since 1970 UTC.
 
-        The store tells no past: a moment before its horizon, the latest moment that it knows of, is
-        read as that.
+        The store does not know the past: a moment before its horizon, the latest moment that it
+        knows of, is read as the horizon.
         """
         return self.rows([row], [moment])[0]
 
     def rows(
         self, rows: Sequence[Mapping[str, Any]], moments: Sequence[int]
     ) -> list[dict[str, Value]]:
-        """The same of several rows, in one round trip too.
+        """Read the windows' columns of several rows, in one round trip too; see `row`.
 
-        An entity whose bytes are damaged has no columns, and spoils no other.
+        The columns of an entity whose bytes are damaged are left out; other entities are read.
         """
         groups = self._groups
         keys: list[bytes] = [STATE]
@@ -60,65 +71,76 @@ class WindowReader:
             for group in groups:
                 keys.append(group.key(row))
         blobs = self._store.read(keys)
-        said, horizon = self._stands
-        if blobs[0] != said:
-            stand = _decoded(blobs[0])
-            if stand.generation != self._generation:
-                self._follow(stand)
+
+        # Most reads find the bytes of the state as they were, and need not decode them.
+        last, horizon = self._last_state
+        if blobs[0] != last:
+            state = _decode_state(blobs[0])
+            # The keys above were those of the generation before: read again.
+            if state.generation != self._generation:
+                self._follow(state)
                 return self.rows(rows, moments)
-            horizon = stand.horizon
-            self._stands = (blobs[0], horizon)
-        place, told = 1, []
+            horizon = state.horizon
+            self._last_state = (blobs[0], horizon)
+
+        at = 1
+        results = []
         for moment in moments:
-            found: dict[str, Value] = {}
-            seen = moment if moment > horizon else horizon
+            values: dict[str, Value] = {}
+            as_of = moment if moment > horizon else horizon
             for group in groups:
                 try:
-                    group.read(blobs[place], seen, found)
+                    group.read(blobs[at], as_of, values)
                 except DECODE_ERRORS:
-                    group.forget(found)
-                place += 1
-            told.append(found)
-        return told
+                    group.remove_columns(values)
+                at += 1
+            results.append(values)
+        return results
 
     def names(self, rows: Sequence[Mapping[str, Any]]) -> list[str | None]:
-        """What the entities of rows are called: those of the first row, then those of the next;
-        none where a key is missing. Raises `InputError` for a value that is no such key.
+        """Return the names of the entities of rows: those of the first row, then of the next.
+
+        An entity has no name where a key is missing. Raises `InputError` for a value that cannot be
+        a value of its key.
         """
-        groups = self._groups
-        return [group.name(row) for row in rows for group in groups]
+        names: list[str | None] = []
+        for row in rows:
+            names += [group.name(row) for group in self._groups]
+        return names
 
     @property
     def horizon(self) -> int:
-        """The latest moment that the store knew of when it was last read (microseconds since 1970 UTC)."""
-        return self._stands[1]
+        """The latest moment that the store knew of at the last read (microseconds since 1970)."""
+        return self._last_state[1]
 
     @property
     def layout(self) -> Layout:
-        """What the store keeps."""
+        """The layout of the store."""
         return self._layout
 
-    def _follow(self, stand: StoreState) -> None:
-        self._layout = read_layout(self._store, stand)
+    def _follow(self, state: StoreState) -> None:
+        """Turn to the generation of a state."""
+        self._layout = read_layout(self._store, state)
         self._groups = [
-            _GroupReader(group, self._layout.sources[group.events], group_prefix(stand.prefix, at))
+            _GroupReader(group, self._layout.sources[group.events], group_prefix(state.prefix, at))
             for at, group in enumerate(self._layout.groups)
         ]
-        self._generation = stand.generation
+        self._generation = state.generation
 
 
 def read_state(store: Store) -> StoreState:
-    """Where a store stands; raises `InputError` where it was never filled."""
-    return _decoded(store.read([STATE])[0])
+    """Read the state of a store; raise `InputError` where it was never filled."""
+    return _decode_state(store.read([STATE])[0])
 
 
-def read_layout(store: Store, stand: StoreState) -> Layout:
-    """What a store keeps."""
-    (value,) = store.read([layout_key(stand.prefix)])
+def read_layout(store: Store, state: StoreState) -> Layout:
+    """Read the layout of a store; raise `WorkError` for a damaged one, or one of another format."""
+    (value,) = store.read([layout_key(state.prefix)])
     do = "`headrace materialize DIR` fills it anew"
     try:
-        found = msgspec.json.decode(value or b"", type=dict[str, Any]).get("format", FORMAT)
-        check_format(WorkError, "the online store", found, FORMAT, do)
+        # The format comes first: what another one calls its fields is not known.
+        fields = msgspec.json.decode(value or b"", type=dict[str, Any])
+        check_format(WorkError, "the online store", fields.get("format", FORMAT), FORMAT, do)
         return msgspec.json.decode(value or b"", type=Layout)
     except DECODE_ERRORS:
         raise WorkError(
@@ -126,12 +148,12 @@ def read_layout(store: Store, stand: StoreState) -> Layout:
         ) from None
 
 
-def _decoded(said: bytes | None) -> StoreState:
-    if said is None:
+def _decode_state(value: bytes | None) -> StoreState:
+    if value is None:
         do = "headrace materialize DIR fills it"
         raise EmptyStoreError("the online store", "nothing in it yet", "a filled one", do)
     try:
-        return StoreState.decode(said)
+        return StoreState.decode(value)
     except DECODE_ERRORS:
         do = "`headrace materialize DIR` fills it anew"
         raise WorkError(
@@ -143,97 +165,122 @@ class _GroupReader:
     """Reads the columns of one group from the bytes of an entity."""
 
     def __init__(self, group: Group, source: EventSource, prefix: bytes) -> None:
-        self._prefix, self._codec, self.name = prefix, Codec(group), make_row_namer(group)
-        spans: dict[tuple[int, int | None], list[WindowRead]] = {}
+        self._prefix = prefix
+        self._codec = Codec(group)
+        self.name = make_row_namer(group)
+
+        # Columns of one level that reach equally far are finished from the same tiles.
+        reads_of: dict[tuple[int, int | None], list[WindowRead]] = {}
         for read in group.reads:
-            spans.setdefault((read.level, read.over), []).append(read)
+            reads_of.setdefault((read.level, read.over), []).append(read)
         self._spans = [
-            _Span(at, over, group.levels[at], source, reads) for (at, over), reads in spans.items()
+            _SpanReader(level, over, group.levels[level], source, reads)
+            for (level, over), reads in reads_of.items()
         ]
         self._empty = {read.name: AGGREGATES[read.aggregate].EMPTY for read in group.reads}
 
     def key(self, row: Mapping[str, Any]) -> bytes:
-        """Where the entity of a row stands; where nothing does for one that misses a key."""
+        """Return the key of a row's entity.
+
+        Where the row has no entity it is the prefix, under which no value ever lies.
+        """
         name = self.name(row)
         return self._prefix if name is None else self._prefix + shorten(name.encode())
 
-    def forget(self, found: dict[str, Value]) -> None:
-        """Takes back what was found of an entity."""
+    def remove_columns(self, values: dict[str, Value]) -> None:
+        """Remove the columns of the group from the values of a row."""
         for name in self._empty:
-            found.pop(name, None)
+            values.pop(name, None)
 
-    def read(self, blob: bytes | None, moment: int, found: dict[str, Value]) -> None:
+    def read(self, blob: bytes | None, moment: int, values: dict[str, Value]) -> None:
+        """Add the group's columns at a moment to the values of a row."""
         if blob is None:
-            found.update(self._empty)
+            values.update(self._empty)
             return
         views, opens = self._codec.decode(blob)
-        seen = (
-            [one for one in opens if one.visible_from <= moment < one.replaced] if opens else opens
-        )
+        if opens:
+            opens = [one for one in opens if one.visible_from <= moment < one.replaced]
         for span in self._spans:
-            span.read(views[span.level], seen, moment, found)
+            span.read(views[span.level], opens, moment, values)
 
 
-class _Span:
-    """How the columns are read whose windows reach equally far: the states of the tiles, and of them the values."""
+class _SpanReader:
+    """Reads the columns of one level whose windows reach equally far.
+
+    Tiles are reduced to states once, and each column is finished from the states that it needs.
+    """
 
     def __init__(
-        self, at: int, over: int | None, level: Level, source: EventSource, reads: list[WindowRead]
+        self,
+        number: int,
+        over: int | None,
+        level: Level,
+        source: EventSource,
+        reads: list[WindowRead],
     ) -> None:
-        self.level, self._over, self._hop, self._accumulator = (
-            at,
-            over,
-            level.hop,
-            Accumulator(level, source),
-        )
-        needed = {state for read in reads for state in read.states}
-        self._height, lasts = len(level.numbers), len(level.lasts)
+        self.level = number
+        self._over = over
+        self._hop = level.hop
+        self._accumulator = Accumulator(level, source)
+        needed: set[int] = set()
+        for read in reads:
+            needed.update(read.states)
+
+        # States that merge alike lie side by side: one call reduces all that are needed of them.
         self._reduce = []
         merges = [NUMBER_STATES[state.kind].merge for state in level.numbers]
         for merge, reduce in _REDUCE.items():
             rows = [row for row, one in enumerate(merges) if one == merge and row in needed]
             if rows:
                 self._reduce.append((reduce, slice(rows[0], rows[-1] + 1)))
-        self._lasts = [at for at in range(lasts) if self._height + at in needed]
-        self._sets = [
-            at for at in range(lasts, lasts + len(level.sets)) if self._height + at in needed
-        ]
-        times = {column.name for column in source.columns if column.dtype == "datetime"}
-        self._columns = [
-            (read.name, AGGREGATES[read.aggregate].finish, itemgetter(*read.states))
-            for read in reads
-            if read.aggregate != "last" or level.states[read.states[0]].of not in times
-        ]
-        self._times = [
-            (read.name, read.states[0])
-            for read in reads
-            if read.name not in {one[0] for one in self._columns}
-        ]
+
+        self._height = len(level.numbers)
+        lasts = len(level.lasts)
+        pieces = range(lasts + len(level.sets))
+        self._lasts = [at for at in pieces[:lasts] if self._height + at in needed]
+        self._sets = [at for at in pieces[lasts:] if self._height + at in needed]
+
+        # Times lie in the store as microseconds, and become times again once they are finished.
+        time_names = {column.name for column in source.columns if column.dtype == "datetime"}
+        self._columns = []
+        self._times = []
+        for read in reads:
+            state = level.states[read.states[0]]
+            if read.aggregate == "last" and state.of in time_names:
+                self._times.append((read.name, read.states[0]))
+            else:
+                finish = AGGREGATES[read.aggregate].finish
+                self._columns.append((read.name, finish, itemgetter(*read.states)))
 
     def read(
-        self, view: EntityView, opens: list[OpenVersion], moment: int, found: dict[str, Value]
+        self, view: EntityView, opens: list[OpenVersion], moment: int, values: dict[str, Value]
     ) -> None:
+        """Add the columns at a moment to the values of a row."""
         over = self._over
         left = -math.inf if over is None else (moment - over) // self._hop * self._hop
         first = 0 if over is None else bisect_left(view.starts, left)
-        states = self._states(view, first)
+        states = self._merge_tiles(view, first)
         for one in opens:
             if one.time >= left:
                 self._accumulator.add(states, one.time, one.sequence, one.values)
         if self._sets:
-            self._join(view, first, states)
+            self._add_sketches(view, first, states)
         for name, finish, pick in self._columns:
-            found[name] = finish(pick(states), moment)
+            values[name] = finish(pick(states), moment)
         for name, state in self._times:
             last = states[state]
-            found[name] = None if last is None else to_datetime(last[2])
+            values[name] = None if last is None else to_datetime(last[2])
 
-    def _states(self, view: EntityView, first: int) -> list[Any]:
-        """The states of the tiles from one on; those that no column needs are of nothing."""
+    def _merge_tiles(self, view: EntityView, first: int) -> list[Any]:
+        """Merge the states of the tiles from number `first` on.
+
+        States that no column needs may be those of no event.
+        """
         states = self._accumulator.empty()
         count = view.count - first
         if count <= 0:
             return states
+        # One tile, as that of a stored value, needs no array.
         if count == 1:
             states[: self._height] = view.column(first)
         else:
@@ -244,11 +291,12 @@ class _Span:
             states[self._height + at] = view.last(at, first)
         return states
 
-    def _join(self, view: EntityView, first: int, states: list[Any]) -> None:
-        """Puts the sketches of the tiles beside the values that are still open."""
+    def _add_sketches(self, view: EntityView, first: int, states: list[Any]) -> None:
+        """Replace each set of open values by the sketches of the tiles and the one of these."""
         for at in self._sets:
-            fresh = np.array(sorted(states[self._height + at]), np.uint64)
-            states[self._height + at] = [*(view.sketches(at, first) if view.count else []), fresh]
+            of_open = np.array(sorted(states[self._height + at]), np.uint64)
+            sketches = view.sketches(at, first) if view.count else []
+            states[self._height + at] = [*sketches, of_open]
 
 
 _REDUCE: dict[Merge, Any] = {

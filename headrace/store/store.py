@@ -1,8 +1,8 @@
-"""The seam of the online store: bytes by key and sets of bytes by key, written in one step, read in
-one round trip.
+"""The interface of a backend: values and sets of bytes by key.
 
-An implementation is one file of `backends/`: `lmdb.py` (the default), `redis.py`, `memory.py`. One
-suite of tests holds all of them to this page.
+What is written in one step is visible as a whole or not at all; what is asked for in one call is
+read in one round trip. A backend is one file in `backends/`. One suite of tests,
+`tests/contracts/test_stores.py`, holds every backend to this file.
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,12 @@ from msgspec import Struct, field
 
 
 class Changes(Struct):
-    """What is written in one step: values put and keys `gone`, members `added` to sets and
-    `removed` from them.
+    """The changes that one step writes.
 
-    A set without members is no more.
+    - `puts`: values by key.
+    - `gone`: keys that are deleted, with their values.
+    - `added`, `removed`: members of sets, by the key of the set. A set that has lost its last
+      member does not exist any more.
     """
 
     puts: dict[bytes, bytes] = field(default_factory=dict)
@@ -24,7 +26,7 @@ class Changes(Struct):
     removed: dict[bytes, set[bytes]] = field(default_factory=dict)
 
     def merge(self, more: "Changes") -> None:
-        """Further changes, of other keys."""
+        """Add the changes of other keys."""
         self.puts |= more.puts
         self.gone |= more.gone
         self.added |= more.added
@@ -32,34 +34,37 @@ class Changes(Struct):
 
 
 class Store(Protocol):
-    """Values and sets by keys of up to 480 bytes. Many may read; what one writes the others see
-    whole or not at all.
+    """Values and sets of bytes, by keys of up to 480 bytes.
 
-    Every method raises `WorkError` where the store is gone or full.
+    Many processes may read while one writes: they see each write as a whole or not at all. Every
+    method raises `WorkError` where the store is gone or full.
     """
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """The values of some keys, in one round trip."""
+        """Read the values of some keys in one round trip; none for a key without a value."""
         ...
 
     def members(self, keys: Sequence[bytes]) -> list[set[bytes]]:
-        """The members of some sets, in one round trip."""
+        """Read the members of some sets in one round trip; a set that does not exist is empty."""
         ...
 
     def write(self, changes: Changes) -> None:
-        """All of it or nothing; members are removed after they were added."""
+        """Write all changes or none; members are added first and then removed."""
         ...
 
     def page(
         self, prefix: bytes, cursor: bytes, most: int
     ) -> tuple[list[tuple[bytes, bytes]], bytes]:
-        """About `most` values whose keys begin so, and the cursor of the next page; it is empty at both ends."""
+        """Read about `most` values whose keys begin with a prefix, and the cursor of the next page.
+
+        The cursor of the first page is empty, and so is the one that the last page returns.
+        """
         ...
 
     def clear(self, prefix: bytes) -> None:
-        """Removes every value and every set whose key begins so."""
+        """Remove every value and every set whose key begins with a prefix."""
         ...
 
     def close(self) -> None:
-        """Gives back what it holds."""
+        """Release files and connections."""
         ...

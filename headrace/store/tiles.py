@@ -1,9 +1,18 @@
-"""Tiles: what the events of one key and one stretch of time amount to, in a form that can be
-merged.
+"""Tiles: the states of the events of one entity in one stretch of time, ready to be merged.
 
-A tile keeps partial states (a count, a sum, extremes, the last value, the different values), never
-a finished value. Here the tiles of a whole table of events are made, when a store is filled;
-`edit.py` changes those of one entity.
+A tile holds partial states (a count, a sum, extremes, the last value, the different values), never
+a finished value: two counts add up, two averages do not. Tiles of one level are `hop` wide and
+begin at multiples of it:
+
+    hop 5       0         5         10        15        20
+    entity a    | . .     |         |  .      |  . . .  |         events
+    entity b    |     .   | .       |         |         |
+
+    tiles       a from 0: count 2     a from 10: count 1     a from 15: count 3
+                b from 0: count 1     b from 5: count 1
+
+A stretch without events has no tile. Here the tiles of a whole table of events are built, when a
+store is filled; `update_tiles.py` changes those of one entity.
 """
 
 from typing import Any
@@ -22,9 +31,13 @@ _MERGE: dict[Merge, Any] = {"add": np.add, "smallest": np.fmin, "largest": np.fm
 
 
 class Tiles(Struct, frozen=True):
-    """Tiles of one level: of which `entity (T,)` and from which `start (T,)`, in the order of both;
-    the states that are `numbers (S, T)`; the `lasts`, each `(T,)` of `(time, place, value)` or
-    none; the `sets`, each `(T,)` of sketches or none.
+    """Tiles of one level, ordered by entity and start.
+
+    - `entity (T,)`: the number of the entity of each tile.
+    - `start (T,)`: where each tile begins (microseconds).
+    - `numbers (S, T)`: the states that are numbers.
+    - `lasts`: for each last value an array `(T,)` of `(time, sequence, value)` or none.
+    - `sets`: for each set an array `(T,)` of sketches or none.
     """
 
     entity: Integers
@@ -33,15 +46,24 @@ class Tiles(Struct, frozen=True):
     lasts: list[Objects]
     sets: list[Objects]
 
-    def select(self, kept: Mask) -> "Tiles":
-        """Those under a mask `(T,)`."""
-        lasts, sets = ([column[kept] for column in columns] for columns in (self.lasts, self.sets))
-        return Tiles(self.entity[kept], self.start[kept], self.numbers[:, kept], lasts, sets)
+    def select(self, mask: Mask) -> "Tiles":
+        """Return the tiles under a mask `(T,)`."""
+        return Tiles(
+            self.entity[mask],
+            self.start[mask],
+            self.numbers[:, mask],
+            [column[mask] for column in self.lasts],
+            [column[mask] for column in self.sets],
+        )
 
 
 class EntityEvents(Struct, frozen=True):
-    """Events that count for some entities: `entity (N,)`, `time (N,)`, their `places (N,)` among
-    events of one time, and the `values` of the columns that windows read.
+    """Events of some entities.
+
+    - `entity (N,)`: the number of the entity of each event.
+    - `time (N,)`: when each happened (microseconds).
+    - `sequences (N,)`: the order of events of one time.
+    - `values`: N rows of the columns that windows read.
     """
 
     entity: Integers
@@ -49,52 +71,74 @@ class EntityEvents(Struct, frozen=True):
     sequences: pl.Series
     values: pl.DataFrame
 
-    def select(self, kept: Mask) -> "EntityEvents":
-        """Those under a mask `(N,)`."""
-        mask = pl.Series(kept)
+    def select(self, mask: Mask) -> "EntityEvents":
+        """Return the events under a mask `(N,)`."""
+        series = pl.Series(mask)
         return EntityEvents(
-            self.entity[kept],
-            self.time[kept],
-            self.sequences.filter(mask),
-            self.values.filter(mask),
+            self.entity[mask],
+            self.time[mask],
+            self.sequences.filter(series),
+            self.values.filter(series),
         )
 
 
-def build_tiles(level: Level, facts: EntityEvents) -> Tiles:
-    """The tiles of events."""
-    start = facts.time // level.hop * level.hop
-    order = np.lexsort((facts.sequences.rank("dense").to_numpy(), facts.time, start, facts.entity))
-    entity, start, values = facts.entity[order], start[order], facts.values[order]
-    begins = _begins(entity, start)
+def build_tiles(level: Level, events: EntityEvents) -> Tiles:
+    """Build the tiles of events.
+
+    >>> from headrace.windows import State
+    >>> level = Level(5, None, numbers=[State("count")], lasts=[], sets=[])
+    >>> events = EntityEvents(
+    ...     entity=np.array([1, 0, 0, 1]),
+    ...     time=np.array([6, 1, 2, 4]),
+    ...     sequences=pl.Series([0, 1, 2, 3]),
+    ...     values=pl.DataFrame({"item": ["x", "y", "x", "x"]}),
+    ... )
+    >>> tiles = build_tiles(level, events)
+    >>> tiles.entity.tolist(), tiles.start.tolist(), tiles.numbers.tolist()
+    ([0, 1, 1], [0, 0, 5], [[2.0, 1.0, 1.0]])
+    """
+    start = events.time // level.hop * level.hop
+    # Sequences may be texts, of which `lexsort` takes none.
+    ranks = events.sequences.rank("dense").to_numpy()
+    order = np.lexsort((ranks, events.time, start, events.entity))
+    entity = events.entity[order]
+    start = start[order]
+    values = events.values[order]
+
+    # The events of one tile are now neighbours: each tile is reduced from where its run begins.
+    begins = _run_starts(entity, start)
     numbers = np.empty((len(level.numbers), len(begins)))
     for row, state in zip(numbers, level.numbers, strict=True):
+        # `reduceat` refuses an empty list of starts.
         if len(begins):
             merge = _MERGE[NUMBER_STATES[state.kind].merge]
-            row[:] = merge.reduceat(_number(state, values, facts.time[order]), begins)
-    lasts = [_lasts(state, values, facts, order, begins) for state in level.lasts]
-    sets = [_sets(state, values, begins) for state in level.sets]
+            row[:] = merge.reduceat(_event_numbers(state, values, events.time[order]), begins)
+
+    lasts = [_last_values(state, values, events, order, begins) for state in level.lasts]
+    sets = [_sketches(state, values, begins) for state in level.sets]
     return Tiles(entity[begins], start[begins], numbers, lasts, sets)
 
 
-def _begins(entity: Integers, start: Integers) -> Integers:
-    """Where each run of one entity and one start begins."""
+def _run_starts(entity: Integers, start: Integers) -> Integers:
+    """Return where each run of one entity and one start begins."""
     if not len(entity):
         return np.empty(0, np.int64)
-    return np.flatnonzero(
-        np.concatenate([[True], (entity[1:] != entity[:-1]) | (start[1:] != start[:-1])])
-    )
+    changes = (entity[1:] != entity[:-1]) | (start[1:] != start[:-1])
+    return np.flatnonzero(np.concatenate([[True], changes]))
 
 
 def count_mask(state: State, values: pl.DataFrame) -> Mask:
-    """For which events a state counts `(N,)`."""
-    kept = np.ones(values.height, bool)
+    """Return which events a state counts `(N,)`: its condition holds, its column has a value."""
+    mask = np.ones(values.height, bool)
     if state.where is not None:
-        kept = parse_condition(state.where, "", values.schema).mask(values).to_numpy()
-    return kept & values[state.of].is_not_null().to_numpy() if state.of is not None else kept
+        mask = parse_condition(state.where, "", values.schema).mask(values).to_numpy()
+    if state.of is not None:
+        mask &= values[state.of].is_not_null().to_numpy()
+    return mask
 
 
-def _number(state: State, values: pl.DataFrame, time: Integers) -> Floats:
-    """A state of each event by itself `(N,)`."""
+def _event_numbers(state: State, values: pl.DataFrame, time: Integers) -> Floats:
+    """Compute a state of each event by itself `(N,)`."""
     kind = NUMBER_STATES[state.kind]
     numbers = np.zeros(len(time))
     if state.of is not None:
@@ -102,34 +146,45 @@ def _number(state: State, values: pl.DataFrame, time: Integers) -> Floats:
     return np.where(count_mask(state, values), kind.many(numbers, time), kind.identity)
 
 
-def _lasts(
-    state: State, values: pl.DataFrame, facts: EntityEvents, order: Integers, begins: Integers
+def _last_values(
+    state: State, values: pl.DataFrame, events: EntityEvents, order: Integers, begins: Integers
 ) -> Objects:
+    """Find the last value of each tile `(T,)`, as `(time, sequence, value)`."""
     assert state.of is not None
+    # The events of a tile are in the order of time: its last one has the greatest number.
     latest = np.where(count_mask(state, values), np.arange(len(order)), -1)
-    latest = np.maximum.reduceat(latest, begins) if len(begins) else latest
-    place, value = (
-        facts.sequences.gather(order[latest]).to_list(),
-        values[state.of].gather(latest).to_list(),
-    )
-    found = np.empty(len(begins), object)
-    for at, one in enumerate(zip(facts.time[order[latest]].tolist(), place, value, strict=True)):
-        found[at] = one if latest[at] >= 0 else None
-    return found
+    if len(begins):
+        latest = np.maximum.reduceat(latest, begins)
+
+    times = events.time[order[latest]].tolist()
+    sequences = events.sequences.gather(order[latest]).to_list()
+    column = values[state.of].gather(latest).to_list()
+    lasts = np.empty(len(begins), object)
+    # A tile without a value has read the last event of all, by -1.
+    for at, last in enumerate(zip(times, sequences, column, strict=True)):
+        lasts[at] = last if latest[at] >= 0 else None
+    return lasts
 
 
-def _sets(state: State, values: pl.DataFrame, begins: Integers) -> Objects:
+def _sketches(state: State, values: pl.DataFrame, begins: Integers) -> Objects:
+    """Build the sketch of the different values of each tile `(T,)`."""
     assert state.of is not None
-    kept = np.flatnonzero(count_mask(state, values))
-    hashes = hyperloglog.hash_column(values[state.of].gather(kept))
-    tile = np.searchsorted(begins, kept, "right") - 1
+    counted = np.flatnonzero(count_mask(state, values))
+    hashes = hyperloglog.hash_column(values[state.of].gather(counted))
+    tile = np.searchsorted(begins, counted, "right") - 1
+
     order = np.lexsort((hashes, tile))
-    hashes, tile = hashes[order], tile[order]
-    fresh = np.ones(len(tile), bool)
-    fresh[1:] = (tile[1:] != tile[:-1]) | (hashes[1:] != hashes[:-1])
-    hashes, tile = hashes[fresh], tile[fresh]
-    found = np.empty(len(begins), object)
+    hashes = hashes[order]
+    tile = tile[order]
+
+    # Equal hashes of a tile are now neighbours: the first of them is enough.
+    is_first = np.ones(len(tile), bool)
+    is_first[1:] = (tile[1:] != tile[:-1]) | (hashes[1:] != hashes[:-1])
+    hashes = hashes[is_first]
+    tile = tile[is_first]
+
+    sketches = np.empty(len(begins), object)
     ends = np.searchsorted(tile, np.arange(len(begins) + 1))
     for at in np.unique(tile).tolist():
-        found[at] = hyperloglog.from_hashes(hashes[ends[at] : ends[at + 1]])
-    return found
+        sketches[at] = hyperloglog.from_hashes(hashes[ends[at] : ends[at + 1]])
+    return sketches

@@ -1,4 +1,4 @@
-"""The window features of given rows: joined from the tables and the log, or read from the online store."""
+"""Computes the window features of given rows: offline by a join, or online from the store."""
 
 from datetime import datetime
 
@@ -19,11 +19,11 @@ from headrace.windows import add_windows, to_times, window_columns
 def window_features(
     system: System, rows: pl.DataFrame, online: bool = False, now: datetime | None = None
 ) -> pl.DataFrame:
-    """Rows, and the windows of each as of its time.
+    """Add the windows of each row, as of the row's time, to rows.
 
-    `online` reads the store, which tells no past: a row before the latest event that it knows of is
-    read as of that one; rows without the column of times as of `now`. Raises `InputError` where
-    rows miss a key, the store a window.
+    With `online` they are read from the store. The store does not know the past: a row before the
+    latest event that it knows of is read as of that event, and rows without the column of times as
+    of `now`. Raises `InputError` where rows miss a key, or the store a window.
     """
     if online:
         return _read_online(system, rows, to_us_or_now(now))
@@ -36,41 +36,53 @@ def window_features(
 def add_window_features(
     system: System, rows: pl.DataFrame, sources: tables.Sources, position: int
 ) -> pl.DataFrame:
-    """Rows, and the windows of each, of the event tables and of what the log tells up to a position."""
-    windows, time = system.features.windows, system.data.time_column
+    """Add the windows of each row over the event tables and over the log up to a position."""
+    windows = system.features.windows
+    time = system.data.time_column
+    # Without pushed events the tables are all there is, and need no copy.
     if position == 0:
         return add_windows(rows, windows, sources.events, time, system.data.events)
-    found = combine_history_and_log(system, rows.schema, sources.events, sources.columns, position)
-    return add_windows(rows, windows, found.frames, time, found.tables)
+    combined = combine_history_and_log(
+        system, rows.schema, sources.events, sources.columns, position
+    )
+    return add_windows(rows, windows, combined.frames, time, combined.tables)
 
 
 def log_position(system: System) -> int:
-    """The position in the log behind the last event that a window may see."""
+    """Return the position in the log behind the last event that a window may see."""
     return open_log(system).position([window.events for window in system.features.windows])
 
 
 def open_reader(system: System) -> WindowReader:
-    """Reads the windows of a system from its store; raises `InputError` where it was not filled, or without one."""
+    """Open a reader of a system's windows.
+
+    Raises `InputError` where the store was not filled, or was filled without one of the windows.
+    """
     reader = WindowReader(open_store(system))
-    kept = reader.layout.columns
-    for name in [name for window in system.features.windows for name in window_columns(window)]:
-        if name not in kept:
-            do = "`headrace materialize` fills it for the windows of the spec"
-            raise InputError(
-                "the online store", f"no window {name!r} in it", "one of: " + ", ".join(kept), do
-            )
+    stored = reader.layout.columns
+    for window in system.features.windows:
+        for name in window_columns(window):
+            if name not in stored:
+                raise InputError(
+                    "the online store",
+                    f"no window {name!r} in it",
+                    "one of: " + ", ".join(stored),
+                    "`headrace materialize` fills it for the windows of the spec",
+                )
     return reader
 
 
 def _read_online(system: System, rows: pl.DataFrame, now: int) -> pl.DataFrame:
     reader = open_reader(system)
-    for key in reader.layout.keys:
+    keys = reader.layout.keys
+    for key in keys:
         if key not in rows.columns:
             known = "one of: " + ", ".join(rows.columns)
             raise InputError("the rows", f"no column {key!r}", known, nearest(key, rows.columns))
+
     moments = [now] * rows.height
     if system.data.time_column in rows.columns:
         moments = to_times(rows[str(system.data.time_column)], "the rows").tolist()
-    found = reader.rows(rows.select(cs.by_name(*reader.layout.keys)).to_dicts(), moments)
-    columns = {name: [row[name] for row in found] for name in reader.layout.columns}
-    return rows.with_columns(pl.Series(name, values) for name, values in columns.items())
+    values = reader.rows(rows.select(cs.by_name(*keys)).to_dicts(), moments)
+    columns = {name: [row[name] for row in values] for name in reader.layout.columns}
+    return rows.with_columns(pl.Series(name, column) for name, column in columns.items())

@@ -1,4 +1,14 @@
-"""Rows in and out: reading, types, schema, fingerprint, writing. Everything goes through Polars."""
+"""Rows in and out: reading, types, schema, fingerprint, writing. Everything goes through Polars.
+
+Every table is read in the same steps, whatever its source:
+
+    path ───────────────► scan ───────┐
+    URL ──────► fetch ──► scan ───────┼─► clean ──► find_candidates ──► settle ──► Table
+    database ─► read_query ───────────┘   blanks,   how each column     one        typed rows,
+                                          nulls     can be read         locale     a fingerprint,
+                                                                                   findings
+The rows of a request take a shorter way: `conform` brings them to the columns of the schema.
+"""
 
 from headrace.tables import numbers, times
 from headrace.tables.counts import value_counts

@@ -1,11 +1,12 @@
-"""How often each value of a column is there."""
+"""How often each value of a column occurs."""
 
 import polars as pl
 
 
 def value_counts(column: pl.Series) -> pl.DataFrame:
-    """The values that are not missing and their `rows`, the most frequent first, then in their
-    order.
+    """Count the rows of each value that is not missing, the most frequent value first.
+
+    Returns the columns `value` and `rows`; values of equally many rows follow in their own order.
 
     >>> value_counts(pl.Series("rows", ["b", "a", None, "b"])).rows()
     [('b', 2), ('a', 1)]

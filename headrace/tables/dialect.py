@@ -1,11 +1,29 @@
-"""How a text table is written: separator, quote, escape, header and what stands above it, told from its beginning."""
+r"""The dialect of a text table: separator, quote, escape, header, and the lines above the header.
+
+`sniff` infers it from the beginning of the file, and takes what the spec states as it is:
+
+    sep=;                          ┐ a line that states the separator
+    # exported on 31.12.           │ a comment
+    Sales of 2024                  ┘ text of a single field           above = 3 lines
+    day;price;note;                  header                           first = 4 lines
+    30.12.;"1,50";"a \"hit\"";       the first row; escape is \, and trailing is true:
+    31.12.;"1,60";none;              each row ends in one separator more
+
+The separator is the sign under which most records are equally wide. Of equals the one wins under
+which all quotes close, then the one of the wider table, then the first of tab, semicolon, bar and
+comma:
+
+    price, EUR;day                 ;  two fields in each line         the dialect
+    0,5;1                          ,  two fields in each line
+    1,5;2
+"""
 
 import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
+from itertools import pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -21,26 +39,28 @@ if TYPE_CHECKING:
 _HEAD_BYTES = 1 << 18
 _HEAD_RECORDS = 200
 _SEPARATORS = "\t;|,"
-"""Where two of them make even lines the first wins: `price, EUR` and `0,5` hold commas in a table of semicolons."""
+"""Of two that make even lines the first wins: a table of semicolons may hold commas in numbers."""
 _MOST_ABOVE = 20
-"""So many lines of text above the header are told from the table itself."""
+"""At most so many lines of text above a header are recognised."""
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?')
 _ESCAPED = re.compile(r"\\([\"'\\])")
-_WHOLE = re.compile(r"\d+")
-_TYPED = re.compile(r"[-+$€£¥(]*\d[\d.,:/TZ%€ eE+-]*[%€)]?")
-"""What begins with a digit, or a sign before one, and holds no words: a number, a time, an amount."""
+_DIGITS = re.compile(r"\d+")
+_VALUE = re.compile(r"[-+$€£¥(]*\d[\d.,:/TZ%€ eE+-]*[%€)]?")
+"""A number, a time or an amount: it begins with a digit, or a sign before one, and has no words."""
 LONGEST_FIELD = 1 << 30
 
 Record = list[str]
 
 
 class Dialect(Struct, frozen=True):
-    """What a reader must know.
+    """The way a text table is written.
 
-    `header` are the names of the columns; `first` is the number of lines before the first row (the
-    header and what stands above it); `quote` is empty where nothing is quoted; lines that begin
-    with `comment` and are no rows are left out; `trailing` says that every row ends in one
-    separator more.
+    - `quote`: empty if nothing is quoted.
+    - `header`: the names of the columns.
+    - `first`: the number of lines before the first row: the header and the lines above it.
+    - `comment`: the sign that begins lines to leave out, if they are no rows.
+    - `trailing`: whether every row ends in one separator more.
+    - `above`: the number of lines above the header.
     """
 
     encoding: Encoding
@@ -54,88 +74,124 @@ class Dialect(Struct, frozen=True):
     above: int = 0
 
 
-def reader_of(lines: Iterable[str], separator: str, quote: str) -> "Reader":
-    """Python's own reader, which knows more of what people write than any other; what stands
-    between a closing quote and the separator is an error.
+class _Signs(Struct, frozen=True):
+    """The signs of a dialect; `quote` and `escape` may be empty."""
+
+    separator: str
+    quote: str
+    escape: str
+
+
+class _Attempt(Struct, frozen=True):
+    """The first records of a file under some signs, and how much they look like a table."""
+
+    signs: _Signs
+    records: list[Record]
+    score: tuple[float, int, int]
+    """The share of records of the commonest width, 1 if all quotes close, and that width."""
+
+
+def open_reader(lines: Iterable[str], separator: str, quote: str) -> "Reader":
+    """Open Python's reader of records, which knows more of what people write than any other.
+
+    Text between a closing quote and the separator is an error.
     """
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
-    sign = quote or None
     return csv.reader(
         lines,
         delimiter=separator,
-        quotechar=sign,
+        quotechar=quote or None,
         quoting=quoting,
         skipinitialspace=True,
         strict=True,
     )
 
 
-def unescaped(line: str) -> str:
-    r"""A line with doubled quotes in the place of escaped ones.
+def unescape(line: str) -> str:
+    r"""Double the quotes of a line that are escaped, and drop the escapes.
 
-    >>> print(unescaped(r'1,"say \"hi\" now"'))
+    >>> print(unescape(r'1,"say \"hi\" now"'))
     1,"say ""hi"" now"
     """
-    return _ESCAPED.sub(lambda found: found[1] if found[1] == "\\" else found[1] * 2, line)
+    return _ESCAPED.sub(lambda match: match[1] if match[1] == "\\" else match[1] * 2, line)
 
 
 def sniff(path: Path, read: ReadSpec) -> Dialect:
-    """Tells a text table's dialect; what `read` states is taken as it is.
+    r"""Infer the dialect of a text table from its beginning; `read` overrides each part of it.
 
-    Raises `InputError` for an empty or binary file, where no separator gives the lines one width,
-    and where the first line is no header.
+    Raises `InputError` for an empty or binary file, if no separator gives the lines one width, and
+    if the first line is no header.
+
+    >>> from tempfile import NamedTemporaryFile
+    >>> with NamedTemporaryFile("w", suffix=".csv") as file:
+    ...     _ = file.write("Sales of 2024\nday;price;\n30.12.;1,50;\n31.12.;1,60;\n")
+    ...     file.flush()
+    ...     dialect = sniff(Path(file.name), ReadSpec())
+    >>> dialect.separator, dialect.header, dialect.first, dialect.trailing
+    (';', ['day', 'price'], 2, True)
     """
     csv.field_size_limit(LONGEST_FIELD)
+    head, encoding = _read_head(path, read)
+    all_lines = _split_lines(_decode(path, head, encoding))
+    above, stated = _certainly_above(all_lines, read)
+    lines = all_lines[above:]
+    if not "".join(lines).strip():
+        raise _empty(path)
+
+    is_cut = len(head) == _HEAD_BYTES
+    attempt = _find_signs(path, lines, is_cut, read, stated)
+    signs = attempt.signs
+    records = attempt.records
+
+    # A title above the table is known by its width only now that the separator is known.
+    if read.skip is None and read.header is None:
+        titles = _count_titles(records)
+        above += titles
+        lines = lines[titles:]
+        records = records[titles:]
+
+    header, rows = _split_header(path, records, read, above)
+    trailing = _ends_in_separator(header, rows)
+    if trailing and header and not header[-1]:
+        header = header[:-1]
+
+    has_header_line = read.header is None or read.header is True
+    return Dialect(
+        encoding,
+        signs.separator,
+        signs.quote,
+        header,
+        first=above + (_count_header_lines(lines, signs) if has_header_line else 0),
+        escape=signs.escape,
+        comment=read.comment or _comment_sign(all_lines[:above]),
+        trailing=trailing,
+        above=above,
+    )
+
+
+def _read_head(path: Path, read: ReadSpec) -> tuple[bytes, Encoding]:
+    """Read the first bytes of a file and find its encoding."""
     try:
         with open_bytes(path) as file:
             head = file.read(_HEAD_BYTES)
-        encoding = encoding_of(path, head, read)
+        return head, encoding_of(path, head, read)
     except (OSError, EOFError) as error:
         raise InputError(str(path), f"cannot be unpacked ({error})", "a whole .gz file") from None
-    text, cut = _text_of(path, head, encoding), len(head) == _HEAD_BYTES
-    lines = _lines_of(text)
-    above, stated = _above(lines, read)
-    lines = lines[above:]
-    if not "".join(lines).strip():
-        raise InputError(str(path), "the file is empty", "a header line and rows")
-    separator, quote, escape, records = _told(path, lines, cut, read, stated)
-    widths = Counter(len(record) for record in records if any(record))
-    width = widths.most_common(1)[0][0]
-    if read.skip is None and read.header is None:
-        skipped = _text_above(records, width)
-        above += skipped
-        lines, records = lines[skipped:], records[skipped:]
-    comment = read.comment or (
-        "#" if any(line.startswith("#") for line in _lines_of(text)[:above]) else ""
-    )
-    header, rows = _header(path, records, read, above)
-    trailing = _ends_in_separator(header, rows)
-    header = header[:-1] if trailing and header and not header[-1] else header
-    headed = read.header is None or read.header is True
-    first = above + (_lines_of_header(lines, separator, quote, escape) if headed else 0)
-    return Dialect(encoding, separator, quote, header, first, escape, comment, trailing, above)
 
 
-def _lines_of(text: str) -> list[str]:
-    """Lines as a reader of records sees them: a form feed or a separator of paragraphs ends none."""
-    return io.StringIO(text, newline="").readlines()
-
-
-def _text_of(path: Path, head: bytes, encoding: Encoding) -> str:
+def _decode(path: Path, head: bytes, encoding: Encoding) -> str:
     import codecs
 
     try:
-        text: str = (
-            codecs.getincrementaldecoder(encoding.name)(encoding.errors)
-            .decode(head)
-            .removeprefix("\ufeff")
-        )
+        # An incremental decoder does not mind a character that the end of `head` cuts in two.
+        decoder = codecs.getincrementaldecoder(encoding.name)(encoding.errors)
+        text: str = decoder.decode(head).removeprefix("\ufeff")
     except (LookupError, UnicodeDecodeError) as error:
         raise InputError(
             str(path), f"cannot be decoded ({error})", "another data.read.encoding"
         ) from None
     if not text.strip():
-        raise InputError(str(path), "the file is empty", "a header line and rows")
+        raise _empty(path)
     if "\0" in text:
         raise InputError(
             str(path), "binary content", "a text table", "a Parquet file must end in .parquet"
@@ -143,50 +199,78 @@ def _text_of(path: Path, head: bytes, encoding: Encoding) -> str:
     return text
 
 
-def _above(lines: list[str], read: ReadSpec) -> tuple[int, str | None]:
-    """How many lines stand before the table for certain, and the separator that the first of them states."""
+def _empty(path: Path) -> InputError:
+    return InputError(str(path), "the file is empty", "a header line and rows")
+
+
+def _split_lines(text: str) -> list[str]:
+    r"""Split a text into lines as a reader of records does: `str.splitlines` knows more ends.
+
+    >>> _split_lines("a\fb\r\nc")
+    ['a\x0cb\r\n', 'c']
+    """
+    return io.StringIO(text, newline="").readlines()
+
+
+def _certainly_above(lines: list[str], read: ReadSpec) -> tuple[int, str | None]:
+    r"""Count the lines that are certainly above the table.
+
+    Also returns the separator that the first line states, else None.
+
+    >>> _certainly_above(["sep=;\n", "\n", "# July\n", "a;b\n"], ReadSpec())
+    (3, ';')
+    """
     if read.skip is not None:
         return read.skip, None
-    at, separator = 0, None
-    if lines and (found := _SEPARATOR_LINE.fullmatch(lines[0].strip("\r\n"))):
-        at, separator = 1, found[1]
-    while at < len(lines) and not lines[at].strip():
-        at += 1
-    mark = read.comment or "#"
-    comments = at
-    while comments < len(lines) and lines[comments].startswith(mark):
+
+    above = 0
+    separator = None
+    # Spreadsheets take their separator from a first line such as `sep=;`.
+    statement = _SEPARATOR_LINE.fullmatch(lines[0].strip("\r\n")) if lines else None
+    if statement is not None:
+        above = 1
+        separator = statement[1]
+
+    while above < len(lines) and not lines[above].strip():
+        above += 1
+    sign = read.comment or "#"
+    comments = above
+    while comments < len(lines) and lines[comments].startswith(sign):
         comments += 1
-    if read.comment is None and comments > at and comments < len(lines):
+
+    if read.comment is None and above < comments < len(lines):
         # `#` may also begin the name of the first column: a header is as wide as the line below it.
-        last, below = lines[comments - 1], lines[comments]
+        last = lines[comments - 1]
+        below = lines[comments]
         if any(last.count(sign) == below.count(sign) > 0 for sign in _SEPARATORS):
             comments -= 1
     return comments, separator
 
 
-def _told(
-    path: Path, lines: list[str], cut: bool, read: ReadSpec, stated: str | None
-) -> tuple[str, str, str, list[Record]]:
-    """The separator, quote and escape under which most of the first records are equally wide, and widest."""
-    separators = [read.separator or stated or ""] if read.separator or stated else list(_SEPARATORS)
-    quotes = [read.quote] if read.quote else ['"', "'"] if _quoted_by_apostrophe(lines) else ['"']
-    escapes = (
-        [read.escape]
-        if read.escape
-        else ["", "\\"]
-        if any('\\"' in line for line in lines)
-        else [""]
+def _comment_sign(above: list[str]) -> str:
+    return "#" if any(line.startswith("#") for line in above) else ""
+
+
+def _find_signs(
+    path: Path, lines: list[str], is_cut: bool, read: ReadSpec, stated: str | None
+) -> _Attempt:
+    """Find the signs under which most of the first records are equally wide, and widest.
+
+    `stated` is the separator that the file itself states. Raises `InputError` if nothing is even.
+    """
+    separator = read.separator or stated
+    signs = product(
+        _possible_quotes(lines, read),
+        _possible_escapes(lines, read),
+        [separator] if separator else list(_SEPARATORS),
     )
-    best: tuple[str, str, str, list[Record]] | None = None
-    best_score = (0.0, 0, 0)
-    for quote in ("" if quote == "none" else quote for quote in quotes):
-        for escape in escapes:
-            for separator in separators:
-                score, records = _evenness(lines, separator, quote, escape, cut)
-                if best is None or score > best_score:
-                    best, best_score = (separator, quote, escape, records), score
-    assert best is not None
-    if not best[3] or (best_score[0] < 0.5 and not (read.separator or stated)):
+    attempts = [
+        _try_signs(lines, _Signs(separator, quote, escape), is_cut)
+        for quote, escape, separator in signs
+    ]
+    # `max` takes the first of equal ones, so signs that are tried first win.
+    best = max(attempts, key=lambda attempt: attempt.score)
+    if not best.records or (best.score[0] < 0.5 and not separator):
         raise InputError(
             str(path),
             "no separator of , ; tab | gives its lines one width",
@@ -196,130 +280,183 @@ def _told(
     return best
 
 
-def _quoted_by_apostrophe(lines: list[str]) -> bool:
-    return not any('"' in line for line in lines) and any(
-        f"{separator}'" in line for line in lines for separator in _SEPARATORS
-    )
+def _possible_quotes(lines: list[str], read: ReadSpec) -> list[str]:
+    if read.quote:
+        return ["" if read.quote == "none" else read.quote]
+    return ['"', "'"] if _is_quoted_by_apostrophe(lines) else ['"']
 
 
-def _evenness(
-    lines: list[str], separator: str, quote: str, escape: str, cut: bool
-) -> tuple[tuple[float, int, int], list[Record]]:
-    """The share of records of the commonest width, whether quotes were as they should be, and that
-    width.
+def _possible_escapes(lines: list[str], read: ReadSpec) -> list[str]:
+    if read.escape:
+        return [read.escape]
+    # A backslash before a quote may also end a path: both are tried.
+    return ["", "\\"] if any('\\"' in line for line in lines) else [""]
 
-    One column scores below any other. An empty last field counts for no field where that makes
-    records even.
+
+def _is_quoted_by_apostrophe(lines: list[str]) -> bool:
+    if any('"' in line for line in lines):
+        return False
+    return any(f"{separator}'" in line for line in lines for separator in _SEPARATORS)
+
+
+def _try_signs(lines: list[str], signs: _Signs, is_cut: bool) -> _Attempt:
+    r"""Read the first records under some signs, and score them.
+
+    `is_cut` says that the file goes on behind `lines`. One column scores below any wider table.
+
+    >>> lines = ["price, EUR;day\n", "0,5;1\n", "1,5;2\n"]
+    >>> _try_signs(lines, _Signs(";", '"', ""), is_cut=False).score
+    (1.0, 1, 2)
+    >>> _try_signs(lines, _Signs("|", '"', ""), is_cut=False).score
+    (0.5, 1, 1)
     """
     records: list[Record] = []
-    strict = 1
-    source = (unescaped(line) for line in lines) if escape else iter(lines)
-    reader = reader_of(source, separator, quote)
+    quotes_close = 1
+    source = _source(lines, signs)
+    reader = open_reader(source, signs.separator, signs.quote)
     while len(records) <= _HEAD_RECORDS:
         try:
             records.append(next(reader))
         except StopIteration:
             break
-        except csv.Error:  # the end of what was read may cut a quoted field in two
-            strict = int(cut and len(records) > 1 and next(source, None) is None)
+        except csv.Error:  # the end of `lines` may cut a quoted field in two
+            at_end = next(source, None) is None
+            quotes_close = int(is_cut and len(records) > 1 and at_end)
             break
-    if cut and len(records) <= _HEAD_RECORDS:
+
+    # The end of `lines` may have cut the last record.
+    if is_cut and len(records) <= _HEAD_RECORDS:
         records = records[:-1] or records
-    filled = [len(record) for record in records if any(record)]
-    if not filled:
-        return (0.0, 0, 0), records
-    width, count = Counter(filled).most_common(1)[0]
-    share = count / len(filled)
-    return (share if width > 1 else min(share, 0.5), strict, width), records
+
+    # A blank line has no width.
+    widths = [len(record) for record in records if any(record)]
+    if not widths:
+        return _Attempt(signs, records, (0.0, 0, 0))
+    width, count = Counter(widths).most_common(1)[0]
+    share = count / len(widths)
+    # A sign that never occurs makes every line one column wide: that proves little.
+    if width == 1:
+        share = min(share, 0.5)
+    return _Attempt(signs, records, (share, quotes_close, width))
 
 
-def _text_above(records: list[Record], width: int) -> int:
-    """How many lines of one field stand before a table of several columns."""
+def _source(lines: list[str], signs: _Signs) -> Iterator[str]:
+    """Yield lines as the reader takes them; it knows doubled quotes alone."""
+    return map(unescape, lines) if signs.escape else iter(lines)
+
+
+def _count_titles(records: list[Record]) -> int:
+    """Count the lines of a single field above a table of several columns.
+
+    >>> _count_titles([["Sales"], ["", ""], ["day", "price"], ["30.12.", "1"], ["31.12.", "2"]])
+    2
+    """
+    width = Counter(len(record) for record in records if any(record)).most_common(1)[0][0]
     if width == 1:
         return 0
-    at = 0
-    while (
-        at < min(_MOST_ABOVE, len(records) - 1)
-        and len([field for field in records[at] if field.strip()]) <= 1
-    ):
-        at += 1
-    return at if at and len(records[at]) in (width, width - 1) else 0
+    titles = 0
+    most = min(_MOST_ABOVE, len(records) - 1)
+    while titles < most and sum(bool(field.strip()) for field in records[titles]) <= 1:
+        titles += 1
+    # The header of a table whose rows end in one separator more is narrower by one.
+    return titles if len(records[titles]) in (width, width - 1) else 0
 
 
-def _header(
+def _split_header(
     path: Path, records: list[Record], read: ReadSpec, above: int
 ) -> tuple[list[str], list[Record]]:
-    """The names of the columns, and the first rows."""
+    """Split the first records into the names of the columns and the rows.
+
+    Raises `InputError` if the first record looks like data, unless the spec says otherwise.
+    """
     rows = [record for record in records if any(record)]
     if isinstance(read.header, list):
         return list(read.header), rows
     if read.header is False:
         width = Counter(map(len, rows)).most_common(1)[0][0]
         return [f"column_{at}" for at in range(1, width + 1)], rows
-    header = [name.strip() for name in rows[0]]
+
+    header = _strip(rows[0])
     if read.header is None and _is_data(header, rows[1:]):
         shown = ", ".join(header[:5])
         raise InputError(
             f"{path}, line {above + 1}",
             f"looks like data ({shown}), not like the names of columns",
             "a header line",
-            "state data.read.header: the names of the columns, or false (column_1, column_2, …); true if it is one",
+            "state data.read.header: the names of the columns, or false (column_1, column_2, …); "
+            "true if it is one",
         )
     return header, rows[1:]
 
 
+def _strip(record: Record) -> Record:
+    return [field.strip() for field in record]
+
+
 def _is_data(header: list[str], rows: list[Record]) -> bool:
-    """Whether a first line is like those below it: numbers over numbers, and words that are values of their columns."""
-    others = [
-        row for row in rows if [field.strip() for field in row] != header
-    ]  # a header may stand within once more
-    if not others or not header:
+    """Say whether a first line is like those below it.
+
+    It is if it has numbers over numbers, or words that are values of their columns.
+
+    >>> _is_data(["red", "1.5"], [["blue", "2.5"], ["red", "1.5"]])
+    True
+    >>> _is_data(["colour", "2023"], [["blue", "2.5"], ["red", "1.5"]])
+    False
+    """
+    # A header may occur once more among the rows.
+    rows = [row for row in map(_strip, rows) if row != header]
+    if not rows or not header:
         return False
-    columns = [
-        [row[at].strip() for row in others if at < len(row) and row[at].strip()]
-        for at in range(len(header))
-    ]
-    known = [bool(name) and name in column for name, column in zip(header, columns, strict=True)]
-    if len(header) > 1 and all(known):
+    columns = [_filled(rows, position) for position in range(len(header))]
+
+    # Names that all are values of their columns are values.
+    repeats = [bool(name) and name in column for name, column in zip(header, columns, strict=True)]
+    if len(header) > 1 and all(repeats):
         return True
-    typed = [
-        bool(column) and all(_TYPED.fullmatch(value) for value in column) for column in columns
-    ]
-    like_data = [
-        name
-        for name, is_typed in zip(header, typed, strict=True)
-        if is_typed and _TYPED.fullmatch(name)
-    ]
-    like_names = [
-        name
-        for name, is_typed in zip(header, typed, strict=True)
-        if is_typed and not _TYPED.fullmatch(name)
-    ]
-    if not like_data or any(name and name not in ("NA", "?", "-") for name in like_names):
+
+    # Values over columns of values are data, unless a word names one of those columns.
+    value_names: list[str] = []
+    word_names: list[str] = []
+    for name, column in zip(header, columns, strict=True):
+        if column and all(map(_VALUE.fullmatch, column)):
+            (value_names if _VALUE.fullmatch(name) else word_names).append(name)
+    if not value_names or any(name and name not in ("NA", "?", "-") for name in word_names):
         return False
-    counts = [float(name) for name in like_data if _WHOLE.fullmatch(name)]
-    if len(counts) == len(like_data):  # such as years, or 0, 1, 2, …
-        years = all(1900 <= count <= 2100 for count in counts)
-        return not years and not (
-            len(counts) > 1 and all(two - one == 1 for one, two in pairwise(counts))
-        )
-    return True
+    return not _are_numbered(value_names)
+
+
+def _filled(rows: list[Record], position: int) -> list[str]:
+    """Return the fields of a column that are not empty; short rows have none."""
+    return [row[position] for row in rows if position < len(row) and row[position]]
+
+
+def _are_numbered(names: list[str]) -> bool:
+    """Say whether names are years, or numbers one after the other.
+
+    >>> _are_numbered(["2022", "2024"]), _are_numbered(["0", "1", "2"]), _are_numbered(["5", "1"])
+    (True, True, False)
+    """
+    if not all(map(_DIGITS.fullmatch, names)):
+        return False
+    counts = [float(name) for name in names]
+    if all(1900 <= count <= 2100 for count in counts):
+        return True
+    return len(counts) > 1 and all(after - before == 1 for before, after in pairwise(counts))
 
 
 def _ends_in_separator(header: list[str], rows: list[Record]) -> bool:
-    """Whether every row ends in one separator more, with nothing behind it."""
-    widths = {len(row) for row in rows if any(row)}
-    if not rows or len(widths) != 1 or any(row[-1].strip() for row in rows if any(row)):
+    """Say whether every row ends in one separator more, with nothing behind it."""
+    filled = [row for row in rows if any(row)]
+    widths = {len(row) for row in filled}
+    if len(widths) != 1 or any(row[-1].strip() for row in filled):
         return False
     width = widths.pop()
     return width == len(header) + 1 or (width == len(header) > 1 and not header[-1])
 
 
-def _lines_of_header(lines: list[str], separator: str, quote: str, escape: str) -> int:
-    """How many lines the first record of some lines takes."""
-    reader = reader_of(
-        (unescaped(line) for line in lines) if escape else iter(lines), separator, quote
-    )
+def _count_header_lines(lines: list[str], signs: _Signs) -> int:
+    """Count the lines up to the end of the first record: a quoted name may hold line breaks."""
+    reader = open_reader(_source(lines, signs), signs.separator, signs.quote)
     for record in reader:
         if any(record):
             break

@@ -1,4 +1,4 @@
-"""Tables of other libraries."""
+"""Tables of other libraries as Polars tables."""
 
 from collections import Counter
 from typing import Any
@@ -10,10 +10,10 @@ from headrace.spec import label_text
 
 
 def polars_of(table: Any, where: str) -> pl.DataFrame | None:
-    """A Polars, pandas or Arrow table as a Polars one; none where it is no table.
+    """Convert a Polars, pandas or Arrow table to Polars, or return None if it is no table.
 
     Raises `InputError` for a pandas table that cannot be read without pyarrow, and for a column
-    that is there twice.
+    that occurs twice.
 
     >>> polars_of(pl.LazyFrame({"n": [1]}), "predict").rows()
     [(1,)]
@@ -22,13 +22,18 @@ def polars_of(table: Any, where: str) -> pl.DataFrame | None:
         return table
     if isinstance(table, pl.LazyFrame):
         return table.collect()
+
     is_pandas = type(table).__module__.split(".")[0] == "pandas"
-    counts = Counter(map(str, table.columns if is_pandas else getattr(table, "column_names", [])))
-    if twice := next((name for name, count in counts.items() if count > 1), None):
+    names = table.columns if is_pandas else getattr(table, "column_names", [])
+    # Names of pandas may be numbers; as text two of them may be one.
+    counts = Counter(map(str, names))
+    twice = next((name for name, count in counts.items() if count > 1), None)
+    if twice:
         raise InputError(where, f"the column {twice!r} twice", "each column once")
+
     try:
         if is_pandas:
-            return _of_pandas(table, where)
+            return _from_pandas(table, where)
         if hasattr(table, "__arrow_c_stream__") or hasattr(table, "__arrow_c_array__"):
             return pl.DataFrame(table)
     except ModuleNotFoundError as error:
@@ -38,42 +43,43 @@ def polars_of(table: Any, where: str) -> pl.DataFrame | None:
     return None
 
 
-def _of_pandas(table: Any, where: str) -> pl.DataFrame:
-    """A pandas table; columns of Python objects of several types, which Arrow refuses, as text.
+def _from_pandas(table: Any, where: str) -> pl.DataFrame:
+    """Convert a pandas table.
 
-    Raises `InputError` naming the column whose values are none that a table could hold.
+    A column of Python objects of several types, which Arrow refuses, becomes text. Raises
+    `InputError` that names a column with a value that no table could hold.
     """
     try:
-        found: pl.DataFrame = pl.from_pandas(table)
-        return found
+        frame: pl.DataFrame = pl.from_pandas(table)
+        return frame
     except ModuleNotFoundError:
         raise
     except Exception:  # Arrow and Polars raise a dozen types without a common parent
         columns = {
-            str(name): _of_objects(table[name], f"{where}, column {str(name)!r}")
+            str(name): _from_objects(table[name], f"{where}, column {str(name)!r}")
             for name in table.columns
         }
         return pl.DataFrame(columns)
 
 
-def _of_objects(column: Any, where: str) -> pl.Series:
+def _from_objects(column: Any, where: str) -> pl.Series:
+    """Convert a pandas column, of Python objects if need be; see `_from_pandas`."""
     try:
-        found: pl.Series = pl.from_pandas(column)
-        return found
+        series: pl.Series = pl.from_pandas(column)
+        return series
     except Exception:  # as above
-        absent = column.isna().tolist()
-        values = [
-            None if gone else value for value, gone in zip(column.tolist(), absent, strict=True)
+        texts = [
+            None if is_absent else _object_text(value, where)
+            for value, is_absent in zip(column.tolist(), column.isna().tolist(), strict=True)
         ]
-        odd = next(
-            (value for value in values if not isinstance(value, str | int | float | None)), None
-        )
-        if odd is not None:
-            raise InputError(
-                where, f"a value of type {type(odd).__name__}", "text, numbers, flags or times"
-            ) from None
-        return pl.Series(
-            str(column.name),
-            [None if value is None else label_text(value) for value in values],
-            pl.String,
-        )
+        return pl.Series(str(column.name), texts, pl.String)
+
+
+def _object_text(value: Any, where: str) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str | int | float):
+        raise InputError(
+            where, f"a value of type {type(value).__name__}", "text, numbers, flags or times"
+        ) from None
+    return label_text(value)

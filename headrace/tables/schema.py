@@ -1,5 +1,17 @@
-"""The columns that a table must have, and how a table is brought to them."""
+"""The columns that a table must have, and how a table is brought to them.
 
+Training and requests meet here. A `Column` says how the training table wrote a column; `conform`
+reads the values of a request in the same way, or refuses them:
+
+    request     column of the schema                   typed
+    `" 5 "`     dtype integer                          5
+    `"1.5"`     dtype integer                          1.5: the graph takes it as a number
+    `"1,5"`     dtype number, written comma_decimal    1.5
+    `"n/a"`     words ["n/a"]                          null: the value is missing
+    `"dear"`    dtype number                           InputError that names row and column
+"""
+
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -20,16 +32,19 @@ POLARS: dict[Dtype, Any] = {
     "string": pl.String,
     "datetime": pl.Datetime("us"),
 }
+"""The Polars type of each plain name that has one alone."""
 
 
 class Column(Struct, frozen=True, kw_only=True):
-    """One column as it was in the training rows.
+    """A column as it was in the training rows.
 
-    `low` and `high` are the range of numbers and times (ISO text); `categories` the most frequent
-    values of a category as text, at most 1,000 of `distinct`; `missing` the share of rows without a
-    value; `written` how a number or time stood in the table where that was not the plain way, and
-    `words` what stood there in its place (see `tables.written`); `width` the length of a vector;
-    `zoned` whether times have a zone, none where both are taken.
+    - `low`, `high`: the range of numbers and times, times as ISO text.
+    - `categories`: the most frequent values of a category as text, at most 1,000 of `distinct`.
+    - `missing`: the share of rows without a value.
+    - `written`: the form of numbers or times, if it was not the plain one (`tables.written`).
+    - `words`: texts that meant a missing number or time.
+    - `width`: the length of a vector.
+    - `zoned`: whether times have a zone; None if both are taken.
     """
 
     name: str
@@ -56,7 +71,7 @@ class Column(Struct, frozen=True, kw_only=True):
 
 
 class Schema(Struct, frozen=True, kw_only=True):
-    """What a bundle says about the rows that it takes: the columns of its model, in order, and the special ones."""
+    """The rows that a bundle takes: the columns of its model, in order, and the special ones."""
 
     columns: list[Column]
     target: str
@@ -68,10 +83,12 @@ class Schema(Struct, frozen=True, kw_only=True):
 
 
 def dtype_of(dtype: pl.DataType) -> Dtype:
-    """The plain name of a Polars type.
+    """Return the plain name of a Polars type.
 
-    >>> dtype_of(pl.UInt8()), dtype_of(pl.Categorical()), dtype_of(pl.Date()), dtype_of(pl.List(pl.Int8))
-    ('integer', 'string', 'datetime', 'nested')
+    >>> dtype_of(pl.UInt8()), dtype_of(pl.Categorical()), dtype_of(pl.Date())
+    ('integer', 'string', 'datetime')
+    >>> dtype_of(pl.Array(pl.Float64, 2)), dtype_of(pl.List(pl.Int8))
+    ('vector', 'nested')
     """
     if dtype == pl.Boolean:
         return "boolean"
@@ -89,11 +106,15 @@ def dtype_of(dtype: pl.DataType) -> Dtype:
 
 
 def normalise(frame: pl.DataFrame, missing: Sequence[str]) -> pl.DataFrame:
-    """One type for each plain name: Int64, Float64, Boolean, String, Datetime in microseconds; the
-    rest as it is.
+    """Bring each column to the one Polars type of its plain name, and clean its text.
 
-    Whole numbers beyond 64 bits become text, for a float would make several of them one; NaN is a
-    missing number; bytes that are UTF-8 are text.
+    Whole numbers beyond 64 bits become text, for floats would make equal what differs. NaN is a
+    missing number. Bytes that are UTF-8 become text; other nested values stay.
+
+    >>> frame = pl.DataFrame({"n": [1.0, float("nan")], "big": [1, 2**64 - 1], "s": ["a ", "?"]},
+    ...     schema={"n": pl.Float32, "big": pl.UInt64, "s": pl.Categorical})
+    >>> normalise(frame, ["?"]).rows()
+    [(1.0, '1', 'a'), (None, '18446744073709551615', None)]
     """
     return clean(pl.DataFrame({column.name: _normal(column) for column in frame}), missing)
 
@@ -110,15 +131,15 @@ def _normal(column: pl.Series) -> pl.Series:
     if plain == "datetime":
         return times.in_utc(column)
     if plain == "integer" or (isinstance(column.dtype, pl.Decimal) and not column.dtype.scale):
-        counted = column.cast(pl.Int64, strict=False)
-        return counted if counted.null_count() == column.null_count() else column.cast(pl.String)
+        integers = column.cast(pl.Int64, strict=False)
+        return integers if integers.null_count() == column.null_count() else column.cast(pl.String)
     if plain == "number":
         return column.cast(pl.Float64).fill_nan(None)
     return column.cast(POLARS[plain])
 
 
 def _as_vector(column: pl.Series) -> pl.Series:
-    """Lists of numbers, all of one length, as arrays; anything else that is nested stays."""
+    """Convert lists of numbers, all of one length, to arrays; leave other nested values alone."""
     dtype = column.dtype
     if isinstance(dtype, pl.Array) and len(dtype.shape) == 1 and dtype.inner.is_numeric():
         return column.cast(pl.Array(pl.Float32, dtype.shape))
@@ -129,7 +150,7 @@ def _as_vector(column: pl.Series) -> pl.Series:
 
 
 def _with_nan(column: pl.Series, width: int) -> pl.Series:
-    """Lists of one length as arrays; what is missing within one is NaN."""
+    """Convert lists of one length to arrays, with NaN for a number that is missing in a list."""
     floats = column.cast(pl.List(pl.Float32))
     return floats.list.eval(pl.element().fill_null(float("nan"))).cast(pl.Array(pl.Float32, width))
 
@@ -141,47 +162,63 @@ def conform(
     where: str,
     first_row: int = 0,
 ) -> pl.DataFrame:
-    """Brings rows to a schema: the columns of `columns` in their order, each in its type.
+    """Bring rows to a schema: the given columns in their order, each in its type.
 
-    A column is found by its name, blanks around it aside. `first_row` is the number of the frame's
-    first row in the whole input, for messages. Raises `InputError` that names the column, the row,
-    the value and what was expected; a missing value is fine, a missing column is not.
+    A column is found by its name without the blanks around it. `first_row` is the number of the
+    frame's first row in the whole input, for messages.
+
+    Raises `InputError` that names the column, the row, the value and the expected one. A missing
+    value is fine, a missing column is not.
+
+    >>> price = Column(name="price", dtype="number", kind="number", written="comma_decimal")
+    >>> conform(pl.DataFrame({" price": ["1,5", ""]}), [price], [""], "rows").rows()
+    [(1.5,), (None,)]
+    >>> conform(pl.DataFrame({"price": ["1,5", "dear"]}), [price], [""], "rows")
+    Traceback (most recent call last):
+    headrace.errors.InputError: rows, row 2, column 'price': the value 'dear'; expected a number; \
+a word that means missing belongs into data.missing
     """
     frame = rename_columns(frame, columns, where)
     absent = [column.name for column in columns if column.name not in frame.columns]
     if absent:
-        window = any(column.window for column in columns if column.name in absent)
-        hint = nearest(absent[0], frame.columns)
-        raise InputError(
-            where,
-            f"no column {', '.join(map(repr, absent[:5]))}{' and others' if len(absent) > 5 else ''}",
-            "every column of the model",
-            "a window feature's column must be in the rows" if window else hint,
-        )
+        raise _absent_columns(absent, frame, columns, where)
     typed = {
-        one.name: _conformed(frame.get_column(one.name), one, missing, where, first_row)
-        for one in columns
+        column.name: _conform(frame.get_column(column.name), column, missing, where, first_row)
+        for column in columns
     }
     return pl.DataFrame(typed)
 
 
+def _absent_columns(
+    absent: list[str], frame: pl.DataFrame, columns: list[Column], where: str
+) -> InputError:
+    names = ", ".join(map(repr, absent[:5])) + (" and others" if len(absent) > 5 else "")
+    if any(column.window for column in columns if column.name in absent):
+        do = "a window feature's column must be in the rows"
+    else:
+        do = nearest(absent[0], frame.columns)
+    return InputError(where, f"no column {names}", "every column of the model", do)
+
+
 def rename_columns(frame: pl.DataFrame, columns: list[Column], where: str) -> pl.DataFrame:
-    """A table with the names of a schema, where it has them with blanks around; raises `InputError`
-    where two columns would be one.
+    """Strip the blanks around names of a frame that then are names of the schema.
+
+    Raises `InputError` if two columns would get one name.
     """
     wanted = {column.name for column in columns} - set(frame.columns)
-    padded = (
-        {name: safe_name(name) for name in frame.columns if safe_name(name) in wanted}
-        if wanted
-        else {}
-    )
-    if len(set(padded.values())) < len(padded):
-        twice = next(name for name in padded.values() if list(padded.values()).count(name) > 1)
+    # Most requests have every name: nothing is stripped for those.
+    if not wanted:
+        return frame
+
+    padded = {name: safe_name(name) for name in frame.columns if safe_name(name) in wanted}
+    counts = Counter(padded.values())
+    twice = next((name for name, count in counts.items() if count > 1), None)
+    if twice is not None:
         raise InputError(where, f"two columns {twice!r}, blanks aside", "one")
     return frame.rename(padded) if padded else frame
 
 
-def _conformed(
+def _conform(
     values: pl.Series, column: Column, missing: Sequence[str], where: str, first_row: int
 ) -> pl.Series:
     # Text that is text stays as it came: the graph itself strips it and knows the words that mean
@@ -197,30 +234,36 @@ def _to_dtype(values: pl.Series, column: Column, where: str, first_row: int) -> 
         return _to_vector(values, column, where, first_row)
     if values.dtype == column.polars:
         return values
+
     cast = _cast(values, column)
     if cast.null_count() > values.null_count():
         row = int((cast.is_null() & values.is_not_null()).arg_max() or 0)
+        do = ""
+        if values.dtype == pl.String:
+            do = "a word that means missing belongs into data.missing"
         raise InputError(
             f"{where}, row {first_row + row + 1}, column {column.name!r}",
             f"the value {str(values[row])[:60]!r}",
             expected_of(column),
-            "a word that means missing belongs into data.missing"
-            if values.dtype == pl.String
-            else "",
+            do,
         )
     return cast
 
 
 def expected_of(column: Column) -> str:
-    """What a value of a column must be, in words."""
+    """Describe the values that a column takes.
+
+    >>> expected_of(Column(name="day", dtype="datetime", kind="datetime", zoned=False))
+    'an ISO 8601 time without a zone, as in training'
+    """
     if column.dtype == "datetime":
-        zone = {
+        zones = {
             None: "",
             True: " with a zone, as in training",
             False: " without a zone, as in training",
-        }[column.zoned]
+        }
         own = f", or {column.written} as in training" if column.written is not None else ""
-        return f"an ISO 8601 time{zone}{own}"
+        return f"an ISO 8601 time{zones[column.zoned]}{own}"
     if column.dtype == "vector":
         return f"a list of {column.width} numbers"
     words: dict[Dtype, str] = {
@@ -231,88 +274,99 @@ def expected_of(column: Column) -> str:
     return words.get(column.dtype, "text")
 
 
+def _nulls(values: pl.Series, dtype: Any) -> pl.Series:
+    return pl.Series(values.name, [None] * len(values), dtype)
+
+
 def _cast(values: pl.Series, column: Column) -> pl.Series:
-    """Values in the type of a column; null where one cannot be."""
-    nothing = pl.Series(column.name, [None] * len(values), column.polars)
+    """Cast values to the type of a column; null for a value that cannot be of it."""
     if values.dtype.is_nested() or values.dtype == pl.Binary:
-        return nothing
+        return _nulls(values, column.polars)
     if column.dtype == "datetime":
         return _cast_times(values, column)
     if values.dtype.is_temporal():
-        return nothing
+        return _nulls(values, column.polars)
     if column.dtype == "string":
         return as_text(values)
     if column.dtype == "boolean":
-        return _cast_flags(values)
-    if values.dtype != pl.String:
-        floats = values.cast(pl.Float64)
-        return (
-            floats.cast(pl.Int64)
-            if column.dtype == "integer" and values.dtype == pl.Boolean
-            else floats
-        )
-    return _cast_numbers(values, column)
+        return _cast_booleans(values)
+    if values.dtype == pl.String:
+        return _cast_numbers(values, column)
+
+    floats = values.cast(pl.Float64)
+    if column.dtype == "integer" and values.dtype == pl.Boolean:
+        return floats.cast(pl.Int64)
+    return floats
 
 
 def _cast_numbers(values: pl.Series, column: Column) -> pl.Series:
-    """Text as numbers, each as the training table wrote it or as every machine reads it."""
+    """Read text as numbers, each as the training table wrote it or as every machine reads it."""
     plain = values.cast(pl.Float64, strict=False)
     if column.written is not None:
         own = numbers.parse(values, column.written)
         if (own.is_null() & plain.is_not_null()).any():
-            # Some are written as machines write: what could be either is refused, not read a
-            # thousandfold.
-            own = own.set((own != plain).fill_null(False), None)
-            plain = plain.set(
-                (numbers.parse(values, column.written) != plain).fill_null(False), None
-            )
-        plain = own.fill_null(plain)
-    elif column.dtype == "integer" and plain.null_count() == values.null_count():
-        counted = values.cast(pl.Int64, strict=False)
-        if counted.null_count() == values.null_count():
-            return counted
-        # Beside a fraction all become floats, in which large whole numbers would be others: those
+            # Some values are written as machines write. A value that both forms read differently,
+            # such as `1.234`, is then refused: one reading is a thousand times the other.
+            differs = (own != plain).fill_null(False)
+            own = own.set(differs, None)
+            plain = plain.set(differs, None)
+        return own.fill_null(plain)
+
+    if column.dtype == "integer" and plain.null_count() == values.null_count():
+        integers = values.cast(pl.Int64, strict=False)
+        if integers.null_count() == values.null_count():
+            return integers
+        # Next to a fraction all become floats, and floats would change large whole numbers: those
         # are refused.
         return plain.set((plain.abs() > 2.0**53).fill_null(False), None)
     return plain
 
 
-def _cast_flags(values: pl.Series) -> pl.Series:
-    """True and false, also as 1 and 0."""
+def _cast_booleans(values: pl.Series) -> pl.Series:
+    """Read true and false, in any case, also as 1 and 0."""
     words = values if values.dtype == pl.String else as_text(values)
-    known = {"true": True, "false": False, "1": True, "0": False}
-    return words.str.to_lowercase().replace_strict(known, default=None, return_dtype=pl.Boolean)
+    flags = {"true": True, "false": False, "1": True, "0": False}
+    return words.str.to_lowercase().replace_strict(flags, default=None, return_dtype=pl.Boolean)
 
 
 def _cast_times(values: pl.Series, column: Column) -> pl.Series:
-    """Times with a zone where those of training had one, and without where they had none."""
-    if values.dtype == pl.Boolean:
-        read = values.clear(len(values)).cast(pl.Datetime("us"))
-    elif values.dtype.is_temporal():
-        read = (
-            values
-            if dtype_of(values.dtype) == "datetime"
-            else values.clear(len(values)).cast(pl.Datetime("us"))
-        )
-    elif column.written is not None:
-        read = written.parse(values, column.written)
-        if values.dtype == pl.String and read.null_count() > values.null_count():
-            others = times.iso(values)
-            if times.has_zone(others.dtype) == times.has_zone(read.dtype):
-                read = read.fill_null(others)
-            elif read.null_count() == len(read):
-                read = others
-    elif values.dtype == pl.String:
-        read = times.iso(values)
-    else:
-        read = values.clear(len(values)).cast(pl.Datetime("us"))
-    if column.zoned is not None and times.has_zone(read.dtype) != column.zoned:
-        return pl.Series(column.name, [None] * len(values), column.polars)
-    return times.in_utc(read) if column.zoned else times.in_utc(read).cast(pl.Datetime("us"))
+    """Read times, with a zone if those of training had one, and without if they had none."""
+    found = _read_times(values, column)
+    if column.zoned is not None and times.has_zone(found.dtype) != column.zoned:
+        return _nulls(values, column.polars)
+    in_utc = times.in_utc(found)
+    return in_utc if column.zoned else in_utc.cast(pl.Datetime("us"))
+
+
+def _read_times(values: pl.Series, column: Column) -> pl.Series:
+    """Read times as the training table wrote them, or as ISO 8601."""
+    if dtype_of(values.dtype) == "datetime":
+        return values
+    # Neither a flag nor a time of day is a moment, in whatever form.
+    if values.dtype == pl.Boolean or values.dtype.is_temporal():
+        return _nulls(values, pl.Datetime("us"))
+    if column.written is not None:
+        return _read_written_times(values, column.written)
+    return times.iso(values) if values.dtype == pl.String else _nulls(values, pl.Datetime("us"))
+
+
+def _read_written_times(values: pl.Series, form: str) -> pl.Series:
+    """Read times in a form, and in ISO 8601 those that are not written in it."""
+    own = written.parse(values, form)
+    if values.dtype != pl.String or own.null_count() == values.null_count():
+        return own
+    iso = times.iso(values)
+    if times.has_zone(iso.dtype) == times.has_zone(own.dtype):
+        return own.fill_null(iso)
+    return iso if own.null_count() == len(own) else own
 
 
 def as_text(column: pl.Series) -> pl.Series:
-    """A column as text: `5` and `5.0` are one value, true and false are lower case."""
+    """Convert a column to text: `5` and `5.0` are one value, true and false are lower case.
+
+    >>> as_text(pl.Series([5.0, 0.5, None])).to_list(), as_text(pl.Series([True])).to_list()
+    (['5', '0.5', None], ['true'])
+    """
     if column.dtype.is_float():
         values = [None if value is None else label_text(value) for value in column.to_list()]
         return pl.Series(column.name, values, pl.String)
@@ -320,21 +374,22 @@ def as_text(column: pl.Series) -> pl.Series:
 
 
 def _to_vector(values: pl.Series, column: Column, where: str, first_row: int) -> pl.Series:
-    target = column.polars
-    if values.dtype == target:
+    if values.dtype == column.polars:
         return values
+    # Nulls alone may come in any type.
     if values.null_count() == len(values):
-        return pl.Series(column.name, [None] * len(values), target)
+        return _nulls(values, column.polars)
+
     wrong = pl.Series([True]).new_from_index(0, len(values))
     if isinstance(values.dtype, pl.List | pl.Array) and values.dtype.inner.is_numeric():
-        listed = values.cast(pl.List(pl.Float32))
-        wrong = (listed.list.len() != column.width).fill_null(False)
+        lists = values.cast(pl.List(pl.Float32))
+        wrong = (lists.list.len() != column.width).fill_null(False)
         if not wrong.any():
-            return _with_nan(listed, column.width or 0)
+            return _with_nan(lists, column.width or 0)
+
     row = int(wrong.arg_max() or 0)
-    found = f"the value {str(values[row])[:60]!r}"
     raise InputError(
         f"{where}, row {first_row + row + 1}, column {column.name!r}",
-        found,
+        f"the value {str(values[row])[:60]!r}",
         f"{column.width} numbers",
     )

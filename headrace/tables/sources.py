@@ -1,4 +1,12 @@
-"""Every table that a system names, read and brought together."""
+"""All tables that a system names, read and brought together.
+
+    data.source ───► look ──┐                    ┌─► rows with a target ──┐
+    data.events ───► look ──┴─► one locale ──────┤                        ├─► Sources
+                                settles them     └─► events, in UTC ──────┤
+    data.holdout ──► read by the columns of the source ──► its last rows ─┘
+
+A system has one locale: if the days of one table come first, those of the others do as well.
+"""
 
 from pathlib import Path
 
@@ -12,18 +20,23 @@ from headrace.tables.database import database_file, is_database, read_query
 from headrace.tables.remote import fetch, is_remote
 from headrace.tables.scan import files_at, scan, unreadable_error
 from headrace.tables.schema import Column, conform, dtype_of
-from headrace.tables.table import Raw, Table, fingerprint, look, look_at
+from headrace.tables.table import RawTable, Table, fingerprint, look, look_at
 from headrace.tables.times import has_zone
 from headrace.tables.types import Locale, check_thousands, clean
 from headrace.tables.written import Form
 
 _ANSWERS = ("prediction", "decision")
+"""Columns that a table of predictions has next to the id."""
 
 
 class Sources(Struct, frozen=True):
-    """All rows that have a target (those of the holdout last, `holdout_rows` of them), the event
-    tables by name, the fingerprint of each table, how columns of the source were written, and the
-    columns of each event table.
+    """The tables of a system.
+
+    - `frame`: all rows that have a target; the last `holdout_rows` of them are the holdout.
+    - `events`: the event tables by name, with times in UTC.
+    - `fingerprints`: the fingerprint of each table.
+    - `forms`: the forms of columns of the source that were not written plainly.
+    - `columns`: the columns of each event table.
     """
 
     frame: pl.DataFrame
@@ -36,24 +49,27 @@ class Sources(Struct, frozen=True):
 
 
 def files_of(system: System) -> dict[str, Path]:
-    """Every file that `read_sources` reads, by the name of its table; what lies behind a URL is fetched."""
+    """List every file that `read_sources` reads, by the name of its table; fetches URLs first."""
     data = system.data
-    named = {"source": data.source, "holdout": data.holdout}
-    named |= {f"events.{name}": table.source for name, table in data.events.items()}
-    found: dict[str, Path] = {}
-    for name, source in named.items():
-        if source is not None and not is_database(source):
-            files = files_at(
-                fetch(source, system.root) if is_remote(source) else system.root / source
-            )
-            found |= {f"{name} {at} {file.name}": file for at, file in enumerate(files)}
-        elif source is not None and (file := database_file(source, system.root)) is not None:
-            found[name] = file
-    return found
+    sources = {"source": data.source, "holdout": data.holdout}
+    sources |= {f"events.{name}": table.source for name, table in data.events.items()}
+    files: dict[str, Path] = {}
+    for name, source in sources.items():
+        if source is None:
+            continue
+        if is_database(source):
+            file = database_file(source, system.root)
+            if file is not None:
+                files[name] = file
+            continue
+        path = fetch(source, system.root) if is_remote(source) else system.root / source
+        for position, file in enumerate(files_at(path)):
+            files[f"{name} {position} {file.name}"] = file
+    return files
 
 
 def has_server(system: System) -> bool:
-    """Whether a table comes from a server, whose content no file tells."""
+    """Say whether a table comes from a database server: no file shows whether it has changed."""
     sources = [system.data.source, *(table.source for table in system.data.events.values())]
     return any(
         is_database(source) and database_file(source, system.root) is None for source in sources
@@ -68,24 +84,23 @@ def read_table(
     missing: list[str],
     again: bool = True,
 ) -> Table:
-    """A table wherever it is: a path (relative ones start from `root`), a URL, or a database with a
-    query.
+    """Read a table from a path, a URL, or a database with a query; paths start from `root`.
 
-    A URL's copy that is there is read as it is unless its state shall be asked for `again`. Raises
-    `InputError` where the table cannot be read.
+    With `again` the store of a URL is asked whether its files have changed; without it, a copy
+    that is there is read as it is. Raises `InputError` if the table cannot be read.
     """
     return _look(source, query, root, read, missing, again).settle(Locale())
 
 
 def _look(
     source: str, query: str | None, root: Path, read: ReadSpec, missing: list[str], again: bool
-) -> Raw:
+) -> RawTable:
     if is_database(source):
         return look_at(source, read_query(source, query, root), missing)
-    return look(_place(source, query, root, again), read, missing)
+    return look(_local_path(source, query, root, again), read, missing)
 
 
-def _place(source: str, query: str | None, root: Path, again: bool) -> Path:
+def _local_path(source: str, query: str | None, root: Path, again: bool) -> Path:
     if query is not None:
         raise InputError(
             "data.query", f"beside the file {source}", "a database such as sqlite:///shop.db"
@@ -93,20 +108,31 @@ def _place(source: str, query: str | None, root: Path, again: bool) -> Path:
     return fetch(source, root, again) if is_remote(source) else root / source
 
 
-def _look_of(system: System, source: str, query: str | None) -> Raw:
-    """A table of a system, whose files `files_of` has fetched: what named the results is what is read."""
+def _look_of(system: System, source: str, query: str | None) -> RawTable:
+    """Read a table of a system.
+
+    `files_of` has fetched it already. The cache names results by those files, so they are read
+    even if the URL has changed since.
+    """
     return _look(source, query, system.root, system.data.read, system.data.missing, again=False)
 
 
-def _locale_of(raws: list[Raw]) -> Locale:
-    """The order of day and month that the first table proves which proves one: a system has one."""
-    return next((raw.locale for raw in raws if raw.locale.order is not None), Locale())
+def _look_at_events(system: System) -> dict[str, RawTable]:
+    return {
+        name: _look_of(system, table.source, table.query)
+        for name, table in system.data.events.items()
+    }
+
+
+def _shared_locale(tables: list[RawTable]) -> Locale:
+    """Return the locale of the first table that proves an order of day and month."""
+    return next((table.locale for table in tables if table.locale.order is not None), Locale())
 
 
 def read_as(
     path: Path, columns: list[Column], read: ReadSpec, missing: list[str], where: str
 ) -> pl.DataFrame:
-    """A table of known columns, each read as the schema says that it was written; see `conform` for the errors."""
+    """Read a table of known columns, in the forms that they have; see `conform` for the errors."""
     source = scan(path, read)
     try:
         frame = source.frame.collect()
@@ -118,71 +144,96 @@ def read_as(
 
 
 def read_sources(system: System) -> Sources:
-    """Reads source, holdout and events; raises `InputError` for a special column that the table does not have."""
-    data, target = system.data, system.goal.target
+    """Read source, holdout and events.
+
+    Raises `InputError` for a special column that the table does not have, and for a table that
+    cannot be read.
+    """
+    data = system.data
     raw = _look_of(system, data.source, data.query)
-    told = {
-        name: _look_of(system, table.source, table.query) for name, table in data.events.items()
-    }
-    check_thousands(
-        [one for each in (raw, *told.values()) for one in each.candidates], data.read.thousands
-    )
-    locale = _locale_of([raw, *told.values()])
+    raw_events = _look_at_events(system)
+    raw_tables = [raw, *raw_events.values()]
+    candidates = [candidate for table in raw_tables for candidate in table.candidates]
+    check_thousands(candidates, data.read.thousands)
+    locale = _shared_locale(raw_tables)
+
     table = raw.settle(locale)
-    frame = table.frame
-    named = {
-        "goal.target": target,
+    _check_special_columns(system, table.frame.columns)
+    findings = list(table.findings)
+    fingerprints = {"source": table.fingerprint}
+    # A model cannot learn from a row without an answer.
+    frame, unlabelled = _drop_unlabelled(table.frame, system.goal.target, data.source)
+    findings += unlabelled
+
+    holdout_rows = 0
+    if data.holdout is not None:
+        # The holdout is read in the forms of the source, so that both mean the same.
+        columns = infer_columns(frame, table.forms, exact=True)
+        flat = [column for column in columns if column.dtype != "nested"]
+        holdout = _read_holdout(system, data.holdout, flat)
+        fingerprints["holdout"] = fingerprint(holdout)
+        holdout, unlabelled = _drop_unlabelled(holdout, system.goal.target, data.holdout)
+        findings += unlabelled
+        holdout_rows = holdout.height
+        same_columns = frame.select(cs.by_name(*holdout.columns))
+        frame = pl.concat([same_columns, holdout], how="vertical_relaxed")
+
+    frame = with_time(frame, data)
+    events = {name: raw_table.settle(locale) for name, raw_table in raw_events.items()}
+    findings += _report_zones(frame, data, events)
+    # Whoever reports an event may do so in any zone, or in none.
+    events = {name: _drop_zones(table) for name, table in events.items()}
+    for name, event_table in events.items():
+        fingerprints[f"events.{name}"] = event_table.fingerprint
+        findings += event_table.findings
+    return Sources(
+        frame,
+        holdout_rows,
+        {name: table.frame for name, table in events.items()},
+        fingerprints,
+        findings,
+        table.forms,
+        {name: infer_columns(table.frame, table.forms) for name, table in events.items()},
+    )
+
+
+def _check_special_columns(system: System, columns: list[str]) -> None:
+    """Check that the columns to which the spec gives a meaning exist; else `InputError`."""
+    data = system.data
+    special = {
+        "goal.target": system.goal.target,
         "data.id": data.id,
         "data.group": data.group,
         "data.weight": data.weight,
     }
-    named |= {f"data.time {name}": name for name in data.times}
-    for field, column in named.items():
-        if column is not None and column not in frame.columns:
+    special |= {f"data.time {name}": name for name in data.times}
+    for field, column in special.items():
+        if column is not None and column not in columns:
             raise InputError(
-                f"{field}",
+                field,
                 f"no column {column!r} in {data.source}",
-                "one of: " + ", ".join(frame.columns),
-                nearest(column, frame.columns),
+                "one of: " + ", ".join(columns),
+                nearest(column, columns),
             )
     if data.id is not None and (data.id in _ANSWERS or data.id.startswith("probability_")):
         raise InputError(
             "data.id", f"{data.id!r}", "a column of another name", "predictions are named so"
         )
-    findings, fingerprints = list(table.findings), {"source": table.fingerprint}
-    frame = _with_target(frame, target, data.source, findings)
-    held = 0
-    if data.holdout is not None:
-        flat = [
-            column
-            for column in infer_columns(frame, table.forms, exact=True)
-            if column.dtype != "nested"
-        ]
-        where = f"data.holdout {data.holdout}"
-        typed = read_as(
-            _place(data.holdout, None, system.root, False), flat, data.read, data.missing, where
-        )
-        fingerprints["holdout"] = fingerprint(typed)
-        typed = _with_target(typed, target, data.holdout, findings)
-        held = typed.height
-        kept = frame.select(cs.by_name(*(column.name for column in flat)))
-        frame = pl.concat([kept, typed], how="vertical_relaxed")
-    frame = with_time(frame, data)
-    events = {name: one.settle(locale) for name, one in told.items()}
-    findings += _zones_differ(frame, data, events)
-    events = {name: _absolute(one) for name, one in events.items()}
-    fingerprints |= {f"events.{name}": one.fingerprint for name, one in events.items()}
-    findings += [finding for one in events.values() for finding in one.findings]
-    columns = {name: infer_columns(one.frame, one.forms) for name, one in events.items()}
-    frames = {name: one.frame for name, one in events.items()}
-    return Sources(frame, held, frames, fingerprints, findings, table.forms, columns)
+
+
+def _read_holdout(system: System, source: str, columns: list[Column]) -> pl.DataFrame:
+    path = _local_path(source, None, system.root, again=False)
+    return read_as(path, columns, system.data.read, system.data.missing, f"data.holdout {source}")
 
 
 def with_time(frame: pl.DataFrame, data: Data) -> pl.DataFrame:
-    """Rows with the column of their times, where `data.time` names the parts of one: year, month,
-    day, and so on.
+    """Add the column of times, if `data.time` names the parts of one: year, month, day, and so on.
 
     Raises `InputError` for parts that make no time, such as the 31st of a February.
+
+    >>> data = Data(source="", time=["year", "month"])
+    >>> with_time(pl.DataFrame({"year": [2024], "month": [2]}), data)["year-month"][0].isoformat()
+    '2024-02-01T00:00:00'
     """
     if not isinstance(data.time, list):
         return frame
@@ -192,102 +243,113 @@ def with_time(frame: pl.DataFrame, data: Data) -> pl.DataFrame:
             "data.time", f"the table has a column {name!r} already", "another name for it"
         )
     where = f"data.time {data.time}"
-    if not 1 <= len(data.time) <= len(PARTS):
-        raise InputError(
-            where,
-            f"{len(data.time)} parts",
-            "year, month, day, hour, minute and second, in this order",
-        )
-    for part in data.time:
-        if not frame.get_column(part).dtype.is_integer():
-            raise InputError(
-                where,
-                f"{part!r} holds {frame.get_column(part).dtype}",
-                "whole numbers in every part",
-            )
-    times = time_of_parts([frame.get_column(part) for part in data.time])
+    _check_time_parts(frame, data.time, where)
+
+    parts = [frame.get_column(part) for part in data.time]
+    times = time_of_parts(parts)
     if times.null_count():
         row = int(times.is_null().arg_max() or 0)
-        found = ", ".join(f"{part} {frame.get_column(part)[row]}" for part in data.time)
+        found = ", ".join(f"{part.name} {part[row]}" for part in parts)
         raise InputError(f"{where}, row {row + 1}", found, "a time in every row")
     return frame.with_columns(times.alias(str(name)))
 
 
+def _check_time_parts(frame: pl.DataFrame, names: list[str], where: str) -> None:
+    """Check the number and the types of the parts of a time; raises `InputError`."""
+    if not 1 <= len(names) <= len(PARTS):
+        raise InputError(
+            where,
+            f"{len(names)} parts",
+            "year, month, day, hour, minute and second, in this order",
+        )
+    for name in names:
+        dtype = frame.get_column(name).dtype
+        if not dtype.is_integer():
+            raise InputError(where, f"{name!r} holds {dtype}", "whole numbers in every part")
+
+
 def read_events(system: System) -> dict[str, Table]:
-    """Every event table, by its name."""
-    told = {
-        name: _look_of(system, table.source, table.query)
-        for name, table in system.data.events.items()
-    }
-    locale = (
-        _locale_of([_look_of(system, system.data.source, system.data.query), *told.values()])
-        if told
-        else Locale()
-    )
-    return {name: _absolute(one.settle(locale)) for name, one in told.items()}
+    """Read every event table; returns the tables by name, with times in UTC."""
+    raw_events = _look_at_events(system)
+    if not raw_events:
+        return {}
+    # The rows may prove the order of day and month for the events.
+    raw = _look_of(system, system.data.source, system.data.query)
+    locale = _shared_locale([raw, *raw_events.values()])
+    return {name: _drop_zones(table.settle(locale)) for name, table in raw_events.items()}
 
 
-def _absolute(table: Table) -> Table:
-    """Events with times in UTC and without zones: whoever tells of one may name any zone, or none."""
-    return structs.replace(
-        table, frame=table.frame.with_columns(cs.datetime(time_zone="*").dt.replace_time_zone(None))
-    )
+def _drop_zones(table: Table) -> Table:
+    """Drop the zone of the times of a table, which are in UTC."""
+    without_zones = cs.datetime(time_zone="*").dt.replace_time_zone(None)
+    return structs.replace(table, frame=table.frame.with_columns(without_zones))
 
 
-def _zones_differ(frame: pl.DataFrame, data: Data, events: dict[str, Table]) -> list[Finding]:
-    """Findings for events whose times have a zone where those of the rows have none, or the other way round."""
+def _report_zones(frame: pl.DataFrame, data: Data, events: dict[str, Table]) -> list[Finding]:
+    """Report events whose times have a zone if those of the rows have none, or the reverse."""
     if data.time_column is None or not frame.get_column(data.time_column).dtype.is_temporal():
         return []
-    zoned = has_zone(frame.get_column(data.time_column).dtype)
-    found = []
+    rows_have_zone = has_zone(frame.get_column(data.time_column).dtype)
+    findings = []
     for name, table in events.items():
         column = data.events[name].time
-        if (
-            column in table.frame.columns
-            and has_zone(table.frame.get_column(column).dtype) != zoned
-        ):
-            with_zone, without = (
-                ("rows", f"events {name!r}") if zoned else (f"events {name!r}", "rows")
-            )
-            message = f"times of {with_zone} have a zone and those of {without} have none: these were taken for UTC"
-            found.append(Finding("window.zones", [column], "warning", message))
-    return found
+        if column not in table.frame.columns:
+            continue
+        if has_zone(table.frame.get_column(column).dtype) == rows_have_zone:
+            continue
+        with_zone = "rows" if rows_have_zone else f"events {name!r}"
+        without = f"events {name!r}" if rows_have_zone else "rows"
+        message = (
+            f"times of {with_zone} have a zone and those of {without} have none: "
+            "these were taken for UTC"
+        )
+        findings.append(Finding("window.zones", [column], "warning", message))
+    return findings
 
 
 def infer_columns(frame: pl.DataFrame, forms: dict[str, Form], exact: bool = False) -> list[Column]:
-    """The columns of a table, and how they were written; with `exact` times must have a zone, or none, as these do."""
-    return [
-        Column(
-            name=name,
-            dtype=dtype_of(dtype),
-            kind="ignored",
-            written=forms[name].form if name in forms else None,
-            words=forms[name].words if name in forms else [],
-            width=dtype.shape[0] if isinstance(dtype, pl.Array) else None,
-            zoned=has_zone(dtype) if exact and dtype_of(dtype) == "datetime" else None,
+    """Describe the columns of a table, and the forms in which they were written.
+
+    With `exact`, times of other rows must have a zone if these have one, and none if these have
+    none.
+
+    >>> column, = infer_columns(pl.DataFrame({"n": [1.5]}), {"n": Form("comma_decimal")})
+    >>> column.dtype, column.written
+    ('number', 'comma_decimal')
+    """
+    columns = []
+    for name, dtype in frame.schema.items():
+        form = forms.get(name, Form())
+        is_exact_time = exact and dtype_of(dtype) == "datetime"
+        columns.append(
+            Column(
+                name=name,
+                dtype=dtype_of(dtype),
+                kind="ignored",
+                written=form.form,
+                words=form.words,
+                width=dtype.shape[0] if isinstance(dtype, pl.Array) else None,
+                zoned=has_zone(dtype) if is_exact_time else None,
+            )
         )
-        for name, dtype in frame.schema.items()
-    ]
+    return columns
 
 
-def _with_target(
-    frame: pl.DataFrame, target: str, source: str, findings: list[Finding]
-) -> pl.DataFrame:
+def _drop_unlabelled(
+    frame: pl.DataFrame, target: str, source: str
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Drop the rows without a target, and report them.
+
+    Raises `InputError` if no row has a target.
+    """
     absent = frame[target].null_count()
     if absent == frame.height:
         raise InputError(
             f"goal.target {target!r}", f"no value in any row of {source}", "a value to learn from"
         )
-    if absent:
-        share = absent / frame.height
-        message = f"{absent} rows of {source} have no {target!r} and were left out"
-        findings.append(
-            Finding(
-                "value.missing_target",
-                [target],
-                "warning",
-                message,
-                {"rows": absent, "share": share},
-            )
-        )
-    return frame.filter(frame.get_column(target).is_not_null())
+    labelled = frame.filter(frame.get_column(target).is_not_null())
+    if not absent:
+        return labelled, []
+    message = f"{absent} rows of {source} have no {target!r} and were left out"
+    evidence = {"rows": absent, "share": absent / frame.height}
+    return labelled, [Finding("value.missing_target", [target], "warning", message, evidence)]

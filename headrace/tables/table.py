@@ -1,4 +1,4 @@
-"""A table in memory: typed, checked for what can be told early, and fingerprinted."""
+"""A table in memory: typed, checked early, and fingerprinted."""
 
 import hashlib
 import re
@@ -11,21 +11,30 @@ from msgspec import Struct, structs
 
 from headrace.errors import Finding, InputError
 from headrace.spec import ReadSpec
-from headrace.tables.parts import parts_disagree
+from headrace.tables.parts import check_parts
 from headrace.tables.scan import Scan, scan, unreadable_error, with_plain_names
 from headrace.tables.schema import dtype_of, normalise
 from headrace.tables.text import TOTALS
 from headrace.tables.times import has_zone
-from headrace.tables.types import Candidate, Locale, candidates, clean, locale_of, settle
+from headrace.tables.types import (
+    Candidate,
+    Locale,
+    clean,
+    find_candidates,
+    infer_locale,
+    settle,
+)
 from headrace.tables.written import Form
 
-_FEW_VALUES, _LONGEST_NUMBER = 1_000, 6
+_FEW_VALUES = 1_000
+_LONGEST_NUMBER = 6
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 class Table(Struct, frozen=True):
-    """Rows with their types told, the fingerprint of their content, what was noticed while reading,
-    and how columns that were not written plainly were written.
+    """Typed rows, the fingerprint of their content, and findings.
+
+    `forms` holds the forms of columns that were not written in the plain way.
     """
 
     frame: pl.DataFrame
@@ -34,8 +43,11 @@ class Table(Struct, frozen=True):
     forms: dict[str, Form] = {}
 
 
-class Raw(Struct, frozen=True):
-    """Rows as they were read from `where`, each column with what it may be; the table is settled by a locale."""
+class RawTable(Struct, frozen=True):
+    """Rows that were read from `where` and have no types yet: each column with its candidates.
+
+    Another table of the same system may settle what this one leaves open.
+    """
 
     where: str
     candidates: list[Candidate]
@@ -43,31 +55,52 @@ class Raw(Struct, frozen=True):
     findings: list[Finding]
 
     def settle(self, locale: Locale) -> Table:
-        """The table, by what it proves itself and, where that is nothing, by how others order day and month."""
+        """Type the columns.
+
+        The order of day and month is the one that the table itself proves, else that of `locale`.
+        """
         own = structs.replace(self.locale, order=self.locale.order or locale.order)
-        frame, forms, told = settle(self.candidates, own)
-        findings = [*self.findings, *told, *_nested(frame), *_spelled_alike(frame), *_totals(frame)]
+        frame, forms, remarks = settle(self.candidates, own)
+        findings = [
+            *self.findings,
+            *remarks,
+            *_report_nested(frame),
+            *_report_spelling(frame),
+            *_report_totals(frame),
+        ]
         return Table(frame, fingerprint(frame), findings, forms)
 
 
 def load(path: Path, read: ReadSpec | None = None, missing: list[str] | None = None) -> Table:
-    """Reads a whole table.
+    """Read a whole table.
 
-    Raises `InputError` for a file that is absent, empty, cut off, ragged or of an unknown format.
+    `missing` are the words that mean a missing value. Raises `InputError` for a file that is
+    absent, empty, cut off, ragged or of an unknown format.
+
+    >>> from tempfile import NamedTemporaryFile
+    >>> with NamedTemporaryFile("w", suffix=".csv") as file:
+    ...     _ = file.write("day,price\\n31/12/2024,1.5\\n01/12/2024,?\\n")
+    ...     file.flush()
+    ...     table = load(Path(file.name), missing=["?"])
+    >>> table.frame["price"].to_list(), table.forms["day"].form
+    ([1.5, None], '%d/%m/%Y')
     """
     return look(path, read or ReadSpec(), missing).settle(Locale())
 
 
-def look(path: Path, read: ReadSpec, missing: list[str] | None = None) -> Raw:
-    """Reads a whole table as far as it tells by itself; see `load`."""
+def look(path: Path, read: ReadSpec, missing: list[str] | None = None) -> RawTable:
+    """Read a whole table, and find the candidates of its columns; see `load`."""
     source = scan(path, read)
     try:
         frame = source.frame.collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise unreadable_error(path, error) from None
+
     raw = look_at(str(path), frame, missing, read, source)
-    disagreeing = parts_disagree(source, raw.candidates, _words(missing)) if source.text else []
-    return structs.replace(raw, findings=[*raw.findings, *disagreeing])
+    if not source.text:
+        return raw
+    differences = check_parts(source, raw.candidates, _words(missing))
+    return structs.replace(raw, findings=[*raw.findings, *differences])
 
 
 def look_at(
@@ -76,28 +109,31 @@ def look_at(
     missing: list[str] | None,
     read: ReadSpec | None = None,
     source: Scan | None = None,
-) -> Raw:
-    """Rows that were read from `where`, by a scan of files or with types of their own.
+) -> RawTable:
+    """Find the candidates of the columns of rows that were read from `where`.
 
-    Raises `InputError` where there are none.
+    `source` is their scan if they come from files; rows of a database have none. Raises
+    `InputError` if there are no rows.
     """
     if frame.is_empty():
         raise InputError(
             where, "a header but no rows" if frame.width else "no columns", "at least one row"
         )
-    read, text = read or ReadSpec(), source is not None and source.text
+    source = source or Scan(frame.lazy(), False, [])
     frame, renamed = with_plain_names(frame)
-    frame = clean(frame, _words(missing)) if text else normalise(frame, _words(missing))
-    found = candidates(frame, text, source.partitions if source is not None else set())
-    locale = locale_of(found, read, source.separator if source is not None else "")
-    return Raw(where, found, locale, [*(source.findings if source else []), *renamed])
+    # `normalise` cleans as well, and brings the types of other formats to ours.
+    tidy = clean if source.text else normalise
+    frame = tidy(frame, _words(missing))
+    candidates = find_candidates(frame, source.text, source.partitions)
+    locale = infer_locale(candidates, read or ReadSpec(), source.separator)
+    return RawTable(where, candidates, locale, [*source.findings, *renamed])
 
 
 def _words(missing: list[str] | None) -> list[str]:
     return missing if missing is not None else [""]
 
 
-def _nested(frame: pl.DataFrame) -> list[Finding]:
+def _report_nested(frame: pl.DataFrame) -> list[Finding]:
     return [
         Finding(
             "schema.nested",
@@ -110,34 +146,55 @@ def _nested(frame: pl.DataFrame) -> list[Finding]:
     ]
 
 
-def _spelled_alike(frame: pl.DataFrame) -> list[Finding]:
-    """Columns of few values some of which differ by case alone, or are one number written in two ways."""
-    found = []
+def _report_spelling(frame: pl.DataFrame) -> list[Finding]:
+    """Report columns of few values some of which differ by case alone, or are one number twice."""
+    findings = []
     for column in frame.select(cs.string()):
         values = column.drop_nulls().unique()
         if len(values) > _FEW_VALUES:
             continue
-        alike: dict[str, list[str]] = {}
-        for value in values.sort().to_list():
-            alike.setdefault(_as_number(value) or value.casefold(), []).append(value)
-        if twins := [group for group in alike.values() if len(group) > 1]:
+        twins = _find_twins(values.sort().to_list())
+        if twins:
             shown = "; ".join(", ".join(map(repr, group)) for group in twins[:5])
-            message = f"values of {column.name!r} differ in spelling alone: {shown}; each counts as one of its own"
-            found.append(
-                Finding("value.spelling", [column.name], "warning", message, {"values": twins[:20]})
+            message = (
+                f"values of {column.name!r} differ in spelling alone: {shown}; "
+                "each counts as one of its own"
             )
-    return found
+            evidence = {"values": twins[:20]}
+            findings.append(Finding("value.spelling", [column.name], "warning", message, evidence))
+    return findings
 
 
-def _totals(frame: pl.DataFrame) -> list[Finding]:
-    """Rows that the first column of text calls totals: what stands in them is there a second time."""
+def _find_twins(values: list[str]) -> list[list[str]]:
+    """Group values that differ in spelling alone.
+
+    >>> _find_twins(["1", "1.0", "A", "a", "b"])
+    [['1', '1.0'], ['A', 'a']]
+    """
+    groups: dict[str, list[str]] = {}
+    for value in values:
+        groups.setdefault(_number_spelling(value) or value.casefold(), []).append(value)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _number_spelling(value: str) -> str:
+    """Return a number in one spelling, or nothing for other text.
+
+    >>> _number_spelling("1.50"), _number_spelling("1.5"), _number_spelling("one")
+    ('1.5', '1.5', '')
+    """
+    if len(value) > _LONGEST_NUMBER or not _NUMBER.fullmatch(value):
+        return ""
+    return f"{float(value):g}"
+
+
+def _report_totals(frame: pl.DataFrame) -> list[Finding]:
+    """Report rows that the first column of text calls totals: they count other rows again."""
     text = next((column for column in frame if column.dtype == pl.String), None)
-    rows = (
-        0
-        if text is None
-        else int(text.str.strip_chars(" :").str.to_lowercase().is_in(list(TOTALS)).sum())
-    )
-    if text is None or not rows:
+    if text is None:
+        return []
+    rows = int(text.str.strip_chars(" :").str.to_lowercase().is_in(list(TOTALS)).sum())
+    if not rows:
         return []
     message = (
         f"{rows} rows are called totals by {text.name!r}, and were read as rows like the others"
@@ -145,14 +202,12 @@ def _totals(frame: pl.DataFrame) -> list[Finding]:
     return [Finding("value.total_rows", [text.name], "warning", message, {"rows": rows})]
 
 
-def _as_number(value: str) -> str:
-    """A number in one spelling; empty for other text."""
-    return f"{float(value):g}" if len(value) <= _LONGEST_NUMBER and _NUMBER.fullmatch(value) else ""
-
-
 def fingerprint(frame: pl.DataFrame) -> str:
-    """Names a table's content: sha256 over names, types and values in order, whatever file it came
-    from.
+    """Hash the content of a table: sha256 over names, types and values in order.
+
+    The file and the format do not matter. These bytes go in for each column:
+
+        name \\0 type \\0 rows \\0    a bit for each missing value    the values, 0 for missing ones
 
     >>> a = pl.DataFrame({"x": [1, None], "s": ["é", None]})
     >>> fingerprint(a) == fingerprint(a.clone()) != fingerprint(a.reverse())
@@ -163,15 +218,20 @@ def fingerprint(frame: pl.DataFrame) -> str:
         zone = " UTC" if has_zone(column.dtype) else ""
         digest.update(f"{column.name}\0{dtype_of(column.dtype)}{zone}\0{len(column)}\0".encode())
         digest.update(np.packbits(column.is_null().to_numpy()).tobytes())
-        if column.dtype == pl.String:
-            digest.update(column.str.len_bytes().fill_null(0).cast(pl.UInt32).to_numpy().tobytes())
-            digest.update((column.str.join("").item() or "").encode())
-        elif dtype_of(column.dtype) in ("nested", "vector"):
-            digest.update(
-                column.to_frame().write_json().encode()
-                if column.dtype.is_nested()
-                else str(column.to_list()).encode()
-            )
-        else:
-            digest.update(column.to_physical().fill_null(0).to_numpy().tobytes())
+        for part in _value_bytes(column):
+            digest.update(part)
     return digest.hexdigest()
+
+
+def _value_bytes(column: pl.Series) -> list[bytes]:
+    """Return the values of a column as bytes."""
+    if column.dtype == pl.String:
+        # The lengths tell where a text ends: `ab`, `c` must differ from `a`, `bc`.
+        lengths = column.str.len_bytes().fill_null(0).cast(pl.UInt32).to_numpy().tobytes()
+        return [lengths, (column.str.join("").item() or "").encode()]
+    if column.dtype.is_nested():
+        return [column.to_frame().write_json().encode()]
+    # Bytes that are no text, times of day, durations.
+    if dtype_of(column.dtype) == "nested":
+        return [str(column.to_list()).encode()]
+    return [column.to_physical().fill_null(0).to_numpy().tobytes()]

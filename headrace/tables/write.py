@@ -1,4 +1,15 @@
-"""Nothing half-written is ever seen: write beside, fsync, rename."""
+"""Atomic writing: no reader ever sees half of a file or of a folder.
+
+A file is written under a hidden name in the same folder, flushed to the disk and renamed:
+
+    .table.parquet-k2x9.parquet    a draft, locked by the process that writes it
+            │ fsync, chmod, rename
+            ▼
+    table.parquet                  the whole file; or the old one, if the block failed
+
+A process that is killed leaves its draft behind. The next one that writes there removes it, once
+nobody has it locked. Folders go the same way, under the name `.writing-…`, for at most a day.
+"""
 
 import fcntl
 import os
@@ -14,95 +25,133 @@ from headrace.clock import SYSTEM, US_PER_S
 from headrace.errors import WorkError
 from headrace.tables.scan import format_of
 
-_UNSETTLED, _DAY_S, _FRESH_S = ".writing-", 86_400, 10
+_DRAFT_PREFIX = ".writing-"
+_ABANDONED_FOLDER_S = 86_400
+_ABANDONED_FILE_S = 10
+"""A file of this age without a lock is abandoned: a younger one may be about to be locked."""
 
 
 @contextmanager
 def atomic_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
-    """Yields a path beside `path` to write to; it takes `path`'s place when the block ends well,
-    else it is removed.
+    """Yield a draft to write to, in the folder of `path`, and rename it to `path` after the block.
 
-    Raises `WorkError` where the disk refuses.
+    If the block raises, the draft is removed and `path` stays as it was. Raises `WorkError` if
+    the disk refuses.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "note.txt"
+    ...     with atomic_file(path) as draft:
+    ...         _ = draft.write_text("whole")
+    ...         path.exists()
+    ...     path.read_text()
+    False
+    'whole'
     """
     path = path.absolute()
-    beside = handle = None
+    draft = None
+    handle = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep_files(path)
+        _remove_abandoned_files(path)
         handle, name = tempfile.mkstemp(
             prefix=f".{path.name}-", suffix=path.suffix, dir=path.parent
         )
-        beside = Path(name)
-        fcntl.flock(
-            handle, fcntl.LOCK_EX
-        )  # as long as it is written nobody takes it for left behind
-        yield beside
-        _fsync(beside)
-        beside.chmod(mode)
-        beside.replace(path)
+        draft = Path(name)
+
+        # As long as the lock lasts, no other process takes the draft for abandoned.
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield draft
+
+        # Without this, a loss of power after the renaming could leave an empty file.
+        _fsync(draft)
+        draft.chmod(mode)
+        draft.replace(path)
         _fsync(path.parent)
     except OSError as error:
-        raise WorkError(
-            str(path), f"cannot be written ({error.strerror or error})", "a folder with room"
-        ) from error
+        raise _unwritable(path, error) from error
     finally:
-        if beside is not None:
-            beside.unlink(missing_ok=True)
+        if draft is not None:
+            draft.unlink(missing_ok=True)
         if handle is not None:
             os.close(handle)
 
 
-def _sweep_files(path: Path) -> None:
-    """Removes what processes that were killed left beside a file that they were writing."""
-    for left in path.parent.iterdir():
-        if left.name.startswith(f".{path.name}-"):
-            with suppress(OSError):  # another process is at it
-                handle = os.open(left, os.O_RDONLY)
+def _unwritable(path: Path, error: OSError) -> WorkError:
+    return WorkError(
+        str(path), f"cannot be written ({error.strerror or error})", "a folder with room"
+    )
+
+
+def _remove_abandoned_files(path: Path) -> None:
+    """Remove drafts of `path` that processes left behind when they were killed."""
+    for draft in path.parent.iterdir():
+        if draft.name.startswith(f".{path.name}-"):
+            with suppress(OSError):  # another process is writing it, or has just removed it
+                handle = os.open(draft, os.O_RDONLY)
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    if SYSTEM.now_us() / US_PER_S - left.stat().st_mtime > _FRESH_S:
-                        left.unlink()
+                    if _age_s(draft) > _ABANDONED_FILE_S:
+                        draft.unlink()
                 finally:
                     os.close(handle)
 
 
 @contextmanager
 def atomic_folder(parent: Path) -> Iterator[Path]:
-    """Yields a new hidden folder in `parent` to fill and then `publish_folder`; what is not settled is removed."""
+    """Yield a new hidden folder in `parent`, to fill and then to name by `publish_folder`.
+
+    A folder that was not published is removed after the block. Raises `WorkError` if the disk
+    refuses.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as name:
+    ...     parent = Path(name)
+    ...     with atomic_folder(parent) as folder:
+    ...         _ = (folder / "rows.csv").write_text("a")
+    ...         publish_folder(folder, parent / "table")
+    ...     [path.name for path in parent.iterdir()]
+    True
+    ['table']
+    """
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        _sweep(parent)
-        beside = Path(tempfile.mkdtemp(prefix=_UNSETTLED, dir=parent))
+        _remove_abandoned_folders(parent)
+        folder = Path(tempfile.mkdtemp(prefix=_DRAFT_PREFIX, dir=parent))
     except OSError as error:
-        raise WorkError(
-            str(parent), f"cannot be written ({error.strerror or error})", "a folder with room"
-        ) from error
+        raise _unwritable(parent, error) from error
     try:
-        yield beside
+        yield folder
     except OSError as error:
-        raise WorkError(
-            str(parent), f"cannot be written ({error.strerror or error})", "a folder with room"
-        ) from error
+        raise _unwritable(parent, error) from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sweep(parent: Path) -> None:
-    """Removes what processes that were killed had begun to fill, a day later."""
-    for left in parent.glob(f"{_UNSETTLED}*"):
-        with suppress(OSError):  # another process may be at it
-            if SYSTEM.now_us() / US_PER_S - left.stat().st_mtime > _DAY_S:
-                shutil.rmtree(left, ignore_errors=True)
+def _remove_abandoned_folders(parent: Path) -> None:
+    """Remove folders that processes began to fill, and did not finish within a day."""
+    for folder in parent.glob(f"{_DRAFT_PREFIX}*"):
+        with suppress(OSError):  # another process may have removed it
+            if _age_s(folder) > _ABANDONED_FOLDER_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
-def publish_folder(beside: Path, final: Path) -> bool:
-    """Gives a filled folder its name in one step; false, and nothing done, where the name is taken."""
-    for file in beside.iterdir():
+def _age_s(path: Path) -> float:
+    return SYSTEM.now_us() / US_PER_S - path.stat().st_mtime
+
+
+def publish_folder(folder: Path, final: Path) -> bool:
+    """Rename a filled folder to `final` in one step.
+
+    Returns False, and does nothing, if `final` exists already.
+    """
+    for file in folder.iterdir():
         _fsync(file)
-    _fsync(beside)
-    beside.chmod(0o755)
+    _fsync(folder)
+    folder.chmod(0o755)
     try:
-        beside.rename(final)  # refused by the system where `final` is a folder that holds files
+        # The system refuses this if `final` is a folder that holds files.
+        folder.rename(final)
     except OSError:
         if final.exists():
             return False
@@ -112,17 +161,17 @@ def publish_folder(beside: Path, final: Path) -> bool:
 
 
 def sink(frame: pl.LazyFrame, path: Path) -> None:
-    """Writes a lazy frame to a file, in batches and atomically; the format is told by the name's end."""
+    """Write a lazy frame to a file, in batches and atomically, in the format of the file's name."""
     kind = format_of(path)
-    with atomic_file(path) as beside:
+    with atomic_file(path) as draft:
         if kind == "parquet":
-            frame.sink_parquet(beside)
+            frame.sink_parquet(draft)
         elif kind == "arrow":
-            frame.sink_ipc(beside)
+            frame.sink_ipc(draft)
         elif kind == "ndjson":
-            frame.sink_ndjson(beside)
+            frame.sink_ndjson(draft)
         else:
-            frame.sink_csv(beside, separator="\t" if ".tsv" in path.name.lower() else ",")
+            frame.sink_csv(draft, separator="\t" if ".tsv" in path.name.lower() else ",")
 
 
 def _fsync(path: Path) -> None:

@@ -1,4 +1,8 @@
-"""Finding the model on rows that none was fitted on, then fitting it on all but the test rows."""
+"""Find the model on rows that it was not fitted on, then fit it on all but the test rows.
+
+select_model   search ─▶ trials ─▶ ensemble ─▶ calibration ─▶ Choice
+refit          the members of the choice, on train and validation rows ─▶ Model
+"""
 
 from headrace.train.refit import TOLERANCE, Model, baseline_scores, refit, resolved_spec
 from headrace.train.rows import TrainingData

@@ -1,4 +1,15 @@
-"""Whether scores should be calibrated: only where rows that the calibration was not fitted on say so."""
+"""Whether to calibrate scores: only where rows that the calibration was not fitted on agree.
+
+Five folds of the scored rows, one method:
+
+    fold          0          1          2          3          4
+    1st fit   ┌ predict    fit        fit        fit        fit
+    2nd fit   │ fit        predict    fit        fit        fit
+       …      │
+    after     └▶ losses of every row, calibrated without it
+    before       losses of the scores as they are
+    gain         mean(before - after), less 1.96 standard errors: above 0 is certain enough
+"""
 
 import numpy as np
 
@@ -15,37 +26,40 @@ _Z = 1.96
 def choose_calibration(
     task: Task, y: Floats, scores: Floats, weight: Floats | None, seed: int
 ) -> tuple[Calibration | None, str]:
-    """The calibration whose out-of-fold log loss is better than that of the scores for certain, and
-    why.
+    """Choose the calibration that certainly improves the out-of-fold log loss, and say why.
 
-    Parameters: `y (N,)` and `scores (N,)` or `(N, K)`, both of rows that no model was fitted on.
-    The better of sigmoid and isotonic (binary alone) is taken where the paired 95 % interval of the
-    rows' losses lies on its side.
+    Parameters: `y (N,)` and `scores (N,)` or `(N, K)`, both of rows that no model was fitted on;
+    `weight (N,)`. The better of sigmoid and isotonic (binary alone) is taken where the paired 95 %
+    interval of the rows' losses lies on its side. Returns None with a reason where none is.
     """
     methods = task_of(task).CALIBRATIONS
     if not methods:
         return None, "no probabilities"
     if len(y) < _LEAST_ROWS:
         return None, f"fewer than {_LEAST_ROWS} rows to fit one on"
+
     share = np.ones(len(y)) if weight is None else weight / weight.mean()
-    dealt = np.random.default_rng(seed).permutation(len(y)) % _FOLDS
+    fold_of_row = np.random.default_rng(seed).permutation(len(y)) % _FOLDS
     before = share * calibrate.losses(y, scores)
-    found: dict[str, tuple[float, float]] = {}
+    gains: dict[str, tuple[float, float]] = {}
     for method in methods:
         after = np.empty(len(y))
         for fold in range(_FOLDS):
-            fit, held = dealt != fold, dealt == fold
-            one = calibrate.fit(
-                method, task, y[fit], scores[fit], None if weight is None else weight[fit]
-            )
-            after[held] = share[held] * calibrate.losses(
-                y[held], calibrate.apply(one, task, scores[held])
-            )
+            fit = fold_of_row != fold
+            holdout = fold_of_row == fold
+            fit_weight = None if weight is None else weight[fit]
+            fitted = calibrate.fit(method, task, y[fit], scores[fit], fit_weight)
+            calibrated = calibrate.apply(fitted, task, scores[holdout])
+            after[holdout] = share[holdout] * calibrate.losses(y[holdout], calibrated)
+        # Both losses of a row are compared, so what makes a row hard cancels.
         gain = before - after
-        found[method] = float(gain.mean()), float(gain.mean() - _Z * gain.std() / len(y) ** 0.5)
-    best = max(found, key=lambda method: found[method][0])
-    gain, least = found[best]
+        least = gain.mean() - _Z * gain.std() / len(y) ** 0.5
+        gains[method] = float(gain.mean()), float(least)
+
+    best = max(gains, key=lambda method: gains[method][0])
+    mean, least = gains[best]
     if not least > 0:
-        return None, f"the out-of-fold log loss would improve by {gain:.2g}, which is not certain"
-    why = f"it improves the out-of-fold log loss by {gain:.2g} (at least {least:.1g})"
+        return None, f"the out-of-fold log loss would improve by {mean:.2g}, which is not certain"
+    why = f"it improves the out-of-fold log loss by {mean:.2g} (at least {least:.1g})"
+    # The folds only decided: what ships is fitted on all rows.
     return calibrate.fit(best, task, y, scores, weight), why

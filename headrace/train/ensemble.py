@@ -1,4 +1,19 @@
-"""The best few candidates averaged, where that pays for certain (Caruana et al., 2004, "Ensemble selection")."""
+"""The best few candidates averaged, where that certainly pays.
+
+Caruana et al. (2004), "Ensemble selection from libraries of models". Candidates are picked
+greedily, with replacement, so that the number of picks becomes the weight. Costs of the average
+after each pick, of three candidates a, b and c:
+
+    pick   +a     +b     +c     picked   average
+    1      0.40   0.42   0.50     a      a
+    2      0.40   0.36   0.39     b      (a + b) / 2
+    3      0.37   0.38   0.35     c      (a + b + c) / 3
+    4      0.36   0.36   0.36     none is below 0.35: stop; the weights are 1/3 each
+
+The best on these rows looks better than it is. So the same picking is first tried by five folds:
+what four folds pick predicts the fifth, and so does the best single candidate of the four. Only if
+the average certainly wins on the rows of all five does the model become an average.
+"""
 
 import numpy as np
 from msgspec import structs
@@ -9,12 +24,19 @@ from headrace.train.trial import Candidate, Objective
 
 POOL = 12
 """The best candidates, from which an average is picked."""
-_PICKS, _MOST_MEMBERS, _FOLDS = 12, 4, 5
+_PICKS = 12
+_MOST_MEMBERS = 4
+_MOST_OF_A_FAMILY = 3
+_FOLDS = 5
 _MOST_ROWS = 30_000
 
 
 def average_scores(scores: list[Floats], weights: list[float]) -> Floats:
-    """The weighted mean of scores; a single one is itself."""
+    """Average scores, `(N,)` or `(N, K)` each, by weight; a single one is returned as it is.
+
+    >>> average_scores([np.array([0.2, 0.4]), np.array([0.6, 0.8])], [3.0, 1.0]).round(3)
+    array([0.3, 0.5])
+    """
     if len(scores) == 1:
         return scores[0]
     share = np.array(weights) / sum(weights)
@@ -22,76 +44,91 @@ def average_scores(scores: list[Floats], weights: list[float]) -> Floats:
 
 
 def select_members(
-    candidates: list[Candidate], y: Floats, weight: Floats | None, judge: Objective, seed: int
+    candidates: list[Candidate], y: Floats, weight: Floats | None, objective: Objective, seed: int
 ) -> list[Member]:
-    """The members of the average with their weights; none where it is not better for certain than
-    the best alone.
+    """Select the members of the average, with their weights.
 
-    Candidates are picked greedily, with replacement, as long as the judge likes the average better.
-    Whether that pays is told on rows that had no part in the picking: each fifth of the rows is
-    predicted by what was picked, and by the best alone, on the others.
+    Parameters: `y (N,)` and `weight (N,)` of the rows that the candidates predicted. Returns no
+    member where the average is not certainly better than the best candidate alone.
     """
-    pool = _pool(candidates)
+    pool = _fill_pool(candidates)
     if len(pool) < 2:
         return []
-    dealt = np.random.default_rng(seed).permutation(len(y)) % _FOLDS
-    together, alone = np.empty_like(pool[0].scores), np.empty_like(pool[0].scores)
+
+    fold_of_row = np.random.default_rng(seed).permutation(len(y)) % _FOLDS
+    average = np.empty_like(pool[0].scores)
+    single = np.empty_like(pool[0].scores)
     for fold in range(_FOLDS):
-        seen, unseen = np.flatnonzero(dealt != fold), np.flatnonzero(dealt == fold)
-        shares = _greedy(pool, y, weight, judge, seen)
-        together[unseen] = average_scores(
-            [pool[at].scores[unseen] for at in shares], list(shares.values())
-        )
-        best = _best(pool, y, weight, judge, seen)
-        alone[unseen] = pool[best].scores[unseen]
-    low, _ = judge.gain(y, together, alone, weight)
+        fit = np.flatnonzero(fold_of_row != fold)
+        holdout = np.flatnonzero(fold_of_row == fold)
+        picks = _pick_greedily(pool, y, weight, objective, fit)
+        picked = [pool[at].scores[holdout] for at in picks]
+        average[holdout] = average_scores(picked, list(picks.values()))
+        best = _find_best(pool, y, weight, objective, fit)
+        single[holdout] = pool[best].scores[holdout]
+
+    low, _ = objective.gain(y, average, single, weight)
     if not low > 0:
         return []
-    shares = _greedy(pool, y, weight, judge, np.arange(len(y)))
-    total = sum(shares.values())
-    return [structs.replace(pool[at].member, weight=share / total) for at, share in shares.items()]
+    picks = _pick_greedily(pool, y, weight, objective, np.arange(len(y)))
+    total = sum(picks.values())
+    return [structs.replace(pool[at].member, weight=count / total) for at, count in picks.items()]
 
 
-def _pool(candidates: list[Candidate]) -> list[Candidate]:
-    """The best candidates, and the best of each family: what errs differently helps most."""
+def _fill_pool(candidates: list[Candidate]) -> list[Candidate]:
+    """Return the best candidates, and after them the best of each family."""
     ranked = sorted(candidates, key=lambda candidate: candidate.cost)
-    families = {one.member.family for one in ranked}
-    diverse = [
-        one
-        for family in sorted(families)
-        for one in [one for one in ranked if one.member.family == family][:3]
-    ]
-    return ranked[:POOL] + [
-        one for one in diverse if not any(one is other for other in ranked[:POOL])
-    ]
+    best = ranked[:POOL]
+    # A model that errs differently improves an average more than a slightly better one.
+    diverse = []
+    for family in sorted({candidate.member.family for candidate in ranked}):
+        of_family = [candidate for candidate in ranked if candidate.member.family == family]
+        for candidate in of_family[:_MOST_OF_A_FAMILY]:
+            if not any(candidate is chosen for chosen in best):
+                diverse.append(candidate)
+    return best + diverse
 
 
-def _best(
-    pool: list[Candidate], y: Floats, weight: Floats | None, judge: Objective, rows: Integers
+def _find_best(
+    pool: list[Candidate],
+    y: Floats,
+    weight: Floats | None,
+    objective: Objective,
+    rows: Integers,
 ) -> int:
-    costs = [
-        judge.cost(y[rows], each.scores[rows], None if weight is None else weight[rows])
-        for each in pool
-    ]
+    """Find the candidate of the pool with the lowest cost on some rows."""
+    row_weight = None if weight is None else weight[rows]
+    costs = [objective.cost(y[rows], candidate.scores[rows], row_weight) for candidate in pool]
     return int(np.argmin(costs))
 
 
-def _greedy(
-    pool: list[Candidate], y: Floats, weight: Floats | None, judge: Objective, rows: Integers
+def _pick_greedily(
+    pool: list[Candidate],
+    y: Floats,
+    weight: Floats | None,
+    objective: Objective,
+    rows: Integers,
 ) -> dict[int, float]:
-    """How often each candidate of the pool was picked."""
+    """Pick candidates as long as the average improves; return how often each was picked."""
+    # Picking asks for a hundred costs and more; a part of many rows ranks candidates as well.
     rows = rows[:: max(1, len(rows) // _MOST_ROWS)]
-    y, weight = y[rows], None if weight is None else weight[rows]
-    scores = [each.scores[rows] for each in pool]
+    y = y[rows]
+    weight = None if weight is None else weight[rows]
+    scores = [candidate.scores[rows] for candidate in pool]
+
     counts: dict[int, float] = {}
-    total, best = np.zeros_like(scores[0]), float("inf")
+    total = np.zeros_like(scores[0])
+    best = float("inf")
     for picked in range(_PICKS):
-        open_to = list(counts) if len(counts) == _MOST_MEMBERS else range(len(pool))
-        costs = {at: judge.cost(y, (total + scores[at]) / (picked + 1), weight) for at in open_to}
-        at = min(costs, key=lambda one: costs[one])
-        if not costs[at] < best:
+        # With all members chosen, further picks only shift the weights among them.
+        choices = list(counts) if len(counts) == _MOST_MEMBERS else range(len(pool))
+        costs = {
+            at: objective.cost(y, (total + scores[at]) / (picked + 1), weight) for at in choices
+        }
+        cheapest = min(costs, key=lambda at: costs[at])
+        if not costs[cheapest] < best:
             break
-        best = costs[at]
-        total += scores[at]
-        counts[at] = counts.get(at, 0.0) + 1
+        best = costs[cheapest]
+        total += scores[cheapest]
+        counts[cheapest] = counts.get(cheapest, 0.0) + 1
     return counts

@@ -1,4 +1,4 @@
-"""The chosen members once more, with their settings, on train and validation rows.
+"""Fit the chosen members once more, with their settings, on train and validation rows.
 
 Test rows never enter.
 """
@@ -10,21 +10,25 @@ from msgspec import Struct, structs
 
 from headrace.arrays import Floats, Integers
 from headrace.errors import WorkError
-from headrace.features import Features, open_session
+from headrace.features import Features, FittedEncoder, open_session
 from headrace.models import FAMILIES, FittedMember, Sample, calibrate, compile_model
 from headrace.spec import Calibration, ColumnSpec, Member, System, with_changes
 from headrace.train.ensemble import average_scores
 from headrace.train.rows import TrainingData
 from headrace.train.select import Choice
 from headrace.train.subsample import subsample
-from headrace.train.trial import scores_of
+from headrace.train.trial import predict_scores
 
 TOLERANCE = 1e-5
 _PARITY_ROWS = 2_000
 
 
 class Model(Struct, frozen=True):
-    """The shipped model; `parity` is the largest relative difference between the graph and the trainers' own scores."""
+    """The shipped model: its fitted parts, the members of the resolved spec, and the graph.
+
+    `rows` is how many rows it was fitted on; `parity` is the largest relative difference between
+    the scores of the graph and those of the trainers' own code.
+    """
 
     parts: list[FittedMember]
     members: list[Member]
@@ -39,28 +43,19 @@ class Model(Struct, frozen=True):
 
     @property
     def width(self) -> int:
-        """The numbers that all members see of a row."""
+        """How many numbers all members see of a row."""
         return sum(len(part.features.names) for part in self.parts)
 
     @property
     def uses(self) -> dict[str, float]:
-        """How much of what the members found stands on each raw column that they use at all."""
-        found: defaultdict[str, float] = defaultdict(float)
+        """The share of each raw column in what the members learned; unused columns are left out."""
+        shares: defaultdict[str, float] = defaultdict(float)
         for part in self.parts:
             gains = FAMILIES[part.fitted.family].uses(part.fitted)
             if not len(gains) or not gains.sum() > 0:
                 continue
-            shares = part.weight * gains / gains.sum()
-            encoded = [one for block in part.features.blocks() for one in block]
-            at = 0
-            for one in encoded:
-                for column in one.parts or [one.column]:
-                    found[column] += float(shares[at : at + len(one.names)].sum())
-                at += len(one.names)
-            for one in part.features.wide:
-                for column in one.parts or [one.column]:
-                    found[column] += float(shares[at:].sum())
-        return {column: share for column, share in found.items() if share > 0}
+            _add_uses(shares, part.features, part.weight * gains / gains.sum())
+        return {column: share for column, share in shares.items() if share > 0}
 
     @property
     def columns(self) -> set[str]:
@@ -68,17 +63,40 @@ class Model(Struct, frozen=True):
         return {column for part in self.parts for column in part.features.columns}
 
 
+def _add_uses(shares: dict[str, float], features: Features, gains: Floats) -> None:
+    """Add the gains of features `(F,)` to the shares of the raw columns that they come from."""
+    at = 0
+    for block in features.blocks():
+        for encoder in block:
+            gain = float(gains[at : at + len(encoder.names)].sum())
+            for column in _raw_columns(encoder):
+                shares[column] += gain
+            at += len(encoder.names)
+    # What follows are the sparse columns, whose gains belong to all wide encoders.
+    for encoder in features.wide:
+        for column in _raw_columns(encoder):
+            shares[column] += float(gains[at:].sum())
+
+
+def _raw_columns(encoder: FittedEncoder) -> list[str]:
+    return encoder.parts or [encoder.column]
+
+
 def refit(rows: TrainingData, choice: Choice, threshold: float | None) -> Model:
-    """Fits encoders and models again and compiles them; raises `WorkError` where the graph does not
-    predict the same.
+    """Fit encoders and models again, and compile them.
+
+    Raises `WorkError` where the graph does not predict the same as the trainers' own code.
     """
     fit_on = np.sort(np.concatenate([rows.parts.train, rows.parts.validation]))
+    # The heaviest member first: the graph shows the matrix of the first one.
     ordered = sorted(choice.members, key=lambda member: -member.weight)
-    parts = [_fit(rows, fit_on, member) for member in ordered]
+    parts = [_fit_member(rows, fit_on, member) for member in ordered]
     members = [_with_params(member, part) for member, part in zip(ordered, parts, strict=True)]
     model = compile_model(parts, rows.target, choice.calibration, threshold)
+
+    # Some thousand rows, evenly spread, find a wrong node as surely as all of them.
     check = fit_on[:: max(1, len(fit_on) // _PARITY_ROWS)]
-    parity = _parity(rows, check, parts, model, choice.calibration)
+    parity = _measure_parity(rows, check, parts, model, choice.calibration)
     if not parity <= TOLERANCE:
         families = " and ".join(sorted({member.family for member in members}))
         raise WorkError(
@@ -89,71 +107,72 @@ def refit(rows: TrainingData, choice: Choice, threshold: float | None) -> Model:
     return Model(parts, members, model, len(fit_on), parity)
 
 
-def _fit(rows: TrainingData, fit_on: Integers, member: Member) -> FittedMember:
+def _fit_member(rows: TrainingData, fit_on: Integers, member: Member) -> FittedMember:
     spec = rows.system
-    features = rows.encoders(fit_on, member)
-    X = rows.training_matrix(features, fit_on)
-    drawn = subsample(rows.y[fit_on], rows.weight_of(fit_on), rows.target, spec.models, spec.seed)
-    y = rows.y[fit_on][drawn.rows]
-    family = FAMILIES[member.family]
-    sample = Sample(drawn.of(X), y, drawn.weight, features.codes)
-    fitted = family.fit(sample, rows.target, member.params, spec.seed, None)
+    features = rows.fit_encoders(fit_on, member)
+    X = rows.encode_training_rows(features, fit_on)
+    y = rows.y[fit_on]
+    drawn = subsample(y, rows.weight_of(fit_on), rows.target, spec.models, spec.seed)
+    sample = Sample(drawn.of(X), y[drawn.rows], drawn.weight, features.codes)
+    fitted = FAMILIES[member.family].fit(sample, rows.target, member.params, spec.seed, None)
     return FittedMember(features, structs.replace(fitted, shift=drawn.shift), member.weight)
 
 
 def _with_params(member: Member, part: FittedMember) -> Member:
-    return (
-        structs.replace(member, **{member.family: part.fitted.params})
-        if member.params is not None
-        else member
-    )
+    """Return a member with the settings that its fit ended with."""
+    if member.params is None:
+        return member
+    return structs.replace(member, **{member.family: part.fitted.params})
 
 
-def _parity(
+def _measure_parity(
     rows: TrainingData,
     check: Integers,
     parts: list[FittedMember],
     model: bytes,
     calibration: Calibration | None,
 ) -> float:
-    task = rows.target.task
-    found = open_session(model).column(rows.target.kind.SCORES, rows.frame[check])
-    own = [scores_of(part.fitted, rows.matrix(part.features, check), rows) for part in parts]
-    expected = calibrate.apply(
-        calibration, task, average_scores(own, [part.weight for part in parts])
-    )
-    scores = found if rows.target.kind.SCORE_EACH_CLASS else found[:, 0]
+    """Measure the largest difference between the graph and the trainers' own code on some rows.
+
+    It is relative where scores are above 1, absolute elsewhere.
+    """
+    kind = rows.target.kind
+    own = []
+    for part in parts:
+        X = rows.encode_rows(part.features, check)
+        own.append(predict_scores(part.fitted, X, rows))
+    average = average_scores(own, [part.weight for part in parts])
+    expected = calibrate.apply(calibration, rows.target.task, average)
+
+    scores = open_session(model).column(kind.SCORES, rows.frame[check])
+    if not kind.SCORE_EACH_CLASS:
+        scores = scores[:, 0]
     return float(np.max(np.abs(scores - expected) / np.maximum(1.0, np.abs(expected))))
 
 
 def baseline_scores(rows: TrainingData) -> Floats:
-    """What the baseline, fitted on the same rows as the shipped model, says of every test row."""
-    member = FAMILIES["baseline"]
+    """Return the baseline's scores of the test rows, fitted on the rows of the shipped model."""
+    baseline = FAMILIES["baseline"]
     fit_on = np.concatenate([rows.parts.train, rows.parts.validation])
     sample = Sample(np.empty((len(fit_on), 0), np.float32), rows.y[fit_on], rows.weight_of(fit_on))
-    fitted = member.fit(sample, rows.target, None, rows.system.seed, None)
-    return scores_of(fitted, np.empty((len(rows.parts.test), 0), np.float32), rows)
+    fitted = baseline.fit(sample, rows.target, None, rows.system.seed, None)
+    return predict_scores(fitted, np.empty((len(rows.parts.test), 0), np.float32), rows)
 
 
 def resolved_spec(
     rows: TrainingData, refitted: Model, choice: Choice, threshold: float | None
 ) -> System:
-    """The spec with everything that was inferred or chosen filled in: run again, it gives the same model."""
+    """Fill in all that was inferred or chosen: the returned spec gives the same model again."""
     spec = rows.system
-    special = {
-        rows.target.name,
-        spec.data.id,
-        spec.data.group,
-        spec.data.weight,
-        *spec.features.exclude,
-    }
-    columns = {
-        column.name: structs.replace(
-            spec.features.columns.get(column.name, ColumnSpec()), kind=column.kind
-        )
-        for column in rows.columns
-        if column.name not in special
-    }
+    data = spec.data
+    special = {rows.target.name, data.id, data.group, data.weight, *spec.features.exclude}
+    columns = {}
+    for column in rows.columns:
+        if column.name not in special:
+            stated = spec.features.columns.get(column.name, ColumnSpec())
+            columns[column.name] = structs.replace(stated, kind=column.kind)
+
+    # With its members stated, the spec is not searched again.
     models = structs.replace(
         spec.models,
         members=refitted.members,
@@ -163,6 +182,5 @@ def resolved_spec(
     goal = spec.goal
     if goal.decision is not None:
         goal = structs.replace(goal, decision=structs.replace(goal.decision, threshold=threshold))
-    return with_changes(
-        spec, goal=goal, features=structs.replace(spec.features, columns=columns), models=models
-    )
+    features = structs.replace(spec.features, columns=columns)
+    return with_changes(spec, goal=goal, features=features, models=models)

@@ -1,4 +1,4 @@
-"""What training needs to know of the data, in one value, and the encoders and matrices that a family sees."""
+"""The data of training in one value, with the encoders and matrices that a family needs."""
 
 from typing import Any
 
@@ -27,7 +27,11 @@ _MOST_TARGET_OUTPUTS = 20
 
 
 class TrainingData(Struct, frozen=True):
-    """All rows typed, their columns with kinds, the target as numbers `(N,)`, and the weights of rows where stated."""
+    """All rows of all splits, and what training needs to know of them.
+
+    `frame (N rows)` is typed, `columns` have their kinds, `y (N,)` is the target as numbers,
+    `parts` are the row numbers of each split, and `weight (N,)` is there where the spec states one.
+    """
 
     frame: pl.DataFrame
     columns: list[Column]
@@ -37,24 +41,27 @@ class TrainingData(Struct, frozen=True):
     parts: Split
     weight: Floats | None = None
 
-    def weight_of(self, some: Integers) -> Floats | None:
-        """The weights of some rows; none where every row counts the same."""
-        return None if self.weight is None else self.weight[some]
+    def weight_of(self, rows: Integers) -> Floats | None:
+        """Return the weights of some rows; None where every row counts the same."""
+        return None if self.weight is None else self.weight[rows]
 
     @property
     def outputs(self) -> Floats | None:
-        """What target means are means of `(N, outputs)`: the value, or one column for each class
-        but in binary tasks.
-        """
-        kind, classes = self.target.kind, len(self.target.classes)
-        return (
-            kind.target_outputs(self.y, classes)
-            if kind.width(classes) <= _MOST_TARGET_OUTPUTS
-            else None
-        )
+        """The values `(N, outputs)` whose means are target means; None where they are too many.
 
-    def encoders(self, fit_on: Integers, member: Member) -> Features:
-        """The encoders of a member fitted on some rows; raises `InputError` where there is no column to learn from."""
+        A binary task or a regression has one, the target itself; a multiclass task has one a class.
+        """
+        kind = self.target.kind
+        classes = len(self.target.classes)
+        if kind.width(classes) > _MOST_TARGET_OUTPUTS:
+            return None
+        return kind.target_outputs(self.y, classes)
+
+    def fit_encoders(self, fit_on: Integers, member: Member) -> Features:
+        """Fit the encoders of a member on some rows.
+
+        Raises `InputError` where there is no column to learn from.
+        """
         spec = self.system
         outputs = self.outputs
         features = fit_features(
@@ -75,40 +82,61 @@ class TrainingData(Struct, frozen=True):
             )
         return features
 
-    def matrix(self, features: Features, some: Integers) -> Any:
-        """What a model sees of rows that the encoders were not fitted on: the graph's own outputs."""
-        return open_coded_session(compile_features(features)).rows(self.frame[some])
+    def encode_rows(self, features: Features, rows: Integers) -> Any:
+        """Encode rows that the encoders were not fitted on, by the graph that will serve.
 
-    def training_matrix(self, features: Features, fit_on: Integers) -> Any:
-        """What a model sees of the rows that the encoders were fitted on.
-
-        Target means come from the same nodes with states that were fitted on other rows: on the
-        other folds, or under a time split on the past alone. The earliest rows, which have no past,
-        get the mean of them all.
+        Returns a matrix `(len(rows), F)`, dense or CSR.
         """
-        X = self.matrix(features, fit_on)
-        means = features.only("target")
-        if not means.encoded:
+        return open_coded_session(compile_features(features)).rows(self.frame[rows])
+
+    def encode_training_rows(self, features: Features, fit_on: Integers) -> Any:
+        """Encode the rows that the encoders were fitted on.
+
+        The mean of a row's category must not contain the row's own target, or a model would learn
+        targets by heart. So target means come from the same nodes with states that were fitted on
+        other rows: on the other folds, or under a time split on the past alone. The earliest rows,
+        which have no past, get the mean of them all.
+
+        Three folds, the target mean of category `red`:
+
+            row   fold   target   mean of the other folds' reds
+            0     A        1        (0 + 0) / 2 = 0
+            1     B        0        (1 + 0) / 2 = 0.5
+            2     C        0        (1 + 0) / 2 = 0.5      (the served table says 1 / 3)
+        """
+        X = self.encode_rows(features, fit_on)
+        # Only target means depend on the targets of the rows.
+        target_features = features.only("target")
+        if not target_features.encoded:
             return X
-        outputs = self.outputs
-        assert outputs is not None
-        found = np.empty((len(fit_on), len(means.names)), np.float32)
-        strata = self.y.astype(np.int64) if self.target.classes else None
-        earliest = np.ones(len(fit_on), dtype=bool)
-        for fold in inner_folds(self.parts, fit_on, strata, _INNER_FOLDS, self.system.seed):
-            at = np.searchsorted(fit_on, fold.predict)
-            earliest[at] = False
-            found[at] = self.matrix(
-                refit_means(means, self.frame[fold.fit], outputs[fold.fit]), fold.predict
-            )
-        if earliest.any():
-            found[earliest] = np.tile(outputs[fit_on[earliest]].mean(axis=0), len(means.encoded))
-        places = [features.names.index(name) for name in means.names]
+
+        means = self._out_of_fold_means(target_features, fit_on)
+        places = [features.names.index(name) for name in target_features.names]
         if isinstance(X, np.ndarray):
-            X[:, places] = found
+            X[:, places] = means
             return X
+
+        # Target means are among the dense columns; the sparse ones behind them stay as they are.
         from scipy.sparse import csr_matrix, hstack
 
-        dense = X[:, : len(features.names)].toarray()
-        dense[:, places] = found
-        return hstack([csr_matrix(dense), X[:, len(features.names) :]], format="csr")
+        width = len(features.names)
+        dense = X[:, :width].toarray()
+        dense[:, places] = means
+        return hstack([csr_matrix(dense), X[:, width:]], format="csr")
+
+    def _out_of_fold_means(self, features: Features, fit_on: Integers) -> Any:
+        """Compute the target means of rows, each from folds that it is not in: float32."""
+        outputs = self.outputs
+        assert outputs is not None
+        means = np.empty((len(fit_on), len(features.names)), np.float32)
+        strata = self.y.astype(np.int64) if self.target.classes else None
+        has_no_past = np.ones(len(fit_on), dtype=bool)
+        for fold in inner_folds(self.parts, fit_on, strata, _INNER_FOLDS, self.system.seed):
+            at = np.searchsorted(fit_on, fold.predict)
+            has_no_past[at] = False
+            refitted = refit_means(features, self.frame[fold.fit], outputs[fold.fit])
+            means[at] = self.encode_rows(refitted, fold.predict)
+        if has_no_past.any():
+            mean = outputs[fit_on[has_no_past]].mean(axis=0)
+            means[has_no_past] = np.tile(mean, len(features.encoded))
+        return means

@@ -1,4 +1,18 @@
-"""Finding good members within one budget of trials and seconds: stated and known settings first, then Optuna's."""
+"""Find good members within one budget of trials and seconds.
+
+The order of the trials, with `trials: 8` and two families:
+
+    1   linear   as stated in the spec           always tried, however little time there is
+    2   gbdt     as stated in the spec
+    3   gbdt     1st of `_OFTEN_GOOD`            settings that do well on many tables
+    4   linear   2nd of `_OFTEN_GOOD`
+    …
+    8   gbdt     from Optuna's study of gbdt     the family that is best so far, and now and then
+                                                 another in turn
+
+Each family has an Optuna study of its own. A study suggests settings, learns what they cost,
+and prunes trials that fall behind others at the same point.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,215 +25,306 @@ from headrace.models import FAMILIES, TrialPruned
 from headrace.models.gbdt import share_of_columns
 from headrace.spec import Encode, Family, GbdtParams, Kind, LinearParams, Member
 from headrace.train.rows import TrainingData
-from headrace.train.trial import Candidate, Trials
+from headrace.train.trial import Candidate, ShouldPrune, Trials
 
 _STARTUP_TRIALS = 6
 _OTHER_FAMILY_EVERY = 4
-"""Of so many searched trials one goes to a family that is not the best so far."""
-_KEPT_WITHIN_A_FIT, _SAFE_STEPS = 75.0, 5
-"""Percent of the trials that go on. Within a fit only the worst are given up, and not early: deep trees learn faster at
-first than those that end better."""
-_KEPT_BETWEEN_FOLDS = 34.0
-"""All trials predict the same rows of a fold, so that their order after it is nearly that of the end (a race, as in
-Maron and Moore, 1994)."""
+"""One of so many searched trials goes to a family that is not the best so far."""
+_PERCENT_WITHIN_A_FIT = 75.0
+"""Percent of the trials that go on. Within a fit only the worst are pruned: deep trees learn faster
+at first than those that end better."""
+_SAFE_STEPS = 5
+"""Reports of a fit before which no trial is pruned."""
+_PERCENT_BETWEEN_FOLDS = 34.0
+"""All trials predict the same rows of a fold, so that their order after it is nearly that of the
+end (a race, as in Maron and Moore, 1994)."""
+_TIME_SLACK = 0.7
+"""A trial may begin where this share of its family's shortest trial is left."""
+
 _OFTEN_GOOD: list[dict[str, Any]] = [
-    {"family": "gbdt", "categorical": "ordinal+target+number", "learning_rate": 0.03, "leaves": 63, "l2": 1.0,
-     "bins": 255, "column_fraction": 0.6, "row_fraction": 0.8, "extra_random": False},
-    {"family": "linear", "numeric": "quantile", "categorical": "onehot", "vector": "normalize", "l2": 1e-3},
-    {"family": "gbdt", "categorical": "ordinal+number", "learning_rate": 0.03, "leaves": 24, "l2": 5.0,
-     "bins": 255, "column_fraction": 0.5, "row_fraction": 0.7, "extra_random": False, "categories": "sets",
-     "category_smoothing": 10.0, "category_l2": 10.0},
-    {"family": "gbdt", "categorical": "ordinal+target+number", "learning_rate": 0.08, "leaves": 255, "l2": 1.0,
-     "bins": 1023, "column_fraction": 0.8, "row_fraction": 0.8, "extra_random": False},
-    {"family": "linear", "numeric": "standardize+quantile", "categorical": "onehot+target", "vector": "normalize",
-     "l2": 1e-5},
-]  # fmt: skip
-"""Points of the space that do well on many tables, in the order in which they are tried."""
+    {
+        "family": "gbdt",
+        "categorical": "ordinal+target+number",
+        "learning_rate": 0.03,
+        "leaves": 63,
+        "l2": 1.0,
+        "bins": 255,
+        "column_fraction": 0.6,
+        "row_fraction": 0.8,
+        "extra_random": False,
+    },
+    {
+        "family": "linear",
+        "numeric": "quantile",
+        "categorical": "onehot",
+        "vector": "normalize",
+        "l2": 1e-3,
+    },
+    {
+        "family": "gbdt",
+        "categorical": "ordinal+number",
+        "learning_rate": 0.03,
+        "leaves": 24,
+        "l2": 5.0,
+        "bins": 255,
+        "column_fraction": 0.5,
+        "row_fraction": 0.7,
+        "extra_random": False,
+        "categories": "sets",
+        "category_smoothing": 10.0,
+        "category_l2": 10.0,
+    },
+    {
+        "family": "gbdt",
+        "categorical": "ordinal+target+number",
+        "learning_rate": 0.08,
+        "leaves": 255,
+        "l2": 1.0,
+        "bins": 1023,
+        "column_fraction": 0.8,
+        "row_fraction": 0.8,
+        "extra_random": False,
+    },
+    {
+        "family": "linear",
+        "numeric": "standardize+quantile",
+        "categorical": "onehot+target",
+        "vector": "normalize",
+        "l2": 1e-5,
+    },
+]
+"""Settings that do well on many tables, in the order in which they are tried."""
 
 
 def stated_members(rows: TrainingData) -> list[Member]:
-    """One member of each family of the spec, with the settings and the encoders that are its defaults or stated."""
+    """Return one member of each family of the spec, with its stated or default settings."""
     models = rows.system.models
     members = {
         "baseline": Member(family="baseline"),
         "linear": Member(family="linear", linear=models.linear),
-        "gbdt": Member(family="gbdt", gbdt=_with_objective(models.gbdt, rows)),
+        "gbdt": Member(family="gbdt", gbdt=_set_objective(models.gbdt, rows)),
     }
     return [members[family] for family in models.candidates]
 
 
-def _with_objective(params: GbdtParams, rows: TrainingData) -> GbdtParams:
-    """LightGBM's objective for the goal's metric, where it is another than the task's usual one."""
+def _set_objective(params: GbdtParams, rows: TrainingData) -> GbdtParams:
+    """Set LightGBM's objective for the goal's metric, where it is not the task's usual one."""
     metric = rows.system.goal.metric or ""
     if params.objective is not None:
         return params
     if metric in ("pinball_10", "pinball_90"):
         return structs.replace(params, objective="quantile", quantile=int(metric[-2:]) / 100)
-    if metric in ("mae", "mape"):
-        return structs.replace(params, objective="regression_l1" if metric == "mae" else "mape")
+    if metric == "mae":
+        return structs.replace(params, objective="regression_l1")
+    if metric == "mape":
+        return structs.replace(params, objective="mape")
     return params
 
 
-def _ways(family: Family, rows: TrainingData) -> dict[Kind, list[str]]:
-    """The encoders that may stand in the place of a family's defaults, by kind, several joined by a plus."""
+def _list_encoders(family: Family, rows: TrainingData) -> dict[Kind, list[str]]:
+    """List the encoders that may replace a family's defaults, by kind of column.
+
+    Several encoders of one column are joined by a plus, such as "ordinal+target".
+    """
     kinds = {column.kind for column in rows.columns}
     has_codes = any(
         column.kind == "categorical" and column.dtype in ("integer", "number")
         for column in rows.columns
     )
-    return {
-        kind: ["+".join(way) for way in ways if has_codes or not set(way) & set(NUMBERS)]
-        for kind, ways in ALTERNATIVES[FAMILIES[family].REPRESENTATION].items()
-        if kind in kinds
-    }
+    choices: dict[Kind, list[str]] = {}
+    for kind, alternatives in ALTERNATIVES[FAMILIES[family].REPRESENTATION].items():
+        if kind in kinds:
+            # A category can be read as a number only where some category is one.
+            usable = [names for names in alternatives if has_codes or not set(names) & set(NUMBERS)]
+            choices[kind] = ["+".join(names) for names in usable]
+    return choices
 
 
-def suggest(asked: Any, family: Family, rows: TrainingData) -> Member:
-    """A member of a family from a point of Optuna's."""
-    models = rows.system.models
-    encode: dict[Kind, list[Encode]] = {
-        kind: asked.suggest_categorical(kind, ways).split("+")
-        for kind, ways in _ways(family, rows).items()
-    }
+def suggest(trial: Any, family: Family, rows: TrainingData) -> Member:
+    """Return a member of a family with the settings that Optuna's trial suggests."""
+    encode: dict[Kind, list[Encode]] = {}
+    for kind, choices in _list_encoders(family, rows).items():
+        encode[kind] = trial.suggest_categorical(kind, choices).split("+")
     if family == "linear":
-        return Member(
-            family=family,
-            encode=encode,
-            linear=LinearParams(l2=asked.suggest_float("l2", 1e-7, 0.1, log=True)),
-        )
+        l2 = trial.suggest_float("l2", 1e-7, 0.1, log=True)
+        return Member(family=family, encode=encode, linear=LinearParams(l2=l2))
+
+    # Wide tables need smaller shares of their columns for the same variety.
     width = sum(column.width or 1 for column in rows.columns if column.kind != "ignored")
     most = max(4, min(200, len(rows.parts.train) // 20))
     params = structs.replace(
-        models.gbdt,
-        learning_rate=asked.suggest_float("learning_rate", 0.015, 0.2, log=True),
-        leaves=asked.suggest_int("leaves", 6, 511, log=True),
-        bins=asked.suggest_categorical("bins", [255, 1023]),
-        min_rows_per_leaf=asked.suggest_int("min_rows_per_leaf", 2, most, log=True),
-        l2=asked.suggest_float("l2", 1e-3, 30.0, log=True),
-        column_fraction=asked.suggest_float("column_fraction", 0.3, 1.0) * share_of_columns(width),
-        row_fraction=asked.suggest_float("row_fraction", 0.5, 1.0),
-        extra_random=asked.suggest_categorical("extra_random", [False, True]),
+        rows.system.models.gbdt,
+        learning_rate=trial.suggest_float("learning_rate", 0.015, 0.2, log=True),
+        leaves=trial.suggest_int("leaves", 6, 511, log=True),
+        bins=trial.suggest_categorical("bins", [255, 1023]),
+        min_rows_per_leaf=trial.suggest_int("min_rows_per_leaf", 2, most, log=True),
+        l2=trial.suggest_float("l2", 1e-3, 30.0, log=True),
+        column_fraction=trial.suggest_float("column_fraction", 0.3, 1.0) * share_of_columns(width),
+        row_fraction=trial.suggest_float("row_fraction", 0.5, 1.0),
+        extra_random=trial.suggest_categorical("extra_random", [False, True]),
         rounds=None,
     )
     if "categorical" in encode:
         params = structs.replace(
             params,
-            categories=asked.suggest_categorical("categories", ["ordered", "sets"]),
-            category_smoothing=asked.suggest_float("category_smoothing", 1.0, 100.0, log=True),
-            category_l2=asked.suggest_float("category_l2", 1.0, 100.0, log=True),
+            categories=trial.suggest_categorical("categories", ["ordered", "sets"]),
+            category_smoothing=trial.suggest_float("category_smoothing", 1.0, 100.0, log=True),
+            category_l2=trial.suggest_float("category_l2", 1.0, 100.0, log=True),
         )
-    return Member(family=family, encode=encode, gbdt=_with_objective(params, rows))
+    return Member(family=family, encode=encode, gbdt=_set_objective(params, rows))
 
 
-def _searched(rows: TrainingData) -> list[Family]:
-    return [family for family in rows.system.models.candidates if family != "baseline"]
+class _Search:
+    """The candidates found so far, and the time that is left.
+
+    `seconds` has the shortest trial of each family.
+    """
+
+    def __init__(self, trials: Trials, deadline: float, watch: Callable[[str], None]) -> None:
+        self.candidates: list[Candidate] = []
+        self._seconds: dict[str, float] = {}
+        self._trials = trials
+        self._deadline = deadline
+        self._watch = watch
+
+    def is_over(self) -> bool:
+        """Say whether no family has a trial that fits into the time that is left."""
+        now = SYSTEM.monotonic_s()
+        if now >= self._deadline:
+            return True
+        return all(now + _TIME_SLACK * least > self._deadline for least in self._seconds.values())
+
+    def attempt(
+        self, member: Member, origin: str, should_prune: ShouldPrune | None = None
+    ) -> Candidate | None:
+        """Try a member; return None where its family has never been fast enough for what is left.
+
+        The very first trial always runs.
+        """
+        family = member.family
+        now = SYSTEM.monotonic_s()
+        left = self._deadline - now
+        if self.candidates and left <= _TIME_SLACK * self._seconds.get(family, 0.0):
+            return None
+
+        self._watch(f"trial {len(self.candidates) + 1}: {family}")
+        # A searched trial gets half of what is left: trees that would grow on for minutes stop.
+        until = self._deadline if origin == "stated" else SYSTEM.monotonic_s() + left / 2
+        candidate = self._trials(member, origin, until, should_prune)
+        least = self._seconds.get(family, candidate.seconds)
+        self._seconds[family] = min(candidate.seconds, least)
+        self.candidates.append(candidate)
+        return candidate
 
 
 def search(
     trials: Trials, rows: TrainingData, deadline: float, watch: Callable[[str], None]
 ) -> list[Candidate]:
-    """Tries members until the budget's trials are made or the time is up; the first always runs.
+    """Try members until the budget's trials are done or the time is up; the first always runs.
 
-    A trial whose family has never been fast enough for the time that is left is not begun, and one
-    that is behind others at the same point is given up.
+    A trial does not begin where its family has never been fast enough for the time that is left,
+    and is pruned where it is behind others at the same point.
     """
     budget = rows.system.models.search.trials
-    found: list[Candidate] = []
-    seconds: dict[str, float] = {}
-
-    def attempt(member: Member, origin: str, should_prune: Any = None) -> Candidate | None:
-        left = deadline - SYSTEM.monotonic_s()
-        if found and left <= 0.7 * seconds.get(member.family, 0.0):
-            return None
-        watch(f"trial {len(found) + 1}: {member.family}")
-        # A searched trial gets half of what is left: trees that would grow on for minutes are kept
-        # as they are then.
-        until = deadline if origin == "stated" else SYSTEM.monotonic_s() + left / 2
-        candidate = trials(member, origin, until, should_prune)
-        seconds[member.family] = min(
-            candidate.seconds, seconds.get(member.family, candidate.seconds)
-        )
-        found.append(candidate)
-        return candidate
-
+    run = _Search(trials, deadline, watch)
     for member in stated_members(rows):
-        attempt(member, "stated")
-    families = _searched(rows)
-    single = len(trials.plan.folds) == 1
-    studies = {family: _study(family, rows, single) for family in families} if budget else {}
-    known = [family for point in _OFTEN_GOOD for family in families if family == point["family"]]
-    for number in range(budget - len(found) if families else 0):
-        now = SYSTEM.monotonic_s()
-        if now >= deadline or all(now + 0.7 * least > deadline for least in seconds.values()):
+        run.attempt(member, "stated")
+
+    # The baseline has no settings to search.
+    families: list[Family] = [
+        family for family in rows.system.models.candidates if family != "baseline"
+    ]
+    if not families or not budget:
+        return run.candidates
+
+    has_one_fold = len(trials.plan.folds) == 1
+    studies = {family: _open_study(family, rows, has_one_fold) for family in families}
+    good = [point["family"] for point in _OFTEN_GOOD if point["family"] in families]
+    for number in range(budget - len(run.candidates)):
+        if run.is_over():
             break
-        family = known[number] if number < len(known) else _next_family(families, found, number)
-        asked = studies[family].ask()
-        try:
-            tried = attempt(suggest(asked, family, rows), "searched", _pruner(asked))
-        except TrialPruned:
-            studies[family].tell(asked, state=_state("PRUNED"))
-            continue
-        studies[family].tell(
-            asked, tried.cost if tried else None, None if tried else _state("FAIL")
-        )
-    return found
+        if number < len(good):
+            family = good[number]
+        else:
+            family = _next_family(families, run.candidates, number)
+        _try_suggestion(run, studies[family], family, rows)
+    return run.candidates
 
 
-def _next_family(families: list[Family], found: list[Candidate], number: int) -> Family:
-    """The family of the best candidate so far, and now and then another in turn."""
-    best = min(
-        families,
-        key=lambda family: min(
-            (one.cost for one in found if one.member.family == family), default=float("inf")
-        ),
-    )
+def _try_suggestion(run: _Search, study: Any, family: Family, rows: TrainingData) -> None:
+    """Try what a study suggests, and report to the study what became of it."""
+    from optuna.trial import TrialState
+
+    trial = study.ask()
+
+    def should_prune(step: int, cost: float) -> bool:
+        trial.report(cost, step)
+        return bool(trial.should_prune())
+
+    try:
+        candidate = run.attempt(suggest(trial, family, rows), "searched", should_prune)
+    except TrialPruned:
+        study.tell(trial, state=TrialState.PRUNED)
+        return
+    if candidate is None:
+        # There was no time left to try it: it says nothing about its settings.
+        study.tell(trial, None, TrialState.FAIL)
+    else:
+        study.tell(trial, candidate.cost)
+
+
+def _next_family(families: list[Family], candidates: list[Candidate], number: int) -> Family:
+    """Return the family of the best candidate so far, and now and then another in turn."""
+
+    def least_cost(family: Family) -> float:
+        costs = [each.cost for each in candidates if each.member.family == family]
+        return min(costs, default=float("inf"))
+
+    best = min(families, key=least_cost)
+    # The best one now may only have had the luckier settings.
     others = [family for family in families if family != best]
-    turn, rest = divmod(number, _OTHER_FAMILY_EVERY)
-    return others[turn % len(others)] if others and rest == 0 else best
+    turn, remainder = divmod(number, _OTHER_FAMILY_EVERY)
+    if others and remainder == 0:
+        return others[turn % len(others)]
+    return best
 
 
-def _study(family: Family, rows: TrainingData, single: bool) -> Any:
-    """One study for each family: given up trials of one family must not speak against it beside
-    another.
+def _open_study(family: Family, rows: TrainingData, has_one_fold: bool) -> Any:
+    """Open a study of one family, with the settings queued that are often good.
 
-    With a `single` fold trials are compared while they fit, else after each fold.
+    Families do not share one: pruned trials of one family would speak against its settings in
+    comparison with another. With one fold trials are compared while they fit, else after each fold.
     """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = optuna.samplers.TPESampler(seed=rows.system.seed, n_startup_trials=_STARTUP_TRIALS)
-    pruner = (
-        optuna.pruners.PercentilePruner(
-            _KEPT_WITHIN_A_FIT, n_startup_trials=4, n_warmup_steps=_SAFE_STEPS
+    if has_one_fold:
+        pruner = optuna.pruners.PercentilePruner(
+            _PERCENT_WITHIN_A_FIT, n_startup_trials=4, n_warmup_steps=_SAFE_STEPS
         )
-        if single
-        else optuna.pruners.PercentilePruner(
-            _KEPT_BETWEEN_FOLDS, n_startup_trials=2, n_warmup_steps=0
+    else:
+        pruner = optuna.pruners.PercentilePruner(
+            _PERCENT_BETWEEN_FOLDS, n_startup_trials=2, n_warmup_steps=0
         )
-    )
     study = optuna.create_study(sampler=sampler, pruner=pruner)
-    leaf = max(2, min(20, len(rows.parts.train) // 100))
+
+    encoders = _list_encoders(family, rows)
     for point in _OFTEN_GOOD:
         if point["family"] == family:
-            settings = {name: value for name, value in point.items() if name != "family"}
-            for kind, ways in _ways(family, rows).items():
-                if settings[kind] not in ways:  # no code is a number
-                    settings[kind] = settings[kind].removesuffix("+number")
-            study.enqueue_trial(
-                settings | ({"min_rows_per_leaf": leaf} if family == "gbdt" else {})
-            )
+            study.enqueue_trial(_settings_of(point, encoders, len(rows.parts.train)))
     return study
 
 
-def _pruner(asked: Any) -> Callable[[int, float], bool]:
-    def should_prune(step: int, cost: float) -> bool:
-        asked.report(cost, step)
-        return bool(asked.should_prune())
-
-    return should_prune
-
-
-def _state(name: str) -> Any:
-    import optuna
-
-    return optuna.trial.TrialState[name]
+def _settings_of(
+    point: dict[str, Any], encoders: dict[Kind, list[str]], train_rows: int
+) -> dict[str, Any]:
+    """Return a point of `_OFTEN_GOOD` as settings that this table allows."""
+    settings = {name: value for name, value in point.items() if name != "family"}
+    for kind, choices in encoders.items():
+        # Without codes among the categories none is read as a number.
+        if settings[kind] not in choices:
+            settings[kind] = settings[kind].removesuffix("+number")
+    if point["family"] == "gbdt":
+        settings["min_rows_per_leaf"] = max(2, min(20, train_rows // 100))
+    return settings

@@ -1,5 +1,7 @@
-"""Candidates predict rows that they were not fitted on; the best, or the average that pays, is
-chosen and calibrated.
+"""Choose the model: candidates predict rows that they were not fitted on, and the best one ships.
+
+An average of several ships where it certainly pays. The scores of the choice are calibrated where
+that certainly pays.
 """
 
 from collections.abc import Callable
@@ -22,13 +24,15 @@ from headrace.train.trial import Candidate, Objective, TrialPlan, Trials
 from headrace.train.trial_cache import Memo, no_memo
 
 FOLDS = 5
-ENOUGH_VALIDATION_ROWS, ENOUGH_OF_A_CLASS = 2_000, 200
-"""With fewer validation rows, or fewer of the rarer class in a binary task, the choice is made on out-of-fold
-predictions of train and validation together: the best of many candidates by a few events is the luckiest one."""
+ENOUGH_VALIDATION_ROWS = 2_000
+ENOUGH_OF_A_CLASS = 200
+"""With fewer validation rows, or fewer of the rarer class in a binary task, the choice is made on
+out-of-fold predictions of train and validation together: the best of many candidates by a few
+events is the luckiest one."""
 
 
 class TrialRecord(Struct, frozen=True):
-    """What is told of a candidate."""
+    """A candidate as the run's document shows it."""
 
     member: Member
     value: float
@@ -37,9 +41,11 @@ class TrialRecord(Struct, frozen=True):
 
 
 class Choice(Struct, frozen=True):
-    """All candidates in the order of their trial (the baseline first); the members of the model
-    that ships with their calibration; its predictions of the judging `rows`; and in words how it
-    was chosen.
+    """The choice of the model that ships.
+
+    `candidates` are in the order of their trial, the baseline first; `members` and `calibration`
+    make the model; `scores` are its predictions of the judging `rows`, and `value` their metric.
+    `method` says in words which rows judged, `why` has the reason of each decision by its path.
     """
 
     candidates: list[TrialRecord]
@@ -53,171 +59,210 @@ class Choice(Struct, frozen=True):
     findings: list[Finding]
 
     def weight_of(self, candidate: TrialRecord) -> float:
-        """The share of a candidate in the model that ships; 0 where it has none."""
+        """Return the share of a candidate in the model that ships; 0 where it has none."""
         return sum(member.weight for member in self.members if _is_of(member, candidate))
 
 
-def select_model(
-    rows: TrainingData, judge: Objective, watch: Callable[[str], None], keep: Memo = no_memo
-) -> Choice:
-    """Chooses what ships.
+class _Pick(Struct):
+    """The members of the model, the reasons of the choice, and findings about it."""
 
-    `watch` hears what is being tried, `keep` remembers trials for later runs. Where the spec states
-    `models.members`, these are judged and nothing is searched. Raises `InputError` where the rows
-    to fit or to judge hold a single class.
+    members: list[Member]
+    why: dict[str, str]
+    findings: list[Finding] = []
+
+
+def select_model(
+    rows: TrainingData, objective: Objective, watch: Callable[[str], None], memo: Memo = no_memo
+) -> Choice:
+    """Choose what ships.
+
+    `watch` is called with what is being tried, `memo` remembers trials for later runs. Where the
+    spec states `models.members`, these are judged and nothing is searched. Raises `InputError`
+    where the rows to fit or to judge hold a single class.
     """
     models = rows.system.models
     deadline = SYSTEM.monotonic_s() + models.search.seconds
     plan = _plan(rows)
-    y, weight = rows.y[plan.rows], rows.weight_of(plan.rows)
-    # Where the time of single rows is bounded every candidate's model is measured, so every one is
-    # fitted.
-    trials = Trials(
-        rows,
-        plan,
-        judge,
-        watch,
-        keep if rows.system.requirements.latency_p99_ms is None else no_memo,
-    )
+    y = rows.y[plan.rows]
+    weight = rows.weight_of(plan.rows)
+    # A remembered trial has no model, whose latency could be measured.
+    if rows.system.requirements.latency_p99_ms is not None:
+        memo = no_memo
+    trials = Trials(rows, plan, objective, watch, memo)
+
     baseline = trials(Member(family="baseline"), "stated")
     if models.members:
-        found = [trials(member, "stated") for member in models.members]
-        members, why = [one.member for one in found], {"models": "as stated"}
-        findings: list[Finding] = []
+        tried = [trials(member, "stated") for member in models.members]
+        pick = _Pick([candidate.member for candidate in tried], {"models": "as stated"})
     else:
-        found = [
-            one for one in search(trials, rows, deadline, watch) if one.member.family != "baseline"
-        ] or [baseline]
-        members, why, findings = _pick(found, y, weight, judge, rows, plan.folds[-1].fit)
-    own = [next(one for one in found if _is_of(member, one)) for member in members]
-    scores = average_scores([one.scores for one in own], [member.weight for member in members])
-    calibration, reason = models.calibration, "as stated"
-    if calibration is None and models.calibrate:
-        calibration, reason = choose_calibration(
-            rows.target.task, y, scores, weight, rows.system.seed
-        )
+        searched = search(trials, rows, deadline, watch)
+        tried = [each for each in searched if each.member.family != "baseline"] or [baseline]
+        pick = _pick_members(tried, y, weight, objective, rows, plan.folds[-1].fit)
+
+    members = pick.members
+    # The choice's scores are those that its members gave in their trials.
+    own = [_candidate_of(member, tried) for member in members]
+    scores = average_scores([each.scores for each in own], [member.weight for member in members])
+    calibration, reason = _calibrate(rows, y, scores, weight)
     if rows.target.kind.CALIBRATIONS:
-        why["models.calibration"] = reason
+        pick.why["models.calibration"] = reason
     scores = calibrate.apply(calibration, rows.target.task, scores)
-    value = judge.value(y, scores, weight)
-    tried = [baseline, *(one for one in found if one is not baseline)]
-    candidates = [TrialRecord(one.member, one.value, one.seconds, one.origin) for one in tried]
+
+    every = [baseline, *(candidate for candidate in tried if candidate is not baseline)]
     return Choice(
-        candidates, members, calibration, scores, plan.rows, value, plan.method, why, findings
+        candidates=[
+            TrialRecord(each.member, each.value, each.seconds, each.origin) for each in every
+        ],
+        members=members,
+        calibration=calibration,
+        scores=scores,
+        rows=plan.rows,
+        value=objective.value(y, scores, weight),
+        method=plan.method,
+        why=pick.why,
+        findings=pick.findings,
     )
+
+
+def _calibrate(
+    rows: TrainingData, y: Floats, scores: Floats, weight: Floats | None
+) -> tuple[Calibration | None, str]:
+    """Return the calibration of scores, as stated in the spec or chosen, and why."""
+    models = rows.system.models
+    if models.calibration is None and models.calibrate:
+        return choose_calibration(rows.target.task, y, scores, weight, rows.system.seed)
+    return models.calibration, "as stated"
 
 
 def _is_of(member: Member, candidate: Candidate | TrialRecord) -> bool:
-    """Whether a member is this candidate with some weight."""
+    """Say whether a member is this candidate with some weight."""
     return structs.replace(member, weight=1.0) == structs.replace(candidate.member, weight=1.0)
 
 
-def _pick(
-    found: list[Candidate],
+def _candidate_of(member: Member, candidates: list[Candidate]) -> Candidate:
+    return next(candidate for candidate in candidates if _is_of(member, candidate))
+
+
+def _pick_members(
+    candidates: list[Candidate],
     y: Floats,
     weight: Floats | None,
-    judge: Objective,
+    objective: Objective,
     rows: TrainingData,
     fit_on: Integers,
-) -> tuple[list[Member], dict[str, str], list[Finding]]:
-    """The average that pays, else the best candidate; no slower one than the requirements allow."""
-    metric, bound = rows.system.goal.metric, rows.system.requirements.latency_p99_ms
-    fits, findings = _fast_enough(sorted(found, key=lambda one: one.cost), bound, rows, fit_on)
-    why = f"the best {metric} of {len(found)}" + ("" if bound is None else " that is fast enough")
-    members = select_members(fits, y, weight, judge, rows.system.seed)
-    if not members:
-        return [fits[0].member], {"models": why}, findings
+) -> _Pick:
+    """Pick the average that pays, else the best candidate; nothing slower than is allowed.
+
+    Parameters: `y (N,)` and `weight (N,)` of the judging rows; `fit_on`, the rows that the
+    candidates' models were fitted on.
+    """
+    metric = rows.system.goal.metric
+    bound = rows.system.requirements.latency_p99_ms
+    ranked = sorted(candidates, key=lambda candidate: candidate.cost)
+    fast, findings = _fast_enough(ranked, bound, rows, fit_on)
+    why = f"the best {metric} of {len(candidates)}"
     if bound is not None:
-        own = [next(one for one in fits if _is_of(member, one)) for member in members]
-        pairs = zip(own, members, strict=True)
-        parts = [
-            structs.replace(_part(one, rows, fit_on), weight=member.weight) for one, member in pairs
-        ]
+        why += " that is fast enough"
+
+    members = select_members(fast, y, weight, objective, rows.system.seed)
+    if not members:
+        return _Pick([fast[0].member], {"models": why}, findings)
+    # Each member is fast enough alone; together they may not be.
+    if bound is not None:
+        parts = []
+        for member in members:
+            part = _fitted_member(_candidate_of(member, fast), rows, fit_on)
+            parts.append(structs.replace(part, weight=member.weight))
         if p99_ms(parts, rows) > bound:
-            return (
-                [fits[0].member],
-                {"models": why + "; an average would be better, but too slow"},
-                findings,
-            )
-    why = f"an average of {len(members)} of {len(found)} is better than the best alone"
-    return members, {"models": why}, findings
+            why += "; an average would be better, but too slow"
+            return _Pick([fast[0].member], {"models": why}, findings)
+    why = f"an average of {len(members)} of {len(candidates)} is better than the best alone"
+    return _Pick(members, {"models": why}, findings)
 
 
-def _part(one: Candidate, rows: TrainingData, fit_on: Integers) -> FittedMember:
-    assert one.fitted is not None
-    return FittedMember(rows.encoders(fit_on, one.member), one.fitted)
+def _fitted_member(candidate: Candidate, rows: TrainingData, fit_on: Integers) -> FittedMember:
+    assert candidate.fitted is not None
+    return FittedMember(rows.fit_encoders(fit_on, candidate.member), candidate.fitted)
 
 
 def _fast_enough(
     ranked: list[Candidate], bound: float | None, rows: TrainingData, fit_on: Integers
 ) -> tuple[list[Candidate], list[Finding]]:
-    """The best candidates that answer within `bound` milliseconds, as many as an average might be
-    picked from.
+    """Return the best candidates that answer within `bound` milliseconds, at most `POOL` of them.
 
-    Where none does it is the fastest, and a finding says so.
+    Where none is fast enough it is the fastest, with a finding that says so.
     """
     if bound is None or ranked[0].member.family == "baseline":
         return ranked, []
-    fits: list[Candidate] = []
-    slow: list[tuple[float, Candidate]] = []
-    for one in ranked:
-        p99 = p99_ms([_part(one, rows, fit_on)], rows)
+
+    fast: list[Candidate] = []
+    measured: list[tuple[float, Candidate]] = []
+    for candidate in ranked:
+        p99 = p99_ms([_fitted_member(candidate, rows, fit_on)], rows)
+        measured.append((p99, candidate))
         if p99 <= bound:
-            fits.append(one)
-        slow.append((p99, one))
-        if len(fits) == POOL:
+            fast.append(candidate)
+        # Measuring takes time, and no more are needed to pick an average from.
+        if len(fast) == POOL:
             break
-    if fits:
-        return fits, []
-    least, fastest = min(slow, key=lambda pair: pair[0])
-    message = f"no candidate answers in {bound:g} ms; the fastest, which was taken, has a p99 of {least:.3g} ms"
-    return [fastest], [
-        Finding("train.latency", [], "error", message, {"p99_ms": least, "bound_ms": bound})
-    ]
+    if fast:
+        return fast, []
+
+    least, fastest = min(measured, key=lambda pair: pair[0])
+    message = (
+        f"no candidate answers in {bound:g} ms; the fastest, which was taken, has a p99 of "
+        f"{least:.3g} ms"
+    )
+    values = {"p99_ms": least, "bound_ms": bound}
+    return [fastest], [Finding("train.latency", [], "error", message, values)]
 
 
 def _plan(rows: TrainingData) -> TrialPlan:
+    """Plan the trials: one fold where the validation split is large enough, else several.
+
+    Raises `InputError` where the rows to fit or to judge hold a single class.
+    """
     parts = rows.parts
-    few = _too_few(rows)
-    if not few:
+    shortage = _find_shortage(rows)
+    if not shortage:
         plan = [Fold(parts.train, parts.validation)]
         method = f"{len(parts.validation)} validation rows"
     else:
         strata = rows.y.astype(np.int64) if rows.target.classes else None
         plan = folds(parts, strata, FOLDS, rows.system.seed)
-        kind = (
-            "each block predicted from the past"
-            if parts.order is not None
-            else "out-of-fold predictions"
-        )
-        method = f"{len(plan)} folds ({kind}), for {few}"
+        kind = "out-of-fold predictions"
+        if parts.order is not None:
+            kind = "each block predicted from the past"
+        method = f"{len(plan)} folds ({kind}), for {shortage}"
+
+    judging = np.concatenate([fold.predict for fold in plan])
+    # No family can learn, and no metric compare, from a single class.
     if rows.target.classes:
         for fold in plan:
             _refuse_one_class(rows, fold.fit, "the rows to fit on")
-        _refuse_one_class(
-            rows, np.concatenate([fold.predict for fold in plan]), "the rows that judge candidates"
-        )
-    return TrialPlan(plan, np.concatenate([fold.predict for fold in plan]), method)
+        _refuse_one_class(rows, judging, "the rows that judge candidates")
+    return TrialPlan(plan, judging, method)
 
 
-def _too_few(rows: TrainingData) -> str:
-    """Why the validation rows are too few to choose by; nothing where they are enough."""
-    judges = rows.y[rows.parts.validation]
-    if len(judges) < ENOUGH_VALIDATION_ROWS:
+def _find_shortage(rows: TrainingData) -> str:
+    """Say why the validation rows are too few to choose by; empty where they are enough."""
+    y = rows.y[rows.parts.validation]
+    if len(y) < ENOUGH_VALIDATION_ROWS:
         return f"fewer than {ENOUGH_VALIDATION_ROWS} validation rows"
-    rarer = rows.target.kind.rarer_rows(judges)
+    # The rarer class decides how far a metric moves by luck.
+    rarer = rows.target.kind.rarer_rows(y)
     if rarer is not None and rarer < ENOUGH_OF_A_CLASS:
         return f"fewer than {ENOUGH_OF_A_CLASS} validation rows of the rarer class"
     return ""
 
 
-def _refuse_one_class(rows: TrainingData, some: Integers, label: str) -> None:
-    found = np.unique(rows.y[some])
-    if len(found) < 2:
-        name = rows.target.classes[int(found[0])] if len(found) else None
+def _refuse_one_class(rows: TrainingData, positions: Integers, label: str) -> None:
+    classes = np.unique(rows.y[positions])
+    if len(classes) < 2:
+        name = rows.target.classes[int(classes[0])] if len(classes) else None
         raise InputError(
             "split",
-            f"only the class {name!r} among {label} ({len(some)})",
+            f"only the class {name!r} among {label} ({len(positions)})",
             "at least two classes",
             "give more rows or another split",
         )

@@ -1,4 +1,14 @@
-"""Which rows a model is fitted on and what each counts, where one class is rare; and how to undo it exactly."""
+"""The rows that a model is fitted on, and what each counts, where one class is rare.
+
+Of 1,000 negatives and 10 positives keep a share of 0.1 of the negatives:
+
+    rows          positives   negatives   odds
+    all               10        1,000     0.01
+    kept              10          100     0.1        ten times as high
+
+A model fitted on the kept rows has a raw score (the log odds) that is `ln 10` too high everywhere.
+The shift `ln 0.1` takes exactly that away again, so its probabilities are those of all rows.
+"""
 
 from typing import Any, NamedTuple
 
@@ -11,9 +21,10 @@ from headrace.spec import Models, label_text
 
 
 class Subsample(NamedTuple):
-    """`kept (M,)`, positions among the rows; their `weight (M,)`, none where all count the same;
-    and `shift`, what must be added to raw scores so that they are those of all rows, each counting
-    once.
+    """The rows to fit on.
+
+    `rows (M,)` are their positions, ascending; `weight (M,)` what each counts, None where all
+    count the same. Adding `shift` to raw scores makes them those of all rows, each counting once.
     """
 
     rows: Integers
@@ -21,47 +32,55 @@ class Subsample(NamedTuple):
     shift: list[float]
 
     def of(self, X: Any) -> Any:
-        """The kept rows of a matrix."""
+        """Return the drawn rows of a matrix."""
         return X if len(self.rows) == X.shape[0] else X[self.rows]
 
 
 def subsample(
     y: Floats, weight: Floats | None, target: Target, models: Models, seed: int
 ) -> Subsample:
-    """Draws negatives and weights classes as `models` says.
+    """Draw negatives and weight classes as `models` says.
 
     Keeping a share `s` of the negatives multiplies the odds by `1 / s`, and weighting classes by
     `w` multiplies the probability of each class by its `w` (up to a constant): adding `ln s`, or
     `-ln w`, to raw scores undoes it (King and Zeng, 2001, "Logistic regression in rare events
     data").
+
+    >>> y = np.repeat([0.0, 1.0], [1000, 10])
+    >>> target = Target("clicked", "binary", ["no", "yes"])
+    >>> drawn = subsample(y, None, target, Models(negatives=0.1), seed=7)
+    >>> len(drawn.rows), round(float(np.exp(drawn.shift[0])), 3)
+    (110, 0.1)
     """
-    kept, shift = np.arange(len(y)), np.zeros(target.kind.width(len(target.classes)))
+    rows = np.arange(len(y))
+    shift = np.zeros(target.kind.width(len(target.classes)))
     if models.negatives < 1:
         if not target.kind.HAS_EVENT:
             raise InputError(
                 "models.negatives", f"{models.negatives} with task {target.task}", "1.0"
             )
-        negative = np.flatnonzero(y == 0)
-        chosen = np.random.default_rng(seed).permutation(negative)[
-            : max(1, round(models.negatives * len(negative)))
-        ]
-        kept = np.sort(np.concatenate([np.flatnonzero(y > 0), chosen]))
-        before, after = (negative, chosen) if weight is None else (weight[negative], weight[chosen])
-        shift[0] += np.log(_size(after, weight) / _size(before, weight))
-    by_class = _class_weights(y[kept], target, models)
-    counted = None if weight is None else weight[kept]
-    if by_class is not None:
-        each = by_class[y[kept].astype(np.int64)]
-        counted = each if counted is None else counted * each
-        shift -= target.kind.shift_of_shares(by_class)
-    return Subsample(kept, counted, shift.tolist() if shift.any() else [])
+        negatives = np.flatnonzero(y == 0)
+        count = max(1, round(models.negatives * len(negatives)))
+        drawn = np.random.default_rng(seed).permutation(negatives)[:count]
+        rows = np.sort(np.concatenate([np.flatnonzero(y > 0), drawn]))
+        # The share that was drawn, by weight: it may differ from the one that was asked for.
+        shift[0] += np.log(_total_weight(drawn, weight) / _total_weight(negatives, weight))
+
+    class_weights = _class_weights(y[rows], target, models)
+    row_weight = None if weight is None else weight[rows]
+    if class_weights is not None:
+        by_class = class_weights[y[rows].astype(np.int64)]
+        row_weight = by_class if row_weight is None else row_weight * by_class
+        shift -= target.kind.shift_of_shares(class_weights)
+    return Subsample(rows, row_weight, shift.tolist() if shift.any() else [])
 
 
-def _size(rows: Floats | Integers, weight: Floats | None) -> float:
-    return float(len(rows) if weight is None else rows.sum())
+def _total_weight(rows: Integers, weight: Floats | None) -> float:
+    return float(len(rows) if weight is None else weight[rows].sum())
 
 
 def _class_weights(y: Floats, target: Target, models: Models) -> Floats | None:
+    """Return the weight of each class `(K,)`; None where classes are not weighted."""
     stated = models.class_weight
     if stated is None:
         return None
@@ -70,10 +89,11 @@ def _class_weights(y: Floats, target: Target, models: Models) -> Floats | None:
     if stated == "balanced":
         counts = np.bincount(y.astype(np.int64), minlength=len(target.classes))
         return len(y) / len(target.classes) / np.maximum(counts, 1)
+
     names = [label_text(label) for label in target.classes]
-    odd = [name for name in stated if name not in names]
-    if odd:
+    unknown = [name for name in stated if name not in names]
+    if unknown:
         raise InputError(
-            "models.class_weight", f"no class {odd[0]!r}", "one of: " + ", ".join(names[:20])
+            "models.class_weight", f"no class {unknown[0]!r}", "one of: " + ", ".join(names[:20])
         )
     return np.array([stated.get(name, 1.0) for name in names])

@@ -1,4 +1,19 @@
-"""One candidate: fitted on every fold of the plan, it predicts rows that it was not fitted on."""
+"""One trial: a candidate is fitted on each fold of a plan, and predicts the rows left out of it.
+
+A plan of three folds, `F` for rows to fit on and `P` for rows to predict:
+
+    rows      1 2 3   4 5 6   7 8 9
+    fold 1    P P P   F F F   F F F   ─▶ scores of 1 2 3
+                                         should_prune(1, cost of 1 2 3)?
+    fold 2    F F F   P P P   F F F   ─▶ scores of 4 5 6
+                                         should_prune(2, cost of 1 … 6)?
+    fold 3    F F F   F F F   P P P   ─▶ scores of 7 8 9
+                                         value and cost of 1 … 9 ─▶ Candidate
+
+With enough validation rows the plan has one fold, whose rows to predict are the validation split;
+then the family asks `should_prune` while it fits. In each fold encoders are fitted first (their
+matrices are cached, other members may share them), then rows are drawn, then the family fits.
+"""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -25,25 +40,34 @@ from headrace.train.trial_cache import (
 )
 
 _CACHED_BYTES = 1 << 31
+_FoldMatrices = tuple[list[int], Matrix, Matrix]
+"""The columns that hold codes, and the matrices of the rows to fit on and to predict."""
+ShouldPrune = Callable[[int, float], bool]
+"""Says whether a trial ends early: `should_prune(step, cost)`."""
 
 
 class Objective(Protocol):
-    """What decides between scores: `evaluate.Judge` is one."""
+    """A judge of scores, such as `evaluate.MetricObjective`.
+
+    Parameters: `y (N,)`, the truth; `scores`, `a` and `b`, `(N,)` or `(N, K)`; `weight (N,)`.
+    """
 
     def value(self, y: Floats, scores: Floats, weight: Floats | None = None) -> float:
-        """The metric."""
+        """Compute the metric."""
 
     def cost(self, y: Floats, scores: Floats, weight: Floats | None = None) -> float:
-        """Smaller is better."""
+        """Return a number that is smaller where the scores are better."""
 
     def gain(self, y: Floats, a: Floats, b: Floats, weight: Floats | None = None) -> list[float]:
-        """The interval of how much better `a` is than `b`."""
+        """Compute the interval of how much better `a` is than `b`."""
 
 
 class Candidate(Struct, frozen=True):
-    """A member with the settings that it would be refitted with, its predictions of the judging
-    rows, what the judge says of them, and its model of the last fold, for measuring how fast it is
-    (none where the trial was remembered).
+    """A member that was tried.
+
+    `member` has the settings that it would be refitted with; `scores` are its predictions of the
+    judging rows, `value` and `cost` the objective's. `fitted` is its model of the last fold, for
+    measuring how fast it is; None where the trial was remembered.
     """
 
     member: Member
@@ -56,62 +80,70 @@ class Candidate(Struct, frozen=True):
 
 
 class TrialPlan(Struct, frozen=True):
-    """The folds, the rows that they predict in this order, and how to call it."""
+    """The folds, the rows that they predict in this order, and the plan in words."""
 
     folds: list[Fold]
     rows: Integers
     method: str
 
 
+class _Reports:
+    """The costs that a trial reports on its way; each report asks whether the trial ends early."""
+
+    def __init__(self, should_prune: ShouldPrune) -> None:
+        self.costs: list[tuple[int, float]] = []
+        self._should_prune = should_prune
+
+    def __call__(self, step: int, cost: float) -> bool:
+        self.costs.append((step, float(cost)))
+        return self._should_prune(step, cost)
+
+
 class Trials:
-    """Tries members on a plan; matrices that several of them see are made once, and what `keep` remembers not again."""
+    """The trials of a plan.
+
+    Matrices that several members need are computed once, and trials that the memo remembers are
+    not run again.
+    """
 
     def __init__(
         self,
         rows: TrainingData,
         plan: TrialPlan,
-        judge: Objective,
+        objective: Objective,
         watch: Callable[[str], None],
-        keep: Memo = no_memo,
+        memo: Memo = no_memo,
     ) -> None:
-        self.rows, self.plan, self.judge, self._watch, self._keep = rows, plan, judge, watch, keep
-        self._matrices: OrderedDict[Any, tuple[list[int], Matrix, Matrix]] = OrderedDict()
+        self.rows = rows
+        self.plan = plan
+        self.objective = objective
+        self._watch = watch
+        self._memo = memo
+        self._matrices: OrderedDict[Any, _FoldMatrices] = OrderedDict()
 
     def __call__(
         self,
         member: Member,
         origin: str,
         deadline: float = float("inf"),
-        should_prune: Callable[[int, float], bool] | None = None,
+        should_prune: ShouldPrune | None = None,
     ) -> Candidate:
-        """Fits and judges a member.
+        """Fit and judge a member.
 
         With several folds `should_prune(fold, cost)` is asked after each, with a single one the
-        family asks it while it fits; raises `TrialPruned` where it says yes. Each fold gets its
-        share of the time to `deadline`.
+        family asks it while it fits. Each fold gets its share of the time to `deadline`. Raises
+        `TrialPruned` where the answer is yes.
         """
         fitted: list[Fitted] = []
-        reports: list[tuple[int, float]] = []
+        reports = _Reports(should_prune) if should_prune is not None else None
 
-        def tell(step: int, cost: float) -> bool:
-            reports.append((step, float(cost)))
-            return should_prune is not None and should_prune(step, cost)
-
-        def make() -> TrialOutcome:
-            begin = SYSTEM.monotonic_s()
-            try:
-                settled, scores = self._fits(
-                    member, deadline, tell if should_prune else None, fitted
-                )
-            except TrialPruned:
-                return TrialOutcome(member, SYSTEM.monotonic_s() - begin, reports)
-            y, weight = self.rows.y[self.plan.rows], self.rows.weight_of(self.plan.rows)
-            value, cost = self.judge.value(y, scores, weight), self.judge.cost(y, scores, weight)
-            return TrialOutcome(settled, SYSTEM.monotonic_s() - begin, reports, scores, value, cost)
+        def run() -> TrialOutcome:
+            return self._run(member, deadline, reports, fitted)
 
         models = self.rows.system.models
-        # Only who may give up a trial is told of one that was given up.
-        made_of = [
+        # A pruned outcome may only be remembered for callers that prune: whoever states settings
+        # wants them fitted. Hence `should_prune is not None` is part of the key.
+        key = [
             "trial",
             member,
             should_prune is not None,
@@ -119,139 +151,171 @@ class Trials:
             models.class_weight,
             models.search.seconds,
         ]
-        found = self._keep(TrialOutcome, made_of, make)
-        if (
-            should_prune is not None and not reports
-        ):  # remembered: others are compared with it all the same
-            for step, cost in found.reports:
+        outcome = self._memo(TrialOutcome, key, run)
+        # A remembered trial reports nothing by itself, yet later trials are compared with it.
+        if should_prune is not None and reports is not None and not reports.costs:
+            for step, cost in outcome.reports:
                 should_prune(step, cost)
-        if found.scores is None:
+        if outcome.scores is None:
             raise TrialPruned
-        last = fitted[-1] if fitted else None
         return Candidate(
-            found.member, found.scores, found.value, found.cost, found.seconds, last, origin
+            member=outcome.member,
+            scores=outcome.scores,
+            value=outcome.value,
+            cost=outcome.cost,
+            seconds=outcome.seconds,
+            fitted=fitted[-1] if fitted else None,
+            origin=origin,
         )
 
-    def _fits(
+    def _run(
+        self, member: Member, deadline: float, reports: _Reports | None, fitted: list[Fitted]
+    ) -> TrialOutcome:
+        """Run a trial, however it ends; append each fold's model to `fitted`."""
+        begin = SYSTEM.monotonic_s()
+        costs = reports.costs if reports is not None else []
+        try:
+            settled, scores = self._fit_folds(member, deadline, reports, fitted)
+        except TrialPruned:
+            return TrialOutcome(member, SYSTEM.monotonic_s() - begin, costs)
+
+        y = self.rows.y[self.plan.rows]
+        weight = self.rows.weight_of(self.plan.rows)
+        value = self.objective.value(y, scores, weight)
+        cost = self.objective.cost(y, scores, weight)
+        return TrialOutcome(settled, SYSTEM.monotonic_s() - begin, costs, scores, value, cost)
+
+    def _fit_folds(
         self,
         member: Member,
         deadline: float,
-        should_prune: Callable[[int, float], bool] | None,
+        should_prune: ShouldPrune | None,
         fitted: list[Fitted],
     ) -> tuple[Member, Floats]:
-        """The member as its folds ended, and its predictions; each fold's model is appended to `fitted`."""
-        scores = []
+        """Return the member with the settings of its folds, and its scores of the plan's rows."""
+        scores: list[Floats] = []
         count = len(self.plan.folds)
         for number, fold in enumerate(self.plan.folds, 1):
-            self._watch(member.family + (f", fold {number} of {count}" if count > 1 else ""))
-            share = SYSTEM.monotonic_s() + (deadline - SYSTEM.monotonic_s()) / (count - number + 1)
-            model, raw = self._fold(
-                member, fold, number, share, should_prune if count == 1 else None
-            )
+            label = f", fold {number} of {count}" if count > 1 else ""
+            self._watch(member.family + label)
+            now = SYSTEM.monotonic_s()
+            # Folds take about as long as each other; time that one leaves goes to those after it.
+            fold_deadline = now + (deadline - now) / (count - number + 1)
+            within_fit = should_prune if count == 1 else None
+            model, fold_scores = self._fit_fold(member, fold, number, fold_deadline, within_fit)
             fitted.append(model)
-            scores.append(raw)
-            member = _as_fitted(member, model.params)
-            if should_prune is not None and count > 1 and number < count:
-                seen = np.concatenate([each.predict for each in self.plan.folds[:number]])
-                if should_prune(number, self._cost(seen, np.concatenate(scores))):
+            scores.append(fold_scores)
+            # Folds must try the same settings: the first one decides what the time allows.
+            member = _adopt_params(member, model.params)
+            # After the last fold there is no work left to save.
+            if should_prune is not None and number < count:
+                rows = np.concatenate([each.predict for each in self.plan.folds[:number]])
+                if should_prune(number, self._cost(rows, np.concatenate(scores))):
                     raise TrialPruned
-        return _together(member, [model.params for model in fitted]), np.concatenate(scores)
+        settled = _average_rounds(member, [model.params for model in fitted])
+        return settled, np.concatenate(scores)
 
-    def _cost(self, seen: Integers, scores: Floats) -> float:
-        return self.judge.cost(self.rows.y[seen], scores, self.rows.weight_of(seen))
+    def _cost(self, rows: Integers, scores: Floats) -> float:
+        return self.objective.cost(self.rows.y[rows], scores, self.rows.weight_of(rows))
 
-    def _fold(
+    def _fit_fold(
         self,
         member: Member,
         fold: Fold,
         number: int,
         deadline: float,
-        should_prune: Callable[[int, float], bool] | None,
+        should_prune: ShouldPrune | None,
     ) -> tuple[Fitted, Floats]:
-        rows, spec = self.rows, self.rows.system
+        """Fit a member on a fold; return the model and its scores of the rows to predict."""
+        rows = self.rows
+        spec = rows.system
         family = FAMILIES[member.family]
-        codes, X, held = self._seen(member, fold, number)
-        drawn = subsample(
-            rows.y[fold.fit], rows.weight_of(fold.fit), rows.target, spec.models, spec.seed
-        )
-        watched = ValidationSet(
-            held,
+        codes, X, X_predict = self._encode_once(member, fold, number)
+        y = rows.y[fold.fit]
+        drawn = subsample(y, rows.weight_of(fold.fit), rows.target, spec.models, spec.seed)
+        validation = ValidationSet(
+            X_predict,
             rows.y[fold.predict],
             rows.weight_of(fold.predict),
             drawn.shift,
             deadline,
             should_prune,
         )
-        y = rows.y[fold.fit][drawn.rows]
-        sample = Sample(drawn.of(X), y, drawn.weight, codes)
-        fitted = family.fit(sample, rows.target, member.params, spec.seed, watched)
+        sample = Sample(drawn.of(X), y[drawn.rows], drawn.weight, codes)
+        fitted = family.fit(sample, rows.target, member.params, spec.seed, validation)
         fitted = structs.replace(fitted, shift=drawn.shift)
-        return fitted, scores_of(fitted, held, rows)
+        return fitted, predict_scores(fitted, X_predict, rows)
 
-    def _seen(self, member: Member, fold: Fold, number: int) -> tuple[list[int], Matrix, Matrix]:
-        """Which columns are codes, and the matrices of the fitted and of the predicted rows, kept
-        while there is room.
+    def _encode_once(self, member: Member, fold: Fold, number: int) -> _FoldMatrices:
+        """Return the matrices of a fold, from memory if they are there.
+
+        Drops the matrices that were not used for the longest time where there are too many.
         """
-        representation = FAMILIES[member.family].REPRESENTATION
         if member.family == "baseline":
             return [], np.empty((len(fold.fit), 0)), np.empty((len(fold.predict), 0))
+
+        representation = FAMILIES[member.family].REPRESENTATION
         key = (number, representation, str(sorted(member.encode.items())))
         if key not in self._matrices:
-            self._matrices[key] = self._made(member, fold, key)
-            while (
-                len(self._matrices) > 1
-                and sum(map(_bytes, self._matrices.values())) > _CACHED_BYTES
-            ):
+            self._matrices[key] = self._encode(member, fold, key)
+            while len(self._matrices) > 1 and self._cached_bytes() > _CACHED_BYTES:
                 self._matrices.popitem(last=False)
         self._matrices.move_to_end(key)
         return self._matrices[key]
 
-    def _made(
-        self, member: Member, fold: Fold, key: tuple[Any, ...]
-    ) -> tuple[list[int], Matrix, Matrix]:
-        def make() -> Matrices:
-            features = self.rows.encoders(fold.fit, member)
-            fitted, held = (
-                self.rows.training_matrix(features, fold.fit),
-                self.rows.matrix(features, fold.predict),
-            )
-            return Matrices(features.codes, fitted.shape[1], pack(fitted), pack(held))
+    def _cached_bytes(self) -> int:
+        total = 0
+        for _, X, X_predict in self._matrices.values():
+            total += _count_bytes(X) + _count_bytes(X_predict)
+        return total
 
-        keep = (
-            self._keep if self.rows.frame.height * len(self.rows.columns) <= MOST_CELLS else no_memo
-        )
-        found = keep(Matrices, ["matrices", *key], make)
-        return found.codes, unpack(found.fitted, found.width), unpack(found.held, found.width)
+    def _encode(self, member: Member, fold: Fold, key: tuple[Any, ...]) -> _FoldMatrices:
+        """Fit the encoders on a fold and encode its rows, or take the matrices from the memo."""
+
+        def encode() -> Matrices:
+            features = self.rows.fit_encoders(fold.fit, member)
+            fitted = self.rows.encode_training_rows(features, fold.fit)
+            predicted = self.rows.encode_rows(features, fold.predict)
+            return Matrices(features.codes, fitted.shape[1], pack(fitted), pack(predicted))
+
+        # Large matrices fill a disk sooner than they save time.
+        cells = self.rows.frame.height * len(self.rows.columns)
+        memo = self._memo if cells <= MOST_CELLS else no_memo
+        packed = memo(Matrices, ["matrices", *key], encode)
+        fitted = unpack(packed.fitted, packed.width)
+        return packed.codes, fitted, unpack(packed.predicted, packed.width)
 
 
-def scores_of(fitted: Any, X: Any, rows: TrainingData) -> Floats:
-    """Predictions by the trainer's own code, with the shift."""
+def predict_scores(fitted: Any, X: Any, rows: TrainingData) -> Floats:
+    """Predict scores of `X (N, F)` with the trainer's own code, the shift included."""
     raw = FAMILIES[fitted.family].predict(fitted, X)
     if fitted.shift:
         raw = raw + np.array(fitted.shift if rows.target.kind.SCORE_EACH_CLASS else fitted.shift[0])
     return rows.target.kind.to_scores(raw)
 
 
-def _bytes(kept: Any) -> int:
-    return sum(
-        X.nbytes if isinstance(X, np.ndarray) else X.data.nbytes + X.indices.nbytes
-        for X in kept[1:]
-    )
+def _count_bytes(X: Matrix) -> int:
+    if isinstance(X, np.ndarray):
+        return X.nbytes
+    return int(X.data.nbytes + X.indices.nbytes)
 
 
-def _as_fitted(member: Member, params: GbdtParams | LinearParams | None) -> Member:
-    """The member with the settings that its first fold ended with: what time allows is told once."""
+def _adopt_params(member: Member, params: GbdtParams | LinearParams | None) -> Member:
+    """Return the member with the settings that a fold ended with, but its own rounds.
+
+    A family that has little time changes its settings (a larger learning rate, say) on the first
+    fold; the later ones take them over.
+    """
     if not isinstance(params, GbdtParams) or member.gbdt is None:
         return member
     return structs.replace(member, gbdt=structs.replace(params, rounds=member.gbdt.rounds))
 
 
-def _together(member: Member, params: list[GbdtParams | LinearParams | None]) -> Member:
-    """The settings of several folds: the same but for the rounds, which are averaged."""
+def _average_rounds(member: Member, params: list[GbdtParams | LinearParams | None]) -> Member:
+    """Return the member with the settings of the first fold and the mean rounds of all folds."""
     first = params[0]
     if not isinstance(first, GbdtParams):
         return member
     rounds = [each.rounds or 1 for each in params if isinstance(each, GbdtParams)]
-    return structs.replace(
-        member, gbdt=structs.replace(first, rounds=round(sum(rounds) / len(rounds)))
-    )
+    mean = round(sum(rounds) / len(rounds))
+    return structs.replace(member, gbdt=structs.replace(first, rounds=mean))

@@ -1,4 +1,4 @@
-"""Features over time: what happened before a row, and nothing that happened after."""
+"""Features over time: aggregates of the events before each row that were known at its time."""
 
 from headrace.windows.condition import Condition, condition_columns, parse_condition
 from headrace.windows.history import NEVER, History, available_times, build_history, to_times

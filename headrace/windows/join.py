@@ -1,6 +1,13 @@
-"""Windows before each row, vectorised: exact, no row loop, no event that was not known.
+"""The offline join: the windows before each row, vectorised over rows and events.
 
-The exact meaning of a window is in `README.md` beside this file.
+A row sees no event that was not known at its time. `README.md` in this folder defines windows. The
+work goes from broad to narrow:
+
+    rows, event tables
+      -> parts              rows and events of some keys; a thread takes one at a time
+      -> candidates         the events of a part that a row would see in an endless window
+      -> ranges             the rows that see each of them in one window
+      -> columns            one aggregate of what each row sees
 """
 
 import os
@@ -32,65 +39,99 @@ def add_windows(
     time: str | None,
     tables: Mapping[str, EventTable],
 ) -> pl.DataFrame:
-    """Appends the columns of every window to the rows.
+    """Append the columns of every window to the rows.
 
-    Parameters: `frame` with the rows' `time` and key columns; `events`, the event tables by name,
-    and what `tables` says of their columns. Raises `InputError` naming the window and what it
-    misses.
+    Parameters: `frame (N rows)`, with the column `time` and the key columns; `events`, the event
+    tables by name; `tables`, the roles of their columns. Raises `InputError`, with the name of the
+    window, if a column is missing or does not suit.
+
+    >>> rows = pl.DataFrame({"user": ["a", "b"], "now": [60_000_001, 60_000_001]})
+    >>> clicks = pl.DataFrame({"user": ["a", "a"], "at": [1_000_000, 60_000_000]})
+    >>> add_windows(
+    ...     rows.cast({"now": pl.Datetime("us")}),
+    ...     [Window(name="clicks", events="clicks", key="user", over=["1min", "1s"], hop="0s")],
+    ...     {"clicks": clicks.cast({"at": pl.Datetime("us")})},
+    ...     "now",
+    ...     {"clicks": EventTable(source="", time="at")},
+    ... )["clicks_1min", "clicks_1s"].rows()
+    [(2, 1), (0, 0)]
+    """
+    times = _check_windows(frame, windows, events, time)
+    groups: dict[tuple[str, ...], list[Window]] = {}
+    for window in windows:
+        groups.setdefault((window.events, *window_keys(window)), []).append(window)
+
+    histories: dict[str, History] = {}
+    columns: dict[str, pl.Series] = {}
+    for (name, *keys), group in groups.items():
+        if name not in histories:
+            histories[name] = build_history(events[name], tables[name], f"data.events.{name}")
+        row_keys = frame.select(cs.by_name(*keys))
+        partitions = partition_by_key(row_keys, times, histories[name])
+        columns |= _compute_columns(group, histories[name], partitions)
+    return frame.with_columns(
+        columns[name] for window in windows for name in window_columns(window)
+    )
+
+
+def _check_windows(
+    frame: pl.DataFrame,
+    windows: list[Window],
+    events: Mapping[str, pl.DataFrame],
+    time: str | None,
+) -> Integers:
+    """Check that all windows can be computed; return the times of the rows `(N,)`, in microseconds.
+
+    Without a window there are no times.
     """
     schemas = {name: table.schema for name, table in events.items()}
-    groups: dict[tuple[str, ...], list[Window]] = {}
+    times = np.empty(0, np.int64)
     for window in windows:
         where = check_window(window, frame.schema, schemas)
         if time is None:
             raise InputError(where, "data.time is not set", "the column with the time of each row")
-        taken = [name for name in window_columns(window) if name in frame.columns]
-        if taken:
-            raise InputError(
-                where, f"the table has a column {taken[0]!r} already", "another window name"
-            )
+        for name in window_columns(window):
+            if name in frame.columns:
+                found = f"the table has a column {name!r} already"
+                raise InputError(where, found, "another window name")
         times = to_times(frame[time], where)
-        groups.setdefault((window.events, *window_keys(window)), []).append(window)
-    histories: dict[str, History] = {}
-    made: dict[str, pl.Series] = {}
-    for (name, *keys), group in groups.items():
-        if name not in histories:
-            histories[name] = build_history(events[name], tables[name], f"data.events.{name}")
-        made |= _columns(
-            group,
-            histories[name],
-            partition_by_key(frame.select(cs.by_name(*keys)), times, histories[name]),
-        )
-    return frame.with_columns(made[name] for window in windows for name in window_columns(window))
+    return times
 
 
-def _columns(windows: list[Window], found: History, dealt: Partitions) -> dict[str, pl.Series]:
-    """The columns of windows over the same events by the same keys, for rows in the order in which they were given."""
-    read = {
-        name
-        for window in windows
-        for name in {window.of} | condition_columns(window.where)
-        if name in found.frame.columns
-    }
+def _compute_columns(
+    windows: list[Window], history: History, partitions: Partitions
+) -> dict[str, pl.Series]:
+    """Compute the columns of windows over the same events by the same keys.
 
-    def worked(part: Partition) -> list[pl.Series]:
-        sight = _sight(part, found, sorted(read))
-        return [column for window in windows for column in _of_part(window, sight)]
+    The columns `(N,)` are in the order in which the rows were given.
+    """
+    read: set[str] = set()
+    for window in windows:
+        read |= condition_columns(window.where)
+        if window.of is not None:
+            read.add(window.of)
+    read &= set(history.frame.columns)
+
+    def compute_part(part: Partition) -> list[pl.Series]:
+        candidates = _find_candidates(part, history, sorted(read))
+        return [column for window in windows for column in _compute_window(window, candidates)]
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        pieces = zip(*pool.map(worked, dealt.parts), strict=True)
+        part_columns = list(pool.map(compute_part, partitions.parts))
+
+    columns = {}
     names = [name for window in windows for name in window_columns(window)]
-    columns = (
-        pl.concat(some).gather(dealt.places).alias(name)
-        for name, some in zip(names, pieces, strict=True)
-    )
-    return dict(zip(names, columns, strict=True))
+    for name, pieces in zip(names, zip(*part_columns, strict=True), strict=True):
+        columns[name] = pl.concat(pieces).gather(partitions.places).alias(name)
+    return columns
 
 
-class _Sight(Struct, frozen=True):
-    """The events of a part that some row could see, were windows endless: their versions, the codes
-    of their keys, the place and the time of the first row that does. Windows over the same events
-    share their `ranges`.
+class _Candidates(Struct, frozen=True):
+    """The `M` events of a part that a row would see if windows had no end.
+
+    `codes (M,)` are the numbers of their keys. `first (M,)` is the first row that would see an
+    event, and `first_time (M,)` is the time of that row. Windows over the same events share what is
+    in `ranges`.
     """
 
     rows: RowTimes
@@ -101,61 +142,80 @@ class _Sight(Struct, frozen=True):
     ranges: dict[tuple[object, ...], tuple[RowRanges, dict[str, Integers]]]
 
 
-def _sight(part: Partition, found: History, read: list[str]) -> _Sight:
-    first = part.rows.first_at(part.codes, found.visible_from[part.events])
+def _find_candidates(part: Partition, history: History, columns: list[str]) -> _Candidates:
+    """Find the events of a part that are not replaced before a row could see them."""
+    first = part.rows.first_at(part.codes, history.visible_from[part.events])
     first_time = part.rows.time_at(first, part.codes, NEVER)
-    seen = first_time < found.replaced[part.events]
-    return _Sight(
+    is_candidate = first_time < history.replaced[part.events]
+    return _Candidates(
         part.rows,
-        found.select(part.events[seen], read),
-        part.codes[seen],
-        first[seen],
-        first_time[seen],
+        history.select(part.events[is_candidate], columns),
+        part.codes[is_candidate],
+        first[is_candidate],
+        first_time[is_candidate],
         {},
     )
 
 
-def _of_part(window: Window, sight: _Sight) -> list[pl.Series]:
-    """The columns of one window for the rows of a part, by their place."""
-    found, frame = sight.history, sight.history.frame
-    counts = holds = np.ones(len(found.time), bool)
+def _compute_window(window: Window, candidates: _Candidates) -> list[pl.Series]:
+    """Compute the columns of one window for the rows of a part, in the order of the part."""
+    history = candidates.history
+    aggregate = AGGREGATE_ROWS[window.aggregate]
+    of = window.of or ""
+    counts = np.ones(len(history.time), bool)
+    holds = counts
     if window.where is not None:
-        holds = parse_condition(window.where, window.name, frame.schema).mask(frame).to_numpy()
-    if not AGGREGATE_ROWS[window.aggregate].needs_where:
+        condition = parse_condition(window.where, window.name, history.frame.schema)
+        holds = condition.mask(history.frame).to_numpy()
+    # A rate counts all events, and divides those for which its condition holds by them.
+    if not aggregate.needs_where:
         counts = holds
-    holes = None
-    if AGGREGATE_ROWS[window.aggregate].of != "events" and frame[window.of or ""].null_count():
-        holes, counts = window.of, counts & frame[window.of or ""].is_not_null().to_numpy()
+
+    with_holes = None
+    if aggregate.of != "events" and history.frame[of].null_count():
+        with_holes = of
+        counts = counts & history.frame[of].is_not_null().to_numpy()
+
     columns = []
+    where = None if aggregate.needs_where else window.where
     for over in window.over:
-        key = (
-            None if AGGREGATE_ROWS[window.aggregate].needs_where else window.where,
-            holes,
-            over,
-            window.hop,
-        )
-        if key not in sight.ranges:
-            sight.ranges[key] = (_cover(sight, counts, _exit(found.time, over, window)), {})
-        cover, kept = sight.ranges[key]
-        visible = VisibleEvents(cover, found, window.of or "", holds, sight.rows.times, kept)
+        # Windows that count the same events have the same ranges.
+        key = (where, with_holes, over, window.hop)
+        if key not in candidates.ranges:
+            leaves = _leave_times(history.time, over, window)
+            candidates.ranges[key] = (_find_ranges(candidates, counts, leaves), {})
+        ranges, memo = candidates.ranges[key]
+        visible = VisibleEvents(ranges, history, of, holds, candidates.rows.times, memo)
         columns.append(AGGREGATES[window.aggregate].offline(visible))
     return columns
 
 
-def _cover(sight: _Sight, counts: Mask, leaves: Integers) -> RowRanges:
-    """Which rows see the events that count, each until it leaves the window or is replaced."""
-    leaves = np.minimum(leaves, sight.history.replaced)
-    # An event that the first row which could see it does see covers that row at least, the others
-    # none.
-    seen = np.flatnonzero((sight.first_time < leaves) & counts)
-    first = sight.first[seen]
-    last = sight.rows.first_at(sight.codes[seen], leaves[seen], first)
-    return RowRanges(seen, first, last, len(sight.rows.times))
+def _find_ranges(candidates: _Candidates, counts: Mask, leaves: Integers) -> RowRanges:
+    """Find the rows that see each event that counts, until it leaves the window or is replaced.
+
+    Parameters: `counts (M,)`, the events that count; `leaves (M,)`, when each leaves the window.
+    """
+    leaves = np.minimum(leaves, candidates.history.replaced)
+    # If the first row that could see an event comes too late, no row sees it.
+    events = np.flatnonzero((candidates.first_time < leaves) & counts)
+    first = candidates.first[events]
+    last = candidates.rows.first_at(candidates.codes[events], leaves[events], first)
+    return RowRanges(events, first, last, len(candidates.rows.times))
 
 
-def _exit(time: Integers, over: str, window: Window) -> Integers:
-    """From when rows see an event no longer: the first `t` with `floor((t - over) / hop) * hop > time`."""
+def _leave_times(time: Integers, over: str, window: Window) -> Integers:
+    """Compute the time from which no row sees an event any more `(M,)`, in microseconds.
+
+    It is the first `t` with `floor((t - over) / hop) * hop > time`.
+
+    >>> window = Window(name="clicks", events="clicks", key="user", over=["2s"], hop="1s")
+    >>> _leave_times(np.array([0, 999_999, 1_000_000]), "2s", window).tolist()
+    [3000000, 3000000, 4000000]
+    """
     if over == "all":
         return np.full(len(time), NEVER)
-    span, hop = duration_us(over), hop_us(window, over)
-    return (time // hop + 1) * hop + span if hop else time + span + 1
+    span = duration_us(over)
+    hop = hop_us(window, over)
+    if not hop:
+        return time + span + 1
+    return (time // hop + 1) * hop + span

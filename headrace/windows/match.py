@@ -1,4 +1,7 @@
-"""Whether the keys of rows are those of events: a window over keys that no event has is empty without a word."""
+"""The check that rows and events spell their keys alike.
+
+A window over keys that no event has is empty, and nothing else would show that something is wrong.
+"""
 
 from collections.abc import Mapping
 
@@ -10,74 +13,79 @@ from headrace.spec import Window
 from headrace.tables import as_text
 from headrace.windows.window import window_keys
 
-_FEW = 0.5
-"""Below this share of rows with any event, other spellings of the keys are tried: they may give a larger one."""
+_LOW_SHARE = 0.5
+"""If fewer of the rows have an event, other spellings of the keys are tried."""
 
 
 def check_keys_match(
     frame: pl.DataFrame, windows: list[Window], events: Mapping[str, pl.DataFrame], whole: bool
 ) -> list[Finding]:
-    """`window.no_match` findings for keys of rows that are written in another way than those of
-    events.
+    """Report keys that rows spell in another way than events, as findings `window.no_match`.
 
-    Parameters: `frame`, the rows; `events`, the event tables by name; `whole` says that there are
-    no others in the log. Raises `InputError` where no row's key has an event, and these are all.
+    Parameters: `frame`, the rows; `events`, the event tables by name; `whole`, whether these are
+    all events, and the log holds no others. Raises `InputError` if no row's key has an event, and
+    these are all.
     """
     findings = []
     for name, *keys in dict.fromkeys((window.events, *window_keys(window)) for window in windows):
-        dtypes = {key: frame.schema[key] for key in keys}  # as the join casts them
-        rows = _texts(frame.select(cs.by_name(*keys)))
-        found = _texts(events[name].select(cs.by_name(*keys).cast(pl.String)))
-        table = _texts(
-            events[name].select(
-                cs.by_name(key).cast(dtype, strict=False) for key, dtype in dtypes.items()
-            )
-        )
-        share = _share(rows, table)
-        if share >= _FEW or not rows.height or not found.height:
-            continue
-        alike = _share(_bare(rows), _bare(found))
-        examples = ", ".join(
-            f"{rows[0, key]!r} in rows, {found[0, key]!r} in events" for key in keys
-        )
-        spelled = (
-            f"; {alike:.0%} would if zeros in front and case were left aside"
-            if alike > share
-            else ""
-        )
-        message = f"the key {', '.join(keys)} of {share:.1%} of the rows has any of the events {name!r}{spelled}"
-        if share == 0 and whole:
-            where = f"features.windows over {name!r} by {', '.join(keys)}"
-            raise InputError(
-                where,
-                f"{message} ({examples})",
-                "keys that events have",
-                "write them alike in both",
-            )
-        if alike > share:
-            evidence = {"share": share, "share_alike": alike}
-            findings.append(Finding("window.no_match", keys, "warning", message, evidence))
+        finding = _check_keys(keys, frame, name, events[name], whole)
+        if finding is not None:
+            findings.append(finding)
     return findings
 
 
-def _texts(keys: pl.DataFrame) -> pl.DataFrame:
-    """Keys as text, those without a hole."""
-    return pl.DataFrame({key.name: as_text(_plain(key)) for key in keys}).drop_nulls()
+def _check_keys(
+    keys: list[str], rows: pl.DataFrame, name: str, events: pl.DataFrame, whole: bool
+) -> Finding | None:
+    """Compare the columns `keys` of the rows with those of the events `name`."""
+    row_keys = _read_texts(rows.select(cs.by_name(*keys)))
+    event_keys = _read_texts(events.select(cs.by_name(*keys).cast(pl.String)))
+    # The join casts the keys of events to the types of the rows' keys.
+    casts = [cs.by_name(key).cast(rows.schema[key], strict=False) for key in keys]
+    share = _share_in(row_keys, _read_texts(events.select(casts)))
+    if share >= _LOW_SHARE or not row_keys.height or not event_keys.height:
+        return None
+
+    share_alike = _share_in(_simplify(row_keys), _simplify(event_keys))
+    message = f"the key {', '.join(keys)} of {share:.1%} of the rows has any of the events {name!r}"
+    if share_alike > share:
+        message += f"; {share_alike:.0%} would if zeros in front and case were left aside"
+    if share == 0 and whole:
+        examples = ", ".join(
+            f"{row_keys[0, key]!r} in rows, {event_keys[0, key]!r} in events" for key in keys
+        )
+        raise InputError(
+            f"features.windows over {name!r} by {', '.join(keys)}",
+            f"{message} ({examples})",
+            "keys that events have",
+            "write them alike in both",
+        )
+    if share_alike > share:
+        evidence = {"share": share, "share_alike": share_alike}
+        return Finding("window.no_match", keys, "warning", message, evidence)
+    return None
 
 
-def _plain(column: pl.Series) -> pl.Series:
-    return column.to_physical() if column.dtype.is_temporal() else column
+def _read_texts(keys: pl.DataFrame) -> pl.DataFrame:
+    """Convert keys to text, and drop those with a missing column."""
+    texts = {}
+    for key in keys:
+        plain = key.to_physical() if key.dtype.is_temporal() else key
+        texts[key.name] = as_text(plain)
+    return pl.DataFrame(texts).drop_nulls()
 
 
-def _bare(keys: pl.DataFrame) -> pl.DataFrame:
+def _simplify(keys: pl.DataFrame) -> pl.DataFrame:
+    """Drop from texts what people write differently: case, and zeros in front."""
     return keys.with_columns(cs.all().str.to_lowercase().str.strip_chars_start("0"))
 
 
-def _share(rows: pl.DataFrame, table: pl.DataFrame) -> float:
+def _share_in(rows: pl.DataFrame, events: pl.DataFrame) -> float:
+    """Return the share of the rows whose key is among those of the events; 1 of no rows."""
     if not rows.height:
         return 1.0
-    names = {name: f"key_{at}" for at, name in enumerate(rows.columns)}
-    found = rows.rename(names).join(
-        table.rename(names).unique(), on=list(names.values()), how="semi"
-    )
-    return found.height / rows.height
+    # A column of a key may have any name, also one that a join would add.
+    names = {name: f"key_{number}" for number, name in enumerate(rows.columns)}
+    event_keys = events.rename(names).unique()
+    matches = rows.rename(names).join(event_keys, on=list(names.values()), how="semi")
+    return matches.height / rows.height

@@ -1,6 +1,16 @@
-"""Rows and the events before them, dealt out by their keys: what happens to one key concerns no
-other, so that each part is worked on by itself, small enough for the caches, and by as many threads
-as there are cores.
+"""Rows and events split by key into parts, on which threads work side by side.
+
+Events of one key concern no row of another. So each part takes all rows and events of some keys,
+and is small enough for the caches of a processor:
+
+    rows as they were given      sorted by key and time      parts
+      b  10:00                   0  a  09:00                 | rows 0 and 1, and all events of a
+      a  11:00                   1  a  11:00                 |
+      -  09:00                   2  b  10:00                 | rows 2 and 3, and all events of b
+      a  09:00                   3  -  09:00                 |
+    places: 2, 1, 3, 0
+
+A row without a key comes after all keys; no event is there.
 """
 
 import numpy as np
@@ -13,11 +23,15 @@ from headrace.windows.history import History
 from headrace.windows.row_ranges import RowTimes
 
 PARTITION_EVENTS = 1 << 17
-"""How many events a part holds, but for a key that has more."""
+"""How many events a part holds; a part of one key may hold more."""
 
 
 class Partition(Struct, frozen=True):
-    """The rows of some keys, their events (places in the history, in its order) and the code of the key of each."""
+    """The rows and events of some keys, which are numbered from 0.
+
+    Parameters: `events (E,)`, the numbers of the events in the history, ascending; `codes (E,)`,
+    the numbers of their keys.
+    """
 
     rows: RowTimes
     events: Integers
@@ -25,60 +39,85 @@ class Partition(Struct, frozen=True):
 
 
 class Partitions(Struct, frozen=True):
-    """All rows, part after part; `places (N,)` says where each row, as it was given, stands among them."""
+    """The parts; `places (N,)` says where each row, as it was given, is among the rows of all."""
 
     parts: list[Partition]
     places: Integers
 
 
-def partition_by_key(keys: pl.DataFrame, times: Integers, found: History) -> Partitions:
-    """Deals out rows, of which `keys` are the columns that name a key, and the events of their
-    keys.
+def partition_by_key(keys: pl.DataFrame, times: Integers, history: History) -> Partitions:
+    """Split rows, and the events of their keys, into parts by key.
 
-    A row that misses a column of its key has none, and a deleted event is nobody's.
+    Parameters: `keys (N rows)`, the columns of the rows that make up a key; `times (N,)` of the
+    rows, in microseconds. A row that misses a column of its key has no key, and an event that was
+    deleted is left out.
+
+    >>> from headrace.spec import EventTable
+    >>> from headrace.windows.history import build_history
+    >>> clicks = pl.DataFrame({"user": ["b", "c"], "at": [8, 8]}).cast({"at": pl.Datetime("us")})
+    >>> history = build_history(clicks, EventTable(source="", time="at"), "data.events.clicks")
+    >>> rows = pl.DataFrame({"user": ["b", "b", None, "b"]})
+    >>> partitions = partition_by_key(rows, np.array([10, 11, 9, 9]), history)
+    >>> partitions.places.tolist()
+    [1, 2, 3, 0]
+    >>> [part.events.tolist() for part in partitions.parts]
+    [[0]]
     """
-    named = _numbered(keys)
-    known = named.drop_nulls().unique().with_row_index("code")
-    codes = _codes(named, known)
-    codes[codes < 0] = len(known)  # behind all keys, where no event is
-    order = np.lexsort((times, codes))
+    row_keys = _number_columns(keys)
+    known_keys = row_keys.drop_nulls().unique().with_row_index("code")
+    row_codes = _look_up_codes(row_keys, known_keys)
+    row_codes[row_codes < 0] = len(known_keys)
+
+    order = np.lexsort((times, row_codes))
     places = np.empty(len(times), np.int64)
     places[order] = np.arange(len(times))
-    starts = np.searchsorted(codes[order], np.arange(len(known) + 1))
+    starts = np.searchsorted(row_codes[order], np.arange(len(known_keys) + 1))
 
-    same_type = [cs.by_name(name).cast(dtype, strict=False) for name, dtype in keys.schema.items()]
-    codes = _codes(_numbered(found.frame.select(same_type)), known)
-    events = np.flatnonzero((codes >= 0) & found.alive)
-    return Partitions(_dealt(times[order], starts, events, codes[events]), places)
+    # Keys of events are compared as the type that the rows have.
+    casts = [cs.by_name(name).cast(dtype, strict=False) for name, dtype in keys.schema.items()]
+    event_codes = _look_up_codes(_number_columns(history.frame.select(casts)), known_keys)
+    events = np.flatnonzero((event_codes >= 0) & history.alive)
+    return Partitions(_split(times[order], starts, events, event_codes[events]), places)
 
 
-def _dealt(times: Integers, starts: Integers, events: Integers, codes: Integers) -> list[Partition]:
+def _split(times: Integers, starts: Integers, events: Integers, codes: Integers) -> list[Partition]:
+    """Split sorted rows, and events, before the keys that would make a part too large.
+
+    Parameters: `times (N,)` of the rows; `starts (K + 1,)`, where the rows of each key start, and
+    where those without a key do; `events (E,)` and the `codes (E,)` of their keys.
+    """
     if len(events) <= PARTITION_EVENTS:
         return [Partition(RowTimes(times, starts), events, codes)]
-    up_to = np.cumsum(np.bincount(codes, minlength=len(starts) - 1))
-    part = np.unique((up_to - 1).clip(0) // PARTITION_EVENTS, return_inverse=True)[1]  # of each key
-    count = int(part[-1]) + 1
-    order = np.argsort(
-        part[codes].astype(np.uint16), kind="stable"
-    )  # by counting, for numbers this short
-    events, codes = events[order], codes[order]
-    key_at = np.searchsorted(part, np.arange(count + 1))
+
+    events_up_to = np.cumsum(np.bincount(codes, minlength=len(starts) - 1))
+    full_parts = (events_up_to - 1).clip(0) // PARTITION_EVENTS
+    _, part_of_key = np.unique(full_parts, return_inverse=True)
+    parts = int(part_of_key[-1]) + 1
+
+    # NumPy sorts whole numbers of 16 bits by counting, which is fastest.
+    order = np.argsort(part_of_key[codes].astype(np.uint16), kind="stable")
+    events = events[order]
+    codes = codes[order]
+
+    key_at = np.searchsorted(part_of_key, np.arange(parts + 1))
     row_at = np.append(starts[key_at[:-1]], len(times))
-    event_at = np.searchsorted(part[codes], np.arange(count + 1))
-    made = []
-    for at in range(count):
-        key, row, some = key_at[at], row_at[at], slice(event_at[at], event_at[at + 1])
-        rows = RowTimes(times[row : row_at[at + 1]], starts[key : key_at[at + 1] + 1] - row)
-        made.append(Partition(rows, events[some], codes[some] - key))
-    return made
+    event_at = np.searchsorted(part_of_key[codes], np.arange(parts + 1))
+    partitions = []
+    for part in range(parts):
+        key = key_at[part]
+        row = row_at[part]
+        own_rows = RowTimes(times[row : row_at[part + 1]], starts[key : key_at[part + 1] + 1] - row)
+        own_events = slice(event_at[part], event_at[part + 1])
+        partitions.append(Partition(own_rows, events[own_events], codes[own_events] - key))
+    return partitions
 
 
-def _numbered(keys: pl.DataFrame) -> pl.DataFrame:
-    """Keys are told apart by their place, whatever their columns are called."""
-    return keys.rename({name: f"key_{at}" for at, name in enumerate(keys.columns)})
+def _number_columns(keys: pl.DataFrame) -> pl.DataFrame:
+    """Rename the columns of keys to their numbers: no name may clash with those of a join."""
+    return keys.rename({name: f"key_{number}" for number, name in enumerate(keys.columns)})
 
 
-def _codes(keys: pl.DataFrame, known: pl.DataFrame) -> Integers:
-    """The number of each key; -1 for one that is not known."""
-    found = keys.join(known, on=keys.columns, how="left", maintain_order="left")["code"]
+def _look_up_codes(keys: pl.DataFrame, known_keys: pl.DataFrame) -> Integers:
+    """Look up the number of each key `(N,)`; -1 for a key that is not known."""
+    found = keys.join(known_keys, on=keys.columns, how="left", maintain_order="left")["code"]
     return found.cast(pl.Int64).fill_null(-1).to_numpy().copy()

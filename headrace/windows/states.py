@@ -1,7 +1,12 @@
-"""Partial states: what is known of some events, in a form that merges with what is known of others.
+"""Partial states of aggregates, which merge: the state of all events from those of a part each.
 
-A window's value is finished from states, never merged itself: two means do not add up, their sums
-and counts do.
+A window's value is computed from merged states, and never merged itself. Two means do not add up;
+their sums and counts do:
+
+    tile          events       sum    count    mean
+    10:00         2, 4           6        2       3
+    10:05         9              9        1       9
+    merged        2, 4, 9       15        3       5      not 6, the mean of the means
 """
 
 import math
@@ -13,16 +18,17 @@ from msgspec import Struct
 from headrace.arrays import Floats, Integers
 
 Merge = Literal["add", "largest", "smallest"]
-"""How two states of a kind become one."""
+"""The ways in which two states of a kind become one."""
 MERGES: tuple[Merge, ...] = ("add", "largest", "smallest")
 
 
 class State(Struct, frozen=True, omit_defaults=True):
-    """A state of the events for which `where` holds and, where it is set, that have a value in the
-    column `of`.
+    """A description of one partial state: which events it is of, and what it says of them.
 
-    `kind` is that of a `NumberState`, or `last` (the latest value) or `distinct` (a sketch of the
-    different values). Values are counted from `origin`, where the kind asks for one.
+    It is of the events for which `where` holds, and that have a value in the column `of`; where
+    one is not set, it leaves no event out. `kind` is the name of a `NumberState`, or `last` (the
+    latest value) or `distinct` (a sketch of the different values). If the kind asks for it, values
+    are counted from `origin`.
     """
 
     kind: str
@@ -34,9 +40,12 @@ class State(Struct, frozen=True, omit_defaults=True):
 class NumberState(Struct, frozen=True):
     """A kind of state that is one number.
 
-    Parameters: `merge`, how two are merged; `one(value, time)`, the state of one event, and
-    `many(values (N,), times (N,))`, those of many; `from_origin`: values are counted from about
-    their mean, which keeps the digits of squares.
+    Parameters: `merge`, how two states are merged; `one(value, time)`, the state of one event;
+    `many(values (N,), times (N,))`, the states of many events, one each. With `from_origin` values
+    are counted from about their mean, which keeps the digits of squares.
+
+    >>> NumberState("add", lambda value, time: value, lambda values, times: values).identity
+    0.0
     """
 
     merge: Merge
@@ -51,17 +60,17 @@ class NumberState(Struct, frozen=True):
 
 
 def add(state: float, other: float) -> float:
-    """The sum of two."""
+    """Add two states."""
     return state + other
 
 
 def smallest(state: float, other: float) -> float:
-    """The smaller of two; NaN is none."""
+    """Return the smaller of two states; NaN is the state of no event."""
     return other if math.isnan(state) or other < state else state
 
 
 def largest(state: float, other: float) -> float:
-    """The larger of two; NaN is none."""
+    """Return the larger of two states; NaN is the state of no event."""
     return other if math.isnan(state) or other > state else state
 
 

@@ -1,4 +1,4 @@
-"""What rows see of a history of events: what the offline form of every aggregate is computed from."""
+"""The events that rows see: every aggregate computes its offline form from them."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ from headrace.windows.row_ranges import NO_EVENT, RowRanges
 
 
 class VisibleEvents(Struct, frozen=True):
-    """The events that rows see.
+    """The events that `N` rows see: `C` of the `M` versions in a history.
 
     Parameters: `ranges`, which rows see which events of the `history`; `of`, the column that is
-    aggregated; `holds (M,)`, for which events the condition of a rate holds; `times (N,)` of the
-    rows, by place. What was found of the ranges stands in `memo`, for other columns of the same
-    events.
+    aggregated; `holds (M,)`, for which events the condition of a rate holds; `times (N,)`, the
+    times of the rows in their order. `memo` keeps results that hold for other columns of the same
+    events too.
     """
 
     ranges: RowRanges
@@ -30,42 +30,48 @@ class VisibleEvents(Struct, frozen=True):
 
     @property
     def latest(self) -> Integers:
-        """The rank in the history of the last event that each row sees `(N,)`."""
+        """The rank in the history of the latest event that each row sees `(N,)`."""
         if "latest" not in self.memo:
             self.memo["latest"] = self.ranges.max(self.history.ranks[self.ranges.events])
         return self.memo["latest"]
 
     @property
     def values(self) -> pl.Series:
-        """The column of the events that any row sees `(C,)`."""
+        """The aggregated column of the events that any row sees `(C,)`."""
         return self.history.frame[self.of].gather(self.ranges.events)
 
     @property
     def numbers(self) -> Floats:
-        """The same as numbers `(C,)`."""
+        """The aggregated column as numbers `(C,)`."""
         return self.values.cast(pl.Float64).to_numpy()
 
 
-def extreme(visible: VisibleEvents, sign: int) -> pl.Series:
-    """The largest number that each row sees (`sign` 1), or the smallest (-1)."""
-    best = visible.ranges.max(_as_ordered(sign * visible.numbers))
-    return present(sign * _as_ordered(best).view(np.float64), best != NO_EVENT)
+def find_extreme(visible: VisibleEvents, sign: int) -> pl.Series:
+    """Find the largest number that each row sees (`sign` 1), or the smallest (-1)."""
+    best = visible.ranges.max(_order_bits(sign * visible.numbers))
+    return blank_empty(sign * _order_bits(best).view(np.float64), best != NO_EVENT)
 
 
 def divide(above: Floats, below: Integers) -> pl.Series:
-    """Quotients `(N,)`, missing where the denominator is 0."""
-    return present(above / np.maximum(below, 1), below > 0)
+    """Divide `(N,)` by `(N,)`; the quotient is missing where the denominator is 0."""
+    return blank_empty(above / np.maximum(below, 1), below > 0)
 
 
-def present(values: npt.NDArray[np.generic] | pl.Series, visible: Mask) -> pl.Series:
-    """Values `(N,)` where a row sees something, missing elsewhere."""
+def blank_empty(values: npt.NDArray[np.generic] | pl.Series, visible: Mask) -> pl.Series:
+    """Return values `(N,)` that are missing in rows that see no event (`visible` is false)."""
     return pl.Series(values).set(pl.Series(~visible), None)
 
 
-def _as_ordered(numbers: npt.NDArray[Any]) -> Integers:
-    """Floats as whole numbers that are ordered as they are, and back.
+def _order_bits(numbers: npt.NDArray[Any]) -> Integers:
+    """Turn floats into whole numbers that sort in the same order; turn these back into floats.
 
-    The bits of a negative one are turned over, but for its sign.
+    The bits of floats, read as whole numbers, sort as floats do only above zero. Below zero they
+    sort backwards, so all bits but the sign are flipped there. Flipping twice changes nothing.
+
+    >>> _order_bits(np.array([-2.0, -1.0, 0.0, 1.0])).argsort().tolist()
+    [0, 1, 2, 3]
+    >>> _order_bits(_order_bits(np.array([-2.0, 1.0]))).view(np.float64).tolist()
+    [-2.0, 1.0]
     """
     bits = numbers.view(np.int64)
     return bits ^ ((bits >> 63) & np.iinfo(np.int64).max)

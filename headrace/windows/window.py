@@ -1,4 +1,4 @@
-"""What a window is called, what it needs, and whether it can be."""
+"""The columns, the keys and the hop of a window, and the check that it can be computed."""
 
 from collections.abc import Mapping
 
@@ -7,13 +7,14 @@ import polars as pl
 from headrace.clock import DAY_US, HOUR_US, US_PER_S
 from headrace.errors import InputError, nearest
 from headrace.spec import AGGREGATES, Window, duration_us
-from headrace.windows.condition import parse_condition
+from headrace.windows.condition import Schema, parse_condition
 
 _HOPS_US = ((12 * HOUR_US, 300 * US_PER_S), (12 * DAY_US, HOUR_US))
+"""The longest windows and their hop, in microseconds; a still longer window has a hop of a day."""
 
 
 def window_columns(window: Window) -> list[str]:
-    """The names of the columns that a window makes.
+    """Return the names of the columns that a window makes.
 
     >>> window_columns(Window(name="user_clicks", events="clicks", key="user", over=["1h", "7d"]))
     ['user_clicks_1h', 'user_clicks_7d']
@@ -22,57 +23,96 @@ def window_columns(window: Window) -> list[str]:
 
 
 def window_keys(window: Window) -> list[str]:
-    """The columns that name a window's key."""
+    """Return the columns that make up a window's key.
+
+    >>> window_keys(Window(name="clicks", events="clicks", key="user", over=["1h"]))
+    ['user']
+    """
     return [window.key] if isinstance(window.key, str) else window.key
 
 
 def hop_us(window: Window, over: str) -> int:
-    """What the left end of a window is a multiple of, in microseconds; 0 where it is exact."""
+    """Return the hop of a window of length `over`, in microseconds; 0 for an exact window.
+
+    The left end of the window is a multiple of its hop.
+
+    >>> hop_us(Window(name="clicks", events="clicks", key="user", over=["1h"]), "1h")
+    300000000
+    """
     if window.hop is not None:
         return duration_us(window.hop)
-    span = duration_us(over)
-    return next((hop for most, hop in _HOPS_US if span <= most), DAY_US)
+
+    length_us = duration_us(over)
+    for most_us, hop in _HOPS_US:
+        if length_us <= most_us:
+            return hop
+    return DAY_US
 
 
-def check_window(
-    window: Window, rows: Mapping[str, pl.DataType], events: Mapping[str, Mapping[str, pl.DataType]]
-) -> str:
-    """Where a window stands in the spec; raises `InputError` where it cannot be.
+def check_window(window: Window, rows: Schema, events: Mapping[str, Schema]) -> str:
+    """Check that a window can be computed, and return its place in the spec.
 
-    Parameters: the types of the columns of the `rows`, and of the tables of `events` by name.
+    Parameters: the types of the columns of the `rows`, and those of the event tables by name.
+    Raises `InputError` if the window cannot be computed.
     """
-    where, row, of = f"features.windows {window.name!r}", AGGREGATES[window.aggregate], window.of
+    where = f"features.windows {window.name!r}"
     if window.events not in events:
-        told = f"one of data.events: {', '.join(events)}"
         raise InputError(
-            where, f"no events {window.events!r}", told, nearest(window.events, list(events))
+            where,
+            f"no events {window.events!r}",
+            f"one of data.events: {', '.join(events)}",
+            nearest(window.events, list(events)),
         )
+
     table = events[window.events]
-    for label, schema in (("the rows", rows), (f"events {window.events!r}", table)):
-        for column in window_keys(window):
-            if column not in schema:
-                known = "one of: " + ", ".join(schema)
-                raise InputError(
-                    where, f"no column {column!r} in {label}", known, nearest(column, list(schema))
-                )
     _check_keys(window, rows, table, where)
-    if (of is None) == (row.of != "events"):
-        said = "no `of`" if of is None else f"of {of!r}"
-        with_of = ", ".join(name for name, one in AGGREGATES.items() if one.of != "events")
+    _check_of(window, table, where)
+    _check_where(window, table, where)
+    return where
+
+
+def _check_keys(window: Window, rows: Schema, table: Schema, where: str) -> None:
+    """Raise `InputError` if rows or events lack a key, or the two cannot be compared."""
+    for label, schema in (("the rows", rows), (f"events {window.events!r}", table)):
+        for key in window_keys(window):
+            if key not in schema:
+                raise _absence_error(where, f"no column {key!r} in {label}", key, schema)
+
+    for key in window_keys(window):
+        if rows[key] == pl.Boolean and table[key] == pl.String:
+            found = f"the key {key!r} is true or false in the rows, and text in the events"
+            raise InputError(where, found, "a key of one type in both")
+
+
+def _check_of(window: Window, table: Schema, where: str) -> None:
+    """Raise `InputError` if the column `of` does not suit the aggregate."""
+    of = window.of
+    needed = AGGREGATES[window.aggregate].of
+    if (of is None) == (needed != "events"):
+        found = "no `of`" if of is None else f"of {of!r}"
+        with_of = ", ".join(name for name, row in AGGREGATES.items() if row.of != "events")
         raise InputError(
-            where, f"{said} with aggregate {window.aggregate}", f"one with {with_of} alone"
+            where,
+            f"{found} with aggregate {window.aggregate}",
+            f"one with {with_of} alone",
         )
-    if of is not None and of not in table:
-        known = "one of: " + ", ".join(table)
+    if of is None:
+        return
+
+    if of not in table:
+        raise _absence_error(where, f"no column {of!r} in events {window.events!r}", of, table)
+    dtype = table[of]
+    if needed == "numbers" and not (dtype.is_numeric() or dtype == pl.Boolean):
         raise InputError(
-            where, f"no column {of!r} in events {window.events!r}", known, nearest(of, list(table))
+            where,
+            f"{window.aggregate} of {of!r}, which holds {dtype}",
+            "a column of numbers",
         )
-    dtype = pl.Float64() if of is None else table[of]
-    if row.of == "numbers" and not (dtype.is_numeric() or dtype == pl.Boolean):
-        raise InputError(
-            where, f"{window.aggregate} of {of!r}, which holds {dtype}", "a column of numbers"
-        )
-    if row.needs_where and window.where is None:
+
+
+def _check_where(window: Window, table: Schema, where: str) -> None:
+    """Raise `InputError` if the window's condition is missing, or cannot be read."""
+    if AGGREGATES[window.aggregate].needs_where and window.where is None:
         raise InputError(
             where,
             f"a {window.aggregate} without `where`",
@@ -80,17 +120,8 @@ def check_window(
         )
     if window.where is not None:
         parse_condition(window.where, where, table)
-    return where
 
 
-def _check_keys(
-    window: Window,
-    rows: Mapping[str, pl.DataType],
-    events: Mapping[str, pl.DataType],
-    where: str,
-) -> None:
-    """Raises `InputError` where events name a key in a form that cannot be read as the rows' form."""
-    for key in window_keys(window):
-        if rows[key] == pl.Boolean and events[key] == pl.String:
-            found = f"the key {key!r} is true or false in the rows, and text in the events"
-            raise InputError(where, found, "a key of one type in both")
+def _absence_error(where: str, found: str, column: str, schema: Schema) -> InputError:
+    expected = "one of: " + ", ".join(schema)
+    return InputError(where, found, expected, nearest(column, list(schema)))

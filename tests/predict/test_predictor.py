@@ -299,8 +299,8 @@ def test_memory_stays_flat_as_files_grow(runs: Runs, tmp_path: Path) -> None:
 
     bundle = runs("binary", "gbdt").bundle
     script = (
-
-        "import sys, resource, headrace; from pathlib import Path; from headrace.predict import predict_file\n"
+        "import sys, resource, headrace; from pathlib import Path\n"
+        "from headrace.predict import predict_file\n"
         "predict_file(headrace.open(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )

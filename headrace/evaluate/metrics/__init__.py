@@ -1,6 +1,9 @@
-"""The metrics, one file each: `FORMULA` computes it.
+"""The metrics, one file each, whose `FORMULA` computes the metric.
 
-`spec.METRICS` has a row for each, by the name of its file.
+A new metric is a new file here and a row in `spec.METRICS` under the same name.
+
+>>> type(FORMULAS["log_loss"]).__name__, type(FORMULAS["roc_auc"]).__name__
+('Sums', 'Ranked')
 """
 
 from importlib import import_module

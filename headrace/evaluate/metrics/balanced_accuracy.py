@@ -1,4 +1,4 @@
-"""Balanced accuracy: the mean of the shares of events and of other rows that are told rightly.
+"""Balanced accuracy: the share of events that are right and that of other rows, averaged.
 
 Brodersen et al. (2010), "The balanced accuracy and its posterior distribution".
 """

@@ -1,4 +1,4 @@
-"""Brier score: the mean squared difference between the probability and what came of it.
+"""Brier score: the mean squared difference between the probability and the outcome, 0 or 1.
 
 Brier (1950), "Verification of forecasts expressed in terms of probability".
 """

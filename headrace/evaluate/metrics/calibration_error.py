@@ -1,5 +1,4 @@
-"""Calibration error: how far predicted shares lie from observed ones, in ten bins of equally many
-rows.
+"""Calibration error: how far predicted shares lie from observed ones, in ten equally filled bins.
 
 Naeini, Cooper and Hauskrecht (2015), "Obtaining well calibrated probabilities using Bayesian
 binning".
@@ -14,7 +13,10 @@ _BINS = 10
 
 
 def _columns(y: Floats, scores: Floats, decided: Floats) -> Floats:
-    """`y - p` of each row, in the column of its bin: the absolute sums of the columns add up to the error."""
+    """Put `y - p` of each row in the column of its bin `(N, 10)`.
+
+    The absolute sums of the columns add up to the error.
+    """
     columns = np.zeros((len(y), _BINS))
     rank = np.argsort(np.argsort(scores, kind="stable"), kind="stable")
     columns[np.arange(len(y)), rank * _BINS // max(len(y), 1)] = y - scores

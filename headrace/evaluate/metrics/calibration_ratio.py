@@ -1,4 +1,4 @@
-"""Calibration ratio: predicted events for each one that came."""
+"""Calibration ratio: predicted events divided by true events; 1 is best."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Log loss: the mean negative logarithm of the probability that the true class was given."""
+"""Log loss: the mean negative logarithm of the true class's probability."""
 
 from headrace.evaluate.formulas import log_losses, mean_of_rows
 

@@ -1,4 +1,4 @@
-"""Normalized entropy: the log loss as a share of that of predicting the mean.
+"""Normalized entropy: the log loss divided by the log loss of predicting the mean.
 
 He et al. (2014), "Practical lessons from predicting clicks on ads at Facebook".
 """

@@ -1,1 +1,1 @@
-"""The encoders, one short file each: `fit`, `names`, and `nodes` or `bags`."""
+"""The encoders, one short file each; `registry` says which functions a file has."""

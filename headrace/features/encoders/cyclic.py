@@ -1,7 +1,15 @@
-"""A time as points on circles, one for each cycle, so that December is near January: what linear
-models want.
+"""A time as points on circles, one for each cycle, which suits linear models.
 
-Missing is the circle's centre (0, 0), with a flag where training rows had missing times.
+On a circle December is near January:
+
+              sin
+               |   Mar
+        Jun    |
+       --------+--------- Jan   cos
+               |        Dec
+         Sep   |
+
+A missing time is the centre (0, 0), with a flag where training rows had missing times.
 """
 
 import numpy as np
@@ -21,19 +29,28 @@ from headrace.features.states.calendar import (
 _CYCLES = ("year", "month", "week", "day")
 
 
-def _has(state: Span) -> list[str]:
+def _list_cycles(state: Span) -> list[str]:
+    """List the cycles of a column in the order of its names."""
     cycles = state.cycles()
     return [cycle for cycle in _CYCLES if cycle in cycles]
 
 
 def names(column: str, state: Span) -> list[str]:
     """`COLUMN_week_sin`, `COLUMN_week_cos` and so on; `COLUMN_missing` last."""
-    circles = [f"{column}_{cycle}_{wave}" for cycle in _has(state) for wave in ("sin", "cos")]
-    return [*circles, f"{column}_missing"] if circles and state.missing else circles
+    columns = []
+    for cycle in _list_cycles(state):
+        columns += [f"{column}_{cycle}_sin", f"{column}_{cycle}_cos"]
+    if columns and state.missing:
+        columns.append(f"{column}_missing")
+    return columns
 
 
 def angles() -> dict[str, Floats]:
-    """The angle of each day of 400 years in the year, month and week, and of each minute in the day (radians)."""
+    """Compute the angle (radians) at each point of each cycle.
+
+    Returns the angles `(146097,)` of each day of 400 years in the year, month and week, and the
+    angles `(1440,)` of each minute in the day.
+    """
     numbers = day_numbers()
     turns = {
         "year": (numbers["day_of_year"] - 1) / 366,
@@ -45,42 +62,50 @@ def angles() -> dict[str, Floats]:
 
 
 def nodes(graph: Graph, source: str, columns: list[int], states: list[Span], width: int) -> str:
-    """Sine and cosine from tables, zero where the time is missing."""
-    used = [cycle for cycle in _CYCLES if any(cycle in _has(state) for state in states)]
+    """Look up sine and cosine, replace them by 0 where the time is missing, and add flags.
+
+    The look-up gives each column the waves of all cycles in use, and the flags come last. From
+    these the columns that are wanted are selected, in the order of `names`:
+
+        column 0                  column 1                  flags
+        year_sin year_cos …       year_sin year_cos …       0  1
+    """
+    used = [cycle for cycle in _CYCLES if any(cycle in _list_cycles(state) for state in states)]
     angle = angles()
 
     def waves_of(cycles: list[str]) -> list[Floats]:
-        return [wave(angle[cycle]) for cycle in cycles for wave in (np.sin, np.cos)]
+        waves = []
+        for cycle in cycles:
+            waves += [np.sin(angle[cycle]), np.cos(angle[cycle])]
+        return waves
 
-    by_day = [cycle for cycle in used if cycle != "day"]
-    by_minute = [cycle for cycle in used if cycle == "day"]
-    days, minutes = table(waves_of(by_day), CYCLE_DAYS), table(waves_of(by_minute), 1440)
-    entries, absent = lookup(
-        graph, graph.columns(source, columns, width), len(columns), days, minutes
-    )
-    per_column, waves = 2 * len(used), len(columns) * 2 * len(used)
-    flat: list[int] = []
-    for at, state in enumerate(states):
-        for cycle in _has(state):
-            flat += [
-                at * per_column + 2 * used.index(cycle),
-                at * per_column + 2 * used.index(cycle) + 1,
-            ]
-        if state.missing and _has(state):
-            flat.append(waves + at)
+    days = table(waves_of([cycle for cycle in used if cycle != "day"]), CYCLE_DAYS)
+    minutes = table(waves_of([cycle for cycle in used if cycle == "day"]), 1440)
+    times = graph.select_columns(source, columns, width)
+    entries, absent = lookup(graph, times, len(columns), days, minutes)
+
     flags = graph.node("Cast", absent, to=1)
-    zeroed = graph.node(
-        "Where",
-        _spread(graph, absent, per_column, len(columns)),
-        graph.constant(0.0, np.float32),
-        entries,
-    )
-    return graph.columns(graph.node("Concat", zeroed, flags, axis=1), flat, waves + len(columns))
+    per_column = 2 * len(used)
+    repeated = _repeat_flags(graph, absent, per_column, len(columns))
+    zero = graph.constant(0.0, np.float32)
+    zeroed = graph.node("Where", repeated, zero, entries)
+    joined = graph.node("Concat", zeroed, flags, axis=1)
+
+    waves = len(columns) * per_column
+    positions: list[int] = []
+    for position, state in enumerate(states):
+        cycles = _list_cycles(state)
+        for cycle in cycles:
+            sine = position * per_column + 2 * used.index(cycle)
+            positions += [sine, sine + 1]
+        if state.missing and cycles:
+            positions.append(waves + position)
+    return graph.select_columns(joined, positions, waves + len(columns))
 
 
-def _spread(graph: Graph, absent: str, per_column: int, columns: int) -> str:
-    """Each column's flag repeated over its entries."""
-    repeated = [at for at in range(columns) for _ in range(per_column)]
+def _repeat_flags(graph: Graph, absent: str, per_column: int, columns: int) -> str:
+    """Repeat the flag of each column over its entries."""
+    repeated = np.repeat(np.arange(columns), per_column)
     return graph.node("Gather", absent, graph.constant(repeated, np.int64), axis=1)
 
 

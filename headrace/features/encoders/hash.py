@@ -1,7 +1,10 @@
-"""A category as one of 65,536 buckets: no dictionary, for values without end (Weinberger et al.,
-2009).
+"""A category as one of 65,536 buckets, without a dictionary: for values without end.
 
-Linear models learn a weight for each bucket; trees see the number of one of 1,024.
+Linear models learn a weight for each bucket; trees get the number of one of 1,024 buckets:
+
+    "a-7f3"  ->  MurmurHash3 of its UTF-8 bytes, 32 bits  ->  the lowest 16 bits, or the lowest 10
+
+Weinberger et al. (2009), "Feature hashing for large scale multitask learning".
 """
 
 import numpy as np
@@ -11,22 +14,23 @@ from msgspec import Struct
 from headrace.features.graph.bag import Bag
 from headrace.features.graph.graph import Graph
 
-BUCKETS, TREE_BUCKETS = 65_536, 1_024
+BUCKETS = 65_536
+TREE_BUCKETS = 1_024
 
 
 class Hashed(Struct, frozen=True):
-    """Nothing is learned but how many rows there were."""
+    """The number of rows; nothing else is learned."""
 
     rows: int
 
 
 def fit(column: pl.Series) -> Hashed:
-    """Counts the rows."""
+    """Count the rows."""
     return Hashed(len(column))
 
 
 def merge(a: Hashed, b: Hashed) -> Hashed:
-    """The rows of two partitions."""
+    """Merge the states of two partitions."""
     return Hashed(a.rows + b.rows)
 
 
@@ -36,20 +40,20 @@ def names(column: str, state: Hashed) -> list[str]:
 
 
 def nodes(graph: Graph, source: str, columns: list[int], states: list[Hashed], width: int) -> str:
-    """The number of the bucket, for trees."""
-    return graph.node(
-        "Cast", _buckets(graph, graph.columns(source, columns, width), TREE_BUCKETS), to=1
-    )
+    """Add the numbers of the buckets of `columns`, for trees."""
+    text = graph.select_columns(source, columns, width)
+    return graph.node("Cast", _find_buckets(graph, text, TREE_BUCKETS), to=1)
 
 
 def bags(graph: Graph, text: str, state: Hashed) -> list[Bag]:
-    """A bag with one entry, the bucket."""
-    number = graph.node("Cast", _buckets(graph, text, BUCKETS), to=7)
+    """Add a bag of the text `[N, 1]` with one entry, the bucket."""
+    number = graph.node("Cast", _find_buckets(graph, text, BUCKETS), to=7)
     ids = graph.node("Add", number, graph.constant(1, np.int64))
-    return [Bag(ids, None, np.concatenate([[0.0], np.ones(BUCKETS)]).astype(np.float32))]
+    weights = np.concatenate([[0.0], np.ones(BUCKETS)]).astype(np.float32)
+    return [Bag(ids, None, weights)]
 
 
-def _buckets(graph: Graph, text: str, buckets: int) -> str:
-    """The lowest bits of MurmurHash3 (32 bits, seed 0) of the UTF-8 bytes."""
+def _find_buckets(graph: Graph, text: str, buckets: int) -> str:
+    """Add the lowest bits of MurmurHash3 (seed 0) of the text; `buckets` is a power of 2."""
     hashed = graph.node("MurmurHash3", text, domain="com.microsoft", seed=0, positive=1)
     return graph.node("BitwiseAnd", hashed, graph.constant(buckets - 1, np.uint32))

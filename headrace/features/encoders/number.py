@@ -1,4 +1,7 @@
-"""A code as the number that it is: codes are often given in the order of time, place or size, which trees can use."""
+"""A code as the number that it is, missing as NaN.
+
+Codes are often given in the order of time, place or size, which trees can use.
+"""
 
 from headrace.features.encoders.raw import nodes
 from headrace.features.states.moments import Moments, fit, merge

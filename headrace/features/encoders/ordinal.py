@@ -1,11 +1,11 @@
-"""A category as its rank by frequency: what trees want. Missing is -1, rare and unseen 0."""
+"""A category as its rank by frequency, which suits trees. Missing is -1, rare and unknown 0."""
 
 from headrace.features.graph.graph import Graph
 from headrace.features.states.levels import Levels, fit, merge
 
 
 def known(state: Levels) -> list[str]:
-    """Every value that is frequent enough."""
+    """List the values that are frequent enough for a code."""
     return state.known()
 
 
@@ -15,8 +15,8 @@ def names(column: str, state: Levels) -> list[str]:
 
 
 def nodes(graph: Graph, source: str, columns: list[int], states: list[Levels], width: int) -> str:
-    """The codes themselves."""
-    return graph.columns(source, columns, width)
+    """Select the codes of `columns` from all codes `[N, width]`."""
+    return graph.select_columns(source, columns, width)
 
 
 __all__ = ["fit", "known", "merge", "names", "nodes"]

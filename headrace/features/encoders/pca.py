@@ -1,7 +1,9 @@
 """A vector as its principal components: the directions in which training rows differ most.
 
-The state keeps the sums of all products of two dimensions, so that states of partitions merge
-exactly.
+The state holds the sums of the products of each two dimensions, so that the states of partitions
+merge exactly:
+
+    covariance[i, j] = sum of x_i * x_j / rows - mean_i * mean_j
 """
 
 import numpy as np
@@ -10,13 +12,16 @@ from msgspec import Struct
 
 from headrace.arrays import Floats
 from headrace.features.graph.graph import Graph
-from headrace.features.states.vector import filled, width_of
+from headrace.features.states.vector import fill_missing, width_of
 
 MOST_COMPONENTS = 32
 
 
 class Products(Struct, frozen=True):
-    """Rows with a vector, the sum of each dimension, and the sums of the products of each two dimensions."""
+    """The number of rows with a vector, and their sums.
+
+    `sums (D,)` are those of each dimension, `products (D, D)` those of the products of each two.
+    """
 
     rows: int
     sums: list[float]
@@ -29,41 +34,42 @@ class Products(Struct, frozen=True):
 
 
 def fit(column: pl.Series) -> Products:
-    """Sums a column of arrays of one width."""
+    """Sum the vectors of a column of `Array`."""
     values = column.drop_nulls().to_numpy().astype(np.float64).reshape(-1, width_of(column))
     return Products(len(values), values.sum(axis=0).tolist(), (values.T @ values).tolist())
 
 
 def merge(a: Products, b: Products) -> Products:
-    """The sums of two partitions together."""
+    """Merge the states of two partitions."""
+    sums = np.array(a.sums) + np.array(b.sums)
     products = np.array(a.products) + np.array(b.products)
-    return Products(
-        a.rows + b.rows, (np.array(a.sums) + np.array(b.sums)).tolist(), products.tolist()
-    )
+    return Products(a.rows + b.rows, sums.tolist(), products.tolist())
 
 
 def components(state: Products) -> tuple[Floats, Floats]:
-    """The mean `(D,)` and the components `(D, K)`, each with its greatest entry positive."""
+    """Compute the mean `(D,)` and the components `(D, K)`.
+
+    A component and its negative are equally good: that whose largest entry is positive is chosen.
+    """
     rows = max(state.rows, 1)
     mean = np.array(state.sums) / rows
     covariance = np.array(state.products) / rows - np.outer(mean, mean)
     _, vectors = np.linalg.eigh(covariance)
     best = vectors[:, ::-1][:, :MOST_COMPONENTS]
-    return mean, best * np.sign(best[np.abs(best).argmax(axis=0), np.arange(best.shape[1])])
+    largest = best[np.abs(best).argmax(axis=0), np.arange(best.shape[1])]
+    return mean, best * np.sign(largest)
 
 
 def names(column: str, state: Products) -> list[str]:
     """`COLUMN_component1` and so on."""
-    return [
-        f"{column}_component{number}"
-        for number in range(1, min(MOST_COMPONENTS, len(state.sums)) + 1)
-    ]
+    count = min(MOST_COMPONENTS, len(state.sums))
+    return [f"{column}_component{number}" for number in range(1, count + 1)]
 
 
 def nodes(graph: Graph, source: str, state: Products) -> str:
-    """`(x - mean) · components`; a missing vector is the mean."""
+    """Add `(x - mean) · components` of the vectors `[N, D]`; a missing vector is the mean."""
     mean, best = components(state)
     absent = graph.node("IsNaN", source)
-    centred = graph.node("Sub", filled(graph, source), graph.constant([mean], np.float32))
-    held = graph.node("Where", absent, graph.constant(0.0, np.float32), centred)
-    return graph.node("MatMul", held, graph.constant(best, np.float32))
+    centred = graph.node("Sub", fill_missing(graph, source), graph.constant([mean], np.float32))
+    filled = graph.node("Where", absent, graph.constant(0.0, np.float32), centred)
+    return graph.node("MatMul", filled, graph.constant(best, np.float32))

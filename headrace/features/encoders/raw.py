@@ -1,7 +1,7 @@
-"""Numbers as they are, missing as NaN: what trees want.
+"""A number as it is, missing as NaN, which suits trees.
 
-A column of the `doubles` group is centred in float64 before it is rounded, so that its small
-differences survive.
+A column of the `doubles` group is centred in float64 before it is rounded to float32, so that its
+small differences survive.
 """
 
 import numpy as np
@@ -18,14 +18,12 @@ def names(column: str, state: Moments) -> list[str]:
 def nodes(
     graph: Graph, source: str, columns: list[int], states: list[Moments], width: int, double: bool
 ) -> str:
-    """The columns of `source` `[N, width]` as float32 `[N, len(columns)]`."""
-    values = graph.columns(source, columns, width)
+    """Select `columns` of `source` `[N, width]` as float32 `[N, len(columns)]`."""
+    values = graph.select_columns(source, columns, width)
     if not double:
         return values
-    centred = graph.node(
-        "Sub", values, graph.constant([[state.mean for state in states]], np.float64)
-    )
-    return graph.node("Cast", centred, to=1)
+    means = graph.constant([[state.mean for state in states]], np.float64)
+    return graph.node("Cast", graph.node("Sub", values, means), to=1)
 
 
 __all__ = ["fit", "merge", "names", "nodes"]

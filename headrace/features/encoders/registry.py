@@ -1,4 +1,17 @@
-"""The encoders by name, and which ones a kind of column gets for which family of models."""
+"""The encoders by name, and the encoders of each kind of column for each family of models.
+
+Each encoder is a module with these functions:
+
+    fit(column) -> state        learn from training rows; `target` takes `y (N, outputs)` as well
+    merge(a, b) -> state        merge the states of two partitions, where the mathematics allows it
+    names(column, state)        name its columns of the matrix, or the entries of its bags
+    known(state)                list the values with a code, where it reads codes and no text
+    nodes(graph, source, columns, states, width) -> tensor [N, names]
+                                compute columns of the matrix; encoders of vectors take one column a
+                                call, encoders of numbers say with `double` whether they get float64
+    bags(graph, text, state) -> bags
+                                compute wide columns, which the matrix could not hold
+"""
 
 from types import ModuleType
 from typing import Literal
@@ -25,6 +38,7 @@ from headrace.features.encoders import (
 from headrace.spec import Encode, Kind
 
 Representation = Literal["tree", "linear"]
+"""The form of the inputs that a family of models wants."""
 REPRESENTATIONS: tuple[Representation, ...] = ("tree", "linear")
 
 ENCODERS: dict[str, ModuleType] = {
@@ -46,9 +60,7 @@ ENCODERS: dict[str, ModuleType] = {
     "normalize": normalize,
     "pca": pca,
 }
-"""Each module has `fit(column) -> state` and `names(column, state)`; `nodes(graph, …)` where it makes columns of the
-matrix, `bags(graph, …)` where it makes wide ones; `merge(a, b) -> state` where the mathematics allows it. Those that
-work on codes have `known(state)`."""
+"""The modules of all encoders by their names in the spec, in the order of the matrix."""
 
 SUITABLE: dict[Kind, tuple[Encode, ...]] = {
     "numeric": ("raw", "standardize", "quantile", "log"),
@@ -59,6 +71,7 @@ SUITABLE: dict[Kind, tuple[Encode, ...]] = {
     "vector": ("pass", "normalize", "pca"),
     "ignored": (),
 }
+"""The encoders that a spec may name for each kind of column."""
 
 DEFAULTS: dict[Representation, dict[Kind, list[Encode]]] = {
     "tree": {
@@ -78,6 +91,7 @@ DEFAULTS: dict[Representation, dict[Kind, list[Encode]]] = {
         "vector": ["normalize"],
     },
 }
+"""The encoders of each kind of column where the spec names none."""
 
 ALTERNATIVES: dict[Representation, dict[Kind, list[list[Encode]]]] = {
     "tree": {
@@ -96,10 +110,10 @@ ALTERNATIVES: dict[Representation, dict[Kind, list[list[Encode]]]] = {
         "vector": [["normalize"], ["pca"]],
     },
 }
-"""What the search tries in the place of the defaults."""
+"""The encoders that the search tries in the place of the defaults."""
 
 NUMBERS: tuple[Encode, ...] = ("number",)
-"""Encoders of codes that are numbers: a column of text goes without."""
+"""Encoders that need codes which are numbers: a column of text does without them."""
 
 ONLY_WIDE = ("tfidf",)
-"""Encoders that make no column of the matrix: trees cannot see them."""
+"""Encoders that make bags alone, which trees cannot use."""

@@ -1,9 +1,12 @@
-"""A text as a few topics, the truncated singular vectors of its tf-idf matrix: what trees can use.
+"""A text as a few topics, the truncated singular vectors of its tf-idf matrix, which suits trees.
+
+    tf-idf (texts, entries)  =~  U (texts, K) * S (K, K) * V^T (K, entries)
+
+    topics of a text = its tf-idf row * V          V is the matrix of the state
 
 Deerwester et al. (1990), "Indexing by latent semantic analysis".
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,7 @@ import numpy.typing as npt
 import polars as pl
 from msgspec import Struct
 
-from headrace.features.graph.bag import Bag, multiply_bag
+from headrace.features.graph.bag import multiply_bag
 from headrace.features.graph.csr import bag_outputs, describe_bags
 from headrace.features.graph.graph import Graph
 from headrace.features.graph.session import open_session
@@ -31,48 +34,54 @@ class Topics(Struct, frozen=True):
 
     @property
     def matrix(self) -> npt.NDArray[np.float32]:
-        """The topic weights of every entry."""
-        return (
-            np.frombuffer(self.data, "<f4").reshape(-1, self.topics)
-            if self.topics
-            else np.empty((0, 0), "f4")
-        )
+        """The topic weights `(entries, topics)` of every entry."""
+        if not self.topics:
+            return np.empty((0, 0), "f4")
+        return np.frombuffer(self.data, "<f4").reshape(-1, self.topics)
 
 
 def fit(column: pl.Series) -> Topics:
-    """Takes the topics of (at most 50,000 rows of) a text column; a small one has fewer than 64."""
+    """Find the topics of a text column, 64 at most, from 50,000 of its rows at most.
+
+    Few rows or few entries give fewer topics.
+    """
     from scipy.sparse.linalg import svds
 
     state = vocabulary.fit(column)
     step = -(-len(column) // _FIT_ROWS)
-    matrix = _rows_of(
-        column.gather_every(max(step, 1)), lambda graph, text: vocabulary.bags(graph, text, state)
-    )
+    matrix = _weigh_texts(column.gather_every(max(step, 1)), state)
     topics = min(MOST_TOPICS, matrix.shape[1] - 1, matrix.shape[0] - 1)
     if topics < 1:
         return Topics(state, 0, b"")
-    start = np.ones(min(matrix.shape))  # stated, so that the same text gives the same topics
+
+    # Without a start of our own, svds draws one at random.
+    start = np.ones(min(matrix.shape))
     _, _, vectors = svds(matrix.astype(np.float64), topics, v0=start)
+    # svds lists the least important vector first.
     return Topics(state, topics, np.ascontiguousarray(vectors[::-1].T, "<f4").tobytes())
 
 
-def _rows_of(column: pl.Series, bags: Callable[[Graph, str], list[Bag]]) -> Any:
-    """The bags of one text column as a CSR matrix `(N, widths)`."""
+def _weigh_texts(column: pl.Series, state: Vocabulary) -> Any:
+    """Compute the tf-idf weights of a text column as a CSR matrix `(N, entries)`.
+
+    The graph of a model computes them, so that training and service agree.
+    """
     graph = Graph()
     text = graph.input("strings", str, 1)
-    found = bags(graph, text)
+    bags = vocabulary.bags(graph, text, state)
+
+    # `Session.rows` wants a matrix before the bags: this one has no columns.
     rows = graph.node("Shape", text, start=0, end=1)
     shape = graph.node("Concat", rows, graph.constant([0], np.int64), axis=0)
     nothing = graph.node("Expand", graph.constant(np.empty((1, 0)), np.float32), shape)
-    outputs = {nothing: ("features", np.float32, 0)} | bag_outputs(found)
-    model = graph.build(
-        outputs,
-        {
-            "columns": {"strings": [column.name]},
-            "bags": describe_bags(found),
-            "numbers_per_entry": graph.numbers_per_entry,
-        },
-    )
+
+    outputs = {nothing: ("features", np.float32, 0)} | bag_outputs(bags)
+    metadata = {
+        "columns": {"strings": [column.name]},
+        "bags": describe_bags(bags),
+        "numbers_per_entry": graph.numbers_per_entry,
+    }
+    model = graph.build(outputs, metadata)
     return open_session(model.SerializeToString()).rows(column.to_frame())
 
 
@@ -82,14 +91,16 @@ def names(column: str, state: Topics) -> list[str]:
 
 
 def nodes(graph: Graph, source: str, columns: list[int], states: list[Topics], width: int) -> str:
-    """The topics of every column side by side."""
+    """Add the topics of each of `columns` of the text `[N, width]`."""
     blocks = []
     for column, state in zip(columns, states, strict=True):
-        text = graph.columns(source, [column], width)
-        start, parts = 0, []
+        text = graph.select_columns(source, [column], width)
+        # Each bag has its own rows of the matrix, the first bag the first rows.
+        start = 0
+        products = []
         for bag in vocabulary.bags(graph, text, state.vocabulary):
-            parts.append(multiply_bag(graph, bag, state.matrix[start : start + bag.width]))
+            products.append(multiply_bag(graph, bag, state.matrix[start : start + bag.width]))
             start += bag.width
-        blocks.append(parts[0] if len(parts) == 1 else graph.node("Sum", *parts))
+        blocks.append(products[0] if len(products) == 1 else graph.node("Sum", *products))
     joined = blocks[0] if len(blocks) == 1 else graph.node("Concat", *blocks, axis=1)
     return graph.node("Cast", joined, to=1)

@@ -1,1 +1,1 @@
-"""The ONNX graph: building it, looking at it before it is loaded, running it."""
+"""The ONNX graph: how it is built, checked before it is loaded, and run."""

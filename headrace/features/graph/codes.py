@@ -1,4 +1,4 @@
-"""Codes in the place of text."""
+"""The look-up of text outside the graph: codes in the place of text."""
 
 import math
 from typing import Any
@@ -12,22 +12,25 @@ from headrace.features.graph.reserved import RARE
 from headrace.spec import label_text
 
 _RARE = float(RARE)
-_MANY = 4_000
+_POLARS_FROM_ROWS = 4_000
 """From how many values on Polars is faster than a loop."""
 
 
 class Codes(dict[Any, float]):
-    """The codes of a column's values, as the look-up of a graph has them: `known` by text, also the
-    words for missing.
+    """The codes of one text column, with the answers that the look-up node of the graph gives.
 
-    A value may be given as rows hold it: a number is its text, None and NaN are missing, blanks
-    around text mean nothing. One that is not known is rare. Raises `TypeError` for a value of
-    another type and `UnicodeEncodeError` for a lone surrogate.
+    `known` maps text to its code; the words that mean missing are among the keys. A value may have
+    any type that a row holds: a number counts as its text, None and NaN as missing, and blanks
+    around text mean nothing. An unknown value is rare. Raises `TypeError` for a value of another
+    type and `UnicodeEncodeError` for a lone surrogate.
 
     >>> codes = Codes({"": -1.0, "7": 1.0})
     >>> codes["7"], codes[7.0], codes[" 7 "], codes[None], codes["8"]
     (1.0, 1.0, 1.0, -1.0, 0.0)
     """
+
+    # A look-up runs once a value of a request. A known text is answered by `dict` itself, in C;
+    # only other values reach `__missing__`. They are not stored, so that requests add no memory.
 
     def __init__(self, known: dict[str, float]) -> None:
         super().__init__(known)
@@ -44,24 +47,28 @@ class Codes(dict[Any, float]):
         return self.get(to_text(value), _RARE)
 
     def of(self, column: pl.Series) -> npt.NDArray[np.float32]:
-        """The codes of a column of text."""
-        if len(column) < _MANY:
+        """Return the codes `(N,)` of a column of text."""
+        if len(column) < _POLARS_FROM_ROWS:
             return np.array([self[text] for text in column.to_list()], np.float32)
+
         texts = column.fill_null("")
-        found = texts.replace_strict(
+        codes = texts.replace_strict(
             self._texts, self._codes, default=None, return_dtype=pl.Float32
         )
-        if found.null_count():
-            absent = found.is_null()
-            bare = texts.filter(absent).str.strip_chars()
-            found = found.scatter(
-                absent.arg_true(), bare.replace_strict(self._texts, self._codes, default=_RARE)
+        if codes.null_count():
+            # Few values have blanks around them: only those that are unknown as they are get
+            # stripped.
+            unknown = codes.is_null()
+            stripped = texts.filter(unknown).str.strip_chars()
+            codes = codes.scatter(
+                unknown.arg_true(),
+                stripped.replace_strict(self._texts, self._codes, default=_RARE),
             )
-        return found.to_numpy()
+        return codes.to_numpy()
 
 
 def to_text(value: Any) -> str:
-    """A value of a row as text, as a table would have it; see `Codes` for the errors.
+    """Write a value of a row as a table would write it; see `Codes` for the errors.
 
     >>> to_text(5.0), to_text(True), to_text(" a ")
     ('5', 'true', 'a')

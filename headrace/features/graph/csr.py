@@ -1,4 +1,4 @@
-"""Bags as sparse matrices: what trainers see of wide features, made by the graph itself."""
+"""Bags as sparse matrices: the form in which trainers get wide features from the graph itself."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from headrace.features.graph.bag import Bag
 
 
 def bag_outputs(bags: list[Bag]) -> dict[str, tuple[str, Any, int | None]]:
-    """The graph outputs `ids_0`, `scale_0`, … that `to_csr` reads."""
+    """Return the outputs `ids_0`, `scale_0`, … that `to_csr` reads, as `Graph.build` takes them."""
     outputs: dict[str, tuple[str, Any, int | None]] = {}
     for number, bag in enumerate(bags):
         outputs[bag.ids] = (f"ids_{number}", np.int64, None)
@@ -20,28 +20,45 @@ def bag_outputs(bags: list[Bag]) -> dict[str, tuple[str, Any, int | None]]:
 
 
 def describe_bags(bags: list[Bag]) -> list[dict[str, Any]]:
-    """A graph's own account of its bags, for its metadata."""
+    """Describe bags as plain data for the metadata of their graph."""
     return [{"weights": bag.weights.tolist(), "scaled": bag.scale is not None} for bag in bags]
 
 
 def bag_output_names(bags: list[dict[str, Any]]) -> list[str]:
-    """The names of the outputs of described bags."""
-    names = [
-        [f"ids_{at}", f"scale_{at}"] if bag["scaled"] else [f"ids_{at}"]
-        for at, bag in enumerate(bags)
-    ]
-    return [name for pair in names for name in pair]
+    """Return the output names of bags that `describe_bags` described.
+
+    >>> bag_output_names([{"scaled": False}, {"scaled": True}])
+    ['ids_0', 'ids_1', 'scale_1']
+    """
+    names = []
+    for number, bag in enumerate(bags):
+        names.append(f"ids_{number}")
+        if bag["scaled"]:
+            names.append(f"scale_{number}")
+    return names
 
 
 def to_csr(
     ids: Integers, scale: npt.NDArray[np.float32] | None, weights: npt.NDArray[np.float32]
 ) -> Any:
-    """The rows of one bag as CSR `(N, width)`; an entry that a row has several times counts as often."""
+    """Turn the rows of one bag into a CSR matrix `(N, width)`.
+
+    Parameters: `ids (N, L)`, `scale (N, 1)` and `weights (width + 1,)` as in `Bag`. An entry that a
+    row has several times counts as often.
+
+    >>> ids = np.array([[3, 1, 0], [2, 2, 0]])
+    >>> to_csr(ids, None, np.float32([0, 0.5, 10, 100])).toarray().tolist()
+    [[0.5, 0.0, 100.0], [0.0, 20.0, 0.0]]
+    """
     from scipy.sparse import csr_matrix
 
-    values = weights[ids] if scale is None else weights[ids] * scale
-    there = ids > 0
-    ends = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
-    rows = csr_matrix((values[there], ids[there] - 1, ends), shape=(len(ids), len(weights) - 1))
+    values = weights[ids]
+    if scale is not None:
+        values = values * scale
+
+    present = ids > 0
+    ends = np.concatenate([[0], np.cumsum(present.sum(axis=1))])
+    shape = (len(ids), len(weights) - 1)
+    rows = csr_matrix((values[present], ids[present] - 1, ends), shape=shape)
     rows.sum_duplicates()
     return rows

@@ -1,5 +1,6 @@
-"""Building an ONNX graph: nodes named in order, equal constants stored once, nothing that depends
-on time or chance.
+"""Building an ONNX graph that depends on its input alone, never on time or chance.
+
+Nodes are named in the order in which they are added, and equal constants are stored once.
 
 `onnx` is imported where it is used: a predictor loads this room too, and runs graphs without that
 library.
@@ -16,36 +17,41 @@ IR_VERSION = 10
 
 
 class Graph:
-    """A graph under construction. Tensors are known by their names, which `node` and `constant`
-    return.
+    """A graph under construction, whose tensors are known by their names.
+
+    `input`, `constant` and `node` return those names. Constants are named `c0`, `c1`, … and the
+    outputs of nodes `t0`, `t1`, …; what is equal has one name.
 
     >>> graph = Graph()
     >>> x = graph.input("numbers", np.float32, 2)
-    >>> y = graph.node("Mul", x, graph.constant(np.float32([2.0])))
+    >>> two = graph.constant(np.float32([2.0]))
+    >>> y = graph.node("Mul", x, two)
+    >>> x, two, y, graph.node("Mul", x, two)
+    ('numbers', 'c0', 't0', 't0')
     >>> graph.build({y: ("doubled", np.float32, 2)}, {}).graph.node[0].output
     ['doubled']
     """
 
     def __init__(self) -> None:
         self._nodes: list[Any] = []
-        self._made: dict[tuple[Any, ...], str] = {}
+        self._outputs: dict[tuple[Any, ...], str] = {}
         self._constants: dict[tuple[Any, ...], str] = {}
         self._initializers: list[Any] = []
         self._inputs: list[Any] = []
         self.numbers_per_entry = 0
-        """The most numbers that one entry of a text becomes on the way: what bounds the rows of a batch."""
+        """The most numbers that one entry of a text becomes in the graph; bounds a batch's rows."""
 
     def input(self, name: str, dtype: Any, width: int) -> str:
-        """Declares an input `[N, width]`, once however often it is asked for."""
+        """Declare an input `[N, width]`, once however often it is asked for."""
         from onnx import helper
 
         if any(known.name == name for known in self._inputs):
             return name
-        self._inputs.append(helper.make_tensor_value_info(name, _element(dtype), ["N", width]))
+        self._inputs.append(helper.make_tensor_value_info(name, _element_type(dtype), ["N", width]))
         return name
 
     def constant(self, values: npt.ArrayLike, dtype: Any = None) -> str:
-        """Stores an array (once, however often it is asked for); text becomes a string tensor."""
+        """Store an array, once however often it is asked for; text becomes a string tensor."""
         from onnx import numpy_helper
 
         array = np.asarray(values, dtype)
@@ -53,93 +59,104 @@ class Graph:
         key = (str(array.dtype), array.shape, data)
         if key not in self._constants:
             name = f"c{len(self._constants)}"
-            array = array.astype(object) if array.dtype.kind == "U" else array
+            if array.dtype.kind == "U":
+                array = array.astype(object)
             self._initializers.append(numpy_helper.from_array(array, name))
             self._constants[key] = name
         return self._constants[key]
 
     def node(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """Adds a node with one output and returns that output's name; an equal node is added once.
+        """Add a node with one output and return the name of that output; add an equal node once.
 
-        So the members of an average share what they have in common.
+        So the members of an ensemble share the nodes that they have in common.
         """
         from onnx import helper
 
+        # A tensor among the attributes has no short text to compare: such a node is never shared.
         plain = not any(hasattr(value, "DESCRIPTOR") for value in attributes.values())
         key = (operator, inputs, domain, str(attributes) if plain else len(self._nodes))
-        if key not in self._made:
+        if key not in self._outputs:
             name = f"t{len(self._nodes)}"
             self._nodes.append(
                 helper.make_node(
                     operator, inputs, [name], name=f"{operator}_{name}", domain=domain, **attributes
                 )
             )
-            self._made[key] = name
-        return self._made[key]
+            self._outputs[key] = name
+        return self._outputs[key]
 
-    def columns(self, source: str, columns: list[int], width: int) -> str:
-        """The tensor `source` `[N, width]` cut to some columns; itself where all are asked for in order."""
+    def select_columns(self, source: str, columns: list[int], width: int) -> str:
+        """Select columns of the tensor `source` `[N, width]`; all of them in order are `source`."""
         if columns == list(range(width)):
             return source
         return self.node("Gather", source, self.constant(columns, np.int64), axis=1)
 
-    def flagged(self, values: str, absent: str, flag: list[bool]) -> str:
-        """The columns `values` `[N, C]`, beside each that `flag` marks its column of `absent` as a number."""
-        marked = [index for index, wanted in enumerate(flag) if wanted]
-        if not marked:
+    def insert_flags(self, values: str, absent: str, flags: list[bool]) -> str:
+        """Insert columns of 0 and 1 into `values` `[N, C]` that say where a value is absent.
+
+        `absent` is a boolean tensor `[N, C]`. A column for which `flags` is true gets its own
+        column of `absent` behind it:
+
+            values a b c   flags [True, False, True]   ->   a, absent_a, b, c, absent_c
+        """
+        flagged = [column for column, wanted in enumerate(flags) if wanted]
+        if not flagged:
             return values
-        flags = self.columns(self.node("Cast", absent, to=1), marked, len(flag))
-        order, next_flag = [], len(flag)
-        for index, wanted in enumerate(flag):
-            order.append(index)
+
+        numbers = self.select_columns(self.node("Cast", absent, to=1), flagged, len(flags))
+        order = []
+        next_flag = len(flags)
+        for column, wanted in enumerate(flags):
+            order.append(column)
             if wanted:
                 order.append(next_flag)
                 next_flag += 1
-        return self.columns(self.node("Concat", values, flags, axis=1), order, next_flag)
+        joined = self.node("Concat", values, numbers, axis=1)
+        return self.select_columns(joined, order, next_flag)
 
     def build(
         self, outputs: dict[str, tuple[str, Any, int | None]], metadata: dict[str, Any]
     ) -> Any:
-        """The checked model.
+        """Build the model and check it.
 
-        `outputs` maps tensors to (public name, type, width or None where it varies); `metadata` is
-        kept as JSON entries.
+        `outputs` maps tensors to (public name, type, width or None where it varies); `metadata`
+        becomes entries of the model, its values as JSON.
         """
         import onnx
         from onnx import helper
 
-        for tensor, (name, _, _) in outputs.items():
+        infos = []
+        for tensor, (name, dtype, width) in outputs.items():
             self._name_output(tensor, name)
-        infos = [
-            helper.make_tensor_value_info(
-                name, _element(dtype), ["N", f"{name}_length" if width is None else width]
-            )
-            for name, dtype, width in outputs.values()
-        ]
+            columns = f"{name}_length" if width is None else width
+            infos.append(helper.make_tensor_value_info(name, _element_type(dtype), ["N", columns]))
         graph = helper.make_graph(
             self._nodes, "headrace", self._inputs, infos, initializer=self._initializers
         )
-        used = {node.domain for node in self._nodes} | {""}
-        opsets = [
-            helper.make_opsetid(domain, version)
-            for domain, version in OPSETS.items()
-            if domain in used
-        ]
+
+        domains = {node.domain for node in self._nodes} | {""}
+        opsets = []
+        for domain, version in OPSETS.items():
+            if domain in domains:
+                opsets.append(helper.make_opsetid(domain, version))
         model = helper.make_model(
             graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="headrace"
         )
-        helper.set_model_props(
-            model, {key: json.dumps(value, ensure_ascii=False) for key, value in metadata.items()}
-        )
+        entries = {key: json.dumps(value, ensure_ascii=False) for key, value in metadata.items()}
+        helper.set_model_props(model, entries)
         onnx.checker.check_model(model)
         return model
 
     def _name_output(self, tensor: str, name: str) -> None:
-        """Gives a tensor its public name everywhere: a copy under that name would cost each call a node."""
+        """Give a tensor its public name wherever it is used.
+
+        A copy under that name would cost each call one node more.
+        """
         from onnx import helper
 
-        produced = any(tensor in node.output for node in self._nodes)
-        if not produced:  # an input or a constant cannot be renamed
+        is_computed = any(tensor in node.output for node in self._nodes)
+        # An input or a constant cannot be renamed.
+        if not is_computed:
             self._nodes.append(
                 helper.make_node("Identity", [tensor], [name], name=f"output_{name}")
             )
@@ -151,11 +168,10 @@ class Graph:
                         names[position] = name
 
 
-def _element(dtype: Any) -> int:
+def _element_type(dtype: Any) -> int:
+    """Return the number by which ONNX knows a type of NumPy, or text."""
     from onnx import TensorProto, helper
 
-    return (
-        int(TensorProto.STRING)
-        if dtype is str
-        else int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
-    )
+    if dtype is str:
+        return int(TensorProto.STRING)
+    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))

@@ -1,1 +1,1 @@
-"""What encoders learn from a column: states that merge, each with its part of the graph."""
+"""The states of encoders: what they learn from a column, each with its part of the graph."""

@@ -1,13 +1,14 @@
-"""Case and accents folded: `Café` and `CAFE` are one word."""
+"""Words without case and accents: `Café` and `CAFE` are one word."""
 
 import unicodedata
 
 
 def fold_case(text: str) -> str:
-    """Lower case without accents.
+    """Return a text in lower case and without accents.
 
     >>> fold_case("Éclair"), fold_case("STRASSE") == fold_case("Straße")
     ('eclair', True)
     """
-    parts = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(letter for letter in parts if not unicodedata.combining(letter))
+    # NFKD writes é as e and an accent of its own, which is a combining sign.
+    signs = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(sign for sign in signs if not unicodedata.combining(sign))

@@ -1,14 +1,18 @@
-"""The state of a numeric column: count, mean and spread of its finite values, range, missing, and float32's error."""
+"""The state of a numeric column: the moments of its finite values, and the error of float32."""
 
 import numpy as np
 import polars as pl
-from msgspec import Struct
+from msgspec import Struct, structs
 
 _ERROR_THAT_MATTERS = 1e-6
 
 
 class Moments(Struct, frozen=True):
-    """Sums over finite values. `error` is the mean absolute error of rounding them to float32."""
+    """The moments of the finite values of a column.
+
+    `m2` is the sum of squared differences from the mean, `low` and `high` the range. `error` is the
+    mean absolute error of rounding the values to float32. `missing` counts null and NaN.
+    """
 
     count: int
     missing: int
@@ -26,24 +30,33 @@ class Moments(Struct, frozen=True):
 
     @property
     def needs_doubles(self) -> bool:
-        """Whether float32 would lose digits that matter: an error above 1e-6 standard deviations,
-        or an overflow.
+        """Whether float32 would lose digits that matter.
 
-        >>> from polars import Series
-        >>> fit(Series([0.1, 0.2, 0.3])).needs_doubles, fit(Series([1e8 + 1, 1e8 + 2, 1e8 + 3])).needs_doubles
+        It does where its error is above 1e-6 standard deviations, or where it overflows.
+
+        >>> small = pl.Series([0.1, 0.2, 0.3])
+        >>> large = pl.Series([1e8 + 1, 1e8 + 2, 1e8 + 3])
+        >>> fit(small).needs_doubles, fit(large).needs_doubles
         (False, True)
         """
+        # `not <=` in the place of `>`: an error that is NaN matters too.
         return self.count > 0 and not self.error <= _ERROR_THAT_MATTERS * self.scale
 
 
 def fit(column: pl.Series) -> Moments:
-    """Takes the moments of a column; infinities count as present but enter no sum."""
+    """Compute the moments of a column; infinities are present but enter no sum.
+
+    >>> state = fit(pl.Series([1.0, 3.0, None, float("inf")]))
+    >>> state.count, state.missing, state.mean, state.m2
+    (2, 1, 2.0, 2.0)
+    """
     values = column.cast(pl.Float64).drop_nulls().to_numpy()
     values = values[~np.isnan(values)]
     finite = values[np.isfinite(values)]
     missing = len(column) - len(values)
     if not len(finite):
         return Moments(0, missing, 0.0, 0.0, 0.0, 0.0, 0.0)
+
     mean = float(finite.mean())
     with np.errstate(over="ignore"):
         error = float(np.abs(finite - finite.astype(np.float32)).mean())
@@ -52,16 +65,18 @@ def fit(column: pl.Series) -> Moments:
 
 
 def merge(a: Moments, b: Moments) -> Moments:
-    """The moments of two partitions together (Chan, Golub and LeVeque, 1979)."""
+    """Merge the states of two partitions (Chan, Golub and LeVeque, 1979)."""
+    missing = a.missing + b.missing
+    # The range of no values is no range, so it must not enter `min` and `max`.
     if not a.count or not b.count:
-        some = a if a.count else b
-        return Moments(
-            some.count, a.missing + b.missing, some.mean, some.m2, some.low, some.high, some.error
-        )
-    count, delta = a.count + b.count, b.mean - a.mean
+        filled = a if a.count else b
+        return structs.replace(filled, missing=missing)
+
+    count = a.count + b.count
+    delta = b.mean - a.mean
     return Moments(
         count,
-        a.missing + b.missing,
+        missing,
         a.mean + delta * b.count / count,
         a.m2 + b.m2 + delta * delta * a.count * b.count / count,
         min(a.low, b.low),

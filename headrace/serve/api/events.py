@@ -1,18 +1,21 @@
-"""`POST /events`: what happened, for the windows of rows to come, and for training.
+"""`POST /events`: events that happened, for the windows of later rows, and for training.
 
-An event names its table as its `kind`. Where a table has a column of that name, its events go to
-`/events/TABLE`, as they are.
+    POST /events             {"events": [{"kind": "clicks", "user": "u1", "time": …}, …]}
+    POST /events/clicks      {"events": [{"user": "u1", "time": …}, …]}
+    ──> {"taken": 2, "stored": true}
+
+`kind` names the table of an event. A table that has a column of that name takes its events at
+`/events/TABLE`, where they are taken as they are.
 """
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from headrace.clock import SYSTEM
 from headrace.errors import EmptyStoreError
-from headrace.serve.http.messages import Problem, Reply, Request, json_reply
+from headrace.serve.http.messages import Problem, Reply, Request, build_unavailable, json_reply
 from headrace.serve.http.slices import WHOLE_BYTES
 from headrace.serve.log_event import log_event
 from headrace.serve.models.system import ServedSystem
@@ -21,87 +24,116 @@ from headrace.spec import EventTable
 from headrace.store import Pusher, PushResult
 from headrace.workspace import Workspace
 
+Event = dict[str, Any]
+EventsByTable = dict[str, list[Event]]
+
+_MAX_WAITING = 16
+"""Requests with events that may wait for the one thread that pushes."""
+_MAX_VALUES = 100
+"""Values of an event."""
+
 
 class EventsRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """What `/events` takes."""
+    """The body of a request to `/events`."""
 
-    events: list[dict[str, Any]]
+    events: list[Event]
 
 
-_MOST_WAITING, _MOST_CELLS = 16, 100
 _decode = msgspec.json.Decoder(EventsRequest).decode
 
 
 async def push(service: Service, request: Request, table: str) -> Reply:
-    """Takes events, all of them or none; when it answers they are durable, and seen by the next row where `stored`."""
-    if len(request.body) <= WHOLE_BYTES:
-        events = decode_body(_decode, request.body).events
-    else:
-        most_values = service.settings.max_rows * _MOST_CELLS
-        events = (await service.read_large(request.body, EventsRequest, most_values)).events
-    most = service.settings.max_rows
-    if len(events) > most:
-        raise Problem(
-            413, "too_many_rows", "There are too many events", f"{len(events)}, at most {most}"
-        )
-    told: dict[str, list[dict[str, Any]]] = {table: events} if table else {}
-    for event in events if not table else []:
-        plain = {name: value for name, value in event.items() if name != "kind"}
-        told.setdefault(str(event.get("kind")), []).append(plain)
-    system = _find_system(list(service.repository.systems().values()), told)
-    service.allow_system(request, system)
+    """Append events to the log, all of them or none, and take them into the online store.
+
+    With the reply they are durable. The next row sees them, unless `stored` is false: then the
+    store refused, and the next push catches up.
+    """
+    events = await _read_events(service, request)
+    sent = {table: events} if table else _split_by_kind(events)
+    system = _find_system(list(service.repository.list_systems().values()), sent)
+    service.check_system(request, system)
     tables = system.spec.data.events
-    told = {kind: [_named(event, tables[kind]) for event in some] for kind, some in told.items()}
-    if service.pushing >= _MOST_WAITING:
-        raise Problem(
-            503, "overloaded", "Too many events are waiting", "", [(b"retry-after", b"1")]
-        )
-    service.pushing += 1
+    rows: EventsByTable = {}
+    for name, table_events in sent.items():
+        rows[name] = [_name_columns(event, tables[name]) for event in table_events]
+
+    # One thread pushes, as writers of a store take turns: a queue before it has to be bounded.
+    if service.waiting_pushes >= _MAX_WAITING:
+        raise build_unavailable("overloaded", "Too many events are waiting")
+    service.waiting_pushes += 1
     try:
         loop = asyncio.get_running_loop()
-        pushed = await loop.run_in_executor(service.pushes, _push, service.pushers, system, told)
-    except EmptyStoreError as error:  # the events are as they should be
-        raise Problem(
-            503, "store", "The events cannot be taken now", str(error), [(b"retry-after", b"1")]
-        ) from None
-    finally:
-        service.pushing -= 1
-    if pushed.store_error is not None:
-        log_event(
-            "warning",
-            "store_behind",
-            why=str(pushed.store_error),
-            do="the next push tells it what the log has",
+        result = await loop.run_in_executor(
+            service.push_executor, _push, service.pushers, system, rows
         )
-    return json_reply({"taken": pushed.events, "stored": pushed.store_error is None})
+    except EmptyStoreError as error:
+        # The events are as they should be: the store has to be filled, and they can come again.
+        raise build_unavailable("store", "The events cannot be taken now", str(error)) from None
+    finally:
+        service.waiting_pushes -= 1
+
+    if result.store_error is not None:
+        do = "the next push takes up what the log has"
+        log_event("warning", "store_behind", why=str(result.store_error), do=do)
+    return json_reply({"taken": result.events, "stored": result.store_error is None})
+
+
+async def _read_events(service: Service, request: Request) -> list[Event]:
+    """Decode the events of a request; raises `Problem`, also for too many."""
+    max_rows = service.settings.max_rows
+    if len(request.body) <= WHOLE_BYTES:
+        events: list[Event] = decode_body(_decode, request.body).events
+    else:
+        body = await service.read_large(request.body, EventsRequest, max_rows * _MAX_VALUES)
+        events = body.events
+    if len(events) > max_rows:
+        detail = f"{len(events)}, at most {max_rows}"
+        raise Problem(413, "too_many_rows", "There are too many events", detail)
+    return events
+
+
+def _split_by_kind(events: list[Event]) -> EventsByTable:
+    """Return events, without their `kind`, by it.
+
+    >>> _split_by_kind([{"kind": "clicks", "user": 1}, {"kind": "orders", "user": 1}])
+    {'clicks': [{'user': 1}], 'orders': [{'user': 1}]}
+    """
+    by_table: EventsByTable = {}
+    for event in events:
+        values = {name: value for name, value in event.items() if name != "kind"}
+        by_table.setdefault(str(event.get("kind")), []).append(values)
+    return by_table
 
 
 def _push(
-    open_: dict[Workspace, Pusher], system: ServedSystem, told: Mapping[str, list[dict[str, Any]]]
+    pushers: dict[Workspace, Pusher], system: ServedSystem, events: EventsByTable
 ) -> PushResult:
-    """In the one thread that pushes."""
-    if system.workspace not in open_:
-        open_[system.workspace] = system.online()
-    return open_[system.workspace].push_all(told, SYSTEM.now_us())
+    """Push events, and open the store before the first; runs in the one thread that pushes."""
+    if system.workspace not in pushers:
+        pushers[system.workspace] = system.open_pusher()
+    return pushers[system.workspace].push_all(events, SYSTEM.now_us())
 
 
-def _find_system(systems: list[ServedSystem], told: Mapping[str, Any]) -> ServedSystem:
-    """The workspace whose spec has the tables of the events."""
+def _find_system(systems: list[ServedSystem], events: EventsByTable) -> ServedSystem:
+    """Return the system whose spec has the tables of the events; raises `Problem`."""
     for system in systems:
-        if told and told.keys() <= system.spec.data.events.keys():
+        if events and events.keys() <= system.spec.data.events.keys():
             return system
+
     known = sorted({kind for system in systems for kind in system.spec.data.events})
-    found = ", ".join(sorted(told)[:5]) if told else "no events"
-    expected = (
-        "one of: " + ", ".join(known) if known else "nothing: no served system has event tables"
-    )
-    raise Problem(
-        422, "invalid_rows", "The events cannot be taken", f"kind {found}; expected {expected}"
-    )
+    found = ", ".join(sorted(events)[:5]) if events else "no events"
+    expected = "nothing: no served system has event tables"
+    if known:
+        expected = "one of: " + ", ".join(known)
+    detail = f"kind {found}; expected {expected}"
+    raise Problem(422, "invalid_rows", "The events cannot be taken", detail)
 
 
-def _named(event: dict[str, Any], table: EventTable) -> dict[str, Any]:
-    """An event by the columns of its table; its id and its time may also be called so."""
+def _name_columns(event: Event, table: EventTable) -> Event:
+    """Return an event by the columns of its table.
+
+    Its id and its time may come as `id` and `time`, whatever the table calls them.
+    """
     row = dict(event)
     for name, column in (("id", table.id), ("time", table.time)):
         if column is not None and column not in row and name in row:

@@ -1,16 +1,18 @@
-"""What the service takes and answers, as an OpenAPI document made from the schemas of the models that it serves."""
+"""The service as an OpenAPI document, made from the schemas of the models that it serves."""
 
 from typing import Any
 
 from headrace._version import __version__
-from headrace.serve.api.inference import datatype_of
+from headrace.serve.api.inference import find_datatype
 from headrace.serve.models.served import ServedModel
 from headrace.serve.service import Service
 from headrace.tables import Column
 
+Schema = dict[str, Any]
+
 _TYPES = {"boolean": "boolean", "number": "number", "integer": "number"}
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-_SAID = {
+_STATUSES = {
     "400": "The body or a header cannot be read.",
     "401": "A token is needed.",
     "403": "The token is for something else.",
@@ -23,50 +25,7 @@ _SAID = {
     "503": "Too much is waiting, or a server behind is gone; try again later.",
     "504": "The deadline of the request was over before its turn came.",
 }
-
-
-def document_of(service: Service) -> dict[str, Any]:
-    """The document (OpenAPI 3.1)."""
-    schemas: dict[str, Any] = {"Problem": _problem()}
-    paths: dict[str, Any] = {}
-    for name in service.repository.names:
-        served = service.repository.routes[name].served
-        schemas[f"{name}_row"] = _row(served)
-        schemas[f"{name}_prediction"] = _prediction(served)
-        paths[f"/predict/{name}"] = {"post": _predict(served, name)}
-        if name == service.repository.names[0]:
-            paths = {"/predict": {"post": _predict(served, "the first model")}} | paths
-            paths["/invocations"] = {"post": _invocations(served)}
-        paths[f"/v2/models/{name}"] = {"get": _told(f"What {name} takes and answers, as tensors")}
-        paths[f"/v2/models/{name}/ready"] = {"get": _told(f"Whether {name} is ready")}
-        paths[f"/v2/models/{name}/infer"] = {"post": _infer(served)}
-    kinds = sorted(
-        {
-            kind
-            for system in service.repository.systems().values()
-            for kind in system.spec.data.events
-        }
-    )
-    if kinds:
-        paths["/events"] = {"post": _events(kinds)}
-    for path, what in _PLAIN.items():
-        paths[path] = {"get": _told(what)}
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Headrace: " + ", ".join(service.repository.names),
-            "version": __version__,
-        },
-        "paths": paths,
-        "components": {
-            "schemas": schemas,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-        },
-        "security": [{}, {"token": []}],
-    }
-
-
-_PLAIN = {
+_STATIC_PATHS = {
     "/health/live": "Whether the service is there",
     "/health/ready": "Whether requests are taken",
     "/ping": "The same, for SageMaker",
@@ -76,130 +35,163 @@ _PLAIN = {
 }
 
 
-def _told(summary: str) -> dict[str, Any]:
+def build_document(service: Service) -> dict[str, Any]:
+    """Build the document (OpenAPI 3.1) of what is served now."""
+    names = service.repository.names
+    schemas: dict[str, Any] = {"Problem": _build_problem_schema()}
+    for name in names:
+        served = service.repository.routes[name].served
+        schemas[f"{name}_row"] = _build_row_schema(served)
+        schemas[f"{name}_prediction"] = _build_prediction_schema(served)
     return {
-        "summary": summary,
-        "responses": {"200": _json({"type": "object"}), **_problems("404", "500", "503")},
-    }
-
-
-def _predict(served: ServedModel, of: str) -> dict[str, Any]:
-    row, prediction = (
-        f"#/components/schemas/{served.name}_{what}" for what in ("row", "prediction")
-    )
-    rows = {"type": "array", "items": {"$ref": row}}
-    body = {
-        "type": "object",
-        "properties": {"rows": rows},
-        "required": ["rows"],
-        "additionalProperties": False,
-    }
-    reply = {
-        "type": "object",
-        "properties": {
-            "model": {"type": "string"},
-            "version": {"type": "integer"},
-            "predictions": {"type": "array", "items": {"$ref": prediction}},
+        "openapi": "3.1.0",
+        "info": {"title": "Headrace: " + ", ".join(names), "version": __version__},
+        "paths": _build_paths(service),
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
-        "required": ["model", "version", "predictions"],
+        "security": [{}, {"token": []}],
+    }
+
+
+def _build_paths(service: Service) -> dict[str, Any]:
+    """Describe every path: those of the first model first, for the page that shows them."""
+    names = service.repository.names
+    first = service.repository.routes[names[0]].served
+    paths: dict[str, Any] = {"/predict": {"post": _describe_predict(first, "the first model")}}
+    for name in names:
+        served = service.repository.routes[name].served
+        paths[f"/predict/{name}"] = {"post": _describe_predict(served, name)}
+        if name == names[0]:
+            paths["/invocations"] = {"post": _describe_invocations(served)}
+        model = f"/v2/models/{name}"
+        paths[model] = {"get": _describe_get(f"What {name} takes and answers, as tensors")}
+        paths[f"{model}/ready"] = {"get": _describe_get(f"Whether {name} is ready")}
+        paths[f"{model}/infer"] = {"post": _describe_infer(served)}
+
+    # Systems may have tables of one name; each is offered once.
+    kinds = set[str]()
+    for system in service.repository.list_systems().values():
+        kinds.update(system.spec.data.events)
+    if kinds:
+        paths["/events"] = {"post": _describe_events(sorted(kinds))}
+    for path, summary in _STATIC_PATHS.items():
+        paths[path] = {"get": _describe_get(summary)}
+    return paths
+
+
+def _describe_get(summary: str) -> dict[str, Any]:
+    """Describe a path that is read."""
+    responses = {"200": _build_response(_build_object()), **_build_problems("404", "500", "503")}
+    return {"summary": summary, "responses": responses}
+
+
+def _describe_predict(served: ServedModel, model: str) -> dict[str, Any]:
+    """Describe `/predict` for a model; `model` names it in the summary."""
+    schemas = f"#/components/schemas/{served.name}"
+    rows = _build_array({"$ref": f"{schemas}_row"})
+    body = _build_object({"rows": rows}, ["rows"], closed=True)
+    reply = {
+        "model": {"type": "string"},
+        "version": {"type": "integer"},
+        "predictions": _build_array({"$ref": f"{schemas}_prediction"}),
     }
     deadline = {
-        "name": "x-headrace-deadline-ms", "in": "header", "required": False,
-        "schema": {"type": "number", "minimum": 1}, "description": "After that long an answer is of no use any more.",
-    }  # fmt: skip
-    example = {"rows": [_example(served)]} if served.bundle.examples else None
+        "name": "x-headrace-deadline-ms",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "number", "minimum": 1},
+        "description": "After that long an answer is of no use any more.",
+    }
+    statuses = ("400", "401", "403", "408", "413", "422", "500", "503", "504")
     return {
-        "summary": f"Predict rows with {of}",
+        "summary": f"Predict rows with {model}",
         "parameters": [deadline],
-        "requestBody": _body(body, example),
+        "requestBody": _build_body(body, _find_example(served, "rows")),
         "responses": {
-            "200": _json(reply),
-            **_problems("400", "401", "403", "408", "413", "422", "500", "503", "504"),
+            "200": _build_response(_build_object(reply, list(reply))),
+            **_build_problems(*statuses),
         },
     }
 
 
-def _invocations(served: ServedModel) -> dict[str, Any]:
-    row = {"$ref": f"#/components/schemas/{served.name}_row"}
-    body = {
-        "type": "object",
-        "properties": {"dataframe_records": {"type": "array", "items": row}},
-        "required": ["dataframe_records"],
-    }
-    example = {"dataframe_records": [_example(served)]} if served.bundle.examples else None
-    reply = {
-        "type": "object",
-        "properties": {"predictions": {"type": "array"}},
-        "required": ["predictions"],
-    }
-    said = _problems("400", "401", "403", "408", "413", "415", "422", "500", "503", "504")
+def _describe_invocations(served: ServedModel) -> dict[str, Any]:
+    """Describe `/invocations`, with one of the forms of its body."""
+    form = "dataframe_records"
+    records = _build_array({"$ref": f"#/components/schemas/{served.name}_row"})
+    reply = _build_object({"predictions": {"type": "array"}}, ["predictions"])
+    statuses = ("400", "401", "403", "408", "413", "415", "422", "500", "503", "504")
     return {
-        "summary": "Predict as MLflow and SageMaker servers do (also dataframe_split, instances, inputs, CSV)",
-        "requestBody": _body(body, example),
-        "responses": {"200": _json(reply), **said},
+        "summary": (
+            "Predict as MLflow and SageMaker servers do "
+            "(also dataframe_split, instances, inputs, CSV)"
+        ),
+        "requestBody": _build_body(
+            _build_object({form: records}, [form]), _find_example(served, form)
+        ),
+        "responses": {"200": _build_response(reply), **_build_problems(*statuses)},
     }
 
 
-def _infer(served: ServedModel) -> dict[str, Any]:
-    tensor = {
-        "type": "object",
-        "properties": {
+def _describe_infer(served: ServedModel) -> dict[str, Any]:
+    """Describe `/v2/models/MODEL/infer`."""
+    tensor = _build_object(
+        {
             "name": {"type": "string"},
-            "shape": {"type": "array", "items": {"type": "integer"}},
+            "shape": _build_array({"type": "integer"}),
             "datatype": {"type": "string"},
             "data": {"type": "array"},
         },
-        "required": ["name", "shape", "datatype"],
-    }
-    body = {
-        "type": "object",
-        "properties": {"id": {"type": "string"}, "inputs": {"type": "array", "items": tensor}},
-        "required": ["inputs"],
-    }
+        ["name", "shape", "datatype"],
+    )
+    body = _build_object(
+        {"id": {"type": "string"}, "inputs": _build_array(tensor)},
+        ["inputs"],
+    )
+    example = None
+    if served.bundle.examples:
+        example = {"inputs": _build_example_tensors(served)}
+    statuses = ("400", "401", "403", "404", "408", "413", "422", "500", "503", "504")
     return {
         "summary": f"Predict tensors with {served.name} (Open Inference Protocol)",
-        "requestBody": _body(
-            body, {"inputs": _tensors(served)} if served.bundle.examples else None
-        ),
-        "responses": {
-            "200": _json({"type": "object"}),
-            **_problems("400", "401", "403", "404", "408", "413", "422", "500", "503", "504"),
-        },
+        "requestBody": _build_body(body, example),
+        "responses": {"200": _build_response(_build_object()), **_build_problems(*statuses)},
     }
 
 
-def _events(kinds: list[str]) -> dict[str, Any]:
-    event = {"type": "object", "properties": {"kind": {"enum": kinds}}, "required": ["kind"]}
-    body = {
-        "type": "object",
-        "properties": {"events": {"type": "array", "items": event}},
-        "required": ["events"],
-        "additionalProperties": False,
-    }
-    told = {"taken": {"type": "integer"}, "stored": {"type": "boolean"}}
-    reply = {"type": "object", "properties": told, "required": list(told)}
+def _describe_events(kinds: list[str]) -> dict[str, Any]:
+    """Describe `/events`; `kinds` are the tables of all systems."""
+    event = _build_object({"kind": {"enum": kinds}}, ["kind"])
+    body = _build_object({"events": _build_array(event)}, ["events"], closed=True)
+    reply = {"taken": {"type": "integer"}, "stored": {"type": "boolean"}}
+    statuses = ("400", "401", "403", "408", "413", "422", "500", "503")
     return {
-        "summary": "Tell what happened: the windows of later rows see it (`kind` names the table; or /events/TABLE)",
-        "requestBody": _body(body, None),
+        "summary": (
+            "Ingest events: the windows of later rows see them "
+            "(`kind` names the table; or /events/TABLE)"
+        ),
+        "requestBody": _build_body(body, None),
         "responses": {
-            "200": _json(reply),
-            **_problems("400", "401", "403", "408", "413", "422", "500", "503"),
+            "200": _build_response(_build_object(reply, list(reply))),
+            **_build_problems(*statuses),
         },
     }
 
 
-def _row(served: ServedModel) -> dict[str, Any]:
+def _build_row_schema(served: ServedModel) -> Schema:
+    """Build the schema of a row of raw columns."""
     required = [column.name for column in served.inputs if column.name not in served.optional]
-    properties = {column.name: _property(column) for column in served.inputs}
-    return {"type": "object", "properties": properties, "required": required}
+    properties = {column.name: _build_column_schema(column) for column in served.inputs}
+    return _build_object(properties, required)
 
 
-def _property(column: Column) -> dict[str, Any]:
+def _build_column_schema(column: Column) -> Schema:
+    """Build the schema of a raw column's value, which may always be null."""
     if column.dtype == "vector":
-        numbers = {"type": "number"}
         return {
             "type": ["array", "null"],
-            "items": numbers,
+            "items": {"type": "number"},
             "minItems": column.width,
             "maxItems": column.width,
         }
@@ -208,62 +200,93 @@ def _property(column: Column) -> dict[str, Any]:
     return {"type": [_TYPES.get(column.dtype, "string"), "null"]}
 
 
-def _prediction(served: ServedModel) -> dict[str, Any]:
-    number, text = {"type": "number"}, {"type": "string"}
+def _build_prediction_schema(served: ServedModel) -> Schema:
+    """Build the schema of a prediction."""
+    number = {"type": "number"}
+    text = {"type": "string"}
     multiclass = served.predictor.is_multiclass
-    properties: dict[str, Any] = {
-        "prediction_id": text,
-        "prediction": text if multiclass else number,
-    }
+    properties: Schema = {"prediction_id": text, "prediction": text if multiclass else number}
     if multiclass:
         labels = dict.fromkeys(served.predictor.classes, number)
-        properties["probabilities"] = {"type": "object", "properties": labels}
+        properties["probabilities"] = _build_object(labels)
     elif served.predictor.decides:
         properties["decision"] = text
-    properties |= {
-        "imputed": {"type": "array", "items": text},
-        "unseen": {"type": "array", "items": text},
-    }
-    return {"type": "object", "properties": properties, "required": ["prediction_id", "prediction"]}
+    properties["imputed"] = _build_array(text)
+    properties["unseen"] = _build_array(text)
+    return _build_object(properties, ["prediction_id", "prediction"])
 
 
-def _example(served: ServedModel) -> dict[str, Any]:
-    """The first golden request, its columns in their order."""
-    example: dict[str, Any] = served.bundle.examples[0]["request"]
-    return {column.name: example.get(column.name) for column in served.inputs}
+def _build_problem_schema() -> Schema:
+    """Build the schema of a problem (RFC 9457)."""
+    properties: Schema = {name: {"type": "string"} for name in ("type", "title", "detail", "error")}
+    properties["status"] = {"type": "integer"}
+    properties["errors"] = _build_array({"type": "object"})
+    return _build_object(properties)
 
 
-def _tensors(served: ServedModel) -> list[dict[str, Any]]:
-    """The same as tensors."""
-    example = _example(served)
+def _find_example(served: ServedModel, name: str) -> dict[str, Any] | None:
+    """Return a body that holds one row under a name, or None for a bundle without examples."""
+    if not served.bundle.examples:
+        return None
+    return {name: [_build_example(served)]}
+
+
+def _build_example(served: ServedModel) -> dict[str, Any]:
+    """Return the first golden request, its columns in their order."""
+    request: dict[str, Any] = served.bundle.examples[0]["request"]
+    return {column.name: request.get(column.name) for column in served.inputs}
+
+
+def _build_example_tensors(served: ServedModel) -> list[dict[str, Any]]:
+    """Return the first golden request as tensors."""
+    row = _build_example(served)
     return [
         {
             "name": column.name,
             "shape": [1, column.width or 1],
-            "datatype": datatype_of(column),
-            "data": [example[column.name]] if column.dtype != "vector" else example[column.name],
+            "datatype": find_datatype(column),
+            "data": row[column.name] if column.dtype == "vector" else [row[column.name]],
         }
         for column in served.inputs
     ]
 
 
-def _problem() -> dict[str, Any]:
-    properties = {name: {"type": "string"} for name in ("type", "title", "detail", "error")}
-    errors = {"type": "array", "items": {"type": "object"}}
-    return {
-        "type": "object",
-        "properties": properties | {"status": {"type": "integer"}, "errors": errors},
-    }
+def _build_object(
+    properties: Schema | None = None, required: list[str] | None = None, closed: bool = False
+) -> Schema:
+    """Build the schema of an object; a closed one has no further properties.
+
+    >>> _build_object({"rows": {"type": "array"}}, ["rows"])
+    {'type': 'object', 'properties': {'rows': {'type': 'array'}}, 'required': ['rows']}
+    """
+    schema: Schema = {"type": "object"}
+    if properties is not None:
+        schema["properties"] = properties
+    if required is not None:
+        schema["required"] = required
+    if closed:
+        schema["additionalProperties"] = False
+    return schema
 
 
-def _body(schema: dict[str, Any], example: Any) -> dict[str, Any]:
-    content = {"schema": schema} | ({} if example is None else {"example": example})
+def _build_array(items: Schema) -> Schema:
+    """Build the schema of an array."""
+    return {"type": "array", "items": items}
+
+
+def _build_body(schema: Schema, example: Any) -> dict[str, Any]:
+    """Describe the body of a request, with an example where there is one."""
+    content = {"schema": schema}
+    if example is not None:
+        content["example"] = example
     return {"required": True, "content": {"application/json": content}}
 
 
-def _json(schema: dict[str, Any]) -> dict[str, Any]:
+def _build_response(schema: Schema) -> dict[str, Any]:
+    """Describe a reply that is no problem."""
     return {"description": "Done.", "content": {"application/json": {"schema": schema}}}
 
 
-def _problems(*statuses: str) -> dict[str, Any]:
-    return {status: {"description": _SAID[status], "content": _PROBLEM} for status in statuses}
+def _build_problems(*statuses: str) -> dict[str, Any]:
+    """Describe the problems with these statuses."""
+    return {status: {"description": _STATUSES[status], "content": _PROBLEM} for status in statuses}

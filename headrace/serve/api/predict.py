@@ -1,4 +1,8 @@
-"""`POST /predict`: rows of raw columns to predictions."""
+"""`POST /predict` and `POST /predict/MODEL`: predictions of rows of raw columns.
+
+{"rows": [{"fare": 9.5, "hour": 7}, …]}
+──> {"model": "taxi", "version": 7, "predictions": [{"prediction": 0.7, "prediction_id": …}, …]}
+"""
 
 import msgspec
 
@@ -9,35 +13,43 @@ from headrace.serve.service import Endpoint, Service
 
 
 class PredictRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """What `/predict` takes."""
+    """The body of a request to `/predict`."""
 
     rows: list[Row]
 
 
 async def predict(service: Service, request: Request, ref: str) -> Reply:
-    """The predictions of rows by the model that `ref` names; nothing names the first."""
+    """Predict rows with the model that `ref` names; an empty one means the first model."""
     service.batcher.admit()
-    route = service.repository.routes.get(ref) or await service.route(ref)
-    fast_rows = route.served.fast_rows if len(request.body) <= WHOLE_BYTES else None
-    rows = fast_rows.rows(request.body) if fast_rows is not None else None
-    if rows is None:
-        fast_rows, rows = None, (await service.read(request, PredictRequest, route.served)).rows
-    ids, (complete, predictions) = await service.predict(
-        route, fast_rows or route.served, rows, request
-    )
-    answers = encode_predictions(ids, predictions)
-    if route.buffer is not None:
-        kept = request.body if fast_rows is not None else encode(route.served.loggable(complete))
-        route.buffer.append(len(ids), kept, answers)
+    route = service.repository.routes.get(ref) or await service.find_route(ref)
+    served = route.served
+
+    # The fast way takes rows that lack no column. Any other body is read again, as dicts, and what
+    # is wrong with it is found there.
+    fast_rows = served.fast_rows if len(request.body) <= WHOLE_BYTES else None
+    rows = None if fast_rows is None else fast_rows.decode(request.body)
+    if fast_rows is not None and rows is not None:
+        ids, (_, predictions) = await service.predict(route, fast_rows, rows, request)
+        answers = encode_predictions(ids, predictions)
+        # Such rows are logged as they came: nothing of them has to be encoded.
+        if route.buffer is not None:
+            route.buffer.append(len(ids), request.body, answers)
+    else:
+        body = await service.read_body(request, PredictRequest, served)
+        ids, (complete, predictions) = await service.predict(route, served, body.rows, request)
+        answers = encode_predictions(ids, predictions)
+        if route.buffer is not None:
+            route.buffer.append(len(ids), encode(served.trim_for_log(complete)), answers)
     return Reply(200, route.headers, b'%b,"predictions":%b}' % (route.opening, answers))
 
 
 def encode_predictions(ids: list[str], predictions: list[Prediction]) -> bytes:
-    """Predictions and their ids.
+    """Encode predictions and their ids as a JSON array.
 
     >>> encode_predictions(["0661"], [{"prediction": 0.5}])
     b'[{"prediction":0.5,"prediction_id":"0661"}]'
     """
+    # One comprehension: this is on the path of each request.
     return encode(
         [{**one, "prediction_id": id_} for id_, one in zip(ids, predictions, strict=True)]
     )

@@ -1,1 +1,1 @@
-"""HTTP: connections, messages, tokens, hosts; nothing of models."""
+"""HTTP: connections, messages, tokens and hosts; this wing knows nothing of models."""

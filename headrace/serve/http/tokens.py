@@ -1,8 +1,11 @@
-"""Bearer tokens: who may predict, write events, and read what is counted. Only their hashes are
-kept.
+"""Bearer tokens: they say who may predict, write events and read what is counted.
 
-Without a file of tokens everybody who reaches the service may do everything; it listens on this
-machine alone unless told otherwise.
+Only their hashes are stored. Without a file of tokens everybody who reaches the service may do
+everything; the service then listens on this machine alone, unless `--open` allows more.
+
+    headrace token me --scopes predict      prints the token once, stores its sha256
+    Authorization: Bearer TOKEN             programs
+    Authorization: Basic base64(me:TOKEN)   browsers: the token is the password
 """
 
 import base64
@@ -24,7 +27,10 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 class Token(msgspec.Struct, frozen=True):
-    """Whose token it is, what it is for, and its sha256: it is random, so that no slow hash is needed."""
+    """A token as it is stored: its owner, its scopes and its sha256.
+
+    The token itself is random, so that no slow hash is needed.
+    """
 
     name: str
     scopes: list[Scope]
@@ -32,30 +38,36 @@ class Token(msgspec.Struct, frozen=True):
 
 
 def add_token(workspace: Workspace, name: str, scopes: list[str]) -> str:
-    """Makes a token, keeps its hash, and returns it: it cannot be read again. One of the same name
-    is replaced.
+    """Create a token, store its hash, and return the token, which cannot be read again.
 
-    Raises `InputError` for a scope that is none.
+    It replaces a token of the same name. Raises `InputError` for a scope that does not exist, for
+    no scope and for no name.
     """
+    for scope in scopes:
+        if scope not in SCOPES:
+            raise InputError("--scopes", repr(scope), "some of: " + ", ".join(SCOPES))
     chosen = [scope for scope in SCOPES if scope in scopes]
-    if odd := [scope for scope in scopes if scope not in SCOPES]:
-        raise InputError("--scopes", repr(odd[0]), "some of: " + ", ".join(SCOPES))
     if not chosen or not name:
         raise InputError("--scopes" if name else "NAME", "nothing", "some of: " + ", ".join(SCOPES))
+
     secret = secrets.token_urlsafe(32)
-    kept = [token for token in read_tokens(workspace) if token.name != name]
-    with atomic_file(workspace.tokens, 0o600) as beside:
-        beside.write_bytes(msgspec.json.encode([*kept, Token(name, chosen, _hash(secret))]))
+    tokens = [token for token in read_tokens(workspace) if token.name != name]
+    tokens.append(Token(name, chosen, _hash(secret)))
+    with atomic_file(workspace.tokens, 0o600) as draft:
+        draft.write_bytes(msgspec.json.encode(tokens))
     return secret
 
 
 def read_tokens(workspace: Workspace) -> list[Token]:
-    """The tokens of a workspace; raises `BundleError` for a file that cannot be read: nobody is let in then."""
-    return _tokens_in(workspace) or []
+    """Return the tokens of a workspace.
+
+    Raises `BundleError` for a file that cannot be read: then nobody is let in.
+    """
+    return _read_file(workspace) or []
 
 
-def _tokens_in(workspace: Workspace) -> list[Token] | None:
-    """None where there is no file."""
+def _read_file(workspace: Workspace) -> list[Token] | None:
+    """Return the tokens in the file of a workspace, or None where there is no file."""
     path = workspace.tokens
     try:
         return msgspec.json.decode(path.read_bytes(), type=list[Token])
@@ -68,68 +80,76 @@ def _tokens_in(workspace: Workspace) -> list[Token] | None:
 
 
 class Tokens:
-    """The tokens of some workspaces as they were last read.
+    """The tokens of several workspaces as they were last read.
 
-    What was read stays in force: neither a workspace that is moved away nor a file that is gone or
-    torn lets anybody in, or takes from anybody what he had. A file that holds no token lets
-    everybody in.
+    They stay in force until they are read anew. A workspace that is moved away, or a file that is
+    gone or torn, lets nobody in and takes no right away. A file without a token lets everybody in.
     """
 
     def __init__(self) -> None:
+        # None for a workspace whose file could never be read.
         self._known: dict[Workspace, list[Token] | None] = {}
 
     def read(self, workspaces: list[Workspace]) -> None:
-        """Reads them anew; raises `BundleError` for a file that cannot be read."""
-        failed = None
+        """Read the tokens anew.
+
+        Raises `BundleError` for a file that cannot be read, after the other files are read.
+        """
+        failure = None
         for workspace in workspaces:
             try:
-                found = _tokens_in(workspace)
+                tokens = _read_file(workspace)
             except BundleError as error:
-                self._known.setdefault(workspace, None)  # until it can be read, nobody is let in
-                failed = error
+                self._known.setdefault(workspace, None)
+                failure = error
                 continue
-            if found is not None:
-                self._known[workspace] = found
-            else:  # there never was a file, or it is gone
+            if tokens is not None:
+                self._known[workspace] = tokens
+            else:
+                # There never was a file, or it is gone: then its last tokens stay in force.
                 self._known.setdefault(workspace, [])
-        if failed is not None:
-            raise failed
+        if failure is not None:
+            raise failure
 
     def guard(self) -> "TokenGuard":
-        """Who is let in now: nobody, where a file could never be read."""
-        tokens = {workspace: some for workspace, some in self._known.items() if some}
-        return TokenGuard(
-            tokens, open=not tokens and all(some is not None for some in self._known.values())
-        )
+        """Build the guard that checks requests from now on."""
+        are_readable = all(tokens is not None for tokens in self._known.values())
+        required = {workspace: tokens for workspace, tokens in self._known.items() if tokens}
+        return TokenGuard(required, open=not required and are_readable)
 
 
 class TokenGuard:
-    """Lets in whoever has a token of the right scope; `admin` is for everything. A token is for the
-    workspaces that hold it.
+    """A check that a request has a token of the right scope.
+
+    The scope `admin` is good for everything. A token is good for the workspaces that store it.
     """
 
     def __init__(self, tokens: Mapping[Workspace, list[Token]], open: bool) -> None:
         self._scopes: dict[str, dict[Workspace, frozenset[str]]] = {}
-        for workspace, some in tokens.items():
-            for token in some:
+        for workspace, workspace_tokens in tokens.items():
+            for token in workspace_tokens:
                 self._scopes.setdefault(token.sha256, {})[workspace] = frozenset(token.scopes)
         self.open = open
 
     def check(self, authorization: str | None, scope: Scope) -> frozenset[Workspace]:
-        """The workspaces that the token is for; raises `Problem`: 401 for no token or a wrong one,
-        403 for one of another scope.
+        """Return the workspaces for which the token in an `Authorization` header is good.
+
+        Raises `Problem`: 401 for no token or an unknown one, 403 for one of another scope.
         """
-        held = self._scopes.get(_hash(_secret(authorization or "")))
-        if held is None:
-            asks = [
+        scopes_by_workspace = self._scopes.get(_hash(_read_secret(authorization or "")))
+        if scopes_by_workspace is None:
+            challenges = [
                 (b"www-authenticate", b'Bearer realm="headrace"'),
                 (b"www-authenticate", b'Basic realm="headrace"'),
             ]
             raise Problem(
-                401, "unauthorized", "A token is needed", f"one with the scope {scope}", asks
+                401, "unauthorized", "A token is needed", f"one with the scope {scope}", challenges
             )
+
         workspaces = frozenset(
-            workspace for workspace, scopes in held.items() if scope in scopes or "admin" in scopes
+            workspace
+            for workspace, scopes in scopes_by_workspace.items()
+            if scope in scopes or "admin" in scopes
         )
         if not workspaces:
             raise Problem(
@@ -138,16 +158,23 @@ class TokenGuard:
         return workspaces
 
 
-def _secret(authorization: str) -> str:
-    """The token in a header; of the basic form, which browsers know, it is the password."""
+def _read_secret(authorization: str) -> str:
+    """Return the token in a header, or nothing; browsers send it as the password of a user.
+
+    >>> _read_secret("Bearer abc"), _read_secret("Basic bWU6YWJj"), _read_secret("Digest abc")
+    ('abc', 'abc', '')
+    """
     kind, _, value = authorization.partition(" ")
-    if kind.lower() == "basic":
-        try:
-            return base64.b64decode(value, validate=True).decode().partition(":")[2]
-        except (binascii.Error, ValueError):
-            return ""
-    return value.strip() if kind.lower() == "bearer" else ""
+    if kind.lower() == "bearer":
+        return value.strip()
+    if kind.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(value, validate=True).decode().partition(":")[2]
+    except (binascii.Error, ValueError):
+        return ""
 
 
 def _hash(secret: str) -> str:
+    """Return the sha256 of a token; the bytes of a header need not be text."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,1 +1,1 @@
-"""What the service counts, and the pages that show it."""
+"""Counters of the service, and the pages that show them."""

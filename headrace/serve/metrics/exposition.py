@@ -1,16 +1,21 @@
-"""The Prometheus page: what every process of the service has counted.
+"""The Prometheus page: the counts of all processes of the service.
 
-Processes leave what they counted beside each other (`Ledger`), every second; the one that is asked
-adds it up. What a process that is no more has left stays counted; one that was killed takes the
-counts of its last second with it.
+    process 1 ──> FOLDER/4711-a1b2c3 ──┐
+    process 2 ──> FOLDER/4712-d4e5f6 ──┼──> merge_metrics ──> the page of the process that is asked
+    process 3 ──> FOLDER/4713-f7a8b9 ──┘
+
+Each process writes its file every second (`Ledger`). The counts of a process that has ended stay;
+one that was killed takes the counts of its last second with it.
 """
 
 import os
 import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from headrace.serve.metrics.metrics import Metrics, merge_metrics
+from headrace.serve.metrics.metrics import Labels, Metrics, merge_metrics
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -41,7 +46,7 @@ METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "headrace_store_failures": (
         "counter",
-        "Batches whose window features the store did not tell.",
+        "Batches whose window features could not be read from the store.",
         ("model",),
     ),
     "headrace_default_rows": (
@@ -64,76 +69,100 @@ METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "headrace_logged": ("counter", "Predictions appended to the log.", ()),
     "headrace_log_lost": ("counter", "Predictions that the log refused.", ()),
 }
-"""Every metric: its type, what it tells, and its labels."""
+"""Each metric by its name: its type, its help text and its labels."""
 
 
 class Ledger:
-    """Where the processes of a service leave what they counted: a folder, one file each."""
+    """A folder in which the processes of a service leave their counts, a file each.
+
+    Without a folder there is one process, which writes nothing.
+    """
 
     def __init__(self, folder: Path | None, metrics: Metrics) -> None:
-        self._metrics, self._folder = metrics, folder
+        self._metrics = metrics
+        self._folder = folder
         self._path = None if folder is None else folder / f"{os.getpid()}-{os.urandom(3).hex()}"
 
     def write(self) -> None:
-        """Leaves what this process has counted."""
-        if self._path is not None:
-            with suppress(OSError):
-                beside = self._path.with_name(f".{self._path.name}")
-                beside.write_bytes(self._metrics.encode())
-                beside.replace(self._path)
+        """Write the counts of this process; a disk that refuses stops no service."""
+        if self._path is None:
+            return
+        with suppress(OSError):
+            draft = self._path.with_name(f".{self._path.name}")
+            draft.write_bytes(self._metrics.encode())
+            draft.replace(self._path)
 
     def close(self) -> None:
-        """Leaves what stays counted after this process: all but how things stand."""
+        """Write the counts that stay after this process; gauges say how things are, and end."""
         self._metrics.gauges.clear()
         self.write()
 
     def remove(self) -> None:
-        """Removes the folder, where nobody is left who would."""
+        """Remove the folder, for a parent that is gone and cannot."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def page(self) -> bytes:
-        """The page of all processes."""
+        """Render the page of all processes."""
         self.write()
-        told = [self._metrics.encode()]
+        contents = [self._metrics.encode()]
         if self._folder is not None and self._folder.is_dir():
             for path in self._folder.iterdir():
                 if path != self._path and not path.name.startswith("."):
                     with suppress(OSError):
-                        told.append(path.read_bytes())
-        return render(merge_metrics(told))
+                        contents.append(path.read_bytes())
+        return render(merge_metrics(contents))
 
 
 def render(metrics: Metrics) -> bytes:
-    """What was counted, as Prometheus reads it."""
+    """Render counts in the text format of Prometheus."""
     from prometheus_client import generate_latest
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
     from prometheus_client.registry import Collector
 
-    class All(Collector):  # type: ignore[misc]
-        def collect(self):  # type: ignore[no-untyped-def]
-            for name, (kind, help_, labels) in METRICS.items():
-                if kind == "histogram":
-                    family = HistogramMetricFamily(name, help_, labels=labels)
-                    for key, one in metrics.histograms.items():
-                        if key[0] == name:
-                            family.add_metric(key[1:], _buckets(one.edges, one.counts), one.sum)
-                else:
-                    made = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
-                    family = made(name, help_, labels=labels)
-                    values = metrics.counts if kind == "counter" else metrics.gauges
-                    for key, value in values.items():
-                        if key[0] == name:
-                            family.add_metric(key[1:], value)
-                yield family
+    class AllMetrics(Collector):  # type: ignore[misc]
+        def collect(self) -> Iterator[Any]:
+            return _build_families(metrics)
 
-    page: bytes = generate_latest(All())
+    page: bytes = generate_latest(AllMetrics())
     return page
 
 
-def _buckets(edges: tuple[float, ...], counts: list[int]) -> list[tuple[str, int]]:
-    told, seen = [], 0
+def _build_families(metrics: Metrics) -> Iterator[Any]:
+    """Yield the families of prometheus_client, one for each metric of `METRICS`."""
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+    for name, (kind, help_text, labels) in METRICS.items():
+        if kind == "histogram":
+            family = HistogramMetricFamily(name, help_text, labels=labels)
+            for key, histogram in metrics.histograms.items():
+                if key[0] == name:
+                    buckets = _sum_up(histogram.edges, histogram.counts)
+                    family.add_metric(key[1:], buckets, histogram.sum)
+        elif kind == "counter":
+            family = CounterMetricFamily(name, help_text, labels=labels)
+            _add_values(family, name, metrics.counts)
+        else:
+            family = GaugeMetricFamily(name, help_text, labels=labels)
+            _add_values(family, name, metrics.gauges)
+        yield family
+
+
+def _add_values(family: Any, name: str, values: Mapping[Labels, float]) -> None:
+    """Add the values of the metric `name` to its family."""
+    for key, value in values.items():
+        if key[0] == name:
+            family.add_metric(key[1:], value)
+
+
+def _sum_up(edges: tuple[float, ...], counts: list[int]) -> list[tuple[str, int]]:
+    """Return the buckets as Prometheus wants them: how many values are at most each edge.
+
+    >>> _sum_up((1.0, 2.0), [5, 0, 2])
+    [('1.0', 5), ('2.0', 5), ('+Inf', 7)]
+    """
+    buckets = []
+    total = 0
     for edge, count in zip((*map(str, map(float, edges)), "+Inf"), counts, strict=True):
-        seen += count
-        told.append((edge, seen))
-    return told
+        total += count
+        buckets.append((edge, total))
+    return buckets

@@ -1,4 +1,4 @@
-"""What a process of the service counts: plain numbers, written out only when somebody asks."""
+"""The counts of one process: plain numbers, which are written out only when a reader asks."""
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
@@ -7,28 +7,22 @@ from collections.abc import Iterable
 import msgspec
 
 SECONDS = (
-    0.00005,
-    0.0001,
-    0.00025,
-    0.0005,
-    0.001,
-    0.0025,
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    1.0,
-    5.0,
-)
+    0.00005, 0.0001, 0.00025, 0.0005,
+    0.001, 0.0025, 0.005,
+    0.01, 0.025, 0.05,
+    0.1, 0.25, 1.0, 5.0,
+)  # fmt: skip
+"""Edges of histograms of seconds."""
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096)
-SHARES = tuple(at / 20 for at in range(1, 21))
+"""Edges of histograms of rows."""
+SHARES = tuple(step / 20 for step in range(1, 21))
+"""Edges of histograms of shares: 0.05, 0.1, … 1."""
 Labels = tuple[str, ...]
+"""The name of a metric and the values of its labels, such as `("headrace_errors", "too_slow")`."""
 
 
 class Histogram(msgspec.Struct):
-    """How many values were at most each of the `edges`, and how many larger; and their sum.
+    """A count of values by size: at most each of the `edges`, or larger than all; and their sum.
 
     >>> histogram = Histogram((1.0, 2.0))
     >>> for value in (0.5, 1.0, 7.0):
@@ -45,32 +39,42 @@ class Histogram(msgspec.Struct):
         self.counts = self.counts or [0] * (len(self.edges) + 1)
 
     def add(self, value: float) -> None:
-        """Counts a value."""
+        """Count a value."""
         self.counts[bisect_left(self.edges, value)] += 1
         self.sum += value
 
     def add_all(self, values: list[float]) -> None:
-        """Counts some values."""
+        """Count several values, as `add` counts each."""
         if len(values) < len(self.edges):
             for value in values:
                 self.add(value)
             return
-        ordered, below = sorted(values), 0
-        for at, edge in enumerate(self.edges):
+
+        # Many values are sorted once: then each edge is looked up, not each value.
+        ordered = sorted(values)
+        below = 0
+        for index, edge in enumerate(self.edges):
             up_to = bisect_right(ordered, edge)
-            self.counts[at] += up_to - below
+            self.counts[index] += up_to - below
             below = up_to
         self.counts[-1] += len(ordered) - below
         self.sum += sum(ordered)
 
-    def add_other(self, other: "Histogram") -> None:
-        """Counts what another one of the same edges has counted."""
+    def merge(self, other: "Histogram") -> None:
+        """Add the counts of another histogram of the same edges."""
         self.counts = [one + two for one, two in zip(self.counts, other.counts, strict=True)]
         self.sum += other.sum
 
 
 class Metrics:
-    """Counters, gauges and histograms by their name and the values of their labels (see `METRICS`)."""
+    """Counters, gauges and histograms by name and labels (see `METRICS`).
+
+    >>> metrics = Metrics()
+    >>> metrics.counts["headrace_errors", "too_slow"] += 1
+    >>> metrics.histogram("headrace_stage_seconds", "model").add(0.002)
+    >>> metrics.counts["headrace_errors", "too_slow"]
+    1.0
+    """
 
     def __init__(self) -> None:
         self.counts: defaultdict[Labels, float] = defaultdict(float)
@@ -78,13 +82,13 @@ class Metrics:
         self.histograms: dict[Labels, Histogram] = {}
 
     def histogram(self, *labels: str, edges: tuple[float, ...] = SECONDS) -> Histogram:
-        """A histogram, to be held by whoever counts into it often."""
+        """Return a histogram, new or known; code that counts often holds on to it."""
         return self.histograms.setdefault(labels, Histogram(edges))
 
     def encode(self) -> bytes:
-        """All of it, for another process."""
-        told = [list(self.counts.items()), list(self.gauges.items()), list(self.histograms.items())]
-        return msgspec.msgpack.encode(told)
+        """Encode all counts as MessagePack, for `merge_metrics` in another process."""
+        groups = (self.counts, self.gauges, self.histograms)
+        return msgspec.msgpack.encode([list(group.items()) for group in groups])
 
 
 _DECODER = msgspec.msgpack.Decoder(
@@ -92,22 +96,23 @@ _DECODER = msgspec.msgpack.Decoder(
 )
 
 
-def merge_metrics(others: Iterable[bytes]) -> Metrics:
-    """What several processes have counted, as one; gauges are added too.
+def merge_metrics(encoded: Iterable[bytes]) -> Metrics:
+    """Add up the encoded counts of several processes; gauges are added too.
 
+    Where two processes have a histogram of different edges, the later one replaces the earlier.
     Raises `msgspec.DecodeError`.
     """
-    whole = Metrics()
-    for told in others:
-        counts, gauges, histograms = _DECODER.decode(told)
+    total = Metrics()
+    for content in encoded:
+        counts, gauges, histograms = _DECODER.decode(content)
         for labels, count in counts:
-            whole.counts[labels] += count
+            total.counts[labels] += count
         for labels, value in gauges:
-            whole.gauges[labels] = whole.gauges.get(labels, 0.0) + value
+            total.gauges[labels] = total.gauges.get(labels, 0.0) + value
         for labels, histogram in histograms:
-            kept = whole.histograms.get(labels)
-            if kept is None or kept.edges != histogram.edges:
-                whole.histograms[labels] = histogram
+            known = total.histograms.get(labels)
+            if known is None or known.edges != histogram.edges:
+                total.histograms[labels] = histogram
             else:
-                kept.add_other(histogram)
-    return whole
+                known.merge(histogram)
+    return total

@@ -1,1 +1,1 @@
-"""The models in service: which are there, what they answer, what is logged."""
+"""The models in service: their versions, their answers, and the log of predictions."""

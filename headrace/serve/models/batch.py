@@ -1,4 +1,13 @@
-"""Batching without waiting: what arrived in one turn of the event loop goes through the graph together."""
+"""Batching without waiting: rows that arrive in one turn of the event loop are predicted together.
+
+    turn 1   request a ──> submit      the first to wait calls _run for the next turn
+    turn 2   request b ──> submit
+             _run: b has joined a, so more may be on its way; once more in the next turn
+    turn 3   _run: nobody has joined; a and b go through the graph as one batch
+
+So a request that is alone is predicted in the next turn, and a batch is gathered for at most
+`_MAX_TURNS` further ones.
+"""
 
 import asyncio
 from typing import Any, Protocol
@@ -7,127 +16,157 @@ from msgspec import Struct
 
 from headrace.clock import SYSTEM, Clock
 from headrace.errors import InputError
-from headrace.serve.http.messages import Problem
+from headrace.serve.http.messages import Problem, build_unavailable
 
-_TURNS = 4
+_MAX_TURNS = 4
 Row = dict[str, Any]
 Prediction = dict[str, Any]
 Answer = tuple[list[Any], list[Prediction]]
+"""The rows as they were predicted (with window features, for instance), and their predictions."""
 
 
 class BatchHandler(Protocol):
-    """What predicts: all of the rows, which are dicts or whatever else it takes, or `InputError`."""
+    """A predictor of batches: `ServedModel` takes rows as dicts, `FastRows` as structs."""
 
-    def answer(self, rows: list[Any]) -> tuple[list[Any], list[Prediction]]:
-        """The rows as they were predicted, and one prediction each."""
+    def answer(self, rows: list[Any]) -> Answer:
+        """Predict rows; raises `InputError` where one of them cannot be used."""
         ...
 
     def problem(self, rows: list[Any], error: InputError) -> Problem:
-        """Why these rows cannot be predicted."""
+        """Describe why the rows of one request cannot be predicted."""
         ...
 
 
-class _Ask(Struct):
+class _Waiting(Struct):
+    """The rows of a request that wait, the future for their answer, and the end of their time."""
+
     rows: list[Any]
     done: asyncio.Future[Answer]
     until_s: float | None
 
 
 class Batcher:
-    """Gathers the rows of requests as long as every turn of the loop brings more, then predicts
-    them at once.
+    """Gathers the rows of requests while each turn of the loop brings more, then predicts them.
 
-    A request that is alone does not wait: its rows are predicted in the next turn. One that finds
-    `most` rows waiting is refused, and so is one whose time is over before its turn comes; one
-    whose rows are bad spoils no other.
+    At most `max_rows` rows wait: a request that comes then is refused, and so is one whose deadline
+    is over before its turn. A request with bad rows spoils no other.
     """
 
-    def __init__(self, most: int, clock: Clock = SYSTEM) -> None:
-        self._most, self._clock = most, clock
-        self._asked: dict[BatchHandler, list[_Ask]] = {}
-        self.waiting = self._peak = self._joined = self._turns = 0
+    def __init__(self, max_rows: int, clock: Clock = SYSTEM) -> None:
+        self._max_rows = max_rows
+        self._clock = clock
+        self._queues: dict[BatchHandler, list[_Waiting]] = {}
+        self.waiting = 0
+        self._peak = 0
+        # Requests that joined others since the last turn, and turns since the first one came.
+        self._joined = 0
+        self._turns = 0
 
     def admit(self) -> None:
-        """Raises `Problem` where no more may wait: before a body is read, which costs more than the
-        refusal, and once more when it is there.
-        """
-        if self.waiting >= self._most:
-            retry = [(b"retry-after", b"1")]
-            raise Problem(
-                503, "overloaded", "Too many rows are waiting", f"at most {self._most}", retry
-            )
+        """Raise `Problem` (503) where no more rows may wait.
 
-    def ask(
+        Routes call this before they read a body, which costs more than the refusal.
+        """
+        if self.waiting >= self._max_rows:
+            detail = f"at most {self._max_rows}"
+            raise build_unavailable("overloaded", "Too many rows are waiting", detail)
+
+    def submit(
         self,
-        answers: BatchHandler,
+        handler: BatchHandler,
         rows: list[Any],
         until_s: float | None = None,
         admitted: bool = False,
     ) -> asyncio.Future[Answer]:
-        """Rows as they were predicted and their predictions, when they are there; until `until_s`
-        of the clock, or `Problem`. What follows rows that were `admitted` is not refused.
+        """Queue rows, and return a future for their answer.
+
+        Parameters:
+            handler: predicts the rows, together with others that are queued for it.
+            rows: the rows of one request, or a part of them.
+            until_s: the time of `clock.monotonic_s` from which an answer is of no use.
+            admitted: true for the further parts of a request, which are not refused any more.
+
+        Raises `Problem` (503) where no more rows may wait; the future raises it (504) after
+        `until_s`.
         """
         if not admitted:
             self.admit()
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Answer] = loop.create_future()
-        if self._asked:
+        if self._queues:
             self._joined += 1
         else:
             loop.call_soon(self._run)
-        self._asked.setdefault(answers, []).append(_Ask(rows, done, until_s))
+        self._queues.setdefault(handler, []).append(_Waiting(rows, done, until_s))
         self.waiting += len(rows)
         return done
 
     def take_peak(self) -> int:
-        """The most rows that waited at once since this was last asked."""
-        peak, self._peak = max(self._peak, self.waiting), 0
+        """Return how many rows waited at most since the last call."""
+        peak = max(self._peak, self.waiting)
+        self._peak = 0
         return peak
 
     def _run(self) -> None:
-        if self._joined and self._turns < _TURNS:  # more may be on its way with those that came
-            self._joined, self._turns = 0, self._turns + 1
+        """Predict all that waits, or wait another turn where requests still join."""
+        if self._joined and self._turns < _MAX_TURNS:
+            self._joined = 0
+            self._turns += 1
             asyncio.get_running_loop().call_soon(self._run)
             return
-        self._joined = self._turns = 0
+
+        self._joined = 0
+        self._turns = 0
         self._peak = max(self._peak, self.waiting)
-        asked, self._asked, self.waiting = self._asked, {}, 0
-        for answers, asks in asked.items():
+        self.waiting = 0
+        queues, self._queues = self._queues, {}
+        for handler, requests in queues.items():
             now = self._clock.monotonic_s()
-            late = [ask for ask in asks if ask.until_s is not None and ask.until_s < now]
-            for ask in late:
-                _fail(
-                    ask,
-                    Problem(504, "deadline", "The deadline was over before the rows' turn came"),
-                )
-            _answer(answers, [ask for ask in asks if ask not in late] if late else asks)
+            late = [one for one in requests if one.until_s is not None and one.until_s < now]
+            _predict(handler, _refuse(requests, late) if late else requests)
 
 
-def _answer(answers: BatchHandler, asks: list[_Ask]) -> None:
-    if not asks:
+def _refuse(requests: list[_Waiting], late: list[_Waiting]) -> list[_Waiting]:
+    """Refuse the requests whose deadline is over, and return the others."""
+    for request in late:
+        title = "The deadline was over before the rows' turn came"
+        _fail(request, Problem(504, "deadline", title))
+    return [request for request in requests if request not in late]
+
+
+def _predict(handler: BatchHandler, requests: list[_Waiting]) -> None:
+    """Predict the rows of requests as one batch; where a row is bad, each request for itself."""
+    if not requests:
         return
-    rows = asks[0].rows if len(asks) == 1 else [row for ask in asks for row in ask.rows]
+    if len(requests) == 1:
+        rows = requests[0].rows
+    else:
+        rows = [row for request in requests for row in request.rows]
     try:
         try:
-            complete, predictions = answers.answer(rows)
+            complete, predictions = handler.answer(rows)
         except InputError as error:
-            if len(asks) == 1:
-                raise answers.problem(rows, error) from None
-            for ask in asks:
-                _answer(answers, [ask])
+            if len(requests) == 1:
+                raise handler.problem(rows, error) from None
+            for request in requests:
+                _predict(handler, [request])
             return
-    except Exception as error:  # it is told to whoever asked; the loop goes on
-        for ask in asks:
-            _fail(ask, error)
+    except Exception as error:
+        # The requests get the error; the loop goes on.
+        for request in requests:
+            _fail(request, error)
         return
-    at = 0
-    for ask in asks:
-        mine = slice(at, at + len(ask.rows))
-        if not ask.done.done():
-            ask.done.set_result((complete[mine], predictions[mine]))
-        at = mine.stop
+
+    start = 0
+    for request in requests:
+        part = slice(start, start + len(request.rows))
+        # A client that is gone has cancelled its future.
+        if not request.done.done():
+            request.done.set_result((complete[part], predictions[part]))
+        start = part.stop
 
 
-def _fail(ask: _Ask, error: Exception) -> None:
-    if not ask.done.done():
-        ask.done.set_exception(error)
+def _fail(request: _Waiting, error: Exception) -> None:
+    """Give an error to a request that still waits."""
+    if not request.done.done():
+        request.done.set_exception(error)

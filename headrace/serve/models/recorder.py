@@ -1,8 +1,15 @@
-"""Every prediction, appended to the log beside the requests' path.
+"""Every prediction is appended to the log, outside of the path of its request.
+
+    request ──> Buffer.append     one buffer for each route: bytes are copied, nothing else
+                    │ FLUSH_S seconds after the first, or FLUSH_BYTES
+                    v
+    Recorder._flush ──> Frame     one for each system ──> Log.append
+                                     in memory of the system: at once
+                                     on a slow disk (fsync), or a locked log: in a thread
 
 A process that is killed loses what it predicted in the last `FLUSH_S` seconds, as long as the disk
-keeps up; of what waits for a slow disk no more than `MOST_BYTES` are kept, to the next
-`FLUSH_BYTES` of each buffer.
+keeps up. At most `MAX_BYTES` wait for a slow disk, up to the next `FLUSH_BYTES` of each buffer; the
+predictions beyond are not logged, and are counted in `headrace_log_lost`.
 """
 
 import asyncio
@@ -15,14 +22,20 @@ from headrace.serve.metrics.metrics import Metrics
 from headrace.serve.models.system import PREDICTIONS, ServedSystem
 from headrace.tables import BusyError
 
-FLUSH_S, FLUSH_BYTES, MOST_BYTES = 0.05, 1 << 20, 64 << 20
-"""How long predictions wait, how many are written sooner (requests wait while they are), and how many may wait."""
-PATIENCE_S, _LOOK_S = 30.0, 0.5
-"""How long they wait for a process that holds the log; when the service ends, for the second alone."""
+FLUSH_S = 0.05
+"""Seconds that predictions wait before they are written."""
+FLUSH_BYTES = 1 << 20
+"""Bytes that are written sooner; requests wait while they are."""
+MAX_BYTES = 64 << 20
+"""Bytes that may wait."""
+PATIENCE_S = 30.0
+"""Seconds to wait for a process that holds the log."""
+_ATTEMPT_S = 0.5
+"""Seconds of one attempt; the last one may take as long when the service ends."""
 
 
 class Recorder:
-    """Appends what waits in its buffers to the logs of the models' workspaces."""
+    """Appends the buffers of all routes to the logs of the models' workspaces."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -31,13 +44,16 @@ class Recorder:
         self._writing: asyncio.Task[None] | None = None
         self._closing = False
         self._logs: dict[ServedSystem, Log] = {}
-        self._refuses: set[ServedSystem] = set()
+        # Systems whose log refused the last frame: that is reported once.
+        self._refusing: set[ServedSystem] = set()
 
     def admit(self, buffer: "Buffer") -> bool:
-        """Whether a buffer that came to its mark may take more; if so, sees to it that what waits
-        is written: the first of it brings a timer, much of it does not wait for that.
+        """Say whether a buffer that has reached its `flush_at` may grow; if so, plan its flush.
+
+        The first bytes of a buffer start a timer; `FLUSH_BYTES` of them are flushed in the next
+        turn of the loop.
         """
-        if sum(one.size for one in self._waiting) >= MOST_BYTES:
+        if sum(waiting.size for waiting in self._waiting) >= MAX_BYTES:
             return False
         loop = asyncio.get_running_loop()
         buffer.flush_at = buffer.size + FLUSH_BYTES
@@ -48,15 +64,16 @@ class Recorder:
         else:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = loop.call_soon(self._flush)  # once this one is answered
+            # The request that brought the bytes is answered before they are written.
+            self._timer = loop.call_soon(self._flush)
         return True
 
     def count_lost(self, count: int) -> None:
-        """Counts predictions that are not logged."""
+        """Count predictions that are not logged."""
         self._metrics.counts["headrace_log_lost",] += count
 
     async def close(self) -> None:
-        """Appends what is left."""
+        """Append all that waits."""
         self._closing = True
         while self._waiting or self._writing is not None:
             if self._writing is not None:
@@ -65,43 +82,48 @@ class Recorder:
                 self._flush()
 
     def _flush(self) -> None:
-        if self._writing is not None:  # what waits goes with the next turn
+        """Append the buffers that wait, or plan to where others are being written."""
+        if self._writing is not None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
             return
-        kept: dict[ServedSystem, Frame] = {}
-        for buffer in self._waiting:
-            buffer.move_to(kept.setdefault(buffer.system, Frame()))
-        self._waiting, self._timer = [], None
-        # Into memory of the system it goes at once, where a thread would be in the way of requests
-        # for longer. What waits for the disk, or for a process that holds the log, waits in a
-        # thread.
-        slow = {system: frame for system, frame in kept.items() if system.spec.log.fsync}
-        slow |= self._append(
-            {system: frame for system, frame in kept.items() if system not in slow}, 0
-        )
-        if slow:
-            self._writing = asyncio.create_task(self._beside(slow))
 
-    async def _beside(self, kept: dict[ServedSystem, Frame]) -> None:
-        until = SYSTEM.monotonic_s() + PATIENCE_S
+        frames: dict[ServedSystem, Frame] = {}
+        for buffer in self._waiting:
+            buffer.move_to(frames.setdefault(buffer.system, Frame()))
+        self._waiting = []
+        self._timer = None
+
+        # Without fsync, bytes go into memory of the system at once: a thread would be in the way of
+        # requests for longer. A thread waits for the disk, or for a process that holds the log.
+        slow = {system: frame for system, frame in frames.items() if system.spec.log.fsync}
+        fast = {system: frame for system, frame in frames.items() if system not in slow}
+        slow |= self._append(fast, 0)
+        if slow:
+            self._writing = asyncio.create_task(self._append_in_thread(slow))
+
+    async def _append_in_thread(self, frames: dict[ServedSystem, Frame]) -> None:
+        """Append frames in a thread; give up after `PATIENCE_S`, or when the service ends."""
+        until_s = SYSTEM.monotonic_s() + PATIENCE_S
         try:
-            while kept := await asyncio.to_thread(self._append, kept, _LOOK_S):
-                if SYSTEM.monotonic_s() > until or self._closing:
-                    for frame in kept.values():
-                        self.count_lost(frame.count)
-                    log_event(
-                        "error", "log_refuses", why=f"another process holds it for {PATIENCE_S:g} s"
-                    )
+            while True:
+                frames = await asyncio.to_thread(self._append, frames, _ATTEMPT_S)
+                if not frames:
                     return
+                if SYSTEM.monotonic_s() > until_s or self._closing:
+                    break
+            for frame in frames.values():
+                self.count_lost(frame.count)
+            why = f"another process holds it for {PATIENCE_S:g} s"
+            log_event("error", "log_refuses", why=why)
         finally:
             self._writing = None
 
     def _append(
-        self, kept: dict[ServedSystem, Frame], patience_s: float
+        self, frames: dict[ServedSystem, Frame], patience_s: float
     ) -> dict[ServedSystem, Frame]:
-        """Appends frames to their logs; returns those whose log another process holds for longer."""
+        """Append frames to their logs; return those whose log another process holds for longer."""
         busy: dict[ServedSystem, Frame] = {}
-        for system, frame in kept.items():
+        for system, frame in frames.items():
             try:
                 log = self._logs.get(system)
                 if log is None:
@@ -109,37 +131,52 @@ class Recorder:
                 with log.append_lock(patience_s):
                     log.append(frame)
                 self._metrics.counts["headrace_logged",] += frame.count
-                self._refuses.discard(system)
+                self._refusing.discard(system)
             except BusyError:
                 busy[system] = frame
-            except Exception as error:  # what was answered is answered
+            except Exception as error:
+                # The predictions are answered: a log that refuses is reported, and serving goes on.
                 self.count_lost(frame.count)
-                if system not in self._refuses:
+                if system not in self._refusing:
                     log_event("error", "log_refuses", why=str(error))
-                self._refuses.add(system)
+                self._refusing.add(system)
         return busy
 
 
 class Buffer:
-    """Predictions by one way to a model, copied into memory that is used again and again: thousands
-    of small objects that stay for a while make every request slower. Each begins with `head`, a
-    JSON object without its last brace.
+    """The predictions of a route that wait for the log, as bytes.
+
+    They are copied into memory that is used again and again: thousands of small objects that stay
+    for a while make every request slower. A record of the log is made of `head`, a JSON object
+    without its last brace, and of a row and its answer:
+
+        head      {"model":"taxi","version":7,"arm":"champion"
+        append    2, [ROW,ROW], [ANSWER,ANSWER]          for one request
+        record    {"model":"taxi","version":7,"arm":"champion","row":ROW,"answer":ANSWER}
     """
 
     def __init__(self, recorder: Recorder, system: ServedSystem, head: bytes) -> None:
-        self._recorder, self.system, self._head = recorder, system, head
-        self._count = self.size = 0
-        self.flush_at = 0  # at this size the recorder is asked
-        self._begin()
+        self._recorder = recorder
+        self.system = system
+        self._head = head
+        self._count = 0
+        self.size = 0
+        # At this size the recorder is asked whether the buffer may grow.
+        self.flush_at = 0
+        self._allocate()
 
-    def _begin(self) -> None:
+    def _allocate(self) -> None:
+        """Begin with new memory."""
         self._values = BytesIO()
         self._write = self._values.writelines
 
     def append(self, count: int, rows: bytes, answers: bytes) -> None:
-        """Keeps `count` predictions of a request: its rows as they went through the graph, and what
-        was answered, each a JSON array or an object around one. Every answer says its
-        `prediction_id`.
+        """Add the predictions of a request.
+
+        Parameters:
+            count: how many predictions they are.
+            rows: the rows as they went through the graph, a JSON array or an object around one.
+            answers: the answers in the same form; each has its `prediction_id`.
         """
         if not count:
             return
@@ -147,19 +184,23 @@ class Buffer:
             self._recorder.count_lost(count)
             return
         self._count += count
+        # One call that copies: appending is on the path of each request.
         self._write((rows, b",", answers, b","))
         self.size += len(rows) + len(answers)
 
     def move_to(self, frame: Frame) -> None:
-        """Moves what is kept into a frame."""
+        """Move all predictions into a frame of the log."""
         end = self._values.tell()
+        names = ["row", "answer"]
+        # The last comma stays behind. A view copies nothing; it is released before the next write.
         with self._values.getbuffer()[: end - 1] as values:
             frame.add(
-                RecordBatch(
-                    self._count, PREDICTIONS, self._head, ["row", "answer"], "prediction_id", values
-                )
+                RecordBatch(self._count, PREDICTIONS, self._head, names, "prediction_id", values)
             )
-        self._count = self.size = self.flush_at = 0
+        self._count = 0
+        self.size = 0
+        self.flush_at = 0
         self._values.seek(0)
-        if end > 2 * FLUSH_BYTES:  # the disk was slow
-            self._begin()
+        # After a slow disk the memory is larger than it has to be.
+        if end > 2 * FLUSH_BYTES:
+            self._allocate()

@@ -1,8 +1,26 @@
 """The models in service, side by side, by their names, versions and aliases.
 
-An alias is followed: when it moves, the version that it moves to is opened, checked and warmed
-beside the old one, and takes its place between two requests. The old one stays ready, so that going
-back takes no time. A version that fails its check leaves the old one in service.
+`Repository.routes` leads from a reference, which follows `/predict/` in a path, to a model. A
+service that was started with the systems `taxi` and `shop` has, for instance:
+
+    ""                  taxi, version 7, arm champion       the first model
+    taxi                taxi, version 7, arm champion       the first alias of a model
+    taxi@champion       taxi, version 7, arm champion
+    taxi@challenger     taxi, version 8, arm challenger
+    taxi@7, taxi@8      the same versions, without an arm
+    shop, shop@champion, shop@3                             and so on
+
+An alias is followed. When it moves, its new version is opened, checked and warmed beside the old
+one, and takes its place between two requests. The old one stays ready:
+
+    time             ──────────────────────────────────────>
+    aliases.json     champion: 7 │ champion: 8
+    in a thread                  │ 8 is loaded │
+    taxi@champion    7           │ 7           │ 8
+    taxi@7           7           │ 7           │ 7
+
+So the way back takes no time. A version that fails its check leaves the old one in service, and is
+not tried again until the alias moves.
 """
 
 import asyncio
@@ -25,14 +43,20 @@ from headrace.serve.models.system import ServedSystem, find_system
 from headrace.workspace import ALIASES, Alias
 
 _VERSION = re.compile("[1-9][0-9]{0,8}")
-LOAD_S, MOVE_S = 120.0, 0.1
-"""How long a version may take to be opened, checked and warmed; and how long one look at the aliases may."""
-_MOST_READY = 8
-"""Versions beyond those that aliases stand for, which stay ready."""
+_NAME_AND_ALIAS = re.compile("([A-Za-z][A-Za-z0-9_-]*)@([a-z]+)")
+LOAD_S = 120.0
+"""Seconds in which a version must be opened, checked and warmed."""
+MOVE_S = 0.1
+"""Seconds that one look at the aliases may take."""
+_MAX_SPARE = 8
+"""Versions without an alias that stay ready."""
 
 
 class ModelSource(Struct, frozen=True):
-    """What is served: a bundle, or the aliases of a system, of which the first is meant where none is named."""
+    """A model to serve: a bundle, or the versions to which the aliases of a system point.
+
+    The first of the aliases is meant where a request names none.
+    """
 
     name: str
     bundle: Path | None
@@ -41,9 +65,10 @@ class ModelSource(Struct, frozen=True):
 
 
 class ModelRoute(Struct, frozen=True, eq=False):
-    """A way to a model: the version that answers, the headers and the `opening` (a JSON object
-    without its last brace) of a reply that say so, and where its predictions wait for the log, if
-    they are logged.
+    """The route to a version of a model, by an alias (then the `arm` has its name) or directly.
+
+    `headers` and `opening`, a JSON object without its last brace, begin each reply. `buffer` takes
+    the predictions that wait for the log; None where they are not logged.
     """
 
     served: ServedModel
@@ -54,187 +79,223 @@ class ModelRoute(Struct, frozen=True, eq=False):
 
 
 def resolve_model(model: str, folder: Path) -> ModelSource:
-    """What MODEL or a system's folder means; raises `InputError` that says what to do where nothing can be served."""
+    """Find the model that a reference of `headrace serve` means, seen from a folder.
+
+        taxi/                    the folder of a system: all of its aliases
+        taxi@champion            one alias of a system
+        taxi@7, path/of/bundle   a bundle
+
+    Raises `InputError`, which says what to do, where there is nothing to serve.
+    """
     if (Path(model) / "system.yaml").is_file() and not (Path(model) / "manifest.json").is_file():
-        stated = spec.load(model)
-        held = stated.workspace.read_aliases(stated.name)
-        if "champion" not in held:
-            found = f"no champion of {stated.name!r} yet"
-            do = f"`headrace run {model}` makes one; `headrace promote {stated.name}@VERSION` picks one by hand"
-            raise InputError(model, found, "a system with a champion", do)
-        return ModelSource(stated.name, None, ALIASES, ServedSystem(stated))
+        return _resolve_folder(model)
     path = find_bundle(model, folder)
     system = find_system(path)
-    named = re.fullmatch(r"([A-Za-z][A-Za-z0-9_-]*)@([a-z]+)", model)
-    if named and not Path(model).is_dir() and system is not None:
-        alias: Alias = next(alias for alias in ALIASES if alias == named[2])
-        return ModelSource(named[1], None, (alias,), system)
+    match = _NAME_AND_ALIAS.fullmatch(model)
+    if match and not Path(model).is_dir() and system is not None:
+        alias: Alias = next(alias for alias in ALIASES if alias == match[2])
+        return ModelSource(match[1], None, (alias,), system)
     return ModelSource(read_manifest(path).name, path, (), system)
 
 
+def _resolve_folder(folder: str) -> ModelSource:
+    """Return the model of a system's folder; raises `InputError` where it has no champion yet."""
+    system = spec.load(folder)
+    if "champion" not in system.workspace.read_aliases(system.name):
+        do = (
+            f"`headrace run {folder}` makes one; "
+            f"`headrace promote {system.name}@VERSION` picks one by hand"
+        )
+        found = f"no champion of {system.name!r} yet"
+        raise InputError(folder, found, "a system with a champion", do)
+    return ModelSource(system.name, None, ALIASES, ServedSystem(system))
+
+
 def check(source: ModelSource) -> None:
-    """Raises `BundleError` where a byte of what is meant first has been changed."""
+    """Raise `BundleError` where a byte of the version that is meant first has been changed."""
     if source.bundle is not None:
         open_bundle(source.bundle)
-    for alias, version in _wanted(source).items():
+    for alias, version in _read_versions(source).items():
         if alias == source.aliases[0]:
-            open_bundle(_path(source, version))
+            open_bundle(_find_bundle(source, version))
 
 
-def _wanted(source: ModelSource) -> dict[Alias, int]:
-    """Where the aliases of a source stand now."""
+def _read_versions(source: ModelSource) -> dict[Alias, int]:
+    """Read the versions to which the aliases of a source point now."""
     if source.system is None or not source.aliases:
         return {}
-    held = source.system.workspace.read_aliases(source.name)
-    return {alias: held[alias] for alias in source.aliases if alias in held}
+    versions = source.system.workspace.read_aliases(source.name)
+    return {alias: versions[alias] for alias in source.aliases if alias in versions}
 
 
-def _path(source: ModelSource, version: int) -> Path:
-    """The bundle of a version; raises `InputError` where there is none."""
+def _find_bundle(source: ModelSource, version: int) -> Path:
+    """Return the folder of a version's bundle; raises `InputError` where there is none."""
     assert source.system is not None
     path = source.system.workspace.bundle(source.name, version)
     if not path.is_dir():
-        raise InputError(
-            f"{source.name}@{version}", "no such version", "one that was made", str(path)
-        )
+        ref = f"{source.name}@{version}"
+        raise InputError(ref, "no such version", "one that was made", str(path))
     return path
 
 
 class Repository:
-    """Holds what is served. `routes` leads from what stands behind `/predict/` (or nothing) to a
-    model. With a `recorder`, predictions are logged where a model has a workspace.
+    """The models in service, and the `routes` to them.
+
+    With a `recorder`, predictions of models in a workspace are logged. Raises `InputError` for two
+    models of one name.
     """
 
     def __init__(
         self, sources: list[ModelSource], metrics: Metrics, recorder: Recorder | None
     ) -> None:
-        self._sources, self._metrics, self._recorder = sources, metrics, recorder
         names = [source.name for source in sources]
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise InputError(
-                "serve", f"two models are called {twice!r}", "models of different names"
-            )
+        for name in names:
+            if names.count(name) > 1:
+                found = f"two models are called {name!r}"
+                raise InputError("serve", found, "models of different names")
+
+        self._sources = sources
+        self._metrics = metrics
+        self._recorder = recorder
+        self.routes: dict[str, ModelRoute] = {}
+
+        # By name and version: models that are ready, and those that were started as a bundle.
         self._ready: dict[tuple[str, int], ServedModel] = {}
         self._pinned: set[tuple[str, int]] = set()
-        self._held: dict[tuple[str, Alias], int] = {}
+
+        # By name and alias: the version in service, the one that failed, the task that loads one,
+        # and the aliases that cannot be found any more.
+        self._current: dict[tuple[str, Alias], int] = {}
         self._refused: dict[tuple[str, Alias], int] = {}
-        self._moving: dict[tuple[str, Alias], asyncio.Future[None]] = {}
-        self._lost: set[tuple[str, Alias]] = set()
+        self._moves: dict[tuple[str, Alias], asyncio.Future[None]] = {}
+        self._gone: set[tuple[str, Alias]] = set()
+
+        # By reference: the versions that requests name, and wait for.
         self._loading: dict[str, asyncio.Future[ModelRoute]] = {}
-        self.routes: dict[str, ModelRoute] = {}
 
     @property
     def names(self) -> list[str]:
-        """The names of what is served; the first is meant where none is named."""
+        """The names of the models; the first is meant where a request names none."""
         return [source.name for source in self._sources]
 
-    def systems(self) -> dict[str, ServedSystem]:
-        """The workspaces, by the names of the models."""
+    def list_systems(self) -> dict[str, ServedSystem]:
+        """Return the systems of the models that have one, by the names of the models."""
         return {source.name: source.system for source in self._sources if source.system is not None}
 
-    def versions(self, name: str) -> list[int]:
-        """The versions of a model that are ready."""
-        return sorted(version for known, version in self._ready if known == name)
+    def list_versions(self, name: str) -> list[int]:
+        """Return the versions of a model that are ready."""
+        return sorted(version for ready_name, version in self._ready if ready_name == name)
 
     def open(self) -> None:
-        """Makes everything ready that an alias or a folder names now; raises `HeadraceError` where that fails."""
+        """Load every version that a bundle or an alias names now.
+
+        Raises `HeadraceError` where that fails for the first version of a model; a further alias
+        that fails is reported.
+        """
         for source in self._sources:
             if source.bundle is not None:
-                served = self._loaded(source, source.bundle)
+                served = self._load_bundle(source, source.bundle)
                 self._ready[served.name, served.version] = served
                 self._pinned.add((served.name, served.version))
-            for alias, version in _wanted(source).items():
+            for alias, version in _read_versions(source).items():
                 try:
                     if (source.name, version) not in self._ready:
                         self._ready[source.name, version] = self._load(source, version)
                 except Exception as error:
                     if alias == source.aliases[0]:
                         raise
-                    self._refuse(source, alias, version, None, error)
+                    self._refuse(source, alias, version, error)
                     continue
-                self._held[source.name, alias] = version
+                self._current[source.name, alias] = version
         self._publish()
 
     async def follow(self) -> None:
-        """Looks where the aliases stand, and takes what has moved."""
+        """Read the aliases, and load what they point to; to be called again and again.
+
+        It returns after `MOVE_S` seconds at the latest: a version that takes longer is loaded
+        meanwhile, and holds up no other.
+        """
         for source in self._sources:
             try:
-                wanted = _wanted(source)
+                versions = _read_versions(source)
             except HeadraceError as error:
                 log_event("error", "aliases_unreadable", model=source.name, why=str(error))
                 continue
             for alias in source.aliases:
                 key = (source.name, alias)
-                if (
-                    key not in self._moving or self._moving[key].done()
-                ):  # one that takes long holds up no other
-                    self._moving[key] = asyncio.ensure_future(
-                        self._move(source, alias, wanted.get(alias))
-                    )
-        if self._moving:
-            await asyncio.wait(self._moving.values(), timeout=MOVE_S)
+                if key not in self._moves or self._moves[key].done():
+                    move = self._move(source, alias, versions.get(alias))
+                    self._moves[key] = asyncio.ensure_future(move)
+        if self._moves:
+            await asyncio.wait(self._moves.values(), timeout=MOVE_S)
 
-    async def route(self, ref: str) -> ModelRoute:
-        """The way to a model that is not at hand: a version that is opened now. Raises `InputError`
-        where there is none.
+    async def find_route(self, ref: str) -> ModelRoute:
+        """Return the route to a version that is not ready, after loading it.
+
+        All requests for a version wait for one load. Raises `InputError` where there is no such
+        version, and `BundleError` where it fails its check.
         """
         name, _, version = ref.partition("@")
         source = next((source for source in self._sources if source.name == name), None)
-        if (
-            source is None
-            or source.bundle is not None
-            or source.system is None
-            or not _VERSION.fullmatch(version)
-        ):
-            raise InputError(
-                f"/predict/{ref}",
-                "nothing is served under this name",
-                "one of: " + ", ".join(self.routes),
-            )
+        has_versions = source is not None and source.bundle is None and source.system is not None
+        if source is None or not has_versions or not _VERSION.fullmatch(version):
+            found = "nothing is served under this name"
+            raise InputError(f"/predict/{ref}", found, "one of: " + ", ".join(self.routes))
+
         if ref not in self._loading:
-            self._loading[ref] = asyncio.ensure_future(self._take(source, int(version)))
+            self._loading[ref] = asyncio.ensure_future(self._add(source, int(version)))
         try:
+            # A client that leaves does not stop the load for the others.
             return await asyncio.shield(self._loading[ref])
         finally:
-            if (done := self._loading.get(ref)) is not None and done.done():
+            loading = self._loading.get(ref)
+            if loading is not None and loading.done():
                 del self._loading[ref]
 
-    async def _take(self, source: ModelSource, version: int) -> ModelRoute:
-        self._ready[source.name, version] = await self._in_time(source, version)
+    async def _add(self, source: ModelSource, version: int) -> ModelRoute:
+        """Load a version that no alias points to, and return its route."""
+        self._ready[source.name, version] = await self._load_in_thread(source, version)
         self._publish()
         return self.routes[f"{source.name}@{version}"]
 
     async def _move(self, source: ModelSource, alias: Alias, version: int | None) -> None:
+        """Take the version to which an alias points now into service, unless it is there."""
         key = (source.name, alias)
-        if version == self._held.get(key):
+        old = self._current.get(key)
+        if version == old:
             self._refused.pop(key, None)
-            self._lost.discard(key)
+            self._gone.discard(key)
             return
-        if version is not None and version == self._refused.get(key):
+        if version is None:
+            self._report_gone(source, alias, old)
             return
-        if version is None:  # no command takes an alias away: its file, or the workspace, is gone
-            if key not in self._lost:
-                log_event(
-                    "error", "alias_gone", model=source.name, alias=alias, kept=self._held.get(key)
-                )
-                self._lost.add(key)
+        if version == self._refused.get(key):
             return
-        old = self._held.get(key)
+
         try:
             if (source.name, version) not in self._ready:
-                self._ready[source.name, version] = await self._in_time(source, version)
-        except Exception as error:  # a bundle may fail in any way
-            self._refuse(source, alias, version, old, error)
+                self._ready[source.name, version] = await self._load_in_thread(source, version)
+        except Exception as error:
+            # A bundle may fail in any way, and none may end the service.
+            self._refuse(source, alias, version, error)
             return
         self._refused.pop(key, None)
-        self._held[key] = version
+        self._current[key] = version
         self._publish()
         self._metrics.counts["headrace_swaps", source.name, "taken"] += 1
         log_event("info", "swapped", model=source.name, alias=alias, old=old, new=version)
 
-    def _refuse(
-        self, source: ModelSource, alias: Alias, version: int, kept: int | None, error: Exception
-    ) -> None:
+    def _report_gone(self, source: ModelSource, alias: Alias, version: int | None) -> None:
+        """Report once that an alias is gone, whose version stays in service.
+
+        No command removes an alias: its file, or the workspace, is gone.
+        """
+        if (source.name, alias) not in self._gone:
+            log_event("error", "alias_gone", model=source.name, alias=alias, kept=version)
+            self._gone.add((source.name, alias))
+
+    def _refuse(self, source: ModelSource, alias: Alias, version: int, error: Exception) -> None:
+        """Remember and report a version that cannot be served."""
         self._refused[source.name, alias] = version
         self._metrics.counts["headrace_swaps", source.name, "refused"] += 1
         log_event(
@@ -243,58 +304,70 @@ class Repository:
             model=source.name,
             alias=alias,
             version=version,
-            kept=kept,
+            kept=self._current.get((source.name, alias)),
             why=str(error),
         )
 
     def _publish(self) -> None:
-        """Makes the routes anew, all at once, and lets go of the first of what no alias stands for."""
-        held = self._pinned | {(name, version) for (name, _), version in self._held.items()}
-        spare = [key for key in self._ready if key not in held]
-        for key in spare[: max(len(spare) - _MOST_READY, 0)]:
-            del self._ready[key]
+        """Replace all routes, and the gauges of the served versions, at once."""
+        self._drop_spare()
         routes: dict[str, ModelRoute] = {}
         gauges = {
-            key: one
-            for key, one in self._metrics.gauges.items()
+            key: value
+            for key, value in self._metrics.gauges.items()
             if key[0] != "headrace_served_version"
         }
         for (name, version), served in self._ready.items():
-            routes[f"{name}@{version}"] = self._route(served, "")
+            routes[f"{name}@{version}"] = self._build_route(served, "")
+
         for source in self._sources:
-            mine = []
+            first = None
             if source.bundle is not None:
-                mine = [route for ref, route in routes.items() if route.served.name == source.name]
+                first = next(
+                    (route for route in routes.values() if route.served.name == source.name), None
+                )
             for alias in source.aliases:
-                version_ = self._held.get((source.name, alias))
-                if version_ is not None:
-                    served = self._ready[source.name, version_]
-                    routes[f"{source.name}@{alias}"] = route = self._route(served, alias)
-                    gauges["headrace_served_version", source.name, alias, str(version_)] = 1
-                    mine.append(route)
-            if mine:
-                routes[source.name] = mine[0]
+                current = self._current.get((source.name, alias))
+                if current is None:
+                    continue
+                route = self._build_route(self._ready[source.name, current], alias)
+                routes[f"{source.name}@{alias}"] = route
+                gauges["headrace_served_version", source.name, alias, str(current)] = 1
+                first = first or route
+            if first is not None:
+                routes[source.name] = first
+
         if self._sources[0].name in routes:
             routes[""] = routes[self._sources[0].name]
-        self._metrics.gauges, self.routes = gauges, routes
+        self._metrics.gauges = gauges
+        self.routes = routes
 
-    def _route(self, served: ServedModel, arm: str) -> ModelRoute:
-        """The way to a version by an arm, or by its number."""
-        told = {"model": served.name, "version": served.version}
+    def _drop_spare(self) -> None:
+        """Let go of the oldest versions that no alias points to, beyond `_MAX_SPARE`."""
+        current = {(name, version) for (name, _), version in self._current.items()}
+        spare = [key for key in self._ready if key not in current and key not in self._pinned]
+        for key in spare[: max(len(spare) - _MAX_SPARE, 0)]:
+            del self._ready[key]
+
+    def _build_route(self, served: ServedModel, arm: str) -> ModelRoute:
+        """Build the route to a version by an alias, or by its number where `arm` is empty."""
+        reply = {"model": served.name, "version": served.version}
         buffer = None
         if self._recorder is not None and served.system is not None:
-            buffer = Buffer(self._recorder, served.system, encode(told | {"arm": arm})[:-1])
-        return ModelRoute(served, arm, served.headers(arm), encode(told)[:-1], buffer)
+            record = encode(reply | {"arm": arm})
+            buffer = Buffer(self._recorder, served.system, record[:-1])
+        return ModelRoute(served, arm, served.headers(arm), encode(reply)[:-1], buffer)
 
-    async def _in_time(self, source: ModelSource, version: int) -> ServedModel:
-        """Opens a version beside the loop.
+    async def _load_in_thread(self, source: ModelSource, version: int) -> ServedModel:
+        """Load a version in a thread of its own, within `LOAD_S` seconds.
 
-        One that comes to no end keeps a thread, and nothing else.
+        A load that never ends keeps its thread, and nothing else: a pool would run out of threads,
+        and the daemon thread does not hold up the end of the process.
         """
         loop = asyncio.get_running_loop()
         loaded: asyncio.Future[ServedModel] = loop.create_future()
 
-        def give(served: ServedModel | None, error: Exception | None) -> None:
+        def set_result(served: ServedModel | None, error: Exception | None) -> None:
             if loaded.done():
                 return
             if served is not None:
@@ -303,28 +376,30 @@ class Repository:
                 loaded.set_exception(error or RuntimeError("nothing was loaded"))
 
         def load() -> None:
-            found, failed = None, None
+            served = None
+            failure = None
             try:
-                found = self._load(source, version)
-            except Exception as error:  # a bundle may fail in any way
-                failed = error
-            with suppress(RuntimeError):  # the service has ended meanwhile
-                loop.call_soon_threadsafe(give, found, failed)
+                served = self._load(source, version)
+            except Exception as error:
+                failure = error
+            # The loop is closed if the service has ended meanwhile.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(set_result, served, failure)
 
         threading.Thread(target=load, daemon=True, name=f"load-{source.name}-{version}").start()
         try:
             return await asyncio.wait_for(loaded, LOAD_S)
         except TimeoutError:
+            ref = f"{source.name}@{version}"
             found = f"is not ready after {LOAD_S:g} s"
-            raise BundleError(
-                f"{source.name}@{version}", found, "a model that answers its golden requests"
-            ) from None
+            raise BundleError(ref, found, "a model that answers its golden requests") from None
 
     def _load(self, source: ModelSource, version: int) -> ServedModel:
-        return self._loaded(source, _path(source, version))
+        """Load a version of a system; raises `HeadraceError` where it cannot be served."""
+        return self._load_bundle(source, _find_bundle(source, version))
 
-    def _loaded(self, source: ModelSource, path: Path) -> ServedModel:
-        """Opened, every byte of it checked, and warmed."""
+    def _load_bundle(self, source: ModelSource, path: Path) -> ServedModel:
+        """Open a bundle, check every byte of it, and warm its model."""
         served = ServedModel(open_bundle(path), source.system, self._metrics)
         served.warm()
         return served

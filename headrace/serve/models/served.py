@@ -1,4 +1,13 @@
-"""One version of a model in service: what it needs beside the rows, what it answers, and what it counts."""
+"""A version of a model in service: what it adds to rows, what it answers, and what it counts.
+
+How a batch of rows is answered, for a model whose columns are `fare`, `hour` (may be missing) and
+the window feature `rides_1d`, which the store has by the key `user`:
+
+    row                     {"fare": 9.5, "user": "u1"}
+    from the store          {"fare": 9.5, "user": "u1", "rides_1d": 3}
+    imputed                 {"fare": 9.5, "user": "u1", "rides_1d": 3, "hour": None}
+    prediction              {"prediction": 0.7, "imputed": ["hour"]}
+"""
 
 from collections import Counter, deque
 from collections.abc import Callable
@@ -16,87 +25,89 @@ from headrace.clock import SYSTEM
 from headrace.errors import BundleError, InputError
 from headrace.predict import Predictor, trim
 from headrace.serve.http.messages import JSON, Headers, Problem
-from headrace.serve.metrics.metrics import ROWS, SHARES, Metrics
+from headrace.serve.metrics.metrics import ROWS, SHARES, Histogram, Metrics
 from headrace.serve.models.batch import Prediction, Row
 from headrace.serve.models.system import ServedSystem
 from headrace.tables import Column
 
-_MOST_PROBLEMS = 50
+_MAX_PROBLEMS = 50
+_WARM_UP_ROWS = 50
 _GAPS = ("imputed", "unseen")
-_WARM_UP = 50
+"""The keys under which a prediction names columns whose values were not as in training."""
 
 
 class ServedModel:
-    """A bundle that is ready to answer rows.
+    """A bundle that is ready to answer rows; a `BatchHandler` of rows as dicts.
 
-    Columns that had missing values in training need not be in a row.
+    `optional` are the columns that a row may lack: those that had missing values in training, and
+    the window features that the store has. `fast_rows` answers rows that lack nothing; it is None
+    where rows of the model may need the store.
     """
 
     def __init__(self, bundle: Bundle, system: ServedSystem | None, metrics: Metrics) -> None:
-        self.bundle, self.system, self._metrics = bundle, system, metrics
-        self.name, self.version = bundle.manifest.name, bundle.manifest.version
-        self.predictor = Predictor(
-            bundle.read("model.onnx"), bundle.schema, self.name, self.version
-        )
+        self.bundle = bundle
+        self.system = system
+        self._metrics = metrics
+        self.name = bundle.manifest.name
+        self.version = bundle.manifest.version
+        graph = bundle.read("model.onnx")
+        self.predictor = Predictor(graph, bundle.schema, self.name, self.version)
+
         columns = self.predictor.columns
-        self._windows = system.windows(columns) if system is not None else None
+        self._windows = None if system is None else system.windows(columns)
         self.reads_store = self._windows is not None
         windows = [column.name for column in columns if column.window]
-        self._told = frozenset(windows if self.reads_store else [])
-        self.optional = self._told | {column.name for column in columns if column.missing > 0}
-        self._imputable = self.optional - self._told
+        self._window_names = frozenset(windows if self.reads_store else [])
+        with_gaps = [column.name for column in columns if column.missing > 0]
+        self.optional = self._window_names.union(with_gaps)
+        self._imputable = self.optional - self._window_names
+
+        self.fast_rows: FastRows | None = None
+        if self.predictor.row_type and not self.reads_store:
+            self.fast_rows = FastRows(self, self.predictor.row_type)
+
+        # Looked up once: each batch counts into them.
         self._batches = metrics.histogram("headrace_batch_rows", self.name, edges=ROWS)
         self._model_s = metrics.histogram("headrace_stage_seconds", "model")
         self._store_s = metrics.histogram("headrace_stage_seconds", "features")
-        self.fast_rows = (
-            FastRows(self, self.predictor.row_type)
-            if self.predictor.row_type and not self.reads_store
-            else None
-        )
-        labels = (self.name, str(self.version))
-        self._labels = labels
-        self._scores = (
-            None
-            if self.predictor.is_multiclass
-            else metrics.histogram("headrace_score", *labels, edges=self._edges)
-        )
+        self._labels = (self.name, str(self.version))
+        self._scores: Histogram | None = None
+        if not self.predictor.is_multiclass:
+            edges = self._score_edges()
+            self._scores = metrics.histogram("headrace_score", *self._labels, edges=edges)
 
-    @cached_property
-    def _edges(self) -> tuple[float, ...]:
-        """Of the score's histogram: shares, or the quantiles that the scores of test rows had."""
+    def _score_edges(self) -> tuple[float, ...]:
+        """Return the edges of the score's histogram: shares, or quantiles of the test scores."""
         if self.predictor.session.metadata["task"] == "binary":
             return SHARES
-        at = self.bundle.profile["score"].get("at", [])
-        return tuple(np.unique(at).tolist()) or SHARES
+        quantiles = self.bundle.profile["score"].get("at", [])
+        return tuple(np.unique(quantiles).tolist()) or SHARES
 
     @cached_property
     def inputs(self) -> list[Column]:
-        """What a row brings: the columns of the model but for those that the store tells, and those
-        by which it tells them.
-        """
-        own = [column for column in self.predictor.columns if column.name not in self._told]
-        keys = self.system.keys if self._windows is not None and self.system is not None else []
-        known = {column.name for column in own}
-        return own + [column for column in keys if column.name not in known]
+        """The columns that a row has: those of the model, with keys in the place of windows."""
+        own = [column for column in self.predictor.columns if column.name not in self._window_names]
+        if self._windows is None or self.system is None:
+            return own
+        names = {column.name for column in own}
+        return own + [column for column in self.system.keys if column.name not in names]
 
     @cached_property
-    def _logged(self) -> frozenset[str]:
-        """What of a row is logged: the columns of the model, and those by which its outcome will be joined."""
+    def _logged_names(self) -> frozenset[str]:
+        """The columns of a row that are logged: the model's, and those that join its outcome."""
         names = {column.name for column in [*self.predictor.columns, *self.inputs]}
         if self.system is not None:
             data = self.system.spec.data
             names |= {name for name in (data.id, data.group, *data.times) if name is not None}
         return frozenset(names)
 
-    def loggable(self, rows: list[Row]) -> list[Row]:
-        """Rows without the columns that nobody knows, which may hold anything, and as much as they please."""
-        return [
-            {name: value for name, value in trim(row).items() if name in self._logged}
-            for row in rows
-        ]
+    def trim_for_log(self, rows: list[Row]) -> list[Row]:
+        """Return rows without columns that nobody knows, which may be of any content and size."""
+        names = self._logged_names
+        return [{name: value for name, value in trim(row).items() if name in names} for row in rows]
 
     def headers(self, arm: str) -> Headers:
-        """How a reply names the route that was taken."""
+        """Return the headers of a reply that name the model, its version and its arm."""
         return [
             JSON,
             (b"x-headrace-model", self.name.encode()),
@@ -105,112 +116,116 @@ class ServedModel:
         ]
 
     def warm(self) -> None:
-        """Answers the golden requests of the bundle until the way is paved; raises `BundleError`
-        for a reply that is not the golden one.
+        """Check the bundle and answer its golden requests until the first real one will be fast.
+
+        Raises `BundleError` for a changed byte, and for a reply that is not the golden one.
         """
-        self.bundle.check()  # and every part is at hand from now on, should the folder go away
+        # Every part is read now, and at hand should the folder go away.
+        self.bundle.check()
         if self._windows is not None:
             self._windows.open()
+
         examples = self.bundle.examples
-        for at in range(_WARM_UP if examples else 0):
-            example = examples[at % len(examples)]
+        for number in range(_WARM_UP_ROWS if examples else 0):
+            example = examples[number % len(examples)]
             reply = self.predictor.predict_dicts([example["request"]])[0]
             if not same_reply(reply, example["reply"]):
-                raise BundleError(
-                    str(self.bundle.path),
-                    f"answers {str(reply)[:100]}",
-                    str(example["reply"])[:100],
-                )
+                found = f"answers {str(reply)[:100]}"
+                raise BundleError(str(self.bundle.path), found, str(example["reply"])[:100])
 
     def answer(self, rows: list[Row]) -> tuple[list[Row], list[Prediction]]:
-        """Rows with what they lacked, and their predictions; raises `InputError` where one of the
-        rows cannot be used.
+        """Return rows with what they lacked, and their predictions.
 
-        A prediction says under `imputed` which columns its row did not have, or had missing though
-        training had not, and under `unseen` those whose value was in no training row.
+        A prediction says under `imputed` which columns its row lacked, or had missing though
+        training had not, and under `unseen` which values were in no training row. Raises
+        `InputError` where one of the rows cannot be used.
         """
-        complete, imputed = self._completed(rows) if self.optional else (rows, {})
-        predictions = self.timed(self.predictor.predict_dicts, complete)
-        for at, names in imputed.items():
-            told = predictions[at].get("imputed", [])
-            predictions[at]["imputed"] = names + [name for name in told if name not in names]
+        complete = rows
+        imputed: dict[int, list[str]] = {}
+        if self.optional:
+            complete, imputed = self._complete(rows)
+        predictions = self.predict_and_count(self.predictor.predict_dicts, complete)
+
+        for index, names in imputed.items():
+            known = predictions[index].get("imputed", [])
+            predictions[index]["imputed"] = names + [name for name in known if name not in names]
+            # Those that the predictor has found are counted already.
             for name in names:
-                if name not in told:
+                if name not in known:
                     self._metrics.counts["headrace_imputed", self.name, name] += 1
         return complete, predictions
 
-    def timed(
+    def predict_and_count(
         self, predict: Callable[[list[Any]], list[Prediction]], rows: list[Any]
     ) -> list[Prediction]:
-        """Predictions, which are counted."""
-        begin = SYSTEM.monotonic_s()
+        """Return the predictions of a batch; count its rows, seconds, values and gaps."""
+        start_s = SYSTEM.monotonic_s()
         predictions = predict(rows)
-        self._model_s.add(SYSTEM.monotonic_s() - begin)
+        self._model_s.add(SYSTEM.monotonic_s() - start_s)
         self._batches.add(len(rows))
-        self._count(predictions)
-        for one in predictions:
+        self._count_values(predictions)
+        for prediction in predictions:
             for gap in _GAPS:
-                for name in one.get(gap, ()):
+                for name in prediction.get(gap, ()):
                     self._metrics.counts[f"headrace_{gap}", self.name, name] += 1
         return predictions
 
     def problem(self, rows: list[Row], error: InputError) -> Problem:
-        """What is wrong with every field of rows, as far as it is worth telling."""
+        """Describe the bad fields of rows, as `errors`, up to `_MAX_PROBLEMS`."""
         nothing = dict.fromkeys(self.optional)
-        found = self.predictor.problems([nothing | row for row in rows], _MOST_PROBLEMS)
-        return Problem(
-            422, "invalid_rows", "The rows cannot be predicted", str(error), errors=found
-        )
+        errors = self.predictor.problems([nothing | row for row in rows], _MAX_PROBLEMS)
+        title = "The rows cannot be predicted"
+        return Problem(422, "invalid_rows", title, str(error), errors=errors)
 
-    def _completed(self, rows: list[Row]) -> tuple[list[Row], dict[int, list[str]]]:
-        """Rows with what they may lack, and of which of them nothing is known of which columns."""
+    def _complete(self, rows: list[Row]) -> tuple[list[Row], dict[int, list[str]]]:
+        """Return rows with the columns that they may lack, and what was imputed.
+
+        That is a dict: the index of a row to the names of its columns without a value.
+        """
         imputed: dict[int, list[str]] = {}
-        if not _lack(rows, self.optional):
+        if not _lacks_any(rows, self.optional):
             return rows, imputed
         rows = [trim(row) for row in rows]
-        if self._windows is not None and _lack(rows, self._told):
-            rows = self._with_windows(rows, imputed)
-        if _lack(rows, self._imputable):
-            nothing = dict.fromkeys(self._imputable)
-            for at, row in enumerate(rows):
-                if lacks := sorted(self._imputable - row.keys()):
-                    imputed[at] = imputed.get(at, []) + lacks
-            rows = [nothing | row for row in rows]
+        if self._windows is not None and _lacks_any(rows, self._window_names):
+            rows = self._add_windows(rows, imputed)
+        if _lacks_any(rows, self._imputable):
+            rows = _impute(rows, self._imputable, imputed)
         return rows, imputed
 
-    def _with_windows(self, rows: list[Row], imputed: dict[int, list[str]]) -> list[Row]:
-        """What a row brings itself stays."""
+    def _add_windows(self, rows: list[Row], imputed: dict[int, list[str]]) -> list[Row]:
+        """Return rows with their window features; those that a row has already are not replaced."""
         assert self._windows is not None
-        begin = SYSTEM.monotonic_s()
-        found = self._windows.read(rows)
-        self._store_s.add(SYSTEM.monotonic_s() - begin)
-        if found is None:
-            found = [{}] * len(rows)
+        start_s = SYSTEM.monotonic_s()
+        features = self._windows.read(rows)
+        self._store_s.add(SYSTEM.monotonic_s() - start_s)
+        if features is None:
+            features = [{}] * len(rows)
             self._metrics.counts["headrace_store_failures", self.name] += 1
-        complete = [windows | row for windows, row in zip(found, rows, strict=True)]
-        lacking = {
-            at: lacks
-            for at, row in enumerate(complete)
-            if (lacks := sorted(self._told - row.keys()))
-        }
-        if not lacking:
+
+        complete = [windows | row for windows, row in zip(features, rows, strict=True)]
+        if not _lacks_any(complete, self._window_names):
             return complete
+        lacking: dict[int, list[str]] = {}
+        complete = _impute(complete, self._window_names, lacking)
         imputed |= lacking
         self._metrics.counts["headrace_default_rows", self.name] += len(lacking)
-        nothing = dict.fromkeys(self._told)
-        return [nothing | row for row in complete]
+        return complete
 
-    def _count(self, predictions: list[Prediction]) -> None:
+    def _count_values(self, predictions: list[Prediction]) -> None:
+        """Count predictions by their score, or by their label."""
         if self._scores is not None:
             self._scores.add_all([prediction["prediction"] for prediction in predictions])
-        else:
-            for label, times in Counter(one["prediction"] for one in predictions).items():
-                self._metrics.counts["headrace_labels", *self._labels, str(label)] += times
+            return
+        labels = Counter(prediction["prediction"] for prediction in predictions)
+        for label, count in labels.items():
+            self._metrics.counts["headrace_labels", *self._labels, str(label)] += count
 
 
 class FastRows:
-    """Answers rows that lack nothing, hold nothing else and were decoded into the type that the
-    model made of its columns, which takes half the time of decoding into dicts.
+    """A `BatchHandler` of rows that lack no column and have no other.
+
+    They are decoded into a struct that the model made of its columns, which takes half the time of
+    decoding into dicts.
     """
 
     def __init__(self, served: ServedModel, row_type: type[Struct]) -> None:
@@ -219,8 +234,8 @@ class FastRows:
         body: Any = msgspec.defstruct("Body", [("rows", rows)], forbid_unknown_fields=True)
         self._decode = msgspec.json.Decoder(body).decode
 
-    def rows(self, body: bytes) -> list[Any] | None:
-        """The rows of a body of `/predict`; None where it holds any others."""
+    def decode(self, body: bytes) -> list[Any] | None:
+        """Decode the rows of a body of `/predict`; None where it has any others."""
         try:
             rows: list[Any] = self._decode(body).rows
             return rows
@@ -228,20 +243,45 @@ class FastRows:
             return None
 
     def answer(self, rows: list[Any]) -> tuple[list[Any], list[Prediction]]:
-        """See `Served.answer`."""
-        return rows, self._served.timed(self._served.predictor.predict_typed, rows)
+        """Return the rows as they are, and their predictions; see `ServedModel.answer`."""
+        return rows, self._served.predict_and_count(self._served.predictor.predict_typed, rows)
 
     def problem(self, rows: list[Any], error: InputError) -> Problem:
-        """See `Served.problem`."""
+        """Describe the bad fields of rows; see `ServedModel.problem`."""
         return self._served.problem(msgspec.to_builtins(rows), error)
 
 
-def _lack(rows: list[Row], names: frozenset[str]) -> bool:
-    """Whether one of the rows is without one of some columns."""
+def _impute(rows: list[Row], names: frozenset[str], imputed: dict[int, list[str]]) -> list[Row]:
+    """Return rows with None for each of the columns `names` that they lack.
+
+    The names that a row lacks are added to `imputed` under its index.
+
+    >>> imputed = {0: ["w"]}
+    >>> rows = _impute([{"a": 1}, {"a": 2, "b": 3}], frozenset("ab"), imputed)
+    >>> rows == [{"a": 1, "b": None}, {"a": 2, "b": 3}]
+    True
+    >>> imputed
+    {0: ['w', 'b']}
+    """
+    for index, row in enumerate(rows):
+        lacking = sorted(names - row.keys())
+        if lacking:
+            imputed[index] = imputed.get(index, []) + lacking
+    nothing = dict.fromkeys(names)
+    return [nothing | row for row in rows]
+
+
+def _lacks_any(rows: list[Row], names: frozenset[str]) -> bool:
+    """Say whether one of the rows lacks one of the columns.
+
+    >>> _lacks_any([{"a": 1, "b": 2}, {"a": 3}], frozenset("ab"))
+    True
+    """
     if not names:
         return False
+    # Looking values up takes half the time of comparing sets; the deque drops them as they come.
     try:
-        deque(map(itemgetter(*names), rows), 0)  # in half the time of a comparison of sets
+        deque(map(itemgetter(*names), rows), 0)
     except KeyError:
         return True
     return False

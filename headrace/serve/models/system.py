@@ -1,4 +1,4 @@
-"""The workspace that models are served from: its aliases, its online store, its log."""
+"""The system that a model is served from: its spec, and the store and the log of its workspace."""
 
 import subprocess
 from pathlib import Path
@@ -13,57 +13,63 @@ from headrace.workspace import Workspace
 
 PREDICTIONS = "predictions"
 """The kind of a logged prediction."""
-
-
 _PATIENCE_S = 1.0
-"""How long pushed events wait for another process that writes."""
+"""Seconds that pushed events wait for another process that writes."""
 
 
 class ServedSystem:
-    """A system's workspace."""
+    """A system and its workspace, as the service uses them."""
 
     def __init__(self, spec: System) -> None:
-        self.spec, self.workspace = spec, spec.workspace
+        self.spec = spec
+        self.workspace = spec.workspace
 
     def windows(self, columns: list[Column]) -> Windows | None:
-        """Reads the windows among the columns of a model from the online store; none where there are none."""
+        """Return a reader of the window features among a model's columns; None without such."""
         names = frozenset(column.name for column in columns if column.window)
+        if not names:
+            return None
         time = self.spec.data.time_column
         times = [column for column in columns if column.name == time]
-        return Windows(names, time, times[0] if times else None, self._reader) if names else None
+        return Windows(names, time, times[0] if times else None, self._open_reader)
 
     @property
     def keys(self) -> list[Column]:
-        """The columns by which windows are read."""
-        windows = self.spec.features.windows
-        names = dict.fromkeys(key for window in windows for key in window_keys(window))
+        """The columns that hold the keys of windows."""
+        names: dict[str, None] = {}
+        for window in self.spec.features.windows:
+            names |= dict.fromkeys(window_keys(window))
         return [Column(name=name, dtype="string", kind="categorical") for name in names]
 
-    def online(self) -> Pusher:
-        """Takes events that are pushed; raises `InputError` where the store was never filled."""
+    def open_pusher(self) -> Pusher:
+        """Open the store for pushed events; raises `InputError` where it was never filled."""
         return open_pusher(self.spec, _PATIENCE_S)
 
     def log(self) -> Log:
-        """The log of predictions; a process beside this one seals it."""
-        kept, folder = self.spec.log.retention, self.workspace.predictions
-        retention = None if kept is None else duration_us(kept)
+        """Open the log of predictions; another process seals its full files."""
+        folder = self.workspace.predictions
+        limit = self.spec.log.retention
+        retention_us = None if limit is None else duration_us(limit)
         sealers: list[subprocess.Popen[bytes]] = []
 
-        def full() -> None:
-            sealers[:] = [one for one in sealers if one.poll() is None]
-            if (
-                not sealers
-            ):  # one that is at work takes what is full when it comes to it, or the next one does
-                sealers.append(sealer.start(folder, retention))
+        def seal() -> None:
+            """Start a process that seals, unless one is at work.
 
-        return Log(folder, self.spec.log.fsync, retention=retention, full=full)
+            That one takes files that become full while it runs; what it misses, the next one takes.
+            """
+            sealers[:] = [process for process in sealers if process.poll() is None]
+            if not sealers:
+                sealers.append(sealer.start(folder, retention_us))
 
-    def _reader(self) -> WindowReader:
+        return Log(folder, self.spec.log.fsync, retention=retention_us, full=seal)
+
+    def _open_reader(self) -> WindowReader:
+        """Open the store for reading; raises `HeadraceError` where it cannot be reached."""
         return WindowReader(open_store(self.spec, self.spec.serve.store_timeout_ms / 1e3))
 
 
 def find_system(bundle: Path) -> ServedSystem | None:
-    """The workspace of a bundle's folder; none where it does not lie in one."""
+    """Return the system in whose workspace a bundle's folder lies; None where it lies in none."""
     workspace = Workspace.containing(bundle)
     if workspace is None or not (workspace.root / "system.yaml").exists():
         return None

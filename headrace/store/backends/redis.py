@@ -1,8 +1,8 @@
 """The online store on a server: Redis.
 
-What was written survives a killed process of ours; whether it survives a killed server is the
-server's setting `appendfsync` (`always`: nothing is lost, `everysec`: a second). What it lost comes
-back from the log.
+What was written survives when our process is killed. Whether it survives when the server is killed
+is the server's setting `appendfsync` (`always`: nothing is lost, `everysec`: a second). The log
+brings back what the server lost.
 """
 
 import threading
@@ -15,6 +15,7 @@ from headrace.spec import mask_secrets, resolve_address
 from headrace.store.store import Changes
 
 T = TypeVar("T")
+_PATTERN_CHARACTERS = b"*?[]^-\\"
 
 
 class RedisStore:
@@ -30,13 +31,13 @@ class RedisStore:
             raise WorkError(
                 "store", "redis is not installed", "", "pip install 'headrace[redis]'"
             ) from None
-        self._prefix, self._error, self._gone = (
-            f"headrace:{name}:".encode(),
-            redis.RedisError,
-            redis.ConnectionError,
-        )
+
+        self._prefix = f"headrace:{name}:".encode()
+        self._error = redis.RedisError
+        self._connection_error = redis.ConnectionError
         self._local = threading.local()
         try:
+            # No second try: whoever reads windows goes on without them rather than wait.
             self._client: Any = redis.Redis.from_url(
                 address,
                 socket_timeout=timeout_s,
@@ -47,20 +48,25 @@ class RedisStore:
             raise InputError(
                 "store", f"{url} ({mask_secrets(str(error), url)})", "redis://HOST:PORT/NUMBER"
             ) from None
-        info = self._client.connection_pool.connection_kwargs  # without the password
+
+        # For messages: made anew, so that no password is in it.
+        info = self._client.connection_pool.connection_kwargs
         self._where = f"redis://{info.get('host', info.get('path'))}:{info.get('port', '')}"
-        self._asked(self._client.ping)
+        self._call(self._client.ping)
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """See `Store`."""
-        return self._asked(lambda: self._read([self._prefix + key for key in keys])) if keys else []
+        # Redis refuses to read no keys.
+        if not keys:
+            return []
+        return self._call(lambda: self._read([self._prefix + key for key in keys]))
 
     def members(self, keys: Sequence[bytes]) -> list[set[bytes]]:
         """See `Store`."""
         pipe = self._client.pipeline(transaction=False)
         for key in keys:
             pipe.smembers(self._prefix + key)
-        return self._asked(pipe.execute)
+        return self._call(pipe.execute)
 
     def write(self, changes: Changes) -> None:
         """See `Store`."""
@@ -71,28 +77,32 @@ class RedisStore:
             pipe.delete(*(self._prefix + key for key in changes.gone))
         for change, sets in ((pipe.sadd, changes.added), (pipe.srem, changes.removed)):
             for key, members in sets.items():
+                # Redis refuses to add or remove no members.
                 if members:
                     change(self._prefix + key, *members)
-        self._asked(pipe.execute)
+        self._call(pipe.execute)
 
     def page(
         self, prefix: bytes, cursor: bytes, most: int
     ) -> tuple[list[tuple[bytes, bytes]], bytes]:
         """See `Store`."""
-        after, keys = self._scanned(prefix, cursor, most, "string")
-        values = self._asked(lambda: self._client.mget(keys)) if keys else []
-        plain = [key.removeprefix(self._prefix) for key in keys]
-        return [
-            (key, value) for key, value in zip(plain, values, strict=True) if value is not None
-        ], after
+        after, keys = self._scan(prefix, cursor, most, "string")
+        values = self._call(lambda: self._client.mget(keys)) if keys else []
+        page = []
+        for key, value in zip(keys, values, strict=True):
+            # A key may have been deleted between the two calls.
+            if value is not None:
+                page.append((key.removeprefix(self._prefix), value))
+        return page, after
 
     def clear(self, prefix: bytes) -> None:
         """See `Store`."""
         cursor = b""
         while True:
-            cursor, keys = self._scanned(prefix, cursor, 1000, None)
+            cursor, keys = self._scan(prefix, cursor, 1000, None)
             if keys:
-                self._asked(partial(self._client.unlink, *keys))
+                # Frees the memory in the background, which `delete` does not.
+                self._call(partial(self._client.unlink, *keys))
             if not cursor:
                 return
 
@@ -101,8 +111,10 @@ class RedisStore:
         self._client.close()
 
     def _read(self, keys: list[bytes]) -> Any:
-        """On a connection that the thread keeps: the client's pool takes as long as the way to the
-        server and back. One that broke meanwhile connects once more.
+        """Read values on a connection that the thread keeps.
+
+        The client's pool would take as long as the way to the server and back. A connection that
+        broke meanwhile connects once more.
         """
         connection = getattr(self._local, "connection", None)
         if connection is None:
@@ -110,28 +122,39 @@ class RedisStore:
         try:
             connection.send_command("MGET", *keys)
             return connection.read_response()
-        except self._gone:
+        except self._connection_error:
             connection.send_command("MGET", *keys)
             return connection.read_response()
 
-    def _scanned(
+    def _scan(
         self, prefix: bytes, cursor: bytes, most: int, kind: str | None
     ) -> tuple[bytes, list[bytes]]:
-        escaped = b"".join(
-            b"\\" + bytes([one]) if one in b"*?[]^-\\" else bytes([one])
-            for one in self._prefix + prefix
-        )
-        after, keys = self._asked(
-            lambda: self._client.scan(
-                int(cursor or b"0"), match=escaped + b"*", count=most, _type=kind
-            )
+        """Scan about `most` keys of a prefix; return the cursor of the next scan, and the keys."""
+        pattern = _escape_pattern(self._prefix + prefix) + b"*"
+        after, keys = self._call(
+            lambda: self._client.scan(int(cursor or b"0"), match=pattern, count=most, _type=kind)
         )
         return (str(after).encode() if after else b""), keys
 
-    def _asked(self, do: Callable[[], T]) -> T:
+    def _call(self, do: Callable[[], T]) -> T:
+        """Call the client; raise `WorkError` where the server does not answer."""
         try:
             return do()
         except self._error as error:
             raise WorkError(
                 self._where, f"the online store does not answer ({error})", "a running Redis"
             ) from None
+
+
+def _escape_pattern(text: bytes) -> bytes:
+    """Return a pattern of Redis that matches a text itself.
+
+    >>> _escape_pattern(b"g*")
+    b'g\\\\*'
+    """
+    escaped = b""
+    for code in text:
+        if code in _PATTERN_CHARACTERS:
+            escaped += b"\\"
+        escaped += bytes([code])
+    return escaped

@@ -1,9 +1,8 @@
-"""The aggregates of windows, one file each. `spec.AGGREGATES` has a row for each, by the name of
-its file.
+"""The aggregates of windows, one file each; `spec.AGGREGATES` has a row of the same name for each.
 
-Every one is a module with what `AggregateKind` says. The suite in
-`tests/contracts/test_aggregates.py` holds all of them to one meaning: offline, online, merged in
-any order, and a plain loop give the same.
+Each file is a module with the names of `AggregateKind`. The suite in
+`tests/contracts/test_aggregates.py` checks that all of them give the same value offline, online,
+merged in any order, and by a plain loop.
 """
 
 from importlib import import_module
@@ -17,25 +16,26 @@ from headrace.windows.visible import VisibleEvents
 
 
 class AggregateKind(Protocol):
-    """What an aggregate says of itself."""
+    """The names that the module of an aggregate has."""
 
     NUMBER_STATES: dict[str, NumberState]
-    """The kinds of states that it brings; it may use those of others."""
+    """The kinds of states that it defines; it may use those of other aggregates too."""
     EMPTY: Any
-    """Its value for a row that sees no event."""
+    """Its value in a row that sees no event."""
 
     def states(self, of: str | None, where: str | None) -> list[State]:
-        """The states that it is finished from."""
+        """List the states that it is computed from."""
         ...
 
     def finish(self, states: Any, moment: int) -> Any:
-        """Its value at a moment (microseconds since 1970 UTC), of the values of its states: of one
-        itself, of several a tuple.
+        """Compute its value at a moment (microseconds since 1970 UTC) from the merged states.
+
+        `states` is the one state itself, or a tuple of several.
         """
         ...
 
     def offline(self, visible: VisibleEvents) -> pl.Series:
-        """Its value for each row, by place."""
+        """Compute its value in each row `(N,)`, in the order of the rows."""
         ...
 
 
@@ -43,7 +43,7 @@ AGGREGATES: dict[str, AggregateKind] = {
     name: cast(AggregateKind, import_module(f"{__name__}.{name}")) for name in ROWS
 }
 ROUNDING = 1e-9
-"""The share by which sums in different orders may differ."""
+"""The share by which two sums may differ whose terms are in another order."""
 NUMBER_STATES: dict[str, NumberState] = {
     kind: state
     for aggregate in AGGREGATES.values()
@@ -52,8 +52,8 @@ NUMBER_STATES: dict[str, NumberState] = {
 
 
 def tolerance(aggregate: str) -> float:
-    """Returns the share by which an aggregate may differ between two orders of its events.
+    """Return the share by which an aggregate may differ between two orders of its events.
 
-    A module with `TOLERANCE` says that it loses more than rounding.
+    It is `ROUNDING`, or the `TOLERANCE` of a module that loses more than that.
     """
     return float(getattr(AGGREGATES[aggregate], "TOLERANCE", ROUNDING))

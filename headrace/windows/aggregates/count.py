@@ -1,4 +1,4 @@
-"""How many events a row sees."""
+"""The number of events that a row sees."""
 
 import numpy as np
 import polars as pl

@@ -5,7 +5,7 @@ import math
 import polars as pl
 
 from headrace.windows.states import NumberState, State
-from headrace.windows.visible import VisibleEvents, extreme
+from headrace.windows.visible import VisibleEvents, find_extreme
 
 NUMBER_STATES = {
     "max": NumberState("largest", lambda value, time: float(value), lambda values, times: values)
@@ -25,4 +25,4 @@ def finish(value: float, moment: int) -> float | None:
 
 def offline(visible: VisibleEvents) -> pl.Series:
     """See `AggregateKind`."""
-    return extreme(visible, 1)
+    return find_extreme(visible, 1)

@@ -15,7 +15,11 @@ def states(of: str | None, where: str | None) -> list[State]:
 
 
 def finish(states: tuple[float, float], moment: int) -> float | None:
-    """See `AggregateKind`."""
+    """See `AggregateKind`.
+
+    >>> finish((15.0, 3.0), 0)
+    5.0
+    """
     total, count = states
     return total / count if count else None
 

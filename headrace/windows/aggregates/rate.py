@@ -16,7 +16,11 @@ def states(of: str | None, where: str | None) -> list[State]:
 
 
 def finish(states: tuple[float, float], moment: int) -> float | None:
-    """See `AggregateKind`."""
+    """See `AggregateKind`.
+
+    >>> finish((1.0, 4.0), 0)
+    0.25
+    """
     matching, count = states
     return matching / count if count else None
 

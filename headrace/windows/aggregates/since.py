@@ -1,4 +1,4 @@
-"""How many seconds ago the latest event happened."""
+"""The seconds since the latest event."""
 
 import math
 
@@ -8,7 +8,7 @@ import polars as pl
 from headrace.clock import US_PER_S
 from headrace.windows.row_ranges import NO_EVENT
 from headrace.windows.states import NumberState, State
-from headrace.windows.visible import VisibleEvents, present
+from headrace.windows.visible import VisibleEvents, blank_empty
 
 NUMBER_STATES = {
     "time": NumberState(
@@ -24,7 +24,11 @@ def states(of: str | None, where: str | None) -> list[State]:
 
 
 def finish(latest: float, moment: int) -> float | None:
-    """See `AggregateKind`."""
+    """See `AggregateKind`.
+
+    >>> finish(1_000_000.0, 3_500_000)
+    2.5
+    """
     return None if math.isnan(latest) else (moment - latest) / US_PER_S
 
 
@@ -32,4 +36,4 @@ def offline(visible: VisibleEvents) -> pl.Series:
     """See `AggregateKind`."""
     latest = visible.ranges.max(visible.history.time[visible.ranges.events])
     passed = visible.times - np.where(latest == NO_EVENT, visible.times, latest)
-    return present(passed / US_PER_S, latest != NO_EVENT)
+    return blank_empty(passed / US_PER_S, latest != NO_EVENT)

@@ -1,8 +1,12 @@
 """The standard deviation of a column, over n - 1; missing for fewer than two events.
 
-It is computed from sums of squares, which tiles can add up. Values are counted from about their
-mean in history, so that digits are lost only where a key's values lie far from it: a deviation
-below 3e-7 of that distance is 0.
+It is computed from sums of squares, which tiles can add up:
+
+    spread = sum(x²) - sum(x)² / n        std = sqrt(spread / (n - 1))
+
+The difference of two large sums has few digits left. So `x` is a value's distance from about the
+mean in history, and digits are lost only if the values of a key lie far from that mean: a deviation
+below 3e-7 of the distance is 0.
 """
 
 import math
@@ -11,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from headrace.windows.states import NumberState, State
-from headrace.windows.visible import VisibleEvents, present
+from headrace.windows.visible import VisibleEvents, blank_empty
 
 NUMBER_STATES = {
     "deviation": NumberState(
@@ -23,9 +27,9 @@ NUMBER_STATES = {
 }
 EMPTY = None
 TOLERANCE = 1e-3
-"""Near the limit rounding leaves three digits of a deviation."""
+"""Near the limit of 3e-7 rounding leaves three digits of a deviation."""
 _NOISE = 1e-13
-"""The share of the squares that rounding may leave of values that are all the same."""
+"""The share of the squares that rounding may leave over if all values are the same."""
 
 
 def states(of: str | None, where: str | None) -> list[State]:
@@ -34,7 +38,11 @@ def states(of: str | None, where: str | None) -> list[State]:
 
 
 def finish(states: tuple[float, float, float], moment: int) -> float | None:
-    """See `AggregateKind`."""
+    """See `AggregateKind`.
+
+    >>> finish((3, 0.0, 8.0), 0)
+    2.0
+    """
     count, deviations, squares = states
     if count < 2:
         return None
@@ -45,8 +53,11 @@ def finish(states: tuple[float, float, float], moment: int) -> float | None:
 def offline(visible: VisibleEvents) -> pl.Series:
     """See `AggregateKind`."""
     numbers = visible.numbers
-    numbers = numbers - (numbers.mean() if len(numbers) else 0.0)
-    count, squares = visible.ranges.count(), visible.ranges.sum(numbers**2)
+    if len(numbers):
+        numbers = numbers - numbers.mean()
+
+    count = visible.ranges.count()
+    squares = visible.ranges.sum(numbers**2)
     spread = squares - visible.ranges.sum(numbers) ** 2 / np.maximum(count, 1)
     variance = np.where(spread > _NOISE * squares, spread, 0.0) / np.maximum(count - 1, 1)
-    return present(np.sqrt(variance), count > 1)
+    return blank_empty(np.sqrt(variance), count > 1)

@@ -1,4 +1,4 @@
-"""The sum of a column; 0 where there is no event."""
+"""The sum of a column; 0 of no event."""
 
 import polars as pl
 
