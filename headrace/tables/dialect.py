@@ -142,6 +142,8 @@ def sniff(path: Path, read: ReadSpec) -> Dialect:
     attempt = _find_signs(path, lines, is_cut, read, stated)
     signs = attempt.signs
     records = attempt.records
+    if not any(map(any, records)):
+        raise InputError(str(path), "no value in any line", "a header line and rows")
 
     # A title above the table is known by its width only now that the separator is known.
     if read.skip is None and read.header is None:

@@ -21,7 +21,7 @@ from msgspec import Struct
 COMMA_GROUPS = "comma_groups"
 COMMA_DECIMAL = "comma_decimal"
 _UNITS = "%$€£¥₹"
-_BLANKS = "  \N{FIGURE SPACE}\N{THIN SPACE}\N{NARROW NO-BREAK SPACE}"
+_BLANKS = " \N{NO-BREAK SPACE}\N{FIGURE SPACE}\N{THIN SPACE}\N{NARROW NO-BREAK SPACE}"
 _PLAIN = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 PLAIN = re.compile(rf"{_PLAIN}|[+-]?(inf|infinity)", re.IGNORECASE)
 """A number as every machine reads it."""

@@ -11,6 +11,7 @@ import pytest
 from headrace.errors import InputError
 from headrace.spec import Data, EventTable, Goal, ReadSpec, System, with_root
 from headrace.tables import Column, conform, load, read_sources
+from headrace.tables.dialect import sniff
 from headrace.tables.table import look_at
 from tests.conftest import DATA
 
@@ -590,3 +591,10 @@ def test_a_zero_byte_in_a_name_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "t.ndjson")
     with pytest.raises(InputError, match="without a zero byte"):
         look_at("here", pl.DataFrame({"a\0b": [1]}), WORDS)
+
+
+@pytest.mark.parametrize("header", [None, ["a", "b"]])
+def test_a_file_of_blank_fields_is_refused(tmp_path: Path, header: list[str] | None) -> None:
+    (tmp_path / "blank.csv").write_text(";\n;\n")
+    with pytest.raises(InputError, match="no value in any line; expected a header line and rows"):
+        sniff(tmp_path / "blank.csv", ReadSpec(separator=";", header=header))

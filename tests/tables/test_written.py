@@ -35,6 +35,7 @@ def infer(column: pl.Series, order: str | None = None) -> tuple[pl.Series, str |
         (["0,125", "0,949"], "comma_decimal", [0.125, 0.949]),
         (["12 345", "1 000", "7"], "blank_groups", [12345, 1000, 7]),
         (["12\u202f345,5", "0,5"], "blank_groups_comma", [12345.5, 0.5]),
+        (["12\u00a0345", "1\u00a0000"], "blank_groups", [12345, 1000]),
         (["1'234", "12’345.5"], "apostrophe_groups", [1234, 12345.5]),
         (["(1,234)", "5,000.5"], "comma_groups", [-1234, 5000.5]),
         (["−1,234.5", "5"], "comma_groups", [-1234.5, 5]),
