@@ -71,6 +71,7 @@ def add_features(graph: Graph, features: Features) -> ModelInputs:
 
 def merge_groups(sets: list[Features]) -> dict[str, list[str]]:
     """List the raw columns of each graph input, for several sets of encoders together."""
+    # Dicts in the place of sets, which have no order.
     merged: dict[str, dict[str, None]] = {}
     for features in sets:
         for group, columns in features.groups.items():
@@ -193,6 +194,7 @@ def add_encoders(graph: Graph, features: Features, sources: EncoderSources) -> M
         text = graph.select_columns(tensor, [columns.index(fitted.column)], len(columns))
         bags += ENCODERS[fitted.encode].bags(graph, text, fitted.state)
 
+    # A graph of bags alone still has the output `features`, with no columns.
     if not blocks:
         blocks = [_add_empty_matrix(graph, next(iter(sources.inputs.values())))]
     matrix = blocks[0] if len(blocks) == 1 else graph.node("Concat", *blocks, axis=1)

@@ -74,6 +74,7 @@ class Features(Struct, frozen=True):
     @property
     def groups(self) -> dict[str, list[str]]:
         """The raw columns of each graph input, in order; a group without columns is left out."""
+        # Dicts in the place of sets, which have no order.
         found: dict[str, dict[str, None]] = {group: {} for group in GROUPS}
         for fitted in self.encoded:
             columns = fitted.parts or [fitted.column]
@@ -158,6 +159,7 @@ def fit_features(
         if column.kind == "ignored":
             continue
         values = frame[column.name]
+        # A category that is a number is read as its text, but by the encoders in `NUMBERS`.
         texts = as_text(values) if column.kind in ("categorical", "text") else values
         stated = spec.columns.get(column.name, ColumnSpec()).encodes
         is_number = values.dtype.is_numeric()

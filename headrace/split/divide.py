@@ -98,6 +98,7 @@ def split_rows(
         test = holdout
     borders = [] if order is None else _name_borders(frame, data, order, [validation, test])
 
+    # A row gives way to those of a later part, so that the test stays whole.
     before = len(train) + len(validation)
     validation = purge(validation, test, keys)
     train = purge(purge(train, test, keys), validation, keys)

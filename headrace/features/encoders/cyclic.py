@@ -70,6 +70,7 @@ def nodes(graph: Graph, source: str, columns: list[int], states: list[Span], wid
         column 0                  column 1                  flags
         year_sin year_cos …       year_sin year_cos …       0  1
     """
+    # "day" is the last of `_CYCLES`, as the entries of minutes are the last of the look-up.
     used = [cycle for cycle in _CYCLES if any(cycle in _list_cycles(state) for state in states)]
     angle = angles()
 

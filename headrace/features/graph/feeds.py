@@ -42,6 +42,7 @@ def make_feeds(frame: pl.DataFrame, groups: dict[str, list[str]]) -> Feeds:
         part = frame.select(cs.by_name(*names))
 
         if group == "strings":
+            # ONNX Runtime takes text as an array of objects.
             texts = np.empty((frame.height, len(names)), dtype=object)
             for position, name in enumerate(names):
                 texts[:, position] = as_text(part[name]).fill_null("").to_numpy()

@@ -145,6 +145,7 @@ def open_session(model: bytes, codes: Sequence[Codes] = ()) -> Session:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
+    # A thread that waits for work must not spin: others need its core.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         inference = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -90,6 +90,7 @@ def spellings(values: Collection[str]) -> dict[str, str]:
 
     found: dict[str, str] = {}
     for number, same in by_number.items():
+        # Of two values that are one number, no spelling says which is meant.
         if len(same) == 1:
             found |= dict.fromkeys(_write_number(number, widths), same[0])
     for value in sorted(values):
