@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from headrace.features import EncoderChoice, fit_features, open_session, plan_columns
+from headrace.features.states import vocabulary
 from headrace.features.states.casefold import fold_case
 from headrace.features.states.vocabulary import entries
 from headrace.models import compile_features
@@ -135,3 +136,10 @@ def test_long_text_is_read_from_its_beginning() -> None:
 def test_trees_skip_what_only_linear_models_see() -> None:
     features, _ = text_session(TEXTS, "tfidf", "tree")
     assert [one.encode for one in features.encoded] == ["topics"]
+
+
+def test_the_words_of_a_vocabulary_have_one_order_in_every_process() -> None:
+    """They become the keys of a table in the graph, which is the same byte for byte."""
+    texts = pl.Series([" ".join(f"word{(at * 7) % 50}" for at in range(50))] * 3)
+    written = list(vocabulary.fit(texts).written)
+    assert written == sorted(written)

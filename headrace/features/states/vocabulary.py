@@ -99,7 +99,7 @@ def fit(column: pl.Series) -> Vocabulary:
     """
     texts = column.fill_null("").cast(pl.String)
     words = _split_words(texts)
-    written = {word: fold_case(word) for word in words["word"].unique().to_list()}
+    written = {word: fold_case(word) for word in words["word"].unique().sort().to_list()}
     folded = words.with_columns(pl.col("word").replace_strict(written, return_dtype=pl.String))
 
     pairs = _pair_words(folded)
