@@ -3,11 +3,11 @@
 A version goes one of three ways, which depends on the horizon (no row is read as of an earlier
 moment) and on the other versions of its event:
 
-    version                                          goes to
-    rows see it, and it is the first of its event    its tile: the states are added up
-    rows do not see it yet, or a version is known    the open versions of its entity, which each
-    that will replace it                             read decides about
-    it corrects or deletes an event                  its tiles, old and new: both are built again
+    version                                           goes to
+    rows see it, and it is the only one of its event  its tile: the states are added up
+    rows do not see it yet, or a version is known     the open versions of its entity: each read
+    that will replace it                              decides about them
+    it corrects or deletes an event                   its tiles, old and new: both are built again
 
 A correction moves an event of 5.00 by user `a` at 10:02 to user `b` at 10:07; tiles of 5 min:
 
@@ -144,13 +144,13 @@ class _GroupApplier:
         horizon: int,
         changes: Changes,
     ) -> None:
-        """Add what becomes of every entity that the versions touch to the changes."""
+        """Add the new bytes of every entity that the versions touch to the changes."""
         entities: _EntityChanges = {}
         self._apply_new(prefix, new, horizon, entities, changes)
         self._apply_corrections(prefix, corrections, horizon, entities, changes)
 
         raw = self._read_raw_events(prefix, entities, corrections, horizon)
-        # What was open of a corrected event is replaced by what is open of it now.
+        # The open versions of a corrected event give way to those that it has now.
         corrected: set[int | str] = set()
         for before, _ in corrections.values():
             corrected.update(version.sequence for version in before)
@@ -158,10 +158,10 @@ class _GroupApplier:
         keys = [entity_key(prefix, self._group, name) for name in entities]
         blobs = self._store.read(keys)
         for key, blob, (name, entity) in zip(keys, blobs, entities.items(), strict=True):
+            # Damaged bytes stay, for whoever reads them reports them; the other entities go on.
             try:
                 encoded = self._update_entity(blob, entity, raw.get(name, []), corrected, horizon)
             except DECODE_ERRORS:
-                # Damaged bytes stay, whoever reads them reports them; the other entities go on.
                 continue
             if encoded:
                 changes.puts[key] = encoded
@@ -280,9 +280,9 @@ class _GroupApplier:
         if not days:
             return {}
 
-        # Sorted keys are read from neighbouring pages of the file.
         members = set.union(*self._store.members(sorted(days)))
         keys = {versions_key(prefix, self._source, member) for member in members}
+        # Sorted: sets have another order in each process, which would change the rounding of sums.
         stored = self._store.read(sorted(keys - set(corrections)))
         histories = [_decode_versions(value) for value in stored]
         histories = [current_versions(versions, horizon) for versions in histories if versions]

@@ -47,7 +47,7 @@ from headrace.windows import NEVER, History, build_history
 
 _ENTITIES = 5_000
 _EVENTS = 20_000
-"""How many entities, and how many events with ids, a step writes."""
+"""The numbers of entities, and of events with ids, that a step writes."""
 
 
 class _Progress(Struct, frozen=True, array_like=True):

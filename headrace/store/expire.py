@@ -19,7 +19,7 @@ from headrace.store.store import Changes, Store
 from headrace.store.versions import Versions, decode
 
 _PAGE = 16
-"""How many keys a step looks at."""
+"""The number of keys that a step looks at."""
 
 
 class Expirer:

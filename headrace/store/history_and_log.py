@@ -91,7 +91,7 @@ def _append_records(
     pushed = decode_payloads(records, columns)
     pushed = pushed.with_columns(pl.Series(_AVAILABLE, to_times(records["available"], "the log")))
     history = frame.with_columns(pl.Series(_AVAILABLE, available))
-    # The log has only the columns that are needed; history may have more, in other types.
+    # The log has only the columns that are needed; history may have more, and other types.
     both = pl.concat([history, pushed], how="diagonal_relaxed")
     return both.with_columns(pl.col(_AVAILABLE).cast(pl.Datetime("us")))
 

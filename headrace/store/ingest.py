@@ -45,7 +45,7 @@ def parse_events(
     and the column.
     """
     where = f"events {events!r}"
-    # A row that lacks a key is an error, and a table has the same columns in every row.
+    # All rows of a table have the same columns; dicts are checked one by one.
     table: Any = polars_of(rows, where)
     if table is not None:
         _check_columns(source, where, table)

@@ -62,7 +62,7 @@ class Level(Struct, frozen=True):
 
 
 class WindowRead(Struct, frozen=True):
-    """How the column of a window is read.
+    """The way in which the column of a window is read.
 
     `level` is the number of its level in the group, `over` how far back it reaches in microseconds
     (none: without end), and `states` the numbers of its states in `Level.states`.
@@ -186,7 +186,7 @@ def build_layout(
         dtypes = [_key_dtype(key, rows[key]) for key in keys]
         groups.append(Group(name, keys, dtypes, levels, reads))
 
-    # Events may have many more columns: only those that something needs are stored.
+    # Events may have many more columns than something needs.
     sources = {}
     for name, names in used.items():
         table = tables[name]

@@ -51,7 +51,7 @@ def clock_ahead_error(horizon: int, now: int) -> WorkError:
 
 
 class PushResult(Struct, frozen=True):
-    """How many events a push took.
+    """The result of a push: how many `events` it took.
 
     `store_error` says why the store failed after the log had the events. They are safe then, and
     the next push writes them to the store; to push them again would count them twice.

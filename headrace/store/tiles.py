@@ -160,7 +160,7 @@ def _last_values(
     sequences = events.sequences.gather(order[latest]).to_list()
     column = values[state.of].gather(latest).to_list()
     lasts = np.empty(len(begins), object)
-    # A tile without a value has read the last event of all, by -1.
+    # A tile without a value has the number -1, which has read any event: its last value is none.
     for at, last in enumerate(zip(times, sequences, column, strict=True)):
         lasts[at] = last if latest[at] >= 0 else None
     return lasts

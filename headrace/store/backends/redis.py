@@ -49,7 +49,7 @@ class RedisStore:
                 "store", f"{url} ({mask_secrets(str(error), url)})", "redis://HOST:PORT/NUMBER"
             ) from None
 
-        # For messages: made anew, so that no password is in it.
+        # For messages: built from its parts, so that no password is in it.
         info = self._client.connection_pool.connection_kwargs
         self._where = f"redis://{info.get('host', info.get('path'))}:{info.get('port', '')}"
         self._call(self._client.ping)
