@@ -3,11 +3,9 @@
 from headrace.design.commented import render_spec
 from headrace.design.infer import infer_candidates, infer_goal, infer_kind, infer_split
 from headrace.design.interview import interview
-from headrace.design.parsers import NONE
 from headrace.design.questions import Answers, Ask, Question
 
 __all__ = [
-    "NONE",
     "Answers",
     "Ask",
     "Question",

@@ -5,14 +5,14 @@ from headrace.spec.aggregates import AGGREGATES
 from headrace.spec.data import Data, EventTable, ReadSpec
 from headrace.spec.decode import decode, parse_read_flags
 from headrace.spec.duration import duration_us
-from headrace.spec.evaluate import Evaluate, Fairness, Treatment
+from headrace.spec.evaluate import Treatment
 from headrace.spec.features import ColumnSpec, Encode, FeaturesSpec, Kind, Window
 from headrace.spec.gates import Gate, parse_gate
 from headrace.spec.goal import DecisionSpec, Goal
 from headrace.spec.labels import label_text
 from headrace.spec.load import dump, load, parse, schema, spec_hash
 from headrace.spec.log import LogSpec
-from headrace.spec.metrics import METRICS, Metric, MetricRow, Task, is_lower_better, task_metrics
+from headrace.spec.metrics import METRICS, Metric, Task, is_lower_better, task_metrics
 from headrace.spec.models import (
     Calibration,
     Family,
@@ -40,9 +40,7 @@ __all__ = [
     "Data",
     "DecisionSpec",
     "Encode",
-    "Evaluate",
     "EventTable",
-    "Fairness",
     "Family",
     "FeaturesSpec",
     "Gate",
@@ -53,7 +51,6 @@ __all__ = [
     "LogSpec",
     "Member",
     "Metric",
-    "MetricRow",
     "Models",
     "Name",
     "ReadSpec",
