@@ -21,7 +21,7 @@ from headrace.evaluate.predictions import Predictions
 
 _ENDS = (0.025, 0.975)
 _RESAMPLES = ((5_000, 400), (50_000, 200), (float("inf"), 100))
-"""Up to so many rows, so many resamples: with more rows the ends are steadier, and dearer."""
+"""The most rows, and how many resamples for them: more rows move the ends less, but cost more."""
 
 
 def resamples(predictions: Predictions, seed: int, count: int | None = None) -> Iterator[Floats]:

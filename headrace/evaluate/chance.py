@@ -15,7 +15,7 @@ from headrace.evaluate.measure import compute_metric, cost
 from headrace.evaluate.predictions import Predictions
 
 _PERMUTATIONS = ((5_000, 399), (50_000, 199), (float("inf"), 39))
-"""Up to so many rows, so many permutations; with each of them a probability of 2.5 % is exact."""
+"""The most rows, and how many permutations for them; each makes a probability of 2.5 % exact."""
 
 
 def chance_probability(metric: str, predictions: Predictions, seed: int = 0) -> float:

@@ -81,8 +81,8 @@ def f1_by_class(sums: Floats) -> tuple[Floats, Floats]:
 def log_losses(y: Floats, scores: Floats) -> Floats:
     """Compute each row's log loss `(N,)` from class numbers and probabilities `(N,)` or `(N, K)`.
 
-    Probabilities are kept off 0 and 1 by float32's step: a single sure mistake must not make the
-    loss infinite.
+    Probabilities are clipped to float32's step from 0 and 1: a single sure mistake must not make
+    the loss infinite.
     """
     step = float(np.finfo(np.float32).eps)
     inside: Floats = np.clip(scores.astype(np.float64), step, 1 - step)

@@ -20,7 +20,7 @@ order of rows (`roc_auc`, `average_precision`) share one sort, see `Ranking`.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -57,13 +57,8 @@ def is_better(metric: str, a: float, b: float) -> bool:
     return cost(metric, a) < cost(metric, b)
 
 
-class _SumMetric(NamedTuple):
-    """A metric of sums: `value(sums[block][columns], total)`."""
-
-    name: str
-    value: Callable[[Floats, float], float]
-    block: int
-    columns: slice
+_SumMetric = tuple[str, Callable[[Floats, float], float], int, slice]
+"""A metric of sums, as `(name, value, block, columns)`: `value(sums[block][columns], total)`."""
 
 
 class Measure:
@@ -140,7 +135,7 @@ def _lay_columns(
             else:
                 places[formula.columns] = (len(blocks), slice(None))
                 blocks.append(columns)
-        metrics.append(_SumMetric(name, formula.value, *places[formula.columns]))
+        metrics.append((name, formula.value, *places[formula.columns]))
 
     if dense:
         blocks[0] = np.hstack(dense)

@@ -58,7 +58,7 @@ def weak_slices(
     contrast = _Contrast(predictions, metric)
     worse = _find_worse(frame, predictions, contrast)
 
-    # Only the most striking ones are resampled, which is the dear part.
+    # Only the most striking ones are resampled, which costs most of the time.
     weights = list(resamples(predictions, seed, _RESAMPLES))
     certain = []
     for inside, weak in worse[: 2 * _MOST_LISTED]:

@@ -25,7 +25,7 @@ _STEPS = 60
 
 
 class TradeOff:
-    """What every different threshold would give: arrays `(T,)`, from the highest threshold down.
+    """All different thresholds with their results: arrays `(T,)`, from the highest threshold down.
 
     `threshold` is the least score that counts as a yes. `hits`, `misses`, `yes` are the weights of
     true positives, false positives and both.

@@ -1,4 +1,4 @@
-"""The append-only log: records in frames, sealed into Parquet segments, repaired where they are damaged."""
+"""The append-only log: records in frames, sealed into Parquet segments, repaired if damaged."""
 
 from headrace.log.frames import TIME_DIGITS, Frame, Record, RecordBatch, time_in_id
 from headrace.log.log import Log

@@ -90,6 +90,8 @@ class RecordBatch(msgspec.Struct, frozen=True, array_like=True, tag=1):
     def unpack(self) -> tuple[list[str], list[bytes]]:
         """Take the batch apart, into the ids and the payloads of its records."""
         elements = _decode_values(b"".join((b"[", self.values, b"]")))
+        # The loops over records run within comprehensions, `zip` and `join`: sealing does this for
+        # every record of the log.
         arrays = [
             element if isinstance(element, list) else next(iter(element.values()))
             for element in elements
@@ -97,7 +99,6 @@ class RecordBatch(msgspec.Struct, frozen=True, array_like=True, tag=1):
         width = len(self.names)
         columns = [list(chain.from_iterable(arrays[at::width])) for at in range(width)]
 
-        # Sealing does this for every record: so the loop over records runs within `zip` and `join`.
         parts: list[Iterable[Any]] = [repeat(self.head)]
         for name, column in zip(self.names, columns, strict=True):
             parts += [repeat(b',"%b":' % name.encode()), column]

@@ -1,4 +1,4 @@
-"""The log of a system's events."""
+"""The logs of a system: how they are opened, and how all of them are repaired."""
 
 from pathlib import Path
 
@@ -7,26 +7,23 @@ from headrace.spec import System, duration_us, load
 
 
 def open_log(system: System, patience_s: float | None = None) -> Log:
-    """The log of a system's events; see `Log` for `patience_s`."""
-    kept = system.log.retention
-    retention = None if kept is None else duration_us(kept)
-    return Log(system.workspace.log, system.log.fsync, retention=retention, patience_s=patience_s)
+    """Open the log of a system's events; see `Log` for `patience_s`."""
+    over = system.log.retention
+    retention_us = None if over is None else duration_us(over)
+    return Log(
+        system.workspace.log, system.log.fsync, retention=retention_us, patience_s=patience_s
+    )
 
 
 def repair_log(folder: str | Path = ".") -> list[str]:
-    """Makes the damaged logs of a system usable again: what is whole goes on, what is not is set
-    aside, and stays.
+    """Repair the damaged logs of a system: what is whole goes on, what is not is set aside.
 
-    Returns what was done, in words; nothing where all is well. Services and pushes wait meanwhile.
+    Returns a sentence on each step; none if all is well. Services and pushes wait meanwhile.
     """
-    home = load(folder).workspace.log
-    folders = [
-        path
-        for path in [home, *home.glob("*/")]
-        if any(path.glob("*.open")) or any(path.glob("*.parquet"))
-    ]
-    return [
-        f"{path.relative_to(home.parent)}: {said}"
-        for path in folders
-        for said in Log(path).repair()
-    ]
+    root = load(folder).workspace.log
+    messages = []
+    for path in [root, *root.glob("*/")]:
+        if any(path.glob("*.open")) or any(path.glob("*.parquet")):
+            name = path.relative_to(root.parent)
+            messages += [f"{name}: {message}" for message in Log(path).repair()]
+    return messages

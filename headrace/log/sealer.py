@@ -1,4 +1,4 @@
-"""Sealing the full files of a log in a process of its own, so that who appends has the processor to itself."""
+"""The process that seals the full files of a log, so that appending keeps a processor to itself."""
 
 import gc
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 from headrace.errors import HeadraceError
 from headrace.log.log import Log
 
-_GENTLY = """\
+_GIVE_WAY = """\
 import os, sys
 try:
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
@@ -18,26 +18,33 @@ except (AttributeError, OSError):
 from headrace.log.sealer import main
 main(*sys.argv[1:])
 """
-"""Before libraries are loaded, which is half of the work. Where the system lets it, who asks for the processor has it
-at once: one that is merely nice keeps it for milliseconds."""
+"""The process gives way before it loads libraries, which is half of its work. If the system allows
+idle priority, others have the processor the moment they ask for it; a process that is only nice
+keeps it for milliseconds."""
+
+_GC_THRESHOLD = 100_000
 
 
 def start(folder: Path, retention: int | None) -> subprocess.Popen[bytes]:
-    """Starts the process, which gives way to every other. An interrupt at the terminal is for who
-    started it: it stands in a group of its own, and finishes.
+    """Start a process that seals the full files of a log, and gives way to all others.
+
+    It has a process group of its own: an interrupt at the terminal does not reach it, and it
+    finishes.
     """
-    told = [] if retention is None else [str(retention)]
+    arguments = [] if retention is None else [str(retention)]
     nice = ["nice", "-n", "19"] if shutil.which("nice") else []
     return subprocess.Popen(
-        [*nice, sys.executable, "-P", "-c", _GENTLY, str(folder), *told], process_group=0
+        [*nice, sys.executable, "-P", "-c", _GIVE_WAY, str(folder), *arguments], process_group=0
     )
 
 
 def main(folder: str, retention: str | None = None) -> None:
-    """Seals what is full, and what becomes so meanwhile; what fails now is tried again when the next file is full."""
-    gc.set_threshold(
-        100_000
-    )  # records are many small objects without cycles: looking at them is a tenth of the work
+    """Seal the files that are full, and those that become full meanwhile.
+
+    What fails now is tried again when the next file is full.
+    """
+    # Records are many small objects without cycles: to search them often takes a tenth of the time.
+    gc.set_threshold(_GC_THRESHOLD)
     log = Log(Path(folder), retention=None if retention is None else int(retention))
     try:
         while log.seal_full():

@@ -1,4 +1,4 @@
-"""Things that fit and compile to ONNX: one short file per family."""
+"""The families of models, one short file each: they fit, predict, and compile to ONNX."""
 
 from headrace.models import calibrate
 from headrace.models.compile import FittedMember, compile_features, compile_model

@@ -1,4 +1,8 @@
-"""The whole graph: raw columns, features, models, and the prediction in the one shape that it has everywhere."""
+"""The whole graph: raw columns, features, models, and a prediction of one shape everywhere.
+
+raw columns -> encoders of model 1 -> model 1 -> raw scores -.
+            -> encoders of model 2 -> model 2 -> raw scores --> mean -> calibration -> outputs
+"""
 
 from typing import Any
 
@@ -23,7 +27,7 @@ from headrace.spec import Calibration
 
 
 class FittedMember(Struct, frozen=True):
-    """One model of an average with its encoders and its share."""
+    """A model of an ensemble with its encoders and its weight in the mean."""
 
     features: Features
     fitted: Fitted
@@ -31,22 +35,22 @@ class FittedMember(Struct, frozen=True):
 
 
 def compile_features(features: Features) -> bytes:
-    """The feature part alone: the matrix as output `features` `[N, F]`, and the entries of bags as
-    `ids_0` and so on.
+    """Compile the features alone; return the bytes of the ONNX graph.
+
+    Its outputs are the matrix, `features` `[N, F]`, and the entries of bags, `ids_0` and so on.
     """
     graph = Graph()
     inputs = add_features(graph, features)
     outputs: dict[str, tuple[str, Any, int | None]] = {
         inputs.matrix: ("features", np.float32, inputs.width)
     }
+    outputs |= bag_outputs(inputs.bags)
     metadata = {
         "columns": features.groups,
         "bags": describe_bags(inputs.bags),
         "numbers_per_entry": graph.numbers_per_entry,
     }
-    data: bytes = graph.build(outputs | bag_outputs(inputs.bags), metadata).SerializeToString(
-        deterministic=True
-    )
+    data: bytes = graph.build(outputs, metadata).SerializeToString(deterministic=True)
     return data
 
 
@@ -56,26 +60,30 @@ def compile_model(
     calibration: Calibration | None = None,
     threshold: float | None = None,
 ) -> bytes:
-    """Features and models in one graph, with these outputs.
+    """Compile features and models into one graph; return the bytes of the ONNX graph.
 
-    `prediction` `[N, 1]`: the probability of the positive class, the value (float64: a large target
-    keeps its digits), or the label (text, or int64 where the target was whole numbers). Multiclass:
-    `probabilities` `[N, K]`. With a `threshold`: `decision` `[N, 1]`, a label. `features` `[N, F]`:
-    the matrix that the first model sees. Several models are averaged by their weights,
-    probabilities or values; then they are calibrated.
+    Several models are averaged by their weights, as probabilities or values. Then the mean is
+    calibrated. The outputs are:
+
+    - `prediction` `[N, 1]`: the probability of the positive class; the value, in float64, so that a
+      large target keeps its digits; or the label: text, or int64 if the target is whole numbers.
+    - `probabilities` `[N, K]`, in a multiclass task.
+    - `decision` `[N, 1]`, a label, if there is a `threshold`.
+    - `features` `[N, F]`, the matrix that the first model takes.
     """
     graph = Graph()
     sets = [part.features for part in parts]
     sources = add_sources(graph, sets)
     inputs = [add_encoders(graph, features, sources) for features in sets]
+
     raws = []
-    for part, seen in zip(parts, inputs, strict=True):
-        raw = FAMILIES[part.fitted.family].nodes(graph, seen, part.fitted)
-        shift = part.fitted.shift
-        raws.append(
-            graph.node("Add", raw, graph.constant([shift], np.float64)) if any(shift) else raw
-        )
-    scores = _scores(graph, raws, [part.weight for part in parts], target, calibration)
+    for part, model_inputs in zip(parts, inputs, strict=True):
+        raw = FAMILIES[part.fitted.family].nodes(graph, model_inputs, part.fitted)
+        if any(part.fitted.shift):
+            raw = graph.node("Add", raw, graph.constant([part.fitted.shift], np.float64))
+        raws.append(raw)
+
+    scores = _add_scores(graph, raws, [part.weight for part in parts], target, calibration)
     outputs = target.kind.outputs(graph, scores, target.classes, threshold)
     outputs[inputs[0].matrix] = ("features", np.float32, inputs[0].width)
     metadata = {
@@ -91,33 +99,44 @@ def compile_model(
     return data
 
 
-def _scores(
+def _add_scores(
     graph: Graph,
     raws: list[str],
     weights: list[float],
     target: Target,
     calibration: Calibration | None,
 ) -> str:
-    """One tensor of probabilities (float32) or values (float64) from the raw scores of all models."""
+    """Add the nodes from the raw scores of all models to the scores; return their tensor.
+
+    Probabilities are float32, values float64.
+    """
     kind = target.kind
     if not kind.HAS_CLASSES:
-        return _average(graph, raws, weights)
-    raw, found = raws[0], None
+        return _add_mean(graph, raws, weights)
+
+    raw = raws[0]
+    scores = None
     if len(raws) > 1:
-        found = _average(graph, [kind.link(graph, raw) for raw in raws], weights)
-        raw = kind.unlink(graph, found) if calibration is not None else raw
+        scores = _add_mean(graph, [kind.link(graph, raw) for raw in raws], weights)
+        # A calibration takes raw scores, and the mean is one of probabilities.
+        if calibration is not None:
+            raw = kind.unlink(graph, scores)
+
     if calibration is not None:
         raw = calibrate.nodes(graph, raw, calibration)
-        found = raw if calibration.method == "isotonic" else kind.link(graph, raw)
-    return graph.node("Cast", found if found is not None else kind.link(graph, raw), to=1)
+        scores = raw if calibration.method == "isotonic" else kind.link(graph, raw)
+    if scores is None:
+        scores = kind.link(graph, raw)
+    # Type 1 is float32.
+    return graph.node("Cast", scores, to=1)
 
 
-def _average(graph: Graph, scores: list[str], weights: list[float]) -> str:
+def _add_mean(graph: Graph, scores: list[str], weights: list[float]) -> str:
+    """Add the nodes of a weighted mean; return its tensor."""
     if len(scores) == 1:
         return scores[0]
     shares = np.array(weights) / sum(weights)
-    weighed = [
-        graph.node("Mul", one, graph.constant(share))
-        for one, share in zip(scores, shares, strict=True)
-    ]
-    return graph.node("Sum", *weighed)
+    terms = []
+    for tensor, share in zip(scores, shares, strict=True):
+        terms.append(graph.node("Mul", tensor, graph.constant(share)))
+    return graph.node("Sum", *terms)

@@ -1,4 +1,4 @@
-"""The families by name, and what a family is."""
+"""The families of models by name, and the names that the module of every family has."""
 
 from typing import Any, Protocol
 
@@ -9,30 +9,33 @@ from headrace.models.fitted import Fitted, Matrix, Sample, ValidationSet
 
 
 class Family(Protocol):
-    """A module with these names.
+    """The names that the module of a family has.
 
-    Raw scores are log odds `(N,)` in binary tasks, log probabilities up to a constant `(N, K)` in
-    multiclass ones, and values `(N,)` in regression; `nodes` makes the same as a float64 tensor
-    `[N, 1]` or `[N, K]`.
+    A family gives raw scores: log odds `(N,)` in a binary task, log probabilities up to a constant
+    `(N, K)` in a multiclass one, and values `(N,)` in a regression. `predict` and the graph's
+    `nodes` give the same; the nodes as a float64 tensor `[N, 1]` or `[N, K]`.
     """
 
     @property
     def REPRESENTATION(self) -> Representation:  # noqa: N802 - a module constant
-        """Which encoders the family wants by default."""
+        """The representation of columns that the family wants by default."""
 
     def fit(
         self, sample: Sample, target: Target, params: Any, seed: int, watched: ValidationSet | None
     ) -> Fitted:
-        """Fits on a sample; with `watched` rows the family may choose when to stop."""
+        """Fit a model on a sample; with `watched` rows the family may choose when to stop."""
 
     def predict(self, fitted: Fitted, X: Matrix) -> Floats:
-        """Raw scores by the trainer's own code, without the shift: the reference that the graph is held against."""
+        """Compute raw scores by the trainer's own code, without the shift.
+
+        Tests compare the graph with them.
+        """
 
     def uses(self, fitted: Fitted) -> Floats:
-        """How much the model makes of each column of the matrix `(F,)`; empty where it looks at none."""
+        """Return how much each column of the matrix counts `(F,)`; empty if no column does."""
 
     def nodes(self, graph: Graph, inputs: ModelInputs, fitted: Fitted) -> str:
-        """The same raw scores as ONNX nodes."""
+        """Add ONNX nodes that compute the same raw scores; return their tensor."""
 
 
 FAMILIES: dict[str, Family] = {"baseline": baseline, "linear": linear, "gbdt": gbdt}

@@ -1,4 +1,4 @@
-"""A fitted model of any family, and how raw scores become predictions."""
+"""The values that go into a fit, and the fitted model that comes out of it, for every family."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,15 +8,15 @@ from msgspec import Struct
 from headrace.arrays import Floats
 
 Matrix = Any
-"""float32 `(N, F)`, or CSR with the columns of bags behind the dense ones."""
+"""float32 `(N, F)`, or sparse (CSR) with the columns of bags behind the dense ones."""
 
 
 class Fitted(Struct, frozen=True):
-    """`params` are the settings that were used, chosen rounds included; `state` is the family's
-    own.
+    """A fitted model of any family.
 
-    `shift` (of one number, or one for each class) is added to raw scores: it undoes exactly what
-    drawing or weighting the classes of the training rows did to them.
+    `params` are the settings that were used, with the number of rounds that was chosen; `state` is
+    the family's own. `shift` (one number, or one for each class) is added to raw scores. It undoes
+    what subsampling or weighting the classes of the training rows did to them.
     """
 
     family: str
@@ -26,12 +26,14 @@ class Fitted(Struct, frozen=True):
 
 
 class TrialPruned(Exception):  # noqa: N818 - no error: a trial that was given up
-    """A fit was stopped because others were better at the same point."""
+    """A fit was stopped because others had a smaller loss at the same step."""
 
 
 class Sample(Struct, frozen=True):
-    """Rows to fit on: `X (N, F)`, `y (N,)`, how much each counts (`weight (N,)`; the same where
-    there is none), and which columns hold the codes of categories.
+    """Rows to fit on: `X (N, F)` and `y (N,)`.
+
+    `weight (N,)` is how much each row counts; all count the same without it. `codes` are the
+    columns that hold the codes of categories.
     """
 
     X: Matrix
@@ -41,10 +43,11 @@ class Sample(Struct, frozen=True):
 
 
 class ValidationSet(Struct, frozen=True):
-    """Rows on which a family may choose when to stop; `offset` is what `Fitted.shift` will be.
+    """Rows on which a family may choose when to stop, and the limits of a fit.
 
-    `should_prune(step, loss)` is asked now and then; `step` counts the work done in a unit that
-    candidates share.
+    `offset` is what `Fitted.shift` will be. `deadline` is a time of `Clock.monotonic_s`. From time
+    to time the family calls `should_prune(step, loss)`; `step` is the work done so far, in a unit
+    that all candidates share.
     """
 
     X: Matrix

@@ -1,4 +1,4 @@
-"""Gradient-boosted trees by LightGBM, written to ONNX from its own text form with its own double thresholds."""
+"""Gradient-boosted trees by LightGBM: how they are fitted, and their node in the graph."""
 
 import os
 from typing import Any
@@ -11,27 +11,30 @@ from headrace.arrays import Floats
 from headrace.clock import SYSTEM
 from headrace.features import Graph, ModelInputs, Representation, Target
 from headrace.models.fitted import Fitted, Matrix, Sample, TrialPruned, ValidationSet
+from headrace.models.tree_ensemble import translate_trees
 from headrace.spec import GbdtParams
 
-_ZERO = float(np.float32(1e-35))
-_INFINITE = 1e300
-_NAN_IS_MISSING = 2
-_LEAST_WORK, _FASTEST, _TIMED_ROUNDS, _CLOSE = 10.0, 0.3, 3, 1.1
-"""Trees that are to be worth their while need about so many rounds times learning rate, which is told from the time of
-the first rounds; a larger learning rate than this one costs more than it brings."""
-_NOT_ABOVE, _IN_SET = 0, 6
-"""How the operator asks: at most the threshold, or a member of the set."""
-_WIDE = 100
 REPRESENTATION: Representation = "tree"
+_WIDE = 100
+"""A matrix with more columns is wide."""
+
+_LEAST_WORK = 10.0
+"""Trees are worth their while after about so many rounds times learning rate."""
+_FASTEST = 0.3
+"""A larger learning rate costs more than it brings."""
+_TIMED_ROUNDS = 3
+"""The time of so many rounds tells how many there will be until the deadline."""
+_CLOSE = 1.1
+"""A learning rate within this factor of the one that would do is not worth beginning anew."""
 
 
 class Trees(Struct, frozen=True):
-    """LightGBM's booster and its number of scores.
+    """LightGBM's booster, and how many scores it gives a row.
 
-    `offset` is the mean of a regression target: LightGBM keeps targets as float32, so it is given
-    differences. `centres (F,)` are the means of the columns, NaN for those that were missing
-    somewhere in training: the others take a missing value for their mean, as linear models do,
-    where LightGBM would read it as 0.
+    `offset` is the mean of a regression target. LightGBM holds targets as float32, so it is given
+    the differences from the mean. `centres (F,)` are the means of the columns that were never
+    missing in training, and NaN for the others. A missing value in such a column is taken for its
+    mean, as linear models do; LightGBM would read it as 0.
     """
 
     booster: Any
@@ -43,19 +46,54 @@ class Trees(Struct, frozen=True):
 def fit(
     sample: Sample, target: Target, params: GbdtParams, seed: int, watched: ValidationSet | None
 ) -> Fitted:
-    """Fits `params.rounds` rounds, or as many as are best on the watched rows; the result's params
-    name them.
+    """Fit `params.rounds` rounds, or as many as are best on the watched rows.
 
-    Where the deadline leaves too few rounds for the learning rate, a larger one is taken. Raises
-    `TrialPruned` where `watched.should_prune` says so.
+    The params of the result name the rounds. If the deadline leaves too few rounds for the learning
+    rate, a larger one is taken. Raises `TrialPruned` if `watched.should_prune` says so.
     """
     lightgbm = openmp.load("lightgbm")
     classes = target.kind.width(len(target.classes))
     width = sample.X.shape[1]
-    params = structs.replace(
-        params, column_fraction=params.column_fraction or 0.8 * share_of_columns(width)
-    )
+    fraction = params.column_fraction or 0.8 * share_of_columns(width)
+    params = structs.replace(params, column_fraction=fraction)
     objective = params.objective or target.kind.LIGHTGBM_OBJECTIVE
+    settings = _build_settings(params, objective, classes, width, seed)
+
+    offset = 0.0
+    if not target.kind.HAS_CLASSES and objective != "mape":
+        offset = float(np.average(sample.y, weights=sample.weight))
+    centres = _compute_centres(sample.X)
+    sets = sample.codes if params.categories == "sets" else []
+    data = lightgbm.Dataset(
+        _prepare_sets(sample.X, sets),
+        sample.y - offset,
+        weight=sample.weight,
+        categorical_feature=sets,
+        params=settings,
+    )
+
+    if params.rounds is not None or watched is None:
+        rounds = params.rounds or params.max_rounds
+        booster = lightgbm.train(settings, data, rounds)
+    else:
+        X = _prepare_sets(_fill_missing(watched.X, centres), sets)
+        # What the shift will add belongs to the scores that early stopping judges.
+        shifts = None
+        if any(watched.offset):
+            shifts = np.repeat(np.array(watched.offset), len(watched.y))
+        judges = lightgbm.Dataset(
+            X, watched.y - offset, weight=watched.weight, init_score=shifts, reference=data
+        )
+        booster, params = _train_to_best(settings, params, data, judges, watched)
+        rounds = max(booster.best_iteration, 1)
+    params = structs.replace(params, rounds=rounds)
+    return Fitted("gbdt", params, Trees(booster, classes, offset, centres))
+
+
+def _build_settings(
+    params: GbdtParams, objective: str, classes: int, width: int, seed: int
+) -> dict[str, Any]:
+    """Translate params to LightGBM's settings, for a matrix with `width` columns."""
     settings = {
         "objective": objective,
         "num_class": classes,
@@ -72,81 +110,72 @@ def fit(
         "cat_l2": params.category_l2,
         "seed": seed,
         "deterministic": True,
-        "force_col_wise"
-        if width > _WIDE
-        else "force_row_wise": True,  # asked by LightGBM, so that two fits are one
+        # Left to itself, LightGBM chooses by time, and two fits would differ.
+        "force_col_wise" if width > _WIDE else "force_row_wise": True,
         "num_threads": os.cpu_count() or 1,
         "verbosity": -1,
     }
     if objective == "quantile":
         settings["alpha"] = params.quantile
-    y = sample.y
-    offset = (
-        float(np.average(y, weights=sample.weight))
-        if not target.kind.HAS_CLASSES and objective != "mape"
-        else 0.0
-    )
-    sets = sample.codes if params.categories == "sets" else []
-    X, centres = _as_sets(sample.X, sets), _centres(sample.X)
-    data = lightgbm.Dataset(
-        X, y - offset, weight=sample.weight, categorical_feature=sets, params=settings
-    )
-    if params.rounds is not None or watched is None:
-        rounds = params.rounds or params.max_rounds
-        booster = lightgbm.train(settings, data, rounds)
-    else:
-        # What the shift will add belongs to the scores that early stopping judges.
-        shifts = (
-            np.repeat(np.array(watched.offset), len(watched.y)) if any(watched.offset) else None
+    return settings
+
+
+def _train_to_best(
+    settings: dict[str, Any], params: GbdtParams, data: Any, judges: Any, watched: ValidationSet
+) -> tuple[Any, GbdtParams]:
+    """Train until the watched rows, as the dataset `judges`, get no better.
+
+    Returns the booster, and the params with the learning rate that was used.
+    """
+    lightgbm = openmp.load("lightgbm")
+
+    def train(params: GbdtParams, may_hurry: bool) -> Any:
+        """Train until the deadline; with `may_hurry` raise `_TooSlow` if that comes too early."""
+        callbacks = [
+            lightgbm.early_stopping(params.early_stopping, verbose=False),
+            _build_stop(watched, params, may_hurry),
+        ]
+        return lightgbm.train(
+            settings | {"learning_rate": params.learning_rate},
+            data,
+            params.max_rounds,
+            valid_sets=[judges],
+            callbacks=callbacks,
         )
-        judges = lightgbm.Dataset(
-            _as_sets(_filled(watched.X, centres), sets),
-            watched.y - offset,
-            weight=watched.weight,
-            init_score=shifts,
-            reference=data,
-        )
 
-        def train(params: GbdtParams, may_hurry: bool) -> Any:
-            stops = [
-                lightgbm.early_stopping(params.early_stopping, verbose=False),
-                _stop(watched, params, may_hurry),
-            ]
-            given = settings | {"learning_rate": params.learning_rate}
-            return lightgbm.train(
-                given, data, params.max_rounds, valid_sets=[judges], callbacks=stops
-            )
-
-        try:
-            booster = train(params, True)
-        except _TooSlow as slow:
-            params = structs.replace(params, learning_rate=slow.learning_rate)
-            booster = train(params, False)
-        rounds = max(booster.best_iteration, 1)
-    return Fitted(
-        "gbdt", structs.replace(params, rounds=rounds), Trees(booster, classes, offset, centres)
-    )
+    try:
+        return train(params, True), params
+    except _TooSlow as slow:
+        params = structs.replace(params, learning_rate=slow.learning_rate)
+        return train(params, False), params
 
 
-def _centres(X: Matrix) -> Floats:
-    """The mean of the finite values of each column `(F,)`; NaN where it has a hole."""
+def _compute_centres(X: Matrix) -> Floats:
+    """Compute the mean of the finite values of each column `(F,)`; NaN if one is missing."""
     with np.errstate(over="ignore", invalid="ignore"):
         centres = np.asarray(X.mean(axis=0, dtype=np.float64).astype(np.float32)).ravel()
+    # These columns have a missing or an infinite value, or their sum is too large for the mean.
     for at in np.flatnonzero(np.isinf(centres) | np.isnan(centres)):
         column = np.asarray(X[:, at], np.float64)
         finite = column[np.isfinite(column)]
-        centres[at] = np.nan if np.isnan(column).any() or not len(finite) else finite.mean()
+        if np.isnan(column).any() or not len(finite):
+            centres[at] = np.nan
+        else:
+            centres[at] = finite.mean()
     return centres
 
 
-def _filled(X: Matrix, centres: Floats) -> Matrix:
-    """The matrix with the centres of columns in the place of what is missing."""
+def _fill_missing(X: Matrix, centres: Floats) -> Matrix:
+    """Return the matrix with centres in the place of missing values, in columns that have one."""
     absent = np.isnan(X) & ~np.isnan(centres)
     return np.where(absent, centres.astype(np.float32), X) if absent.any() else X
 
 
-def _as_sets(X: Matrix, sets: list[int]) -> Matrix:
-    """The matrix as LightGBM reads categories: no code is negative, missing is NaN (both are in no set)."""
+def _prepare_sets(X: Matrix, sets: list[int]) -> Matrix:
+    """Return the matrix as LightGBM reads categories, with the codes in the columns `sets`.
+
+    No code may be negative: a missing one becomes NaN, which is in no set either.
+    """
     if not sets:
         return X
     codes = X[:, sets]
@@ -156,10 +185,13 @@ def _as_sets(X: Matrix, sets: list[int]) -> Matrix:
 
 
 def share_of_columns(width: int) -> float:
-    """What fractions of columns are multiplied by: with many columns each tree needs a small share
-    of them.
+    """Return the factor of column fractions for a matrix with `width` columns.
 
-    On 784 pixels a fraction of 0.1 in the place of 0.8 takes half the time and errs less.
+    With many columns each tree needs a small share of them. On 784 pixels a fraction of 0.1, in the
+    place of 0.8, takes half the time and errs less.
+
+    >>> share_of_columns(12), share_of_columns(800)
+    (1.0, 0.125)
     """
     return min(1.0, _WIDE / max(width, 1))
 
@@ -171,26 +203,27 @@ class _TooSlow(Exception):  # noqa: N818 - no error: the fit begins anew
         self.learning_rate = learning_rate
 
 
-def _stop(watched: ValidationSet, params: GbdtParams, may_hurry: bool) -> Any:
-    """Ends a fit at its deadline, keeping its best round, and asks now and then whether to give it
-    up.
+def _build_stop(watched: ValidationSet, params: GbdtParams, may_hurry: bool) -> Any:
+    """Return a callback for LightGBM that ends a fit at its deadline with its best round.
 
-    A fit that `may_hurry` and would not be done by then ends early with `_TooSlow`.
-
-    Rounds times learning rate is the work that fits of different learning rates have done.
+    From time to time it asks whether to prune the trial. If the fit `may_hurry` and would not be
+    done by the deadline, it raises `_TooSlow` early. The work of fits with different learning rates
+    is compared as rounds times learning rate.
     """
     from lightgbm.callback import EarlyStopException
 
     best: tuple[float, int, Any] = (float("inf"), 0, None)
-    every = max(1, round(1 / params.learning_rate))
+    rounds_per_step = max(1, round(1 / params.learning_rate))
     begin = 0.0
 
     def after_round(state: Any) -> None:
+        """Look at the clock and at the loss; LightGBM calls this after every round."""
         nonlocal best, begin
         now = SYSTEM.monotonic_s()
         loss = state.evaluation_result_list[0][2]
         if loss < best[0]:
             best = (loss, state.iteration, state.evaluation_result_list)
+
         if state.iteration == 0:
             begin = now
         elif may_hurry and state.iteration == _TIMED_ROUNDS and watched.deadline < float("inf"):
@@ -200,140 +233,45 @@ def _stop(watched: ValidationSet, params: GbdtParams, may_hurry: bool) -> Any:
                 raise _TooSlow(enough)
         if now > watched.deadline:
             raise EarlyStopException(best[1], best[2])
-        done, rest = divmod(state.iteration + 1, every)
-        if watched.should_prune is not None and rest == 0 and watched.should_prune(done, best[0]):
+
+        step, rest = divmod(state.iteration + 1, rounds_per_step)
+        if watched.should_prune is not None and rest == 0 and watched.should_prune(step, best[0]):
             raise TrialPruned
 
-    after_round.order = 40  # type: ignore[attr-defined]  # after early stopping, which comes at 30
+    # After LightGBM's early stopping, whose order is 30.
+    after_round.order = 40  # type: ignore[attr-defined]
     return after_round
 
 
 def predict(fitted: Fitted, X: Matrix) -> Floats:
-    """LightGBM's own raw scores."""
+    """Compute LightGBM's own raw scores."""
     trees: Trees = fitted.state
     raw = trees.booster.predict(
-        _filled(X, trees.centres), num_iteration=fitted.params.rounds, raw_score=True
+        _fill_missing(X, trees.centres), num_iteration=fitted.params.rounds, raw_score=True
     )
     return np.asarray(raw, dtype=np.float64) + trees.offset
 
 
 def uses(fitted: Fitted) -> Floats:
-    """What the splits by each column gained."""
+    """Return what the splits by each column gained `(F,)`."""
     gains = fitted.state.booster.feature_importance("gain", iteration=fitted.params.rounds)
     return np.asarray(gains, np.float64)
 
 
 def nodes(graph: Graph, inputs: ModelInputs, fitted: Fitted) -> str:
-    """One `TreeEnsemble` over the matrix as float64: bit for bit LightGBM's raw score."""
+    """Add one `TreeEnsemble` over the matrix as float64; return the tensor of raw scores."""
     trees: Trees = fitted.state
+    text = trees.booster.model_to_string(num_iteration=fitted.params.rounds)
     raw = graph.node(
         "TreeEnsemble",
+        # Type 11 is float64: no threshold is rounded.
         graph.node("Cast", inputs.matrix, to=11),
         domain="ai.onnx.ml",
         n_targets=trees.outputs,
         aggregate_function=1,
         post_transform=0,
-        **_tree_attributes(trees, fitted.params.rounds),
+        **translate_trees(text, trees.centres, trees.outputs),
     )
-    return graph.node("Add", raw, graph.constant(trees.offset, np.float64)) if trees.offset else raw
-
-
-def _as_predicted(thresholds: Floats) -> Floats:
-    """The thresholds that give LightGBM's answer for every float32.
-
-    Its predictor reads numbers within 1e-35 of zero as zero, and its dump writes an infinite
-    threshold as 1e300.
-    """
-    below_zero = float(np.nextafter(np.float32(-_ZERO), np.float32(-1)))
-    found = np.where(thresholds >= _INFINITE, np.inf, thresholds)
-    found = np.where((found >= -_ZERO) & (found < 0), below_zero, found)
-    return np.where((found >= 0) & (found < _ZERO), _ZERO, found)
-
-
-def _members(lines: dict[str, str], number: int) -> Floats:
-    """The codes of a tree's set, which LightGBM keeps as words of 32 bits, and the NaN that ends it."""
-    starts = [int(start) for start in lines["cat_boundaries"].split()]
-    words = np.array(lines["cat_threshold"].split()[starts[number] : starts[number + 1]], np.uint32)
-    codes = np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))
-    return np.append(codes.astype(np.float64), np.nan)
-
-
-def _tree_attributes(trees: Trees, rounds: int) -> dict[str, Any]:
-    """LightGBM's own text form as the flat arrays of the operator.
-
-    There a child that is not negative is a node of its tree, and `-1 - child` a leaf; bit 0 of
-    `decision_type` says that the codes of a set go left, and `threshold` is the set's number; bit 1
-    that missing goes left; bits 2 and 3 whether NaN means missing (2) or was never there (0): then
-    it goes where the column's centre would.
-    """
-    from onnx import numpy_helper
-
-    text = trees.booster.model_to_string(num_iteration=rounds)
-
-    flat: dict[str, list[Any]] = {
-        name: []
-        for name in (
-            "splits", "features", "modes", "sets", "nan_true", "true", "true_leaf", "false", "false_leaf", "target",
-            "weight",
-        )
-    }  # fmt: skip
-    roots, nodes_before, leaves_before = [], 0, 0
-    for number, block in enumerate(text.split("\nTree=")[1:]):
-        lines = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        weights = np.array(lines["leaf_value"].split(), np.float64)
-        if len(weights) == 1:  # a tree of one leaf becomes a question with one answer
-            lines |= {
-                "split_feature": "0",
-                "threshold": "0",
-                "decision_type": "0",
-                "left_child": "-1",
-                "right_child": "-1",
-            }
-        thresholds = np.array(lines["threshold"].split(), np.float64)
-        decision = np.array(lines["decision_type"].split(), np.int64)
-        by_set = decision & 1 == 1
-        asked = np.array(lines["split_feature"].split(), np.int64)
-        as_centre = np.nan_to_num(trees.centres[asked]) <= thresholds
-        by_missing = np.where(
-            (decision >> 2) & 3 == _NAN_IS_MISSING, (decision >> 1) & 1, as_centre
-        )
-        roots.append(nodes_before)
-        flat["splits"].append(np.where(by_set, 0.0, _as_predicted(thresholds)))
-        flat["modes"].append(np.where(by_set, _IN_SET, _NOT_ABOVE))
-        flat["sets"] += [_members(lines, number) for number in thresholds[by_set].astype(np.int64)]
-        flat["features"].append(asked)
-        flat["nan_true"].append(np.where(by_set, 0, by_missing))
-        for side, name in (("true", "left_child"), ("false", "right_child")):
-            child = np.array(lines[name].split(), np.int64)
-            flat[side].append(
-                np.where(child >= 0, child + nodes_before, -1 - child + leaves_before)
-            )
-            flat[f"{side}_leaf"].append(child < 0)
-        flat["target"].append(np.full(len(weights), number % trees.outputs))
-        flat["weight"].append(weights)
-        nodes_before, leaves_before = nodes_before + len(thresholds), leaves_before + len(weights)
-    whole = {name: np.concatenate(parts or [np.empty(0)]) for name, parts in flat.items()}
-    listed = {
-        name: values.astype(np.int64).tolist()
-        for name, values in whole.items()
-        if name not in ("splits", "modes", "sets", "weight")
-    }
-    sets = (
-        {"membership_values": numpy_helper.from_array(whole["sets"], "sets")}
-        if len(whole["sets"])
-        else {}
-    )
-    return {
-        **sets,
-        "tree_roots": roots,
-        "nodes_splits": numpy_helper.from_array(whole["splits"], "splits"),
-        "nodes_featureids": listed["features"],
-        "nodes_modes": numpy_helper.from_array(whole["modes"].astype(np.uint8), "modes"),
-        "nodes_missing_value_tracks_true": listed["nan_true"],
-        "nodes_truenodeids": listed["true"],
-        "nodes_trueleafs": listed["true_leaf"],
-        "nodes_falsenodeids": listed["false"],
-        "nodes_falseleafs": listed["false_leaf"],
-        "leaf_targetids": listed["target"],
-        "leaf_weights": numpy_helper.from_array(whole["weight"], "weights"),
-    }
+    if not trees.offset:
+        return raw
+    return graph.node("Add", raw, graph.constant(trees.offset, np.float64))

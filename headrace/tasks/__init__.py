@@ -1,6 +1,6 @@
-"""What each task means, one file each: its target, its scores, its part of the graph, its numbers.
+"""The meaning of each task, one file each: its target, its scores, its nodes, its numbers.
 
-Rooms ask the task in the place of comparing its name: a new task is one file and one line in
+Other rooms ask the task, and never compare its name. So a new task is one file, and one line in
 `registry.py`.
 """
 

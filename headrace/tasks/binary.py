@@ -1,4 +1,4 @@
-"""A yes or a no: the score is the probability of the positive class, the raw score its log odds."""
+"""A yes or a no: scores are probabilities of the positive class, raw scores their log odds."""
 
 from typing import Any
 
@@ -10,7 +10,9 @@ from headrace.errors import InputError
 from headrace.spec import Treatment
 from headrace.tasks.classes import EDGE, clip_inside, label_constant
 
-HAS_CLASSES, SCORE_EACH_CLASS, HAS_EVENT = True, False, True
+HAS_CLASSES = True
+SCORE_EACH_CLASS = False
+HAS_EVENT = True
 SCORES = "prediction"
 CALIBRATIONS: tuple[str, ...] = ("sigmoid", "isotonic")
 TREATMENTS: tuple[Treatment, ...] = (
@@ -21,7 +23,7 @@ TREATMENTS: tuple[Treatment, ...] = (
 )
 LEAK_SHARE = 0.6
 LIGHTGBM_OBJECTIVE = "binary"
-_RARE = 0.05
+_RARE_SHARE = 0.05
 
 
 def check_target(values: pl.Series, distinct: int, where: str) -> None:
@@ -38,11 +40,9 @@ def check_target(values: pl.Series, distinct: int, where: str) -> None:
 def infer_metric(values: pl.Series, positive: Any) -> tuple[Any, str]:
     """See `TaskKind`."""
     rate = (values == positive).sum() / len(values)
-    if rate < _RARE:
-        return (
-            "average_precision",
-            f"only {rate:.2%} of the rows are positive, so the ranking's head counts",
-        )
+    if rate < _RARE_SHARE:
+        reason = f"only {rate:.2%} of the rows are positive, so the ranking's head counts"
+        return "average_precision", reason
     return "roc_auc", f"{rate:.1%} of the rows are positive: neither class is rare"
 
 
@@ -61,6 +61,7 @@ def to_scores(raw: Floats) -> Floats:
 def to_raw(scores: Floats) -> Floats:
     """See `TaskKind`."""
     inside = clip_inside(scores)
+    # `log1p` keeps the digits of small probabilities.
     return np.log(inside) - np.log1p(-inside)
 
 
@@ -72,11 +73,13 @@ def link(graph: Any, raw: str) -> str:
 
 def unlink(graph: Any, scores: str) -> str:
     """See `TaskKind`."""
-    low, high = graph.constant(EDGE, np.float64), graph.constant(1 - EDGE, np.float64)
+    low = graph.constant(EDGE, np.float64)
+    high = graph.constant(1 - EDGE, np.float64)
     inside = graph.node("Min", graph.node("Max", scores, low), high)
+
     log = graph.node("Log", inside)
-    others = graph.node("Sub", graph.constant(1.0, np.float64), inside)
-    node: str = graph.node("Sub", log, graph.node("Log", others))
+    complement = graph.node("Sub", graph.constant(1.0, np.float64), inside)
+    node: str = graph.node("Sub", log, graph.node("Log", complement))
     return node
 
 
@@ -85,15 +88,13 @@ def outputs(
 ) -> dict[str, tuple[str, Any, int | None]]:
     """See `TaskKind`."""
     labels, dtype = label_constant(graph, classes)
-    found: dict[str, tuple[str, Any, int | None]] = {scores: ("prediction", np.float32, 1)}
+    tensors: dict[str, tuple[str, Any, int | None]] = {scores: ("prediction", np.float32, 1)}
     if threshold is not None:
         above = graph.node("GreaterOrEqual", scores, graph.constant(threshold, np.float32))
-        found[graph.node("Gather", labels, graph.node("Cast", above, to=7))] = (
-            "decision",
-            dtype,
-            1,
-        )
-    return found
+        # Type 7 is int64: false picks the first label, and true the second.
+        label = graph.node("Gather", labels, graph.node("Cast", above, to=7))
+        tensors[label] = ("decision", dtype, 1)
+    return tensors
 
 
 def decide(scores: Floats, threshold: float) -> Floats:
@@ -103,12 +104,13 @@ def decide(scores: Floats, threshold: float) -> Floats:
 
 def treatments(y: Floats, scores: Floats, threshold: float) -> dict[Treatment, tuple[Floats, Mask]]:
     """See `TaskKind`."""
-    yes, every = decide(scores, threshold), np.ones(len(y), dtype=bool)
+    selected = decide(scores, threshold)
+    all_rows = np.ones(len(y), dtype=bool)
     return {
-        "selection_rate": (yes, every),
-        "true_positive_rate": (yes, y == 1),
-        "false_positive_rate": (yes, y == 0),
-        "accuracy": ((yes == y).astype(np.float64), every),
+        "selection_rate": (selected, all_rows),
+        "true_positive_rate": (selected, y == 1),
+        "false_positive_rate": (selected, y == 0),
+        "accuracy": ((selected == y).astype(np.float64), all_rows),
     }
 
 

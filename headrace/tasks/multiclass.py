@@ -1,4 +1,7 @@
-"""One of several classes: the scores are a probability for each, the raw scores log probabilities up to a constant."""
+"""One of several classes: scores are a probability for each, raw scores their logarithms.
+
+A constant may be added to all raw scores of a row: the softmax does not change.
+"""
 
 from typing import Any
 
@@ -10,7 +13,9 @@ from headrace.errors import InputError
 from headrace.spec import Treatment
 from headrace.tasks.classes import EDGE, clip_inside, label_constant
 
-HAS_CLASSES, SCORE_EACH_CLASS, HAS_EVENT = True, True, False
+HAS_CLASSES = True
+SCORE_EACH_CLASS = True
+HAS_EVENT = False
 SCORES = "probabilities"
 CALIBRATIONS: tuple[str, ...] = ("sigmoid",)
 TREATMENTS: tuple[Treatment, ...] = ("accuracy",)
@@ -21,6 +26,7 @@ MAX_CLASSES = 1_000
 
 def check_target(values: pl.Series, distinct: int, where: str) -> None:
     """See `TaskKind`."""
+    # Numbers of classes may come in a column of floats.
     if values.dtype.is_float() and not (values == values.round()).all():
         raise InputError(
             where, "numbers with fractions", "class names or whole numbers for task multiclass"
@@ -59,7 +65,8 @@ def link(graph: Any, raw: str) -> str:
 
 def unlink(graph: Any, scores: str) -> str:
     """See `TaskKind`."""
-    low, high = graph.constant(EDGE, np.float64), graph.constant(1 - EDGE, np.float64)
+    low = graph.constant(EDGE, np.float64)
+    high = graph.constant(1 - EDGE, np.float64)
     node: str = graph.node("Log", graph.node("Min", graph.node("Max", scores, low), high))
     return node
 
@@ -83,12 +90,8 @@ def decide(scores: Floats, threshold: float) -> Floats:
 
 def treatments(y: Floats, scores: Floats, threshold: float) -> dict[Treatment, tuple[Floats, Mask]]:
     """See `TaskKind`."""
-    return {
-        "accuracy": (
-            (decide(scores, threshold) == y).astype(np.float64),
-            np.ones(len(y), dtype=bool),
-        )
-    }
+    hits = (decide(scores, threshold) == y).astype(np.float64)
+    return {"accuracy": (hits, np.ones(len(y), dtype=bool))}
 
 
 def shift_of_shares(by_class: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""The tasks by name, and what every one of them answers."""
+"""The tasks by name, and the names that the module of every task has."""
 
 from typing import Any, Protocol
 
@@ -10,83 +10,95 @@ from headrace.tasks import binary, multiclass, regression
 
 
 class TaskKind(Protocol):
-    """What a task says of itself. Each is a module of this room.
+    """The names that the module of a task has.
 
-    Raw scores are what families of models add up: `(N,)`, or `(N, K)` where there is one for each
-    class. Scores are what a prediction shows of them, of the same shape.
+    Models add up raw scores, and a prediction shows scores. Both are `(N,)`, or `(N, K)` if there
+    is one for each of `K` classes:
+
+        task          raw scores                          scores
+        binary        log odds                            probability of the positive class
+        multiclass    log probabilities up to a constant  probability of each class
+        regression    the value                           the value
     """
 
     HAS_CLASSES: bool
-    """Whether the target is one of some classes, and scores are probabilities."""
+    """Whether the target is a class, and scores are probabilities."""
     SCORE_EACH_CLASS: bool
-    """Whether there is a score for each class, in the place of one score a row."""
+    """Whether a row has a score for each class, and not one score alone."""
     HAS_EVENT: bool
-    """Whether one class is the event, which a decision is about."""
+    """Whether one of two classes is the event that a decision is about."""
     SCORES: str
     """The output of the graph that holds the scores."""
 
     CALIBRATIONS: tuple[str, ...]
     """The methods by which scores can be calibrated."""
     TREATMENTS: tuple[Treatment, ...]
-    """By which measures groups of people are compared."""
+    """The measures by which groups of people are compared."""
     LEAK_SHARE: float
-    """What one column must explain of the target to be a leak."""
+    """The share of the target that a single column must explain to be reported as a leak."""
     LIGHTGBM_OBJECTIVE: str
+    """The objective that LightGBM minimises."""
 
     def check_target(self, values: pl.Series, distinct: int, where: str) -> None:
-        """Raises `InputError` where the values of a target cannot be predicted by this task."""
+        """Raise `InputError` if this task cannot predict a target with these values.
+
+        Parameters: `distinct`, how many different values there are.
+        """
         ...
 
     def infer_metric(self, values: pl.Series, positive: Any) -> tuple[Any, str]:
-        """The metric that decides where none is stated, and why."""
+        """Choose the metric that decides if the spec states none; return it and the reason."""
         ...
 
     def width(self, classes: int) -> int:
-        """How many raw scores a row has."""
+        """Return how many raw scores a row has."""
         ...
 
     def to_scores(self, raw: Floats) -> Floats:
-        """Scores of raw scores."""
+        """Convert raw scores to scores."""
         ...
 
     def to_raw(self, scores: Floats) -> Floats:
-        """Raw scores of scores, which lie inside 0 and 1 where they are probabilities."""
+        """Convert scores to raw scores; probabilities of 0 and 1 are moved off these ends first."""
         ...
 
     def link(self, graph: Any, raw: str) -> str:
-        """Adds the nodes that make scores of raw scores; returns their tensor."""
+        """Add the nodes that convert raw scores to scores; return their tensor."""
         ...
 
     def unlink(self, graph: Any, scores: str) -> str:
-        """Adds the nodes that make raw scores of scores, float64; returns their tensor."""
+        """Add the nodes that convert scores (float64) to raw scores; return their tensor."""
         ...
 
     def outputs(
         self, graph: Any, scores: str, classes: list[Any], threshold: float | None
     ) -> dict[str, tuple[str, Any, int | None]]:
-        """Adds the nodes behind the scores; returns the graph's outputs (see `Graph.build`)."""
+        """Add the nodes behind the scores; return the graph's outputs (see `Graph.build`)."""
         ...
 
     def decide(self, scores: Floats, threshold: float) -> Floats:
-        """The class number, or the value, that is predicted `(N,)`."""
+        """Return the number of the class, or the value, that is predicted `(N,)`."""
         ...
 
     def treatments(
         self, y: Floats, scores: Floats, threshold: float
     ) -> dict[Treatment, tuple[Floats, Mask]]:
-        """Each of `TREATMENTS` as the mean of values `(N,)` over the rows of a mask that count for it."""
+        """Return values `(N,)` and a mask `(N,)` for each of `TREATMENTS`.
+
+        The measure is the mean of the values over the rows of the mask.
+        """
         ...
 
     def shift_of_shares(self, by_class: Floats) -> Floats:
-        """By how much raw scores are shifted where rows of the classes count `by_class (K,)` times as much."""
+        """Compute by how much raw scores shift if rows count `by_class (K,)` times as much."""
         ...
 
     def target_outputs(self, y: Floats, classes: int) -> Floats:
-        """What target means are means of `(N, outputs)`."""
+        """Return the numbers whose means are the target means of categories `(N, outputs)`."""
         ...
 
     def rarer_rows(self, y: Floats) -> int | None:
-        """How many rows the rarer of two classes has; None where that says nothing."""
+        """Count the rows of the rarer of two classes; None if the task does not have two."""
         ...
 
 
@@ -94,7 +106,7 @@ TASKS: dict[Task, TaskKind] = {"binary": binary, "multiclass": multiclass, "regr
 
 
 def task_of(task: Task | None) -> TaskKind:
-    """The task of a name; a resolved spec has one.
+    """Return the task of a name; a resolved spec always has one.
 
     >>> task_of("binary").HAS_EVENT
     True

@@ -1,4 +1,4 @@
-"""A number: the score is the value itself."""
+"""A number: the score and the raw score are the value itself."""
 
 from typing import Any
 
@@ -9,7 +9,9 @@ from headrace.arrays import Floats, Mask
 from headrace.errors import InputError
 from headrace.spec import Treatment
 
-HAS_CLASSES, SCORE_EACH_CLASS, HAS_EVENT = False, False, False
+HAS_CLASSES = False
+SCORE_EACH_CLASS = False
+HAS_EVENT = False
 SCORES = "prediction"
 CALIBRATIONS: tuple[str, ...] = ()
 TREATMENTS: tuple[Treatment, ...] = ("mean_error", "mean_absolute_error")
@@ -69,8 +71,9 @@ def decide(scores: Floats, threshold: float) -> Floats:
 
 def treatments(y: Floats, scores: Floats, threshold: float) -> dict[Treatment, tuple[Floats, Mask]]:
     """See `TaskKind`."""
-    every = np.ones(len(y), dtype=bool)
-    return {"mean_error": (scores - y, every), "mean_absolute_error": (np.abs(scores - y), every)}
+    errors = scores - y
+    all_rows = np.ones(len(y), dtype=bool)
+    return {"mean_error": (errors, all_rows), "mean_absolute_error": (np.abs(errors), all_rows)}
 
 
 def shift_of_shares(by_class: Floats) -> Floats:

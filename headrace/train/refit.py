@@ -63,7 +63,7 @@ class Model(Struct, frozen=True):
         return {column for part in self.parts for column in part.features.columns}
 
 
-def _add_uses(shares: dict[str, float], features: Features, gains: Floats) -> None:
+def _add_uses(shares: defaultdict[str, float], features: Features, gains: Floats) -> None:
     """Add the gains of features `(F,)` to the shares of the raw columns that they come from."""
     at = 0
     for block in features.blocks():
@@ -72,7 +72,7 @@ def _add_uses(shares: dict[str, float], features: Features, gains: Floats) -> No
             for column in _raw_columns(encoder):
                 shares[column] += gain
             at += len(encoder.names)
-    # What follows are the sparse columns, whose gains belong to all wide encoders.
+    # Sparse columns follow the dense ones; their gains count for every wide encoder.
     for encoder in features.wide:
         for column in _raw_columns(encoder):
             shares[column] += float(gains[at:].sum())

@@ -47,7 +47,7 @@ class TrainingData(Struct, frozen=True):
 
     @property
     def outputs(self) -> Floats | None:
-        """The values `(N, outputs)` whose means are target means; None where they are too many.
+        """The values `(N, outputs)` that target means are means of; None where they are too many.
 
         A binary task or a regression has one, the target itself; a multiclass task has one a class.
         """

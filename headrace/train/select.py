@@ -85,7 +85,7 @@ def select_model(
     plan = _plan(rows)
     y = rows.y[plan.rows]
     weight = rows.weight_of(plan.rows)
-    # A remembered trial has no model, whose latency could be measured.
+    # The memo remembers scores, not the model that latency is measured on.
     if rows.system.requirements.latency_p99_ms is not None:
         memo = no_memo
     trials = Trials(rows, plan, objective, watch, memo)

@@ -4,10 +4,10 @@ Of 1,000 negatives and 10 positives keep a share of 0.1 of the negatives:
 
     rows          positives   negatives   odds
     all               10        1,000     0.01
-    kept              10          100     0.1        ten times as high
+    drawn             10          100     0.1        ten times as high
 
-A model fitted on the kept rows has a raw score (the log odds) that is `ln 10` too high everywhere.
-The shift `ln 0.1` takes exactly that away again, so its probabilities are those of all rows.
+A model fitted on the drawn rows has a raw score (the log odds) that is `ln 10` too high everywhere.
+The shift `ln 0.1` takes exactly that away, so its probabilities are those of all rows.
 """
 
 from typing import Any, NamedTuple

@@ -10,8 +10,8 @@ A plan of three folds, `F` for rows to fit on and `P` for rows to predict:
     fold 3    F F F   F F F   P P P   ─▶ scores of 7 8 9
                                          value and cost of 1 … 9 ─▶ Candidate
 
-With enough validation rows the plan has one fold, whose rows to predict are the validation split;
-then the family asks `should_prune` while it fits. In each fold encoders are fitted first (their
+With enough validation rows the plan has one fold, which predicts the validation split; then the
+family asks `should_prune` while it fits. In each fold encoders are fitted first (their
 matrices are cached, other members may share them), then rows are drawn, then the family fits.
 """
 

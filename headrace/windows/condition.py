@@ -16,6 +16,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from functools import reduce
+from itertools import chain
 from typing import Any
 
 import polars as pl
@@ -136,7 +137,7 @@ def _check_depth(tree: ast.AST, where: str) -> None:
     """Raise `InputError` for a condition that nests deeper than any that a person writes."""
     level = [tree]
     for _ in range(_MAX_DEPTH):
-        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        level = list(chain.from_iterable(map(ast.iter_child_nodes, level)))
         if not level:
             return
     raise _depth_error(where)
@@ -147,6 +148,7 @@ def _depth_error(where: str) -> InputError:
 
 
 def _read_node(node: ast.expr, where: str, schema: Schema) -> Condition:
+    """Read a condition from Python's tree of its text."""
     if isinstance(node, ast.BoolOp):
         how = "and" if isinstance(node.op, ast.And) else "or"
         return Combination(how, [_read_node(part, where, schema) for part in node.values])
@@ -162,6 +164,7 @@ def _read_node(node: ast.expr, where: str, schema: Schema) -> Condition:
 def _read_comparison(
     left: ast.expr, op: ast.cmpop, right: ast.expr, where: str, schema: Schema
 ) -> Condition:
+    """Read a comparison of a column on the left with constants on the right."""
     if not isinstance(left, ast.Name):
         raise InputError(where, f"{ast.unparse(left)!r} on the left", _EXPECTED)
     column = left.id
@@ -224,6 +227,7 @@ def _limit_to_64_bits(constant: Constant) -> Constant:
 
 
 def _name_type(dtype: pl.DataType) -> str:
+    """Name the type of a column in plain words."""
     if dtype == pl.Boolean:
         return "true or false"
     if dtype.is_numeric():
@@ -234,6 +238,8 @@ def _name_type(dtype: pl.DataType) -> str:
 
 
 def _name_type_of(value: Any) -> str:
+    """Name the type of a constant as `_name_type` names that of a column."""
+    # Python takes true and false for whole numbers, so they come first.
     if isinstance(value, bool):
         return "true or false"
     if isinstance(value, int | float):

@@ -33,7 +33,7 @@ class History(Struct, frozen=True, dict=True):
     All times are in microseconds since 1970 UTC. `time (M,)` is when an event happened,
     `available (M,)` when the version became known. Rows see a version from `visible_from (M,)` on,
     and until `replaced (M,)`, which is left out. `sequences (M,)` orders events of one time: by
-    their ids, or as they stand in the table. `alive (M,)` is false for a version that deletes its
+    their ids, or by their rows in the table. `alive (M,)` is false for a version that deletes its
     event.
     """
 

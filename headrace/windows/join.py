@@ -69,9 +69,7 @@ def add_windows(
         row_keys = frame.select(cs.by_name(*keys))
         partitions = partition_by_key(row_keys, times, histories[name])
         columns |= _compute_columns(group, histories[name], partitions)
-    return frame.with_columns(
-        columns[name] for window in windows for name in window_columns(window)
-    )
+    return frame.with_columns(columns[name] for name in _list_columns(windows))
 
 
 def _check_windows(
@@ -98,6 +96,14 @@ def _check_windows(
     return times
 
 
+def _list_columns(windows: list[Window]) -> list[str]:
+    """List the columns that windows make, in their order."""
+    names = []
+    for window in windows:
+        names += window_columns(window)
+    return names
+
+
 def _compute_columns(
     windows: list[Window], history: History, partitions: Partitions
 ) -> dict[str, pl.Series]:
@@ -113,15 +119,20 @@ def _compute_columns(
     read &= set(history.frame.columns)
 
     def compute_part(part: Partition) -> list[pl.Series]:
+        """Compute the columns for the rows of one part."""
         candidates = _find_candidates(part, history, sorted(read))
-        return [column for window in windows for column in _compute_window(window, candidates)]
+        columns = []
+        for window in windows:
+            columns += _compute_window(window, candidates)
+        return columns
 
+    # NumPy and Polars let go of the interpreter while they work, so threads are enough.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         part_columns = list(pool.map(compute_part, partitions.parts))
 
     columns = {}
-    names = [name for window in windows for name in window_columns(window)]
-    for name, pieces in zip(names, zip(*part_columns, strict=True), strict=True):
+    pieces_of_columns = zip(*part_columns, strict=True)
+    for name, pieces in zip(_list_columns(windows), pieces_of_columns, strict=True):
         columns[name] = pl.concat(pieces).gather(partitions.places).alias(name)
     return columns
 
@@ -171,6 +182,7 @@ def _compute_window(window: Window, candidates: _Candidates) -> list[pl.Series]:
     if not aggregate.needs_where:
         counts = holds
 
+    # Events without a value do not count. If there are none, windows without `of` share the ranges.
     with_holes = None
     if aggregate.of != "events" and history.frame[of].null_count():
         with_holes = of

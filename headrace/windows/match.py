@@ -51,12 +51,12 @@ def _check_keys(
     if share_alike > share:
         message += f"; {share_alike:.0%} would if zeros in front and case were left aside"
     if share == 0 and whole:
-        examples = ", ".join(
-            f"{row_keys[0, key]!r} in rows, {event_keys[0, key]!r} in events" for key in keys
-        )
+        examples = []
+        for key in keys:
+            examples.append(f"{row_keys[0, key]!r} in rows, {event_keys[0, key]!r} in events")
         raise InputError(
             f"features.windows over {name!r} by {', '.join(keys)}",
-            f"{message} ({examples})",
+            f"{message} ({', '.join(examples)})",
             "keys that events have",
             "write them alike in both",
         )

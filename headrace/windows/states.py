@@ -1,4 +1,4 @@
-"""Partial states of aggregates, which merge: the state of all events from those of a part each.
+"""Partial states of aggregates: the states of some events and of others merge into one of all.
 
 A window's value is computed from merged states, and never merged itself. Two means do not add up;
 their sums and counts do:

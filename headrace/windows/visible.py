@@ -48,6 +48,7 @@ class VisibleEvents(Struct, frozen=True):
 
 def find_extreme(visible: VisibleEvents, sign: int) -> pl.Series:
     """Find the largest number that each row sees (`sign` 1), or the smallest (-1)."""
+    # `RowRanges.max` takes whole numbers, so floats are compared by their bits.
     best = visible.ranges.max(_order_bits(sign * visible.numbers))
     return blank_empty(sign * _order_bits(best).view(np.float64), best != NO_EVENT)
 

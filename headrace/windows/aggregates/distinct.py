@@ -26,5 +26,6 @@ def finish(sketches: list[hyperloglog.Sketch], moment: int) -> int | None:
 
 def offline(visible: VisibleEvents) -> pl.Series:
     """See `AggregateKind`."""
+    # Ranks are whole numbers, which ranges can compare, whatever the values are.
     codes = visible.values.rank("dense").cast(pl.Int64).to_numpy()
     return blank_empty(visible.ranges.distinct(codes), visible.ranges.count() > 0)

@@ -27,5 +27,6 @@ def finish(states: tuple[float, float], moment: int) -> float | None:
 
 def offline(visible: VisibleEvents) -> pl.Series:
     """See `AggregateKind`."""
+    # The ranges are those of all events: `holds` picks the matching ones among them.
     matching = visible.ranges.select(visible.holds).count()
     return divide(matching.astype(np.float64), visible.ranges.count())

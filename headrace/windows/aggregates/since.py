@@ -35,5 +35,6 @@ def finish(latest: float, moment: int) -> float | None:
 def offline(visible: VisibleEvents) -> pl.Series:
     """See `AggregateKind`."""
     latest = visible.ranges.max(visible.history.time[visible.ranges.events])
+    # A row without an event gets 0 here: its `NO_EVENT` would overflow.
     passed = visible.times - np.where(latest == NO_EVENT, visible.times, latest)
     return blank_empty(passed / US_PER_S, latest != NO_EVENT)
