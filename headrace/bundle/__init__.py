@@ -15,7 +15,7 @@ ads-000003/manifest.json     what it is, and the checksum of every file
 from headrace.bundle.contents import Parts, build_files
 from headrace.bundle.evaluation import Evaluation
 from headrace.bundle.golden import TOLERANCE, same_reply
-from headrace.bundle.holdout import is_answer, join_answers
+from headrace.bundle.holdout import join_answers
 from headrace.bundle.manifest import Manifest, read_manifest
 from headrace.bundle.open import Bundle, find_bundle, open_bundle
 from headrace.bundle.profile import build_profile
@@ -31,7 +31,6 @@ __all__ = [
     "build_files",
     "build_profile",
     "find_bundle",
-    "is_answer",
     "join_answers",
     "open_bundle",
     "read_manifest",

@@ -95,7 +95,7 @@ def push(
 
     system = headrace.load(dir)
     known = list(system.data.events)
-    if kind is None and len(known) != 1:
+    if not kind and len(known) != 1:
         expected = f"one of: {', '.join(known)}" if known else "data.events in the spec"
         raise InputError("--kind", "left out", expected)
     name = kind or known[0]

@@ -69,8 +69,22 @@ def render_value(value: Any) -> str:
         return "[" + ", ".join(map(render_value, value)) + "]"
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
         return value
+    if isinstance(value, float):
+        return _render_float(value)
     quoted = json.dumps(value, ensure_ascii=False)
     return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", quoted)
+
+
+def _render_float(value: float) -> str:
+    """Render a number as YAML 1.1 reads it: with a point before the exponent.
+
+    >>> _render_float(1e-07), _render_float(0.25)
+    ('1.0e-07', '0.25')
+    """
+    text = repr(value)
+    if "e" in text and "." not in text:
+        return text.replace("e", ".0e")
+    return text
 
 
 def _flatten(reason: str) -> str:

@@ -39,7 +39,7 @@ from headrace.errors import InputError
 from headrace.spec.data import Data
 from headrace.spec.decode import split_read_flags
 from headrace.spec.goal import Goal
-from headrace.spec.metrics import Task, is_lower_better, task_metrics
+from headrace.spec.metrics import Metric, Task, is_lower_better, task_metrics
 from headrace.spec.split import SplitSpec
 from headrace.tasks import task_of
 
@@ -189,25 +189,7 @@ def _settle_goal(frame: pl.DataFrame, review: Review) -> Goal:
     )
 
     goal, why = infer_goal(Goal(target=target, task=task, positive=positive), frame[target])
-    metrics = list(task_metrics(task))
-    metric = review.settle(
-        Field("metric", "goal.metric", accept_one_of(*metrics), known=metrics),
-        "Which number decides between models?",
-        goal.metric,
-        why["goal.metric"],
-    )
-    secondary = review.settle(
-        Field(
-            "secondary",
-            "goal.secondary",
-            accept_none_or(accept_list_of(accept_one_of(*metrics)), []),
-            optional=True,
-            known=[name for name in metrics if name != metric],
-        ),
-        "Which others must not get worse?",
-        [],
-        "none is watched",
-    )
+    metric, secondary = _settle_metrics(goal, why["goal.metric"], review)
     review.settle(
         Field(
             "costs",
@@ -223,6 +205,31 @@ def _settle_goal(frame: pl.DataFrame, review: Review) -> Goal:
     return Goal(
         target=target, task=task, positive=goal.positive, metric=metric, secondary=secondary
     )
+
+
+def _settle_metrics(goal: Goal, why: str, review: Review) -> tuple[Metric, list[Metric]]:
+    """Settle the metric that decides, and those that must not get worse."""
+    assert goal.task is not None
+    metrics = list(task_metrics(goal.task))
+    metric = review.settle(
+        Field("metric", "goal.metric", accept_one_of(*metrics), known=metrics),
+        "Which number decides between models?",
+        goal.metric,
+        why,
+    )
+    secondary = review.settle(
+        Field(
+            "secondary",
+            "goal.secondary",
+            accept_none_or(accept_list_of(accept_one_of(*metrics)), []),
+            optional=True,
+            known=[name for name in metrics if name != metric],
+        ),
+        "Which others must not get worse?",
+        [],
+        "none is watched",
+    )
+    return metric, secondary
 
 
 def _settle_data(frame: pl.DataFrame, source: str, review: Review) -> Data:

@@ -120,10 +120,12 @@ def infer_time(frame: pl.DataFrame) -> tuple[str | list[str] | None, str]:
     times = [name for name in frame.columns if _has_times(frame[name])]
     preferred = [name for name in times if is_time_name(name) or _TIME_NAME.search(name)] or times
     if preferred:
+        chosen = preferred[0]
+        others = [name for name in times if name != chosen]
         why = "dates or times in every row"
-        if len(times) > 1:
-            why += f" (also: {', '.join(times[1:])})"
-        return preferred[0], why
+        if others:
+            why += f" (also: {', '.join(others)})"
+        return chosen, why
 
     parts = find_time_parts(frame)
     if parts:

@@ -2,9 +2,9 @@
 
 from headrace.evaluate.assess import Assessment, DecidingMetric, assess
 from headrace.evaluate.bootstrap import paired_interval
-from headrace.evaluate.chance import average_precision_by_chance, chance_lift, chance_probability
+from headrace.evaluate.chance import average_precision_by_chance, chance_probability
 from headrace.evaluate.curves import Curves, curves
-from headrace.evaluate.fairness import LEAST_ROWS, Group, Treated, compare_groups
+from headrace.evaluate.fairness import LEAST_ROWS, Treated, compare_groups
 from headrace.evaluate.importance import importances, rows_for_importances
 from headrace.evaluate.measure import (
     Measure,
@@ -15,7 +15,7 @@ from headrace.evaluate.measure import (
     is_better,
 )
 from headrace.evaluate.objective import MetricObjective, make_objective
-from headrace.evaluate.pair import Gain, ModelPair
+from headrace.evaluate.pair import ModelPair
 from headrace.evaluate.predictions import Predictions
 from headrace.evaluate.slices import WeakSlice, weak_slices
 from headrace.evaluate.thresholds import pick_threshold
@@ -25,8 +25,6 @@ __all__ = [
     "Assessment",
     "Curves",
     "DecidingMetric",
-    "Gain",
-    "Group",
     "Measure",
     "MetricObjective",
     "ModelPair",
@@ -35,7 +33,6 @@ __all__ = [
     "WeakSlice",
     "assess",
     "average_precision_by_chance",
-    "chance_lift",
     "chance_probability",
     "compare_groups",
     "compute_metric",

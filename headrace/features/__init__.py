@@ -12,17 +12,16 @@ from headrace.features.compile import (
 )
 from headrace.features.encoders.registry import (
     ALTERNATIVES,
-    DEFAULTS,
     ENCODERS,
     NUMBERS,
     REPRESENTATIONS,
     Representation,
 )
 from headrace.features.fit import EncoderChoice, Features, FittedEncoder, fit_features, refit_means
-from headrace.features.graph.bag import Bag, multiply_bag
+from headrace.features.graph.bag import multiply_bag
 from headrace.features.graph.codes import Codes, to_text
 from headrace.features.graph.csr import bag_outputs, describe_bags
-from headrace.features.graph.feeds import CODES, GROUPS, Feeds
+from headrace.features.graph.feeds import CODES, Feeds
 from headrace.features.graph.graph import Graph
 from headrace.features.graph.session import Session, open_session
 from headrace.features.graph.text_lookup import open_coded_session
@@ -33,12 +32,9 @@ from headrace.features.target import Target, encode_target, make_target
 __all__ = [
     "ALTERNATIVES",
     "CODES",
-    "DEFAULTS",
     "ENCODERS",
-    "GROUPS",
     "NUMBERS",
     "REPRESENTATIONS",
-    "Bag",
     "Codes",
     "EncoderChoice",
     "Features",

@@ -2,12 +2,11 @@
 
 from headrace.models import calibrate
 from headrace.models.compile import FittedMember, compile_features, compile_model
-from headrace.models.families import FAMILIES, Family
+from headrace.models.families import FAMILIES
 from headrace.models.fitted import Fitted, Matrix, Sample, TrialPruned, ValidationSet
 
 __all__ = [
     "FAMILIES",
-    "Family",
     "Fitted",
     "FittedMember",
     "Matrix",

@@ -82,7 +82,7 @@ def predict_file(
     if counter is not None:
         counter.findings += scanned.findings
     try:
-        sink(_make_lazy(predictor, scanned, predictions), target)
+        sink(_make_lazy(predictor, scanned, predictions, str(source)), target)
     except (pl.exceptions.PolarsError, HeadraceError) as error:
         if errors:
             raise errors[0] from None
@@ -102,7 +102,7 @@ def predict_lazily(predictor: FramePredictor, source: Path) -> pl.LazyFrame:
         if message := counter.message():
             warnings.warn(message, GapWarning, stacklevel=2)
 
-    return _make_lazy(predictor, scanned, predictions)
+    return _make_lazy(predictor, scanned, predictions, str(source))
 
 
 def predict_batches(
@@ -143,9 +143,15 @@ def _select_columns(predictor: FramePredictor, scanned: Scan) -> pl.LazyFrame:
 
 
 def _make_lazy(
-    predictor: FramePredictor, scanned: Scan, predictions: Callable[[], Iterator[pl.DataFrame]]
+    predictor: FramePredictor,
+    scanned: Scan,
+    predictions: Callable[[], Iterator[pl.DataFrame]],
+    where: str,
 ) -> pl.LazyFrame:
-    """Return batches of predictions as a lazy frame, which asks for no more than it needs."""
+    """Return batches of predictions as a lazy frame, which asks for no more than it needs.
+
+    `where` names the file in errors.
+    """
 
     def read(
         columns: list[str] | None,
@@ -169,5 +175,6 @@ def _make_lazy(
                 return
 
     # Predicting no row gives the names and types of all columns.
-    empty = predictor.predict_frame(_select_columns(predictor, scanned).head(0).collect())
+    no_rows = _select_columns(predictor, scanned).head(0).collect()
+    empty = predictor.predict_frame(no_rows, where)
     return register_io_source(read, schema=empty.schema, is_pure=True)

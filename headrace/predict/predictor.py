@@ -123,7 +123,12 @@ class Predictor:
             if len(rows) > size:
                 predictions = []
                 for at in range(0, len(rows), size):
-                    predictions += self.predict_dicts(rows[at : at + size])
+                    try:
+                        predictions += self.predict_dicts(rows[at : at + size])
+                    except InputError:
+                        # A chunk counts its rows from 1: all rows together name the right one.
+                        self._reader.read_rows(rows)
+                        raise
                 return predictions
 
         predictions = self._predict_rows(self._reader, rows)

@@ -14,7 +14,6 @@ from headrace.registry.decide import (
 from headrace.registry.fitted_rows import write_fitted_rows
 from headrace.registry.gates import (
     Result,
-    as_dicts,
     fairness,
     judge,
     latency,
@@ -24,14 +23,12 @@ from headrace.registry.gates import (
 )
 from headrace.registry.journal import Decision
 from headrace.registry.mlflow_sync import sync_mlflow
-from headrace.registry.runs import RunSummary, runs
+from headrace.registry.runs import runs
 
 __all__ = [
     "Comparison",
     "Decision",
     "Result",
-    "RunSummary",
-    "as_dicts",
     "compare",
     "current_user",
     "decide",

@@ -108,9 +108,15 @@ def _open_embedded(store: Path, uri: str) -> Any:
     MLflow makes a store by about fifty migrations, which take seconds. They run once for each user
     and version of MLflow; then the empty store is copied.
     """
-    client = _open_client(uri)
-    if store.exists():
-        return client
+    if not store.exists():
+        with atomic_file(store) as draft:
+            shutil.copyfile(_empty_store(), draft)
+    # Last, because a client makes the store that it does not find.
+    return _open_client(uri)
+
+
+def _empty_store() -> Path:
+    """Return an empty store of this version of MLflow, in the user's cache; make it at first."""
     from mlflow import __version__
 
     user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -118,9 +124,7 @@ def _open_embedded(store: Path, uri: str) -> Any:
     if not empty.exists():
         with atomic_file(empty) as draft:
             _open_client(f"sqlite:///{draft}").search_experiments()
-    with atomic_file(store) as draft:
-        shutil.copyfile(empty, draft)
-    return client
+    return empty
 
 
 def _register_version(client: Any, bundle: Bundle, artifacts: Path | None) -> str:

@@ -51,8 +51,8 @@ def cache_keys(system: System) -> CacheKeys:
 def trial_memo(cache: Cache, prepared: str, fresh: bool) -> train.Memo:
     """Return a memo of the trials over the same prepared rows, of whatever run."""
 
-    def remember(kind: type[Any], made_of: Any, make: Any) -> Any:
-        return cache.make(kind, cache_key("trials", prepared, made_of), make, fresh)
+    def remember(kind: type[Any], inputs: Any, make: Any) -> Any:
+        return cache.make(kind, cache_key("trials", prepared, inputs), make, fresh)
 
     return remember
 

@@ -10,14 +10,11 @@ A request passes these files, from top to bottom:
     metrics/        counters, and their Prometheus page
 """
 
-from headrace.serve.http.tokens import SCOPES, add_token
-from headrace.serve.models.ids import PredictionId, read_id
-from headrace.serve.run import ServicePlan, make_service, serve
+from headrace.serve.http.tokens import add_token
+from headrace.serve.models.ids import read_id
+from headrace.serve.run import make_service, serve
 
 __all__ = [
-    "SCOPES",
-    "PredictionId",
-    "ServicePlan",
     "add_token",
     "make_service",
     "read_id",

@@ -9,6 +9,7 @@ at once, each with its path and a hint:
        └ seed: found 'x'; expected a whole number …
 """
 
+import re
 import types
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -18,6 +19,8 @@ from headrace.errors import InputError, SpecError, nearest
 from headrace.spec.data import ReadSpec
 from headrace.spec.gates import parse_gate
 from headrace.spec.system import System
+
+_EXPONENT = re.compile(r"[-+]?[0-9]+e[-+]?[0-9]+")
 
 
 def decode(data: Any, where: str = "system.yaml") -> System:
@@ -146,6 +149,8 @@ def _check(value: Any, annotation: Any, path: str, problems: list[str]) -> None:
     except msgspec.ValidationError:
         allowed = get_args(annotation) if get_origin(annotation) is Literal else ()
         hint = nearest(str(value), [str(option) for option in allowed]) if allowed else ""
+        if isinstance(value, str) and _EXPONENT.fullmatch(value):
+            hint = f"YAML reads such a number with a point alone: {value.replace('e', '.0e')}"
         problem = f"{path}: found {_show(value)}; expected {_describe_type(annotation)}"
         problems.append(_with_hint(problem, hint))
 

@@ -80,8 +80,12 @@ class Member(Node, frozen=True):
 
     @property
     def params(self) -> LinearParams | GbdtParams | None:
-        """The settings of its family; none for the baseline."""
-        return {"linear": self.linear, "gbdt": self.gbdt}.get(self.family)
+        """The settings of its family, the defaults where none are stated; none for the baseline."""
+        if self.family == "linear":
+            return self.linear or LinearParams()
+        if self.family == "gbdt":
+            return self.gbdt or GbdtParams()
+        return None
 
 
 class Calibration(Node, frozen=True):

@@ -13,12 +13,14 @@ from headrace.store.open import open_pusher
 from headrace.store.pusher import MAX_CLOCK_SKEW_US, Pusher
 
 
-def push(kind: str, told: EventRows, folder: str | Path = ".", now: datetime | None = None) -> int:
+def push(
+    kind: str, events: EventRows, folder: str | Path = ".", now: datetime | None = None
+) -> int:
     """Push events of one table to the system of a folder, and return how many there were.
 
-    Parameters: `kind`, the name of the table in the spec's `data.events`; `told`, an event, a list
-    of events, or a Polars, pandas or Arrow table; `now`, from when the events are known, which is
-    the time of the clock where it is left out.
+    Parameters: `kind`, the name of the table in the spec's `data.events`; `events`, one event, a
+    list of them, or a Polars, pandas or Arrow table; `now`, from when the events are known, which
+    is the time of the clock where it is left out.
 
     When this returns the events are in the log, for training, and in the online store. A store that
     fails once the log has them is a `RuntimeWarning`, and the next push writes them to it. Raises
@@ -31,7 +33,7 @@ def push(kind: str, told: EventRows, folder: str | Path = ".", now: datetime | N
         raise InputError(
             "now", f"{now.isoformat()}, which is to come", "a moment of the past, or nothing", do
         )
-    pushed = _pusher(Path(folder).resolve()).push(kind, told, to_us_or_now(now))
+    pushed = _pusher(Path(folder).resolve()).push(kind, events, to_us_or_now(now))
     if pushed.store_error is not None:
         warnings.warn(
             f"the events are in the log; the next push writes them to the online store, which "

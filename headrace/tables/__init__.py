@@ -12,11 +12,10 @@ The rows of a request take a shorter way: `conform` brings them to the columns o
 
 from headrace.tables import numbers, times
 from headrace.tables.counts import value_counts
-from headrace.tables.database import is_database
 from headrace.tables.foreign import polars_of
 from headrace.tables.lock import BusyError, exclusive_lock
 from headrace.tables.remote import is_remote
-from headrace.tables.scan import FORMATS, Scan, scan, unreadable_error
+from headrace.tables.scan import Scan, scan, unreadable_error
 from headrace.tables.schema import (
     POLARS,
     Column,
@@ -38,14 +37,13 @@ from headrace.tables.sources import (
     read_table,
     with_time,
 )
-from headrace.tables.table import Table, load
+from headrace.tables.table import load
 from headrace.tables.times import has_zone
 from headrace.tables.weights import read_weights
 from headrace.tables.write import atomic_file, atomic_folder, publish_folder, sink
 from headrace.tables.written import Form
 
 __all__ = [
-    "FORMATS",
     "POLARS",
     "BusyError",
     "Column",
@@ -54,7 +52,6 @@ __all__ = [
     "Scan",
     "Schema",
     "Sources",
-    "Table",
     "as_text",
     "atomic_file",
     "atomic_folder",
@@ -66,7 +63,6 @@ __all__ = [
     "has_server",
     "has_zone",
     "infer_columns",
-    "is_database",
     "is_remote",
     "load",
     "numbers",

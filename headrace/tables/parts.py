@@ -14,8 +14,8 @@ import polars.selectors as cs
 
 from headrace.errors import Finding, InputError
 from headrace.tables import numbers
+from headrace.tables.candidates import Candidate, clean
 from headrace.tables.scan import Scan
-from headrace.tables.types import Candidate, clean
 
 _SAMPLE = 1_000
 _ZEROS = r"^0\d"

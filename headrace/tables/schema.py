@@ -21,7 +21,7 @@ from msgspec import Struct
 from headrace.errors import InputError, nearest
 from headrace.spec import Kind, ReadSpec, label_text, safe_name
 from headrace.tables import numbers, times, written
-from headrace.tables.types import clean
+from headrace.tables.candidates import clean
 
 Dtype = Literal["integer", "number", "boolean", "string", "datetime", "vector", "nested"]
 

@@ -16,13 +16,14 @@ from msgspec import Struct, structs
 
 from headrace.errors import Finding, InputError, nearest
 from headrace.spec import PARTS, Data, ReadSpec, System, time_of_parts
+from headrace.tables.candidates import clean
 from headrace.tables.database import database_file, is_database, read_query
 from headrace.tables.remote import fetch, is_remote
 from headrace.tables.scan import files_at, scan, unreadable_error
 from headrace.tables.schema import Column, conform, dtype_of
 from headrace.tables.table import RawTable, Table, fingerprint, look, look_at
 from headrace.tables.times import has_zone
-from headrace.tables.types import Locale, check_thousands, clean
+from headrace.tables.types import Locale, check_thousands
 from headrace.tables.written import Form
 
 _ANSWERS = ("prediction", "decision")

@@ -11,19 +11,13 @@ from msgspec import Struct, structs
 
 from headrace.errors import Finding, InputError
 from headrace.spec import ReadSpec
+from headrace.tables.candidates import Candidate, clean, find_candidates
 from headrace.tables.parts import check_parts
 from headrace.tables.scan import Scan, scan, unreadable_error, with_plain_names
 from headrace.tables.schema import dtype_of, normalise
 from headrace.tables.text import TOTALS
 from headrace.tables.times import has_zone
-from headrace.tables.types import (
-    Candidate,
-    Locale,
-    clean,
-    find_candidates,
-    infer_locale,
-    settle,
-)
+from headrace.tables.types import Locale, infer_locale, settle
 from headrace.tables.written import Form
 
 _FEW_VALUES = 1_000

@@ -64,7 +64,7 @@ def partition_by_key(keys: pl.DataFrame, times: Integers, history: History) -> P
     [[0]]
     """
     row_keys = _number_columns(keys)
-    known_keys = row_keys.drop_nulls().unique().with_row_index("code")
+    known_keys = row_keys.drop_nulls().unique(maintain_order=True).with_row_index("code")
     row_codes = _look_up_codes(row_keys, known_keys)
     row_codes[row_codes < 0] = len(known_keys)
 

@@ -89,7 +89,7 @@ def check(
 
 
 def is_forgotten(late: Version, versions: list[Version], now: int, over: int | None) -> bool:
-    """Whether the store may have expired a newer version of the event, so that this older one counts.
+    """Whether the store may have expired a newer version, so that this older one counts.
 
     It forgets an event that no row can see any more; the README of the windows says so.
     """
@@ -132,9 +132,10 @@ def test_a_row_sees_online_what_a_loop_over_versions_finds(
             check(reader, versions, [(user, now + more) for user, more in later], over, hop)
             for some, pause, restarts in pushes:
                 now += pause
-                some = [one for one in some if not is_forgotten(one, versions, now, over)]
-                online.push("e", told(some), now * MINUTE)
-                versions += some
+                pushed = [one for one in some if not is_forgotten(one, versions, now, over)]
+                if pushed:
+                    online.push("e", told(pushed), now * MINUTE)
+                versions += pushed
                 if restarts:
                     log = Log(path / "log", segment=20)
                     online = Pusher(store, log)
@@ -268,8 +269,7 @@ def test_a_store_that_is_filled_anew_is_followed(tmp_path: Path) -> None:
 def test_a_push_into_a_store_of_other_windows_since_reads_its_columns_as_they_are_now(
     tmp_path: Path,
 ) -> None:
-    """Values stand in the order of the columns that the windows read: other windows, another order.
-    """
+    """Values stand in the order of the columns that the windows read: other windows, another order."""
     online, _ = opened(tmp_path, layout(TABLE, None, None), [], TABLE, 0)
     store, log = online._store, Log(tmp_path / "log")
     columns = {"e": columns_of(events_table([]))}

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from headrace.errors import InputError
 from headrace.spec import ReadSpec
 from headrace.tables import Column, conform, load, numbers, times
-from headrace.tables.types import find_candidates, infer_locale, settle
+from headrace.tables.candidates import find_candidates
+from headrace.tables.types import infer_locale, settle
 
 
 def infer(column: pl.Series, order: str | None = None) -> tuple[pl.Series, str | None]:

@@ -204,7 +204,9 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Add a header, or a trailer; of headers of one name the first counts."""
         name = name.lower()
-        if self._fields.setdefault(name, value) is not value and name == b"host":
+        if name not in self._fields:
+            self._fields[name] = value
+        elif name == b"host":
             self._has_two_hosts = True
 
     def on_headers_complete(self) -> None:

@@ -291,7 +291,7 @@ class Repository:
         No command removes an alias: its file, or the workspace, is gone.
         """
         if (source.name, alias) not in self._gone:
-            log_event("error", "alias_gone", model=source.name, alias=alias, kept=version)
+            log_event("error", "alias_gone", model=source.name, alias=alias, live=version)
             self._gone.add((source.name, alias))
 
     def _refuse(self, source: ModelSource, alias: Alias, version: int, error: Exception) -> None:
@@ -304,7 +304,7 @@ class Repository:
             model=source.name,
             alias=alias,
             version=version,
-            kept=self._current.get((source.name, alias)),
+            live=self._current.get((source.name, alias)),
             why=str(error),
         )
 
