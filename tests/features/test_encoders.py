@@ -1,4 +1,4 @@
-"""Every encoder against an independent reference: scikit-learn, Python's datetime, or a plain loop."""
+"""Every encoder against an independent reference: scikit-learn, datetime, or a plain loop."""
 
 import math
 from collections import Counter
@@ -123,7 +123,7 @@ def test_large_numbers_keep_the_digits_that_matter(encode: str) -> None:
 
 
 def reference_codes(train: list[str | None], most: int | None = None) -> dict[str, int]:
-    """Ranks by falling frequency (ties by name) of values seen at least twice in so small a table."""
+    """Ranks by falling frequency (ties by name) of values that a small table has twice or more."""
     counts = Counter(word for word in train if word not in (None, "", *MISSING))
     often = sorted(
         (word for word, count in counts.items() if count >= 2),

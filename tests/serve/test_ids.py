@@ -1,4 +1,4 @@
-"""Ids sort by time, also where the clock stands still or goes back, and say which version answered."""
+"""Ids sort by time, even if the clock stops or goes back, and say which version answered."""
 
 from hypothesis import given
 from hypothesis import strategies as st

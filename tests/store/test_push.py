@@ -269,7 +269,7 @@ def test_a_store_that_is_filled_anew_is_followed(tmp_path: Path) -> None:
 def test_a_push_into_a_store_of_other_windows_since_reads_its_columns_as_they_are_now(
     tmp_path: Path,
 ) -> None:
-    """Values stand in the order of the columns that the windows read: other windows, another order."""
+    """Values are in the order of the columns that windows read: other windows, another order."""
     online, _ = opened(tmp_path, layout(TABLE, None, None), [], TABLE, 0)
     store, log = online._store, Log(tmp_path / "log")
     columns = {"e": columns_of(events_table([]))}
