@@ -27,7 +27,7 @@ from quality_peers import PEERS, SECONDS
 
 import headrace
 from headrace.evaluate import Measure, Predictions, compute_metric
-from headrace.evaluate.bootstrap import resamples
+from headrace.evaluate.bootstrap import draw_resamples
 
 BUILD = Path(__file__).parent.parent / "build"
 FLAML = ["flaml[automl]==2.7.0", "numpy<2.5", "pandas<3", "pyarrow"]
@@ -133,7 +133,10 @@ def advantage(case: Case, pairs: list[tuple[Any, Any, Any]]) -> tuple[float, flo
         return float(np.mean(found))
 
     drawn = zip(
-        *(resamples(Predictions(case.task, y, y), seed, 300) for seed, (y, *_) in enumerate(pairs)),
+        *(
+            draw_resamples(Predictions(case.task, y, y), seed, 300)
+            for seed, (y, *_) in enumerate(pairs)
+        ),
         strict=True,
     )
     differences = [difference(list(weights)) for weights in drawn]

@@ -51,7 +51,7 @@ def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
     with step("refit"):
         threshold = pick_threshold(data, choice)
         model = train.refit(data, choice, threshold)
-        resolved = train.resolved_spec(data, model, choice, threshold)
+        resolved = train.resolve_spec(data, model, choice, threshold)
     with step("evaluate"):
         tested = test_model(data, model, threshold)
         evaluation = evaluate_model(data, choice, model, tested)

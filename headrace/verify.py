@@ -202,7 +202,7 @@ def _check_latency(
     predictor: predict.Predictor,
     ask: Callable[[Rows], Rows],
 ) -> Finding:
-    p99 = predict.p99_ms(ask, predict.as_requests(predictor, holdout.head(500)))
+    p99 = predict.measure_p99_ms(ask, predict.to_requests(predictor, holdout.head(500)))
     message = f"p99 of single rows {p99:.3g} ms (required {bound_ms:g} ms)"
     return _finding(
         "verify.latency", p99 <= bound_ms, message, {"p99_ms": p99, "bound_ms": bound_ms}
@@ -213,7 +213,7 @@ def _predict_by_dicts(
     predictor: predict.Predictor, holdout: pl.DataFrame, ask: Callable[[Rows], Rows]
 ) -> pl.DataFrame:
     """Ask a service for all rows, a batch at a time; return a table as the predictor makes one."""
-    rows = predict.as_requests(predictor, holdout)
+    rows = predict.to_requests(predictor, holdout)
     replies: Rows = []
     for start in range(0, len(rows), _REMOTE_BATCH):
         replies += ask(rows[start : start + _REMOTE_BATCH])

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from headrace.tables import Column, value_counts
+from headrace.tables import Column, count_values
 
 _QUANTILES = [round(step / 20, 2) for step in range(21)]
 _MOST_VALUES = 50
@@ -37,7 +37,7 @@ def _describe_values(values: pl.Series) -> dict[str, Any]:
     if not len(present):
         return found
     if values.dtype in (pl.String, pl.Boolean):
-        counts = value_counts(present.cast(pl.String))
+        counts = count_values(present.cast(pl.String))
         top = counts.head(_MOST_VALUES)
         shares = (top["rows"] / len(present)).to_list()
         found["shares"] = dict(zip(top["value"].to_list(), shares, strict=True))

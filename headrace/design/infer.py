@@ -13,11 +13,11 @@ from headrace.errors import Finding, InputError, nearest
 from headrace.spec.data import Data
 from headrace.spec.features import Kind
 from headrace.spec.goal import Goal
-from headrace.spec.labels import label_text
-from headrace.spec.metrics import Task, task_metrics
+from headrace.spec.labels import format_label
+from headrace.spec.metrics import Task, list_metrics
 from headrace.spec.models import Family, Models
 from headrace.spec.split import SplitSpec
-from headrace.tasks import task_of
+from headrace.tasks import find_task
 
 MAX_CLASSES_OF_TREES = 100
 """LightGBM fits a tree for each class in each round: beyond a hundred classes it is too slow."""
@@ -141,7 +141,7 @@ def infer_goal(goal: Goal, target: pl.Series) -> tuple[Goal, dict[str, str]]:
     _check_task(task, values, len(counts), where)
 
     positive = None
-    if task_of(task).HAS_EVENT:
+    if find_task(task).HAS_EVENT:
         positive, reason = _infer_positive(goal.positive, counts, goal.target)
         if goal.positive is None:
             why["goal.positive"] = reason
@@ -150,7 +150,7 @@ def infer_goal(goal: Goal, target: pl.Series) -> tuple[Goal, dict[str, str]]:
 
     metric = goal.metric
     if metric is None:
-        metric, why["goal.metric"] = task_of(task).infer_metric(values, positive)
+        metric, why["goal.metric"] = find_task(task).infer_metric(values, positive)
     _check_metrics(task, metric, goal.secondary)
     return structs.replace(goal, task=task, positive=positive, metric=metric), why
 
@@ -182,7 +182,7 @@ def _refuse_event(goal: Goal, task: Task) -> None:
 
 
 def _check_metrics(task: Task, metric: str, secondary: list[str]) -> None:
-    known = task_metrics(task)
+    known = list_metrics(task)
     if metric not in known:
         found = f"{metric!r} with task {task}"
         raise InputError("goal.metric", found, "one of: " + ", ".join(known))
@@ -205,7 +205,7 @@ def _infer_task(values: pl.Series, distinct: int) -> tuple[Task, str]:
 def _check_task(task: Task, values: pl.Series, distinct: int, where: str) -> None:
     if values.dtype.is_temporal():
         raise InputError(where, "dates or times", "numbers or class names")
-    task_of(task).check_target(values, distinct, where)
+    find_task(task).check_target(values, distinct, where)
 
 
 def _infer_positive(stated: Any, counts: pl.DataFrame, target: str) -> tuple[Any, str]:
@@ -228,9 +228,9 @@ def _infer_positive(stated: Any, counts: pl.DataFrame, target: str) -> tuple[Any
 def _match_label(stated: Any, labels: list[Any], target: str) -> Any:
     """Return the label that a stated value names; raise `InputError` where it names none."""
     for label in labels:
-        if label == stated or label_text(label) == label_text(stated):
+        if label == stated or format_label(label) == format_label(stated):
             return label
-    names = [label_text(label) for label in labels]
+    names = [format_label(label) for label in labels]
     found = f"{stated!r} is not a value of {target!r}"
     expected = "one of: " + ", ".join(names)
     raise InputError("goal.positive", found, expected, nearest(str(stated), names))
@@ -283,6 +283,6 @@ def _infer_by(data: Data, goal: Goal) -> tuple[Any, str]:
         return "time", f"rows have a time ({data.time}): the model is judged on its future"
     if data.group is not None:
         return "group", f"rows belong to groups ({data.group}); a group stays in one part"
-    if task_of(goal.task).HAS_CLASSES:
+    if find_task(goal.task).HAS_CLASSES:
         return "stratified", "no time or group: every class keeps its share"
     return "random", "no time or group"

@@ -39,9 +39,9 @@ from headrace.errors import InputError
 from headrace.spec.data import Data
 from headrace.spec.decode import split_read_flags
 from headrace.spec.goal import Goal
-from headrace.spec.metrics import Metric, Task, is_lower_better, task_metrics
+from headrace.spec.metrics import Metric, Task, is_lower_better, list_metrics
 from headrace.spec.split import SplitSpec
-from headrace.tasks import task_of
+from headrace.tasks import find_task
 
 
 def interview(
@@ -170,7 +170,7 @@ def _settle_goal(frame: pl.DataFrame, review: Review) -> Goal:
     )
 
     goal, why = infer_goal(Goal(target=target, task=task), frame[target])
-    without_event = "" if task_of(task).HAS_EVENT else f"task {task} has no event"
+    without_event = "" if find_task(task).HAS_EVENT else f"task {task} has no event"
 
     def parse_positive(text: str, field: str) -> Any:
         return complete(target=target, task=task, positive=text).positive
@@ -210,7 +210,7 @@ def _settle_goal(frame: pl.DataFrame, review: Review) -> Goal:
 def _settle_metrics(goal: Goal, why: str, review: Review) -> tuple[Metric, list[Metric]]:
     """Settle the metric that decides, and those that must not get worse."""
     assert goal.task is not None
-    metrics = list(task_metrics(goal.task))
+    metrics = list(list_metrics(goal.task))
     metric = review.settle(
         Field("metric", "goal.metric", accept_one_of(*metrics), known=metrics),
         "Which number decides between models?",

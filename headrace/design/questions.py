@@ -8,7 +8,7 @@ from msgspec import Struct
 from headrace.design.commented import FieldValues
 from headrace.design.parsers import NONE, AnswerParser, flag_name
 from headrace.errors import InputError
-from headrace.spec.labels import label_text
+from headrace.spec.labels import format_label
 
 
 class Answers(Struct, frozen=True, kw_only=True):
@@ -143,4 +143,4 @@ class Review:
 def _show(value: Any) -> str:
     if value is None or value == []:
         return NONE
-    return ", ".join(value) if isinstance(value, list) else label_text(value)
+    return ", ".join(value) if isinstance(value, list) else format_label(value)

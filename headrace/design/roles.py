@@ -5,9 +5,9 @@ import re
 import polars as pl
 
 from headrace.design.infer import is_row_number
-from headrace.spec.labels import label_text
+from headrace.spec.labels import format_label
 from headrace.spec.names import is_time_name
-from headrace.spec.timeparts import find_time_parts, time_of_parts
+from headrace.spec.timeparts import find_time_parts, join_time_parts
 
 _ID_NAME = re.compile(
     r"^(id|uuid|guid|key|index|instant|row(_?(id|number|no))?|.*[_ ]?(id|uuid|guid))$",
@@ -102,10 +102,10 @@ def _object_to_owners(counts: pl.DataFrame, rows: int) -> str:
     owner = counts["owner"][0]
     share = counts["rows"][0] / rows
     if share > _LARGEST_OWNER:
-        return f"{label_text(owner)!r} alone owns {share:.0%} of the rows"
+        return f"{format_label(owner)!r} alone owns {share:.0%} of the rows"
     is_nobody = str(owner).strip().lower() in _NOBODY
     if is_nobody and share > max(_UNKNOWN_OWNER, 3 / counts.height):
-        return f"{label_text(owner)!r} with {share:.0%} of the rows means an unknown owner"
+        return f"{format_label(owner)!r} with {share:.0%} of the rows means an unknown owner"
     if counts.height < _FEWEST_OWNERS:
         return f"{counts.height} owners are too few to divide"
     return ""
@@ -129,7 +129,7 @@ def infer_time(frame: pl.DataFrame) -> tuple[str | list[str] | None, str]:
 
     parts = find_time_parts(frame)
     if parts:
-        joined = time_of_parts([frame.get_column(name) for name in parts])
+        joined = join_time_parts([frame.get_column(name) for name in parts])
         if joined.n_unique() >= _FEWEST_TIMES:
             return parts, "the parts of the time of each row"
     return None, "no column holds a date or time in every row"

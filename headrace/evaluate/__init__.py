@@ -1,7 +1,7 @@
 """Arrays in, numbers out: how good predictions are."""
 
 from headrace.evaluate.assess import Assessment, DecidingMetric, assess
-from headrace.evaluate.bootstrap import paired_interval
+from headrace.evaluate.bootstrap import compute_paired_interval
 from headrace.evaluate.chance import average_precision_by_chance, chance_probability
 from headrace.evaluate.curves import Curves, curves
 from headrace.evaluate.fairness import LEAST_ROWS, Treated, compare_groups
@@ -17,7 +17,7 @@ from headrace.evaluate.measure import (
 from headrace.evaluate.objective import MetricObjective, make_objective
 from headrace.evaluate.pair import ModelPair
 from headrace.evaluate.predictions import Predictions
-from headrace.evaluate.slices import WeakSlice, weak_slices
+from headrace.evaluate.slices import WeakSlice, find_weak_slices
 from headrace.evaluate.thresholds import pick_threshold
 
 __all__ = [
@@ -37,14 +37,14 @@ __all__ = [
     "compare_groups",
     "compute_metric",
     "compute_metrics",
+    "compute_paired_interval",
     "cost",
     "curves",
+    "find_weak_slices",
     "higher_is_better",
     "importances",
     "is_better",
     "make_objective",
-    "paired_interval",
     "pick_threshold",
     "rows_for_importances",
-    "weak_slices",
 ]

@@ -24,11 +24,13 @@ _RESAMPLES = ((5_000, 400), (50_000, 200), (float("inf"), 100))
 """The most rows, and how many resamples for them: more rows move the ends less, but cost more."""
 
 
-def resamples(predictions: Predictions, seed: int, count: int | None = None) -> Iterator[Floats]:
+def draw_resamples(
+    predictions: Predictions, seed: int, count: int | None = None
+) -> Iterator[Floats]:
     """Draw the rows again and again: yield the weights of the rows `(N,)` in each resample.
 
     >>> predictions = Predictions("regression", np.zeros(5), np.zeros(5))
-    >>> [float(weight.sum()) for weight in resamples(predictions, seed=1, count=3)]
+    >>> [float(weight.sum()) for weight in draw_resamples(predictions, seed=1, count=3)]
     [5.0, 5.0, 5.0]
     """
     generator = np.random.default_rng(seed)
@@ -55,27 +57,29 @@ def intervals(
     """
     measure = Measure(predictions, names)
     values: dict[str, list[float]] = {name: [] for name in measure.names}
-    for weight in resamples(predictions, seed):
+    for weight in draw_resamples(predictions, seed):
         for name, value in measure(weight).items():
             values[name].append(value)
     return {name: _interval(drawn) for name, drawn in values.items()}
 
 
-def paired_interval(metric: str, a: Predictions, b: Predictions, seed: int = 0) -> list[float]:
+def compute_paired_interval(
+    metric: str, a: Predictions, b: Predictions, seed: int = 0
+) -> list[float]:
     """Compute the 95 % interval of how much better `a` is than `b` by a metric.
 
     Both are predictions of the same rows. An interval above 0 says that `a` is the better one.
 
     >>> y = np.tile([0.0, 1.0], 100)
     >>> a = Predictions("binary", y, 0.1 + 0.8 * y)
-    >>> low, high = paired_interval("log_loss", a, a.with_scores(0.3 + 0.4 * y, None))
+    >>> low, high = compute_paired_interval("log_loss", a, a.with_scores(0.3 + 0.4 * y, None))
     >>> low > 0
     True
     """
     measure_a = Measure(a, [metric])
     measure_b = Measure(b, [metric])
     gains = []
-    for weight in resamples(a, seed):
+    for weight in draw_resamples(a, seed):
         cost_a = cost(metric, measure_a(weight)[metric])
         cost_b = cost(metric, measure_b(weight)[metric])
         gains.append(cost_b - cost_a)

@@ -29,7 +29,7 @@ from headrace.evaluate.formulas import Ranked, Sums
 from headrace.evaluate.metrics import FORMULAS
 from headrace.evaluate.predictions import Predictions
 from headrace.evaluate.ranking import Ranking
-from headrace.spec import METRICS, task_metrics
+from headrace.spec import METRICS, list_metrics
 
 
 def higher_is_better(metric: str) -> bool:
@@ -76,7 +76,7 @@ class Measure:
     """
 
     def __init__(self, predictions: Predictions, names: list[str] | None = None) -> None:
-        every = task_metrics(predictions.task)
+        every = list_metrics(predictions.task)
         self.names = [name for name in every if names is None or name in names]
         self.rows = len(predictions)
 

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from headrace.arrays import Floats
-from headrace.evaluate.bootstrap import paired_interval
+from headrace.evaluate.bootstrap import compute_paired_interval
 from headrace.evaluate.measure import compute_metric, cost
 from headrace.evaluate.predictions import Predictions
 from headrace.spec import Goal, Task
@@ -30,7 +30,7 @@ class MetricObjective(Struct, frozen=True):
     def gain(self, y: Floats, a: Floats, b: Floats, weight: Floats | None = None) -> list[float]:
         """Compute the 95 % interval of how much better `a` is than `b` on the same rows."""
         predictions = Predictions(self.task, y, a, weight)
-        return paired_interval(self.metric, predictions, predictions.with_scores(b, None))
+        return compute_paired_interval(self.metric, predictions, predictions.with_scores(b, None))
 
 
 def make_objective(goal: Goal) -> MetricObjective:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from msgspec import Struct, structs
 
 from headrace.arrays import Floats, Mask
-from headrace.evaluate.bootstrap import paired_interval
+from headrace.evaluate.bootstrap import compute_paired_interval
 from headrace.evaluate.chance import chance_lift, chance_probability
 from headrace.evaluate.measure import compute_metric
 from headrace.evaluate.predictions import Predictions
@@ -43,7 +43,7 @@ class ModelPair(Struct, frozen=True):
 
     def gain(self, metric: str) -> Gain:
         """Compare the two by a metric."""
-        interval = paired_interval(metric, self.new, self.other, self.seed)
+        interval = compute_paired_interval(metric, self.new, self.other, self.seed)
         return Gain(compute_metric(self.new, metric), compute_metric(self.other, metric), interval)
 
     def gain_over_baseline(self, metric: str) -> Gain:

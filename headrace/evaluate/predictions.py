@@ -5,7 +5,7 @@ from msgspec import Struct, structs
 
 from headrace.arrays import Floats, Integers, Mask
 from headrace.spec import Task
-from headrace.tasks import TaskKind, task_of
+from headrace.tasks import TaskKind, find_task
 
 HALF = 0.5
 """The threshold of a binary score as long as nobody stated one."""
@@ -41,7 +41,7 @@ class Predictions(Struct, frozen=True):
     @property
     def kind(self) -> TaskKind:
         """The functions of the task."""
-        return task_of(self.task)
+        return find_task(self.task)
 
     @property
     def cut(self) -> float:

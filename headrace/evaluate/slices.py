@@ -8,10 +8,10 @@ import polars as pl
 from msgspec import Struct, structs
 
 from headrace.arrays import Floats, Mask
-from headrace.evaluate.bootstrap import resamples
+from headrace.evaluate.bootstrap import draw_resamples
 from headrace.evaluate.measure import Measure, cost
 from headrace.evaluate.predictions import Predictions
-from headrace.tables import value_counts
+from headrace.tables import count_values
 
 _LEAST_ROWS = 50
 _MOST_ROWS = 6_000
@@ -36,7 +36,7 @@ class WeakSlice(Struct, frozen=True):
     gap: list[float]
 
 
-def weak_slices(
+def find_weak_slices(
     frame: pl.DataFrame, predictions: Predictions, metric: str, seed: int
 ) -> list[WeakSlice]:
     """Find the slices on which the metric is worse than on all other rows, the worst first.
@@ -59,7 +59,7 @@ def weak_slices(
     worse = _find_worse(frame, predictions, contrast)
 
     # Only the most striking ones are resampled, which costs most of the time.
-    weights = list(resamples(predictions, seed, _RESAMPLES))
+    weights = list(draw_resamples(predictions, seed, _RESAMPLES))
     certain = []
     for inside, weak in worse[: 2 * _MOST_LISTED]:
         gaps = [contrast.gap(contrast.values(weight, inside)) for weight in weights]
@@ -130,7 +130,7 @@ def _cut(values: pl.Series) -> list[tuple[str, Mask]]:
 
     if values.dtype in (pl.String, pl.Boolean) or values.n_unique() <= _MOST_VALUES:
         texts = values.cast(pl.String)
-        for word in value_counts(texts)["value"].head(_MOST_VALUES).to_list():
+        for word in count_values(texts)["value"].head(_MOST_VALUES).to_list():
             slices.append((word, (texts == word).fill_null(False).to_numpy()))
         return slices
     return slices + quarters(values)

@@ -1,14 +1,14 @@
 """Looks at the data before anything is learned: relations to the target, leaks, a fair split."""
 
 from headrace.explore.leaks import leaks
-from headrace.explore.order import order_checks
+from headrace.explore.order import check_order
 from headrace.explore.relation import balance, relations
-from headrace.explore.shift import split_checks
+from headrace.explore.shift import check_split
 
 __all__ = [
     "balance",
+    "check_order",
+    "check_split",
     "leaks",
-    "order_checks",
     "relations",
-    "split_checks",
 ]

@@ -18,7 +18,7 @@ from headrace.errors import Finding
 from headrace.explore.oneway import oneway_leaks
 from headrace.explore.relation import explain_by_bins, explain_by_column, sample_rows
 from headrace.spec import Task
-from headrace.tasks import task_of
+from headrace.tasks import find_task
 
 _MISSING = 0.3
 """If missing values alone explain more of the target than this share, it is an error."""
@@ -59,7 +59,7 @@ def leaks(
             accused |= set(finding.columns)
 
     labels = list(classes)
-    if not labels and task_of(task).HAS_CLASSES:
+    if not labels and find_task(task).HAS_CLASSES:
         labels = [f"{number:g}" for number in range(int(y.max()) + 1)]
     candidates = rows.select(~cs.by_name(*accused))
     presence_only: list[str] = []
@@ -71,7 +71,7 @@ def leaks(
 
 
 def _find_copies(frame: pl.DataFrame, y: Floats, task: Task, target: str) -> list[Finding]:
-    compare = _class_agreement if task_of(task).HAS_CLASSES else _value_agreement
+    compare = _class_agreement if find_task(task).HAS_CLASSES else _value_agreement
     findings = []
     for column in frame:
         share = compare(column, y)
@@ -133,7 +133,7 @@ def _class_agreement(column: pl.Series, y: Floats) -> float:
 
 def _find_sums(frame: pl.DataFrame, y: Floats, task: Task, target: str) -> list[Finding]:
     """Find pairs of numeric columns whose sum or difference is the target."""
-    if task_of(task).SCORE_EACH_CLASS:
+    if find_task(task).SCORE_EACH_CLASS:
         return []
     names = [column.name for column in frame if column.dtype.is_numeric()][:_MOST_COLUMNS]
     if len(names) < 2:
@@ -207,7 +207,7 @@ def _find_missingness(frame: pl.DataFrame, y: Floats, task: Task, target: str) -
 
 def _find_single_columns(frame: pl.DataFrame, y: Floats, task: Task, target: str) -> list[Finding]:
     """Find columns that explain nearly all of the target alone."""
-    bound = task_of(task).LEAK_SHARE
+    bound = find_task(task).LEAK_SHARE
     findings = []
     for column in frame:
         share = explain_by_column(column, y, task)

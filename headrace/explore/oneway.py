@@ -17,8 +17,8 @@ from msgspec import Struct
 
 from headrace.arrays import Floats, Integers, Mask
 from headrace.errors import Finding
-from headrace.spec import label_text
-from headrace.tables import value_counts
+from headrace.spec import format_label
+from headrace.tables import count_values
 
 _PURE = 0.995
 """Nearly all rows of a value have one outcome from this share on."""
@@ -102,7 +102,7 @@ def _list_values(column: pl.Series, presence_only: bool) -> Iterator[tuple[str, 
     is_integer = column.dtype.is_integer()
     if presence_only or not (column.dtype in (pl.String, pl.Boolean) or is_integer):
         return
-    counts = value_counts(column)
+    counts = count_values(column)
     # single amounts of many are pure in honest columns, too
     if counts.height > (_MOST_NUMBERS if is_integer else _MOST_VALUES):
         return
@@ -110,7 +110,7 @@ def _list_values(column: pl.Series, presence_only: bool) -> Iterator[tuple[str, 
         if rows < _LEAST_ROWS:
             return
         mask = (column == value).fill_null(False).to_numpy()
-        yield "leak.value", f"is {label_text(value)!r}", mask
+        yield "leak.value", f"is {format_label(value)!r}", mask
 
 
 def _describe(name: str, proof: _Proof, label: str) -> Finding:

@@ -13,7 +13,7 @@ import polars as pl
 from headrace.arrays import Floats
 from headrace.errors import Finding
 from headrace.spec import Task, is_time_name, part_of
-from headrace.tasks import task_of
+from headrace.tasks import find_task
 
 _LEAST_CORRELATION = 0.1
 """In tables without an order neighbours correlated by at most 0.04, in those in the order of time
@@ -24,7 +24,7 @@ _RUNS_OF_A_CLASS = 3
 _SORTED = 0.99
 
 
-def order_checks(frame: pl.DataFrame, y: Floats, task: Task, by: str | None) -> list[Finding]:
+def check_order(frame: pl.DataFrame, y: Floats, task: Task, by: str | None) -> list[Finding]:
     """Check rows in the order of their file, for a split that does not follow time.
 
     Parameters: `frame` (N rows), all columns; `y (N,)`, class numbers or values; `by`, how the rows
@@ -58,7 +58,7 @@ def _correlate_neighbours(y: Floats, task: Task) -> float:
     Of values it is the correlation of their ranks; of classes the share of equal neighbours above
     the share by chance.
     """
-    if not task_of(task).HAS_CLASSES:
+    if not find_task(task).HAS_CLASSES:
         ranks = y.argsort().argsort().astype(np.float64)
         return float(np.corrcoef(ranks[:-1], ranks[1:])[0, 1])
     shares = np.bincount(y.astype(np.int64)) / len(y)
@@ -70,7 +70,7 @@ def _correlate_neighbours(y: Floats, task: Task) -> float:
 
 def _is_sorted(y: Floats, task: Task) -> bool:
     """Say whether the rows are in the order of the target itself: then the order is not of time."""
-    if not task_of(task).HAS_CLASSES:
+    if not find_task(task).HAS_CLASSES:
         steps = np.diff(y)
         return bool(max((steps >= 0).mean(), (steps <= 0).mean()) > _SORTED)
     runs = 1 + int((y[:-1] != y[1:]).sum())

@@ -17,7 +17,7 @@ import polars as pl
 
 from headrace.arrays import Floats, Integers
 from headrace.spec import Task
-from headrace.tasks import task_of
+from headrace.tasks import find_task
 
 MOST_ROWS = 20_000
 _BINS = 64
@@ -59,7 +59,7 @@ def bin_column(values: pl.Series) -> Integers:
 
 def explain_by_bins(bins: Integers, y: Floats, task: Task) -> float:
     """Return the share of the target `y (N,)` that bins `(N,)` explain, at least 0."""
-    has_classes = task_of(task).HAS_CLASSES
+    has_classes = find_task(task).HAS_CLASSES
     outputs = np.eye(int(y.max()) + 1)[y.astype(np.int64)] if has_classes else y[:, None]
     predicted = _predict_halves(bins, outputs)
 
@@ -105,7 +105,7 @@ def explain_by_column(values: pl.Series, y: Floats, task: Task) -> float:
     counts.
     """
     by_bins = explain_by_bins(bin_column(values), y, task)
-    if task_of(task).HAS_CLASSES or not values.dtype.is_numeric():
+    if find_task(task).HAS_CLASSES or not values.dtype.is_numeric():
         return by_bins
     x = values.cast(pl.Float64).fill_nan(None).to_numpy()
     finite = np.isfinite(x)

@@ -18,7 +18,7 @@ _MOST_AREA = 0.65
 """Bound on the ROC AUC of a classifier of train against test rows; guessing gives 0.5."""
 
 
-def split_checks(
+def check_split(
     frame: pl.DataFrame,
     columns: list[str],
     train: Integers,

@@ -20,13 +20,13 @@ from headrace.features.encoders.registry import (
 from headrace.features.fit import EncoderChoice, Features, FittedEncoder, fit_features, refit_means
 from headrace.features.graph.bag import multiply_bag
 from headrace.features.graph.codes import Codes, to_text
-from headrace.features.graph.csr import bag_outputs, describe_bags
+from headrace.features.graph.csr import describe_bags, list_bag_outputs
 from headrace.features.graph.feeds import CODES, Feeds
 from headrace.features.graph.graph import Graph
 from headrace.features.graph.session import Session, open_session
 from headrace.features.graph.text_lookup import open_coded_session
 from headrace.features.plan import plan_columns
-from headrace.features.states.levels import spellings
+from headrace.features.states.levels import list_spellings
 from headrace.features.target import Target, encode_target, make_target
 
 __all__ = [
@@ -48,10 +48,11 @@ __all__ = [
     "add_encoders",
     "add_features",
     "add_sources",
-    "bag_outputs",
     "describe_bags",
     "encode_target",
     "fit_features",
+    "list_bag_outputs",
+    "list_spellings",
     "make_target",
     "merge_groups",
     "multiply_bag",
@@ -59,6 +60,5 @@ __all__ = [
     "open_session",
     "plan_columns",
     "refit_means",
-    "spellings",
     "to_text",
 ]

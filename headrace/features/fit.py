@@ -19,7 +19,7 @@ from headrace.features.graph.feeds import GROUPS
 from headrace.features.states import levels, moments
 from headrace.features.states.levels import Levels
 from headrace.spec import ColumnSpec, Encode, FeaturesSpec, Kind
-from headrace.tables import Column, as_text
+from headrace.tables import Column, to_text
 
 
 class EncoderChoice(Struct, frozen=True):
@@ -160,7 +160,7 @@ def fit_features(
             continue
         values = frame[column.name]
         # A category that is a number is read as its text, but by the encoders in `NUMBERS`.
-        texts = as_text(values) if column.kind in ("categorical", "text") else values
+        texts = to_text(values) if column.kind in ("categorical", "text") else values
         stated = spec.columns.get(column.name, ColumnSpec()).encodes
         is_number = values.dtype.is_numeric()
         for name in _choose_encoders(column.kind, stated, choice, is_number, y is not None):
@@ -170,7 +170,7 @@ def fit_features(
     parts: dict[str, Levels] = {}
     for cross in spec.crosses:
         for part in cross:
-            parts[part] = levels.fit(as_text(frame[part]))
+            parts[part] = levels.fit(to_text(frame[part]))
         values = _combine_columns(frame, cross, parts)
         for name in _choose_encoders("categorical", [], choice, False, y is not None):
             # A cross exists as codes alone.
@@ -192,7 +192,7 @@ def refit_means(means: Features, frame: pl.DataFrame, y: Floats) -> Features:
         if fitted.parts:
             values = _combine_columns(frame, fitted.parts, means.parts)
         else:
-            values = as_text(frame[fitted.column])
+            values = to_text(frame[fitted.column])
         encoded.append(structs.replace(fitted, state=target_mean.fit(values, y)))
     return Features(encoded, means.missing, means.parts)
 
@@ -260,5 +260,5 @@ def _combine_columns(
     frame: pl.DataFrame, columns: list[str], parts: dict[str, Levels]
 ) -> pl.Series:
     """Write the combination that each row has of the columns of a cross."""
-    texts = [as_text(frame[name]) for name in columns]
+    texts = [to_text(frame[name]) for name in columns]
     return combine(texts, [parts[name] for name in columns])

@@ -9,7 +9,7 @@ from headrace.errors import InputError, nearest
 from headrace.features.encoders.registry import NUMBERS, SUITABLE
 from headrace.features.states.vector import width_of
 from headrace.spec import ColumnSpec, Encode, FeaturesSpec, Kind
-from headrace.tables import Column, Form, as_text, dtype_of, has_zone, value_counts
+from headrace.tables import Column, Form, count_values, dtype_of, has_zone, to_text
 
 _MOST_CATEGORIES = 1000
 """The most categories of a column in the schema."""
@@ -135,7 +135,7 @@ def _describe_column(
     low, high = _find_range(values, dtype)
     categories = None
     if kind == "categorical":
-        categories = value_counts(as_text(values))["value"].head(_MOST_CATEGORIES).to_list()
+        categories = count_values(to_text(values))["value"].head(_MOST_CATEGORIES).to_list()
     return Column(
         name=values.name,
         dtype=dtype,

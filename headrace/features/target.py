@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from headrace.arrays import Floats
 from headrace.spec import Goal, Task
-from headrace.tasks import TaskKind, task_of
+from headrace.tasks import TaskKind, find_task
 
 
 class Target(Struct, frozen=True):
@@ -30,7 +30,7 @@ class Target(Struct, frozen=True):
     @property
     def kind(self) -> TaskKind:
         """The properties and functions of its task."""
-        return task_of(self.task)
+        return find_task(self.task)
 
 
 def make_target(goal: Goal, values: pl.Series) -> Target:
@@ -41,7 +41,7 @@ def make_target(goal: Goal, values: pl.Series) -> Target:
     ['yes', 'no']
     """
     assert goal.task is not None
-    task = task_of(goal.task)
+    task = find_task(goal.task)
     if not task.HAS_CLASSES:
         return Target(goal.target, goal.task, [])
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from headrace.log.log import Log
-from headrace.spec import System, duration_us, load
+from headrace.spec import System, load, parse_duration_us
 
 
 def open_log(system: System, patience_s: float | None = None) -> Log:
     """Open the log of a system's events; see `Log` for `patience_s`."""
     over = system.log.retention
-    retention_us = None if over is None else duration_us(over)
+    retention_us = None if over is None else parse_duration_us(over)
     return Log(
         system.workspace.log, system.log.fsync, retention=retention_us, patience_s=patience_s
     )

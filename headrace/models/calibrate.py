@@ -10,7 +10,7 @@ from headrace import openmp
 from headrace.arrays import Floats
 from headrace.features import Graph
 from headrace.spec import Calibration, Task
-from headrace.tasks import task_of
+from headrace.tasks import find_task
 
 _EDGE = float(np.finfo(np.float32).eps)
 """The least distance of a score from 0 and 1 in a loss: one sure mistake must not decide alone."""
@@ -37,8 +37,8 @@ def _fit_sigmoid(task: Task, y: Floats, scores: Floats, weight: Floats | None) -
     from scipy.optimize import minimize
     from scipy.special import log_softmax
 
-    has_intercept = not task_of(task).SCORE_EACH_CLASS
-    raw = task_of(task).to_raw(scores)
+    has_intercept = not find_task(task).SCORE_EACH_CLASS
+    raw = find_task(task).to_raw(scores)
     targets = _soften_targets(y, 2 if scores.ndim == 1 else scores.shape[1])
 
     def mean_loss(parameters: Floats) -> float:
@@ -80,7 +80,7 @@ def _fit_isotonic(y: Floats, scores: Floats, weight: Floats | None) -> Calibrati
     """Find a step function that rises with the log odds, and keep some points of it."""
     isotonic = openmp.load("sklearn.isotonic")
 
-    raw = task_of("binary").to_raw(scores)
+    raw = find_task("binary").to_raw(scores)
     model = isotonic.IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
     model.fit(raw, y, sample_weight=weight)
 
@@ -113,10 +113,10 @@ def apply(calibration: Calibration | None, task: Task, scores: Floats) -> Floats
     """
     if calibration is None:
         return scores
-    raw = task_of(task).to_raw(scores)
+    raw = find_task(task).to_raw(scores)
     if calibration.method == "isotonic":
         return np.interp(raw, calibration.x, calibration.y)
-    return task_of(task).to_scores(raw * calibration.slope + calibration.intercept)
+    return find_task(task).to_scores(raw * calibration.slope + calibration.intercept)
 
 
 def losses(y: Floats, scores: Floats) -> Floats:

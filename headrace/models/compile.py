@@ -16,8 +16,8 @@ from headrace.features import (
     add_encoders,
     add_features,
     add_sources,
-    bag_outputs,
     describe_bags,
+    list_bag_outputs,
     merge_groups,
 )
 from headrace.models import calibrate
@@ -44,7 +44,7 @@ def compile_features(features: Features) -> bytes:
     outputs: dict[str, tuple[str, Any, int | None]] = {
         inputs.matrix: ("features", np.float32, inputs.width)
     }
-    outputs |= bag_outputs(inputs.bags)
+    outputs |= list_bag_outputs(inputs.bags)
     metadata = {
         "columns": features.groups,
         "bags": describe_bags(inputs.bags),

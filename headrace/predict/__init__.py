@@ -3,9 +3,9 @@
 from headrace.predict.arrays import Arrays
 from headrace.predict.batch import predict_file
 from headrace.predict.gaps import GapCounter, GapWarning
-from headrace.predict.latency import as_requests, p99_ms, rows_per_s
+from headrace.predict.latency import measure_p99_ms, measure_rows_per_s, to_requests
 from headrace.predict.predictor import Predictor, make_predictor, open
-from headrace.predict.rows import trim
+from headrace.predict.rows import trim_names
 from headrace.predict.values import parse_time
 
 __all__ = [
@@ -13,12 +13,12 @@ __all__ = [
     "GapCounter",
     "GapWarning",
     "Predictor",
-    "as_requests",
     "make_predictor",
+    "measure_p99_ms",
+    "measure_rows_per_s",
     "open",
-    "p99_ms",
     "parse_time",
     "predict_file",
-    "rows_per_s",
-    "trim",
+    "to_requests",
+    "trim_names",
 ]

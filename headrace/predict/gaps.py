@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from headrace.arrays import Mask
 from headrace.errors import Finding
-from headrace.features import CODES, Codes, spellings
+from headrace.features import CODES, Codes, list_spellings
 from headrace.features.graph.blanks import BLANKS
 from headrace.features.graph.reserved import MISSING_TIME, RARE
 from headrace.predict.values import is_empty, parse_category
@@ -96,7 +96,7 @@ def _known_values(column: Column, codes: Codes | None) -> set[str] | None:
     lists_all = bool(listed) and len(listed) == column.distinct
     if codes is None and not lists_all:
         return None
-    known = {*listed, *spellings(listed)} if lists_all else set()
+    known = {*listed, *list_spellings(listed)} if lists_all else set()
     return known | {key for key in codes or () if key is not None}
 
 

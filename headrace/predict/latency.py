@@ -15,7 +15,7 @@ Rows = list[dict[str, Any]]
 _WARM_UP = 100
 
 
-def as_requests(predictor: Predictor, frame: pl.DataFrame) -> Rows:
+def to_requests(predictor: Predictor, frame: pl.DataFrame) -> Rows:
     """Return the rows of a table as a client would send them: with the types of JSON."""
     names = [column.name for column in predictor.columns]
     text = msgspec.json.encode(frame.select(cs.by_name(*names)).to_dicts())
@@ -23,7 +23,7 @@ def as_requests(predictor: Predictor, frame: pl.DataFrame) -> Rows:
     return rows
 
 
-def rows_per_s(predict: Callable[[], Any], rows: int, least_s: float = 0.3) -> float:
+def measure_rows_per_s(predict: Callable[[], Any], rows: int, least_s: float = 0.3) -> float:
     """Measure the rows a second of a call that predicts `rows` of them.
 
     It is repeated for at least `least_s` seconds, after a warm-up.
@@ -39,7 +39,7 @@ def rows_per_s(predict: Callable[[], Any], rows: int, least_s: float = 0.3) -> f
     return calls * rows / passed
 
 
-def p99_ms(ask: Callable[[Rows], Any], rows: Rows, calls: int = 2_000) -> float:
+def measure_p99_ms(ask: Callable[[Rows], Any], rows: Rows, calls: int = 2_000) -> float:
     """Measure the 99th percentile of requests of one row, in milliseconds, after a warm-up."""
     times = []
     for number in range(calls + _WARM_UP):

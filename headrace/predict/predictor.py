@@ -21,9 +21,9 @@ from headrace.features import CODES, Session, open_coded_session
 from headrace.features.graph.session import CHUNK_ROWS
 from headrace.predict.batch import predict_lazily
 from headrace.predict.gaps import GapCounter, GapWarning
-from headrace.predict.rows import RowReader, make_id_getter, make_row_type, trim
-from headrace.spec import label_text
-from headrace.tables import Column, Schema, conform, polars_of, rename_columns
+from headrace.predict.rows import RowReader, make_id_getter, make_row_type, trim_names
+from headrace.spec import format_label
+from headrace.tables import Column, Schema, conform, rename_columns, to_polars
 
 _BATCH_ROWS = 5_000
 """Tables of fewer rows are not worth a thread."""
@@ -66,7 +66,7 @@ class Predictor:
         ]
 
         metadata = self.session.metadata
-        self.classes = [label_text(label) for label in metadata["classes"]]
+        self.classes = [format_label(label) for label in metadata["classes"]]
         self.is_multiclass = metadata["task"] == "multiclass"
         self._reads_text = metadata["numbers_per_entry"] > 0
         self.decides = bool(metadata["decision"])
@@ -103,7 +103,7 @@ class Predictor:
             raise InputError("predict", "one dict", "a list of dicts", "write [row]")
         if isinstance(rows, str | Path):
             return predict_lazily(self, Path(rows))
-        frame = polars_of(rows, "predict")
+        frame = to_polars(rows, "predict")
         if frame is None:
             kinds = "a list of dicts, a Polars, pandas or Arrow table, or a path"
             raise InputError("predict", f"rows of type {type(rows).__name__}", kinds)
@@ -136,7 +136,7 @@ class Predictor:
         if name is None:
             return predictions
         # Blanks around the name may hide an id.
-        rows = rows if all(name in row for row in rows) else [trim(row) for row in rows]
+        rows = rows if all(name in row for row in rows) else [trim_names(row) for row in rows]
         return [
             {name: row[name], **prediction} if name in row else prediction
             for row, prediction in zip(rows, predictions, strict=True)

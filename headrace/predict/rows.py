@@ -179,7 +179,7 @@ class RowReader:
             columns = list(zip(*map(self._get_values, rows), strict=True))
         except (KeyError, TypeError):
             # Perhaps only blanks around a name hide a column.
-            trimmed = [trim(row) for row in rows]
+            trimmed = [trim_names(row) for row in rows]
             if any(new is not row for new, row in zip(trimmed, rows, strict=True)):
                 return self.read_rows(trimmed)
             for number, row in enumerate(rows, 1):
@@ -228,7 +228,7 @@ class RowReader:
     def problems(self, rows: list[Row], most: int) -> list[dict[str, Any]]:
         """Find the first `most` problems of rows; see `Predictor.problems`."""
         found: list[dict[str, Any]] = []
-        for number, row in enumerate(map(trim, rows), 1):
+        for number, row in enumerate(map(trim_names, rows), 1):
             for tensor, column in self._columns:
                 try:
                     self._check_value(row, number, tensor, column)
@@ -368,13 +368,13 @@ def _take_value(row: Any, number: int, column: Column) -> Any:
     )
 
 
-def trim(row: Any) -> Any:
+def trim_names(row: Any) -> Any:
     """Return a row with names as tables have them (see `spec.safe_name`).
 
     A row that has such names already is returned itself. A name that needs no change takes
     precedence. Raises `InputError` where two names become one.
 
-    >>> trim({" a": 1, "b": 2})
+    >>> trim_names({" a": 1, "b": 2})
     {'b': 2, 'a': 1}
     """
     # Written out, without a call of our own for each name: it runs for every row of a request.

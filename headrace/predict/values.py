@@ -14,8 +14,8 @@ from headrace.errors import InputError
 from headrace.features import to_text
 from headrace.features.graph.blanks import BLANKS
 from headrace.features.graph.reserved import MISSING_TIME
-from headrace.spec import label_text
-from headrace.tables import Column, expected_of, numbers, times
+from headrace.spec import format_label
+from headrace.tables import Column, describe_expected, numbers, times
 
 Parser = Callable[[Any, Column], Any]
 """Reads a value that is not missing.
@@ -53,7 +53,7 @@ def read_value(
     except (KeyError, ValueError, TypeError, OverflowError):
         shown = "" if isinstance(value, list | dict) else f" {str(value)[:60]!r}"
         raise InputError(
-            where, f"the value{shown} ({type(value).__name__})", expected_of(column)
+            where, f"the value{shown} ({type(value).__name__})", describe_expected(column)
         ) from None
 
 
@@ -118,7 +118,7 @@ def parse_category(value: Any, column: Column) -> str:
     if column.dtype == "boolean":
         return str(bool(parse_number(value, column))).lower()
     if column.dtype in ("integer", "number") and isinstance(value, str | bool):
-        return label_text(parse_number(value, column))
+        return format_label(parse_number(value, column))
     return to_text(value)
 
 

@@ -6,9 +6,9 @@ import msgspec
 from msgspec import Struct, structs
 
 from headrace.bundle import Bundle, read_manifest
-from headrace.spec import AGGREGATES, ColumnSpec, System, Window, duration_us
+from headrace.spec import AGGREGATES, ColumnSpec, System, Window, parse_duration_us
 from headrace.tables import Column
-from headrace.windows import condition_columns, hop_us, window_columns, window_keys
+from headrace.windows import find_hop_us, list_columns, list_condition_columns, list_keys
 
 
 class Feature(Struct, frozen=True):
@@ -44,7 +44,7 @@ def catalogue(systems: list[System]) -> list[Feature]:
 def _list_windows(system: System) -> list[Feature]:
     features = []
     for window in system.features.windows:
-        for name, over in zip(window_columns(window), window.over, strict=True):
+        for name, over in zip(list_columns(window), window.over, strict=True):
             feature = Feature(
                 name=name,
                 owner=window.owner,
@@ -108,16 +108,16 @@ def _describe_window(window: Window, over: str) -> str:
     words = row.words.format(events=window.events, of=window.of, where=window.where)
     where = f" where {window.where}" if window.where and not row.needs_where else ""
     span = "ever" if over == "all" else f"in the last {over}"
-    hop = 0 if over == "all" else hop_us(window, over)
+    hop = 0 if over == "all" else find_hop_us(window, over)
     aligned = f", in steps of {_format_span(hop)}" if hop else ""
-    return f"{words}{where}, by {' and '.join(window_keys(window))}, {span}{aligned}"
+    return f"{words}{where}, by {' and '.join(list_keys(window))}, {span}{aligned}"
 
 
 def _list_inputs(window: Window) -> list[str]:
-    columns = [*window_keys(window)]
+    columns = [*list_keys(window)]
     if window.of:
         columns.append(window.of)
-    columns += sorted(condition_columns(window.where))
+    columns += sorted(list_condition_columns(window.where))
     return [f"{window.events}: {', '.join(dict.fromkeys(columns))}"]
 
 
@@ -128,7 +128,7 @@ def _describe_column(column: Column) -> str:
 def _format_span(us: int) -> str:
     """Write a span in the largest unit that divides it."""
     for unit in ("w", "d", "h", "min", "s", "ms"):
-        size = duration_us(f"1{unit}")
+        size = parse_duration_us(f"1{unit}")
         if us % size == 0:
             return f"{us // size}{unit}"
     return f"{us}us"

@@ -13,7 +13,7 @@ from headrace import report
 from headrace.arrays import Hashes, Integers
 from headrace.bundle import Bundle, find_bundle, open_bundle
 from headrace.errors import InputError
-from headrace.evaluate import Curves, Predictions, compute_metrics, curves, paired_interval
+from headrace.evaluate import Curves, Predictions, compute_metrics, compute_paired_interval, curves
 from headrace.features import Target, encode_target
 from headrace.predict import Predictor
 from headrace.registry.fitted_rows import row_hashes
@@ -67,7 +67,7 @@ def compare(models: list[str], folder: str | Path = ".") -> Comparison:
     document = compare_models(Path(folder), models)
     page = Workspace(Path(folder).absolute()).comparisons / ("--".join(document.models) + ".html")
     with atomic_file(page) as draft:
-        draft.write_text(report.compare_page(document), encoding="utf-8")
+        draft.write_text(report.render_comparison(document), encoding="utf-8")
     return Comparison(page, document)
 
 
@@ -100,7 +100,7 @@ def compare_models(folder: Path, models: list[str]) -> ComparisonDocument:
     order = [decides, *(name for name in values[0] if name != decides)]
     gains = {}
     for metric in order:
-        gains[metric] = [paired_interval(metric, other, first) for other in others]
+        gains[metric] = [compute_paired_interval(metric, other, first) for other in others]
     return ComparisonDocument(
         models=[f"{bundle.manifest.name}@{bundle.manifest.version}" for bundle in bundles],
         task=target.task,

@@ -1,18 +1,18 @@
 """A leaf: pure functions from values to charts, pages, texts and progress."""
 
-from headrace.report.page import card_page, compare_page, report_page
+from headrace.report.page import render_card, render_comparison, render_report
 from headrace.report.service import docs_page, service_page
 from headrace.report.steps import Steps, Watch, quiet
-from headrace.report.words import number
+from headrace.report.words import format_number
 
 __all__ = [
     "Steps",
     "Watch",
-    "card_page",
-    "compare_page",
     "docs_page",
-    "number",
+    "format_number",
     "quiet",
-    "report_page",
+    "render_card",
+    "render_comparison",
+    "render_report",
     "service_page",
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.report.drawings import draw_comparison, draw_run, find_worst_confusions
-from headrace.report.words import label, number
+from headrace.report.words import format_number, label
 
 if TYPE_CHECKING:
     from headrace.registry.compare import ComparisonDocument
@@ -20,7 +20,7 @@ _CANDIDATES_LISTED = 6
 _THRESHOLDS_LISTED = 12
 
 
-def report_page(run: "RunDocument") -> str:
+def render_report(run: "RunDocument") -> str:
     """Render the report of a run: the verdict first, then how the model was built.
 
     `run` is the document of `run.json` with its curves.
@@ -30,20 +30,20 @@ def report_page(run: "RunDocument") -> str:
     return page
 
 
-def card_page(run: "RunDocument") -> str:
+def render_card(run: "RunDocument") -> str:
     """Render the model card: purpose, training data, quality, and the columns that it needs."""
     page: str = load_template("card.html").render(run=run, **_describe(run))
     return page
 
 
-def compare_page(document: "ComparisonDocument") -> str:
+def render_comparison(document: "ComparisonDocument") -> str:
     """Render a comparison of models: which is better for certain, metrics, curves, specs."""
     page: str = load_template("compare.html").render(
         document=document,
         verdicts=describe_verdicts(document),
         charts=draw_comparison(document),
         label=label,
-        number=number,
+        format_number=format_number,
     )
     return page
 
@@ -54,7 +54,7 @@ def describe_verdicts(document: "ComparisonDocument") -> list[str]:
     first, *others = document.models
     sentences = []
     for model, (low, high) in zip(others, document.gains[metric], strict=True):
-        interval = f"by {number(low)} to {number(high)} of {label(metric)} (95 %)"
+        interval = f"by {format_number(low)} to {format_number(high)} of {label(metric)} (95 %)"
         sentences.append(f"{model} is {_compare_words(low, high)} than {first}: {interval}.")
     return sentences
 
@@ -75,7 +75,7 @@ def _describe(run: "RunDocument") -> dict[str, Any]:
     thresholds = run.thresholds or []
     return {
         "label": label,
-        "number": number,
+        "number": format_number,
         "metric": run.metric.name,
         "verdict": _describe_verdict(run),
         "promotion": describe_promotion(run) if run.promoted is not None else "",
@@ -120,7 +120,7 @@ def _describe_settings(candidate: "CandidateReport", family: list["CandidateRepo
     words = []
     for name, value in (candidate.params or {}).items():
         if value is not None and any((peer.params or {})[name] != value for peer in family):
-            text = value if isinstance(value, str | bool) else number(value)
+            text = value if isinstance(value, str | bool) else format_number(value)
             words.append(f"{name.replace('_', ' ')} {text}")
     for kind, encode in candidate.encode.items():
         words.append(f"{kind} as {' + '.join(encode)}")
@@ -134,15 +134,15 @@ def _describe_verdict(run: "RunDocument") -> str:
     name = label(metric.name)
     if not _beats_baseline(run):
         return (
-            f"Nothing learned: the model's test {name} of {number(metric.test)} "
-            f"does not beat the baseline's {number(metric.baseline)}."
+            f"Nothing learned: the model's test {name} of {format_number(metric.test)} "
+            f"does not beat the baseline's {format_number(metric.baseline)}."
         )
     model = f"A {family} model" if len(run.winner.members) == 1 else f"An {family}"
     low, high = run.intervals[metric.name]
     return (
-        f"{model} reaches a test {name} of {number(metric.test)} "
-        f"(95 % interval {number(low)} to {number(high)}); "
-        f"the baseline reaches {number(metric.baseline)}."
+        f"{model} reaches a test {name} of {format_number(metric.test)} "
+        f"(95 % interval {format_number(low)} to {format_number(high)}); "
+        f"the baseline reaches {format_number(metric.baseline)}."
     )
 
 
@@ -163,10 +163,10 @@ def _describe_comparison(run: "RunDocument") -> str:
     if comparison.gain is None or comparison.values is None:
         return f"It could not be compared with {champion} since {comparison.why}."
     low, high = comparison.gain
-    own, other = map(number, comparison.values)
+    own, other = map(format_number, comparison.values)
     return (
         f"Beside {champion} it is {_compare_words(low, high)}: {own} to {other}, "
-        f"a gain of {number(low)} to {number(high)} (95 %) on the "
+        f"a gain of {format_number(low)} to {format_number(high)} (95 %) on the "
         f"{comparison.rows:,} test rows that neither was fitted on."
     )
 

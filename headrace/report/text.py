@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.report.page import describe_promotion, describe_verdicts
-from headrace.report.words import number
-from headrace.tasks import task_of
+from headrace.report.words import format_number
+from headrace.tasks import find_task
 
 if TYPE_CHECKING:
     from headrace.registry.compare import ComparisonDocument
@@ -45,11 +45,11 @@ def describe_exploration(document: "ExplorationDocument", path: Path) -> str:
 def _describe_balance(document: "ExplorationDocument") -> str:
     """List the shares of the classes, or the quantiles of the target, the first eight of them."""
     task = document.goal.task
-    is_share = task is not None and task_of(task).HAS_CLASSES
+    is_share = task is not None and find_task(task).HAS_CLASSES
     items = list(document.balance.items())
     texts = []
     for name, value in items[:_MOST_SHARES]:
-        texts.append(f"{name} {value:.1%}" if is_share else f"{name} {number(value)}")
+        texts.append(f"{name} {value:.1%}" if is_share else f"{name} {format_number(value)}")
     more = f" and {len(items) - _MOST_SHARES} more" if len(items) > _MOST_SHARES else ""
     return ", ".join(texts) + more
 
@@ -74,7 +74,7 @@ def describe_runs(runs: Any) -> str:
         state = f"  {', '.join(run.aliases)}" if run.aliases else _PROMOTED[run.promoted]
         lines.append(
             f"{run.model:<20}  {run.created[:19]:<19}  {run.spec_hash:<12}  "
-            f"{number(run.test):>9}  {number(run.baseline):>9}  {run.family}{state}"
+            f"{format_number(run.test):>9}  {format_number(run.baseline):>9}  {run.family}{state}"
         )
     return "\n".join(lines)
 
@@ -109,7 +109,7 @@ def _describe_distribution(distribution: dict[str, Any] | None) -> str:
     quantiles = distribution.get("at")
     if quantiles:
         last = len(quantiles) - 1
-        levels = [number(quantiles[round(level * last)]) for level in (0.05, 0.5, 0.95)]
+        levels = [format_number(quantiles[round(level * last)]) for level in (0.05, 0.5, 0.95)]
         return f"5 %, 50 %, 95 %: {', '.join(levels)}; {missing}"
     shares = list(distribution.get("shares", {}).items())[:3]
     return "; ".join([*(f"{value} {share:.0%}" for value, share in shares), missing])
@@ -121,7 +121,7 @@ def describe_comparison(document: "ComparisonDocument", page: Path) -> str:
     lines += ["", f"on the {document.rows:,} test rows that all of them have", ""]
     lines.append(f"{'':<22}" + "".join(f"{model:>18}" for model in document.models))
     for name, values in document.metrics.items():
-        lines.append(f"{name:<22}" + "".join(f"{number(value):>18}" for value in values))
+        lines.append(f"{name:<22}" + "".join(f"{format_number(value):>18}" for value in values))
     lines += ["", "fields that differ:" if document.spec else "the specs are the same"]
     for change in document.spec:
         lines.append(f"  {change.field}: " + " | ".join(map(str, change.values)))
@@ -142,13 +142,16 @@ def describe_run(run: "RunDocument") -> str:
         lines.append(f"{'passed' if gate.passed else 'FAILED'}: {gate.gate} ({gate.why})")
 
     metric = run.metric
-    low, high = run.intervals[metric.name]
+    low, high = map(format_number, run.intervals[metric.name])
+    validation, test, baseline = map(
+        format_number, (metric.validation, metric.test, metric.baseline)
+    )
     lines += [
         "",
         f"{run.model}: {run.winner.family} predicts {run.target}",
         "  " + describe_promotion(run),
-        f"  {metric.name}  validation {number(metric.validation)}  test {number(metric.test)}"
-        f" ({number(low)} to {number(high)})  baseline {number(metric.baseline)}"
+        f"  {metric.name}  validation {validation}  test {test} ({low} to {high})"
+        f"  baseline {baseline}"
         f"  {run.rows.test:,} test rows",
         "",
         f"  bundle  {run.bundle}",

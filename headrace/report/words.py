@@ -15,11 +15,11 @@ def label(metric: str) -> str:
     return METRICS[metric].label if metric in METRICS else metric
 
 
-def number(value: Any) -> str:
+def format_number(value: Any) -> str:
     """Format a number with four significant digits; a missing one or NaN as a word.
 
-    >>> number(0.92737), number(181200), number(None), number(float("nan"))
-    ('0.9274', '181,200', '–', 'undefined')
+    >>> [format_number(value) for value in (0.92737, 181200, None, float("nan"))]
+    ['0.9274', '181,200', '–', 'undefined']
     """
     if value is None:
         return "–"

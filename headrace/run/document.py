@@ -13,7 +13,7 @@ from headrace._version import __version__
 from headrace.clock import SYSTEM, to_text
 from headrace.errors import Finding
 from headrace.evaluate import Curves, Treated, WeakSlice
-from headrace.report import number
+from headrace.report import format_number
 from headrace.run.evaluation import Evaluation
 from headrace.run.judge import ChampionComparison, Verdict
 from headrace.run.prepare import Prepared
@@ -282,7 +282,7 @@ def describe_flow(document: RunDocument) -> list[StageReport]:
         "explore": f"{warnings} finding{'s' * (warnings != 1)}",
         "train": f"{len(document.candidates)} candidates",
         "refit": f"{document.winner.family} on {rows.fitted:,} rows",
-        "evaluate": f"test {document.metric.name} {number(document.metric.test)}",
+        "evaluate": f"test {document.metric.name} {format_number(document.metric.test)}",
         "gates": f"{passed} of {len(document.gates)} passed",
         "bundle": "checked: the graph equals its trainer",
     }

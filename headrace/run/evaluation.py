@@ -12,7 +12,7 @@ from headrace.errors import Finding, InputError, nearest
 from headrace.evaluate import ModelPair, Predictions
 from headrace.spec import System
 from headrace.tables import Column, Schema
-from headrace.tasks import task_of
+from headrace.tasks import find_task
 
 _MOST_CELLS, _LEAST_COLUMNS = 1_000_000_000, 20
 """Of the matrices that all predictions for importances need together: some ten seconds of work."""
@@ -72,7 +72,7 @@ def test_model(data: train.TrainingData, model: train.Model, threshold: float | 
         owner=owner,
         threshold=threshold,
     )
-    baseline = new.with_scores(train.baseline_scores(data), threshold)
+    baseline = new.with_scores(train.predict_baseline(data), threshold)
     return Tested(predictor, answers, ModelPair(new, baseline, system.seed))
 
 
@@ -93,7 +93,7 @@ def evaluate_model(
         assessment=assessment,
         fairness=evaluate.compare_groups(people, pair.new),
         importances=_importances(data, model, tested, goal.metric),
-        slices=evaluate.weak_slices(
+        slices=evaluate.find_weak_slices(
             test.select(cs.by_name(*plain)),
             pair.new,
             goal.metric,
@@ -159,7 +159,7 @@ def check_fairness(system: System, frame: pl.DataFrame) -> None:
                 found = f"{name!r}, the target or no plain column"
             raise InputError(where, found, "some of: " + ", ".join(known), nearest(name, known))
 
-    treatments = task_of(system.goal.task).TREATMENTS
+    treatments = find_task(system.goal.task).TREATMENTS
     for measure in fairness.max_gap:
         if measure not in treatments:
             expected = "some of: " + ", ".join(treatments)

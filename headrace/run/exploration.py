@@ -50,7 +50,7 @@ def write_exploration(prepared: Prepared) -> Exploration:
     """Describe prepared rows, and write `explore.json` into the workspace."""
     data = prepared.data
     parts = data.parts
-    labels = [spec.label_text(label) for label in data.target.classes]
+    labels = [spec.format_label(label) for label in data.target.classes]
     trained = training_rows(data, leak_columns(data.columns))
     document = ExplorationDocument(
         name=data.system.name,

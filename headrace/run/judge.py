@@ -49,8 +49,8 @@ def check_gates(system: System) -> list[spec.Gate]:
     assert task is not None
     gates = [spec.parse_gate(text) for text in system.gates]
     for gate in gates:
-        if gate.metric not in spec.task_metrics(task):
-            known = "one of: " + ", ".join(spec.task_metrics(task))
+        if gate.metric not in spec.list_metrics(task):
+            known = "one of: " + ", ".join(spec.list_metrics(task))
             raise InputError(f"gates {gate.text!r}", f"{gate.metric} with task {task}", known)
     return gates
 
@@ -105,9 +105,9 @@ def _measure_required(
     if required == Requirements():
         return []
     results = []
-    requests = predict.as_requests(predictor, test.head(_MEASURED_ROWS))
+    requests = predict.to_requests(predictor, test.head(_MEASURED_ROWS))
     if required.latency_p99_ms is not None:
-        p99 = predict.p99_ms(predictor.predict_dicts, requests)
+        p99 = predict.measure_p99_ms(predictor.predict_dicts, requests)
         results.append(registry.latency(p99, required.latency_p99_ms))
     if required.throughput_rps is None:
         return results
@@ -132,7 +132,7 @@ def _measure_single_rows(
         for row in requests:
             predictor.predict_dicts([row])
 
-    rate = predict.rows_per_s(answer_each, len(requests))
+    rate = predict.measure_rows_per_s(answer_each, len(requests))
     how = f"{cores} cores, each {rate:,.0f} rows/s one by one, before the network"
     return cores * rate, how
 
@@ -142,5 +142,7 @@ def _measure_tables(predictor: predict.Predictor, test: pl.DataFrame) -> tuple[f
     copies = math.ceil(_BATCH_ROWS / test.height)
     large = pl.concat([test] * copies).head(_BATCH_ROWS)
     threads = os.cpu_count() or 1
-    rate = predict.rows_per_s(lambda: predictor.predict_frame(large, threads=threads), large.height)
+    rate = predict.measure_rows_per_s(
+        lambda: predictor.predict_frame(large, threads=threads), large.height
+    )
     return rate, f"tables of {_BATCH_ROWS:,} rows in one process"

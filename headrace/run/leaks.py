@@ -7,7 +7,7 @@ import polars.selectors as cs
 
 from headrace import spec
 from headrace.errors import Finding
-from headrace.explore import leaks, order_checks, split_checks
+from headrace.explore import check_order, check_split, leaks
 from headrace.tables import Column
 from headrace.train import TrainingData
 
@@ -20,7 +20,7 @@ def find_leaks(data: TrainingData, special: Collection[str]) -> list[Finding]:
     trained = training_rows(data, used)
     y = data.y[parts.train]
     task = data.target.task
-    labels = [spec.label_text(label) for label in data.target.classes]
+    labels = [spec.format_label(label) for label in data.target.classes]
 
     aside = {*special, *system.features.exclude, *used}
     ignored = [
@@ -29,10 +29,10 @@ def find_leaks(data: TrainingData, special: Collection[str]) -> list[Finding]:
         if one.name not in aside and one.dtype not in ("nested", "vector")
     ]
     findings = leaks(trained, y, task, data.target.name, labels, training_rows(data, ignored))
-    findings += order_checks(trained, y, task, system.split.by)
+    findings += check_order(trained, y, task, system.split.by)
     time = system.data.time_column
     by = system.split.by
-    return findings + split_checks(data.frame, used, parts.train, parts.test, time, by)
+    return findings + check_split(data.frame, used, parts.train, parts.test, time, by)
 
 
 def leak_columns(columns: list[Column]) -> list[str]:

@@ -9,7 +9,7 @@ from headrace.report import Steps
 from headrace.run.leaks import find_leaks
 from headrace.spec import System
 from headrace.store import add_window_features
-from headrace.windows import check_keys_match, window_columns
+from headrace.windows import check_keys_match, list_columns
 
 
 class Prepared(Struct, frozen=True):
@@ -43,7 +43,7 @@ def prepare(system: System, position: int, step: Steps) -> Prepared:
             frame, system.split, system.data, strata, sources.holdout_rows, system.seed
         )
     with step("features"):
-        windows = [name for window in system.features.windows for name in window_columns(window)]
+        windows = [name for window in system.features.windows for name in list_columns(window)]
         roles = special_columns(system)
         trained = frame[parts.train]
         columns = features.plan_columns(trained, system.features, roles, windows, sources.forms)

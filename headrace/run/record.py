@@ -63,7 +63,7 @@ def write_bundle(document: RunDocument, results: StageResults, tested: Tested) -
             ),
             examples=examples,
             evaluation=document.as_bundle(),
-            card=report.card_page(document),
+            card=report.render_card(document),
         )
     )
 
@@ -131,7 +131,7 @@ def finish_run(
     document = structs.replace(document, flow=describe_flow(document))
     page = Path(document.report)
     with tables.atomic_file(page) as draft:
-        draft.write_text(report.report_page(document), encoding="utf-8")
+        draft.write_text(report.render_report(document), encoding="utf-8")
     _write_document(page.parent, document)
     return as_run(document)
 

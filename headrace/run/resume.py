@@ -28,9 +28,9 @@ class CacheKeys(NamedTuple):
 
 def cache_keys(system: System) -> CacheKeys:
     """Compute the keys from the content of the tables and the fields that each part reads."""
-    files = checksums(tables.files_of(system), system.workspace.cache / "files.json")
+    files = checksums(tables.list_files(system), system.workspace.cache / "files.json")
     # Nobody knows the rows of a server before reading them: its runs are never reused.
-    once = uuid4().hex if tables.has_server(system) else ""
+    once = uuid4().hex if tables.reads_server(system) else ""
     position = log_position(system)
     content = [once, files, position]
     prepared = cache_key(

@@ -4,15 +4,15 @@ from headrace.spec.addresses import mask_secrets, resolve_address, show_address
 from headrace.spec.aggregates import AGGREGATES
 from headrace.spec.data import Data, EventTable, ReadSpec
 from headrace.spec.decode import decode, parse_read_flags
-from headrace.spec.duration import duration_us
+from headrace.spec.duration import parse_duration_us
 from headrace.spec.evaluate import Treatment
 from headrace.spec.features import ColumnSpec, Encode, FeaturesSpec, Kind, Window
 from headrace.spec.gates import Gate, parse_gate
 from headrace.spec.goal import DecisionSpec, Goal
-from headrace.spec.labels import label_text
+from headrace.spec.labels import format_label
 from headrace.spec.load import dump, load, parse, schema, spec_hash
 from headrace.spec.log import LogSpec
-from headrace.spec.metrics import METRICS, Metric, Task, is_lower_better, task_metrics
+from headrace.spec.metrics import METRICS, Metric, Task, is_lower_better, list_metrics
 from headrace.spec.models import (
     Calibration,
     Family,
@@ -29,7 +29,7 @@ from headrace.spec.serve import ServeSpec
 from headrace.spec.shared import with_changes, with_root, with_safe_names
 from headrace.spec.split import SplitSpec
 from headrace.spec.system import Requirements, System
-from headrace.spec.timeparts import PARTS, find_time_parts, part_of, time_of_parts
+from headrace.spec.timeparts import PARTS, find_time_parts, join_time_parts, part_of
 
 __all__ = [
     "AGGREGATES",
@@ -64,15 +64,17 @@ __all__ = [
     "Window",
     "decode",
     "dump",
-    "duration_us",
     "find_time_parts",
+    "format_label",
     "is_date_name",
     "is_lower_better",
     "is_time_name",
-    "label_text",
+    "join_time_parts",
+    "list_metrics",
     "load",
     "mask_secrets",
     "parse",
+    "parse_duration_us",
     "parse_gate",
     "parse_read_flags",
     "parse_yaml",
@@ -83,8 +85,6 @@ __all__ = [
     "show_address",
     "spec_hash",
     "split_words",
-    "task_metrics",
-    "time_of_parts",
     "with_changes",
     "with_root",
     "with_safe_names",

@@ -13,10 +13,10 @@ _UNITS_US = {
 }
 
 
-def duration_us(text: str) -> int:
+def parse_duration_us(text: str) -> int:
     """Return a duration in microseconds.
 
-    >>> duration_us("1.5h")
+    >>> parse_duration_us("1.5h")
     5400000000
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([a-z]+)", text)

@@ -3,10 +3,10 @@
 from typing import Any
 
 
-def label_text(label: Any) -> str:
+def format_label(label: Any) -> str:
     """Return a class as text: `1.0` and `1` are one class, and `True` is `true`.
 
-    >>> label_text(1.0), label_text(1), label_text(True), label_text("yes")
+    >>> format_label(1.0), format_label(1), format_label(True), format_label("yes")
     ('1', '1', 'true', 'yes')
     """
     if isinstance(label, bool):

@@ -144,10 +144,10 @@ else:
     Metric = Literal[tuple(METRICS)]
 
 
-def task_metrics(task: Task) -> tuple[str, ...]:
+def list_metrics(task: Task) -> tuple[str, ...]:
     """Return the names of a task's metrics, its default first.
 
-    >>> task_metrics("multiclass")[0]
+    >>> list_metrics("multiclass")[0]
     'log_loss'
     """
     return tuple(name for name, row in METRICS.items() if task in row.tasks)

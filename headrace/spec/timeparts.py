@@ -21,13 +21,13 @@ _RANGES = {
 }
 
 
-def time_of_parts(parts: list[pl.Series]) -> pl.Series:
+def join_time_parts(parts: list[pl.Series]) -> pl.Series:
     """Join columns of whole numbers `(N,)`, from the year on, into times `(N,)`.
 
     A missing month or day counts as 1, a missing hour, minute or second as 0. The result is null
     where the numbers are not a time.
 
-    >>> time_of_parts([pl.Series([2024]), pl.Series([2])])[0].isoformat()
+    >>> join_time_parts([pl.Series([2024]), pl.Series([2])])[0].isoformat()
     '2024-02-01T00:00:00'
     """
     rows = len(parts[0])
@@ -80,6 +80,6 @@ def find_time_parts(frame: pl.DataFrame) -> list[str]:
             break
         names.append(columns[part])
 
-    if len(names) < 2 or time_of_parts([frame.get_column(name) for name in names]).null_count():
+    if len(names) < 2 or join_time_parts([frame.get_column(name) for name in names]).null_count():
         return []
     return names

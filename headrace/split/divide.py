@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from headrace.arrays import Integers
 from headrace.errors import Finding, InputError
-from headrace.spec import Data, SplitSpec, duration_us
+from headrace.spec import Data, SplitSpec, parse_duration_us
 from headrace.split.keys import join_tied_rows, purge, row_keys
 
 MIN_ROWS = 10
@@ -160,7 +160,7 @@ def _read_order(frame: pl.DataFrame, data: Data) -> Integers:
 
 def _read_gap(split: SplitSpec, frame: pl.DataFrame, data: Data) -> int:
     """Read the gap in microseconds; only times can have one."""
-    gap = duration_us(split.gap or "0s")
+    gap = parse_duration_us(split.gap or "0s")
     if gap and data.time is None:
         raise InputError(
             "split.gap", f"{split.gap}, but the rows have an order alone", "0s, or data.time"

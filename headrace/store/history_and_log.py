@@ -13,7 +13,7 @@ from headrace.spec import EventTable, System, Window
 from headrace.store.ingest import decode_payloads
 from headrace.store.layout import Layout, Origins, build_layout
 from headrace.tables import Column
-from headrace.windows import available_times, to_times
+from headrace.windows import convert_times, read_available_times
 from headrace.windows.aggregates import AGGREGATES, NUMBER_STATES
 
 _AVAILABLE = "__available__"
@@ -67,7 +67,7 @@ def combine_history_and_log(
         # An event that became known after `until` counts as if it were not there.
         frame = frames[name]
         table = tables[name]
-        available = available_times(frame, table, f"data.events.{name}")
+        available = read_available_times(frame, table, f"data.events.{name}")
         if until is not None:
             frame = frame.filter(pl.Series(available <= until))
             available = available[available <= until]
@@ -89,7 +89,9 @@ def _append_records(
 ) -> pl.DataFrame:
     """Append the events of records to a table, and add from when each is available."""
     pushed = decode_payloads(records, columns)
-    pushed = pushed.with_columns(pl.Series(_AVAILABLE, to_times(records["available"], "the log")))
+    pushed = pushed.with_columns(
+        pl.Series(_AVAILABLE, convert_times(records["available"], "the log"))
+    )
     history = frame.with_columns(pl.Series(_AVAILABLE, available))
     # The log has only the columns that are needed; history may have more, and other types.
     both = pl.concat([history, pushed], how="diagonal_relaxed")

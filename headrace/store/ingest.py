@@ -24,11 +24,11 @@ from msgspec import structs
 from headrace.arrays import Integers
 from headrace.clock import to_datetime, to_us
 from headrace.errors import InputError, nearest
-from headrace.spec import EventTable, duration_us
+from headrace.spec import EventTable, parse_duration_us
 from headrace.store.layout import EventSource
 from headrace.store.versions import Version, Versions
-from headrace.tables import POLARS, Column, conform, polars_of
-from headrace.windows import to_times
+from headrace.tables import POLARS, Column, conform, to_polars
+from headrace.windows import convert_times
 
 EventRows = Any
 """An event, a list of them, or a Polars, pandas or Arrow table."""
@@ -46,7 +46,7 @@ def parse_events(
     """
     where = f"events {events!r}"
     # All rows of a table have the same columns; dicts are checked one by one.
-    table: Any = polars_of(rows, where)
+    table: Any = to_polars(rows, where)
     if table is not None:
         _check_columns(source, where, table)
     else:
@@ -154,7 +154,7 @@ def _parse_plain_rows(
     Raises `ValueError` for other rows.
     """
     table = source.table
-    delay = duration_us(table.delay) if table.delay else 0
+    delay = parse_duration_us(table.delay) if table.delay else 0
     readers = [
         (column.name, _READERS[column.dtype])
         for column in source.columns
@@ -244,9 +244,9 @@ def _available_times(table: EventTable, frame: pl.DataFrame, now: int, where: st
     """
     if table.available is not None:
         column = frame[table.available].cast(pl.Datetime("us")).fill_null(to_datetime(now))
-        return to_times(column, where)
-    delay = duration_us(table.delay) if table.delay else 0
-    return np.maximum(to_times(frame[table.time], where) + delay, now)
+        return convert_times(column, where)
+    delay = parse_duration_us(table.delay) if table.delay else 0
+    return np.maximum(convert_times(frame[table.time], where) + delay, now)
 
 
 def versions_from_frame(
@@ -257,7 +257,7 @@ def versions_from_frame(
     Events without ids are numbered from `first` on.
     """
     table = source.table
-    times = to_times(frame[table.time], "events").tolist()
+    times = convert_times(frame[table.time], "events").tolist()
     alive = [True] * frame.height
     if table.deleted is not None:
         alive = (~frame[table.deleted].fill_null(False)).to_list()
@@ -274,7 +274,7 @@ def versions_from_records(source: EventSource, records: pl.DataFrame) -> Version
 
     Records say themselves from when they are available; those without ids keep their positions.
     """
-    available = to_times(records["available"], "the log")
+    available = convert_times(records["available"], "the log")
     versions = versions_from_frame(source, decode_payloads(records, source.columns), available, 0)
     if source.table.id is not None:
         return versions

@@ -34,7 +34,7 @@ import polars as pl
 
 from headrace.clock import DAY_US
 from headrace.errors import InputError
-from headrace.spec import label_text
+from headrace.spec import format_label
 from headrace.store.layout import EventSource, Group
 from headrace.tables import POLARS, Dtype
 
@@ -215,7 +215,7 @@ def _key_text(value: Any, dtype: Dtype, key: str) -> str | None:
         if dtype == "datetime" and isinstance(value, date):
             return str(pl.Series([value]).cast(pl.Datetime("us")).to_physical()[0])
         if dtype == "string" and isinstance(value, str | int | float):
-            return value if isinstance(value, str) else label_text(value)
+            return value if isinstance(value, str) else format_label(value)
     except (ValueError, OverflowError):
         pass
     raise InputError(

@@ -19,9 +19,15 @@ from msgspec import Struct, field, structs
 
 from headrace.clock import DAY_US
 from headrace.errors import InputError
-from headrace.spec import EventTable, Window, duration_us
+from headrace.spec import EventTable, Window, parse_duration_us
 from headrace.tables import POLARS, Column, Dtype
-from headrace.windows import check_window, condition_columns, hop_us, window_columns, window_keys
+from headrace.windows import (
+    check_window,
+    find_hop_us,
+    list_columns,
+    list_condition_columns,
+    list_keys,
+)
 from headrace.windows.aggregates import AGGREGATES, NUMBER_STATES
 from headrace.windows.states import MERGES, State
 
@@ -176,7 +182,7 @@ def build_layout(
         if window.events in events:
             schemas[window.events] = _polars_schema(events[window.events])
         check_window(window, rows, schemas)
-        windows_of.setdefault((window.events, *window_keys(window)), []).append(window)
+        windows_of.setdefault((window.events, *list_keys(window)), []).append(window)
         used.setdefault(window.events, set()).update(_columns_used(window))
 
     # Windows of one key are read together, so they share a group.
@@ -202,7 +208,7 @@ def _polars_schema(columns: list[Column]) -> dict[str, pl.DataType]:
 
 def _columns_used(window: Window) -> set[str]:
     """Return the columns of events that a window reads."""
-    names = {*window_keys(window), *condition_columns(window.where)}
+    names = {*list_keys(window), *list_condition_columns(window.where)}
     if window.of:
         names.add(window.of)
     return names
@@ -286,13 +292,13 @@ def _list_columns(windows: list[Window], origins: Origins) -> list[_ColumnNeeds]
         aggregate = window.aggregate
         states = AGGREGATES[aggregate].states(window.of, window.where)
         states = [_with_origin(state, window, origins) for state in states]
-        for name, over in zip(window_columns(window), window.over, strict=True):
+        for name, over in zip(list_columns(window), window.over, strict=True):
             if over == "all":
                 columns.append(_ColumnNeeds(name, aggregate, (_ALL_US, True), None, states))
                 continue
             # An exact window has tiles of a microsecond: each event is a tile of its own.
-            level = (hop_us(window, over) or 1, False)
-            columns.append(_ColumnNeeds(name, aggregate, level, duration_us(over), states))
+            level = (find_hop_us(window, over) or 1, False)
+            columns.append(_ColumnNeeds(name, aggregate, level, parse_duration_us(over), states))
     return columns
 
 

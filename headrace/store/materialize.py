@@ -48,7 +48,7 @@ def materialize(
         )
     watch("tables", "")
     # Fetches the tables that lie behind a URL.
-    tables.files_of(system)
+    tables.list_files(system)
     sources = tables.read_sources(system)
     log = open_log(system)
     system.workspace.claim()

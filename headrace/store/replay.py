@@ -28,8 +28,8 @@ from headrace.store.open import open_backend
 from headrace.store.pusher import Pusher
 from headrace.store.read import WindowReader
 from headrace.store.replay_order import ReplayOrder
-from headrace.windows import to_times, window_columns
-from headrace.windows.aggregates import tolerance
+from headrace.windows import convert_times, list_columns
+from headrace.windows.aggregates import find_tolerance
 
 MOST_ROWS = 200
 _SKETCHED = 0.08
@@ -45,7 +45,7 @@ def check_replay(system: System, fingerprints: dict[str, str], holdout: pl.DataF
     """
     tolerances: dict[str, float] = {}
     for window in system.features.windows:
-        tolerances |= dict.fromkeys(window_columns(window), tolerance(window.aggregate))
+        tolerances |= dict.fromkeys(list_columns(window), find_tolerance(window.aggregate))
     names = list(tolerances)
     try:
         events = tables.read_events(system)
@@ -98,7 +98,7 @@ def _replay(combined: HistoryAndLog, rows: pl.DataFrame, time: str) -> Iterator[
 
     The store is filled with what was known at the first row; later events are pushed.
     """
-    moments = to_times(rows[time], "holdout").tolist()
+    moments = convert_times(rows[time], "holdout").tolist()
     order = ReplayOrder(combined, rows)
     with (
         TemporaryDirectory() as folder,

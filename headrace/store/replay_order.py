@@ -11,7 +11,7 @@ from headrace.store.ingest import value_columns
 from headrace.store.keys import entity_names
 from headrace.store.layout import EventSource, Layout
 from headrace.tables import Column
-from headrace.windows import available_times
+from headrace.windows import read_available_times
 
 
 class ReplayOrder:
@@ -35,7 +35,7 @@ class ReplayOrder:
         for name, source in layout.sources.items():
             frame = combined.frames[name]
             frame = frame.filter(_visible_mask(layout, name, frame, rows))
-            available = available_times(frame, self.tables[name], f"data.events.{name}")
+            available = read_available_times(frame, self.tables[name], f"data.events.{name}")
             order = np.argsort(available, kind="stable")
             self._frames[name] = frame[order]
             self._available[name] = available[order]

@@ -13,7 +13,7 @@ from headrace.spec import System
 from headrace.store.history_and_log import combine_history_and_log
 from headrace.store.open import open_store
 from headrace.store.read import WindowReader
-from headrace.windows import add_windows, to_times, window_columns
+from headrace.windows import add_windows, convert_times, list_columns
 
 
 def window_features(
@@ -29,7 +29,7 @@ def window_features(
         return _read_online(system, rows, to_us_or_now(now))
     sources = tables.read_sources(system)
     if system.data.time_column not in rows.columns:
-        rows = tables.with_time(rows, system.data)
+        rows = tables.add_time(rows, system.data)
     return add_window_features(system, rows, sources, log_position(system))
 
 
@@ -61,7 +61,7 @@ def open_reader(system: System) -> WindowReader:
     reader = WindowReader(open_store(system))
     stored = reader.layout.columns
     for window in system.features.windows:
-        for name in window_columns(window):
+        for name in list_columns(window):
             if name not in stored:
                 raise InputError(
                     "the online store",
@@ -82,7 +82,7 @@ def _read_online(system: System, rows: pl.DataFrame, now: int) -> pl.DataFrame:
 
     moments = [now] * rows.height
     if system.data.time_column in rows.columns:
-        moments = to_times(rows[str(system.data.time_column)], "the rows").tolist()
+        moments = convert_times(rows[str(system.data.time_column)], "the rows").tolist()
     values = reader.rows(rows.select(cs.by_name(*keys)).to_dicts(), moments)
     columns = {name: [row[name] for row in values] for name in reader.layout.columns}
     return rows.with_columns(pl.Series(name, column) for name, column in columns.items())

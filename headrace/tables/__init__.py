@@ -11,8 +11,8 @@ The rows of a request take a shorter way: `conform` brings them to the columns o
 """
 
 from headrace.tables import numbers, times
-from headrace.tables.counts import value_counts
-from headrace.tables.foreign import polars_of
+from headrace.tables.counts import count_values
+from headrace.tables.foreign import to_polars
 from headrace.tables.lock import BusyError, exclusive_lock
 from headrace.tables.remote import is_remote
 from headrace.tables.scan import Scan, scan, unreadable_error
@@ -21,21 +21,21 @@ from headrace.tables.schema import (
     Column,
     Dtype,
     Schema,
-    as_text,
     conform,
+    describe_expected,
     dtype_of,
-    expected_of,
     rename_columns,
+    to_text,
 )
 from headrace.tables.sources import (
     Sources,
-    files_of,
-    has_server,
+    add_time,
     infer_columns,
+    list_files,
     read_events,
     read_sources,
     read_table,
-    with_time,
+    reads_server,
 )
 from headrace.tables.table import load
 from headrace.tables.times import has_zone
@@ -52,31 +52,31 @@ __all__ = [
     "Scan",
     "Schema",
     "Sources",
-    "as_text",
+    "add_time",
     "atomic_file",
     "atomic_folder",
     "conform",
+    "count_values",
+    "describe_expected",
     "dtype_of",
     "exclusive_lock",
-    "expected_of",
-    "files_of",
-    "has_server",
     "has_zone",
     "infer_columns",
     "is_remote",
+    "list_files",
     "load",
     "numbers",
-    "polars_of",
     "publish_folder",
     "read_events",
     "read_sources",
     "read_table",
     "read_weights",
+    "reads_server",
     "rename_columns",
     "scan",
     "sink",
     "times",
+    "to_polars",
+    "to_text",
     "unreadable_error",
-    "value_counts",
-    "with_time",
 ]

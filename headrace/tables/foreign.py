@@ -6,16 +6,16 @@ from typing import Any
 import polars as pl
 
 from headrace.errors import InputError
-from headrace.spec import label_text
+from headrace.spec import format_label
 
 
-def polars_of(table: Any, where: str) -> pl.DataFrame | None:
+def to_polars(table: Any, where: str) -> pl.DataFrame | None:
     """Convert a Polars, pandas or Arrow table to Polars, or return None if it is no table.
 
     Raises `InputError` for a pandas table that cannot be read without pyarrow, and for a column
     that occurs twice.
 
-    >>> polars_of(pl.LazyFrame({"n": [1]}), "predict").rows()
+    >>> to_polars(pl.LazyFrame({"n": [1]}), "predict").rows()
     [(1,)]
     """
     if isinstance(table, pl.DataFrame):
@@ -82,4 +82,4 @@ def _object_text(value: Any, where: str) -> str | None:
         raise InputError(
             where, f"a value of type {type(value).__name__}", "text, numbers, flags or times"
         ) from None
-    return label_text(value)
+    return format_label(value)

@@ -19,7 +19,7 @@ import polars as pl
 from msgspec import Struct
 
 from headrace.errors import InputError, nearest
-from headrace.spec import Kind, ReadSpec, label_text, safe_name
+from headrace.spec import Kind, ReadSpec, format_label, safe_name
 from headrace.tables import numbers, times, written
 from headrace.tables.candidates import clean
 
@@ -244,16 +244,16 @@ def _to_dtype(values: pl.Series, column: Column, where: str, first_row: int) -> 
         raise InputError(
             f"{where}, row {first_row + row + 1}, column {column.name!r}",
             f"the value {str(values[row])[:60]!r}",
-            expected_of(column),
+            describe_expected(column),
             do,
         )
     return cast
 
 
-def expected_of(column: Column) -> str:
+def describe_expected(column: Column) -> str:
     """Describe the values that a column takes.
 
-    >>> expected_of(Column(name="day", dtype="datetime", kind="datetime", zoned=False))
+    >>> describe_expected(Column(name="day", dtype="datetime", kind="datetime", zoned=False))
     'an ISO 8601 time without a zone, as in training'
     """
     if column.dtype == "datetime":
@@ -287,7 +287,7 @@ def _cast(values: pl.Series, column: Column) -> pl.Series:
     if values.dtype.is_temporal():
         return _nulls(values, column.polars)
     if column.dtype == "string":
-        return as_text(values)
+        return to_text(values)
     if column.dtype == "boolean":
         return _cast_booleans(values)
     if values.dtype == pl.String:
@@ -324,7 +324,7 @@ def _cast_numbers(values: pl.Series, column: Column) -> pl.Series:
 
 def _cast_booleans(values: pl.Series) -> pl.Series:
     """Read true and false, in any case, also as 1 and 0."""
-    words = values if values.dtype == pl.String else as_text(values)
+    words = values if values.dtype == pl.String else to_text(values)
     flags = {"true": True, "false": False, "1": True, "0": False}
     return words.str.to_lowercase().replace_strict(flags, default=None, return_dtype=pl.Boolean)
 
@@ -361,14 +361,14 @@ def _read_written_times(values: pl.Series, form: str) -> pl.Series:
     return iso if own.null_count() == len(own) else own
 
 
-def as_text(column: pl.Series) -> pl.Series:
+def to_text(column: pl.Series) -> pl.Series:
     """Convert a column to text: `5` and `5.0` are one value, true and false are lower case.
 
-    >>> as_text(pl.Series([5.0, 0.5, None])).to_list(), as_text(pl.Series([True])).to_list()
+    >>> to_text(pl.Series([5.0, 0.5, None])).to_list(), to_text(pl.Series([True])).to_list()
     (['5', '0.5', None], ['true'])
     """
     if column.dtype.is_float():
-        values = [None if value is None else label_text(value) for value in column.to_list()]
+        values = [None if value is None else format_label(value) for value in column.to_list()]
         return pl.Series(column.name, values, pl.String)
     return column.cast(pl.String)
 

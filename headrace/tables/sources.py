@@ -15,7 +15,7 @@ import polars.selectors as cs
 from msgspec import Struct, structs
 
 from headrace.errors import Finding, InputError, nearest
-from headrace.spec import PARTS, Data, ReadSpec, System, time_of_parts
+from headrace.spec import PARTS, Data, ReadSpec, System, join_time_parts
 from headrace.tables.candidates import clean
 from headrace.tables.database import database_file, is_database, read_query
 from headrace.tables.remote import fetch, is_remote
@@ -49,7 +49,7 @@ class Sources(Struct, frozen=True):
     columns: dict[str, list[Column]] = {}
 
 
-def files_of(system: System) -> dict[str, Path]:
+def list_files(system: System) -> dict[str, Path]:
     """List every file that `read_sources` reads, by the name of its table; fetches URLs first."""
     data = system.data
     sources = {"source": data.source, "holdout": data.holdout}
@@ -69,7 +69,7 @@ def files_of(system: System) -> dict[str, Path]:
     return files
 
 
-def has_server(system: System) -> bool:
+def reads_server(system: System) -> bool:
     """Say whether a table comes from a database server: no file shows whether it has changed."""
     sources = [system.data.source, *(table.source for table in system.data.events.values())]
     return any(
@@ -112,7 +112,7 @@ def _local_path(source: str, query: str | None, root: Path, again: bool) -> Path
 def _look_of(system: System, source: str, query: str | None) -> RawTable:
     """Read a table of a system.
 
-    `files_of` has fetched it already. The cache names results by those files, so they are read
+    `list_files` has fetched it already. The cache names results by those files, so they are read
     even if the URL has changed since.
     """
     return _look(source, query, system.root, system.data.read, system.data.missing, again=False)
@@ -179,7 +179,7 @@ def read_sources(system: System) -> Sources:
         same_columns = frame.select(cs.by_name(*holdout.columns))
         frame = pl.concat([same_columns, holdout], how="vertical_relaxed")
 
-    frame = with_time(frame, data)
+    frame = add_time(frame, data)
     events = {name: raw_table.settle(locale) for name, raw_table in raw_events.items()}
     findings += _report_zones(frame, data, events)
     # Whoever reports an event may do so in any zone, or in none.
@@ -227,13 +227,13 @@ def _read_holdout(system: System, source: str, columns: list[Column]) -> pl.Data
     return read_as(path, columns, system.data.read, system.data.missing, f"data.holdout {source}")
 
 
-def with_time(frame: pl.DataFrame, data: Data) -> pl.DataFrame:
+def add_time(frame: pl.DataFrame, data: Data) -> pl.DataFrame:
     """Add the column of times, if `data.time` names the parts of one: year, month, day, and so on.
 
     Raises `InputError` for parts that make no time, such as the 31st of a February.
 
     >>> data = Data(source="", time=["year", "month"])
-    >>> with_time(pl.DataFrame({"year": [2024], "month": [2]}), data)["year-month"][0].isoformat()
+    >>> add_time(pl.DataFrame({"year": [2024], "month": [2]}), data)["year-month"][0].isoformat()
     '2024-02-01T00:00:00'
     """
     if not isinstance(data.time, list):
@@ -247,7 +247,7 @@ def with_time(frame: pl.DataFrame, data: Data) -> pl.DataFrame:
     _check_time_parts(frame, data.time, where)
 
     parts = [frame.get_column(part) for part in data.time]
-    times = time_of_parts(parts)
+    times = join_time_parts(parts)
     if times.null_count():
         row = int(times.is_null().arg_max() or 0)
         found = ", ".join(f"{part.name} {part[row]}" for part in parts)

@@ -60,6 +60,7 @@ def infer_locale(candidates: list[Candidate], read: ReadSpec, separator: str = "
     months that differs from the stated one.
 
     >>> frame = pl.DataFrame({"price": ["0,5", "1,25"], "day": ["31/12/2024", "01/02/2024"]})
+    >>> from headrace.tables.candidates import find_candidates
     >>> locale = infer_locale(find_candidates(frame, from_text=True), ReadSpec())
     >>> locale.decimal, locale.order
     (',', 'day_first')
@@ -124,6 +125,7 @@ def settle(
 
     Returns the typed table, the forms of columns that were not written plainly, and findings.
 
+    >>> from headrace.tables.candidates import find_candidates
     >>> found = find_candidates(pl.DataFrame({"day": ["03/04/2024"]}), from_text=True)
     >>> frame, forms, _ = settle(found, Locale(order="day_first"))
     >>> frame["day"][0].isoformat(), forms["day"].form

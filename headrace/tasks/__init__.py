@@ -4,6 +4,6 @@ Other rooms ask the task, and never compare its name. So a new task is one file,
 `registry.py`.
 """
 
-from headrace.tasks.registry import TaskKind, task_of
+from headrace.tasks.registry import TaskKind, find_task
 
-__all__ = ["TaskKind", "task_of"]
+__all__ = ["TaskKind", "find_task"]

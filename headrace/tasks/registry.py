@@ -105,10 +105,10 @@ class TaskKind(Protocol):
 TASKS: dict[Task, TaskKind] = {"binary": binary, "multiclass": multiclass, "regression": regression}
 
 
-def task_of(task: Task | None) -> TaskKind:
+def find_task(task: Task | None) -> TaskKind:
     """Return the task of a name; a resolved spec always has one.
 
-    >>> task_of("binary").HAS_EVENT
+    >>> find_task("binary").HAS_EVENT
     True
     """
     assert task is not None

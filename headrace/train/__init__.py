@@ -4,7 +4,7 @@ select_model   search ─▶ trials ─▶ ensemble ─▶ calibration ─▶ Ch
 refit          the members of the choice, on train and validation rows ─▶ Model
 """
 
-from headrace.train.refit import TOLERANCE, Model, baseline_scores, refit, resolved_spec
+from headrace.train.refit import TOLERANCE, Model, predict_baseline, refit, resolve_spec
 from headrace.train.rows import TrainingData
 from headrace.train.select import Choice, TrialRecord, select_model
 from headrace.train.trial_cache import Memo
@@ -16,8 +16,8 @@ __all__ = [
     "Model",
     "TrainingData",
     "TrialRecord",
-    "baseline_scores",
+    "predict_baseline",
     "refit",
-    "resolved_spec",
+    "resolve_spec",
     "select_model",
 ]

@@ -16,7 +16,7 @@ import numpy as np
 from headrace.arrays import Floats
 from headrace.models import calibrate
 from headrace.spec import Calibration, Task
-from headrace.tasks import task_of
+from headrace.tasks import find_task
 
 _FOLDS = 5
 _LEAST_ROWS = 200
@@ -32,7 +32,7 @@ def choose_calibration(
     `weight (N,)`. The better of sigmoid and isotonic (binary alone) is taken where the paired 95 %
     interval of the rows' losses lies on its side. Returns None with a reason where none is.
     """
-    methods = task_of(task).CALIBRATIONS
+    methods = find_task(task).CALIBRATIONS
     if not methods:
         return None, "no probabilities"
     if len(y) < _LEAST_ROWS:

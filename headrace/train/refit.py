@@ -150,7 +150,7 @@ def _measure_parity(
     return float(np.max(np.abs(scores - expected) / np.maximum(1.0, np.abs(expected))))
 
 
-def baseline_scores(rows: TrainingData) -> Floats:
+def predict_baseline(rows: TrainingData) -> Floats:
     """Return the baseline's scores of the test rows, fitted on the rows of the shipped model."""
     baseline = FAMILIES["baseline"]
     fit_on = np.concatenate([rows.parts.train, rows.parts.validation])
@@ -159,7 +159,7 @@ def baseline_scores(rows: TrainingData) -> Floats:
     return predict_scores(fitted, np.empty((len(rows.parts.test), 0), np.float32), rows)
 
 
-def resolved_spec(
+def resolve_spec(
     rows: TrainingData, refitted: Model, choice: Choice, threshold: float | None
 ) -> System:
     """Fill in all that was inferred or chosen: the returned spec gives the same model again."""

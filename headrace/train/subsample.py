@@ -17,7 +17,7 @@ import numpy as np
 from headrace.arrays import Floats, Integers
 from headrace.errors import InputError
 from headrace.features import Target
-from headrace.spec import Models, label_text
+from headrace.spec import Models, format_label
 
 
 class Subsample(NamedTuple):
@@ -90,7 +90,7 @@ def _class_weights(y: Floats, target: Target, models: Models) -> Floats | None:
         counts = np.bincount(y.astype(np.int64), minlength=len(target.classes))
         return len(y) / len(target.classes) / np.maximum(counts, 1)
 
-    names = [label_text(label) for label in target.classes]
+    names = [format_label(label) for label in target.classes]
     unknown = [name for name in stated if name not in names]
     if unknown:
         raise InputError(

@@ -1,11 +1,17 @@
 """Features over time: aggregates of the events before each row that were known at its time."""
 
-from headrace.windows.condition import Condition, condition_columns, parse_condition
-from headrace.windows.history import NEVER, History, available_times, build_history, to_times
+from headrace.windows.condition import Condition, list_condition_columns, parse_condition
+from headrace.windows.history import (
+    NEVER,
+    History,
+    build_history,
+    convert_times,
+    read_available_times,
+)
 from headrace.windows.join import add_windows
 from headrace.windows.match import check_keys_match
 from headrace.windows.states import State
-from headrace.windows.window import check_window, hop_us, window_columns, window_keys
+from headrace.windows.window import check_window, find_hop_us, list_columns, list_keys
 
 __all__ = [
     "NEVER",
@@ -13,14 +19,14 @@ __all__ = [
     "History",
     "State",
     "add_windows",
-    "available_times",
     "build_history",
     "check_keys_match",
     "check_window",
-    "condition_columns",
-    "hop_us",
+    "convert_times",
+    "find_hop_us",
+    "list_columns",
+    "list_condition_columns",
+    "list_keys",
     "parse_condition",
-    "to_times",
-    "window_columns",
-    "window_keys",
+    "read_available_times",
 ]

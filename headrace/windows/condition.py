@@ -123,10 +123,10 @@ def parse_condition(text: str, where: str, schema: Schema) -> Condition:
         raise InputError(where, f"{text!r} cannot be read ({error.msg})", _EXPECTED) from None
 
 
-def condition_columns(text: str | None) -> set[str]:
+def list_condition_columns(text: str | None) -> set[str]:
     """Return the columns that a condition reads.
 
-    >>> sorted(condition_columns("kind == 'buy' and price > 10"))
+    >>> sorted(list_condition_columns("kind == 'buy' and price > 10"))
     ['kind', 'price']
     """
     nodes = ast.walk(ast.parse((text or "True").strip(), mode="eval"))

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from headrace.arrays import Integers, Mask
 from headrace.errors import InputError, nearest
-from headrace.spec import EventTable, duration_us
+from headrace.spec import EventTable, parse_duration_us
 
 NEVER = np.iinfo(np.int64).max
 """A time that no row has: that of a version which nothing replaces."""
@@ -100,8 +100,8 @@ def build_history(frame: pl.DataFrame, table: EventTable, where: str) -> History
     >>> history.alive.tolist()
     [True, True, False]
     """
-    available = available_times(frame, table, where)
-    time = to_times(frame[table.time], f"{where}.time")
+    available = read_available_times(frame, table, where)
+    time = convert_times(frame[table.time], f"{where}.time")
     sequences = np.arange(len(time))
     replaced = np.full(len(time), NEVER)
     if table.id is not None:
@@ -143,7 +143,7 @@ def _read_deleted(column: pl.Series, where: str) -> Mask:
     return column.fill_null(False).to_numpy()
 
 
-def available_times(frame: pl.DataFrame, table: EventTable, where: str) -> Integers:
+def read_available_times(frame: pl.DataFrame, table: EventTable, where: str) -> Integers:
     """Read when each row became known, in microseconds `(M,)`.
 
     That is said by the `available` column, or it is a `delay` after the row's time. Raises
@@ -162,12 +162,12 @@ def available_times(frame: pl.DataFrame, table: EventTable, where: str) -> Integ
         raise InputError(f"{where}.delay", f"{table.delay} beside available", "one of the two")
 
     if table.available is not None:
-        return to_times(frame[table.available], f"{where}.available")
-    delay_us = duration_us(table.delay) if table.delay else 0
-    return to_times(frame[table.time], f"{where}.time") + delay_us
+        return convert_times(frame[table.available], f"{where}.available")
+    delay_us = parse_duration_us(table.delay) if table.delay else 0
+    return convert_times(frame[table.time], f"{where}.time") + delay_us
 
 
-def to_times(column: pl.Series, where: str) -> Integers:
+def convert_times(column: pl.Series, where: str) -> Integers:
     """Convert times to microseconds since 1970 UTC `(N,)`.
 
     Raises `InputError`, with the place `where`, if the column holds no times, or has holes.

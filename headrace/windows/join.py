@@ -22,14 +22,14 @@ from msgspec import Struct
 from headrace.arrays import Integers, Mask
 from headrace.errors import InputError
 from headrace.spec import AGGREGATES as AGGREGATE_ROWS
-from headrace.spec import EventTable, Window, duration_us
+from headrace.spec import EventTable, Window, parse_duration_us
 from headrace.windows.aggregates import AGGREGATES
-from headrace.windows.condition import condition_columns, parse_condition
-from headrace.windows.history import NEVER, History, build_history, to_times
+from headrace.windows.condition import list_condition_columns, parse_condition
+from headrace.windows.history import NEVER, History, build_history, convert_times
 from headrace.windows.partition import Partition, Partitions, partition_by_key
 from headrace.windows.row_ranges import RowRanges, RowTimes
 from headrace.windows.visible import VisibleEvents
-from headrace.windows.window import check_window, hop_us, window_columns, window_keys
+from headrace.windows.window import check_window, find_hop_us, list_columns, list_keys
 
 
 def add_windows(
@@ -59,7 +59,7 @@ def add_windows(
     times = _check_windows(frame, windows, events, time)
     groups: dict[tuple[str, ...], list[Window]] = {}
     for window in windows:
-        groups.setdefault((window.events, *window_keys(window)), []).append(window)
+        groups.setdefault((window.events, *list_keys(window)), []).append(window)
 
     histories: dict[str, History] = {}
     columns: dict[str, pl.Series] = {}
@@ -88,11 +88,11 @@ def _check_windows(
         where = check_window(window, frame.schema, schemas)
         if time is None:
             raise InputError(where, "data.time is not set", "the column with the time of each row")
-        for name in window_columns(window):
+        for name in list_columns(window):
             if name in frame.columns:
                 found = f"the table has a column {name!r} already"
                 raise InputError(where, found, "another window name")
-        times = to_times(frame[time], where)
+        times = convert_times(frame[time], where)
     return times
 
 
@@ -100,7 +100,7 @@ def _list_columns(windows: list[Window]) -> list[str]:
     """List the columns that windows make, in their order."""
     names = []
     for window in windows:
-        names += window_columns(window)
+        names += list_columns(window)
     return names
 
 
@@ -113,7 +113,7 @@ def _compute_columns(
     """
     read: set[str] = set()
     for window in windows:
-        read |= condition_columns(window.where)
+        read |= list_condition_columns(window.where)
         if window.of is not None:
             read.add(window.of)
     read &= set(history.frame.columns)
@@ -226,8 +226,8 @@ def _leave_times(time: Integers, over: str, window: Window) -> Integers:
     """
     if over == "all":
         return np.full(len(time), NEVER)
-    span = duration_us(over)
-    hop = hop_us(window, over)
+    span = parse_duration_us(over)
+    hop = find_hop_us(window, over)
     if not hop:
         return time + span + 1
     return (time // hop + 1) * hop + span

@@ -10,8 +10,8 @@ import polars.selectors as cs
 
 from headrace.errors import Finding, InputError
 from headrace.spec import Window
-from headrace.tables import as_text
-from headrace.windows.window import window_keys
+from headrace.tables import to_text
+from headrace.windows.window import list_keys
 
 _LOW_SHARE = 0.5
 """If fewer of the rows have an event, other spellings of the keys are tried."""
@@ -27,7 +27,7 @@ def check_keys_match(
     these are all.
     """
     findings = []
-    for name, *keys in dict.fromkeys((window.events, *window_keys(window)) for window in windows):
+    for name, *keys in dict.fromkeys((window.events, *list_keys(window)) for window in windows):
         finding = _check_keys(keys, frame, name, events[name], whole)
         if finding is not None:
             findings.append(finding)
@@ -71,7 +71,7 @@ def _read_texts(keys: pl.DataFrame) -> pl.DataFrame:
     texts = {}
     for key in keys:
         plain = key.to_physical() if key.dtype.is_temporal() else key
-        texts[key.name] = as_text(plain)
+        texts[key.name] = to_text(plain)
     return pl.DataFrame(texts).drop_nulls()
 
 

@@ -6,43 +6,43 @@ import polars as pl
 
 from headrace.clock import DAY_US, HOUR_US, US_PER_S
 from headrace.errors import InputError, nearest
-from headrace.spec import AGGREGATES, Window, duration_us
+from headrace.spec import AGGREGATES, Window, parse_duration_us
 from headrace.windows.condition import Schema, parse_condition
 
 _HOPS_US = ((12 * HOUR_US, 300 * US_PER_S), (12 * DAY_US, HOUR_US))
 """The longest windows and their hop, in microseconds; a still longer window has a hop of a day."""
 
 
-def window_columns(window: Window) -> list[str]:
+def list_columns(window: Window) -> list[str]:
     """Return the names of the columns that a window makes.
 
-    >>> window_columns(Window(name="user_clicks", events="clicks", key="user", over=["1h", "7d"]))
+    >>> list_columns(Window(name="user_clicks", events="clicks", key="user", over=["1h", "7d"]))
     ['user_clicks_1h', 'user_clicks_7d']
     """
     return [f"{window.name}_{over}" for over in window.over]
 
 
-def window_keys(window: Window) -> list[str]:
+def list_keys(window: Window) -> list[str]:
     """Return the columns that make up a window's key.
 
-    >>> window_keys(Window(name="clicks", events="clicks", key="user", over=["1h"]))
+    >>> list_keys(Window(name="clicks", events="clicks", key="user", over=["1h"]))
     ['user']
     """
     return [window.key] if isinstance(window.key, str) else window.key
 
 
-def hop_us(window: Window, over: str) -> int:
+def find_hop_us(window: Window, over: str) -> int:
     """Return the hop of a window of length `over`, in microseconds; 0 for an exact window.
 
     The left end of the window is a multiple of its hop.
 
-    >>> hop_us(Window(name="clicks", events="clicks", key="user", over=["1h"]), "1h")
+    >>> find_hop_us(Window(name="clicks", events="clicks", key="user", over=["1h"]), "1h")
     300000000
     """
     if window.hop is not None:
-        return duration_us(window.hop)
+        return parse_duration_us(window.hop)
 
-    length_us = duration_us(over)
+    length_us = parse_duration_us(over)
     for most_us, hop in _HOPS_US:
         if length_us <= most_us:
             return hop
@@ -74,11 +74,11 @@ def check_window(window: Window, rows: Schema, events: Mapping[str, Schema]) -> 
 def _check_keys(window: Window, rows: Schema, table: Schema, where: str) -> None:
     """Raise `InputError` if rows or events lack a key, or the two cannot be compared."""
     for label, schema in (("the rows", rows), (f"events {window.events!r}", table)):
-        for key in window_keys(window):
+        for key in list_keys(window):
             if key not in schema:
                 raise _absence_error(where, f"no column {key!r} in {label}", key, schema)
 
-    for key in window_keys(window):
+    for key in list_keys(window):
         if rows[key] == pl.Boolean and table[key] == pl.String:
             found = f"the key {key!r} is true or false in the rows, and text in the events"
             raise InputError(where, found, "a key of one type in both")

@@ -33,7 +33,7 @@ from headrace.models import (
     compile_model,
 )
 from headrace.spec import Calibration, FeaturesSpec, GbdtParams, Models
-from headrace.tasks import task_of
+from headrace.tasks import find_task
 
 TARGETS = {
     "binary": Target("y", "binary", ["no", "yes"]),
@@ -82,7 +82,7 @@ def graph_scores(fitted: Fitted, task: str, X: np.ndarray) -> np.ndarray:
 
 
 def trainer_scores(fitted: Fitted, task: str, X: np.ndarray) -> np.ndarray:
-    return task_of(TARGETS[task].task).to_scores(FAMILIES[fitted.family].predict(fitted, X))
+    return find_task(TARGETS[task].task).to_scores(FAMILIES[fitted.family].predict(fitted, X))
 
 
 def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
@@ -298,7 +298,7 @@ def test_averages_shifts_and_calibration_in_the_graph(
             part.fitted, open_session(compile_features(part.features)).rows(frame)
         )
         own.append(
-            task_of(TARGETS[task].task).to_scores(
+            find_task(TARGETS[task].task).to_scores(
                 raw + np.array(part.fitted.shift) if part.fitted.shift else raw
             )
         )

@@ -8,8 +8,8 @@ from msgspec import structs
 from scipy import stats
 
 from headrace.arrays import Floats
-from headrace.evaluate import paired_interval
-from headrace.evaluate.bootstrap import intervals, resamples
+from headrace.evaluate import compute_paired_interval
+from headrace.evaluate.bootstrap import draw_resamples, intervals
 from headrace.evaluate.predictions import Predictions
 
 
@@ -40,7 +40,7 @@ def test_paired_intervals_cover_the_true_difference() -> None:
         chance = np.random.default_rng(seed)
         y = chance.normal(size=120)
         a, b = y + chance.normal(size=120), y + chance.normal(size=120)
-        low, high = paired_interval("rmse", *pair(y, a, b), seed)
+        low, high = compute_paired_interval("rmse", *pair(y, a, b), seed)
         outside += not low <= 0 <= high
     assert outside <= 14  # the binomial's upper thousandth at 5 %
 
@@ -49,14 +49,14 @@ def test_pairs_are_judged_on_the_same_draws() -> None:
     chance = np.random.default_rng(4)
     y = chance.normal(size=200) * 100
     a = y + chance.normal(size=200) * 10
-    low, high = paired_interval("mae", *pair(y, a, a + np.sign(a - y) * 0.01))
+    low, high = compute_paired_interval("mae", *pair(y, a, a + np.sign(a - y) * 0.01))
     assert (low, high) == pytest.approx((0.01, 0.01))
 
 
 def test_rows_of_one_owner_are_drawn_together() -> None:
     owner = np.repeat(np.arange(20), 5)
     predictions = Predictions("regression", np.zeros(100), np.zeros(100), owner=owner)
-    for weight in resamples(predictions, seed=1, count=20):
+    for weight in draw_resamples(predictions, seed=1, count=20):
         assert (weight.reshape(20, 5) == weight.reshape(20, 5)[:, :1]).all()
         assert weight[::5].sum() == 20
 

@@ -7,7 +7,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import roc_auc_score
 
-from headrace.evaluate import importances, rows_for_importances, weak_slices
+from headrace.evaluate import find_weak_slices, importances, rows_for_importances
 from headrace.evaluate.predictions import Predictions
 
 
@@ -49,7 +49,7 @@ def test_a_weak_slice_is_found_and_named() -> None:
     frame = pl.DataFrame(
         {"town": town, "noise": chance.normal(size=4000), "flag": chance.random(4000) < 0.5}
     )
-    found = weak_slices(frame, Predictions("binary", y, scores), "roc_auc", 0)
+    found = find_weak_slices(frame, Predictions("binary", y, scores), "roc_auc", 0)
     first = found[0]
     west = town == "west"
     assert (first.column, first.slice, first.rows) == ("town", "west", int(west.sum()))
@@ -65,7 +65,7 @@ def test_numbers_are_cut_in_quarters_and_missing_is_a_slice() -> None:
     gone = chance.random(3000) < 0.2
     error = np.where(gone, 3.0, np.where(x > np.quantile(x[~gone], 0.75), 2.0, 0.1))
     frame = pl.DataFrame({"x": pl.Series(x).set(pl.Series(gone), None)})
-    found = weak_slices(
+    found = find_weak_slices(
         frame, Predictions("regression", y, y + error * chance.normal(size=3000)), "rmse", 0
     )
     assert [one.column for one in found] == ["x", "x"]
@@ -79,8 +79,8 @@ def test_noise_has_hardly_any_weak_slice() -> None:
     chance = np.random.default_rng(4)
     frame = pl.DataFrame({f"c{at}": chance.normal(size=2000) for at in range(10)})
     y = chance.normal(size=2000)
-    found = weak_slices(
+    found = find_weak_slices(
         frame, Predictions("regression", y, y + chance.normal(size=2000)), "rmse", 0
     )
     assert len(found) <= 4
-    assert weak_slices(frame[:40], Predictions("regression", y[:40], y[:40]), "rmse", 0) == []
+    assert find_weak_slices(frame[:40], Predictions("regression", y[:40], y[:40]), "rmse", 0) == []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from headrace.evaluate import LEAST_ROWS, Predictions, compare_groups
 from headrace.registry import fairness
-from headrace.tasks import task_of
+from headrace.tasks import find_task
 
 
 def share(rows: list[int], right: Any, weight: Any) -> float | None:
@@ -45,7 +45,7 @@ def test_a_plain_loop_says_the_same(seed: int, weighed: bool, cut: float) -> Non
             "accuracy": share(of, lambda row: (scores[row] >= cut) == bool(y[row]), weight),
         }
         assert {name: getattr(one, name) for name in expected} == pytest.approx(expected)
-    for name in task_of("binary").TREATMENTS:
+    for name in find_task("binary").TREATMENTS:
         among = {"true_positive_rate": y == 1, "false_positive_rate": y == 0}.get(
             name, np.ones(rows, bool)
         )

@@ -12,7 +12,7 @@ from sklearn import metrics as sk
 from headrace.evaluate import Measure, compute_metrics, cost, higher_is_better, is_better
 from headrace.evaluate.curves import curves
 from headrace.evaluate.predictions import Predictions
-from headrace.spec import task_metrics
+from headrace.spec import list_metrics
 
 
 def binary(seed: int, rows: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -135,7 +135,7 @@ def test_a_sure_mistake_is_not_infinite() -> None:
 
 def test_every_metric_of_the_spec_is_there() -> None:
     y, scores, _ = binary(1)
-    assert list(compute_metrics(Predictions("binary", y, scores))) == list(task_metrics("binary"))
+    assert list(compute_metrics(Predictions("binary", y, scores))) == list(list_metrics("binary"))
     assert Measure(Predictions("binary", y, scores), ["f1"])(np.ones(len(y))) == {
         "f1": compute_metrics(Predictions("binary", y, scores))["f1"]
     }

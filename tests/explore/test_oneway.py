@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from headrace.explore import leaks, order_checks
+from headrace.explore import check_order, leaks
 from tests.explore.test_leaks import rows_of
 
 
@@ -61,15 +61,15 @@ def test_a_time_series_in_its_order_is_told_of_and_a_shuffled_one_is_not() -> No
     frame, y, task = rows_of("bikes")
     (found,) = [
         one
-        for one in order_checks(frame.select("hum"), y, task, "random")
+        for one in check_order(frame.select("hum"), y, task, "random")
         if one.check == "split.order"
     ]
     assert found.evidence["correlation"] > 0.8
     mixed = np.random.default_rng(1).permutation(len(y))
-    assert order_checks(frame.select("hum"), y[mixed], task, "random") == []
-    assert order_checks(frame, y, task, "time") == []
+    assert check_order(frame.select("hum"), y[mixed], task, "random") == []
+    assert check_order(frame, y, task, "time") == []
     assert (
-        order_checks(frame.select("hum"), np.sort(y), task, "random") == []
+        check_order(frame.select("hum"), np.sort(y), task, "random") == []
     )  # sorted by the target itself
 
 
@@ -77,11 +77,11 @@ def test_a_time_series_in_its_order_is_told_of_and_a_shuffled_one_is_not() -> No
 def test_rows_in_no_order_are_not_told_of(name: str) -> None:
     frame, y, task = rows_of(name)
     assert [
-        one.check for one in order_checks(frame, y, task, "random") if one.check == "split.order"
+        one.check for one in check_order(frame, y, task, "random") if one.check == "split.order"
     ] == []
 
 
 def test_a_year_of_its_own_is_told_of() -> None:
     frame = pl.DataFrame({"year": [2023, 2024] * 100, "x": range(200)})
-    found = order_checks(frame, np.arange(200.0) % 7, "regression", "random")
+    found = check_order(frame, np.arange(200.0) % 7, "regression", "random")
     assert [(one.check, one.columns) for one in found] == [("split.time_like", ["year"])]

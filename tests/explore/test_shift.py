@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
-from headrace.explore import split_checks
+from headrace.explore import check_split
 
 ROWS = 3000
 CHANCE = np.random.default_rng(5)
@@ -23,7 +23,7 @@ MIXED = np.random.default_rng(1).permutation(ROWS)
 
 def test_a_fair_split_is_not_accused() -> None:
     assert (
-        split_checks(
+        check_split(
             FRAME,
             ["x", "moving", "word"],
             np.sort(MIXED[:2000]),
@@ -33,31 +33,31 @@ def test_a_fair_split_is_not_accused() -> None:
         )
         == []
     )
-    assert split_checks(FRAME, ["x", "word"], EARLY, LATE, "at", "time") == []
+    assert check_split(FRAME, ["x", "word"], EARLY, LATE, "at", "time") == []
 
 
 def test_a_world_that_moves_is_told_of() -> None:
-    (found,) = split_checks(FRAME, ["x", "moving", "word"], EARLY, LATE, "at", "time")
+    (found,) = check_split(FRAME, ["x", "moving", "word"], EARLY, LATE, "at", "time")
     assert (found.check, found.severity, found.columns[0]) == ("split.shift", "info", "moving")
     assert found.evidence["roc_auc"] > 0.8
-    (found,) = split_checks(FRAME, ["x", "moving", "word"], EARLY, LATE, None, "random")
+    (found,) = check_split(FRAME, ["x", "moving", "word"], EARLY, LATE, None, "random")
     assert found.severity == "warning"
 
 
 def test_a_split_that_ignores_time_is_told_of() -> None:
-    (found,) = split_checks(
+    (found,) = check_split(
         FRAME, ["x"], np.sort(MIXED[:2000]), np.sort(MIXED[2000:]), "at", "random"
     )
     assert (found.check, found.severity, found.columns) == ("split.time", "warning", ["at"])
 
 
 def test_time_that_runs_backwards_is_an_error() -> None:
-    (found,) = split_checks(FRAME, ["x"], LATE, EARLY, "at", "group")
+    (found,) = check_split(FRAME, ["x"], LATE, EARLY, "at", "group")
     assert (found.check, found.severity) == ("split.time", "error")
     assert "backwards" in found.message
 
 
 def test_few_rows_say_nothing() -> None:
     assert (
-        split_checks(FRAME[:60], ["moving"], np.arange(40), np.arange(40, 60), None, "random") == []
+        check_split(FRAME[:60], ["moving"], np.arange(40), np.arange(40, 60), None, "random") == []
     )

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from headrace.features import Graph, open_session
 from headrace.models import calibrate
 from headrace.spec import Calibration, Task
-from headrace.tasks import task_of
+from headrace.tasks import find_task
 from headrace.train import TOLERANCE
 from headrace.train.calibration import choose_calibration
 
@@ -28,7 +28,7 @@ def distorted(rows: int, seed: int, slope: float) -> tuple[np.ndarray, np.ndarra
 def test_sigmoid_is_logistic_regression_on_log_odds() -> None:
     y, scores = distorted(4000, 1, 3.0)
     found = calibrate.fit("sigmoid", "binary", y, scores)
-    reference = LogisticRegression(C=1e12).fit(task_of("binary").to_raw(scores)[:, None], y)
+    reference = LogisticRegression(C=1e12).fit(find_task("binary").to_raw(scores)[:, None], y)
     assert (found.slope, found.intercept) == pytest.approx(
         (reference.coef_[0, 0], reference.intercept_[0]), rel=0.01, abs=0.005
     )
@@ -36,7 +36,7 @@ def test_sigmoid_is_logistic_regression_on_log_odds() -> None:
 
 def test_sigmoid_is_that_of_platt_where_rows_are_few() -> None:
     y, scores = distorted(40, 1, 3.0)
-    raw = task_of("binary").to_raw(scores)
+    raw = find_task("binary").to_raw(scores)
     slope, intercept = _sigmoid_calibration(raw, y)
     found = calibrate.fit("sigmoid", "binary", y, scores)
     assert (found.slope, found.intercept) == pytest.approx(
@@ -81,9 +81,9 @@ def test_isotonic_follows_scikit_learn() -> None:
 def in_graph(calibration: Calibration, task: Task, scores: np.ndarray) -> np.ndarray:
     graph = Graph()
     made = graph.input("doubles", np.float64, scores.shape[1])
-    made = calibrate.nodes(graph, task_of(task).unlink(graph, made), calibration)
+    made = calibrate.nodes(graph, find_task(task).unlink(graph, made), calibration)
     if calibration.method == "sigmoid":
-        made = task_of(task).link(graph, made)
+        made = find_task(task).link(graph, made)
     metadata: dict[str, Any] = {"columns": {"doubles": ["a"]}}
     model = graph.build({made: ("p", np.float64, scores.shape[1])}, metadata).SerializeToString()
     return np.asarray(open_session(model).run(["p"], {"doubles": scores})[0])

@@ -3,7 +3,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from headrace.report import number
+from headrace.report import format_number
 from tests.conftest import Runs
 
 
@@ -36,7 +36,7 @@ def test_the_report_is_one_self_contained_page(runs: Runs, task: str) -> None:
     assert run.document.model in page
     assert "gbdt" in page
     for name, value in run.document.metrics["test"].items():
-        assert number(value) in page, name
+        assert format_number(value) in page, name
     assert not re.search(r"\{\{|\{%", page)
     card = (run.bundle / "card.html").read_text()
     assert "Model card" in card
@@ -55,4 +55,4 @@ def test_a_hostile_column_name_is_only_text(tmp_path: object) -> None:
     }
     column |= {"low": None, "high": None, "categories": None}
     module = load_template("parts.html").make_module({})
-    assert "<script>" not in module.column_table([column], number)
+    assert "<script>" not in module.column_table([column], format_number)

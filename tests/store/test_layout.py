@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from headrace.errors import InputError
 from headrace.spec import AGGREGATES as ROWS
-from headrace.spec import EventTable, Window, duration_us
+from headrace.spec import EventTable, Window, parse_duration_us
 from headrace.store.layout import Layout, Level, build_layout
 from headrace.tables import Column
-from headrace.windows import hop_us
+from headrace.windows import find_hop_us
 from headrace.windows.aggregates import AGGREGATES, NUMBER_STATES
 
 DAY_US = 86_400 * 10**6
@@ -85,10 +85,10 @@ def test_every_column_is_read_from_the_states_of_its_aggregate(windows: list[Win
             if over == "all":
                 assert (read.over, level.most, level.hop) == (None, None, 30 * DAY_US)
             else:
-                assert read.over == duration_us(over)
+                assert read.over == parse_duration_us(over)
                 assert level.most is not None
                 assert level.most >= read.over
-                assert level.hop == (hop_us(window, over) or 1)
+                assert level.hop == (find_hop_us(window, over) or 1)
 
 
 @given(windows_of())
@@ -123,7 +123,7 @@ def test_a_source_is_kept_as_far_back_as_a_tile_of_its_windows_begins(
         if any(over == "all" for _, over in some):
             assert source.most is None
             continue
-        reach = [duration_us(over) + (hop_us(one, over) or 1) for one, over in some]
+        reach = [parse_duration_us(over) + (find_hop_us(one, over) or 1) for one, over in some]
         assert source.most is not None
         assert source.most >= max(reach) - 1
 

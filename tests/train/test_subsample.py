@@ -7,7 +7,7 @@ from headrace.errors import InputError
 from headrace.features import Target
 from headrace.models import FAMILIES, Fitted, Sample
 from headrace.spec import LinearParams, Models
-from headrace.tasks import task_of
+from headrace.tasks import find_task
 from headrace.train.subsample import subsample
 
 BINARY = Target("y", "binary", ["no", "yes"])
@@ -28,7 +28,7 @@ def fitted(
     sample = Sample(X[drawn.rows], y[drawn.rows], drawn.weight)
     found: Fitted = FAMILIES["linear"].fit(sample, BINARY, LinearParams(l2=1e-9), 7, None)
     raw = FAMILIES["linear"].predict(found, X) + (drawn.shift[0] if drawn.shift else 0.0)
-    return task_of("binary").to_scores(raw), len(drawn.rows)
+    return find_task("binary").to_scores(raw), len(drawn.rows)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_the_baseline_of_drawn_rows_is_exact() -> None:
     baseline = FAMILIES["baseline"].fit(
         Sample(np.empty((len(drawn.rows), 0)), y[drawn.rows]), BINARY, None, 7, None
     )
-    assert task_of("binary").to_scores(baseline.state + drawn.shift[0])[0] == pytest.approx(
+    assert find_task("binary").to_scores(baseline.state + drawn.shift[0])[0] == pytest.approx(
         y.mean(), rel=1e-12
     )
 
@@ -65,7 +65,7 @@ def test_weighted_classes_of_several_are_undone() -> None:
     baseline = FAMILIES["baseline"].fit(
         Sample(np.empty((1000, 0)), y, drawn.weight), THREE, None, 7, None
     )
-    shifted = task_of("multiclass").to_scores((baseline.state + np.array(drawn.shift))[None])[0]
+    shifted = find_task("multiclass").to_scores((baseline.state + np.array(drawn.shift))[None])[0]
     assert shifted == pytest.approx([0.7, 0.2, 0.1])
 
 
@@ -78,7 +78,7 @@ def test_row_weights_count_in_the_shift() -> None:
         Sample(np.empty((len(kept), 0)), kept, counted), BINARY, None, 7, None
     )
     expected = np.average(y, weights=weight)
-    assert task_of("binary").to_scores(baseline.state + drawn.shift[0])[0] == pytest.approx(
+    assert find_task("binary").to_scores(baseline.state + drawn.shift[0])[0] == pytest.approx(
         expected, rel=1e-9
     )
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import InputError
-from headrace.windows.condition import condition_columns, parse_condition
+from headrace.windows.condition import list_condition_columns, parse_condition
 
 Row = dict[str, Any]
 Meaning = Callable[[Row], bool]
@@ -101,11 +101,11 @@ def test_the_columns_of_a_condition_are_those_that_its_text_names(
     condition: tuple[str, Meaning],
 ) -> None:
     text, _ = condition
-    assert condition_columns(text) == {name for name in SCHEMA if name in text}
+    assert list_condition_columns(text) == {name for name in SCHEMA if name in text}
 
 
 def test_no_condition_reads_no_column() -> None:
-    assert condition_columns(None) == set()
+    assert list_condition_columns(None) == set()
 
 
 def test_not_in_a_list_holds_for_a_hole_as_the_denial_of_in_does() -> None:

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from headrace.errors import InputError
 from headrace.spec import EventTable
-from headrace.windows.history import NEVER, History, available_times, build_history, to_times
+from headrace.windows.history import (
+    NEVER,
+    History,
+    build_history,
+    convert_times,
+    read_available_times,
+)
 
 TABLE = EventTable(source="", time="at", id="id", available="loaded", deleted="gone")
 
@@ -126,19 +132,19 @@ def test_a_column_that_cannot_be_read_is_told_with_its_field(
 def test_a_column_that_is_absent_and_two_ways_to_be_known_are_told() -> None:
     frame = frame_of([])
     with pytest.raises(InputError, match=r"e\.deleted: no column 'gon'.*did you mean 'gone'"):
-        available_times(frame, EventTable(source="", time="at", deleted="gon"), "e")
+        read_available_times(frame, EventTable(source="", time="at", deleted="gon"), "e")
     both = EventTable(source="", time="at", available="loaded", delay="1h")
     with pytest.raises(InputError, match=r"e\.delay: 1h beside available; expected one of the two"):
-        available_times(frame, both, "e")
+        read_available_times(frame, both, "e")
 
 
 @pytest.mark.parametrize("unit", ["ms", "us", "ns"])
 def test_times_of_every_unit_are_microseconds(unit: str) -> None:
     moments = pl.Series("at", [datetime(1969, 12, 31, 23, 59, 59, 999000), datetime(2262, 1, 1)])
     as_told = moments.cast(pl.Datetime(unit))  # type: ignore[arg-type]
-    assert to_times(as_told, "w").tolist() == [-1000, 9214646400000000]
+    assert convert_times(as_told, "w").tolist() == [-1000, 9214646400000000]
 
 
 def test_days_are_their_first_moments() -> None:
     day = pl.Series("at", [datetime(1970, 1, 3)]).cast(pl.Date)
-    assert to_times(day, "w").tolist() == [2 * 86_400 * 10**6]
+    assert convert_times(day, "w").tolist() == [2 * 86_400 * 10**6]

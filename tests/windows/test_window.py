@@ -7,7 +7,7 @@ import pytest
 
 from headrace.errors import InputError
 from headrace.spec import Window
-from headrace.windows.window import check_window, hop_us, window_columns, window_keys
+from headrace.windows.window import check_window, find_hop_us, list_columns, list_keys
 
 MINUTE_US = 60 * 10**6
 ROWS = {"user": pl.String()}
@@ -23,19 +23,19 @@ def window(**fields: Any) -> Window:
     [("1min", 5), ("12h", 5), ("13h", 60), ("12d", 60), ("13d", 1440), ("10000d", 1440)],
 )
 def test_a_hop_is_chosen_by_how_far_a_window_reaches(over: str, minutes: int) -> None:
-    assert hop_us(window(over=[over]), over) == minutes * MINUTE_US
+    assert find_hop_us(window(over=[over]), over) == minutes * MINUTE_US
 
 
 def test_a_hop_that_is_stated_holds_for_every_reach() -> None:
     stated = window(over=["1h", "90d"], hop="7min")
-    assert [hop_us(stated, over) for over in stated.over] == [7 * MINUTE_US] * 2
-    assert hop_us(window(hop="0s"), "1h") == 0
+    assert [find_hop_us(stated, over) for over in stated.over] == [7 * MINUTE_US] * 2
+    assert find_hop_us(window(hop="0s"), "1h") == 0
 
 
 def test_a_window_makes_one_column_for_each_reach_and_has_one_key_or_several() -> None:
-    assert window_columns(window(over=["1h", "all"])) == ["w_1h", "w_all"]
-    assert window_keys(window()) == ["user"]
-    assert window_keys(window(key=["user", "shop"])) == ["user", "shop"]
+    assert list_columns(window(over=["1h", "all"])) == ["w_1h", "w_all"]
+    assert list_keys(window()) == ["user"]
+    assert list_keys(window(key=["user", "shop"])) == ["user", "shop"]
 
 
 @pytest.mark.parametrize("of", ["x", "flag"])

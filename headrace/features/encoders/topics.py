@@ -15,7 +15,7 @@ import polars as pl
 from msgspec import Struct
 
 from headrace.features.graph.bag import multiply_bag
-from headrace.features.graph.csr import bag_outputs, describe_bags
+from headrace.features.graph.csr import describe_bags, list_bag_outputs
 from headrace.features.graph.graph import Graph
 from headrace.features.graph.session import open_session
 from headrace.features.states import vocabulary
@@ -75,7 +75,7 @@ def _weigh_texts(column: pl.Series, state: Vocabulary) -> Any:
     shape = graph.node("Concat", rows, graph.constant([0], np.int64), axis=0)
     nothing = graph.node("Expand", graph.constant(np.empty((1, 0)), np.float32), shape)
 
-    outputs = {nothing: ("features", np.float32, 0)} | bag_outputs(bags)
+    outputs = {nothing: ("features", np.float32, 0)} | list_bag_outputs(bags)
     metadata = {
         "columns": {"strings": [column.name]},
         "bags": describe_bags(bags),

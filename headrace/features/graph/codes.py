@@ -9,7 +9,7 @@ import polars as pl
 
 from headrace.features.graph.blanks import BLANKS
 from headrace.features.graph.reserved import RARE
-from headrace.spec import label_text
+from headrace.spec import format_label
 
 _RARE = float(RARE)
 _POLARS_FROM_ROWS = 4_000
@@ -77,5 +77,5 @@ def to_text(value: Any) -> str:
         value.encode()  # a lone surrogate is no text
         return value.strip(BLANKS)
     if isinstance(value, int | float):
-        return label_text(value)
+        return format_label(value)
     raise TypeError

@@ -9,7 +9,7 @@ from headrace.arrays import Integers
 from headrace.features.graph.bag import Bag
 
 
-def bag_outputs(bags: list[Bag]) -> dict[str, tuple[str, Any, int | None]]:
+def list_bag_outputs(bags: list[Bag]) -> dict[str, tuple[str, Any, int | None]]:
     """Return the outputs `ids_0`, `scale_0`, … that `to_csr` reads, as `Graph.build` takes them."""
     outputs: dict[str, tuple[str, Any, int | None]] = {}
     for number, bag in enumerate(bags):

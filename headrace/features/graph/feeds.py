@@ -17,7 +17,7 @@ import polars.selectors as cs
 
 from headrace.features.graph.codes import Codes
 from headrace.features.graph.reserved import MISSING_TIME
-from headrace.tables import as_text
+from headrace.tables import to_text
 
 GROUPS = ("numbers", "doubles", "strings", "times")
 """The inputs of a graph, grouped by type; a group without columns is absent.
@@ -45,7 +45,7 @@ def make_feeds(frame: pl.DataFrame, groups: dict[str, list[str]]) -> Feeds:
             # ONNX Runtime takes text as an array of objects.
             texts = np.empty((frame.height, len(names)), dtype=object)
             for position, name in enumerate(names):
-                texts[:, position] = as_text(part[name]).fill_null("").to_numpy()
+                texts[:, position] = to_text(part[name]).fill_null("").to_numpy()
             feeds[group] = texts
 
         elif group.startswith("vector_"):
@@ -71,7 +71,7 @@ def make_coded_feeds(
     uncoded = {group: names for group, names in groups.items() if group != "strings"}
     feeds = make_feeds(frame, uncoded)
     named = zip(groups["strings"], codes, strict=True)
-    feeds[CODES] = np.column_stack([known.of(as_text(frame[name])) for name, known in named])
+    feeds[CODES] = np.column_stack([known.of(to_text(frame[name])) for name, known in named])
     return feeds
 
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from headrace.features.graph.graph import Graph
 from headrace.features.graph.reserved import MISSING, RARE
-from headrace.spec import label_text
+from headrace.spec import format_label
 
 LEAST_ROWS = 2
 """How many rows a value needs for a code of its own.
@@ -70,16 +70,16 @@ def merge(a: Levels, b: Levels) -> Levels:
     return Levels(dict(Counter(a.counts) + Counter(b.counts)), a.missing + b.missing)
 
 
-def spellings(values: Collection[str]) -> dict[str, str]:
+def list_spellings(values: Collection[str]) -> dict[str, str]:
     """List other ways to write the values of a column, each with the value that it means.
 
     A number may be written as a whole number, with `.0`, and with as many zeros in front as other
     values of the column have; true and false may be written in any case. A way to write two values,
     or one that is a value itself, is left out.
 
-    >>> spellings(["07", "16"])
+    >>> list_spellings(["07", "16"])
     {'7': '07', '7.0': '07', '16.0': '16'}
-    >>> spellings(["True", "A"])
+    >>> list_spellings(["True", "A"])
     {'true': 'True', 'TRUE': 'True'}
     """
     by_number: dict[float, list[str]] = {}
@@ -105,7 +105,7 @@ def _write_number(number: float, widths: list[int]) -> list[str]:
     >>> _write_number(7.0, [2, 3]), _write_number(0.5, [2])
     (['7', '7.0', '07', '007'], ['0.5'])
     """
-    plain = label_text(number)
+    plain = format_label(number)
     if not number.is_integer():
         return [plain]
     return [plain, f"{plain}.0", *(plain.zfill(width) for width in widths)]
@@ -146,7 +146,7 @@ def _list_codes(levels: Levels, missing: list[str]) -> dict[str, float]:
     """
     codes = {value: float(code) for code, value in enumerate(levels.known(), 1)}
     # Spellings are those of all values: a rare value can make a spelling ambiguous, too.
-    for spelling, value in spellings(levels.counts).items():
+    for spelling, value in list_spellings(levels.counts).items():
         if value in codes:
             codes[spelling] = codes[value]
     code_of_missing = MISSING if levels.missing else RARE

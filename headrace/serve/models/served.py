@@ -23,7 +23,7 @@ from msgspec import Struct
 from headrace.bundle import Bundle, same_reply
 from headrace.clock import SYSTEM
 from headrace.errors import BundleError, InputError
-from headrace.predict import Predictor, trim
+from headrace.predict import Predictor, trim_names
 from headrace.serve.http.messages import JSON, Headers, Problem
 from headrace.serve.metrics.metrics import ROWS, SHARES, Histogram, Metrics
 from headrace.serve.models.batch import Prediction, Row
@@ -104,7 +104,10 @@ class ServedModel:
     def trim_for_log(self, rows: list[Row]) -> list[Row]:
         """Return rows without columns that nobody knows, which may be of any content and size."""
         names = self._logged_names
-        return [{name: value for name, value in trim(row).items() if name in names} for row in rows]
+        return [
+            {name: value for name, value in trim_names(row).items() if name in names}
+            for row in rows
+        ]
 
     def headers(self, arm: str) -> Headers:
         """Return the headers of a reply that name the model, its version and its arm."""
@@ -185,7 +188,7 @@ class ServedModel:
         imputed: dict[int, list[str]] = {}
         if not _lacks_any(rows, self.optional):
             return rows, imputed
-        rows = [trim(row) for row in rows]
+        rows = [trim_names(row) for row in rows]
         if self._windows is not None and _lacks_any(rows, self._window_names):
             rows = self._add_windows(rows, imputed)
         if _lacks_any(rows, self._imputable):

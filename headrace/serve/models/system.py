@@ -5,10 +5,10 @@ from pathlib import Path
 
 from headrace.log import Log, sealer
 from headrace.serve.models.windows import Windows
-from headrace.spec import System, duration_us, load
+from headrace.spec import System, load, parse_duration_us
 from headrace.store import Pusher, WindowReader, open_pusher, open_store
 from headrace.tables import Column
-from headrace.windows import window_keys
+from headrace.windows import list_keys
 from headrace.workspace import Workspace
 
 PREDICTIONS = "predictions"
@@ -38,7 +38,7 @@ class ServedSystem:
         """The columns that hold the keys of windows."""
         names: dict[str, None] = {}
         for window in self.spec.features.windows:
-            names |= dict.fromkeys(window_keys(window))
+            names |= dict.fromkeys(list_keys(window))
         return [Column(name=name, dtype="string", kind="categorical") for name in names]
 
     def open_pusher(self) -> Pusher:
@@ -49,7 +49,7 @@ class ServedSystem:
         """Open the log of predictions; another process seals its full files."""
         folder = self.workspace.predictions
         limit = self.spec.log.retention
-        retention_us = None if limit is None else duration_us(limit)
+        retention_us = None if limit is None else parse_duration_us(limit)
         sealers: list[subprocess.Popen[bytes]] = []
 
         def seal() -> None:

@@ -58,7 +58,7 @@ def _collect_states() -> dict[str, NumberState]:
 NUMBER_STATES = _collect_states()
 
 
-def tolerance(aggregate: str) -> float:
+def find_tolerance(aggregate: str) -> float:
     """Return the share by which an aggregate may differ between two orders of its events.
 
     It is `ROUNDING`, or the `TOLERANCE` of a module that loses more than that.
