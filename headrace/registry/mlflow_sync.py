@@ -60,12 +60,14 @@ def sync_mlflow(workspace: Workspace, name: str) -> None:
         return
 
     with exclusive_lock(workspace.registry / "mlflow.lock"):
+        # Before the client, which makes a store that was gone.
+        state = _read_state(workspace, name, uri)
         try:
             if server:
-                _sync(_open_client(uri), workspace, name, uri, None)
+                _sync(_open_client(uri), workspace, name, state, None)
             else:
                 client = _open_embedded(workspace.mlflow_store, uri)
-                _sync(client, workspace, name, uri, workspace.mlflow.absolute())
+                _sync(client, workspace, name, state, workspace.mlflow.absolute())
         except HeadraceError:
             raise
         except Exception as error:
@@ -75,9 +77,10 @@ def sync_mlflow(workspace: Workspace, name: str) -> None:
             raise WorkError(f"MLflow at {uri}", found, "a store that takes runs", do) from error
 
 
-def _sync(client: Any, workspace: Workspace, name: str, uri: str, artifacts: Path | None) -> None:
+def _sync(
+    client: Any, workspace: Workspace, name: str, state: MlflowState, artifacts: Path | None
+) -> None:
     """Register every version that MLflow lacks, then set the aliases; remember each step."""
-    state = _read_state(workspace, name, uri)
     for version in workspace.versions(name):
         if version in state.versions:
             continue

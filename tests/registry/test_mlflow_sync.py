@@ -243,3 +243,18 @@ def test_a_workspace_elsewhere_has_a_store_of_its_own(
         assert {file.path for file in found.list_artifacts(version.run_id)} >= {"card.html"}
     assert run.bundle.is_relative_to(there)
     assert {path for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_an_empty_store_is_made_once_and_copied(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow makes a store by about fifty migrations, which take seconds."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    headrace.run(headrace.load(folder))
+    (empty,) = (tmp_path / "cache" / "headrace").glob("mlflow-*.db")
+    made = empty.stat().st_mtime_ns
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(".headrace"))
+    headrace.run(headrace.load(copy))
+    assert (copy / ".headrace" / "mlflow.db").stat().st_size >= empty.stat().st_size
+    assert empty.stat().st_mtime_ns == made
