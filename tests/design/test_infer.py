@@ -141,3 +141,9 @@ def test_the_time_of_a_day_is_no_time_of_a_row() -> None:
 def test_a_decision_of_another_task_is_refused_before_anything_is_fitted() -> None:
     with pytest.raises(InputError, match="only a binary task has one"):
         infer_goal(Goal(target="y", decision=DecisionSpec()), pl.Series("y", [1.5, 2.5, 3.5] * 5))
+
+
+def test_the_times_that_were_not_chosen_are_named_beside_the_one_that_was() -> None:
+    days = pl.datetime_range(datetime(2024, 1, 1), datetime(2024, 3, 1), eager=True)
+    frame = pl.DataFrame({"x": days, "created_at": days})
+    assert infer_time(frame) == ("created_at", "dates or times in every row (also: x)")

@@ -293,6 +293,25 @@ def test_a_bad_row_deep_in_a_file_is_named_and_nothing_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
 
 
+def test_a_file_without_a_column_is_named(runs: Runs, tmp_path: Path) -> None:
+    make_table(50, seed=2).drop("z").write_csv(tmp_path / "rows.csv")
+    with pytest.raises(InputError, match=r"rows\.csv: no column 'z'"):
+        predict_file(predictor_of(runs, "binary"), tmp_path / "rows.csv", tmp_path / "out.csv")
+
+
+def test_a_bad_row_behind_the_first_chunk_has_its_own_number(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = predictor_of(runs, "binary")
+    monkeypatch.setattr(predictor, "_reads_text", True)
+    monkeypatch.setattr(Predictor, "_chunk_rows", lambda self, rows: 50)
+    rows = make_table(200, seed=2).to_dicts()
+    assert len(predictor.predict(rows)) == 200
+    rows[120]["z"] = "oops"
+    with pytest.raises(InputError, match="row 121, column 'z': the value 'oops'"):
+        predictor.predict(rows)
+
+
 @pytest.mark.slow
 def test_memory_stays_flat_as_files_grow(runs: Runs, tmp_path: Path) -> None:
     import subprocess

@@ -156,6 +156,7 @@ WRONG: list[tuple[list[bytes], int, bytes]] = [
     ([HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"], 400, b""),
     ([HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef"], 400, b""),
     ([HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"], 400, b""),
+    ([b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n"], 400, b"two or more"),
     ([HEAD + b"Content-Length: 1001\r\n\r\n"], 413, b"at most 1000 bytes"),
     (
         [HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *[b"100\r\n" + b"x" * 256 + b"\r\n"] * 5],

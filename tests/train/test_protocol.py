@@ -146,3 +146,12 @@ models: {candidates: [gbdt], search: {trials: 0}, gbdt: {max_rounds: 40}}
     with pytest.raises(InputError, match=r"recent_1h.*window feature's column must be in the rows"):
         predictor.predict(holdout.drop("recent_1h"))
     assert headrace.verify(result.bundle).passed
+
+
+@pytest.mark.parametrize("family", ["linear", "gbdt"])
+def test_members_without_settings_have_the_defaults(tmp_path: Path, family: str) -> None:
+    folder = write_system(tmp_path, "regression", family)
+    text = (folder / "system.yaml").read_text()
+    stated = text.replace(f"candidates: [{family}]", f"members: [{{family: {family}}}]")
+    (folder / "system.yaml").write_text(stated)
+    assert headrace.run(headrace.load(folder)).document.winner.family == family
