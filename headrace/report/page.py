@@ -42,8 +42,6 @@ def render_comparison(document: "ComparisonDocument") -> str:
         document=document,
         verdicts=describe_verdicts(document),
         charts=draw_comparison(document),
-        label=label,
-        format_number=format_number,
     )
     return page
 
@@ -74,8 +72,6 @@ def _describe(run: "RunDocument") -> dict[str, Any]:
     """Collect the values that the templates of a run need besides its document."""
     thresholds = run.thresholds or []
     return {
-        "label": label,
-        "number": format_number,
         "metric": run.metric.name,
         "verdict": _describe_verdict(run),
         "promotion": describe_promotion(run) if run.promoted is not None else "",
@@ -196,4 +192,5 @@ def load_template(name: str) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals |= {"label": label, "format_number": format_number}
     return environment.get_template(name)

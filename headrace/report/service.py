@@ -6,14 +6,11 @@ Scripts in them carry a nonce; the pages fetch nothing from elsewhere.
 from typing import Any
 
 from headrace.report.page import load_template
-from headrace.report.words import format_number, label
 
 
 def service_page(models: list[dict[str, Any]], nonce: str) -> str:
     """Render the served models, each with a form to try it."""
-    page: str = load_template("service.html").render(
-        models=models, nonce=nonce, label=label, number=format_number
-    )
+    page: str = load_template("service.html").render(models=models, nonce=nonce)
     return page
 
 
