@@ -55,4 +55,4 @@ def test_a_hostile_column_name_is_only_text(tmp_path: object) -> None:
     }
     column |= {"low": None, "high": None, "categories": None}
     module = load_template("parts.html").make_module({})
-    assert "<script>" not in module.column_table([column], format_number)
+    assert "<script>" not in module.column_table([column])
