@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from headrace.registry.catalogue import Feature, catalogue
     from headrace.registry.compare import Comparison, compare
     from headrace.registry.migrate import migrate
-    from headrace.registry.runs import runs
+    from headrace.registry.runs import find_report, runs
     from headrace.run.exploration import Exploration
     from headrace.run.record import Run
     from headrace.spec import System, load
@@ -64,6 +64,7 @@ _HOMES = {
     "verify": "verify",
     "Comparison": "registry.compare",
     "compare": "registry.compare",
+    "find_report": "registry.runs",
     "runs": "registry.runs",
     "Decision": "registry",
     "history": "registry",
@@ -86,6 +87,7 @@ __all__ = [
     "clean",
     "compare",
     "explore",
+    "find_report",
     "history",
     "init",
     "load",

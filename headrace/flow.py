@@ -1,5 +1,7 @@
 """The build spine: from a spec to a bundle, one call a stage, top to bottom."""
 
+from pathlib import Path
+
 from headrace import spec, train
 from headrace.evaluate import make_objective
 from headrace.report import Steps, Watch, quiet
@@ -21,15 +23,15 @@ STAGES = (
 """The stages of a run, in the order in which they begin."""
 
 
-def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
-    """Train, test and bundle the model of a system, and promote or refuse it.
+def run(system: System | str | Path, watch: Watch = quiet, fresh: bool = False) -> Run:
+    """Train, test and bundle the model of a system (or of its folder), and promote or refuse it.
 
     A run reuses the results of earlier runs on the same spec, tables and code; with `fresh` it
     does all work again. The document of a run that had nothing to do says `cached`. It calls
     `watch(stage, detail)` as it goes on. Raises `SpecError`, `InputError` or `WorkError`, and
     leaves nothing half-written then.
     """
-    system = spec.with_safe_names(system)
+    system = spec.with_safe_names(spec.as_system(system))
     step = Steps(watch)
     cache = Cache(system.workspace.cache)
     with step("tables"):
@@ -70,13 +72,13 @@ def run(system: System, watch: Watch = quiet, fresh: bool = False) -> Run:
         return finish_run(document, decision, verdict.comparison, step.seconds)
 
 
-def explore(system: System) -> Exploration:
+def explore(system: System | str | Path) -> Exploration:
     """Describe a system's tables: columns, their relation to the target, leaks, the split.
 
     Nothing is trained. Writes `explore.json` into the workspace. Raises as `run` does for tables
     and specs that cannot be used.
     """
-    system = spec.with_safe_names(system)
+    system = spec.with_safe_names(spec.as_system(system))
     cache = Cache(system.workspace.cache)
     keys = cache_keys(system)
     step = Steps(quiet)

@@ -25,8 +25,11 @@ from headrace.errors import DECODE_ERRORS, BundleError, InputError, nearest
 Alias = Literal["champion", "challenger", "shadow"]
 ALIASES: tuple[Alias, ...] = get_args(Alias)
 NAME = ".headrace"
+SPEC_NAME = "system.yaml"
 FORMER_NAME = ".millrace"
 _REFERENCE = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)@(\w+)", re.ASCII)
+_MOST_FOLDERS = 1_000
+"""A search for systems looks into so many folders at most."""
 _MOST_DIGITS = 9
 """The digits of a version at most: Python refuses to read numbers of thousands of digits."""
 
@@ -207,10 +210,11 @@ class Workspace:
         named = _REFERENCE.fullmatch(reference)
         known = folders_in(self.bundles)
         if named is None:
-            expected = "a bundle's folder, NAME@VERSION or NAME@champion"
-            do = f"{self.bundles} has {', '.join(known) or 'none'}"
+            expected = "the folder of a bundle or of a system, NAME@VERSION or NAME@champion"
+            do = f"{self.bundles} has {', '.join(known)}" if known else name_systems(self.root)
             raise InputError(reference, "no such bundle", expected, do)
 
+        self.require(reference)
         name, wanted = named.groups()
         if wanted.isdigit() and len(wanted) <= _MOST_DIGITS:
             version = int(wanted)
@@ -230,6 +234,19 @@ class Workspace:
         raise InputError(
             reference, f"no such version in {self.bundles}", hint, nearest(name, names)
         )
+
+    def require(self, where: str) -> None:
+        """Raise `InputError` where there is no workspace; it names the systems nearby.
+
+        Parameters: `where`, what was looked up in it.
+        """
+        if self.path.is_dir():
+            return
+        if is_system(self.root):
+            do = f"`headrace run {self.root}` makes one"
+            raise InputError(where, f"nothing was run in {self.root} yet", "a model", do)
+        found = f"no workspace in {self.root.absolute()}"
+        raise InputError(where, found, "the folder of a system", name_systems(self.root))
 
     def _version_of(self, name: str, alias: str) -> int:
         aliases = self.read_aliases(name)
@@ -288,6 +305,41 @@ class Workspace:
             )
         except (OSError, *DECODE_ERRORS):
             return None
+
+
+def is_system(folder: Path) -> bool:
+    """Say whether a folder is that of a system: it has a `system.yaml`, and is no bundle."""
+    # even a manifest that is no plain file is that of a bundle, if a broken one
+    return (folder / SPEC_NAME).is_file() and not os.path.lexists(folder / "manifest.json")
+
+
+def name_systems(root: Path) -> str:
+    """Name the folders of systems below a folder, as a hint to whoever is in the wrong one.
+
+    It looks two levels deep, and at so many folders at most that no disk keeps it waiting. Returns
+    `found build/demo-income`, or how to make a system if there is none.
+    """
+    found = [str(folder) for folder in _list_folders(root) if is_system(folder)]
+    return f"found {', '.join(sorted(found)[:3])}" if found else "`headrace init DATA` makes one"
+
+
+def _list_folders(root: Path) -> list[Path]:
+    """List folders two levels below a folder, the upper ones first; no hidden ones."""
+    found: list[Path] = []
+    level = [root]
+    for _ in range(2):
+        level = [folder for above in level for folder in sorted(_folders_in(above))]
+        found += level
+        level = level[:_MOST_FOLDERS]
+    return found[:_MOST_FOLDERS]
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return [Path(one) for one in entries if one.name[:1] != "." and one.is_dir()]
+    except OSError:
+        return []
 
 
 def refuse_former(root: Path) -> None:

@@ -73,7 +73,8 @@ def test_a_bundle_is_found_by_version_and_by_alias(workspace: Workspace) -> None
 @pytest.mark.parametrize(
     ("reference", "words"),
     [
-        ("ads", "ads: no such bundle; expected a bundle's folder, NAME@VERSION or NAME@champion"),
+        ("ads", "expected the folder of a bundle or of a system, NAME@VERSION or NAME@champion"),
+        ("ads", "ads: no such bundle"),
         ("../ads@1", "no such bundle"),
         ("ads@3", "no such version in"),
         ("ads@3", "expected versions 1, 2, 10"),

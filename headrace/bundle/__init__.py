@@ -17,7 +17,7 @@ from headrace.bundle.evaluation import Evaluation
 from headrace.bundle.golden import TOLERANCE, same_reply
 from headrace.bundle.holdout import join_answers
 from headrace.bundle.manifest import Manifest, read_manifest
-from headrace.bundle.open import Bundle, find_bundle, open_bundle
+from headrace.bundle.open import Bundle, find_bundle, open_bundle, read_champion
 from headrace.bundle.profile import build_profile
 from headrace.bundle.write import Contents, write_bundle
 
@@ -33,6 +33,7 @@ __all__ = [
     "find_bundle",
     "join_answers",
     "open_bundle",
+    "read_champion",
     "read_manifest",
     "same_reply",
     "write_bundle",

@@ -1,5 +1,6 @@
 """Open a bundle without trusting it: checksums first, no code, no path that leaves the folder."""
 
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,9 +15,9 @@ from headrace.bundle.evaluation import Evaluation
 from headrace.bundle.holdout import split_answers
 from headrace.bundle.manifest import Manifest, read_manifest, read_plain, sha256
 from headrace.errors import DECODE_ERRORS, BundleError, InputError, SpecError
-from headrace.spec import System, decode, parse_yaml
+from headrace.spec import System, decode, load, parse_yaml
 from headrace.tables import Schema
-from headrace.workspace import Workspace, folders_in
+from headrace.workspace import Workspace, is_system, name_systems
 
 T = TypeVar("T")
 _MLFLOWS = "registered_model_meta"
@@ -162,14 +163,31 @@ def open_bundle(path: Path) -> Bundle:
 def find_bundle(model: str | Path, folder: Path) -> Path:
     """Find the folder of a model.
 
-    Parameters: `model`, a bundle's folder, `name@3` or `name@champion`; `folder`, the system whose
-    workspace has such names. Raises `InputError` that lists the bundles there are.
+    Parameters: `model`, a bundle's folder, a system's folder (its champion), `name@3` or
+    `name@champion`; `folder`, the system whose workspace has such names. Raises `InputError` that
+    names the bundles or systems there are.
     """
     path = Path(model)
+    if is_system(path):
+        system = load(path)
+        return system.workspace.find(f"{system.name}@{read_champion(system)}")
     if not path.is_dir():
         return Workspace(folder).find(str(model))
-    if (path / "system.yaml").exists() and not (path / "manifest.json").exists():
-        known = folders_in(Workspace(path).bundles)
-        do = f"a bundle such as {known[-1]}" if known else "run it first"
-        raise InputError(str(model), "a system's folder, not a bundle", do)
+    if not os.path.lexists(path / "manifest.json"):
+        found = "neither a bundle's folder nor a system's"
+        raise InputError(str(model), found, "one of them", name_systems(path))
     return path
+
+
+def read_champion(system: System) -> int:
+    """Return the version of a system's champion; raises `InputError` where it has none yet."""
+    aliases = system.workspace.read_aliases(system.name)
+    if "champion" not in aliases:
+        where = os.path.relpath(system.root)
+        do = (
+            f"`headrace run {where}` makes one; "
+            f"`headrace promote {system.name}@VERSION --dir {where}` picks one by hand"
+        )
+        found = f"no champion of {system.name!r} yet"
+        raise InputError(where, found, "a system with a champion", do)
+    return aliases["champion"]

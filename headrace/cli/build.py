@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from headrace.cli.options import DirArgument, JsonFlag
-from headrace.cli.output import print_result, progress_bar
+from headrace.cli.output import command_name, print_result, progress_bar
 from headrace.errors import InputError
 
 _RUN_FIELDS = (
@@ -110,14 +110,14 @@ def init(
         target=target, task=task, positive=positive, metric=metric, secondary=secondary,
         costs=costs, id=id, time=time, group=group, label_delay=label_delay,
         prediction=prediction, latency_ms=latency_ms, throughput=throughput,
-        sensitive=sensitive, holdout=holdout, query=query, name=name, read=read or [],
+        sensitive=sensitive, holdout=holdout, query=query, name=name, read=read or [], yes=yes,
     )  # fmt: skip
     is_interactive = not (yes or as_json) and sys.stdin.isatty() and sys.stderr.isatty()
     if is_interactive:
         hint = "Enter takes the value in brackets; - means none; Ctrl-C writes nothing."
         print(hint, file=sys.stderr)
     path, text = headrace.init(data, answers, dir, _ask if is_interactive else None)
-    next_step = f"Next: headrace run {os.path.relpath(path.parent)}"
+    next_step = f"Next: {command_name()} run {os.path.relpath(path.parent)}"
     print_result({"spec": str(path)}, as_json, f"{text}\nWrote {path}\n{next_step}")
 
 
@@ -164,15 +164,23 @@ def run(
         bool,
         typer.Option("--fresh", help="Run all stages again, and reuse nothing of earlier runs."),
     ] = False,
+    trials: Annotated[
+        int | None, typer.Option(min=0, help="End the search after so many trials.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="End the search after so many seconds.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Run the whole flow: bundle, gates, promotion and report.
 
-    Stages whose inputs have not changed are not run again.
+    Stages whose inputs have not changed are not run again. --trials and --seconds take the place of
+    models.search in the spec, for this run.
     """
     import headrace
+    from headrace.spec import with_search
 
-    _run(headrace.load(dir), as_json, fresh)
+    _run(with_search(headrace.load(dir), trials, seconds), as_json, fresh)
 
 
 def demo(
@@ -227,10 +235,16 @@ def _run(system: Any, as_json: bool, fresh: bool = False) -> None:
         result = headrace.run(system, watch, fresh)
     document = msgspec.to_builtins(result.document)
     printed = {name: document[name] for name in _RUN_FIELDS}
-    print_result(printed, as_json, text.describe_run(result.document))
+    print_result(printed, as_json, f"{text.describe_run(result.document)}\n{_next_steps(system)}")
     # the bundle is written and the result printed: only the status says that it is refused
     if not result.document.promoted:
         raise typer.Exit(1)
+
+
+def _next_steps(system: Any) -> str:
+    """Name the commands that a person is likely to want after a run."""
+    folder = os.path.relpath(system.root)
+    return f"  next    {command_name()} report {folder}\n          {command_name()} serve {folder}"
 
 
 def clean(

@@ -3,9 +3,12 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
+from headrace._version import __version__
 from headrace.cli import build, events, models, service, signals
 from headrace.errors import HeadraceError
 
@@ -21,6 +24,7 @@ COMMANDS = (
     service.serve,
     service.token,
     models.runs,
+    models.report,
     models.promote,
     models.rollback,
     models.history,
@@ -39,20 +43,43 @@ def make_app() -> typer.Typer:
         help=(
             "Headrace: one spec takes a table to a tested model that predicts the same everywhere."
         ),
+        callback=_read_options,
         no_args_is_help=True,
-        add_completion=False,
+        context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for command in COMMANDS:
-        app.command()(command)
+    _add_commands(app, COMMANDS)
 
     # `headrace log repair`
     log = typer.Typer(help="Maintain the log of a system.", no_args_is_help=True)
-    for command in LOG_COMMANDS:
-        log.command()(command)
+    _add_commands(log, LOG_COMMANDS)
     app.add_typer(log, name="log")
     return app
+
+
+def _add_commands(app: typer.Typer, commands: tuple[Callable[..., None], ...]) -> None:
+    for command in commands:
+        # a short help of its own is not cut to one line
+        first, _, _ = (command.__doc__ or "").partition("\n\n")
+        app.command(short_help=" ".join(first.split()))(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"headrace {__version__}")
+        raise typer.Exit
+
+
+def _read_options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Read the options that stand before a command; `--version` has ended the process by now."""
 
 
 def main() -> None:

@@ -12,9 +12,10 @@ from headrace.cli.options import (
     DirOption,
     JsonFlag,
     ModelArgument,
+    SystemArgument,
     WhyOption,
 )
-from headrace.cli.output import print_result, progress_bar
+from headrace.cli.output import open_page, print_result, progress_bar
 
 
 def predict(
@@ -23,6 +24,12 @@ def predict(
     target: Annotated[
         Path, typer.Argument(metavar="OUTPUT", help="Write the predictions to this table file.")
     ],
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN,…|all", help="Copy these columns of INPUT before the predictions."
+        ),
+    ] = None,
     dir: DirOption = Path(),
     as_json: JsonFlag = False,
 ) -> None:
@@ -38,7 +45,8 @@ def predict(
         def watch(done: int) -> None:
             progress.update(bar, description=f"{done:,} rows")
 
-        rows = predict_file(predictor, source, target, watch, gaps)
+        columns = [name.strip() for name in keep.split(",")] if keep else []
+        rows = predict_file(predictor, source, target, watch, gaps, columns)
     document = {
         "model": f"{predictor.name}@{predictor.version}",
         "rows": rows,
@@ -110,6 +118,23 @@ def runs(
     print_result({"runs": msgspec.to_builtins(entries)}, as_json, text.describe_runs(entries))
 
 
+def report(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="[MODEL|DIR]", help="Use this model, or this system's last run."),
+    ] = ".",
+    dir: DirOption = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Open the report of a model or of a system's last run in the browser."""
+    import headrace
+
+    page = headrace.find_report(model, dir).absolute()
+    if not as_json:
+        open_page(page.as_uri())
+    print_result({"report": str(page)}, as_json, str(page))
+
+
 def promote(
     model: ModelArgument,
     alias: AliasOption = "champion",
@@ -124,7 +149,7 @@ def promote(
 
 
 def rollback(
-    name: Annotated[str, typer.Argument(help="Name the system.")],
+    name: SystemArgument,
     alias: AliasOption = "champion",
     why: WhyOption = "",
     dir: DirOption = Path(),
@@ -137,7 +162,7 @@ def rollback(
 
 
 def history(
-    name: Annotated[str, typer.Argument(help="Name the system.")],
+    name: SystemArgument = ".",
     dir: DirOption = Path(),
     as_json: JsonFlag = False,
 ) -> None:

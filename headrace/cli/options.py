@@ -10,7 +10,13 @@ JsonFlag = Annotated[
 ]
 DirArgument = Annotated[Path, typer.Argument(help="Use the system.yaml in this folder.")]
 ModelArgument = Annotated[
-    str, typer.Argument(help="Use this model: a bundle's folder, NAME@VERSION or NAME@champion.")
+    str,
+    typer.Argument(
+        help="Use this model: NAME@VERSION, NAME@champion, or the folder of a bundle or a system."
+    ),
+]
+SystemArgument = Annotated[
+    str, typer.Argument(metavar="NAME|DIR", help="Name the system, or give its folder.")
 ]
 DirOption = Annotated[
     Path, typer.Option("--dir", help="Look names up in the workspace of this folder.")

@@ -10,6 +10,7 @@ from headrace.design.interview import interview
 from headrace.design.parsers import NONE
 from headrace.design.questions import Answers, Ask
 from headrace.errors import InputError
+from headrace.workspace import SPEC_NAME
 
 
 def init(
@@ -22,7 +23,7 @@ def init(
     table cannot be read or lacks a named column, and where the folder has a spec already.
     """
     home = folder.absolute()
-    path = home / "system.yaml"
+    path = home / SPEC_NAME
     if path.exists():
         raise InputError(
             str(path), "there is a spec already", "a folder without one", "choose another --dir"

@@ -54,9 +54,11 @@ def interview(
     Returns each field's value and reason. Raises `InputError` for an answer that is impossible,
     such as a column that the table does not have.
     """
-    if answers.target is None and ask is None:
+    if answers.target is None and ask is None and not answers.yes:
+        suggestion, why = infer_target(frame)
         expected = "the column to predict, one of: " + ", ".join(frame.columns)
-        raise InputError("--target", "not given", expected)
+        do = f"--yes takes {suggestion!r}, {why}"
+        raise InputError("--target", "not given", expected, do)
     review = Review(answers, ask)
     name = parse_system_name(answers.name, "name") if answers.name else _derive_name(source)
     review.record("name", name)

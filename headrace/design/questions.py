@@ -15,7 +15,8 @@ class Answers(Struct, frozen=True, kw_only=True):
     """Answers that are known before the interview, each as a person would type it.
 
     Several names are separated by commas; `-` says that there is none. A question without an answer
-    goes to a person, where there is one to ask; else the data decides.
+    goes to a person, where there is one to ask; else the data decides. Only the target must be
+    stated then, unless `yes` takes what the data suggests for it too.
     """
 
     target: str | None = None
@@ -36,6 +37,7 @@ class Answers(Struct, frozen=True, kw_only=True):
     costs: str | None = None
     sensitive: str | None = None
     read: list[str] = []
+    yes: bool = False
 
 
 class Question(Struct, frozen=True):

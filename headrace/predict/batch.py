@@ -16,20 +16,24 @@ threads are enough.
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
 import polars as pl
 import polars.selectors as cs
+from msgspec import Struct
 from polars.io.plugins import register_io_source
 
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, InputError, nearest
 from headrace.features.graph.session import CHUNK_ROWS
 from headrace.predict.gaps import GapCounter, GapWarning
 from headrace.spec import safe_name
 from headrace.tables import Column, Scan, Schema, scan, sink, unreadable_error
+
+KEEP_ALL = "all"
+"""Stands for every column of a file."""
 
 
 class FramePredictor(Protocol):
@@ -50,18 +54,29 @@ class FramePredictor(Protocol):
         ...
 
 
+class _Job(Struct, frozen=True):
+    """A table file to predict; `where` names it in errors, `keep` has the columns to copy."""
+
+    predictor: FramePredictor
+    scanned: Scan
+    where: str
+    keep: list[str] = []
+
+
 def predict_file(
     predictor: FramePredictor,
     source: Path,
     target: Path,
     watch: Callable[[int], None] = lambda rows: None,
     counter: GapCounter | None = None,
+    keep: Sequence[str] = (),
 ) -> int:
     """Predict a table file into another; the names of the files say their formats.
 
-    `watch` is called with the number of rows predicted so far, `counter` counts their gaps. Returns
-    the number of rows. The target appears whole or not at all. Raises `InputError` naming the row
-    and column that cannot be used.
+    `watch` is called with the number of rows predicted so far, `counter` counts their gaps. `keep`
+    names columns that are copied as the file has them, before the predictions; `all` copies every
+    one. Returns the number of rows. The target appears whole or not at all. Raises `InputError`
+    naming the row and column that cannot be used.
     """
     done = 0
     errors: list[HeadraceError] = []
@@ -69,7 +84,7 @@ def predict_file(
     def predictions() -> Iterator[pl.DataFrame]:
         nonlocal done
         try:
-            for part in predict_batches(predictor, scanned, str(source), counter):
+            for part in _predict_batches(job, counter):
                 done += part.height
                 watch(done)
                 yield part
@@ -81,8 +96,9 @@ def predict_file(
     scanned = scan(source, predictor.schema.read)
     if counter is not None:
         counter.findings += scanned.findings
+    job = _Job(predictor, scanned, str(source), _find_columns(keep, scanned))
     try:
-        sink(_make_lazy(predictor, scanned, predictions, str(source)), target)
+        sink(_make_lazy(job, predictions), target)
     except (pl.exceptions.PolarsError, HeadraceError) as error:
         if errors:
             raise errors[0] from None
@@ -94,34 +110,39 @@ def predict_file(
 
 def predict_lazily(predictor: FramePredictor, source: Path) -> pl.LazyFrame:
     """Return the predictions of a file as a lazy frame, computed when it is collected."""
-    scanned = scan(source, predictor.schema.read)
+    job = _Job(predictor, scan(source, predictor.schema.read), str(source))
 
     def predictions() -> Iterator[pl.DataFrame]:
-        counter = GapCounter(scanned.findings)
-        yield from predict_batches(predictor, scanned, str(source), counter)
+        counter = GapCounter(job.scanned.findings)
+        yield from _predict_batches(job, counter)
         if message := counter.message():
             warnings.warn(message, GapWarning, stacklevel=2)
 
-    return _make_lazy(predictor, scanned, predictions, str(source))
+    return _make_lazy(job, predictions)
 
 
-def predict_batches(
-    predictor: FramePredictor, scanned: Scan, where: str, counter: GapCounter | None = None
-) -> Iterator[pl.DataFrame]:
-    """Predict a scan batch by batch, in order, with one thread a core.
+def _find_columns(keep: Sequence[str], scanned: Scan) -> list[str]:
+    """Find the columns of a file that are to be copied; raises `InputError` where one is absent."""
+    names = scanned.frame.collect_schema().names()
+    if list(keep) == [KEEP_ALL] and KEEP_ALL not in names:
+        return names
+    by_name = {safe_name(name): name for name in names} | {name: name for name in names}
+    for name in keep:
+        if name not in by_name:
+            expected = "columns of the file, or all"
+            raise InputError("--keep", f"no column {name!r}", expected, nearest(name, names))
+    return list(dict.fromkeys(by_name[name] for name in keep))
 
-    Parameters: `where`, the name of the table in errors.
-    """
+
+def _predict_batches(job: _Job, counter: GapCounter | None) -> Iterator[pl.DataFrame]:
+    """Predict a table batch by batch, in order, with one thread a core."""
     threads = os.cpu_count() or 1
     waiting: deque[Future[pl.DataFrame]] = deque()
     first_row = 0
-    batches = _select_columns(predictor, scanned).collect_batches(
-        chunk_size=CHUNK_ROWS, maintain_order=True
-    )
+    batches = _select_columns(job).collect_batches(chunk_size=CHUNK_ROWS, maintain_order=True)
     with ThreadPoolExecutor(threads) as pool:
         for batch in batches:
-            future = pool.submit(predictor.predict_frame, batch, where, first_row, counter=counter)
-            waiting.append(future)
+            waiting.append(pool.submit(_predict_batch, job, batch, first_row, counter))
             first_row += batch.height
             # Waiting here bounds the memory: no further batch is read until one is done.
             if len(waiting) > 2 * threads:
@@ -130,28 +151,40 @@ def predict_batches(
             yield waiting.popleft().result()
 
 
-def _select_columns(predictor: FramePredictor, scanned: Scan) -> pl.LazyFrame:
-    """Select the columns that the model reads, and the id.
+def _predict_batch(
+    job: _Job, batch: pl.DataFrame, first_row: int = 0, counter: GapCounter | None = None
+) -> pl.DataFrame:
+    """Predict the rows of a batch, and put the columns that are copied before the predictions."""
+    predictions = job.predictor.predict_frame(batch, job.where, first_row, counter=counter)
+    if not job.keep:
+        return predictions
+
+    copied = batch.select(cs.by_name(*job.keep))
+    id = job.predictor.schema.id
+    if id in copied.columns:
+        predictions = predictions.drop(cs.by_name(id))
+    both = set(copied.columns) & set(predictions.columns)
+    if both:
+        found = f"the column {min(both)!r}, which the predictions have too"
+        raise InputError("--keep", found, "columns of other names")
+    return copied.hstack(predictions.get_columns())
+
+
+def _select_columns(job: _Job) -> pl.LazyFrame:
+    """Select the columns that the model reads, those that are copied, and the id.
 
     An absent column is no error here: `conform` finds it, and its message is the better one.
     """
-    wanted = {column.name for column in predictor.columns}
-    if predictor.schema.id:
-        wanted.add(predictor.schema.id)
-    names = scanned.frame.collect_schema().names()
-    return scanned.frame.select(cs.by_name(*(name for name in names if safe_name(name) in wanted)))
+    wanted = {column.name for column in job.predictor.columns}
+    if job.predictor.schema.id:
+        wanted.add(job.predictor.schema.id)
+    names = job.scanned.frame.collect_schema().names()
+    selected = [name for name in names if safe_name(name) in wanted or name in job.keep]
+    return job.scanned.frame.select(cs.by_name(*selected))
 
 
-def _make_lazy(
-    predictor: FramePredictor,
-    scanned: Scan,
-    predictions: Callable[[], Iterator[pl.DataFrame]],
-    where: str,
-) -> pl.LazyFrame:
-    """Return batches of predictions as a lazy frame, which asks for no more than it needs.
-
-    `where` names the file in errors.
-    """
+def _make_lazy(job: _Job, predictions: Callable[[], Iterator[pl.DataFrame]]) -> pl.LazyFrame:
+    """Return batches of predictions as a lazy frame, which asks for no more than it needs."""
 
     def read(
         columns: list[str] | None,
@@ -175,6 +208,5 @@ def _make_lazy(
                 return
 
     # Predicting no row gives the names and types of all columns.
-    no_rows = _select_columns(predictor, scanned).head(0).collect()
-    empty = predictor.predict_frame(no_rows, where)
+    empty = _predict_batch(job, _select_columns(job).head(0).collect())
     return register_io_source(read, schema=empty.schema, is_pure=True)

@@ -23,7 +23,15 @@ from headrace.predict.batch import predict_lazily
 from headrace.predict.gaps import GapCounter, GapWarning
 from headrace.predict.rows import RowReader, make_id_getter, make_row_type, trim_names
 from headrace.spec import format_label
-from headrace.tables import Column, Schema, conform, rename_columns, to_polars
+from headrace.tables import (
+    Column,
+    Schema,
+    conform,
+    is_pandas,
+    rename_columns,
+    to_pandas,
+    to_polars,
+)
 
 _BATCH_ROWS = 5_000
 """Tables of fewer rows are not worth a thread."""
@@ -35,7 +43,8 @@ class Predictor:
     `predict` takes
 
     - a list of dicts, and returns one;
-    - a Polars, pandas or Arrow table, and returns a Polars DataFrame;
+    - a Polars or Arrow table, and returns a Polars DataFrame;
+    - a pandas DataFrame, and returns one with the same index;
     - a path, and returns a LazyFrame.
 
     A prediction of a dict has these keys, and one of a table these columns:
@@ -43,7 +52,8 @@ class Predictor:
     - the row's id, where the spec names one;
     - `prediction`: the positive class's probability in a binary task, the value in a regression,
       the label in a multiclass task;
-    - `probabilities` by label in a multiclass task (in tables a column `probability_<class>` each);
+    - `probabilities` by label, of the positive class in a binary task, of every class in a
+      multiclass task (in tables a column `probability_<class>` each);
     - `decision`, a label, where the spec states a `goal.decision`;
     - `unseen`, the columns whose value was in no training row, and `imputed`, those that are
       missing though none was in training (of tables a `GapWarning` says how many there were).
@@ -68,6 +78,9 @@ class Predictor:
         metadata = self.session.metadata
         self.classes = [format_label(label) for label in metadata["classes"]]
         self.is_multiclass = metadata["task"] == "multiclass"
+        self.is_binary = metadata["task"] == "binary"
+        self.scored = self.classes[1:] if self.is_binary else self.classes
+        """The classes whose probability is shown."""
         self._reads_text = metadata["numbers_per_entry"] > 0
         self.decides = bool(metadata["decision"])
         self._outputs = ["prediction"]
@@ -111,7 +124,7 @@ class Predictor:
         predictions = self.predict_frame(frame, threads=os.cpu_count() or 1, counter=counter)
         if message := counter.message():
             warnings.warn(message, GapWarning, stacklevel=2)
-        return predictions
+        return to_pandas(predictions, rows) if is_pandas(rows) else predictions
 
     def predict_dicts(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Predict each dict, in their order."""
@@ -158,7 +171,14 @@ class Predictor:
         """Predict rows, without their ids. Runs once a request, so it makes no frame."""
         feeds, gaps = reader.read_row(rows[0]) if len(rows) == 1 else reader.read_rows(rows)
         results = self.session.run(self._outputs, feeds)
-        predictions = [{"prediction": value} for value in results[0].ravel().tolist()]
+        values = results[0].ravel().tolist()
+        if self.is_binary:
+            event = self.scored[0]
+            predictions: list[dict[str, Any]] = [
+                {"prediction": value, "probabilities": {event: value}} for value in values
+            ]
+        else:
+            predictions = [{"prediction": value} for value in values]
         if self.is_multiclass:
             for prediction, probabilities in zip(predictions, results[1].tolist(), strict=True):
                 prediction["probabilities"] = dict(zip(self.classes, probabilities, strict=True))
@@ -238,10 +258,14 @@ class Predictor:
             self._reader.count_gaps(typed, feeds, counter)
         results = self.session.run(self._outputs, feeds)
         columns: dict[str, Any] = {"prediction": _to_column(results[0])}
+        probabilities: Any = []
         if self.is_multiclass:
-            for at, label in enumerate(self.classes):
-                columns[f"probability_{label}"] = results[1][:, at]
-        elif self.decides:
+            probabilities = results[1].T
+        elif self.is_binary:
+            probabilities = results[0].T
+        for label, values in zip(self.scored, probabilities, strict=True):
+            columns[f"probability_{label}"] = values
+        if self.decides and not self.is_multiclass:
             columns["decision"] = _to_column(results[1])
         return pl.DataFrame(columns)
 
@@ -284,6 +308,8 @@ def _check_metadata(session: Session) -> None:
         if not isinstance(session.metadata.get(name), kind):
             raise _graph_error(f"does not say its {name!r}")
 
+    if session.metadata["task"] == "binary" and len(session.metadata["classes"]) != 2:
+        raise _graph_error("does not have two classes")
     outputs = {"prediction"}
     if session.metadata["task"] == "multiclass":
         outputs.add("probabilities")

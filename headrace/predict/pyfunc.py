@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.predict.predictor import Predictor, open
+from headrace.tables import is_pandas
 
 
 class Pyfunc:
@@ -14,7 +15,8 @@ class Pyfunc:
 
     def predict(self, rows: Any, params: dict[str, Any] | None = None) -> Any:
         """Predict rows as a pandas frame; MLflow's `params` have no meaning here."""
-        return self._predictor.predict(rows).to_pandas()
+        predictions = self._predictor.predict(rows)
+        return predictions if is_pandas(predictions) else predictions.to_pandas()
 
 
 def _load_pyfunc(path: str) -> Pyfunc:

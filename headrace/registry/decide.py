@@ -10,7 +10,8 @@ from headrace.errors import InputError, WorkError, nearest
 from headrace.registry.gates import Result, as_dicts
 from headrace.registry.journal import Decision, Journal, locked_journal
 from headrace.registry.mlflow_sync import sync_mlflow
-from headrace.workspace import ALIASES, Alias, Workspace
+from headrace.spec import load
+from headrace.workspace import ALIASES, Alias, Workspace, is_system
 
 
 def decide(
@@ -98,10 +99,10 @@ def rollback(
 ) -> Decision:
     """Set an alias back to its version before the last promotion.
 
-    Raises `InputError` where there is no such version, and `BundleError` where its bundle is not
-    whole.
+    Parameters: `name`, of a system in the workspace of `folder`, or its own folder. Raises
+    `InputError` where there is no such version, and `BundleError` where its bundle is not whole.
     """
-    workspace = _find_workspace(name, folder)
+    workspace, name = _find_workspace(name, folder)
     with locked_journal(workspace, name) as journal:
         checked = _check_alias(alias)
         version = journal.before(checked)
@@ -121,9 +122,12 @@ def rollback(
     return decision
 
 
-def history(name: str, folder: str | Path = ".") -> list[Decision]:
-    """Return every decision of a system, the oldest first; raises `InputError` without any."""
-    workspace = _find_workspace(name, folder)
+def history(name: str = ".", folder: str | Path = ".") -> list[Decision]:
+    """Return every decision of a system, the oldest first; raises `InputError` without any.
+
+    Parameters: `name`, of a system in the workspace of `folder`, or its own folder.
+    """
+    workspace, name = _find_workspace(name, folder)
     decisions = Journal(workspace, name).decisions
     # The journal can be read while MLflow is away.
     with suppress(WorkError):
@@ -131,15 +135,21 @@ def history(name: str, folder: str | Path = ".") -> list[Decision]:
     return decisions
 
 
-def _find_workspace(name: str, folder: str | Path) -> Workspace:
-    """Find the workspace of a system that has decisions."""
+def _find_workspace(name: str, folder: str | Path) -> tuple[Workspace, str]:
+    """Find the workspace of a system that has decisions; return it and the system's name."""
+    where = name
     workspace = Workspace(Path(folder))
+    if is_system(Path(name)):
+        system = load(name)
+        workspace = system.workspace
+        name = system.name
+    workspace.require(where)
     if not workspace.journal(name).exists():
         known = sorted(path.stem for path in workspace.registry.glob("*.jsonl"))
         found = f"nothing was decided about it in {workspace}"
         expected = f"one of: {', '.join(known)}" if known else "a system that was run"
         raise InputError(name, found, expected, nearest(name, known))
-    return workspace
+    return workspace, name
 
 
 def _check_alias(alias: str) -> Alias:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from headrace.evaluate import LEAST_ROWS, ModelPair, Treated
+from headrace.report import describe_gain
 from headrace.spec import Gate, Metric, Treatment
 
 _MOST_NAMED = 6
@@ -94,7 +95,7 @@ def _compare(gate: Gate, pair: ModelPair) -> Result:
 
     passed = low > -gate.margin if gate.op in ("<", ">") else low >= -gate.margin
     margin = f", a margin of {gate.margin:g} allowed" if gate.margin else ""
-    why = f"better by {low:.3g} to {high:.3g} (95 %) on {len(pair):,} rows{margin}"
+    why = f"{describe_gain(low, high)} (95 %) on {len(pair):,} rows{margin}"
     if is_baseline and passed and not gate.margin:
         chance = pair.chance(gate.metric)
         passed = chance <= CHANCE
@@ -113,7 +114,7 @@ def not_worse(metric: Metric, pair: ModelPair | str | None) -> list[Result]:
     value, bound, (low, high) = pair.gain(metric)
     rarer = pair.rarer_rows()
     worse = high < 0 and (rarer is None or rarer >= LEAST_EVENTS["champion"])
-    why = f"better by {low:.3g} to {high:.3g} (95 %) on {len(pair):,} rows"
+    why = f"{describe_gain(low, high)} (95 %) on {len(pair):,} rows"
     why += "; a gate beside the champion with a margin would allow it" if worse else ""
     name = f"test.{metric} not worse than champion"
     return [Result(name, value, bound, not worse, why, [low, high])]

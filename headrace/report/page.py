@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.report.drawings import draw_comparison, draw_run, find_worst_confusions
-from headrace.report.words import format_number, label
+from headrace.report.words import describe_gain, format_number, label
 
 if TYPE_CHECKING:
     from headrace.registry.compare import ComparisonDocument
@@ -48,12 +48,11 @@ def render_comparison(document: "ComparisonDocument") -> str:
 
 def describe_verdicts(document: "ComparisonDocument") -> list[str]:
     """Compare each model with the first in one sentence."""
-    metric = document.metric
     first, *others = document.models
     sentences = []
-    for model, (low, high) in zip(others, document.gains[metric], strict=True):
-        interval = f"by {format_number(low)} to {format_number(high)} of {label(metric)} (95 %)"
-        sentences.append(f"{model} is {_compare_words(low, high)} than {first}: {interval}.")
+    for model, (low, high) in zip(others, document.gains[document.metric], strict=True):
+        gain = f"{label(document.metric)} {describe_gain(low, high)} (95 %)"
+        sentences.append(f"{model} is {_compare_words(low, high)} than {first}: {gain}.")
     return sentences
 
 
@@ -155,14 +154,14 @@ def _describe_comparison(run: "RunDocument") -> str:
     comparison = run.comparison
     if comparison is None:
         return ""
-    champion = f"the champion of then, version {comparison.version},"
+    champion = f"the champion at that time, version {comparison.version}"
     if comparison.gain is None or comparison.values is None:
-        return f"It could not be compared with {champion} since {comparison.why}."
-    low, high = comparison.gain
+        return f"It could not be compared with {champion}: {comparison.why}."
     own, other = map(format_number, comparison.values)
+    gain = describe_gain(*comparison.gain)
     return (
-        f"Beside {champion} it is {_compare_words(low, high)}: {own} to {other}, "
-        f"a gain of {format_number(low)} to {format_number(high)} (95 %) on the "
+        f"It is {_compare_words(*comparison.gain)} than {champion}: "
+        f"{label(run.metric.name)} {own} against {other}, {gain} (95 %), on the "
         f"{comparison.rows:,} test rows that neither was fitted on."
     )
 
@@ -192,5 +191,6 @@ def load_template(name: str) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"label": label, "format_number": format_number}
+    for function in (label, format_number, describe_gain):
+        environment.globals[function.__name__] = function
     return environment.get_template(name)

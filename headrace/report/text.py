@@ -1,6 +1,5 @@
 """Formats results for a terminal: a run, a list of runs, a comparison, features, the data."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,6 +155,5 @@ def describe_run(run: "RunDocument") -> str:
         "",
         f"  bundle  {run.bundle}",
         f"  report  {run.report}",
-        f"  next    headrace verify {os.path.relpath(run.bundle)}",
     ]
     return "\n".join(lines)

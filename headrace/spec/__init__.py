@@ -10,7 +10,7 @@ from headrace.spec.features import ColumnSpec, Encode, FeaturesSpec, Kind, Windo
 from headrace.spec.gates import Gate, parse_gate
 from headrace.spec.goal import DecisionSpec, Goal
 from headrace.spec.labels import format_label
-from headrace.spec.load import dump, load, parse, schema, spec_hash
+from headrace.spec.load import as_system, dump, load, parse, schema, spec_hash
 from headrace.spec.log import LogSpec
 from headrace.spec.metrics import METRICS, Metric, Task, is_lower_better, list_metrics
 from headrace.spec.models import (
@@ -26,7 +26,7 @@ from headrace.spec.names import is_date_name, is_time_name, safe_name, split_wor
 from headrace.spec.node import Name
 from headrace.spec.plain import parse_yaml
 from headrace.spec.serve import ServeSpec
-from headrace.spec.shared import with_changes, with_root, with_safe_names
+from headrace.spec.shared import with_changes, with_root, with_safe_names, with_search
 from headrace.spec.split import SplitSpec
 from headrace.spec.system import Requirements, System
 from headrace.spec.timeparts import PARTS, find_time_parts, join_time_parts, part_of
@@ -62,6 +62,7 @@ __all__ = [
     "Task",
     "Treatment",
     "Window",
+    "as_system",
     "decode",
     "dump",
     "find_time_parts",
@@ -88,4 +89,5 @@ __all__ = [
     "with_changes",
     "with_root",
     "with_safe_names",
+    "with_search",
 ]

@@ -11,6 +11,7 @@ from headrace.spec.decode import decode
 from headrace.spec.plain import parse_yaml
 from headrace.spec.shared import with_root, with_safe_names, with_shared
 from headrace.spec.system import System
+from headrace.workspace import SPEC_NAME, name_systems
 
 
 def load(folder: str | Path = ".") -> System:
@@ -20,19 +21,20 @@ def load(folder: str | Path = ".") -> System:
     no spec, and `SpecError` where the spec is not valid.
     """
     path = Path(folder)
-    path = path / "system.yaml" if path.is_dir() else path
+    path = path / SPEC_NAME if path.is_dir() else path
     try:
         text = path.read_bytes()
     except FileNotFoundError:
-        raise InputError(
-            str(path),
-            "no such spec",
-            "a system.yaml",
-            "write one with `headrace init DATA --target COL`",
-        ) from None
+        expected = f"the folder of a system, with a {SPEC_NAME}"
+        raise InputError(str(path), "no such spec", expected, name_systems(path.parent)) from None
     except OSError as error:
         raise InputError(str(path), f"cannot be read ({error.strerror})") from None
     return parse(text, path)
+
+
+def as_system(system: System | str | Path) -> System:
+    """Return a system, which `load` reads where its folder is given."""
+    return system if isinstance(system, System) else load(system)
 
 
 def parse(text: bytes, path: Path) -> System:

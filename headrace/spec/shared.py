@@ -33,6 +33,17 @@ def with_changes(system: System, **changes: Any) -> System:
     return with_root(structs.replace(system, **changes), system.root)
 
 
+def with_search(system: System, trials: int | None = None, seconds: float | None = None) -> System:
+    """Return a copy of a system with another budget of its search; None leaves a bound as it is."""
+    budget = system.models.search
+    search = structs.replace(
+        budget,
+        trials=budget.trials if trials is None else trials,
+        seconds=budget.seconds if seconds is None else seconds,
+    )
+    return with_changes(system, models=structs.replace(system.models, search=search))
+
+
 def with_safe_names(system: System) -> System:
     """Return a copy of a system whose names of columns are those in tables (see `safe_name`)."""
     fairness = system.evaluate.fairness

@@ -12,7 +12,7 @@ The rows of a request take a shorter way: `conform` brings them to the columns o
 
 from headrace.tables import numbers, times
 from headrace.tables.counts import count_values
-from headrace.tables.foreign import to_polars
+from headrace.tables.foreign import is_pandas, to_pandas, to_polars
 from headrace.tables.lock import BusyError, exclusive_lock
 from headrace.tables.remote import is_remote
 from headrace.tables.scan import Scan, scan, unreadable_error
@@ -62,6 +62,7 @@ __all__ = [
     "exclusive_lock",
     "has_zone",
     "infer_columns",
+    "is_pandas",
     "is_remote",
     "list_files",
     "load",
@@ -76,6 +77,7 @@ __all__ = [
     "scan",
     "sink",
     "times",
+    "to_pandas",
     "to_polars",
     "to_text",
     "unreadable_error",

@@ -23,8 +23,7 @@ def to_polars(table: Any, where: str) -> pl.DataFrame | None:
     if isinstance(table, pl.LazyFrame):
         return table.collect()
 
-    is_pandas = type(table).__module__.split(".")[0] == "pandas"
-    names = table.columns if is_pandas else getattr(table, "column_names", [])
+    names = table.columns if is_pandas(table) else getattr(table, "column_names", [])
     # Names of pandas may be numbers; as text two of them may be one.
     counts = Counter(map(str, names))
     twice = next((name for name, count in counts.items() if count > 1), None)
@@ -32,7 +31,7 @@ def to_polars(table: Any, where: str) -> pl.DataFrame | None:
         raise InputError(where, f"the column {twice!r} twice", "each column once")
 
     try:
-        if is_pandas:
+        if is_pandas(table):
             return _from_pandas(table, where)
         if hasattr(table, "__arrow_c_stream__") or hasattr(table, "__arrow_c_array__"):
             return pl.DataFrame(table)
@@ -41,6 +40,18 @@ def to_polars(table: Any, where: str) -> pl.DataFrame | None:
             where, f"a pandas table, but {error.name} is missing", "pip install pyarrow"
         ) from None
     return None
+
+
+def is_pandas(table: Any) -> bool:
+    """Say whether a table is one of pandas."""
+    return type(table).__module__.split(".")[0] == "pandas"
+
+
+def to_pandas(frame: pl.DataFrame, like: Any) -> Any:
+    """Convert a table to pandas, with the index of the pandas table that it was made from."""
+    table = frame.to_pandas()
+    table.index = like.index
+    return table
 
 
 def _from_pandas(table: Any, where: str) -> pl.DataFrame:

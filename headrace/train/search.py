@@ -182,10 +182,21 @@ class _Search:
 
     def __init__(self, trials: Trials, deadline: float, watch: Callable[[str], None]) -> None:
         self.candidates: list[Candidate] = []
+        self._begun = 0
         self._seconds: dict[str, float] = {}
         self._trials = trials
         self._deadline = deadline
         self._watch = watch
+
+    def _report(self, family: Family, left: float) -> None:
+        """Report a trial that begins: `trial 3 of 20 (gbdt), best 0.928, 41 s left`."""
+        self._begun += 1
+        # the stated members run even where the budget has fewer trials
+        most = max(self._trials.rows.system.models.search.trials, self._begun)
+        best = ""
+        if self.candidates:
+            best = f", best {min(self.candidates, key=lambda each: each.cost).value:.3g}"
+        self._watch(f"trial {self._begun} of {most} ({family}){best}, {max(left, 0):.0f} s left")
 
     def is_over(self) -> bool:
         """Say whether no family has a trial that fits into the time that is left."""
@@ -207,7 +218,7 @@ class _Search:
         if self.candidates and left <= _TIME_SLACK * self._seconds.get(family, 0.0):
             return None
 
-        self._watch(f"trial {len(self.candidates) + 1}: {family}")
+        self._report(family, left)
         # A searched trial gets half of what is left: trees that would grow on for minutes stop.
         until = self._deadline if origin == "stated" else SYSTEM.monotonic_s() + left / 2
         candidate = self._trials(member, origin, until, should_prune)

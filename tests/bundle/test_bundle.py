@@ -106,8 +106,7 @@ def test_versions_count_up_and_are_found_by_name(runs: Runs) -> None:
         find_bundle("binry@1", folder)
     with pytest.raises(InputError, match="no such bundle"):
         find_bundle("nowhere", folder)
-    with pytest.raises(InputError, match="a system's folder, not a bundle"):
-        find_bundle(folder, folder)
+    assert find_bundle(folder, Path("elsewhere")) == find_bundle("binary@champion", folder)
 
 
 def test_verify_finds_what_checksums_cannot(bundle: Path) -> None:

@@ -295,7 +295,7 @@ def test_odd_input_is_fine(tmp_path: Path, case: str) -> None:
         (["--nope"], "No such option"),
         (["nope"], "No such command"),
         (["predict", "nowhere", "in.csv", "out.csv"], "no such bundle"),
-        (["verify", "name@1"], "no such version"),
+        (["verify", "name@1"], "no workspace in"),
         (["init", "no.csv", "--target", "y", "--yes"], "no such file"),
         (["init", "t.csv", "--target", "yy", "--yes"], "--target: no column 'yy'"),
         (["demo", "nope"], "one of: bikes, flights, income, intents"),
@@ -356,7 +356,11 @@ def test_from_a_table_to_predictions(tmp_path: Path) -> None:
         "unseen": {},
     }
     assert json.loads(done.stdout) == told
-    assert pl.read_ndjson(tmp_path / "out.ndjson").columns == ["id", "prediction"]
+    assert pl.read_ndjson(tmp_path / "out.ndjson").columns == [
+        "id",
+        "prediction",
+        "probability_true",
+    ]
     done = headrace("verify", "t@1", "--json", cwd=tmp_path)
     assert done.returncode == 0
     assert json.loads(done.stdout)["passed"] is True

@@ -173,6 +173,8 @@ def test_by_hand(versions: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no shadow"):
         headrace.open("binary@shadow", versions)
     with pytest.raises(InputError, match="nothing was decided"):
+        headrace.history("other", versions)
+    with pytest.raises(InputError, match="no workspace in"):
         headrace.history("binary", tmp_path)
     headrace.promote("binary@3", folder=versions)
 

@@ -33,7 +33,8 @@ def test_every_run_is_a_line(folder: Path) -> None:
     assert [one.aliases for one in found] == [["champion"], [], []]
     assert len({one.spec_hash for one in found}) == 3
     assert all(one.promoted for one in found)
-    assert headrace.runs(folder / "none") == []
+    with pytest.raises(InputError, match="no workspace in"):
+        headrace.runs(folder / "none")
 
 
 def holdout(folder: Path, version: int) -> pl.DataFrame:

@@ -75,7 +75,7 @@ def test_a_report_beside_a_champion_in_time(tab: Browser, tmp_path: Path) -> Non
     run = headrace.run(headrace.load(folder))
     shows(tab, run.report)
     text = tab.value("document.body.innerText")
-    assert "Beside the champion of then, version 1" in text
+    assert "than the champion at that time, version 1" in text
     assert "By colour" in text
     assert "Dashed" in text
     assert tab.value("document.querySelector('.line svg').innerHTML.length") > 1000, (

@@ -206,10 +206,10 @@ def _build_prediction_schema(served: ServedModel) -> Schema:
     text = {"type": "string"}
     multiclass = served.predictor.is_multiclass
     properties: Schema = {"prediction_id": text, "prediction": text if multiclass else number}
-    if multiclass:
-        labels = dict.fromkeys(served.predictor.classes, number)
+    if served.predictor.scored:
+        labels = dict.fromkeys(served.predictor.scored, number)
         properties["probabilities"] = _build_object(labels)
-    elif served.predictor.decides:
+    if not multiclass and served.predictor.decides:
         properties["decision"] = text
     properties["imputed"] = _build_array(text)
     properties["unseen"] = _build_array(text)

@@ -32,7 +32,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from headrace import spec
-from headrace.bundle import find_bundle, open_bundle, read_manifest
+from headrace.bundle import find_bundle, open_bundle, read_champion, read_manifest
 from headrace.errors import BundleError, HeadraceError, InputError
 from headrace.serve.http.messages import Headers, encode
 from headrace.serve.log_event import log_event
@@ -40,7 +40,7 @@ from headrace.serve.metrics.metrics import Metrics
 from headrace.serve.models.recorder import Buffer, Recorder
 from headrace.serve.models.served import ServedModel
 from headrace.serve.models.system import ServedSystem, find_system
-from headrace.workspace import ALIASES, Alias
+from headrace.workspace import ALIASES, Alias, is_system
 
 _VERSION = re.compile("[1-9][0-9]{0,8}")
 _NAME_AND_ALIAS = re.compile("([A-Za-z][A-Za-z0-9_-]*)@([a-z]+)")
@@ -87,8 +87,10 @@ def resolve_model(model: str, folder: Path) -> ModelSource:
 
     Raises `InputError`, which says what to do, where there is nothing to serve.
     """
-    if (Path(model) / "system.yaml").is_file() and not (Path(model) / "manifest.json").is_file():
-        return _resolve_folder(model)
+    if is_system(Path(model)):
+        whole = spec.load(model)
+        read_champion(whole)  # a service without a model would be of no use
+        return ModelSource(whole.name, None, ALIASES, ServedSystem(whole))
     path = find_bundle(model, folder)
     system = find_system(path)
     match = _NAME_AND_ALIAS.fullmatch(model)
@@ -96,19 +98,6 @@ def resolve_model(model: str, folder: Path) -> ModelSource:
         alias: Alias = next(alias for alias in ALIASES if alias == match[2])
         return ModelSource(match[1], None, (alias,), system)
     return ModelSource(read_manifest(path).name, path, (), system)
-
-
-def _resolve_folder(folder: str) -> ModelSource:
-    """Return the model of a system's folder; raises `InputError` where it has no champion yet."""
-    system = spec.load(folder)
-    if "champion" not in system.workspace.read_aliases(system.name):
-        do = (
-            f"`headrace run {folder}` makes one; "
-            f"`headrace promote {system.name}@VERSION` picks one by hand"
-        )
-        found = f"no champion of {system.name!r} yet"
-        raise InputError(folder, found, "a system with a champion", do)
-    return ModelSource(system.name, None, ALIASES, ServedSystem(system))
 
 
 def check(source: ModelSource) -> None:

@@ -9,7 +9,7 @@ from headrace.spec import System, load, parse_duration_us
 from headrace.store import Pusher, WindowReader, open_pusher, open_store
 from headrace.tables import Column
 from headrace.windows import list_keys
-from headrace.workspace import Workspace
+from headrace.workspace import SPEC_NAME, Workspace
 
 PREDICTIONS = "predictions"
 """The kind of a logged prediction."""
@@ -71,6 +71,6 @@ class ServedSystem:
 def find_system(bundle: Path) -> ServedSystem | None:
     """Return the system in whose workspace a bundle's folder lies; None where it lies in none."""
     workspace = Workspace.containing(bundle)
-    if workspace is None or not (workspace.root / "system.yaml").exists():
+    if workspace is None or not (workspace.root / SPEC_NAME).exists():
         return None
     return ServedSystem(load(workspace.root))
