@@ -16,7 +16,7 @@ from headrace._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from headrace.design.init import init
-    from headrace.flow import clean, explore, run
+    from headrace.flow import explore, fit, run
     from headrace.log import repair_log
     from headrace.predict import Predictor, open
     from headrace.registry import Decision, history, promote, rollback
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from headrace.registry.compare import Comparison, compare
     from headrace.registry.migrate import migrate
     from headrace.registry.runs import find_report, runs
+    from headrace.run.cache import clean
     from headrace.run.exploration import Exploration
     from headrace.run.record import Run
     from headrace.spec import System, load
@@ -46,8 +47,9 @@ _HOMES = {
     "load": "spec",
     "Exploration": "run.exploration",
     "Run": "run.record",
-    "clean": "flow",
+    "clean": "run.cache",
     "explore": "flow",
+    "fit": "flow",
     "Feature": "registry.catalogue",
     "catalogue": "registry.catalogue",
     "init": "design.init",
@@ -88,6 +90,7 @@ __all__ = [
     "compare",
     "explore",
     "find_report",
+    "fit",
     "history",
     "init",
     "load",

@@ -1,10 +1,11 @@
 """The build spine: from a spec to a bundle, one call a stage, top to bottom."""
 
 from pathlib import Path
+from typing import Any
 
-from headrace import spec, train
+from headrace import design, spec, train
 from headrace.evaluate import make_objective
-from headrace.report import Steps, Watch, quiet
+from headrace.report import Steps, Watch, quiet, show_line
 from headrace.run.cache import Cache
 from headrace.run.document import StageResults, describe
 from headrace.run.evaluation import check_fairness, evaluate_model, pick_threshold, test_model
@@ -72,6 +73,17 @@ def run(system: System | str | Path, watch: Watch = quiet, fresh: bool = False) 
         return finish_run(document, decision, verdict.comparison, step.seconds)
 
 
+def fit(
+    table: Any, target: str, folder: str | Path = ".", watch: Watch = show_line, **answers: Any
+) -> Run:
+    """Run the flow on a Polars, pandas or Arrow table; it and a `system.yaml` go into `folder`.
+
+    `answers` are those of `headrace init`, such as `time="shown_at"`, `trials=10`, `holdout=test`.
+    Raises as `run` does, and `InputError` where a person wrote the folder's spec.
+    """
+    return run(design.hand_over(table, target, Path(folder), answers), watch)
+
+
 def explore(system: System | str | Path) -> Exploration:
     """Describe a system's tables: columns, their relation to the target, leaks, the split.
 
@@ -86,11 +98,3 @@ def explore(system: System | str | Path) -> Exploration:
         Prepared, keys.prepared, lambda: prepare(system, keys.position, step), False
     )
     return write_exploration(prepared)
-
-
-def clean(system: System, most_bytes: int = 0) -> int:
-    """Remove the least recently used entries of a system's cache; return the bytes of the rest.
-
-    Bundles, runs and the record of decisions stay.
-    """
-    return Cache(system.workspace.cache).trim(most_bytes)

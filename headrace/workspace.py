@@ -119,6 +119,16 @@ class Workspace:
         return self.path / "remote"
 
     @property
+    def frames(self) -> Path:
+        """The tables that were handed over in Python."""
+        return self.path / "frames"
+
+    @property
+    def schema(self) -> Path:
+        """The JSON schema of specs, by which editors complete and check them."""
+        return self.path / "system.schema.json"
+
+    @property
     def explored(self) -> Path:
         """The document of the last `explore`."""
         return self.path / "explore.json"
@@ -240,7 +250,7 @@ class Workspace:
 
         Parameters: `where`, what was looked up in it.
         """
-        if self.path.is_dir():
+        if self.bundles.is_dir() or self.registry.is_dir():
             return
         if is_system(self.root):
             do = f"`headrace run {self.root}` makes one"
@@ -277,6 +287,15 @@ class Workspace:
             return False
         return hmac.compare_digest(known.mark, _sign(known.id, make=False))
 
+    def make(self) -> None:
+        """Make the folder where it is absent, with a `.gitignore` that keeps it out of git."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        ignore = self.path / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text(
+                "# state that `headrace` makes again, or that is no part of a repository\n*\n"
+            )
+
     def claim(self) -> str:
         """Mark the workspace as this user's, who runs something in it; return its id.
 
@@ -287,7 +306,7 @@ class Workspace:
         mine = _Identity(id, _sign(id, make=True))
         if mine != known:
             with suppress(OSError):
-                self.path.mkdir(parents=True, exist_ok=True)
+                self.make()
                 draft = self.path / f".workspace.json-{secrets.token_hex(4)}"
                 draft.write_bytes(msgspec.json.encode(mine))
                 draft.replace(self._identity_file)

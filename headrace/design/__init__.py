@@ -2,6 +2,7 @@
 
 from headrace.design.commented import render_spec
 from headrace.design.infer import infer_candidates, infer_goal, infer_kind, infer_split
+from headrace.design.init import hand_over
 from headrace.design.interview import interview
 from headrace.design.questions import Answers, Ask, Question
 
@@ -9,6 +10,7 @@ __all__ = [
     "Answers",
     "Ask",
     "Question",
+    "hand_over",
     "infer_candidates",
     "infer_goal",
     "infer_kind",

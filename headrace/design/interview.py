@@ -60,7 +60,7 @@ def interview(
         do = f"--yes takes {suggestion!r}, {why}"
         raise InputError("--target", "not given", expected, do)
     review = Review(answers, ask)
-    name = parse_system_name(answers.name, "name") if answers.name else _derive_name(source)
+    name = parse_system_name(answers.name, "name") if answers.name else derive_name(source)
     review.record("name", name)
 
     goal = _settle_goal(frame, review)
@@ -298,12 +298,22 @@ def _record_defaults(frame: pl.DataFrame, goal: Goal, data: Data, review: Review
     review.record("split.test", split.test, about)
 
     review.record("models.candidates", ["linear", "gbdt"], "beside the baseline, which always runs")
-    review.record("models.search", {"trials": 20, "seconds": 60}, "ends with the first of the two")
+    review.record("models.search", _budget(review.answers), "ends with the first of the two")
     gates, reason = _propose_gates(goal, frame.get_column(goal.target))
     about = "what must hold before it goes live; "
     about += f"the margin is {reason}, below which nobody would notice"
     review.record("gates", gates, about)
     review.record("seed", 7)
+
+
+def _budget(answers: Answers) -> dict[str, float]:
+    """Return the budget of the search."""
+    budget: dict[str, float] = {"trials": 20, "seconds": 60}
+    if answers.trials is not None:
+        budget["trials"] = int(parse_number(answers.trials, "trials"))
+    if answers.seconds is not None:
+        budget["seconds"] = parse_number(answers.seconds, "seconds")
+    return budget
 
 
 def _propose_gates(goal: Goal, target: pl.Series) -> tuple[list[str], str]:
@@ -353,10 +363,10 @@ def _round(margin: float) -> float:
     return float(f"{margin:.1g}")
 
 
-def _derive_name(source: str) -> str:
+def derive_name(source: str) -> str:
     """Derive a system's name from a file's: letters, digits, dashes.
 
-    >>> _derive_name("tables/My orders (2024).csv"), _derive_name("7.parquet")
+    >>> derive_name("tables/My orders (2024).csv"), derive_name("7.parquet")
     ('my-orders-2024', 'table-7')
     """
     stem = PurePath(source).name.split(".")[0]

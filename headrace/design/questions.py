@@ -37,6 +37,8 @@ class Answers(Struct, frozen=True, kw_only=True):
     costs: str | None = None
     sensitive: str | None = None
     read: list[str] = []
+    trials: str | None = None
+    seconds: str | None = None
     yes: bool = False
 
 

@@ -22,6 +22,7 @@ from headrace.features.graph.session import CHUNK_ROWS
 from headrace.predict.batch import predict_lazily
 from headrace.predict.gaps import GapCounter, GapWarning
 from headrace.predict.rows import RowReader, make_id_getter, make_row_type, trim_names
+from headrace.report import count_words, show_predictor
 from headrace.spec import format_label
 from headrace.tables import (
     Column,
@@ -77,8 +78,10 @@ class Predictor:
 
         metadata = self.session.metadata
         self.classes = [format_label(label) for label in metadata["classes"]]
-        self.is_multiclass = metadata["task"] == "multiclass"
-        self.is_binary = metadata["task"] == "binary"
+        self.target: str = metadata["target"]
+        self.task: str = metadata["task"]
+        self.is_multiclass = self.task == "multiclass"
+        self.is_binary = self.task == "binary"
         self.scored = self.classes[1:] if self.is_binary else self.classes
         """The classes whose probability is shown."""
         self._reads_text = metadata["numbers_per_entry"] > 0
@@ -95,6 +98,13 @@ class Predictor:
         self._get_id = None
         if self.row_type and self.schema.id:
             self._get_id = make_id_getter(self.row_type, self.schema.id)
+
+    def __repr__(self) -> str:
+        columns = count_words(len(self.columns), "column")
+        return f"Predictor({self.name}@{self.version}: {self.target}, {self.task}, {columns})"
+
+    def _repr_html_(self) -> str:
+        return show_predictor(self)
 
     @overload
     def predict(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]: ...

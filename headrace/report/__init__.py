@@ -1,13 +1,15 @@
 """A leaf: pure functions from values to charts, pages, texts and progress."""
 
+from headrace.report.notebook import show_exploration, show_predictor, show_run
 from headrace.report.page import render_card, render_comparison, render_report
 from headrace.report.service import docs_page, service_page
-from headrace.report.steps import Steps, Watch, quiet
-from headrace.report.words import describe_gain, format_number
+from headrace.report.steps import Steps, Watch, quiet, show_line
+from headrace.report.words import count_words, describe_gain, format_number
 
 __all__ = [
     "Steps",
     "Watch",
+    "count_words",
     "describe_gain",
     "docs_page",
     "format_number",
@@ -16,4 +18,8 @@ __all__ = [
     "render_comparison",
     "render_report",
     "service_page",
+    "show_exploration",
+    "show_line",
+    "show_predictor",
+    "show_run",
 ]

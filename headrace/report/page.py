@@ -72,7 +72,7 @@ def _describe(run: "RunDocument") -> dict[str, Any]:
     thresholds = run.thresholds or []
     return {
         "metric": run.metric.name,
-        "verdict": _describe_verdict(run),
+        "verdict": describe_verdict(run),
         "promotion": describe_promotion(run) if run.promoted is not None else "",
         "comparison": _describe_comparison(run),
         "confused": find_worst_confusions(run),
@@ -122,7 +122,7 @@ def _describe_settings(candidate: "CandidateReport", family: list["CandidateRepo
     return ", ".join(words)
 
 
-def _describe_verdict(run: "RunDocument") -> str:
+def describe_verdict(run: "RunDocument") -> str:
     """Say whether the model beats the baseline."""
     metric = run.metric
     family = run.winner.family

@@ -1,5 +1,6 @@
 """Reports the progress of long work by stages, and measures how long each stage takes."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -8,9 +9,19 @@ from headrace.clock import SYSTEM, Clock
 Watch = Callable[[str, str], None]
 """Receives the stage that is running, and a detail about it (empty when the stage begins)."""
 
+_LINE = 79
+"""A line of this width fits a terminal, and is wide enough to overwrite the one before it."""
+
 
 def quiet(stage: str, detail: str) -> None:
     """Ignore the progress."""
+
+
+def show_line(stage: str, detail: str) -> None:
+    """Show the progress in one line on stderr, in a notebook or at a terminal; else be quiet."""
+    if sys.stderr.isatty() or "ipykernel" in sys.modules:
+        text = f"{stage} {detail}".strip()
+        print(f"\r{text:<{_LINE}.{_LINE}}\r", end="", file=sys.stderr, flush=True)
 
 
 class Steps:

@@ -28,6 +28,15 @@ def format_number(value: Any) -> str:
     return "undefined" if math.isnan(value) else f"{value:.3g}"
 
 
+def count_words(count: int, noun: str) -> str:
+    """Write a count with its noun, in the singular for one.
+
+    >>> count_words(1, "finding"), count_words(2_000, "row")
+    ('1 finding', '2,000 rows')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def describe_gain(low: float, high: float) -> str:
     """Say by how much a model is better or worse than another, by the interval of its gain.
 

@@ -25,6 +25,7 @@ import polars as pl
 
 from headrace._version import __version__
 from headrace.errors import DECODE_ERRORS
+from headrace.spec import System
 from headrace.tables import atomic_file, atomic_folder, publish_folder
 
 T = TypeVar("T")
@@ -53,6 +54,14 @@ def _code() -> str:
         name = file.relative_to(package).as_posix()
         digest.update(f"{name}\0".encode() + file.read_bytes() + b"\0")
     return __version__ + digest.hexdigest()
+
+
+def clean(system: System, most_bytes: int = 0) -> int:
+    """Remove the least recently used entries of a system's cache; return the bytes of the rest.
+
+    Bundles, runs and the record of decisions stay.
+    """
+    return Cache(system.workspace.cache).trim(most_bytes)
 
 
 class Cache:

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from headrace import spec, tables
 from headrace.errors import Finding
 from headrace.explore import balance, relations
+from headrace.report import count_words, show_exploration
 from headrace.run.leaks import leak_columns, training_rows
 from headrace.run.prepare import Prepared
 from headrace.spec import Goal
@@ -45,6 +46,16 @@ class Exploration(Struct, frozen=True):
     path: Path
     document: ExplorationDocument
 
+    def __repr__(self) -> str:
+        document = self.document
+        rows = sum(structs.astuple(document.rows))
+        findings = count_words(len(document.findings), "finding")
+        columns = count_words(len(document.columns), "column")
+        return f"Exploration({document.name}: {rows:,} rows × {columns}, {findings})"
+
+    def _repr_html_(self) -> str:
+        return show_exploration(self.document)
+
 
 def write_exploration(prepared: Prepared) -> Exploration:
     """Describe prepared rows, and write `explore.json` into the workspace."""
@@ -62,6 +73,7 @@ def write_exploration(prepared: Prepared) -> Exploration:
         relations=relations(trained, data.y[parts.train], data.target.task),
         findings=prepared.findings,
     )
+    data.system.workspace.make()
     path = data.system.workspace.explored
     with tables.atomic_file(path) as draft:
         draft.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))

@@ -8,6 +8,8 @@ import polars.selectors as cs
 from msgspec import Struct, structs
 
 from headrace import bundle, registry, report, tables
+from headrace.predict import Predictor
+from headrace.predict import open as open_model
 from headrace.registry import Decision
 from headrace.run.document import RunDocument, StageResults, describe_flow
 from headrace.run.evaluation import Tested
@@ -24,6 +26,20 @@ class Run(Struct, frozen=True):
     bundle: Path
     report: Path
     document: RunDocument
+
+    def open(self) -> Predictor:
+        """Open the model for predicting, whether it was promoted or not."""
+        return open_model(self.bundle)
+
+    def __repr__(self) -> str:
+        metric = self.document.metric
+        value = report.format_number(metric.test)
+        state = "promoted" if self.document.promoted else "refused"
+        family = self.document.winner.family
+        return f"Run({self.model}: {family}, test {metric.name} {value}, {state})"
+
+    def _repr_html_(self) -> str:
+        return report.show_run(self.document)
 
 
 def write_bundle(document: RunDocument, results: StageResults, tested: Tested) -> RunDocument:

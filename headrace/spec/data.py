@@ -4,73 +4,125 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from headrace.spec.node import Duration, Identifier, Node
+from headrace.spec.node import Duration, Identifier, Node, about
+
+Sign = Annotated[str, Meta(min_length=1, max_length=1)]
 
 
 class ReadSpec(Node, frozen=True):
-    r"""The form of a text table, as far as the file itself does not show it.
+    """The form of a text table, as far as the file itself does not show it."""
 
-    `quote` is the quotation mark, or `none` for a file without quotes. `escape`, such as `\`, is
-    the sign before a quotation mark inside of a value. `skip` is the number of lines above the
-    header. Lines that begin with `comment` are not rows.
-
-    `header` is a list of column names for a file without a header line; false names the columns
-    `column_1`, `column_2`, …; true says that the first line is the header.
-
-    `thousands` is the sign between groups of digits. `dates` is the order of day and month in
-    `01/02/2024`, or `year_first` for dates such as `24-01-02`.
-    """
-
-    separator: Annotated[str, Meta(min_length=1, max_length=1)] | None = None
-    encoding: str | None = None
-    quote: Annotated[str, Meta(pattern=r"^(.|none)$")] | None = None
-    escape: Annotated[str, Meta(min_length=1, max_length=1)] | None = None
-    skip: Annotated[int, Meta(ge=0)] | None = None
-    comment: Annotated[str, Meta(min_length=1, max_length=1)] | None = None
-    header: bool | list[str] | None = None
-    thousands: Literal[",", ".", " ", "'"] | None = None
-    dates: Literal["day_first", "month_first", "year_first"] | None = None
+    separator: Annotated[Sign | None, about("The sign between columns.", ";")] = None
+    encoding: Annotated[str | None, about("The encoding of the text.", "latin-1")] = None
+    quote: Annotated[
+        Annotated[str, Meta(pattern=r"^(.|none)$")] | None,
+        about("The quotation mark, or `none` for a file without quotes.", "'"),
+    ] = None
+    escape: Annotated[
+        Sign | None, about("The sign before a quotation mark inside of a value.", "\\")
+    ] = None
+    skip: Annotated[
+        Annotated[int, Meta(ge=0)] | None, about("The number of lines above the header.", 2)
+    ] = None
+    comment: Annotated[Sign | None, about("Lines that begin with this are not rows.", "#")] = None
+    header: Annotated[
+        bool | list[str] | None,
+        about(
+            "Column names for a file without a header line; false names them `column_1`, "
+            "`column_2`, …; true says that the first line is the header.",
+            ["day", "price"],
+        ),
+    ] = None
+    thousands: Annotated[
+        Literal[",", ".", " ", "'"] | None, about("The sign between groups of digits.", ".")
+    ] = None
+    dates: Annotated[
+        Literal["day_first", "month_first", "year_first"] | None,
+        about("The order of day, month and year in dates such as 01/02/24.", "day_first"),
+    ] = None
 
 
 class EventTable(Node, frozen=True):
-    """A table of events; each row has a time. With a database as `source`, `query` selects rows.
+    """A table of events; each row has a time.
 
     Features see an event from the moment when it was known: the time in the column `available`, or
     a `delay` after the event's own time.
-
-    Rows with the same `id` are versions of one event; the latest version that is known counts. A
-    version that is true in the column `deleted` removes the event.
     """
 
-    source: str
-    time: str
-    query: str | None = None
-    id: str | None = None
-    available: str | None = None
-    delay: Duration | None = None
-    deleted: str | None = None
+    source: Annotated[
+        str, about("The table: a file, a folder, a pattern, a URL or a database.", "clicks.parquet")
+    ]
+    time: Annotated[str, about("The column of the time at which an event happened.", "at")]
+    query: Annotated[
+        str | None, about("The rows to read, if the source is a database.", "select * from clicks")
+    ] = None
+    id: Annotated[
+        str | None,
+        about(
+            "The column that names an event. Rows with the same id are versions of one event; the "
+            "latest version that is known counts.",
+            "click_id",
+        ),
+    ] = None
+    available: Annotated[
+        str | None, about("The column of the time from which an event was known.", "loaded_at")
+    ] = None
+    delay: Annotated[
+        Duration | None, about("How long after its time an event was known.", "10min")
+    ] = None
+    deleted: Annotated[
+        str | None, about("The column that is true in a version that removes the event.", "deleted")
+    ] = None
 
 
 class Data(Node, frozen=True):
-    """The table of rows and its special columns.
+    """The table of rows and its special columns."""
 
-    `source` is a file, a folder, a pattern such as `parts/*.parquet`, or a database
-    (`sqlite:///FILE`, `duckdb:///FILE`, `postgresql://USER@HOST/NAME`) with a `query`. `time` is a
-    column, or a list of columns that hold its parts, from the year on.
-    """
-
-    source: str
-    query: str | None = None
-    id: str | None = None
-    time: str | list[str] | None = None
-    group: str | None = None
-    weight: str | None = None
-    missing: list[str] = field(
-        default_factory=lambda: ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "?"]
+    source: Annotated[
+        str,
+        about(
+            "The table: a CSV, TSV, Parquet, NDJSON or Arrow file; a folder of them; a pattern; "
+            "the same behind `s3://`, `gs://`, `az://` or `https://`; or a database "
+            "(`sqlite:///FILE`, `duckdb:///FILE`, `postgresql://USER@HOST/NAME`) with a `query`.",
+            "impressions.parquet",
+            "parts/*.parquet",
+        ),
+    ]
+    query: Annotated[
+        str | None, about("The rows to read, if the source is a database.", "select * from shown")
+    ] = None
+    id: Annotated[
+        str | None,
+        about("The column that names each row; answers repeat it.", "impression_id"),
+    ] = None
+    time: Annotated[
+        str | list[str] | None,
+        about(
+            "The column of the time of each row, or the columns that hold its parts, from the year "
+            "on.",
+            "shown_at",
+            ["year", "month", "day", "hour"],
+        ),
+    ] = None
+    group: Annotated[
+        str | None,
+        about("The column whose rows of one value stay on one side of a split.", "user_id"),
+    ] = None
+    weight: Annotated[
+        str | None, about("The column that weighs each row, in fits and in metrics.", "weight")
+    ] = None
+    missing: Annotated[
+        list[str], about("The words that mean a missing value.", ["", "NA", "unknown"])
+    ] = field(default_factory=lambda: ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "?"])
+    read: Annotated[ReadSpec, about("The form of a text table, where it cannot be told.")] = (
+        ReadSpec()
     )
-    read: ReadSpec = ReadSpec()
-    holdout: str | None = None
-    events: dict[Identifier, EventTable] = {}
+    holdout: Annotated[
+        str | None, about("A table of its own that serves as the test split.", "test.csv")
+    ] = None
+    events: Annotated[
+        dict[Identifier, EventTable], about("Tables of events, by name, for windows over them.")
+    ] = {}
 
     @property
     def times(self) -> list[str]:

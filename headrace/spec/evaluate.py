@@ -1,8 +1,8 @@
 """The branch `evaluate`: further checks on the test rows."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from headrace.spec.node import Node, Positive
+from headrace.spec.node import Node, Positive, about
 
 Treatment = Literal[
     "selection_rate", "true_positive_rate", "false_positive_rate",
@@ -17,17 +17,26 @@ Treatment = Literal[
 
 
 class Fairness(Node, frozen=True):
-    """The columns that name groups of people, whether or not they are features of the model.
+    """How the model treats groups of people."""
 
-    The report shows how the model treats each group. `max_gap` is a gate: it bounds the difference
-    between the groups of a column.
-    """
-
-    attributes: list[str] = []
-    max_gap: dict[Treatment, Positive] = {}
+    attributes: Annotated[
+        list[str],
+        about(
+            "The columns that name groups of people, whether or not the model sees them; the "
+            "report shows how the model treats each group.",
+            ["sex", "age"],
+        ),
+    ] = []
+    max_gap: Annotated[
+        dict[Treatment, Positive],
+        about(
+            "Gates: bounds on the difference between the groups of a column.",
+            {"true_positive_rate": 0.1},
+        ),
+    ] = {}
 
 
 class Evaluate(Node, frozen=True):
     """Further checks on the test rows."""
 
-    fairness: Fairness = Fairness()
+    fairness: Annotated[Fairness, about("How the model treats groups of people.")] = Fairness()

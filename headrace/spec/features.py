@@ -6,7 +6,7 @@ from msgspec import Meta, field
 
 from headrace.spec.aggregates import Aggregate
 from headrace.spec.data import EventTable
-from headrace.spec.node import Duration, Identifier, Node, Span
+from headrace.spec.node import Duration, Identifier, Node, Span, about
 
 Kind = Literal["numeric", "boolean", "categorical", "datetime", "text", "vector", "ignored"]
 Encode = Literal[
@@ -19,16 +19,19 @@ Encode = Literal[
 
 
 class ColumnSpec(Node, frozen=True):
-    """An override for one column; the training rows decide about each field that is left out.
+    """An override for one column; the training rows decide about each field that is left out."""
 
-    `encode` names one encoder, or several whose columns the model gets side by side. `owner` and
-    `description` are shown in the catalogue of features.
-    """
-
-    kind: Kind | None = None
-    encode: Encode | list[Encode] | None = None
-    owner: str | None = None
-    description: str | None = None
+    kind: Annotated[Kind | None, about("How the column enters the model.", "categorical")] = None
+    encode: Annotated[
+        Encode | list[Encode] | None,
+        about(
+            "One encoder, or several whose columns the model gets side by side.",
+            "tfidf",
+            ["ordinal", "target"],
+        ),
+    ] = None
+    owner: Annotated[str | None, about("Who answers for it, for the catalogue.", "growth")] = None
+    description: Annotated[str | None, about("What it means, for the catalogue.")] = None
 
     @property
     def encodes(self) -> list[Encode]:
@@ -41,44 +44,73 @@ class ColumnSpec(Node, frozen=True):
 class Window(Node, frozen=True):
     """A feature over the events of a key in the time before a row.
 
-    Each span in `over` makes a column `NAME_OVER`, such as `user_spend_1h`. `key` is a column, or
-    several, that both rows and events have.
-
-    `aggregate` is computed `of` a column (sum, mean, std, min, max, last, distinct) or of the
-    events themselves (count; since: seconds since the latest; rate: the share for which `where`
-    holds). `where` picks events, such as `kind == 'buy' and price > 10`. `windows/README.md` has
-    the exact meaning. `owner` and `description` are shown in the catalogue of features.
+    `windows/README.md` has the exact meaning.
     """
 
-    name: Identifier
-    events: str
-    key: str | Annotated[list[str], Meta(min_length=1)]
-    aggregate: Aggregate = "count"
-    of: str | None = None
-    where: str | None = None
-    over: list[Span] = field(default_factory=lambda: ["7d"])
-    hop: Duration | None = None
-    owner: str | None = None
-    description: str | None = None
+    name: Annotated[
+        Identifier,
+        about("The feature; a span of `over` makes its column, such as `spend_7d`.", "spend"),
+    ]
+    events: Annotated[str, about("The table of events, a name in `data.events`.", "buys")]
+    key: Annotated[
+        str | Annotated[list[str], Meta(min_length=1)],
+        about("The column, or columns, that rows and events share.", "user_id"),
+    ]
+    aggregate: Annotated[
+        Aggregate,
+        about(
+            "What is computed: of a column, or of the events themselves (`count`; `since`, the "
+            "seconds since the latest; `rate`, the share for which `where` holds).",
+            "sum",
+        ),
+    ] = "count"
+    of: Annotated[str | None, about("The column of the events that is aggregated.", "price")] = None
+    where: Annotated[
+        str | None,
+        about("The condition on events that count.", "kind == 'buy' and price > 10"),
+    ] = None
+    over: Annotated[list[Span], about("The spans of time before a row.", ["1h", "7d", "all"])] = (
+        field(default_factory=lambda: ["7d"])
+    )
+    hop: Annotated[
+        Duration | None,
+        about(
+            "The step in which a window's begin moves on; `0s` is the exact window. If left out: "
+            "5min up to 12h, 1h up to 12d, else 1d.",
+            "1h",
+        ),
+    ] = None
+    owner: Annotated[str | None, about("Who answers for it, for the catalogue.", "growth")] = None
+    description: Annotated[str | None, about("What it means, for the catalogue.")] = None
 
 
 class Shared(Node, frozen=True):
     """A file of features that several systems use: their owner, tables of events, and windows."""
 
-    owner: str | None = None
-    events: dict[Identifier, EventTable] = {}
-    windows: list[Window] = []
+    owner: Annotated[str | None, about("Who answers for these features.", "growth")] = None
+    events: Annotated[dict[Identifier, EventTable], about("Tables of events, by name.")] = {}
+    windows: Annotated[list[Window], about("Features over the events.")] = []
 
 
 class FeaturesSpec(Node, frozen=True):
-    """The columns that the model sees, and their form.
+    """The columns that the model sees, and their form."""
 
-    Each list in `crosses` names columns whose values together make one category. `use` names files
-    of shared features; their events and windows are added to those of this spec.
-    """
-
-    use: list[str] = []
-    exclude: list[str] = []
-    columns: dict[str, ColumnSpec] = {}
-    crosses: list[Annotated[list[str], Meta(min_length=2, max_length=4)]] = []
-    windows: list[Window] = []
+    use: Annotated[
+        list[str],
+        about(
+            "Files of shared features, whose events and windows are added to those of this spec.",
+            ["../shared/weather.yaml"],
+        ),
+    ] = []
+    exclude: Annotated[
+        list[str], about("Columns that the model must not see.", ["internal_note"])
+    ] = []
+    columns: Annotated[
+        dict[str, ColumnSpec],
+        about("Overrides by column; the others are inferred.", {"title": {"kind": "text"}}),
+    ] = {}
+    crosses: Annotated[
+        list[Annotated[list[str], Meta(min_length=2, max_length=4)]],
+        about("Columns whose values together make one category.", [["country", "device"]]),
+    ] = []
+    windows: Annotated[list[Window], about("Features over events in time.")] = []

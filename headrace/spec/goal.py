@@ -5,38 +5,67 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from headrace.spec.metrics import Metric, Task
-from headrace.spec.node import Duration, Node
+from headrace.spec.node import Duration, Node, about
 
 
 class DecisionSpec(Node, frozen=True):
-    """The threshold above which a binary prediction becomes a yes.
+    """The threshold above which a binary prediction becomes a yes."""
 
-    `by` is the objective that chooses it: `f1`, the highest F1; `cost`, the lowest total cost,
-    where each mistake costs `false_positive` or `false_negative`; `recall`, the best precision with
-    at least this recall; `rate`, a yes for this share of the rows. A stated `threshold` is final;
-    the resolved spec holds the one that was chosen.
-    """
-
-    by: Literal["f1", "cost", "recall", "rate"] | None = None
-    false_positive: Annotated[float, Meta(ge=0.0)] = 1.0
-    false_negative: Annotated[float, Meta(ge=0.0)] = 1.0
-    recall: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.8
-    rate: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.1
-    threshold: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
+    by: Annotated[
+        Literal["f1", "cost", "recall", "rate"] | None,
+        about(
+            "The objective that chooses the threshold: the highest F1; the lowest total cost; the "
+            "best precision with at least this `recall`; or a yes for this `rate` of the rows.",
+            "cost",
+        ),
+    ] = None
+    false_positive: Annotated[float, Meta(ge=0.0), about("The cost of a false alarm.", 1)] = 1.0
+    false_negative: Annotated[float, Meta(ge=0.0), about("The cost of a miss.", 5)] = 1.0
+    recall: Annotated[
+        float, Meta(gt=0.0, le=1.0), about("The least recall, with `by: recall`.", 0.9)
+    ] = 0.8
+    rate: Annotated[
+        float,
+        Meta(gt=0.0, lt=1.0),
+        about("The share of rows that get a yes, with `by: rate`.", 0.05),
+    ] = 0.1
+    threshold: Annotated[
+        Annotated[float, Meta(ge=0.0, le=1.0)] | None,
+        about(
+            "The threshold itself, in place of an objective. The resolved spec holds the one that "
+            "was chosen.",
+            0.35,
+        ),
+    ] = None
 
 
 class Goal(Node, frozen=True):
-    """The target of the predictions, and the one `metric` that decides between candidates.
+    """The target of the predictions, and the one metric that decides between candidates."""
 
-    The report shows the `secondary` metrics first. An outcome is known `label_delay` after the time
-    of its row: under a time split no model is fitted on outcomes that were still unknown when the
-    rows that judge it began.
-    """
-
-    target: str
-    task: Task | None = None
-    positive: str | int | float | bool | None = None
-    label_delay: Duration | None = None
-    metric: Metric | None = None
-    secondary: list[Metric] = []
-    decision: DecisionSpec | None = None
+    target: Annotated[str, about("The column to predict.", "clicked")]
+    task: Annotated[
+        Task | None, about("The kind of target; its values decide if it is left out.", "binary")
+    ] = None
+    positive: Annotated[
+        str | int | float | bool | None,
+        about("The value of a binary target that is the event; if left out, yes, else the rarer."),
+    ] = None
+    label_delay: Annotated[
+        Duration | None,
+        about(
+            "How long after its row an outcome is known. Under a time split no model is fitted on "
+            "outcomes that were still unknown when the rows that judge it began.",
+            "7d",
+        ),
+    ] = None
+    metric: Annotated[
+        Metric | None,
+        about("The metric that decides; chosen by task and balance if left out.", "log_loss"),
+    ] = None
+    secondary: Annotated[
+        list[Metric],
+        about("Metrics that must not get worse; the report shows them first.", ["roc_auc"]),
+    ] = []
+    decision: Annotated[
+        DecisionSpec | None, about("How a probability becomes a yes or a no; none if left out.")
+    ] = None

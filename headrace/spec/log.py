@@ -1,15 +1,21 @@
 """The branch `log`: storage of the log of events and predictions."""
 
-from headrace.spec.node import Duration, Node
+from typing import Annotated
+
+from headrace.spec.node import Duration, Node, about
 
 
 class LogSpec(Node, frozen=True):
     """Storage of the log of pushed events and predictions.
 
-    What was appended survives a killed process. With `fsync` it survives a loss of power, too, but
-    each append waits for the disk. A segment is removed when all of its records have been known
-    for longer than `retention`.
+    What was appended survives a killed process.
     """
 
-    fsync: bool = False
-    retention: Duration | None = None
+    fsync: Annotated[
+        bool,
+        about("Let each append wait for the disk, so that it survives a loss of power, too.", True),
+    ] = False
+    retention: Annotated[
+        Duration | None,
+        about("Remove records that have been known for longer; never if left out.", "400d"),
+    ] = None

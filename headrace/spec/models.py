@@ -5,58 +5,76 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from headrace.spec.features import Encode, Kind
-from headrace.spec.node import Count, Node, Positive
+from headrace.spec.node import Count, Node, Positive, about
 
 Family = Literal["baseline", "linear", "gbdt"]
 
 
 class LinearParams(Node, frozen=True):
-    """Logistic, multinomial or ridge regression, by task.
+    """Logistic, multinomial or ridge regression, by task."""
 
-    `l2` is the penalty per row on standardized columns.
-    """
-
-    l2: Positive = 1e-4
+    l2: Annotated[
+        Positive, about("The penalty on squared weights, per row, on standardized columns.", 1e-3)
+    ] = 1e-4
 
 
 class GbdtParams(Node, frozen=True):
-    """LightGBM trees.
+    """LightGBM trees."""
 
-    `objective` is LightGBM's; the goal's metric decides where it is left out. `quantile` is the
-    level that the objective `quantile` predicts.
+    objective: Annotated[
+        Literal["binary", "multiclass", "regression", "regression_l1", "mape", "quantile"] | None,
+        about("LightGBM's objective; the goal's metric decides if it is left out.", "quantile"),
+    ] = None
+    quantile: Annotated[
+        float,
+        Meta(gt=0.0, lt=1.0),
+        about("The level that the objective `quantile` predicts.", 0.9),
+    ] = 0.5
 
-    Each tree is fitted on a `column_fraction` of the columns and on a `row_fraction` of the rows,
-    both drawn anew. Without a `column_fraction` it is 0.8, or about 80 columns of more than a
-    hundred. `extra_random` draws thresholds at random. Numbers are cut into `bins` before they are
-    split.
-
-    `categories` says how a split divides categories: `ordered` by a threshold on their codes, which
-    are in the order of frequency; `sets` into any two sets, with `category_smoothing` and
-    `category_l2` (LightGBM's `cat_smooth` and `cat_l2`).
-
-    `rounds` is the number of trees. Left out, training stops once the metric has not improved for
-    `early_stopping` rounds, at `max_rounds` at the latest.
-    """
-
-    objective: (
-        Literal["binary", "multiclass", "regression", "regression_l1", "mape", "quantile"] | None
-    ) = None
-    quantile: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.5
-
-    learning_rate: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.05
-    leaves: Annotated[int, Meta(ge=2, le=4096)] = 31
-    min_rows_per_leaf: Count = 20
-    l2: Annotated[float, Meta(ge=0.0)] = 1.0
-    column_fraction: Annotated[float, Meta(gt=0.0, le=1.0)] | None = None
-    row_fraction: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
-    extra_random: bool = False
-    bins: Annotated[int, Meta(ge=2, le=65535)] = 255
-    categories: Literal["ordered", "sets"] = "ordered"
-    category_smoothing: Annotated[float, Meta(ge=0.0)] = 10.0
-    category_l2: Annotated[float, Meta(ge=0.0)] = 10.0
-    max_rounds: Count = 5000
-    early_stopping: Count = 50
-    rounds: Count | None = None
+    learning_rate: Annotated[
+        float, Meta(gt=0.0, le=1.0), about("The weight of each new tree.", 0.03)
+    ] = 0.05
+    leaves: Annotated[int, Meta(ge=2, le=4096), about("The leaves of a tree, at most.", 63)] = 31
+    min_rows_per_leaf: Annotated[Count, about("The rows of a leaf, at least.", 100)] = 20
+    l2: Annotated[float, Meta(ge=0.0), about("The penalty on squared values of leaves.", 5.0)] = 1.0
+    column_fraction: Annotated[
+        Annotated[float, Meta(gt=0.0, le=1.0)] | None,
+        about(
+            "The share of the columns that each tree sees, drawn at random; if left out 0.8, or "
+            "about 80 columns of more than a hundred.",
+            0.6,
+        ),
+    ] = None
+    row_fraction: Annotated[
+        float,
+        Meta(gt=0.0, le=1.0),
+        about("The share of the rows that each tree is fitted on, drawn at random.", 0.8),
+    ] = 1.0
+    extra_random: Annotated[bool, about("Draw the thresholds of splits at random.", True)] = False
+    bins: Annotated[
+        int, Meta(ge=2, le=65535), about("The bins into which numbers are cut.", 1023)
+    ] = 255
+    categories: Annotated[
+        Literal["ordered", "sets"],
+        about(
+            "How a split divides categories: `ordered` by a threshold on their codes, which are in "
+            "the order of frequency; `sets` into any two sets.",
+            "sets",
+        ),
+    ] = "ordered"
+    category_smoothing: Annotated[
+        float, Meta(ge=0.0), about("LightGBM's `cat_smooth`, for `categories: sets`.", 20)
+    ] = 10.0
+    category_l2: Annotated[
+        float, Meta(ge=0.0), about("LightGBM's `cat_l2`, for `categories: sets`.", 20)
+    ] = 10.0
+    max_rounds: Annotated[Count, about("The trees, at most, where training stops early.")] = 5000
+    early_stopping: Annotated[
+        Count, about("Stop once the metric has not improved for so many trees.", 100)
+    ] = 50
+    rounds: Annotated[
+        Count | None, about("The number of trees; if left out, training stops early.", 300)
+    ] = None
 
 
 class Search(Node, frozen=True):
@@ -65,18 +83,23 @@ class Search(Node, frozen=True):
     With `trials: 0` only the stated settings are tried.
     """
 
-    trials: Annotated[int, Meta(ge=0)] = 20
-    seconds: Positive = 60.0
+    trials: Annotated[int, Meta(ge=0), about("The trials, at most.", 50)] = 20
+    seconds: Annotated[Positive, about("The seconds, at most.", 300)] = 60.0
 
 
 class Member(Node, frozen=True):
-    """A model of the shipped ensemble: its family, weight, settings, and encoders by kind."""
+    """A model of the shipped ensemble."""
 
-    family: Family
-    weight: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
-    encode: dict[Kind, list[Encode]] = {}
-    linear: LinearParams | None = None
-    gbdt: GbdtParams | None = None
+    family: Annotated[Family, about("The family of the model.", "gbdt")]
+    weight: Annotated[
+        float, Meta(gt=0.0, le=1.0), about("Its share in the average of all members.", 0.5)
+    ] = 1.0
+    encode: Annotated[
+        dict[Kind, list[Encode]],
+        about("The encoders by kind of column.", {"categorical": ["ordinal", "target"]}),
+    ] = {}
+    linear: Annotated[LinearParams | None, about("The settings of a linear model.")] = None
+    gbdt: Annotated[GbdtParams | None, about("The settings of trees.")] = None
 
     @property
     def params(self) -> LinearParams | GbdtParams | None:
@@ -89,39 +112,57 @@ class Member(Node, frozen=True):
 
 
 class Calibration(Node, frozen=True):
-    """The map from a model's scores to calibrated probabilities.
+    """The map from a model's scores to calibrated probabilities."""
 
-    `sigmoid` multiplies the log odds by `slope` and adds `intercept` (multiclass: it multiplies the
-    log probabilities, and the intercept is 0). `isotonic` draws straight lines through the points
-    (`x`, `y`).
-    """
-
-    method: Literal["sigmoid", "isotonic"]
-    slope: float = 1.0
-    intercept: float = 0.0
-    x: list[float] = []
-    y: list[float] = []
+    method: Annotated[
+        Literal["sigmoid", "isotonic"],
+        about(
+            "`sigmoid` multiplies the log odds by `slope` and adds `intercept` (multiclass: it "
+            "multiplies the log probabilities); `isotonic` draws lines through the points `x`, `y`."
+        ),
+    ]
+    slope: Annotated[float, about("The slope of `sigmoid`.", 0.9)] = 1.0
+    intercept: Annotated[float, about("The intercept of `sigmoid`.", -0.1)] = 0.0
+    x: Annotated[list[float], about("The scores of the points of `isotonic`.", [0.0, 0.4])] = []
+    y: Annotated[
+        list[float], about("The probabilities of the points of `isotonic`.", [0.0, 0.3])
+    ] = []
 
 
 class Models(Node, frozen=True):
     """The families of models that compete, their budget and their settings.
 
-    The baseline always runs, too. `negatives` is the share of the negative rows that are trained
-    on. `class_weight: balanced` gives each class the same total weight. Both shift probabilities,
-    and the shipped graph shifts them back.
-
-    The resolved spec holds the chosen `members` and `calibration`. Where `members` are stated,
-    there is no search.
+    The baseline always runs, too. The resolved spec holds the chosen `members` and `calibration`.
     """
 
-    candidates: Annotated[list[Family], Meta(min_length=1)] = field(
-        default_factory=lambda: ["linear", "gbdt"]
-    )
-    search: Search = Search()
-    calibrate: bool = True
-    negatives: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
-    class_weight: Literal["balanced"] | dict[str, Positive] | None = None
-    linear: LinearParams = LinearParams()
-    gbdt: GbdtParams = GbdtParams()
-    members: list[Member] = []
-    calibration: Calibration | None = None
+    candidates: Annotated[
+        list[Family], Meta(min_length=1), about("The families that compete.", ["gbdt"])
+    ] = field(default_factory=lambda: ["linear", "gbdt"])
+    search: Annotated[Search, about("The budget; it ends with the first of the two.")] = Search()
+    calibrate: Annotated[bool, about("Calibrate probabilities, where that helps.", False)] = True
+    negatives: Annotated[
+        float,
+        Meta(gt=0.0, le=1.0),
+        about(
+            "The share of the negative rows that are trained on; the shipped graph corrects the "
+            "probabilities for it.",
+            0.1,
+        ),
+    ] = 1.0
+    class_weight: Annotated[
+        Literal["balanced"] | dict[str, Positive] | None,
+        about(
+            "The weight of each class in fits; `balanced` gives each the same total weight. The "
+            "shipped graph corrects the probabilities for it.",
+            "balanced",
+            {"yes": 5},
+        ),
+    ] = None
+    linear: Annotated[LinearParams, about("The first settings of linear models.")] = LinearParams()
+    gbdt: Annotated[GbdtParams, about("The first settings of trees.")] = GbdtParams()
+    members: Annotated[
+        list[Member], about("The models to fit; where they are stated, there is no search.")
+    ] = []
+    calibration: Annotated[
+        Calibration | None, about("The calibration of the members, as a run has chosen it.")
+    ] = None

@@ -4,10 +4,12 @@ Only fields that work are here; a field enters the tree with the feature that ma
 A value of `None` means "inferred"; the resolved spec in each bundle holds the inferred value.
 """
 
+import html
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from headrace.spec.addresses import check_address
@@ -17,54 +19,81 @@ from headrace.spec.features import FeaturesSpec
 from headrace.spec.goal import Goal
 from headrace.spec.log import LogSpec
 from headrace.spec.models import Models
-from headrace.spec.node import Name, Node, Positive
+from headrace.spec.node import Name, Node, Positive, about
 from headrace.spec.serve import ServeSpec
 from headrace.spec.split import SplitSpec
 from headrace.workspace import Workspace
 
 
 class Requirements(Node, frozen=True):
-    """Requirements on speed; each that is stated is a gate.
+    """Requirements on speed; each that is stated is a gate."""
 
-    `latency_p99_ms` bounds the time for a single row: no slower candidate is chosen, and `verify`
-    measures it. `throughput_rps` is the number of predictions a second on this machine's cores: of
-    single rows where `prediction` is `online`, of tables where it is `batch`.
-    """
-
-    prediction: Literal["online", "batch"] = "online"
-    latency_p99_ms: Positive | None = None
-    throughput_rps: Positive | None = None
+    prediction: Annotated[
+        Literal["online", "batch"],
+        about("How predictions are requested: row by row, or a table at a time.", "batch"),
+    ] = "online"
+    latency_p99_ms: Annotated[
+        Positive | None,
+        about(
+            "The milliseconds in which 99 of 100 single rows are answered: no slower candidate is "
+            "chosen, and `verify` measures it.",
+            20,
+        ),
+    ] = None
+    throughput_rps: Annotated[
+        Positive | None, about("The predictions a second on this machine's cores.", 4000)
+    ] = None
 
 
 class System(Node, frozen=True, dict=True):
     """The whole spec of a system.
 
-    `gates` are the conditions that a model must meet before it goes live (see `spec.gates`).
-    `store` is the online store of window features: LMDB in the workspace, or
-    `redis://HOST:PORT/NUMBER`.
-
     >>> System(name="ads", goal=Goal(target="clicked"), data=Data(source="ads.parquet")).split.test
     0.15
     """
 
-    name: Name
-    goal: Goal
-    data: Data
-    requirements: Requirements = Requirements()
-    features: FeaturesSpec = FeaturesSpec()
-    split: SplitSpec = SplitSpec()
-    models: Models = Models()
-    evaluate: Evaluate = Evaluate()
-    gates: list[str] = []
-    serve: ServeSpec = ServeSpec()
-    store: str | None = None
-    log: LogSpec = LogSpec()
-    seed: Annotated[int, Meta(ge=0, lt=2**31)] = 7
+    name: Annotated[Name, about("The name of the system and of its models.", "ads")]
+    goal: Annotated[Goal, about("What to predict, and the metric that decides.")]
+    data: Annotated[Data, about("The table of rows, and tables of events.")]
+    requirements: Annotated[Requirements, about("Requirements on speed.")] = Requirements()
+    features: Annotated[FeaturesSpec, about("The columns that the model sees.")] = FeaturesSpec()
+    split: Annotated[SplitSpec, about("How rows are divided into train and test.")] = SplitSpec()
+    models: Annotated[Models, about("The models that compete.")] = Models()
+    evaluate: Annotated[Evaluate, about("Further checks on the test rows.")] = Evaluate()
+    gates: Annotated[
+        list[str],
+        about(
+            "What must hold before a model goes live: "
+            "`SPLIT.METRIC OP NUMBER|champion|baseline [± margin]`.",
+            ["test.roc_auc > baseline", "test.roc_auc >= champion ± 0.002"],
+        ),
+    ] = []
+    serve: Annotated[ServeSpec, about("The service.")] = ServeSpec()
+    store: Annotated[
+        str | None,
+        about(
+            "The online store of window features; LMDB in the workspace if left out.",
+            "redis://:${REDIS_PASSWORD}@localhost:6379/0",
+        ),
+    ] = None
+    log: Annotated[LogSpec, about("The log of events and predictions.")] = LogSpec()
+    seed: Annotated[
+        int, Meta(ge=0, lt=2**31), about("The seed of everything that is drawn at random.", 11)
+    ] = 7
 
     def __post_init__(self) -> None:
         """Refuse addresses with secrets in them: every bundle holds a copy of the spec."""
         for where, address in self.addresses().items():
             check_address(address, where)
+
+    def __repr__(self) -> str:
+        task = self.goal.task or "a task to be inferred"
+        return f"System({self.name}: {self.goal.target}, {task}, from {self.data.source})"
+
+    def _repr_html_(self) -> str:
+        title = html.escape(repr(self))
+        spec = html.escape(msgspec.yaml.encode(self).decode())
+        return f"<h4>{title}</h4><details><summary>spec</summary><pre>{spec}</pre></details>"
 
     def addresses(self) -> dict[str, str]:
         """Return the addresses of all tables and of the online store, by field."""

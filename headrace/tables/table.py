@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 
 from headrace.errors import Finding, InputError
 from headrace.spec import ReadSpec
-from headrace.tables.candidates import Candidate, clean, find_candidates
+from headrace.tables.candidates import SAMPLE, Candidate, clean, find_candidates
 from headrace.tables.parts import check_parts
 from headrace.tables.scan import Scan, scan, unreadable_error, with_plain_names
 from headrace.tables.schema import dtype_of, normalise
@@ -115,12 +115,32 @@ def look_at(
         )
     source = source or Scan(frame.lazy(), False, [])
     frame, renamed = with_plain_names(frame)
+    as_text = source.partitions | _find_padded(frame)
     # `normalise` cleans as well, and brings the types of other formats to ours.
     tidy = clean if source.text else normalise
     frame = tidy(frame, _words(missing))
-    candidates = find_candidates(frame, source.text, source.partitions)
+    candidates = find_candidates(frame, source.text, as_text)
     locale = infer_locale(candidates, read or ReadSpec(), source.separator)
     return RawTable(where, candidates, locale, [*source.findings, *renamed])
+
+
+def _find_padded(frame: pl.DataFrame) -> set[str]:
+    """Find the columns of text all of whose values have blanks around them.
+
+    A reader that left the blanks in has left the types out, too: ` 39` was not meant as text.
+
+    >>> _find_padded(pl.DataFrame({"age": [" 39", " 5"], "zip": ["01", " 2"]}))
+    {'age'}
+    """
+    padded = set()
+    for column in frame.select(cs.string()):
+        present = column.drop_nulls()
+        for part in (present.head(SAMPLE), present):
+            if part.is_empty() or not part.str.contains(r"^\s|\s$").all():
+                break
+        else:
+            padded.add(column.name)
+    return padded
 
 
 def _words(missing: list[str] | None) -> list[str]:

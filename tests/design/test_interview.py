@@ -79,9 +79,8 @@ def asking(said: dict[str, Any], heard: list[Question]) -> Ask:
 
 
 def test_every_question_is_a_flag() -> None:
-    assert set(QUESTIONS) | {"name", "query", "holdout", "read"} == {
-        field.name for field in msgspec.structs.fields(Answers)
-    }
+    unasked = {"name", "query", "holdout", "read", "trials", "seconds", "yes"}
+    assert set(QUESTIONS) | unasked == {field.name for field in msgspec.structs.fields(Answers)}
     heard: list[Question] = []
     asked = spec_of(
         render_spec(interview(orders(), "orders.csv", Answers(), asking(ANSWERS, heard)))
