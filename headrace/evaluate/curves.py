@@ -24,6 +24,8 @@ class Curves(Struct, frozen=True, omit_defaults=True):
     confused: list[list[int]] | None = None
     """With more classes, the most frequent mistakes: true class, chosen class, rows, and rows of
     the true class."""
+    by_class: list[list[float]] | None = None
+    """For each class of a multiclass task: rows, precision, recall, F1."""
     calibration: list[list[float]] | None = None
     """Ten equally filled bins: mean prediction, share of events, rows, and the two ends of the
     share's 95 % interval."""
@@ -45,10 +47,13 @@ def curves(predictions: Predictions, classes: int) -> Curves:
     y = predictions.y
     scores = predictions.scores
     chosen = predictions.decided.astype(np.int64)
-    found = _count_confusions(y.astype(np.int64), chosen, classes)
+    table = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(table, (y.astype(np.int64), chosen), 1)
+    found = _count_confusions(table)
     if predictions.kind.SCORE_EACH_CLASS:
         hits = (chosen == y).astype(np.float64)
-        return structs.replace(found, calibration=_calibration(hits, scores.max(axis=1)))
+        calibration = _calibration(hits, scores.max(axis=1))
+        return structs.replace(found, calibration=calibration, by_class=_judge_classes(table))
 
     found = structs.replace(found, calibration=_calibration(y, scores))
     # With one class neither curve is defined.
@@ -74,13 +79,27 @@ def _regression_curves(y: Floats, scores: Floats) -> Curves:
     )
 
 
-def _count_confusions(y: Integers, chosen: Integers, classes: int) -> Curves:
-    """Count rows by true and by chosen class."""
-    table = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(table, (y, chosen), 1)
-    if classes <= _MOST_CLASSES:
+def _count_confusions(table: Integers) -> Curves:
+    """Return a table of rows by true and by chosen class, or of many classes the mistakes."""
+    if len(table) <= _MOST_CLASSES:
         return Curves(confusion=table.tolist())
     return Curves(confused=_frequent_mistakes(table))
+
+
+def _judge_classes(table: Integers) -> list[list[float]]:
+    """Compute rows, precision, recall and F1 of each class; a ratio of nothing is 0.
+
+    >>> _judge_classes(np.array([[3, 1], [0, 0]]))
+    [[4.0, 1.0, 0.75, 0.857...], [0.0, 0.0, 0.0, 0.0]]
+    """
+    right = np.diag(table).astype(np.float64)
+    rows = table.sum(axis=1)
+    chosen = table.sum(axis=0)
+    precision = right / np.maximum(chosen, 1)
+    recall = right / np.maximum(rows, 1)
+    f1 = 2 * right / np.maximum(rows + chosen, 1)
+    judged: list[list[float]] = np.stack([rows, precision, recall, f1], axis=1).tolist()
+    return judged
 
 
 def _frequent_mistakes(table: Integers) -> list[list[int]]:

@@ -14,7 +14,7 @@ from headrace.spec import LinearParams
 
 REPRESENTATION: Representation = "linear"
 _ITERATIONS = [500]
-_ITERATIONS_TO_DEADLINE = [40, 80, 160, 220]
+_ITERATIONS_TO_DEADLINE = [10, 30, 80, 160, 220]
 """The most iterations of each piece of a fit; the pieces add up to as many."""
 _ABSENT_BIAS = -100.0
 """The raw score of a class that no fitted row had."""

@@ -4,13 +4,14 @@ from headrace.report.notebook import show_exploration, show_predictor, show_run
 from headrace.report.page import render_card, render_comparison, render_report
 from headrace.report.service import docs_page, service_page
 from headrace.report.steps import Steps, Watch, quiet, show_line
-from headrace.report.words import count_words, describe_gain, format_number
+from headrace.report.words import count_words, describe_gain, describe_split, format_number
 
 __all__ = [
     "Steps",
     "Watch",
     "count_words",
     "describe_gain",
+    "describe_split",
     "docs_page",
     "format_number",
     "quiet",

@@ -23,11 +23,13 @@ _CONFIG: Chart = {
         "labelFontSize": 11,
         "titleFontSize": 12,
         "titleFontWeight": "normal",
+        "labelLimit": 0,
     },
     "legend": {
         "labelColor": _INK,
         "titleColor": _INK,
         "labelFontSize": 11,
+        "labelLimit": 0,
         "orient": "top",
         "title": None,
     },
@@ -49,7 +51,8 @@ def render_svg(chart: Chart, title: str) -> str:
     drawn: str = vl_convert.vegalite_to_svg(sized)
     # the first tag is <svg …>
     start, body = drawn.split(">", 1)
-    return f'{start} role="img" aria-label="{title}" style="max-width:100%;height:auto">{body}'
+    # the page decides how wide a chart is
+    return f'{start} role="img" aria-label="{title}" style="width:100%;height:auto">{body}'
 
 
 def plot_curve(
@@ -203,34 +206,6 @@ def plot_timeline(spans: list[dict[str, Any]], names: list[str]) -> Chart:
     }
 
 
-def plot_bars(rows: list[tuple[str, float, bool]], title: str) -> Chart:
-    """Plot a bar for each row of name, value and mark; marked bars have another colour.
-
-    >>> chart = plot_bars([("gbdt", 0.9, True), ("baseline", 0.5, False)], "ROC AUC")
-    >>> chart["data"]["values"][0], chart["encoding"]["x"]["title"]
-    ({'name': 'gbdt', 'value': 0.9, 'marked': True}, 'ROC AUC')
-    """
-    values = [{"name": name, "value": value, "marked": marked} for name, value, marked in rows]
-    colours = {"domain": [True, False], "range": [_MODEL_COLOUR, _REFERENCE_COLOUR]}
-    bar = {
-        "mark": {"type": "bar", "cornerRadiusEnd": 3},
-        "encoding": {"color": _nominal("marked", legend=None, scale=colours)},
-    }
-    text = {
-        "mark": {"type": "text", "align": "left", "dx": 4, "color": _INK},
-        "encoding": {"text": {"field": "value", "format": ".4~g"}},
-    }
-    return {
-        "height": {"step": 30},
-        "data": {"values": values},
-        "encoding": {
-            "y": _nominal("name", sort=None, title=None),
-            "x": _quantitative("value", title=title),
-        },
-        "layer": [bar, text],
-    }
-
-
 def plot_trials(rows: list[tuple[str, float, bool]], title: str) -> Chart:
     """Plot candidates as dots in the order of their trial, by family.
 
@@ -251,7 +226,7 @@ def plot_trials(rows: list[tuple[str, float, bool]], title: str) -> Chart:
         "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
         "encoding": encoding,
     }
-    return {"data": {"values": values}, "layer": [tried, shipped]}
+    return {"width": 760, "height": 150, "data": {"values": values}, "layer": [tried, shipped]}
 
 
 def plot_thresholds(rows: list[dict[str, float]], chosen: float | None) -> Chart:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 _MOST_CLASSES_DRAWN = 12
 """With more classes the cells of a confusion matrix are too small; the page lists the worst."""
-_MOST_BARS = 6
+_FEW_CANDIDATES = 3
+"""The table shows as much of so few candidates as a chart would."""
 _MOST_IMPORTANCES = 15
 _MOST_CONFUSED = 12
 _PARTS = ("train", "validation", "test", "left out")
@@ -32,7 +33,7 @@ _COMPARED_CURVES = {
 def draw_run(run: "RunDocument") -> dict[str, str]:
     """Draw the charts of a run as SVG, by name; a champion's curves are dashed."""
     drawn = {}
-    for plot in (_plot_training, _plot_curves, _plot_errors, _plot_importances):
+    for plot in (_plot_training, _plot_curves, _plot_errors):
         for name, chart in plot(run):
             drawn[name] = charts.render_svg(chart, name)
     return drawn
@@ -50,12 +51,10 @@ def _plot_training(run: "RunDocument") -> NamedCharts:
             scored.append((candidate.family, candidate.value, candidate.weight > 0))
     # a chart that lacks a candidate would mislead
     is_complete = len(scored) == len(run.candidates)
-    if is_complete and not any(math.isnan(value) for _, value, _ in scored):
+    is_defined = not any(math.isnan(value) for _, value, _ in scored)
+    if is_complete and is_defined and len(scored) > _FEW_CANDIDATES:
         title = f"validation {label(run.metric.name)}"
-        if len(scored) <= _MOST_BARS:
-            yield "candidates", charts.plot_bars(scored, title)
-        else:
-            yield "candidates", charts.plot_trials(scored[1:], title)
+        yield "candidates", charts.plot_trials(scored[1:], title)
 
     if run.timeline:
         names = [part for part in _PARTS if any(span[part] for span in run.timeline)]
@@ -95,14 +94,44 @@ def _plot_errors(run: "RunDocument") -> NamedCharts:
         yield "confusion", charts.plot_confusion(curves.confusion, names)
 
 
-def _plot_importances(run: "RunDocument") -> NamedCharts:
-    """Plot how much of the metric is lost without each column."""
+def list_importances(run: "RunDocument") -> list[dict[str, Any]]:
+    """List how much of the metric is lost without each column, the most first.
+
+    Each has its `name`, its `value`, and its `share` of the greatest, which is the bar's length.
+    """
+    found = [(name, value) for name, value in run.importances.items() if value and value > 0]
+    greatest = max((value for _, value in found), default=1.0)
     bars = []
-    for name, value in list(run.importances.items())[:_MOST_IMPORTANCES]:
-        if value and value > 0:
-            bars.append((name, value, True))
-    if bars:
-        yield "importances", charts.plot_bars(bars, f"{label(run.metric.name)} lost without it")
+    for name, value in found[:_MOST_IMPORTANCES]:
+        bars.append({"name": name, "value": value, "share": value / greatest})
+    return bars
+
+
+def list_classes(run: "RunDocument") -> list[dict[str, Any]]:
+    """List how each class of a multiclass task fares, the worst F1 first.
+
+    Each has its `name`, `rows`, `precision`, `recall`, `f1`, and the class that it is most often
+    `taken_for` if there is one.
+    """
+    table = run.curves.confusion
+    found = []
+    for at, (rows, precision, recall, f1) in enumerate(run.curves.by_class or []):
+        taken_for = ""
+        if table is not None:
+            mistakes = [count if other != at else 0 for other, count in enumerate(table[at])]
+            if max(mistakes):
+                taken_for = str(run.classes[mistakes.index(max(mistakes))])
+        found.append(
+            {
+                "name": run.classes[at],
+                "rows": int(rows),
+                "precision": precision,
+                "recall": recall,
+                "f1": f1,
+                "taken_for": taken_for,
+            }
+        )
+    return sorted(found, key=lambda one: one["f1"])
 
 
 def find_worst_confusions(run: "RunDocument") -> list[dict[str, Any]]:

@@ -9,8 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.report.drawings import draw_comparison, draw_run, find_worst_confusions
-from headrace.report.words import describe_gain, format_number, label
+from headrace.report.drawings import (
+    draw_comparison,
+    draw_run,
+    find_worst_confusions,
+    list_classes,
+    list_importances,
+)
+from headrace.report.words import describe_gain, describe_split, format_number, label
 
 if TYPE_CHECKING:
     from headrace.registry.compare import ComparisonDocument
@@ -76,6 +82,8 @@ def _describe(run: "RunDocument") -> dict[str, Any]:
         "promotion": describe_promotion(run) if run.promoted is not None else "",
         "comparison": _describe_comparison(run),
         "confused": find_worst_confusions(run),
+        "importances": list_importances(run),
+        "by_class": list_classes(run),
         "best": _list_best(run),
         "thresholds": thresholds[:: max(1, len(thresholds) // _THRESHOLDS_LISTED)],
     }
@@ -191,6 +199,6 @@ def load_template(name: str) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for function in (label, format_number, describe_gain):
+    for function in (label, format_number, describe_gain, describe_split):
         environment.globals[function.__name__] = function
     return environment.get_template(name)

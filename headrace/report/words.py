@@ -5,6 +5,22 @@ from typing import Any
 
 from headrace.spec import METRICS
 
+_SPLITS = {
+    "time": "by time",
+    "group": "by group",
+    "stratified": "stratified by class",
+    "random": "at random",
+}
+
+
+def describe_split(by: str | None) -> str:
+    """Say how rows were divided.
+
+    >>> describe_split("stratified")
+    'stratified by class'
+    """
+    return _SPLITS.get(by or "", "")
+
 
 def label(metric: str) -> str:
     """Return the name of a metric as a person writes it.

@@ -13,7 +13,7 @@ from headrace._version import __version__
 from headrace.clock import SYSTEM, to_text
 from headrace.errors import Finding
 from headrace.evaluate import Curves, Treated, WeakSlice
-from headrace.report import format_number
+from headrace.report import count_words, describe_split, format_number
 from headrace.run.evaluation import Evaluation
 from headrace.run.judge import ChampionComparison, Verdict
 from headrace.run.prepare import Prepared
@@ -273,14 +273,16 @@ def describe_flow(document: RunDocument) -> list[StageReport]:
     used = sum(column.kind != "ignored" for column in document.columns)
     total = rows.train + rows.validation + rows.test + rows.purged
     passed = sum(gate.passed for gate in document.gates)
-    what = {"tables": f"{total:,} rows × {len(document.columns)} columns"}
+    columns = count_words(len(document.columns), "column")
+    parts = f"{rows.train:,} / {rows.validation:,} / {rows.test:,}"
+    what = {"tables": f"{count_words(total, 'row')} × {columns}"}
     if any(column.window for column in document.columns):
         what["events"] = "window features joined"
     what |= {
-        "split": f"by {document.split}: {rows.train:,} / {rows.validation:,} / {rows.test:,}",
-        "features": f"{used} columns are inputs",
-        "explore": f"{warnings} finding{'s' * (warnings != 1)}",
-        "train": f"{len(document.candidates)} candidates",
+        "split": f"{describe_split(document.split)}: {parts}",
+        "features": count_words(used, "input column"),
+        "explore": count_words(warnings, "finding"),
+        "train": count_words(len(document.candidates) - 1, "candidate") + " and the baseline",
         "refit": f"{document.winner.family} on {rows.fitted:,} rows",
         "evaluate": f"test {document.metric.name} {format_number(document.metric.test)}",
         "gates": f"{passed} of {len(document.gates)} passed",

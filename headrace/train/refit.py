@@ -110,7 +110,7 @@ def refit(rows: TrainingData, choice: Choice, threshold: float | None) -> Model:
 def _fit_member(rows: TrainingData, fit_on: Integers, member: Member) -> FittedMember:
     spec = rows.system
     features = rows.fit_encoders(fit_on, member)
-    X = rows.encode_training_rows(features, fit_on)
+    X, _ = rows.encode_fold(features, fit_on, fit_on[:0])
     y = rows.y[fit_on]
     drawn = subsample(y, rows.weight_of(fit_on), rows.target, spec.models, spec.seed)
     sample = Sample(drawn.of(X), y[drawn.rows], drawn.weight, features.codes)

@@ -89,8 +89,12 @@ class TrainingData(Struct, frozen=True):
         """
         return open_coded_session(compile_features(features)).rows(self.frame[rows])
 
-    def encode_training_rows(self, features: Features, fit_on: Integers) -> Any:
-        """Encode the rows that the encoders were fitted on.
+    def encode_fold(
+        self, features: Features, fit_on: Integers, predict_on: Integers
+    ) -> tuple[Any, Any]:
+        """Encode the rows that the encoders were fitted on, and other rows.
+
+        Returns a matrix of each, as `encode_rows` does; the graph is built once for both.
 
         The mean of a row's category must not contain the row's own target, or a model would learn
         targets by heart. So target means come from the same nodes with states that were fitted on
@@ -104,17 +108,19 @@ class TrainingData(Struct, frozen=True):
             1     B        0        (1 + 0) / 2 = 0.5
             2     C        0        (1 + 0) / 2 = 0.5      (the served table says 1 / 3)
         """
-        X = self.encode_rows(features, fit_on)
+        both = self.encode_rows(features, np.concatenate([fit_on, predict_on]))
+        X = both[: len(fit_on)]
+        X_predict = both[len(fit_on) :]
         # Only target means depend on the targets of the rows.
         target_features = features.only("target")
         if not target_features.encoded:
-            return X
+            return X, X_predict
 
         means = self._out_of_fold_means(target_features, fit_on)
         places = [features.names.index(name) for name in target_features.names]
         if isinstance(X, np.ndarray):
             X[:, places] = means
-            return X
+            return X, X_predict
 
         # Target means are among the dense columns; the sparse ones behind them stay as they are.
         from scipy.sparse import csr_matrix, hstack
@@ -122,7 +128,7 @@ class TrainingData(Struct, frozen=True):
         width = len(features.names)
         dense = X[:, :width].toarray()
         dense[:, places] = means
-        return hstack([csr_matrix(dense), X[:, width:]], format="csr")
+        return hstack([csr_matrix(dense), X[:, width:]], format="csr"), X_predict
 
     def _out_of_fold_means(self, features: Features, fit_on: Integers) -> Any:
         """Compute the target means of rows, each from folds that it is not in: float32."""

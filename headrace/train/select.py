@@ -7,11 +7,14 @@ that certainly pays.
 from collections.abc import Callable
 
 import numpy as np
+import polars as pl
+import polars.selectors as cs
 from msgspec import Struct, structs
 
 from headrace.arrays import Floats, Integers
 from headrace.clock import SYSTEM
 from headrace.errors import Finding, InputError
+from headrace.features.states.vocabulary import MOST_CHARS
 from headrace.models import FittedMember, calibrate
 from headrace.spec import Calibration, Member
 from headrace.split import Fold, folds
@@ -24,6 +27,10 @@ from headrace.train.trial import Candidate, Objective, TrialPlan, Trials
 from headrace.train.trial_cache import Memo, no_memo
 
 FOLDS = 5
+_FEWEST_FOLDS = 2
+_CHARACTERS_PER_SECOND = 100_000
+"""So many characters of text are encoded a second of the budget, in one fold for all families, if
+the search is to have half of its time for trials on the matrices that it has then."""
 ENOUGH_VALIDATION_ROWS = 2_000
 ENOUGH_OF_A_CLASS = 200
 """With fewer validation rows, or fewer of the rarer class in a binary task, the choice is made on
@@ -229,7 +236,7 @@ def _plan(rows: TrainingData) -> TrialPlan:
         method = f"{len(parts.validation)} validation rows"
     else:
         strata = rows.y.astype(np.int64) if rows.target.classes else None
-        plan = folds(parts, strata, FOLDS, rows.system.seed)
+        plan = folds(parts, strata, _count_folds(rows), rows.system.seed)
         kind = "out-of-fold predictions"
         if parts.order is not None:
             kind = "each block predicted from the past"
@@ -242,6 +249,20 @@ def _plan(rows: TrainingData) -> TrialPlan:
             _refuse_one_class(rows, fold.fit, "the rows to fit on")
         _refuse_one_class(rows, judging, "the rows that judge candidates")
     return TrialPlan(plan, judging, method)
+
+
+def _count_folds(rows: TrainingData) -> int:
+    """Return how many folds the search can afford: fewer of long texts, which take long to encode.
+
+    The count follows from the spec and the data alone, so that a run can be repeated.
+    """
+    texts = [column.name for column in rows.columns if column.kind == "text"]
+    lengths = rows.frame.select(
+        cs.by_name(*texts).cast(pl.String).str.len_chars().clip(0, MOST_CHARS)
+    )
+    characters = sum(lengths.sum().row(0)) if texts else 0
+    affordable = rows.system.models.search.seconds * _CHARACTERS_PER_SECOND // max(characters, 1)
+    return int(np.clip(affordable, _FEWEST_FOLDS, FOLDS))
 
 
 def _find_shortage(rows: TrainingData) -> str:

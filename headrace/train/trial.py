@@ -274,8 +274,7 @@ class Trials:
 
         def encode() -> Matrices:
             features = self.rows.fit_encoders(fold.fit, member)
-            fitted = self.rows.encode_training_rows(features, fold.fit)
-            predicted = self.rows.encode_rows(features, fold.predict)
+            fitted, predicted = self.rows.encode_fold(features, fold.fit, fold.predict)
             return Matrices(features.codes, fitted.shape[1], pack(fitted), pack(predicted))
 
         # Large matrices fill a disk sooner than they save time.

@@ -1,8 +1,10 @@
 """Words without case and accents: `Café` and `CAFE` are one word."""
 
 import unicodedata
+from functools import lru_cache
 
 
+@lru_cache(1 << 18)  # the folds of a search ask for the same words again and again
 def fold_case(text: str) -> str:
     """Return a text in lower case and without accents.
 
