@@ -13,7 +13,7 @@ import polars as pl
 from msgspec import Struct
 
 from headrace import evaluate, features, predict
-from headrace.bundle import TOLERANCE, Bundle, find_bundle, open_bundle, same_reply
+from headrace.bundle import TOLERANCE, Bundle, Manifest, find_bundle, open_bundle, same_reply
 from headrace.errors import DECODE_ERRORS, BundleError, Finding, HeadraceError, InputError
 from headrace.spec import with_root
 from headrace.store import check_replay
@@ -33,7 +33,11 @@ class Verification(Struct, frozen=True):
 
 
 def verify(
-    model: str | Path, folder: str | Path = ".", url: str | None = None, sources: bool = False
+    model: str | Path,
+    folder: str | Path = ".",
+    url: str | None = None,
+    sources: bool = False,
+    token: str | None = None,
 ) -> Verification:
     """Check a bundle: checksums, golden replies, parity, metrics, windows online, latency.
 
@@ -41,8 +45,8 @@ def verify(
 
     Parameters: `url`, a live service that must give the bundle's answers; `sources`, whether to
     read the tables, queries and addresses that a stranger's bundle names (those of a bundle in a
-    workspace of this user are read anyway). Raises `InputError` where there is no such bundle;
-    faults of a bundle become findings.
+    workspace of this user are read anyway); `token`, of the service. Raises `InputError` where
+    there is no such bundle; faults of a bundle become findings.
     """
     path = find_bundle(model, Path(folder))
     findings: list[Finding] = []
@@ -51,14 +55,17 @@ def verify(
         bundle.check()
         message = f"{len(bundle.manifest.files)} files are as they were written"
         findings.append(_finding("verify.sums", True, message, {}))
-        findings += _check_answers(bundle, url, sources)
+        service = None if url is None else _Service(url, bundle.manifest.name, token)
+        findings += _check_answers(bundle, service, sources)
+        if service is not None:
+            findings.append(service.check_version(bundle.manifest))
     except BundleError as error:
         findings.append(Finding("verify.sums", [], "error", str(error)))
     passed = all(finding.severity != "error" for finding in findings)
     return Verification(str(path), passed, findings)
 
 
-def _check_answers(bundle: Bundle, url: str | None, sources: bool) -> list[Finding]:
+def _check_answers(bundle: Bundle, service: "_Service | None", sources: bool) -> list[Finding]:
     """Check the answers of a bundle whose files are whole.
 
     Raises `BundleError` where its parts do not go together.
@@ -66,11 +73,11 @@ def _check_answers(bundle: Bundle, url: str | None, sources: bool) -> list[Findi
     predictor = predict.make_predictor(bundle)
     if not _is_own(bundle):
         _probe(bundle.path / "holdout.parquet")
-    ask = predictor.predict_dicts if url is None else _service(url)
+    ask = predictor.predict_dicts if service is None else service.ask
     holdout, answers = bundle.holdout()
     try:
         findings = [_check_golden(bundle, ask)]
-        if url is None:
+        if service is None:
             tested = predictor.predict_frame(holdout)
         else:
             tested = _predict_by_dicts(predictor, holdout, ask)
@@ -80,7 +87,7 @@ def _check_answers(bundle: Bundle, url: str | None, sources: bool) -> list[Findi
         raise
     except Exception as error:
         # The checksums were right, but a stranger may have written any content under them.
-        if isinstance(error, HeadraceError) and url is not None:
+        if isinstance(error, HeadraceError) and service is not None:
             raise
         cause = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         found = f"its parts do not go together ({cause})"
@@ -226,32 +233,52 @@ def _predict_by_dicts(
     return pl.DataFrame(columns)
 
 
-def _service(url: str) -> Callable[[Rows], Rows]:
-    """Return a function that asks a live service.
+class _Service:
+    """A live service that predicts; `answered` has the versions that its replies named.
 
-    It raises `InputError` where the address does not answer as a service of Headrace.
+    Parameters: `url`, its address; `name`, the model to ask for; `token`, if it demands one. Raises
+    `InputError` for what is no address.
     """
-    from urllib.error import HTTPError, URLError
-    from urllib.request import Request, urlopen
 
-    target = url.rstrip("/") + "/predict"
-    if not target.startswith(("http://", "https://")):
-        raise InputError("--url", repr(url), "an address such as http://127.0.0.1:8080")
+    def __init__(self, url: str, name: str, token: str | None) -> None:
+        self.url = url.rstrip("/")
+        self._target = f"{self.url}/predict/{name}"
+        self._headers = {"content-type": "application/json"}
+        if token:
+            self._headers["authorization"] = f"Bearer {token}"
+        self.answered: set[str] = set()
+        if not self.url.startswith(("http://", "https://")):
+            raise InputError("--url", repr(url), "an address such as http://127.0.0.1:8080")
 
-    def ask(rows: Rows) -> Rows:
+    def ask(self, rows: Rows) -> Rows:
+        """Predict rows; raises `InputError` where no service of Headrace answers."""
+        from urllib.error import HTTPError, URLError
+        from urllib.request import Request, urlopen
+
         body = msgspec.json.encode({"rows": rows})
-        request = Request(target, body, {"content-type": "application/json"})
         try:
-            with urlopen(request, timeout=30) as answer:
-                predictions: Rows = msgspec.json.decode(answer.read())["predictions"]
+            with urlopen(Request(self._target, body, self._headers), timeout=30) as answer:
+                reply = msgspec.json.decode(answer.read())
+            self.answered.add(f"{reply['model']}@{reply['version']}")
+            predictions: Rows = reply["predictions"]
         except HTTPError as error:
             with error:
                 reason = error.read()[:300].decode(errors="replace")
-                found = f"status {error.code}: {reason}"
-                raise InputError(target, found, "predictions") from None
+            found = f"status {error.code}: {reason}"
+            do = "give its token by --token or HEADRACE_TOKEN" if error.code in (401, 403) else ""
+            raise InputError(self._target, found, "predictions", do) from None
         except (URLError, OSError, KeyError, TypeError, *DECODE_ERRORS) as error:
             found = f"no prediction ({error})"
-            raise InputError(target, found, "a running Headrace service") from None
+            raise InputError(self._target, found, "a running Headrace service") from None
         return predictions
 
-    return ask
+    def check_version(self, manifest: Manifest) -> Finding:
+        """Say which version answered: it must be that of the bundle."""
+        expected = f"{manifest.name}@{manifest.version}"
+        answered = ", ".join(sorted(self.answered))
+        message = f"{answered} answered at {self.url}"
+        if self.answered != {expected}:
+            message += f", not {expected}"
+        return _finding(
+            "verify.version", self.answered == {expected}, message, {"answered": answered}
+        )

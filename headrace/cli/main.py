@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from headrace._version import __version__
-from headrace.cli import build, events, models, service, signals
+from headrace.cli import build, events, models, service, signals, start
 from headrace.errors import HeadraceError
 
 COMMANDS = (
-    build.init,
+    start.up,
+    start.init,
     build.run,
     events.materialize,
     events.push,
@@ -31,7 +32,7 @@ COMMANDS = (
     build.clean,
     build.schema,
     models.migrate,
-    build.demo,
+    start.demo,
 )
 """The commands in the order in which `--help` shows them."""
 LOG_COMMANDS = (events.repair,)

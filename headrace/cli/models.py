@@ -70,6 +70,10 @@ def verify(
             "--sources", help="Read the tables that the bundle names, even if a stranger made it."
         ),
     ] = False,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="HEADRACE_TOKEN", help="Send this token to the live service."),
+    ] = None,
     dir: DirOption = Path(),
     as_json: JsonFlag = False,
 ) -> None:
@@ -80,7 +84,7 @@ def verify(
 
     with progress_bar() as progress:
         progress.add_task(f"verifying {model}", total=None)
-        result = headrace.verify(model, dir, url, sources)
+        result = headrace.verify(model, dir, url, sources, token)
     lines = []
     for finding in result.findings:
         word = "FAILED" if finding.severity == "error" else "ok    "

@@ -23,3 +23,17 @@ DirOption = Annotated[
 ]
 AliasOption = Annotated[str, typer.Option(help="Choose the alias: champion, challenger or shadow.")]
 WhyOption = Annotated[str, typer.Option(help="Record this reason.")]
+TableArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Read this table: csv, tsv, parquet, ndjson, arrow; a folder, URL or database."
+    ),
+]
+TargetOption = Annotated[str | None, typer.Option(help="Predict this column.")]
+TrialsOption = Annotated[
+    int | None, typer.Option(min=0, help="End the search after so many trials.")
+]
+SecondsOption = Annotated[
+    float | None, typer.Option(min=0.1, help="End the search after so many seconds.")
+]
+YesFlag = Annotated[bool, typer.Option("--yes", help="Ask nothing: take what the data suggests.")]

@@ -167,7 +167,7 @@ def _name_range(values: pl.Series) -> str:
     low: Any = values.min()
     high: Any = values.max()
     if low == high:
-        return f"{low:.4g}" if isinstance(low, float) else str(low)
+        return f"{low:.3g}" if isinstance(low, float) else str(low)
     if isinstance(low, float) and isinstance(high, float):
-        return f"{low:.4g} to {high:.4g}"
+        return f"{low:.3g} to {high:.3g}"
     return f"{low} to {high}"

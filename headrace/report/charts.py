@@ -213,10 +213,11 @@ def plot_trials(rows: list[tuple[str, float, bool]], title: str) -> Chart:
     """
     values = [
         {"trial": index, "name": name, "value": value, "ships": ships}
-        for index, (name, value, ships) in enumerate(rows)
+        for index, (name, value, ships) in enumerate(rows, 1)
     ]
+    axis = {"tickMinStep": 1, "format": "d"}
     encoding = {
-        "x": _quantitative("trial", title="trial"),
+        "x": _quantitative("trial", title="trial", axis=axis, scale={"zero": False}),
         "y": _quantitative("value", title=title, scale={"zero": False}),
         "color": _nominal("name", scale={"range": _FAMILY_COLOURS}),
     }

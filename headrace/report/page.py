@@ -123,7 +123,7 @@ def _describe_settings(candidate: "CandidateReport", family: list["CandidateRepo
     words = []
     for name, value in (candidate.params or {}).items():
         if value is not None and any((peer.params or {})[name] != value for peer in family):
-            text = value if isinstance(value, str | bool) else format_number(value)
+            text = f"{value:.3g}" if isinstance(value, float) else str(value)
             words.append(f"{name.replace('_', ' ')} {text}")
     for kind, encode in candidate.encode.items():
         words.append(f"{kind} as {' + '.join(encode)}")

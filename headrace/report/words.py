@@ -34,14 +34,15 @@ def label(metric: str) -> str:
 def format_number(value: Any) -> str:
     """Format a number with three significant digits; a missing one or NaN as a word.
 
-    >>> [format_number(value) for value in (0.92737, 1234.5, 181200, None, float("nan"))]
-    ['0.927', '1,234', '181,200', '–', 'undefined']
+    >>> [format_number(value) for value in (0.92737, 0.5, 1234.5, 181200, None, float("nan"))]
+    ['0.927', '0.500', '1,234', '181,200', '–', 'undefined']
     """
     if value is None:
         return "–"
-    if isinstance(value, int) or abs(value) >= 1_000:
+    if value == 0 or isinstance(value, int) or abs(value) >= 1_000:
         return f"{value:,.0f}"
-    return "undefined" if math.isnan(value) else f"{value:.3g}"
+    # the sign # keeps zeros at the end, so that the numbers of a column look equally exact
+    return "undefined" if math.isnan(value) else f"{value:#.3g}".rstrip(".")
 
 
 def count_words(count: int, noun: str) -> str:
@@ -57,9 +58,9 @@ def describe_gain(low: float, high: float) -> str:
     """Say by how much a model is better or worse than another, by the interval of its gain.
 
     >>> describe_gain(0.012, 0.019), describe_gain(-0.019, -0.012)
-    ('better by 0.012 to 0.019', 'worse by 0.012 to 0.019')
+    ('better by 0.0120 to 0.0190', 'worse by 0.0120 to 0.0190')
     >>> describe_gain(-0.003, 0.012)
-    'from 0.003 worse to 0.012 better'
+    'from 0.00300 worse to 0.0120 better'
     """
     if low >= 0:
         return f"better by {format_number(low)} to {format_number(high)}"

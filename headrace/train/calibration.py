@@ -59,7 +59,9 @@ def choose_calibration(
     best = max(gains, key=lambda method: gains[method][0])
     mean, least = gains[best]
     if not least > 0:
-        return None, f"the out-of-fold log loss would improve by {mean:.2g}, which is not certain"
+        change = f"improve by {mean:.2g}" if mean > 0 else f"worsen by {-mean:.2g}"
+        doubt = ", which is not certain" if mean > 0 else ""
+        return None, f"the out-of-fold log loss would {change}{doubt}"
     why = f"it improves the out-of-fold log loss by {mean:.2g} (at least {least:.1g})"
     # The folds only decided: what ships is fitted on all rows.
     return calibrate.fit(best, task, y, scores, weight), why

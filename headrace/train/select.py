@@ -167,7 +167,7 @@ def _pick_members(
     bound = rows.system.requirements.latency_p99_ms
     ranked = sorted(candidates, key=lambda candidate: candidate.cost)
     fast, findings = _fast_enough(ranked, bound, rows, fit_on)
-    why = f"the best {metric} of {len(candidates)}"
+    why = f"the best {metric} of {len(candidates)} candidates"
     if bound is not None:
         why += " that is fast enough"
 
@@ -233,7 +233,7 @@ def _plan(rows: TrainingData) -> TrialPlan:
     shortage = _find_shortage(rows)
     if not shortage:
         plan = [Fold(parts.train, parts.validation)]
-        method = f"{len(parts.validation)} validation rows"
+        method = f"{len(parts.validation):,} validation rows"
     else:
         strata = rows.y.astype(np.int64) if rows.target.classes else None
         plan = folds(parts, strata, _count_folds(rows), rows.system.seed)
@@ -269,7 +269,7 @@ def _find_shortage(rows: TrainingData) -> str:
     """Say why the validation rows are too few to choose by; empty where they are enough."""
     y = rows.y[rows.parts.validation]
     if len(y) < ENOUGH_VALIDATION_ROWS:
-        return f"fewer than {ENOUGH_VALIDATION_ROWS} validation rows"
+        return f"fewer than {ENOUGH_VALIDATION_ROWS:,} validation rows"
     # The rarer class decides how far a metric moves by luck.
     rarer = rows.target.kind.rarer_rows(y)
     if rarer is not None and rarer < ENOUGH_OF_A_CLASS:

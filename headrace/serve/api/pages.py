@@ -88,6 +88,8 @@ def _describe_model(service: Service, name: str, route: ModelRoute) -> dict[str,
         "routes": versions,
         "columns": [_describe_column(served, column) for column in served.inputs],
         "outputs": [output["name"] for output in list_outputs(served)],
+        "event": served.predictor.scored[0] if served.predictor.is_binary else None,
+        "target": served.predictor.target,
     }
 
 
