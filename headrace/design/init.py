@@ -60,7 +60,7 @@ def hand_over(table: Any, target: str, folder: Path, answers: dict[str, Any]) ->
     named = {"name": derive_name(target), **_to_texts(answers)}
     holdout = answers.get("holdout")
     if holdout is not None and not isinstance(holdout, str | Path):
-        named["holdout"] = _store(holdout, Workspace(path.parent), "holdout")
+        named["holdout"] = str(_store(holdout, Workspace(path.parent), "holdout"))
 
     text = _EDITORS + _GENERATED + _design(table, Answers(target=target, **named), path, None)
     _write(path, text)

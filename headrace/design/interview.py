@@ -23,6 +23,7 @@ from headrace.design.parsers import (
     accept_one_of,
     accept_time,
     parse_costs,
+    parse_count,
     parse_duration,
     parse_number,
     parse_system_name,
@@ -310,7 +311,7 @@ def _budget(answers: Answers) -> dict[str, float]:
     """Return the budget of the search."""
     budget: dict[str, float] = {"trials": 20, "seconds": 60}
     if answers.trials is not None:
-        budget["trials"] = int(parse_number(answers.trials, "trials"))
+        budget["trials"] = parse_count(answers.trials, "trials")
     if answers.seconds is not None:
         budget["seconds"] = parse_number(answers.seconds, "seconds")
     return budget

@@ -120,6 +120,17 @@ def parse_system_name(text: str, field: str) -> str:
     return text
 
 
+def parse_count(text: str, field: str) -> int:
+    """Parse a whole number from 0 on.
+
+    >>> parse_count("20", "trials")
+    20
+    """
+    if not re.fullmatch(r"\d{1,9}", text):
+        raise InputError(flag_name(field), repr(text), "a whole number from 0 on")
+    return int(text)
+
+
 def parse_number(text: str, field: str) -> float:
     """Parse a number above 0.
 

@@ -43,6 +43,16 @@ def test_the_report_is_one_self_contained_page(runs: Runs, task: str) -> None:
     assert "http" not in card.replace("http-equiv", "")
 
 
+def test_every_section_is_in_the_contents_and_every_class_in_its_table(runs: Runs) -> None:
+    page = runs("multiclass", "gbdt").report.read_text()
+    contents = page[page.index("<nav>") : page.index("</nav>")]
+    sections = re.findall(r'<h2 id="(\w+)"', page)
+    assert re.findall(r'href="#(\w+)"', contents) == sections
+    assert page.count("<h2") == len(sections)
+    table = page[page.index("How each class fares") : page.index("What it relies on</h2>")]
+    assert all(f"<td>{name}</td>" in table for name in "abc")
+
+
 def test_a_hostile_column_name_is_only_text(tmp_path: object) -> None:
     from headrace.report.page import load_template
 

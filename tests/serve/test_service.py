@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 import headrace
+from headrace.errors import InputError
 from headrace.log import Log
 from headrace.serve import add_token, read_id
 from headrace.serve.service import Service
@@ -426,3 +427,27 @@ def test_a_live_service_is_verified_over_http(runs: Runs) -> None:
         result = headrace.verify(bundle, url=service.url)
         assert result.passed, result.findings
         assert "verify.parity" in [finding.check for finding in result.findings]
+        version = result.findings[-1]
+        assert version.message == f"multiclass@1 answered at {service.url}"
+
+
+def test_a_verified_service_gets_a_token_and_must_answer_with_the_same_version(
+    runs: Runs, tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(runs("binary", "linear").bundle.parent.parent.parent, folder)
+    secret = add_token(Workspace(folder), "check", ["predict"])
+    spec = folder / "system.yaml"
+    with Running(folder) as service:
+        with pytest.raises(InputError, match=r"status 401.*HEADRACE_TOKEN"):
+            headrace.verify(folder, url=service.url)
+        assert headrace.verify(folder, url=service.url, token=secret).passed
+
+    spec.write_text(spec.read_text() + "seed: 12\n")
+    other = headrace.run(folder).bundle
+    served = headrace.open(folder)
+    first = folder / ".headrace" / "bundles" / f"{served.name}-000001"
+    with Running(other, options=("--dir", str(folder))) as service:
+        result = headrace.verify(first, url=service.url, token=secret)
+        assert not result.passed
+        assert f"answered at {service.url}, not {served.name}@1" in result.findings[-1].message

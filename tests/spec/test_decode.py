@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 import pytest
@@ -73,3 +73,38 @@ def test_the_json_schema_knows_every_field() -> None:
     fields = document["$defs"]["System"]["properties"]
     assert set(fields) == {field.name for field in msgspec.structs.fields(System)}
     assert document["$defs"]["System"]["additionalProperties"] is False
+
+
+def test_every_field_is_described_and_its_examples_are_valid() -> None:
+    document = schema()
+    named = {one.__name__: one for one in branches_of(System)}
+    checked = 0
+    for name, branch in document["$defs"].items():
+        hints = get_type_hints(named[name], include_extras=True)
+        for field, described in branch["properties"].items():
+            assert described["description"].endswith((".", ";", "`.")), (name, field)
+            for example in described.get("examples", []):
+                msgspec.convert(example, hints[field])
+                checked += 1
+    assert checked > 80
+
+
+def branches_of(branch: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
+    """A class of the tree, and all that its fields hold."""
+    found: list[type[msgspec.Struct]] = []
+    for info in msgspec.inspect.multi_type_info([branch]):
+        stack: list[Any] = [info]
+        while stack:
+            one = stack.pop()
+            if isinstance(one, msgspec.inspect.StructType) and one.cls not in found:
+                found.append(one.cls)
+                stack += [field.type for field in one.fields]
+            elif isinstance(one, msgspec.inspect.Metadata):
+                stack.append(one.type)
+            elif isinstance(one, msgspec.inspect.UnionType):
+                stack += one.types
+            elif isinstance(one, msgspec.inspect.ListType):
+                stack.append(one.item_type)
+            elif isinstance(one, msgspec.inspect.DictType):
+                stack += [one.key_type, one.value_type]
+    return found

@@ -73,6 +73,24 @@ def test_enough_validation_rows_choose_alone_and_fewer_choose_by_folds(tmp_path:
     assert few.rows.fitted == few.rows.train + few.rows.validation
 
 
+@pytest.mark.parametrize(("seconds", "folds"), [(60, 5), (3, 3), (0.2, 2)])
+def test_long_texts_leave_fewer_folds(tmp_path: Path, seconds: float, folds: int) -> None:
+    """A hundred texts of a thousand characters: a tenth of a million for each fold."""
+    chance = np.random.default_rng(1)
+    words = ["good", "bad", "late", "soon", "card", "bank", "money", "lost"]
+    texts = [" ".join(chance.choice(words, 205))[:1_000].ljust(1_000) for _ in range(100)]
+    rows = pl.DataFrame(
+        {"body": texts, "y": [text.split(" ").count("good") > 25 for text in texts]}
+    )
+    rows.write_csv(tmp_path / "t.csv")
+    (tmp_path / "system.yaml").write_text(
+        "name: t\ngoal: {target: y}\ndata: {source: t.csv}\n"
+        "features: {columns: {body: {kind: text}}}\n"
+        f"models: {{candidates: [linear], search: {{trials: 1, seconds: {seconds}}}}}\n"
+    )
+    assert run(tmp_path).document.method.startswith(f"{folds} folds")
+
+
 def test_the_best_candidate_wins(tmp_path: Path) -> None:
     folder = write_system(tmp_path, "regression", "gbdt", rows=900)
     text = (folder / "system.yaml").read_text().replace("[gbdt]", "[baseline, linear, gbdt]")
