@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test test-all coverage servers check format lock bench clean
+.PHONY: help setup demo test test-all coverage servers check format lock docs reference bench clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,3 +59,9 @@ bench: $(READY)  ## every benchmark beside its peers; results go to benchmarks/R
 
 clean:  ## remove what was built, the environment included
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+docs: $(READY)  ## the documentation, in build/docs
+	$(BIN)/mkdocs build --strict --quiet
+
+reference: $(READY)  ## write the reference pages of docs/ anew from the code
+	$(BIN)/python scripts/reference.py

@@ -153,12 +153,7 @@ def test_a_function_takes_few_parameters() -> None:
     assert many == LISTED_PARAMETERS
 
 
-def test_the_readme_has_every_command_and_no_other() -> None:
-    text = (ROOT / "README.md").read_text()
-    table = text[text.index("| command |") : text.index("\nMODEL is ")]
-    documented = set(re.findall(r"`headrace (log \w+|\w+)", table))
-    commands = {command.__name__ for command in COMMANDS}
-    assert documented == commands | {f"log {command.__name__}" for command in LOG_COMMANDS}
+def test_every_command_has_a_docstring_for_its_help() -> None:
     for command in (*COMMANDS, *LOG_COMMANDS):
         assert command.__doc__, command.__name__
 
