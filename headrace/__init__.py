@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from headrace.design.init import init
     from headrace.flow import explore, fit, run
     from headrace.log import repair_log
+    from headrace.plain import Ejected, eject
     from headrace.predict import Predictor, open
     from headrace.registry import Decision, history, promote, rollback
     from headrace.registry.catalogue import Feature, catalogue
@@ -38,7 +39,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 ROOMS = (
     "spec", "tasks", "tables", "design", "explore", "split", "log", "windows", "store", "features",
-    "models", "train", "evaluate", "bundle", "predict", "registry", "run", "serve",
+    "models", "train", "evaluate", "bundle", "predict", "registry", "run", "plain", "serve",
 )  # fmt: skip
 """The rooms in the order in which data flows. A room imports only rooms before it, and leaves."""
 
@@ -48,6 +49,8 @@ _HOMES = {
     "Exploration": "run.exploration",
     "Run": "run.record",
     "clean": "run.cache",
+    "Ejected": "plain",
+    "eject": "plain",
     "explore": "flow",
     "fit": "flow",
     "Feature": "registry.catalogue",
@@ -78,6 +81,7 @@ __all__ = [
     "ROOMS",
     "Comparison",
     "Decision",
+    "Ejected",
     "Exploration",
     "Feature",
     "Materialized",
@@ -88,6 +92,7 @@ __all__ = [
     "catalogue",
     "clean",
     "compare",
+    "eject",
     "explore",
     "find_report",
     "fit",

@@ -31,6 +31,7 @@ COMMANDS = (
     models.history,
     build.clean,
     build.schema,
+    models.eject,
     models.migrate,
     start.demo,
 )

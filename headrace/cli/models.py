@@ -187,6 +187,26 @@ def history(
     print_result(document, as_json, "\n".join(lines))
 
 
+def eject(
+    model: ModelArgument,
+    to: Annotated[Path, typer.Option("--to", help="Write into this new folder.")],
+    dir: DirOption = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Write a plain script that refits a model without Headrace, a Dockerfile and a CI job.
+
+    The script needs scikit-learn, LightGBM and Polars alone. It is run once, and must predict the
+    test rows as the bundle does.
+    """
+    import headrace
+
+    with progress_bar() as progress:
+        progress.add_task(f"ejecting {model}", total=None)
+        done = headrace.eject(model, to, dir)
+    document = {"folder": str(done.folder.absolute()), "checked": done.checked}
+    print_result(document, as_json, f"{done.checked}\nWrote {done.folder}")
+
+
 def migrate(dir: DirArgument = Path(), as_json: JsonFlag = False) -> None:
     """Take over a workspace from before the product was called Headrace."""
     import headrace

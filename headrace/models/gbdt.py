@@ -52,18 +52,16 @@ def fit(
     rate, a larger one is taken. Raises `TrialPruned` if `watched.should_prune` says so.
     """
     lightgbm = openmp.load("lightgbm")
-    classes = target.kind.width(len(target.classes))
-    width = sample.X.shape[1]
-    fraction = params.column_fraction or 0.8 * share_of_columns(width)
+    fraction = params.column_fraction or 0.8 * share_of_columns(sample.X.shape[1])
     params = structs.replace(params, column_fraction=fraction)
-    objective = params.objective or target.kind.LIGHTGBM_OBJECTIVE
-    settings = _build_settings(params, objective, classes, width, seed)
+    plan = plan_trees(params, target, sample.X.shape[1], sample.codes, seed)
+    settings = plan.settings
+    sets = plan.sets
 
     offset = 0.0
-    if not target.kind.HAS_CLASSES and objective != "mape":
+    if plan.is_centred:
         offset = float(np.average(sample.y, weights=sample.weight))
     centres = _compute_centres(sample.X)
-    sets = sample.codes if params.categories == "sets" else []
     data = lightgbm.Dataset(
         _prepare_sets(sample.X, sets),
         sample.y - offset,
@@ -87,7 +85,29 @@ def fit(
         booster, params = _train_to_best(settings, params, data, judges, watched)
         rounds = max(booster.best_iteration, 1)
     params = structs.replace(params, rounds=rounds)
-    return Fitted("gbdt", params, Trees(booster, classes, offset, centres))
+    return Fitted("gbdt", params, Trees(booster, settings["num_class"], offset, centres))
+
+
+class TreePlan(Struct, frozen=True):
+    """What LightGBM is given: its settings, columns that are `sets`, and a centred target or not.
+
+    The mean is taken out of a regression target, which LightGBM would round to float32.
+    """
+
+    settings: dict[str, Any]
+    sets: list[int]
+    is_centred: bool
+
+
+def plan_trees(
+    params: GbdtParams, target: Target, width: int, codes: list[int], seed: int
+) -> TreePlan:
+    """Translate params for a matrix with `width` columns, of which `codes` hold categories."""
+    objective = params.objective or target.kind.LIGHTGBM_OBJECTIVE
+    classes = target.kind.width(len(target.classes))
+    settings = _build_settings(params, objective, classes, width, seed)
+    sets = codes if params.categories == "sets" else []
+    return TreePlan(settings, sets, not target.kind.HAS_CLASSES and objective != "mape")
 
 
 def _build_settings(

@@ -7,6 +7,7 @@ refit          the members of the choice, on train and validation rows ─▶ Mo
 from headrace.train.refit import TOLERANCE, Model, predict_baseline, refit, resolve_spec
 from headrace.train.rows import TrainingData
 from headrace.train.select import Choice, TrialRecord, select_model
+from headrace.train.subsample import Subsample, subsample
 from headrace.train.trial_cache import Memo
 
 __all__ = [
@@ -14,10 +15,12 @@ __all__ = [
     "Choice",
     "Memo",
     "Model",
+    "Subsample",
     "TrainingData",
     "TrialRecord",
     "predict_baseline",
     "refit",
     "resolve_spec",
     "select_model",
+    "subsample",
 ]
