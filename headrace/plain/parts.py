@@ -347,9 +347,31 @@ def list_runs(word: str) -> set[str]:
     return {text[at : at + size] for size in RUNS for at in range(len(text) - size + 1)}
 
 
+def list_forms(words: set[str]) -> dict[str, str]:
+    """List the ways to write each word: as in the texts, and in lower, upper and title case."""
+    forms = {fold(word): fold(word) for word in words}
+    for form in sorted(words):
+        word = fold(form)
+        ways = (form.lower(), form.upper(), form.capitalize(), form)
+        for way in (*ways, word.upper(), word.capitalize()):
+            if fold(way) == word:
+                forms[way] = word
+    return forms
+
+
+def list_letters(alphabet: set[str]) -> dict[str, str]:
+    """List the ways to write each letter, in upper case and with accents."""
+    letters = {way: letter for letter in alphabet for way in (letter, letter.upper())}
+    for point in range(0xC0, 0x250):
+        if fold(chr(point)) in alphabet:
+            letters[chr(point)] = fold(chr(point))
+    return {way: letter for way, letter in letters.items() if len(way) == 1}
+
+
 def fit_text(column: pl.Series) -> dict[str, Any]:
     """Count words, pairs of words and runs of characters, and choose the frequent ones."""
-    texts = [[fold(word) for word in words] for words in split_words(column)]
+    written = split_words(column)
+    texts = [[fold(word) for word in words] for words in written]
     counts: list[Counter[str]] = [Counter(), Counter(), Counter()]
     for words in texts:
         counts[0].update(set(words))
@@ -377,6 +399,8 @@ def fit_text(column: pl.Series) -> dict[str, Any]:
 
     ids = {word: at for at, word in enumerate(words, 1)}
     return {
+        "forms": list_forms({word for words in written for word in words}),
+        "letters": list_letters(alphabet),
         "words": ids,
         "pairs": {pair: at for at, pair in enumerate(pairs, len(words) + 1)},
         "runs": {run: at for at, run in enumerate(runs_known, 1)},
@@ -389,7 +413,7 @@ def list_word_ids(state: dict[str, Any], column: pl.Series) -> list[list[int]]:
     """Return the numbers of the words, then of the pairs, of each text."""
     found = []
     for text in split_words(column):
-        words = [fold(word) for word in text]
+        words = [state["forms"].get(word, "") for word in text]
         pairs = [f"{a} {b}" for a, b in pairwise(words)]
         ids = [state["words"].get(word, 0) for word in words]
         found.append(ids + [state["pairs"].get(pair, 0) for pair in pairs])
@@ -401,8 +425,9 @@ def list_run_ids(state: dict[str, Any], column: pl.Series) -> list[list[int]]:
     texts = column.fill_null("").cast(pl.String).str.replace_all(GAP, "\0").to_list()
     found = []
     for text in texts:
-        folded = "".join(fold(sign) if len(fold(sign)) == 1 else sign for sign in text[:2_000])
-        padded = f"\0{folded}\0"
+        # a letter that no frequent run has counts as the border of a word
+        letters = "".join(state["letters"].get(sign, "\0") for sign in text[:2_000])
+        padded = f"\0{letters}\0"
         runs = [padded[at : at + n] for n in RUNS for at in range(len(padded) - n + 1)]
         found.append([state["runs"].get(run, 0) for run in runs])
     return found
