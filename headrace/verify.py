@@ -90,8 +90,8 @@ def _check_answers(bundle: Bundle, service: "_Service | None", sources: bool) ->
         if isinstance(error, HeadraceError) and service is not None:
             raise
         cause = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        found = f"its parts do not go together ({cause})"
-        raise BundleError(str(bundle.path), found, "a bundle of Headrace") from None
+        found = f"its parts do not fit together ({cause})"
+        raise BundleError(str(bundle.path), found, "a Headrace bundle") from None
 
     findings += _check_online(bundle, holdout, sources)
     bound_ms = bundle.system.requirements.latency_p99_ms
@@ -108,7 +108,7 @@ def _check_golden(bundle: Bundle, ask: Callable[[Rows], Rows]) -> Finding:
     replies = [ask([example["request"]])[0] for example in bundle.examples]
     pairs = zip(replies, bundle.examples, strict=True)
     wrong = sum(not same_reply(reply, example["reply"]) for reply, example in pairs)
-    message = f"{len(replies) - wrong} of {len(replies)} golden requests get their reply"
+    message = f"{len(replies) - wrong} of {len(replies)} golden requests get the stored reply"
     return _finding("verify.examples", wrong == 0, message, {"wrong": wrong})
 
 
@@ -122,7 +122,7 @@ def _check_parity(
     same_labels = bool((stored["prediction"] == tested["prediction"]).all())
     passed = worst <= TOLERANCE and (same_labels or not predictor.is_multiclass)
     message = (
-        f"{len(then)} holdout rows: largest difference to the stored predictions {worst:.2g} "
+        f"{len(then)} holdout rows: largest difference from the stored predictions {worst:.2g} "
         f"(allowed {TOLERANCE})"
     )
     return _finding("verify.parity", passed, message, {"largest": worst})
@@ -167,7 +167,7 @@ def _check_online(bundle: Bundle, holdout: pl.DataFrame, sources: bool) -> list[
         return []
     workspace = Workspace.containing(bundle.path)
     if workspace is None:
-        message = "not replayed outside of the workspace that the bundle was made in"
+        message = "not replayed outside the workspace in which the bundle was made"
         return [Finding("verify.online", [], "info", message)]
     if not sources and not workspace.is_own:
         message = (

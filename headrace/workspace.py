@@ -365,7 +365,7 @@ def refuse_former(root: Path) -> None:
     """Refuse a folder whose only workspace has the product's former name: raises `InputError`."""
     if (root / FORMER_NAME).is_dir() and not (root / NAME).exists():
         found = f"the workspace {FORMER_NAME}, made before the product was called Headrace"
-        raise InputError(str(root), found, NAME, f"`headrace migrate {root}` takes it over")
+        raise InputError(str(root), found, NAME, f"`headrace migrate {root}` migrates it")
 
 
 def versions_in(bundles: Path, name: str) -> list[int]:

@@ -101,7 +101,7 @@ def test_keys_of_rows_and_events(kind: str, tmp_path: Path) -> None:
     data = f"source: {rows}, time: asked, events: {{buys: {{source: {events}, time: at}}}}"
     windows = "features: {windows: [{name: n, events: buys, key: user, over: [all]}]}\n"
     if kind == "zeros-in-rows":
-        with pytest.raises(InputError, match="zeros in front"):
+        with pytest.raises(InputError, match="leading zeros"):
             system(tmp_path, data, windows)
         return
     run = system(tmp_path, data, windows)
@@ -170,7 +170,7 @@ def test_a_time_in_parts_is_split_by_time(tmp_path: Path) -> None:
     path, text = headrace.init(
         tmp_path / "t.csv", headrace.design.Answers(target="y"), tmp_path / "s"
     )
-    assert "time: [year, month, day, hr]  # the parts of the time of each row" in text
+    assert "time: [year, month, day, hr]  # together they hold the time of each row" in text
     assert "by: time" in text
     assert SEARCH in text
     path.write_text(text.replace(SEARCH, NO_SEARCH))

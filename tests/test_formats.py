@@ -122,7 +122,7 @@ def test_a_store(tmp_path: Path) -> None:
         for use in (lambda: WindowReader(store), lambda: Pusher(store, log)):
             with pytest.raises(WorkError) as error:
                 use()
-            fills = f"the online store: {REFUSED}`headrace materialize DIR` fills it anew"
+            fills = f"the online store: {REFUSED}`headrace materialize DIR` refills it"
             assert str(error.value) == fills
         # And so it does.
         backfill(store, log, BackfillPlan(layout, {"e": (frame, table)}, 0, "key"), 0)

@@ -52,7 +52,7 @@ def test_a_workspace_of_the_former_name_says_what_to_do(stored: Path) -> None:
         lambda: headrace.history("visits", stored),
         lambda: headrace.push("buys", {}, stored),
     ):
-        with pytest.raises(InputError, match=r"`headrace migrate .*` takes it over"):
+        with pytest.raises(InputError, match=r"`headrace migrate .*` migrates it"):
             use()
     assert not (stored / ".headrace").exists()
 

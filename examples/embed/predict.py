@@ -66,7 +66,7 @@ def main() -> None:
         print(f"{len(now)} rows, {(stored == now).sum()} equal labels")
     else:
         worst = np.abs(now - stored).max()
-        print(f"{len(now)} rows, largest difference to the stored predictions: {worst:.2g}")
+        print(f"{len(now)} rows, largest difference from the stored predictions: {worst:.2g}")
 
 
 if __name__ == "__main__":

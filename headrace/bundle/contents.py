@@ -91,5 +91,5 @@ def check_mlmodel(path: Path, text: bytes) -> None:
     written = [_describe_model(onnx, runtime, loader) for loader in (LOADER, FORMER_LOADER)]
     has_versions = _VERSION.fullmatch(onnx) and _VERSION.fullmatch(runtime)
     if not has_versions or found not in written:
-        problem = "describes another model than Headrace writes"
+        problem = "describes a different model from the one that Headrace writes"
         raise BundleError(str(path), problem, "the file as it was written")

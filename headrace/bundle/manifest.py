@@ -65,7 +65,7 @@ def read_plain(path: Path, expected: str = "the file as it was written") -> byte
     try:
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode):
-            raise BundleError(str(path), "is no plain file", expected)
+            raise BundleError(str(path), "is not a regular file", expected)
         if found.st_size > _MOST_BYTES:
             raise BundleError(str(path), f"{found.st_size:,} bytes", f"at most {_MOST_BYTES:,}")
         return path.read_bytes()
@@ -106,6 +106,6 @@ def read_manifest(folder: Path) -> Manifest:
         raise BundleError(str(path), problem, "the manifest as it was written")
     if set(manifest.files) != set(FILES):
         different = ", ".join(sorted(set(manifest.files) ^ set(FILES)))
-        problem = f"names other files than a bundle has ({different[:200]})"
+        problem = f"does not list exactly the files of a bundle ({different[:200]})"
         raise BundleError(str(path), problem, ", ".join(FILES))
     return manifest

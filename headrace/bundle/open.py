@@ -83,7 +83,7 @@ class Bundle:
     def examples(self) -> list[dict[str, Any]]:
         """Golden requests with their replies."""
         if not self._part("examples.json", list[_Example]):
-            raise BundleError(str(self.path / "examples.json"), "no golden request", "one at least")
+            raise BundleError(str(self.path / "examples.json"), "no golden request", "at least one")
         return self._part("examples.json", list[dict[str, Any]])
 
     @cached_property
@@ -137,7 +137,7 @@ def check_sums(path: Path, manifest: Manifest) -> None:
     for file, checksum in manifest.files.items():
         part = path / file
         if part.is_symlink() or not part.is_file():
-            found = "is no plain file" if part.exists() else "is missing"
+            found = "is not a regular file" if part.exists() else "is missing"
             raise BundleError(str(part), found, expected)
         if sha256(part) != checksum:
             found = "has been changed since it was written"
@@ -146,8 +146,8 @@ def check_sums(path: Path, manifest: Manifest) -> None:
     names = {one.name for one in path.iterdir()}
     unnamed = sorted(names - {*manifest.files, "manifest.json", _MLFLOWS})
     if unnamed:
-        found = f"holds what its manifest does not name ({', '.join(unnamed)[:200]})"
-        raise BundleError(str(path), found, "the files of a bundle alone")
+        found = f"holds files that its manifest does not list ({', '.join(unnamed)[:200]})"
+        raise BundleError(str(path), found, "only the files of a bundle")
 
 
 def open_bundle(path: Path) -> Bundle:
@@ -175,7 +175,7 @@ def find_bundle(model: str | Path, folder: Path) -> Path:
         return Workspace(folder).find(str(model))
     if not os.path.lexists(path / "manifest.json"):
         found = "neither a bundle's folder nor a system's"
-        raise InputError(str(model), found, "one of them", name_systems(path))
+        raise InputError(str(model), found, "a folder of one of them", name_systems(path))
     return path
 
 

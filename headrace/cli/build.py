@@ -45,7 +45,7 @@ def run(
     dir: DirArgument = Path(),
     fresh: Annotated[
         bool,
-        typer.Option("--fresh", help="Run all stages again, and reuse nothing of earlier runs."),
+        typer.Option("--fresh", help="Run all stages again, and reuse nothing from earlier runs."),
     ] = False,
     trials: TrialsOption = None,
     seconds: SecondsOption = None,
@@ -53,8 +53,8 @@ def run(
 ) -> None:
     """Run the whole flow: bundle, gates, promotion and report.
 
-    Stages whose inputs have not changed are not run again. --trials and --seconds take the place of
-    models.search in the spec, for this run.
+    Stages whose inputs have not changed are not run again. --trials and --seconds override
+    models.search in the spec for this run.
     """
     import headrace
     from headrace.spec import with_search
@@ -102,7 +102,7 @@ def _list_next_steps(system: Any) -> list[str]:
 def clean(
     dir: DirArgument = Path(),
     most: Annotated[
-        float, typer.Option(min=0.0, help="Leave so many gigabytes in the cache.")
+        float, typer.Option(min=0.0, help="Leave at most this many gigabytes in the cache.")
     ] = 0.0,
     as_json: JsonFlag = False,
 ) -> None:

@@ -18,7 +18,8 @@ def features(
     rows: Annotated[
         tuple[Path, Path] | None,
         typer.Option(
-            metavar="IN OUT", help="Compute the windows of the rows in table file IN into OUT."
+            metavar="IN OUT",
+            help="Compute the window features of the rows in table IN, and write them to OUT.",
         ),
     ] = None,
     online: Annotated[
@@ -78,11 +79,12 @@ def materialize(
 def push(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="Read this table file of events.")],
     kind: Annotated[
-        str | None, typer.Option(help="Name one of data.events; not needed if it is the only one.")
+        str | None,
+        typer.Option(help="Name the table of data.events; not needed if there is only one."),
     ] = None,
     now: Annotated[
         str | None,
-        typer.Option(help="Make them visible from this time (ISO 8601, UTC), not from now."),
+        typer.Option(help="Make the events visible from this time (ISO 8601, UTC) instead of now."),
     ] = None,
     dir: Annotated[
         Path, typer.Option("--dir", help="Use the system.yaml in this folder.")
@@ -105,7 +107,7 @@ def push(
 
 
 def repair(dir: DirArgument = Path(), as_json: JsonFlag = False) -> None:
-    """Repair a damaged log: copy its whole records, and set the damaged files aside."""
+    """Repair a damaged log: copy its intact records, and set the damaged files aside."""
     import headrace
 
     done = headrace.repair_log(dir)

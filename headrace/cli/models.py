@@ -26,9 +26,7 @@ def predict(
     ],
     keep: Annotated[
         str | None,
-        typer.Option(
-            metavar="COLUMN,…|all", help="Copy these columns of INPUT before the predictions."
-        ),
+        typer.Option(metavar="COLUMN,…|all", help="Copy these columns of INPUT to OUTPUT as well."),
     ] = None,
     dir: DirOption = Path(),
     as_json: JsonFlag = False,
@@ -67,7 +65,7 @@ def verify(
     sources: Annotated[
         bool,
         typer.Option(
-            "--sources", help="Read the tables that the bundle names, even if a stranger made it."
+            "--sources", help="Read the tables that the bundle names, even if someone else made it."
         ),
     ] = False,
     token: Annotated[
@@ -102,7 +100,7 @@ def verify(
 def runs(
     dir: DirArgument = Path(),
     models: Annotated[
-        list[str] | None, typer.Argument(help="Compare these models with the first of them.")
+        list[str] | None, typer.Argument(help="Compare these models with the first one.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -208,7 +206,7 @@ def eject(
 
 
 def migrate(dir: DirArgument = Path(), as_json: JsonFlag = False) -> None:
-    """Take over a workspace from before the product was called Headrace."""
+    """Migrate a workspace from before the product was called Headrace."""
     import headrace
 
     done = headrace.migrate(dir)
@@ -218,9 +216,9 @@ def migrate(dir: DirArgument = Path(), as_json: JsonFlag = False) -> None:
 def _print_decision(decision: Any, as_json: bool) -> None:
     import msgspec
 
-    before = "nothing" if decision.before is None else f"version {decision.before}"
+    before = "none" if decision.before is None else f"version {decision.before}"
     print_result(
         msgspec.to_builtins(decision),
         as_json,
-        f"{decision.alias} is version {decision.version} now; it was {before}",
+        f"{decision.alias} is now version {decision.version} (before: {before})",
     )

@@ -31,9 +31,9 @@ TableArgument = Annotated[
 ]
 TargetOption = Annotated[str | None, typer.Option(help="Predict this column.")]
 TrialsOption = Annotated[
-    int | None, typer.Option(min=0, help="End the search after so many trials.")
+    int | None, typer.Option(min=0, help="End the search after this many trials.")
 ]
 SecondsOption = Annotated[
-    float | None, typer.Option(min=0.1, help="End the search after so many seconds.")
+    float | None, typer.Option(min=0.1, help="End the search after this many seconds.")
 ]
-YesFlag = Annotated[bool, typer.Option("--yes", help="Ask nothing: take what the data suggests.")]
+YesFlag = Annotated[bool, typer.Option("--yes", help="Ask nothing; accept what the data suggests.")]

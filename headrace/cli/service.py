@@ -28,7 +28,7 @@ def serve(
     host: Annotated[
         str | None, typer.Option(help="Listen on this address, such as 0.0.0.0 for other machines.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Run so many processes.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Run this many processes.")] = None,
     open: Annotated[
         bool,
         typer.Option("--open", help="Answer everybody who reaches the address, without a token."),
@@ -40,8 +40,8 @@ def serve(
 ) -> None:
     """Serve models over HTTP: POST /predict, the Open Inference Protocol, /docs.
 
-    The service follows its aliases: `headrace promote` and `rollback` take effect at once. The spec
-    of the first model's system has the values of options that are left out, under `serve:`.
+    The service follows its aliases: `headrace promote` and `rollback` take effect at once. Options
+    that are left out are taken from `serve:` in the spec of the first model's system.
     """
     from headrace.serve import serve as serve_forever
 
@@ -94,12 +94,12 @@ def token(
         str, typer.Argument(help="Name the token; it replaces an earlier one of this name.")
     ],
     scopes: Annotated[
-        str, typer.Option(help="Allow these, separated by commas: predict, write, admin.")
+        str, typer.Option(help="Allow these scopes, separated by commas: predict, write, admin.")
     ] = "predict",
     dir: DirOption = Path(),
     as_json: JsonFlag = False,
 ) -> None:
-    """Make a token for the service of a system; from the first one on, the service requires one.
+    """Make a token for the service of a system; once one exists, the service requires a token.
 
     The token is shown once; only its hash is stored. A service that starts without
     .headrace/tokens.json answers everybody.

@@ -45,7 +45,7 @@ def up(
 ) -> None:
     """Take a table to a served model: write the spec, run it, serve the model, open its page.
 
-    What it decides is written to system.yaml; a folder that has one goes on from there.
+    All decisions are written to system.yaml. If the folder already has one, that spec is used.
     """
     import headrace
     from headrace.design import Answers, derive_name
@@ -69,7 +69,7 @@ def init(
     task: Annotated[
         str | None, typer.Option(help="State the task: binary, multiclass or regression.")
     ] = None,
-    positive: Annotated[str | None, typer.Option(help="Name the value that is the event.")] = None,
+    positive: Annotated[str | None, typer.Option(help="Name the positive class.")] = None,
     metric: Annotated[
         str | None, typer.Option(help="Name the metric that decides between models.")
     ] = None,
@@ -84,11 +84,11 @@ def init(
     ] = None,
     time: Annotated[
         str | None,
-        typer.Option(help="Name the column of times, or of their parts, separated by commas."),
+        typer.Option(help="Name the column of times, or the columns of its parts: year,month,…"),
     ] = None,
     group: Annotated[
         str | None,
-        typer.Option(help="Keep rows of one value of this column on one side of a split."),
+        typer.Option(help="Keep rows with the same value of this column on one side of a split."),
     ] = None,
     label_delay: Annotated[
         str | None, typer.Option(help="State how long until an outcome is known, such as 7d.")
@@ -98,10 +98,10 @@ def init(
     ] = None,
     latency_ms: Annotated[
         str | None,
-        typer.Option(help="Bound the milliseconds in which 99 of 100 rows are answered."),
+        typer.Option(help="Bound the 99th percentile of the latency per row, in milliseconds."),
     ] = None,
     throughput: Annotated[
-        str | None, typer.Option(help="State the predictions per second at the peak.")
+        str | None, typer.Option(help="State the predictions per second at peak load.")
     ] = None,
     sensitive: Annotated[
         str | None,
@@ -113,7 +113,7 @@ def init(
         typer.Option(help="Select the rows, if DATA is a database such as sqlite:///shop.db."),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Name the system; the file's name if left out.")
+        str | None, typer.Option(help="Name the system; if left out, it is named after the file.")
     ] = None,
     read: Annotated[
         list[str] | None,
@@ -129,8 +129,8 @@ def init(
 ) -> None:
     """Write a first, commented system.yaml from a table and a few questions.
 
-    Each option answers a question; - means none. The data decides where nobody answers. Questions
-    are only asked at a terminal.
+    Each option answers a question; - means none. Questions that nobody answers are decided from the
+    data. Questions are asked only at a terminal.
     """
     import headrace
     from headrace.design import Answers
@@ -151,7 +151,7 @@ def _find_person(is_batch: bool) -> Any:
     """Return the function that asks whoever sits at the terminal; None where nobody is asked."""
     if is_batch or not sys.stdin.isatty() or not sys.stderr.isatty():
         return None
-    hint = "Enter takes the value in brackets; - means none; Ctrl-C writes nothing."
+    hint = "Enter accepts the value in brackets; - means none; Ctrl-C quits without writing."
     print(hint, file=sys.stderr)
     return _ask
 
@@ -161,7 +161,7 @@ def _ask(question: Any) -> str:
 
     It looks like this; a refused answer is followed by the reason, and the prompt again:
 
-        Which column shall be predicted?
+        Which column should be predicted?
           one of: id, x, y
           [y: the last column]
     """
@@ -193,7 +193,7 @@ def demo(
 
     known = _find_stories()
     if name not in known:
-        raise InputError("demo", f"no story {name!r}", "one of: " + ", ".join(sorted(known)))
+        raise InputError("demo", f"no example {name!r}", "one of: " + ", ".join(sorted(known)))
     folder = (dir or Path(f"headrace-{name}")).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     for file in known[name].iterdir():

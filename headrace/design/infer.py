@@ -74,7 +74,7 @@ def _nested_kind(column: pl.Series, present: int) -> tuple[Kind, str]:
 def _temporal_kind(column: pl.Series) -> tuple[Kind, str]:
     if column.dtype in (pl.Date, pl.Datetime):
         return "datetime", "dates or times"
-    return "ignored", f"a time of no day ({column.dtype})"
+    return "ignored", f"a time of day or a duration ({column.dtype})"
 
 
 def _text_kind(present: pl.Series, distinct: int) -> tuple[Kind, str]:
@@ -101,7 +101,7 @@ def _numeric_kind(column: pl.Series, distinct: int) -> tuple[Kind, str]:
     if column.dtype.is_integer() and distinct > 2 and _CODE_NAME.search(column.name):
         if distinct > _MOSTLY_ONCE * len(column):
             return "ignored", f"nearly every value differs ({distinct} in {len(column)}): an id"
-        return "categorical", f"{distinct} different codes, by its name"
+        return "categorical", f"{distinct} different values, codes by the column's name"
     return "numeric", f"numbers, {distinct} different"
 
 
@@ -218,7 +218,7 @@ def _infer_positive(stated: Any, counts: pl.DataFrame, target: str) -> tuple[Any
         return _match_label(stated, labels, target), ""
     yes = [label for label in labels if str(label).strip().lower() in _YES]
     if len(yes) == 1:
-        return yes[0], "the value that says yes"
+        return yes[0], "the value that means yes"
     # the event is usually the rarer value
     if counts[0, 1] == counts[1, 1]:
         return max(labels), "both values are equally frequent; the greater one"
@@ -246,7 +246,7 @@ def infer_candidates(models: Models, classes: int) -> tuple[Models, list[Finding
     remaining: list[Family] = [family for family in models.candidates if family != "gbdt"]
     if not remaining:
         expected = f"a family that takes more than {MAX_CLASSES_OF_TREES} classes, such as linear"
-        raise InputError("models.candidates", f"gbdt alone for {classes} classes", expected)
+        raise InputError("models.candidates", f"only gbdt for {classes} classes", expected)
     message = (
         f"gbdt is left out: it takes at most {MAX_CLASSES_OF_TREES} classes, "
         f"and there are {classes}"
@@ -274,13 +274,13 @@ def infer_split(split: SplitSpec, data: Data, goal: Goal) -> tuple[SplitSpec, di
         delay = goal.label_delay if split.by == "time" else None
         split = structs.replace(split, gap=delay or "0s")
         if delay is not None:
-            why["split.gap"] = f"an outcome is known {delay} after its row"
+            why["split.gap"] = f"the outcome is known {delay} after the time of the row"
     return split, why
 
 
 def _infer_by(data: Data, goal: Goal) -> tuple[Any, str]:
     if data.time is not None:
-        return "time", f"rows have a time ({data.time}): the model is judged on its future"
+        return "time", f"rows have a time ({data.time}): the model is tested on the latest rows"
     if data.group is not None:
         return "group", f"rows belong to groups ({data.group}); a group stays in one part"
     if find_task(goal.task).HAS_CLASSES:

@@ -35,7 +35,7 @@ def init(
     path = folder.absolute() / SPEC_NAME
     if path.exists():
         raise InputError(
-            str(path), "there is a spec already", "a folder without one", "choose another --dir"
+            str(path), "exists already", "a folder without a spec", "choose another --dir"
         )
     text = _EDITORS + _design(data, answers, path, ask)
     _write(path, text)
@@ -50,8 +50,8 @@ def hand_over(table: Any, target: str, folder: Path, answers: dict[str, Any]) ->
     """
     path = folder.absolute() / SPEC_NAME
     if path.exists() and _GENERATED not in path.read_text(encoding="utf-8"):
-        do = f"headrace.run({str(folder)!r}) runs it; fit takes another folder="
-        raise InputError(str(path), "a spec that a person wrote", "a folder without one", do)
+        do = f"run it with headrace.run({str(folder)!r}), or give fit another folder="
+        raise InputError(str(path), "a spec that a person wrote", "a folder without a spec", do)
 
     known = list(Answers.__struct_fields__)
     for name in answers:

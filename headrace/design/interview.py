@@ -80,7 +80,7 @@ def _settle_sensitive(frame: pl.DataFrame, goal: Goal, review: Review) -> None:
     parse = accept_none_or(accept_columns(candidates), [])
     review.settle(
         Field("sensitive", "evaluate.fairness.attributes", parse, optional=not sensitive),
-        "Which columns name groups that it must not treat worse?",
+        "Which columns name groups of people that the model must not treat worse?",
         sensitive,
         why,
     )
@@ -107,9 +107,9 @@ def _settle_requirements(review: Review) -> None:
             accept_one_of("online", "batch"),
             optional=True,
         ),
-        "Is it asked online, row by row, or in batch, a table at a time?",
+        "Are predictions requested online (row by row) or in batch (a table at a time)?",
         "online",
-        "unless you say otherwise",
+        "the default",
     )
     # a bound that was stated counts in batch, too
     in_batch = prediction != "online" and review.answers.latency_ms is None
@@ -132,7 +132,7 @@ def _settle_requirements(review: Review) -> None:
             accept_none_or(parse_number),
             optional=True,
         ),
-        "How many predictions a second at the peak?",
+        "How many predictions per second are needed at peak load?",
         None,
         "no bound",
     )
@@ -155,7 +155,7 @@ def _settle_goal(frame: pl.DataFrame, review: Review) -> Goal:
 
     target = review.settle(
         Field("target", "goal.target", parse_target, known=frame.columns),
-        "Which column shall be predicted?",
+        "Which column should be predicted?",
         *infer_target(frame),
     )
 
@@ -167,13 +167,13 @@ def _settle_goal(frame: pl.DataFrame, review: Review) -> Goal:
 
     task = review.settle(
         Field("task", "goal.task", parse_task, known=tasks),
-        "What kind of answer is it?",
+        "What kind of task is it?",
         first.task,
         why["goal.task"],
     )
 
     goal, why = infer_goal(Goal(target=target, task=task), frame[target])
-    without_event = "" if find_task(task).HAS_EVENT else f"task {task} has no event"
+    without_event = "" if find_task(task).HAS_EVENT else f"task {task} has no positive class"
 
     def parse_positive(text: str, field: str) -> Any:
         return complete(target=target, task=task, positive=text).positive
@@ -186,7 +186,7 @@ def _settle_goal(frame: pl.DataFrame, review: Review) -> Goal:
             optional=bool(without_event),
             unless=without_event,
         ),
-        "Which value is the event?",
+        "Which value is the positive class?",
         goal.positive,
         why.get("goal.positive", ""),
     )
@@ -201,9 +201,9 @@ def _settle_goal(frame: pl.DataFrame, review: Review) -> Goal:
             optional=True,
             unless=without_event,
         ),
-        "What does a false alarm cost, and what a miss (such as 1:5)?",
+        "What do a false alarm and a miss cost (such as 1:5)?",
         None,
-        "probabilities alone, no decision",
+        "only probabilities, no decision",
     )
     return Goal(
         target=target, task=task, positive=goal.positive, metric=metric, secondary=secondary
@@ -216,7 +216,7 @@ def _settle_metrics(goal: Goal, why: str, review: Review) -> tuple[Metric, list[
     metrics = list(list_metrics(goal.task))
     metric = review.settle(
         Field("metric", "goal.metric", accept_one_of(*metrics), known=metrics),
-        "Which number decides between models?",
+        "Which metric decides between models?",
         goal.metric,
         why,
     )
@@ -228,9 +228,9 @@ def _settle_metrics(goal: Goal, why: str, review: Review) -> tuple[Metric, list[
             optional=True,
             known=[name for name in metrics if name != metric],
         ),
-        "Which others must not get worse?",
+        "Which other metrics must not get worse?",
         [],
-        "none is watched",
+        "no other metric is watched",
     )
     return metric, secondary
 
@@ -247,26 +247,26 @@ def _settle_data(frame: pl.DataFrame, source: str, review: Review) -> Data:
     if answers.read:
         review.record("data.read", split_read_flags(answers.read), "as you said")
     if answers.holdout not in (None, NONE):
-        about = "a table of its own that serves as the test split"
+        about = "a separate table that serves as the test split"
         review.record("data.holdout", answers.holdout, about)
 
     name = review.settle(
         Field("id", "data.id", accept_none_or(accept_column(candidates))),
-        "Which column names each row?",
+        "Which column identifies each row?",
         *infer_id(candidates),
     )
     time = review.settle(
         Field("time", "data.time", accept_none_or(accept_time(candidates))),
-        "Which column says when a row was?",
+        "Which column holds the time of each row?",
         *infer_time(candidates),
     )
     group = review.settle(
         Field("group", "data.group", accept_none_or(accept_column(candidates))),
-        "Whose rows must stay on one side of a split?",
+        "Which column groups rows that must stay on one side of a split?",
         *infer_group(candidates),
     )
 
-    undated = "no column says when a row was" if time is None else ""
+    undated = "no column holds the time of each row" if time is None else ""
     if isinstance(time, str) and not candidates[time].dtype.is_temporal():
         undated = f"{time!r} holds whole numbers, not times"
     review.settle(
@@ -277,7 +277,7 @@ def _settle_data(frame: pl.DataFrame, source: str, review: Review) -> Data:
             optional=True,
             unless=undated,
         ),
-        "How long after its row is an outcome known (such as 7d)?",
+        "How long after the time of a row is its outcome known (such as 7d)?",
         None,
         "at once",
     )
@@ -299,10 +299,10 @@ def _record_defaults(frame: pl.DataFrame, goal: Goal, data: Data, review: Review
     review.record("split.test", split.test, about)
 
     review.record("models.candidates", ["linear", "gbdt"], "beside the baseline, which always runs")
-    review.record("models.search", _budget(review.answers), "ends with the first of the two")
+    review.record("models.search", _budget(review.answers), "the first limit ends it")
     gates, reason = _propose_gates(goal, frame.get_column(goal.target))
-    about = "what must hold before it goes live; "
-    about += f"the margin is {reason}, below which nobody would notice"
+    about = "what must hold before a model goes live; "
+    about += f"the margin is {reason}, a loss too small to matter"
     review.record("gates", gates, about)
     review.record("seed", 7)
 
@@ -353,10 +353,10 @@ def _choose_margin(metric: str, goal: Goal, target: pl.Series) -> tuple[float, s
     if metric == "average_precision":
         by_value = dict(zip(counts["value"], shares, strict=True))
         margin = min(0.01, by_value[goal.positive] / 10)
-        return _round(margin), "a tenth of what chance gives, at most 0.01"
+        return _round(margin), "a tenth of what chance reaches, at most 0.01"
     if metric == "roc_auc":
-        return 0.005, "half a hundredth of ROC AUC"
-    return 0.01, f"a hundredth of {metric}"
+        return 0.005, "an absolute 0.005 of ROC AUC"
+    return 0.01, f"an absolute 0.01 of {metric}"
 
 
 def _round(margin: float) -> float:

@@ -105,7 +105,7 @@ def accept_time(frame: pl.DataFrame) -> AnswerParser:
             found = f"{name!r} holds {times.dtype}"
             raise InputError(flag_name(field), found, "dates or whole numbers")
         if times.null_count():
-            found = f"{name!r} is missing in {times.null_count()} rows"
+            found = f"{name!r} has missing values ({times.null_count()})"
             raise InputError(flag_name(field), found, "a time in every row")
         return name
 
@@ -115,7 +115,7 @@ def accept_time(frame: pl.DataFrame) -> AnswerParser:
 def parse_system_name(text: str, field: str) -> str:
     """Accept a name that a system may have."""
     if not _NAME.fullmatch(text) or len(text) > 64:
-        expected = "up to 64 letters, digits, _ and -, the first a letter"
+        expected = "up to 64 letters, digits, _ or -, starting with a letter"
         raise InputError(flag_name(field), repr(text), expected)
     return text
 
@@ -127,7 +127,7 @@ def parse_count(text: str, field: str) -> int:
     20
     """
     if not re.fullmatch(r"\d{1,9}", text):
-        raise InputError(flag_name(field), repr(text), "a whole number from 0 on")
+        raise InputError(flag_name(field), repr(text), "a whole number, 0 or more")
     return int(text)
 
 
@@ -167,7 +167,7 @@ def parse_costs(text: str, field: str) -> dict[str, Any]:
     """
     costs = text.split(":")
     if len(costs) != 2:
-        expected = "two numbers, false alarm and miss, such as 1:5"
+        expected = "two costs, of a false alarm and of a miss, such as 1:5"
         raise InputError(flag_name(field), repr(text), expected)
     return {
         "by": "cost",

@@ -68,7 +68,7 @@ def infer_id(frame: pl.DataFrame) -> tuple[str | None, str]:
         is_like_id = is_row_number(column) or _ID_NAME.match(name)
         if is_like_id and column.n_unique() == len(column):
             return name, "different in every row"
-    return None, "no column names each row"
+    return None, "no column identifies each row"
 
 
 def infer_group(frame: pl.DataFrame) -> tuple[str | None, str]:
@@ -77,7 +77,7 @@ def infer_group(frame: pl.DataFrame) -> tuple[str | None, str]:
     Rows cannot be divided by owner where one owner has more than a tenth of them, or where many
     have a value that means an unknown owner.
     """
-    why = "no column names an owner of several rows"
+    why = "no column looks like an owner of several rows"
     for name in frame.columns:
         owners = frame.get_column(name)
         if not _GROUP_NAME.match(name) or owners.dtype.is_float():
@@ -89,8 +89,8 @@ def infer_group(frame: pl.DataFrame) -> tuple[str | None, str]:
         objection = _object_to_owners(counts, len(owners))
         if not objection:
             reason = f"{counts.height} owners of {len(owners)} rows; "
-            return name, reason + "one owner stays on one side of the split"
-        why = f"{name!r} is no group: {objection}"
+            return name, reason + "all rows of an owner stay on one side of the split"
+        why = f"{name!r} cannot be the group: {objection}"
     return None, why
 
 
@@ -107,7 +107,7 @@ def _object_to_owners(counts: pl.DataFrame, rows: int) -> str:
     if is_nobody and share > max(_UNKNOWN_OWNER, 3 / counts.height):
         return f"{format_label(owner)!r} with {share:.0%} of the rows means an unknown owner"
     if counts.height < _FEWEST_OWNERS:
-        return f"{counts.height} owners are too few to divide"
+        return f"{counts.height} owners are too few to split by"
     return ""
 
 
@@ -131,7 +131,7 @@ def infer_time(frame: pl.DataFrame) -> tuple[str | list[str] | None, str]:
     if parts:
         joined = join_time_parts([frame.get_column(name) for name in parts])
         if joined.n_unique() >= _FEWEST_TIMES:
-            return parts, "the parts of the time of each row"
+            return parts, "together they hold the time of each row"
     return None, "no column holds a date or time in every row"
 
 
@@ -160,12 +160,12 @@ def infer_sensitive(frame: pl.DataFrame) -> tuple[list[str], str]:
 
     >>> frame = pl.DataFrame({"Sex": ["f"], "age": [3], "package": [1], "marital-status": ["x"]})
     >>> infer_sensitive(frame)
-    (['Sex', 'age', 'marital-status'], 'by their names; how each group fares is reported')
+    (['Sex', 'age', 'marital-status'], 'by their names; the report shows how each group is treated')
     """
     names = []
     for name in frame.columns:
         if _SENSITIVE_NAME.search(name) and not frame[name].dtype.is_nested():
             names.append(name)
     if names:
-        return names, "by their names; how each group fares is reported"
-    return [], "none by its name"
+        return names, "by their names; the report shows how each group is treated"
+    return [], "no column has such a name"

@@ -43,10 +43,10 @@ def _check_neighbours(y: Floats, task: Task) -> list[Finding]:
         return []
     chance = float(2 / np.sqrt(len(y)))
     message = (
-        f"neighbours in the file have like targets (correlation {correlation:.2f}, by chance at "
-        f"most {chance:.2f}): if the rows are in the order of time, a model that is judged on rows "
-        f"between those that it learned from looks better than it will be; state data.time, or "
-        f"split.by: time, which without it takes the order of the file"
+        f"neighbouring rows in the file have similar targets (correlation {correlation:.2f}, by "
+        f"chance at most {chance:.2f}): if the rows are in order of time, a model that is tested "
+        f"on rows between its training rows looks better than it is; state data.time, or "
+        f"split.by: time alone, which then follows the order of the file"
     )
     evidence = {"correlation": correlation, "by_chance": chance}
     return [Finding("split.order", [], "warning", message, evidence)]
@@ -91,7 +91,7 @@ def _find_times(frame: pl.DataFrame) -> list[Finding]:
         return []
     shown = ", ".join(map(repr, names[:5]))
     message = (
-        f"{shown} may say when a row was, and the split does not follow it: "
-        f"data.time would judge on the future"
+        f"{shown} may hold the time of each row, but the split does not follow it: "
+        f"with data.time the model would be tested on the latest rows"
     )
     return [Finding("split.time_like", names, "info", message, {"columns": names})]

@@ -61,7 +61,7 @@ def _check_time(times: pl.Series, train: Integers, test: Integers) -> list[Findi
         return [Finding("split.time", [times.name], "error", message, evidence)]
     message = (
         f"{later:.0%} of the training rows are later than half of the test rows: the model is "
-        f"judged on its past; split.by: time would judge it on its future"
+        f"tested on its past; split.by: time would test it on the latest rows"
     )
     return [Finding("split.time", [times.name], "warning", message, evidence)]
 
@@ -118,11 +118,11 @@ def _describe_shift(rows: pl.DataFrame, y: Floats, area: float, by: str | None) 
     }
     message = (
         f"train and test rows can be told apart (ROC AUC {area:.2f}), "
-        f"most by {', '.join(map(repr, top))}"
+        f"mostly by {', '.join(map(repr, top))}"
     )
     # later rows may honestly differ from earlier ones
     if by == "time":
-        message += ": the world moves, or a column counts time"
+        message += ": the data drifts, or a column follows time"
         return Finding("split.shift", top, "info", message, evidence)
     return Finding("split.shift", top, "warning", message, evidence)
 

@@ -104,7 +104,7 @@ def _check_encoders(values: pl.Series, kind: Kind, encodes: list[Encode]) -> Non
             where,
             f"{NUMBERS[0]!r} for a column of text",
             "another encoder",
-            "its codes are no numbers",
+            "its codes are not numbers",
         )
 
 

@@ -248,5 +248,5 @@ def damage_error(file: str, at: int) -> WorkError:
         f"{file} at byte {at}",
         "a damaged record",
         "the log as it was written",
-        "the file is left as it is; `headrace log repair` copies what is whole",
+        "the file is left as it is; `headrace log repair` copies what is intact",
     )

@@ -130,7 +130,7 @@ class Log:
                 os.close(handle)
         except OSError as error:
             raise WorkError(
-                str(self._path), f"cannot be written ({error.strerror})", "a disk with room"
+                str(self._path), f"cannot be written ({error.strerror})", "a disk with free space"
             ) from error
 
         self._size += size
@@ -187,7 +187,7 @@ class Log:
             now = self._clock.now_us()
             if not is_trusted(self.folder, self._clock):
                 why = (
-                    "the clock has jumped: nothing is removed as too old before it goes on evenly"
+                    "the clock has jumped: no old record is removed until it runs steadily"
                     " for a day"
                 )
                 warnings.warn(f"{self.folder}: {why}", RuntimeWarning, stacklevel=2)
@@ -228,7 +228,7 @@ class Log:
                     str(self.folder),
                     f"records {end} to {first - 1} are gone",
                     "the whole log",
-                    "`headrace log repair` goes on without them",
+                    "`headrace log repair` continues without them",
                 )
 
     def repair(self) -> list[str]:

@@ -97,7 +97,7 @@ def write(path: Path) -> Path:
                 sums.write_bytes(msgspec.json.encode(_compute_sums(draft)))
         except pl.exceptions.ComputeError as error:
             raise WorkError(
-                str(segment), f"cannot be written ({error})", "a disk with room"
+                str(segment), f"cannot be written ({error})", "a disk with free space"
             ) from error
     return segment
 

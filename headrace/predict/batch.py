@@ -166,7 +166,7 @@ def _predict_batch(
     both = set(copied.columns) & set(predictions.columns)
     if both:
         found = f"the column {min(both)!r}, which the predictions have too"
-        raise InputError("--keep", found, "columns of other names")
+        raise InputError("--keep", found, "columns with other names")
     return copied.hstack(predictions.get_columns())
 
 

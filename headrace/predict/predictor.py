@@ -362,5 +362,5 @@ def make_predictor(bundle: Bundle) -> Predictor:
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         message = f"{type(error).__name__}: {error}"[:200]
         raise BundleError(
-            str(bundle.path), f"its parts do not go together ({message})", "a bundle of Headrace"
+            str(bundle.path), f"its parts do not fit together ({message})", "a Headrace bundle"
         ) from None

@@ -391,7 +391,7 @@ def trim_names(row: Any) -> Any:
         safe = safe_name(str(name))
         if safe not in row:
             if safe in trimmed:
-                raise InputError("a row", f"two values of {safe!r}, blanks aside", "one")
+                raise InputError("a row", f"two values of {safe!r}, ignoring blanks", "one")
             trimmed[safe] = value
     return trimmed
 

@@ -42,7 +42,7 @@ def score_champion(
         return "it predicts another target"
     fitted = fitted_mask(workspace, path.name, frame)
     if fitted is None:
-        return "on which rows it was fitted is not known"
+        return "the rows that it was fitted on are not known"
     if fitted.all():
         return "it was fitted on every one of the test rows"
 

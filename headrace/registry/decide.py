@@ -23,7 +23,7 @@ def decide(
     nothing happens and None is returned: the gates must be judged again.
     """
     failed = [one for one in results if not one.passed]
-    why = "; ".join(f"{one.gate}: {one.why}" for one in failed) or f"{len(results)} gates passed"
+    why = "; ".join(f"{one.gate}: {one.why}" for one in failed) or f"gates passed: {len(results)}"
     with locked_journal(workspace, name) as journal:
         if journal.aliases.get("champion") != champion:
             return None
@@ -73,8 +73,8 @@ def promote(
     name = bundle.manifest.name
     version = bundle.manifest.version
     if path.resolve() != workspace.bundle(name, version).resolve():
-        expected = f"one of its own, such as {name}@{version}"
-        raise InputError(model, f"is no bundle of {workspace}", expected)
+        expected = f"one of its bundles, such as {name}@{version}"
+        raise InputError(model, f"is not a bundle of {workspace}", expected)
 
     with locked_journal(workspace, name) as journal:
         checked = _check_alias(alias)
@@ -146,7 +146,7 @@ def _find_workspace(name: str, folder: str | Path) -> tuple[Workspace, str]:
     workspace.require(where)
     if not workspace.journal(name).exists():
         known = sorted(path.stem for path in workspace.registry.glob("*.jsonl"))
-        found = f"nothing was decided about it in {workspace}"
+        found = f"has no decisions in {workspace}"
         expected = f"one of: {', '.join(known)}" if known else "a system that was run"
         raise InputError(name, found, expected, nearest(name, known))
     return workspace, name

@@ -94,13 +94,13 @@ def _compare(gate: Gate, pair: ModelPair) -> Result:
         return Result(gate.text, value, bound, False, why, [low, high])
 
     passed = low > -gate.margin if gate.op in ("<", ">") else low >= -gate.margin
-    margin = f", a margin of {gate.margin:g} allowed" if gate.margin else ""
+    margin = f", with a margin of {gate.margin:g} allowed" if gate.margin else ""
     why = f"{describe_gain(low, high)} (95 %) on {len(pair):,} rows{margin}"
     if is_baseline and passed and not gate.margin:
         chance = pair.chance(gate.metric)
         passed = chance <= CHANCE
-        why += f"; by chance in {chance:.1%} of trials"
-        why += "" if passed else f", {CHANCE:.1%} are allowed"
+        why += f"; chance does as well in {chance:.1%} of trials"
+        why += "" if passed else f", at most {CHANCE:.1%} is allowed"
     return Result(gate.text, value, bound, bool(passed), why, [low, high])
 
 
@@ -115,7 +115,7 @@ def not_worse(metric: Metric, pair: ModelPair | str | None) -> list[Result]:
     rarer = pair.rarer_rows()
     worse = high < 0 and (rarer is None or rarer >= LEAST_EVENTS["champion"])
     why = f"{describe_gain(low, high)} (95 %) on {len(pair):,} rows"
-    why += "; a gate beside the champion with a margin would allow it" if worse else ""
+    why += "; a gate against the champion with a margin could allow it" if worse else ""
     name = f"test.{metric} not worse than champion"
     return [Result(name, value, bound, not worse, why, [low, high])]
 
@@ -155,7 +155,7 @@ def _list_groups(column: Treated, measure: Treatment) -> str:
     """List the groups of an attribute with their values, the lowest first."""
     if column.gaps[measure] is None:
         few = f"fewer than two groups have {LEAST_ROWS} test rows that count for it"
-        return f"{few}, so nothing is shown"
+        return f"{few}, so there is no gap to judge"
     groups = [group for group in column.groups if measure in group.compared]
     groups.sort(key=lambda group: group.mean(measure))
     shown = groups
@@ -164,7 +164,7 @@ def _list_groups(column: Treated, measure: Treatment) -> str:
     values = ", ".join(f"{group.group} {group.mean(measure):.3g}" for group in shown)
     if len(shown) == len(groups):
         return values
-    return f"{values} and {len(groups) - len(shown)} between"
+    return f"{values}, and {len(groups) - len(shown)} more in between"
 
 
 def as_dicts(results: list[Result]) -> list[dict[str, Any]]:

@@ -124,7 +124,7 @@ class Journal:
                 os.fsync(file.fileno())
         except OSError as error:
             found = f"cannot be written ({error.strerror})"
-            raise WorkError(str(self.path), found, "a folder with room") from error
+            raise WorkError(str(self.path), found, "a writable folder") from error
         self.decisions.append(decision)
         if decision.action != "refuse":
             self.aliases = {**self.aliases, decision.alias: decision.version}

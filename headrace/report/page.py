@@ -66,11 +66,11 @@ def _compare_words(low: float, high: float) -> str:
     """Say how a model compares, by the interval of its gain.
 
     >>> _compare_words(0.01, 0.02), _compare_words(-0.01, 0.02)
-    ('better', 'neither better nor worse for certain')
+    ('better', 'not clearly better or worse')
     """
     if low > 0:
         return "better"
-    return "worse" if high < 0 else "neither better nor worse for certain"
+    return "worse" if high < 0 else "not clearly better or worse"
 
 
 def _describe(run: "RunDocument") -> dict[str, Any]:

@@ -131,10 +131,10 @@ def describe_run(run: "RunDocument") -> str:
     """Describe a run: its stages, findings, gates and metric, and where its files are."""
     lines = []
     if run.cached:
-        lines.append("Nothing has changed since this run; --fresh does it again.")
+        lines.append("Nothing has changed since this run; --fresh runs everything again.")
         if run.promoted and run.alias is None:
-            champion = f"that is version {run.champion} now."
-            lines.append(f"Its model is not the champion any more: {champion}")
+            champion = f"version {run.champion} is now."
+            lines.append(f"Its model is no longer the champion: {champion}")
     lines += [f"{stage.name:<9} {stage.seconds:6.2f} s  {stage.what}" for stage in run.flow]
     lines += [f"{finding.severity}: {finding.message}" for finding in run.findings]
     for gate in run.gates:

@@ -286,7 +286,7 @@ def describe_flow(document: RunDocument) -> list[StageReport]:
         "refit": f"{document.winner.family} on {rows.fitted:,} rows",
         "evaluate": f"test {document.metric.name} {format_number(document.metric.test)}",
         "gates": f"{passed} of {len(document.gates)} passed",
-        "bundle": "checked: the graph equals its trainer",
+        "bundle": "checked: the graph predicts the same as its trainer",
     }
     if document.promoted is not None:
         what["registry"] = "promoted to champion" if document.promoted else "refused"

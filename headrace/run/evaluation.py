@@ -156,7 +156,7 @@ def check_fairness(system: System, frame: pl.DataFrame) -> None:
         if name not in known:
             found = f"no column {name!r}"
             if name in frame.columns:
-                found = f"{name!r}, the target or no plain column"
+                found = f"{name!r}, the target or a nested column"
             raise InputError(where, found, "some of: " + ", ".join(known), nearest(name, known))
 
     treatments = find_task(system.goal.task).TREATMENTS

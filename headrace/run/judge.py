@@ -133,7 +133,7 @@ def _measure_single_rows(
             predictor.predict_dicts([row])
 
     rate = predict.measure_rows_per_s(answer_each, len(requests))
-    how = f"{cores} cores, each {rate:,.0f} rows/s one by one, before the network"
+    how = f"{cores} cores, each {rate:,.0f} single rows/s, without the network"
     return cores * rate, how
 
 

@@ -76,6 +76,6 @@ def special_columns(system: System) -> dict[str, str]:
     if isinstance(data.time, list):
         roles |= {
             data.time_column: "the time",
-            data.time[0]: "the year of the time: absolute time is no feature",
+            data.time[0]: "the year of the time: absolute time is not a feature",
         }
     return {name: role for name, role in roles.items() if name is not None}

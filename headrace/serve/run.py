@@ -179,7 +179,7 @@ def _check_open(plan: ServicePlan, open: bool) -> None:
     if not (open or is_guarded or is_loopback(plan.settings.host)):
         raise InputError(
             "--host",
-            f"{plan.settings.host}, which others reach, and no token is asked for",
+            f"{plan.settings.host}, which other machines can reach, without tokens",
             "a token",
             "`headrace token NAME` makes one; --open lets everybody in",
         )

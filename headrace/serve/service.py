@@ -388,7 +388,7 @@ def _read_deadline(request: Request) -> float | None:
     # Neither comparison is true of NaN.
     if 0 <= milliseconds < math.inf:
         return request.received_s + milliseconds / 1e3
-    title = f"{DEADLINE.decode()} is no number of milliseconds"
+    title = f"{DEADLINE.decode()} is not a number of milliseconds"
     raise Problem(400, "bad_header", title, text[:60])
 
 

@@ -12,14 +12,14 @@ Sign = Annotated[str, Meta(min_length=1, max_length=1)]
 class ReadSpec(Node, frozen=True):
     """The form of a text table, as far as the file itself does not show it."""
 
-    separator: Annotated[Sign | None, about("The sign between columns.", ";")] = None
+    separator: Annotated[Sign | None, about("The character between columns.", ";")] = None
     encoding: Annotated[str | None, about("The encoding of the text.", "latin-1")] = None
     quote: Annotated[
         Annotated[str, Meta(pattern=r"^(.|none)$")] | None,
         about("The quotation mark, or `none` for a file without quotes.", "'"),
     ] = None
     escape: Annotated[
-        Sign | None, about("The sign before a quotation mark inside of a value.", "\\")
+        Sign | None, about("The character before a quotation mark inside a value.", "\\")
     ] = None
     skip: Annotated[
         Annotated[int, Meta(ge=0)] | None, about("The number of lines above the header.", 2)
@@ -34,7 +34,7 @@ class ReadSpec(Node, frozen=True):
         ),
     ] = None
     thousands: Annotated[
-        Literal[",", ".", " ", "'"] | None, about("The sign between groups of digits.", ".")
+        Literal[",", ".", " ", "'"] | None, about("The character between groups of digits.", ".")
     ] = None
     dates: Annotated[
         Literal["day_first", "month_first", "year_first"] | None,
@@ -59,8 +59,8 @@ class EventTable(Node, frozen=True):
     id: Annotated[
         str | None,
         about(
-            "The column that names an event. Rows with the same id are versions of one event; the "
-            "latest version that is known counts.",
+            "The column that identifies an event. Rows with the same id are versions of one event; "
+            "the latest version that is known counts.",
             "click_id",
         ),
     ] = None
@@ -82,7 +82,7 @@ class Data(Node, frozen=True):
         str,
         about(
             "The table: a CSV, TSV, Parquet, NDJSON or Arrow file; a folder of them; a pattern; "
-            "the same behind `s3://`, `gs://`, `az://` or `https://`; or a database "
+            "any of these at `s3://`, `gs://`, `az://` or `https://`; or a database "
             "(`sqlite:///FILE`, `duckdb:///FILE`, `postgresql://USER@HOST/NAME`) with a `query`.",
             "impressions.parquet",
             "parts/*.parquet",
@@ -93,32 +93,32 @@ class Data(Node, frozen=True):
     ] = None
     id: Annotated[
         str | None,
-        about("The column that names each row; answers repeat it.", "impression_id"),
+        about("The column that identifies each row; predictions repeat it.", "impression_id"),
     ] = None
     time: Annotated[
         str | list[str] | None,
         about(
-            "The column of the time of each row, or the columns that hold its parts, from the year "
-            "on.",
+            "The column that holds the time of each row, or the columns that hold its parts, "
+            "starting with the year.",
             "shown_at",
             ["year", "month", "day", "hour"],
         ),
     ] = None
     group: Annotated[
         str | None,
-        about("The column whose rows of one value stay on one side of a split.", "user_id"),
+        about("Rows with the same value of this column stay on one side of a split.", "user_id"),
     ] = None
     weight: Annotated[
-        str | None, about("The column that weighs each row, in fits and in metrics.", "weight")
+        str | None, about("The column of row weights, for training and metrics.", "weight")
     ] = None
     missing: Annotated[
         list[str], about("The words that mean a missing value.", ["", "NA", "unknown"])
     ] = field(default_factory=lambda: ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "?"])
-    read: Annotated[ReadSpec, about("The form of a text table, where it cannot be told.")] = (
+    read: Annotated[ReadSpec, about("The format of a text table, where it cannot be inferred.")] = (
         ReadSpec()
     )
     holdout: Annotated[
-        str | None, about("A table of its own that serves as the test split.", "test.csv")
+        str | None, about("A separate table that serves as the test split.", "test.csv")
     ] = None
     events: Annotated[
         dict[Identifier, EventTable], about("Tables of events, by name, for windows over them.")

@@ -150,7 +150,7 @@ def _check(value: Any, annotation: Any, path: str, problems: list[str]) -> None:
         allowed = get_args(annotation) if get_origin(annotation) is Literal else ()
         hint = nearest(str(value), [str(option) for option in allowed]) if allowed else ""
         if isinstance(value, str) and _EXPONENT.fullmatch(value):
-            hint = f"YAML reads such a number with a point alone: {value.replace('e', '.0e')}"
+            hint = f"YAML reads such a number only with a point: {value.replace('e', '.0e')}"
         problem = f"{path}: found {_show(value)}; expected {_describe_type(annotation)}"
         problems.append(_with_hint(problem, hint))
 

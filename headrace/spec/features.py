@@ -30,8 +30,8 @@ class ColumnSpec(Node, frozen=True):
             ["ordinal", "target"],
         ),
     ] = None
-    owner: Annotated[str | None, about("Who answers for it, for the catalogue.", "growth")] = None
-    description: Annotated[str | None, about("What it means, for the catalogue.")] = None
+    owner: Annotated[str | None, about("Who is responsible for it.", "growth")] = None
+    description: Annotated[str | None, about("What it means; the catalogue shows it.")] = None
 
     @property
     def encodes(self) -> list[Encode]:
@@ -75,19 +75,19 @@ class Window(Node, frozen=True):
     hop: Annotated[
         Duration | None,
         about(
-            "The step in which a window's begin moves on; `0s` is the exact window. If left out: "
+            "The step by which a window's start moves; `0s` is the exact window. If left out: "
             "5min up to 12h, 1h up to 12d, else 1d.",
             "1h",
         ),
     ] = None
-    owner: Annotated[str | None, about("Who answers for it, for the catalogue.", "growth")] = None
-    description: Annotated[str | None, about("What it means, for the catalogue.")] = None
+    owner: Annotated[str | None, about("Who is responsible for it.", "growth")] = None
+    description: Annotated[str | None, about("What it means; the catalogue shows it.")] = None
 
 
 class Shared(Node, frozen=True):
     """A file of features that several systems use: their owner, tables of events, and windows."""
 
-    owner: Annotated[str | None, about("Who answers for these features.", "growth")] = None
+    owner: Annotated[str | None, about("Who is responsible for these features.", "growth")] = None
     events: Annotated[dict[Identifier, EventTable], about("Tables of events, by name.")] = {}
     windows: Annotated[list[Window], about("Features over the events.")] = []
 

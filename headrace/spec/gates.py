@@ -65,12 +65,12 @@ expected >= or > for roc_auc
 
     if bound not in get_args(Reference):
         if margin:
-            found = f"{text!r} has a margin beside a number"
-            raise SpecError(where, found, "a margin beside champion or baseline")
+            found = f"{text!r} has a margin with a number"
+            raise SpecError(where, found, "a margin only with champion or baseline")
         return msgspec.convert(fields | {"bound": float(bound)}, Gate)
 
     if split != "test":
-        found = f"{text!r} compares on rows that choose the model"
+        found = f"{text!r} compares on the rows that choose the model"
         raise SpecError(where, found, "the test split with champion or baseline")
     if (op[0] == "<") != (is_lower_better(metric)):
         better = "<= or <" if is_lower_better(metric) else ">= or >"

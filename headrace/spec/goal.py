@@ -22,7 +22,7 @@ class DecisionSpec(Node, frozen=True):
     false_positive: Annotated[float, Meta(ge=0.0), about("The cost of a false alarm.", 1)] = 1.0
     false_negative: Annotated[float, Meta(ge=0.0), about("The cost of a miss.", 5)] = 1.0
     recall: Annotated[
-        float, Meta(gt=0.0, le=1.0), about("The least recall, with `by: recall`.", 0.9)
+        float, Meta(gt=0.0, le=1.0), about("The minimum recall, with `by: recall`.", 0.9)
     ] = 0.8
     rate: Annotated[
         float,
@@ -48,7 +48,7 @@ class Goal(Node, frozen=True):
     ] = None
     positive: Annotated[
         str | int | float | bool | None,
-        about("The value of a binary target that is the event; if left out, yes, else the rarer."),
+        about("The positive class of a binary target; if left out, yes, else the rarer value."),
     ] = None
     label_delay: Annotated[
         Duration | None,

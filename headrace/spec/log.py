@@ -17,5 +17,5 @@ class LogSpec(Node, frozen=True):
     ] = False
     retention: Annotated[
         Duration | None,
-        about("Remove records that have been known for longer; never if left out.", "400d"),
+        about("Remove records older than this; if left out, none is removed.", "400d"),
     ] = None

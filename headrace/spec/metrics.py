@@ -58,7 +58,7 @@ METRICS: dict[str, MetricRow] = {
         "lower",
         "Brier score",
         "squared probability",
-        "as log loss, but forgiving a sure mistake",
+        "as log loss, but more forgiving of confident mistakes",
     ),
     "calibration_error": MetricRow(
         _BINARY,

@@ -34,8 +34,8 @@ class GbdtParams(Node, frozen=True):
     learning_rate: Annotated[
         float, Meta(gt=0.0, le=1.0), about("The weight of each new tree.", 0.03)
     ] = 0.05
-    leaves: Annotated[int, Meta(ge=2, le=4096), about("The leaves of a tree, at most.", 63)] = 31
-    min_rows_per_leaf: Annotated[Count, about("The rows of a leaf, at least.", 100)] = 20
+    leaves: Annotated[int, Meta(ge=2, le=4096), about("The most leaves of a tree.", 63)] = 31
+    min_rows_per_leaf: Annotated[Count, about("The fewest rows in a leaf.", 100)] = 20
     l2: Annotated[float, Meta(ge=0.0), about("The penalty on squared values of leaves.", 5.0)] = 1.0
     column_fraction: Annotated[
         Annotated[float, Meta(gt=0.0, le=1.0)] | None,
@@ -68,9 +68,9 @@ class GbdtParams(Node, frozen=True):
     category_l2: Annotated[
         float, Meta(ge=0.0), about("LightGBM's `cat_l2`, for `categories: sets`.", 20)
     ] = 10.0
-    max_rounds: Annotated[Count, about("The trees, at most, where training stops early.")] = 5000
+    max_rounds: Annotated[Count, about("The most trees, if training stops early.")] = 5000
     early_stopping: Annotated[
-        Count, about("Stop once the metric has not improved for so many trees.", 100)
+        Count, about("Stop once the metric has not improved for this many trees.", 100)
     ] = 50
     rounds: Annotated[
         Count | None, about("The number of trees; if left out, training stops early.", 300)
@@ -83,8 +83,8 @@ class Search(Node, frozen=True):
     With `trials: 0` only the stated settings are tried.
     """
 
-    trials: Annotated[int, Meta(ge=0), about("The trials, at most.", 50)] = 20
-    seconds: Annotated[Positive, about("The seconds, at most.", 300)] = 60.0
+    trials: Annotated[int, Meta(ge=0), about("The most trials.", 50)] = 20
+    seconds: Annotated[Positive, about("The most seconds.", 300)] = 60.0
 
 
 class Member(Node, frozen=True):
@@ -138,7 +138,7 @@ class Models(Node, frozen=True):
     candidates: Annotated[
         list[Family], Meta(min_length=1), about("The families that compete.", ["gbdt"])
     ] = field(default_factory=lambda: ["linear", "gbdt"])
-    search: Annotated[Search, about("The budget; it ends with the first of the two.")] = Search()
+    search: Annotated[Search, about("The budget; the first limit ends it.")] = Search()
     calibrate: Annotated[bool, about("Calibrate probabilities, where that helps.", False)] = True
     negatives: Annotated[
         float,
@@ -158,8 +158,8 @@ class Models(Node, frozen=True):
             {"yes": 5},
         ),
     ] = None
-    linear: Annotated[LinearParams, about("The first settings of linear models.")] = LinearParams()
-    gbdt: Annotated[GbdtParams, about("The first settings of trees.")] = GbdtParams()
+    linear: Annotated[LinearParams, about("Initial settings of linear models.")] = LinearParams()
+    gbdt: Annotated[GbdtParams, about("The initial settings of trees.")] = GbdtParams()
     members: Annotated[
         list[Member], about("The models to fit; where they are stated, there is no search.")
     ] = []

@@ -83,7 +83,7 @@ class _SizeCounter:
     def _find_size(self, anchor: str | None) -> int:
         """Return the size of the value that an alias repeats."""
         if anchor is None or anchor not in self._anchor_sizes:
-            found = f"an alias *{anchor} of nothing, or that holds itself"
+            found = f"an alias *{anchor} that has no anchor, or contains itself"
             raise SpecError(self._where, found, "plain values")
         return self._anchor_sizes[anchor]
 

@@ -19,16 +19,16 @@ class ServeSpec(Node, frozen=True):
         ),
     ] = []
     port: Annotated[int, Meta(ge=0, le=65535), about("The port to listen on.", 80)] = 8080
-    workers: Annotated[Count, about("The processes that answer.", 4)] = 1
-    max_body_mb: Annotated[Positive, about("The megabytes of a request, at most.", 64)] = 16.0
-    max_rows: Annotated[Count, about("The rows of a request, at most.", 1_000)] = 10_000
+    workers: Annotated[Count, about("The number of processes.", 4)] = 1
+    max_body_mb: Annotated[Positive, about("The most megabytes in a request.", 64)] = 16.0
+    max_rows: Annotated[Count, about("The most rows in a request.", 1_000)] = 10_000
     max_waiting: Annotated[
         Count,
-        about("The rows that may wait in a process; it refuses further requests.", 200),
+        about("The most rows that wait in a process; it refuses further requests.", 200),
     ] = 2_000
     store_timeout_ms: Annotated[
         Positive,
-        about("The milliseconds in which the online store answers, else windows are missing.", 20),
+        about("The milliseconds to wait for the online store; then windows are missing.", 20),
     ] = 10.0
     grace_s: Annotated[
         float,

@@ -35,13 +35,13 @@ class Requirements(Node, frozen=True):
     latency_p99_ms: Annotated[
         Positive | None,
         about(
-            "The milliseconds in which 99 of 100 single rows are answered: no slower candidate is "
-            "chosen, and `verify` measures it.",
+            "The limit on the 99th percentile of the latency of a single row, in milliseconds: no "
+            "slower candidate is chosen, and `verify` measures it.",
             20,
         ),
     ] = None
     throughput_rps: Annotated[
-        Positive | None, about("The predictions a second on this machine's cores.", 4000)
+        Positive | None, about("The predictions per second on this machine's cores.", 4000)
     ] = None
 
 

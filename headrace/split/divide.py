@@ -162,9 +162,7 @@ def _read_gap(split: SplitSpec, frame: pl.DataFrame, data: Data) -> int:
     """Read the gap in microseconds; only times can have one."""
     gap = parse_duration_us(split.gap or "0s")
     if gap and data.time is None:
-        raise InputError(
-            "split.gap", f"{split.gap}, but the rows have an order alone", "0s, or data.time"
-        )
+        raise InputError("split.gap", f"{split.gap}, but the rows have no time", "0s, or data.time")
     if gap and not frame[data.time_column or ""].dtype.is_temporal():
         raise InputError(
             "split.gap",
@@ -183,7 +181,7 @@ def _drop_unknown_outcomes(
     known: Integers = source[order[source] < order[holdout].min() - gap]
     if not len(known):
         found = f"no row is {split.gap} older than the holdout"
-        raise InputError("split.gap", found, "some to learn from")
+        raise InputError("split.gap", found, "rows to learn from")
     return known
 
 
@@ -273,7 +271,7 @@ def _check_classes(strata: Integers | None, train: Integers, test: Integers) -> 
         if len(np.unique(strata[part])) < 2:
             raise InputError(
                 f"split.{name}",
-                f"one class only in its {len(part)} rows",
+                f"only one class in its {len(part)} rows",
                 "at least two",
                 "give more rows, a larger fraction or another split.by",
             )
@@ -283,8 +281,8 @@ def _check_classes(strata: Integers | None, train: Integers, test: Integers) -> 
         return []
     rows = int(np.isin(strata[test], unknown).sum())
     message = (
-        f"{len(unknown)} classes are in the test rows but in no training row; "
-        f"{rows} test rows cannot be right"
+        f"classes in the test rows but in no training row: {len(unknown)}; "
+        f"test rows that cannot be predicted correctly: {rows}"
     )
     details = {"classes": len(unknown), "rows": rows}
     return [Finding("split.unseen_class", [], "warning", message, details)]

@@ -86,7 +86,7 @@ def _check_complete(source: EventSource, where: str, rows: list[dict[str, Any]])
             f"{where}, row {number}", f"no {name!r}", "a value or null", nearest(name, list(row))
         )
     if not rows:
-        raise InputError(where, "no rows", "one event at least")
+        raise InputError(where, "no rows", "at least one event")
 
 
 def _required_columns(source: EventSource) -> list[str]:
@@ -99,7 +99,7 @@ def _build_table(where: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
         return pl.DataFrame(rows, infer_schema_length=None)
     except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
-            where, f"values of several types in a column ({error})", "one type a column"
+            where, f"values of several types in a column ({error})", "one type per column"
         ) from None
 
 

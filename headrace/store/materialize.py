@@ -44,7 +44,7 @@ def materialize(
     """
     if not system.features.windows:
         raise InputError(
-            "features.windows", "none in this spec", "a window over data.events to keep"
+            "features.windows", "none in this spec", "at least one window over data.events"
         )
     watch("tables", "")
     # Fetches the tables that lie behind a URL.

@@ -31,7 +31,7 @@ def push(
     if now is not None and to_us_or_now(now) > SYSTEM.now_us() + MAX_CLOCK_SKEW_US:
         do = "windows would forget all that is older than that"
         raise InputError(
-            "now", f"{now.isoformat()}, which is to come", "a moment of the past, or nothing", do
+            "now", f"{now.isoformat()}, in the future", "a time in the past, or None", do
         )
     pushed = _pusher(Path(folder).resolve()).push(kind, events, to_us_or_now(now))
     if pushed.store_error is not None:

@@ -41,11 +41,11 @@ def clock_ahead_error(horizon: int, now: int) -> WorkError:
     of the store and the time `now` (microseconds).
     """
     hours = (horizon - now) / 3.6e9
-    do = "set the clocks right; then `headrace materialize DIR` fills the store anew"
+    do = "correct the clocks; then `headrace materialize DIR` refills the store"
     return WorkError(
         "the online store",
         f"was written {hours:,.1f} h ahead of this machine's clock",
-        "one time",
+        "clocks that agree",
         do,
     )
 

@@ -136,7 +136,7 @@ def read_state(store: Store) -> StoreState:
 def read_layout(store: Store, state: StoreState) -> Layout:
     """Read the layout of a store; raise `WorkError` for a damaged one, or one of another format."""
     (value,) = store.read([layout_key(state.prefix)])
-    do = "`headrace materialize DIR` fills it anew"
+    do = "`headrace materialize DIR` refills it"
     try:
         # The format comes first: what another one calls its fields is not known.
         fields = msgspec.json.decode(value or b"", type=dict[str, Any])
@@ -155,7 +155,7 @@ def _decode_state(value: bytes | None) -> StoreState:
     try:
         return StoreState.decode(value)
     except DECODE_ERRORS:
-        do = "`headrace materialize DIR` fills it anew"
+        do = "`headrace materialize DIR` refills it"
         raise WorkError(
             "the online store", "damaged: it does not say where it stands", "a filled one", do
         ) from None

@@ -76,7 +76,7 @@ def check_replay(system: System, fingerprints: dict[str, str], holdout: pl.DataF
         count = _count_different(rows[name], [row[name] for row in online], tolerances[name])
         if count:
             wrong[name] = count
-    result = f"{', '.join(wrong)} differ" if wrong else f"{len(names)} windows are the same"
+    result = f"{', '.join(wrong)} differ" if wrong else f"all windows agree ({len(names)})"
     message = f"{rows.height} holdout rows replayed through the online store: {result}"
 
     severity: Literal["info", "error"] = "error" if wrong else "info"

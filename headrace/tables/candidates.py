@@ -245,7 +245,7 @@ def report_long_integers(column: pl.Series) -> Finding:
     """Report whole numbers that no float holds, so that the column stays text."""
     example = column.drop_nulls()[0]
     message = (
-        f"{column.name!r} holds whole numbers that floats would make one, such as {example}: "
+        f"{column.name!r} holds whole numbers that floats cannot tell apart, such as {example}: "
         "they are kept as text"
     )
     return report_column("schema.long_integer", column, "info", message, example=example)
@@ -305,7 +305,7 @@ def _report_numbers_like(column: pl.Series, present: pl.Series, from_text: bool)
         if from_text or sample.str.contains(_MARK).any():
             message = (
                 f"{looks}, such as {example!r}, but is read as text; "
-                "data.read.thousands states the sign between groups"
+                "data.read.thousands states the character between groups of digits"
             )
             return report_column("schema.number_like", column, "warning", message, example=example)
 
@@ -333,7 +333,7 @@ def _report_times(column: pl.Series, present: pl.Series) -> Finding | None:
     second = present.filter(readings[0].is_null())[0]
     message = (
         f"the times of {column.name!r} are written in several ways, "
-        f"such as {first!r} and {second!r}: it is text"
+        f"such as {first!r} and {second!r}, so the column is read as text"
     )
     return report_column("schema.mixed_times", column, "warning", message, examples=[first, second])
 

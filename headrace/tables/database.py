@@ -171,7 +171,7 @@ def _query_postgresql(source: str, query: str, root: Path) -> pl.DataFrame:
     """
     function = _SERVER_FUNCTIONS.search(query)
     if function is not None:
-        raise InputError("data.query", f"{function[0]!r}", "a query that reads tables alone")
+        raise InputError("data.query", f"{function[0]!r}", "a query that only reads tables")
     try:
         from adbc_driver_manager import Error
         from adbc_driver_postgresql import dbapi

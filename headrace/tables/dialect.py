@@ -275,7 +275,7 @@ def _find_signs(
     if not best.records or (best.score[0] < 0.5 and not separator):
         raise InputError(
             str(path),
-            "no separator of , ; tab | gives its lines one width",
+            "none of the separators , ; tab | gives all lines the same number of fields",
             "a table",
             "state data.read.separator",
         )
@@ -386,7 +386,7 @@ def _split_header(
             f"looks like data ({shown}), not like the names of columns",
             "a header line",
             "state data.read.header: the names of the columns, or false (column_1, column_2, …); "
-            "true if it is one",
+            "true if this line is the header",
         )
     return header, rows[1:]
 

@@ -80,8 +80,8 @@ def encoding_of(path: Path, head: bytes, read: ReadSpec) -> Encoding:
     good, bad, first = _count_utf8_lines(path)
     if good >= _GOOD_LINES_EACH * bad:
         message = (
-            f"{bad} lines of {path.name} are no UTF-8, the first is {first}; "
-            "what could not be read became �"
+            f"{path.name} has lines that are not UTF-8 ({bad}), the first is {first}; "
+            "characters that could not be read became �"
         )
         finding = Finding("schema.bad_byte", [], "warning", message, {"lines": bad, "first": first})
         return Encoding("utf-8", "replace", [finding])
@@ -164,7 +164,7 @@ def _guess_finding(path: Path, name: str) -> Finding:
     words = line.decode(name).split()
     word = next(word for word in words if not word.isascii())[:40]
     message = (
-        f"{path.name} is no UTF-8 and was read as {name}, for example {word!r}; "
+        f"{path.name} is not UTF-8 and was read as {name}, for example {word!r}; "
         "data.read.encoding states another"
     )
     return Finding("schema.encoding", [], "info", message, {"encoding": name, "example": word})

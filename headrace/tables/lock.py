@@ -38,7 +38,7 @@ def exclusive_lock(path: Path, patience_s: float | None = None) -> Iterator[None
         lock = _open(path)
     except OSError as error:
         raise WorkError(
-            str(path.parent), f"cannot be written ({error.strerror})", "a folder with room"
+            str(path.parent), f"cannot be written ({error.strerror})", "a writable folder"
         ) from error
     try:
         _acquire(lock, path, patience_s)
@@ -72,7 +72,7 @@ def _acquire(lock: int, path: Path, patience_s: float | None) -> None:
                 raise BusyError(
                     str(path),
                     f"held by another process for {patience_s:g} s",
-                    "its turn",
-                    "whoever holds it goes on, or ends",
+                    "a free lock",
+                    "wait for that process, or end it",
                 ) from None
             time.sleep(min(_RETRY_S, patience_s))

@@ -66,14 +66,14 @@ def _check_column(name: str, parts: Parts) -> list[Finding]:
                 str(file),
                 f"column {name!r} holds {part[0]!r}, in {plain_file.name} {plain_part[0]!r}",
                 "numbers written in one way in every part",
-                "write the parts alike",
+                "write all parts the same way",
             )
 
     file, part = next(iter(wordy.items()))
     word = part.filter(_beyond_numbers(part))[0]
     message = (
         f"{name!r} holds words in {file.name}, such as {word!r}, "
-        "and numbers alone in other parts: it is text"
+        "and only numbers in other parts: it is read as text"
     )
     evidence = {"file": str(file), "example": word}
     return [Finding("schema.parts_differ", [name], "warning", message, evidence)]
@@ -98,6 +98,6 @@ def _check_zeros(name: str, plain: Parts) -> None:
             raise InputError(
                 str(file),
                 f"column {name!r} holds {part[0]!r}, in {padded_file.name} {example!r}",
-                "the same zeros in front in every part",
-                "write the parts alike",
+                "the same leading zeros in every part",
+                "write all parts the same way",
             )

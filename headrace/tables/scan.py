@@ -189,7 +189,7 @@ def _join_files(scans: list[Scan], files: list[Path]) -> Scan:
     for source, file in zip(scans[1:], files[1:], strict=True):
         differing = sorted(set(source.frame.collect_schema().names()) ^ set(names))
         if source.text != first.text and not differing:
-            differing = ["a format without types beside one that has some"]
+            differing = ["formats with and without types"]
         if differing:
             raise InputError(
                 str(file),
@@ -301,7 +301,7 @@ def unreadable_error(path: Path, error: Exception) -> InputError:
     do = ""
     if path.name.lower().endswith(FORMATS["ndjson"]):
         do = (
-            "each line is one JSON object, in UTF-8 without a mark at its beginning, "
+            "each line is one JSON object, in UTF-8 without a byte order mark, "
             "null where a value is missing"
         )
     return InputError(str(path), f"cannot be read ({message})", "a whole, valid file", do)

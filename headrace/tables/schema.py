@@ -214,7 +214,7 @@ def rename_columns(frame: pl.DataFrame, columns: list[Column], where: str) -> pl
     counts = Counter(padded.values())
     twice = next((name for name, count in counts.items() if count > 1), None)
     if twice is not None:
-        raise InputError(where, f"two columns {twice!r}, blanks aside", "one")
+        raise InputError(where, f"two columns {twice!r}, ignoring blanks", "one")
     return frame.rename(padded) if padded else frame
 
 
@@ -240,7 +240,7 @@ def _to_dtype(values: pl.Series, column: Column, where: str, first_row: int) -> 
         row = int((cast.is_null() & values.is_not_null()).arg_max() or 0)
         do = ""
         if values.dtype == pl.String:
-            do = "a word that means missing belongs into data.missing"
+            do = "add the word to data.missing if it means missing"
         raise InputError(
             f"{where}, row {first_row + row + 1}, column {column.name!r}",
             f"the value {str(values[row])[:60]!r}",

@@ -218,7 +218,7 @@ def _check_special_columns(system: System, columns: list[str]) -> None:
             )
     if data.id is not None and (data.id in _ANSWERS or data.id.startswith("probability_")):
         raise InputError(
-            "data.id", f"{data.id!r}", "a column of another name", "predictions are named so"
+            "data.id", f"{data.id!r}", "a column with another name", "predictions have this name"
         )
 
 
@@ -241,7 +241,7 @@ def add_time(frame: pl.DataFrame, data: Data) -> pl.DataFrame:
     name = data.time_column
     if name in frame.columns:
         raise InputError(
-            "data.time", f"the table has a column {name!r} already", "another name for it"
+            "data.time", f"the table already has a column {name!r}", "another name for it"
         )
     where = f"data.time {data.time}"
     _check_time_parts(frame, data.time, where)
@@ -302,7 +302,7 @@ def _report_zones(frame: pl.DataFrame, data: Data, events: dict[str, Table]) -> 
         without = f"events {name!r}" if rows_have_zone else "rows"
         message = (
             f"times of {with_zone} have a zone and those of {without} have none: "
-            "these were taken for UTC"
+            "the latter were read as UTC"
         )
         findings.append(Finding("window.zones", [column], "warning", message))
     return findings

@@ -171,8 +171,8 @@ def _report_spelling(frame: pl.DataFrame) -> list[Finding]:
         if twins:
             shown = "; ".join(", ".join(map(repr, group)) for group in twins[:5])
             message = (
-                f"values of {column.name!r} differ in spelling alone: {shown}; "
-                "each counts as one of its own"
+                f"values of {column.name!r} differ only in spelling: {shown}; "
+                "each counts as a separate value"
             )
             evidence = {"values": twins[:20]}
             findings.append(Finding("value.spelling", [column.name], "warning", message, evidence))
@@ -210,9 +210,7 @@ def _report_totals(frame: pl.DataFrame) -> list[Finding]:
     rows = int(text.str.strip_chars(" :").str.to_lowercase().is_in(list(TOTALS)).sum())
     if not rows:
         return []
-    message = (
-        f"{rows} rows are called totals by {text.name!r}, and were read as rows like the others"
-    )
+    message = f"{text.name!r} marks rows as totals ({rows}); they were read like all other rows"
     return [Finding("value.total_rows", [text.name], "warning", message, {"rows": rows})]
 
 

@@ -325,8 +325,8 @@ def _explain(path: Path, dialect: Dialect, lines: _PlainLines | _Lines) -> Itera
         quote = dialect.quote
         raise InputError(
             f"{path}, line {lines.begins}",
-            f"a quote that is not closed, or text behind a closed one ({error})",
-            f"fields that hold the separator in {quote}, and {quote * 2} for a quote within",
+            f"a quote that is not closed, or text after a closed one ({error})",
+            f"{quote} around fields that hold the separator, and {quote * 2} for a quote inside",
             "or state data.read.quote: none, or data.read.escape",
         ) from None
     except UnicodeDecodeError as error:

@@ -97,7 +97,7 @@ def check_thousands(candidates: Sequence[Candidate], sign: str | None) -> None:
     if not any(sign in style.groups for style in styles):
         wrong = f"{sign!r}, but no column has numbers that are written with it"
         raise InputError(
-            "data.read.thousands", wrong, "the sign between groups of digits, or nothing"
+            "data.read.thousands", wrong, "the character between groups of digits, or none"
         )
 
 
@@ -190,7 +190,7 @@ def _report_ambiguous_number(column: pl.Series, reading: Reading) -> Finding:
     message = (
         f"{column.name!r} can be read in two ways, {example!r} as {shown}, and "
         "nothing in the table tells which; "
-        "data.read.thousands states the sign between groups"
+        "data.read.thousands states the character between groups of digits"
     )
     return report_column("schema.ambiguous_number", column, "warning", message, example=example)
 

@@ -79,7 +79,7 @@ def atomic_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
 
 def _unwritable(path: Path, error: OSError) -> WorkError:
     return WorkError(
-        str(path), f"cannot be written ({error.strerror or error})", "a folder with room"
+        str(path), f"cannot be written ({error.strerror or error})", "a writable folder"
     )
 
 

@@ -217,7 +217,7 @@ def _fast_enough(
 
     least, fastest = min(measured, key=lambda pair: pair[0])
     message = (
-        f"no candidate answers in {bound:g} ms; the fastest, which was taken, has a p99 of "
+        f"no candidate answers in {bound:g} ms; the fastest, which was chosen, has a p99 of "
         f"{least:.3g} ms"
     )
     values = {"p99_ms": least, "bound_ms": bound}
@@ -240,7 +240,7 @@ def _plan(rows: TrainingData) -> TrialPlan:
         kind = "out-of-fold predictions"
         if parts.order is not None:
             kind = "each block predicted from the past"
-        method = f"{len(plan)} folds ({kind}), for {shortage}"
+        method = f"{len(plan)} folds ({kind}), as there are {shortage}"
 
     judging = np.concatenate([fold.predict for fold in plan])
     # No family can learn, and no metric compare, from a single class.

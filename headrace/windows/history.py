@@ -159,7 +159,7 @@ def read_available_times(frame: pl.DataFrame, table: EventTable, where: str) -> 
                 nearest(column, frame.columns),
             )
     if table.available is not None and table.delay is not None:
-        raise InputError(f"{where}.delay", f"{table.delay} beside available", "one of the two")
+        raise InputError(f"{where}.delay", f"{table.delay} beside available", "only one of them")
 
     if table.available is not None:
         return convert_times(frame[table.available], f"{where}.available")
@@ -173,7 +173,7 @@ def convert_times(column: pl.Series, where: str) -> Integers:
     Raises `InputError`, with the place `where`, if the column holds no times, or has holes.
     """
     if not column.dtype.is_temporal():
-        raise InputError(where, f"{column.name!r} is no column of times", "ISO 8601 times")
+        raise InputError(where, f"{column.name!r} is not a column of times", "ISO 8601 times")
     if column.null_count():
         row = int(column.is_null().arg_max() or 0)
         raise InputError(where, f"row {row + 1} has no {column.name!r}", "a time in every row")

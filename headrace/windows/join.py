@@ -90,7 +90,7 @@ def _check_windows(
             raise InputError(where, "data.time is not set", "the column with the time of each row")
         for name in list_columns(window):
             if name in frame.columns:
-                found = f"the table has a column {name!r} already"
+                found = f"the table already has a column {name!r}"
                 raise InputError(where, found, "another window name")
         times = convert_times(frame[time], where)
     return times

@@ -49,7 +49,7 @@ def _check_keys(
     share_alike = _share_in(_simplify(row_keys), _simplify(event_keys))
     message = f"the key {', '.join(keys)} of {share:.1%} of the rows has any of the events {name!r}"
     if share_alike > share:
-        message += f"; {share_alike:.0%} would if zeros in front and case were left aside"
+        message += f"; {share_alike:.0%} would if leading zeros and case were ignored"
     if share == 0 and whole:
         examples = []
         for key in keys:
@@ -58,7 +58,7 @@ def _check_keys(
             f"features.windows over {name!r} by {', '.join(keys)}",
             f"{message} ({', '.join(examples)})",
             "keys that events have",
-            "write them alike in both",
+            "write them the same way in both",
         )
     if share_alike > share:
         evidence = {"share": share, "share_alike": share_alike}

@@ -94,7 +94,7 @@ def _check_of(window: Window, table: Schema, where: str) -> None:
         raise InputError(
             where,
             f"{found} with aggregate {window.aggregate}",
-            f"one with {with_of} alone",
+            f"`of` only with {with_of}",
         )
     if of is None:
         return
@@ -116,7 +116,7 @@ def _check_where(window: Window, table: Schema, where: str) -> None:
         raise InputError(
             where,
             f"a {window.aggregate} without `where`",
-            "a condition: the rate is of the events for which it holds",
+            "a condition: the rate is the share of events for which it holds",
         )
     if window.where is not None:
         parse_condition(window.where, where, table)

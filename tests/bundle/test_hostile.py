@@ -164,7 +164,7 @@ def test_a_bomb_of_yaml_is_refused(bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(headrace.errors.HeadraceError, match="aliases counted"):
         headrace.load(tmp_path)
     for text, words in (
-        (b"a: &a [*a]", "holds itself"),
+        (b"a: &a [*a]", "contains itself"),
         (b"a: !!python/object/apply:os.system ['touch pwned']", "is not YAML"),
         (b"[" * 50_000, "nested deeper"),
         (b"a: " + b"x" * (17 << 20), "bytes"),
@@ -183,12 +183,12 @@ def test_a_pipe_is_no_manifest(bundle: Path) -> None:
         kept = (bundle / file).read_bytes()
         (bundle / file).unlink()
         os.mkfifo(bundle / file)
-        assert "no plain file" in refused(bundle)
+        assert "not a regular file" in refused(bundle)
         (bundle / file).unlink()
         (bundle / file).write_bytes(kept)
     (bundle / "manifest.json").unlink()
     (bundle / "manifest.json").symlink_to("/etc/passwd")
-    assert "no plain file" in refused(bundle)
+    assert "not a regular file" in refused(bundle)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_a_pipe_is_no_manifest(bundle: Path) -> None:
 def test_a_file_beyond_the_manifest_is_refused(bundle: Path, file: str) -> None:
     (bundle / file).parent.mkdir(exist_ok=True)
     (bundle / file).write_text("raise SystemExit")
-    assert "does not name" in refused(bundle)
+    assert "does not list" in refused(bundle)
 
 
 @pytest.mark.parametrize(

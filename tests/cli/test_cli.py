@@ -152,7 +152,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
             "id,x,c,y\n" + "\n".join(f"{n},{n},a,{int(n < 100)}" for n in range(200)) + "\n",
             "name: a\ngoal: {target: y}\ndata: {source: t.csv, time: id}\nsplit: {by: time}\n",
         ),
-        "one class only",
+        "only one class",
     ),
     "times that do not parse": (
         lambda folder: write(folder, spec=SPEC.replace("id: id", "time: c")),
@@ -433,7 +433,7 @@ def test_promote_roll_back_and_tell(tmp_path: Path) -> None:
     assert headrace("run", tmp_path, "--fresh").returncode == 0
     done = headrace("rollback", "a", "--why", "a complaint", "--dir", tmp_path)
     assert done.returncode == 0
-    assert "champion is version 1 now; it was version 2" in done.stdout
+    assert "champion is now version 1 (before: version 2)" in done.stdout
     assert headrace("rollback", "a", "--dir", tmp_path).returncode == 2
     done = headrace("promote", "a@2", "--alias", "shadow", "--dir", tmp_path, "--json")
     assert json.loads(done.stdout)["alias"] == "shadow"
@@ -446,7 +446,7 @@ def test_promote_roll_back_and_tell(tmp_path: Path) -> None:
     assert listed[2].endswith("champion")
     done = headrace("runs", tmp_path, "a@1", "a@2")
     assert done.returncode == 0
-    assert "neither better nor worse" in done.stdout
+    assert "not clearly better or worse" in done.stdout
     assert "the specs are the same" in done.stdout
     assert json.loads(headrace("clean", tmp_path, "--json").stdout) == {"bytes": 0}
     done = headrace("promote", "a@7", "--dir", tmp_path)

@@ -24,19 +24,19 @@ from headrace.spec import System
 from headrace.spec.decode import decode
 
 QUESTIONS = {
-    "target": "Which column shall be predicted?",
-    "task": "What kind of answer is it?",
-    "positive": "Which value is the event?",
-    "metric": "Which number decides between models?",
-    "secondary": "Which others must not get worse?",
-    "costs": "What does a false alarm cost",
-    "id": "Which column names each row?",
-    "time": "Which column says when a row was?",
-    "group": "Whose rows must stay",
-    "label_delay": "How long after its row",
-    "prediction": "Is it asked online",
+    "target": "Which column should be predicted?",
+    "task": "What kind of task is it?",
+    "positive": "Which value is the positive class?",
+    "metric": "Which metric decides between models?",
+    "secondary": "Which other metrics must not get worse?",
+    "costs": "What do a false alarm and a miss cost",
+    "id": "Which column identifies each row?",
+    "time": "Which column holds the time of each row?",
+    "group": "Which column groups rows",
+    "label_delay": "How long after the time of a row",
+    "prediction": "Are predictions requested online",
     "latency_ms": "Within how many milliseconds",
-    "throughput": "How many predictions a second",
+    "throughput": "How many predictions per second",
     "sensitive": "Which columns name groups",
 }
 ANSWERS: dict[str, Any] = {
@@ -107,7 +107,7 @@ def test_no_answer_takes_what_the_data_suggests() -> None:
     asked = interview(orders(), "orders.csv", Answers(), asking(nothing, []))
     inferred = interview(orders(), "orders.csv", Answers(target="returned"))
     assert spec_of(render_spec(asked)) == spec_of(render_spec(inferred))
-    assert asked["goal", "positive"] == ("yes", "the value that says yes")
+    assert asked["goal", "positive"] == ("yes", "the value that means yes")
     assert asked["data", "group"][0] == "user_id"
     assert "owners" in asked["data", "group"][1]
 
@@ -166,19 +166,22 @@ def test_a_wrong_answer_is_asked_again(field: str, wrong: str, words: str) -> No
     [
         (
             {"target": "amount", "costs": "1:5"},
-            "--costs: '1:5'; expected nothing: task regression has no event",
+            "--costs: '1:5'; expected nothing: task regression has no positive class",
         ),
         (
             {"target": "size", "positive": "m"},
-            "--positive: 'm'; expected nothing: task multiclass has no event",
+            "--positive: 'm'; expected nothing: task multiclass has no positive class",
         ),
         ({"target": "returned", "time": "size"}, "--time: 'size' holds String"),
-        ({"target": "returned", "time": "gap"}, "--time: 'gap' is missing in 1 rows"),
+        ({"target": "returned", "time": "gap"}, "--time: 'gap' has missing values (1)"),
         (
             {"target": "returned", "time": "user_id", "label_delay": "7d"},
             "'user_id' holds whole numbers",
         ),
-        ({"target": "returned", "time": "-", "label_delay": "7d"}, "no column says when a row was"),
+        (
+            {"target": "returned", "time": "-", "label_delay": "7d"},
+            "no column holds the time of each row",
+        ),
         ({"target": "returned", "sensitive": "returned"}, "no column 'returned'"),
         ({"target": "returned", "sensitive": "tags"}, "no column 'tags'"),
         ({"target": "returned", "name": "my ads"}, "--name: 'my ads'; expected up to 64 letters"),

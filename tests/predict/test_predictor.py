@@ -235,7 +235,7 @@ def test_names_that_differ_by_blanks_alone_are_refused(runs: Runs) -> None:
     padded = {f" {name}": value for name, value in row.items()}
     assert predictor.predict([padded]) == predictor.predict([row])
     assert predictor.predict([row | {" z": 99.0}]) == predictor.predict([row])
-    with pytest.raises(InputError, match="two values of 'z', blanks aside"):
+    with pytest.raises(InputError, match="two values of 'z', ignoring blanks"):
         predictor.predict([padded | {"z ": 99.0}])
 
 

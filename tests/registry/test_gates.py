@@ -93,7 +93,7 @@ def test_no_champion_passes_and_one_that_cannot_be_compared_does_not() -> None:
     [
         ("roc_auc >= 0.75", "SPLIT.METRIC"),
         ("test.roc_acu >= 0.75", "did you mean 'roc_auc'"),
-        ("test.roc_auc >= 0.75 ± 0.1", "a margin beside a number"),
+        ("test.roc_auc >= 0.75 ± 0.1", "a margin with a number"),
         ("validation.roc_auc >= champion", "the test split"),
         ("test.log_loss >= champion", "<= or < for log_loss"),
         ("test.roc_auc >= champion ± x", "SPLIT.METRIC"),
@@ -176,7 +176,7 @@ def test_groups_that_fare_differently_are_refused(tmp_path: Path) -> None:
     [
         ("attributes: [color]", "no column 'color'; expected some of: .*; did you mean 'colour'"),
         ("attributes: [colour, colour]", "'colour' twice"),
-        ("attributes: [label]", "'label', the target or no plain column"),
+        ("attributes: [label]", "'label', the target or a nested column"),
         (
             "attributes: [colour], max_gap: {mean_error: 1}",
             "mean_error with task binary; expected some of: selection",

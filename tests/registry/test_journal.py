@@ -172,7 +172,7 @@ def test_by_hand(versions: Path, tmp_path: Path) -> None:
             headrace.promote(model, alias, folder=versions)
     with pytest.raises(InputError, match="has no shadow"):
         headrace.open("binary@shadow", versions)
-    with pytest.raises(InputError, match="nothing was decided"):
+    with pytest.raises(InputError, match="has no decisions"):
         headrace.history("other", versions)
     with pytest.raises(InputError, match="no workspace in"):
         headrace.history("binary", tmp_path)

@@ -389,7 +389,7 @@ def test_what_is_live_now_is_told_with_a_kept_run(system: Path) -> None:
     assert again.cached
     assert again.model == first.document.model
     assert again.alias is None
-    assert "that is version 2 now" in text_of_run(again)
+    assert "version 2 is now" in text_of_run(again)
     copy = shutil.copytree(system, system.parent / "copy")
     told = headrace.run(headrace.load(copy)).document
     assert Path(told.bundle).is_relative_to(copy)

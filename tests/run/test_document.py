@@ -171,7 +171,7 @@ def test_the_flow_counts_what_the_document_tells() -> None:
         "refit": "gbdt on 1,200 rows",
         "evaluate": "test roc_auc 0.75",
         "gates": "1 of 2 passed",
-        "bundle": "checked: the graph equals its trainer",
+        "bundle": "checked: the graph predicts the same as its trainer",
     }
     assert {one.seconds for one in flow[1:]} == {0.0}
 

@@ -318,13 +318,13 @@ def test_a_store_that_is_cut_off_ends_no_process(shop: Path, tmp_path: Path, sha
     )
     assert (
         done.returncode == 0
-        or "remove the folder; `headrace materialize DIR` fills it anew" in done.stderr
+        or "remove the folder; `headrace materialize DIR` refills it" in done.stderr
     )
 
 
 def test_a_clock_that_is_ahead_is_told_and_empties_no_window(shop: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(shop, tmp_path / "shop"))
-    with pytest.raises(InputError, match="which is to come"):
+    with pytest.raises(InputError, match="in the future"):
         headrace.push(
             "clicks",
             event(9_700, 2, at=at(21_000).isoformat()),

@@ -397,7 +397,7 @@ def test_a_file_of_tokens_that_was_never_readable_lets_nobody_in(tmp_path: Path)
 def test_a_network_is_not_let_in_by_mistake(runs: Runs, tmp_path: Path) -> None:
     bundle = str(runs("binary", "gbdt").bundle)
     for host in ("0.0.0.0", "::", "192.168.1.5"):
-        with pytest.raises(InputError, match=r"no token is asked for.*--open"):
+        with pytest.raises(InputError, match=r"without tokens.*--open"):
             serve([bundle], tmp_path, host=host, port=0)
 
 

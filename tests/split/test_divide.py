@@ -102,7 +102,7 @@ def test_a_holdout_is_the_test_and_purges_its_copies() -> None:
     ("frame", "split", "data", "words"),
     [
         (make(5, 1), SplitSpec(by="random"), {}, "5 rows"),
-        (make(50, 1), SplitSpec(by="time", gap="1h"), {}, "an order alone"),
+        (make(50, 1), SplitSpec(by="time", gap="1h"), {}, "the rows have no time"),
         (make(50, 1), SplitSpec(by="group"), {}, "data.group is not set"),
         (make(50, 1), SplitSpec(by="random", test=0.0), {}, "split.test"),
         (make(50, 1), SplitSpec(by="random", test=0.5, validation=0.5), {}, "less than 0.9"),
@@ -134,7 +134,7 @@ def test_a_holdout_is_the_test_and_purges_its_copies() -> None:
             make(50, 1).sort("at").with_columns(y=pl.int_range(50) < 25),
             SplitSpec(by="time"),
             {"time": "at"},
-            "one class only",
+            "only one class",
         ),
     ],
 )

@@ -91,7 +91,7 @@ def test_marks_and_long_cells_stay_in_their_cell(tmp_path: Path, content: str, f
         ),
         ("k;p\n0;a;1\n1;b;2\n", "line 2: 3 fields; expected 2 as in the header"),
         ('a,b\n"open,1\nx,2\n', "line 2: a quote that is not closed"),
-        ('a,b\n"x"y,1\nz,2\n', "line 2: a quote that is not closed, or text behind a closed one"),
+        ('a,b\n"x"y,1\nz,2\n', "line 2: a quote that is not closed, or text after a closed one"),
         (gzip.compress(b"a,b\n1,2\n"), "gzip content.*name it .gz"),
     ],
 )

@@ -13,7 +13,7 @@ WINDOW = Window(name="clicks", events="clicks", key="user", over=["1h"])
 def test_no_event_for_any_row_is_an_error() -> None:
     rows, events = pl.DataFrame({"user": ["00012", "00007"]}), pl.DataFrame({"user": [12, 7]})
     with pytest.raises(
-        InputError, match=r"0\.0% of the rows.*100% would if zeros.*'00012' in rows, '12' in events"
+        InputError, match=r"0\.0% of the rows.*100% would.*'00012' in rows, '12' in events"
     ):
         check_keys_match(rows, [WINDOW], {"clicks": events}, True)
     (found,) = check_keys_match(rows, [WINDOW], {"clicks": events}, False)  # the log may have more

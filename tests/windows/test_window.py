@@ -49,7 +49,7 @@ def test_numbers_and_flags_can_be_summed(of: str) -> None:
         ({"events": "f"}, "no events 'f'; expected one of data.events: e"),
         ({"key": "usr"}, "no column 'usr' in the rows; expected one of: user; did you mean"),
         ({"key": ["user", "x"]}, "no column 'x' in the rows"),
-        ({"of": "x"}, "of 'x' with aggregate count; expected one with sum"),
+        ({"of": "x"}, "of 'x' with aggregate count; expected `of` only with sum"),
         ({"aggregate": "max"}, "no `of` with aggregate max"),
         ({"aggregate": "max", "of": "y"}, "no column 'y' in events 'e'; expected one of: user, x"),
         ({"aggregate": "std", "of": "word"}, "std of 'word', which holds String"),

@@ -123,9 +123,9 @@ class _Walk:
         if start is None:
             return
         if any(name and name not in self._constants for name in node.input[start:]):
-            raise _make_error(f"{node.op_type} by a shape that is worked out")
+            raise _make_error(f"{node.op_type} by a computed shape")
         if node.op_type == "Pad" and self._find_largest(node.input[1]) > _MOST_CELLS:
-            raise _make_error("Pad beyond all measure")
+            raise _make_error("Pad beyond the limit")
 
     def _check_expand(self, node: Any) -> None:
         """Check that values expand to the shape of other values alone."""
@@ -151,7 +151,7 @@ class _Walk:
         else:
             copies = max(counts, default=1)
         if copies > _MOST_COPIES:
-            raise _make_error("rows that are put together without end")
+            raise _make_error("rows that are repeated too often")
         self._copies.update(dict.fromkeys(node.output, copies))
 
     def _are_shapes_or_constants(self, names: Any) -> bool:
@@ -221,17 +221,17 @@ def _check_roots(roots: npt.NDArray[Any], count: int) -> None:
     is_repeated = len(np.unique(roots)) < len(roots)
     is_outside = len(roots) > 0 and (roots.min() < 0 or roots.max() >= count)
     if is_repeated or is_outside:
-        raise _make_error("trees with roots that are none, or stand there twice")
+        raise _make_error("trees whose roots are invalid or repeated")
 
 
 def _check_branch(branch: _Branch, count: int) -> None:
     """Check that each child that is no leaf has a higher number than its parent."""
     if not len(branch.children) == len(branch.leaves) == count:
-        raise _make_error("trees whose nodes are not of one number")
+        raise _make_error("trees whose lists of nodes differ in length")
     inner = np.flatnonzero(branch.leaves == 0)
     children = branch.children[inner]
     if (children <= inner).any() or (children >= count).any():
-        raise _make_error("trees that lead back to a node before")
+        raise _make_error("trees whose nodes lead back to an earlier node")
 
 
 def _measure_depth(branches: list[_Branch], count: int) -> int:

@@ -59,7 +59,7 @@ def _parse(model: bytes) -> Any:
         return onnx.load_model_from_string(model)
     except DecodeError:
         raise BundleError(
-            "model.onnx", "cannot be loaded (it is no ONNX graph)", "a Headrace graph"
+            "model.onnx", "cannot be loaded (it is not an ONNX graph)", "a Headrace graph"
         ) from None
 
 

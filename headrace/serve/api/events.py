@@ -68,12 +68,12 @@ async def push(service: Service, request: Request, table: str) -> Reply:
         )
     except EmptyStoreError as error:
         # The events are as they should be: the store has to be filled, and they can come again.
-        raise build_unavailable("store", "The events cannot be taken now", str(error)) from None
+        raise build_unavailable("store", "The events cannot be accepted now", str(error)) from None
     finally:
         service.waiting_pushes -= 1
 
     if result.store_error is not None:
-        do = "the next push takes up what the log has"
+        do = "the next push writes them to the store from the log"
         log_event("warning", "store_behind", why=str(result.store_error), do=do)
     return json_reply({"taken": result.events, "stored": result.store_error is None})
 
@@ -126,7 +126,7 @@ def _find_system(systems: list[ServedSystem], events: EventsByTable) -> ServedSy
     if known:
         expected = "one of: " + ", ".join(known)
     detail = f"kind {found}; expected {expected}"
-    raise Problem(422, "invalid_rows", "The events cannot be taken", detail)
+    raise Problem(422, "invalid_rows", "The events cannot be accepted", detail)
 
 
 def _name_columns(event: Event, table: EventTable) -> Event:

@@ -200,8 +200,8 @@ def _read_json_length(request: Request) -> int:
     if text is None:
         return size
     if not re.fullmatch("[0-9]{1,12}", text) or int(text) > size:
-        detail = f"Inference-Header-Content-Length is {text[:40]!r} of {size} bytes"
-        raise Problem(400, "bad_header", "The body cannot be divided", detail)
+        detail = f"Inference-Header-Content-Length is {text[:40]!r}, the body has {size} bytes"
+        raise Problem(400, "bad_header", "The length of the JSON part is not valid", detail)
     return int(text)
 
 
@@ -218,7 +218,7 @@ def _choose_outputs(body: InferenceRequest, served: ServedModel) -> list[OutputR
             raise Problem(400, "invalid_body", "There is no such output", detail)
     if len(wanted) > len(known):
         detail = f"{len(wanted)} of {len(known)}"
-        raise Problem(400, "invalid_body", "Outputs are asked for more than once", detail)
+        raise Problem(400, "invalid_body", "An output is requested more than once", detail)
     return wanted or [OutputRequest(name) for name in known]
 
 

@@ -48,7 +48,7 @@ async def invoke(service: Service, request: Request, path: str) -> Reply:
         rows = read_rows(body, [column.name for column in served.inputs])
     else:
         detail = f"{kind[:60]}; application/json or text/csv"
-        raise Problem(415, "content_type", "This kind of body is not read", detail)
+        raise Problem(415, "content_type", "This content type is not supported", detail)
 
     ids, (complete, predictions) = await service.predict(route, served, rows, request)
     if route.buffer is not None:
@@ -76,7 +76,7 @@ def read_rows(body: dict[str, Any], names: list[str]) -> list[Row]:
     if len(forms) != 1:
         found = ", ".join(map(repr, list(body)[:5])) or "nothing"
         detail = f"{found}; one of: {', '.join(_FORMS)}"
-        raise Problem(400, "invalid_body", "The body has not one of the forms", detail)
+        raise Problem(400, "invalid_body", "The body has none of the known forms", detail)
 
     form = forms[0]
     data = body[form]

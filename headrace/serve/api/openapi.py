@@ -15,23 +15,23 @@ _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schema
 _STATUSES = {
     "400": "The body or a header cannot be read.",
     "401": "A token is needed.",
-    "403": "The token is for something else.",
+    "403": "The token does not allow this.",
     "404": "There is no such model.",
-    "408": "The body did not arrive.",
+    "408": "The body did not arrive in time.",
     "413": "The body or the number of rows is too large.",
-    "415": "This kind of body is not read.",
+    "415": "The content type is not supported.",
     "422": "Some rows cannot be used; `errors` says which, field by field.",
     "500": "The service failed.",
-    "503": "Too much is waiting, or a server behind is gone; try again later.",
-    "504": "The deadline of the request was over before its turn came.",
+    "503": "Too many requests are waiting, or a backend does not answer; try again later.",
+    "504": "The deadline of the request passed before its turn came.",
 }
 _STATIC_PATHS = {
-    "/health/live": "Whether the service is there",
-    "/health/ready": "Whether requests are taken",
+    "/health/live": "Whether the service is live",
+    "/health/ready": "Whether the service is ready for requests",
     "/ping": "The same, for SageMaker",
     "/v2": "The server and its extensions",
-    "/v2/health/live": "Whether the service is there",
-    "/v2/health/ready": "Whether requests are taken",
+    "/v2/health/live": "Whether the service is live",
+    "/v2/health/ready": "Whether the service is ready for requests",
 }
 
 
@@ -66,7 +66,7 @@ def _build_paths(service: Service) -> dict[str, Any]:
         if name == names[0]:
             paths["/invocations"] = {"post": _describe_invocations(served)}
         model = f"/v2/models/{name}"
-        paths[model] = {"get": _describe_get(f"What {name} takes and answers, as tensors")}
+        paths[model] = {"get": _describe_get(f"The inputs and outputs of {name}, as tensors")}
         paths[f"{model}/ready"] = {"get": _describe_get(f"Whether {name} is ready")}
         paths[f"{model}/infer"] = {"post": _describe_infer(served)}
 
@@ -102,7 +102,7 @@ def _describe_predict(served: ServedModel, model: str) -> dict[str, Any]:
         "in": "header",
         "required": False,
         "schema": {"type": "number", "minimum": 1},
-        "description": "After that long an answer is of no use any more.",
+        "description": "The milliseconds after which an answer is of no use any more.",
     }
     statuses = ("400", "401", "403", "408", "413", "422", "500", "503", "504")
     return {

@@ -171,7 +171,7 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             if not self._ignoring:
                 detail = str(error)[:100]
-                self._refuse(Problem(400, "invalid_http", "This is no HTTP request", detail))
+                self._refuse(Problem(400, "invalid_http", "This is not an HTTP request", detail))
         if self._head_bytes > MAX_HEAD_BYTES and not self._ignoring:
             self._refuse(_large_head())
 
@@ -217,10 +217,10 @@ class Connection(asyncio.Protocol):
 
         if self._has_two_hosts or (version == "1.1" and b"host" not in headers):
             found = "two or more" if self._has_two_hosts else "none"
-            self._refuse(Problem(400, "invalid_http", "A request names one host", f"found {found}"))
+            self._refuse(Problem(400, "invalid_http", "Not exactly one host", f"found {found}"))
             return
         if version not in ("1.0", "1.1"):
-            title = "This version of HTTP is not spoken"
+            title = "This version of HTTP is not supported"
             self._refuse(Problem(505, "invalid_http", title, version[:10]))
             return
 
@@ -252,7 +252,7 @@ class Connection(asyncio.Protocol):
         if self._body_bytes > self._shared.max_body_bytes:
             self._refuse(self._large_body())
         elif self._shared.buffered > MAX_BUFFERED_BYTES:
-            self._refuse(build_unavailable("overloaded", "Too many bodies are under way"))
+            self._refuse(build_unavailable("overloaded", "Too many bodies are being received"))
 
     def on_message_complete(self) -> None:
         """Queue the request, which is complete now."""

@@ -41,16 +41,16 @@ class HostGuard:
         """Raise `Problem` if a page of another site may have sent the request."""
         host = request.headers.get(b"host", b"")
         if not self._allows(host):
-            do = "serve.hosts in the spec, or --allow-host, states further names"
+            do = "serve.hosts in the spec, or --allow-host, adds host names"
             detail = f"{host[:100].decode('latin-1')!r}; {do}"
-            raise Problem(403, "cross_site", "The service is not asked by this name", detail)
+            raise Problem(403, "cross_site", "This host name is not allowed", detail)
         if request.method != "POST":
             return
 
         origin = request.headers.get(b"origin")
         if origin is not None and origin.partition(b"://")[2] != host:
             detail = origin[:100].decode("latin-1")
-            raise Problem(403, "cross_site", "Requests of other sites are not taken", detail)
+            raise Problem(403, "cross_site", "Requests from other sites are refused", detail)
 
         # Browsers send a body of a simple type to any site without asking that site first.
         kind = request.headers.get(b"content-type")
@@ -58,7 +58,7 @@ class HostGuard:
             return
         if not _BROWSER_HEADERS.isdisjoint(request.headers):
             detail = f"{kind[:60].decode('latin-1')}; send application/json"
-            raise Problem(415, "content_type", "This kind of body is not read", detail)
+            raise Problem(415, "content_type", "This content type is not supported", detail)
 
 
 @lru_cache(256)

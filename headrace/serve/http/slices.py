@@ -157,7 +157,7 @@ def _measure_depths(body: bytes, places: npt.NDArray[Any]) -> _Signs:
     opens = (letters == _OPEN_BRACKET) | (letters == _OPEN_BRACE)
     depths = np.cumsum(opens.astype(np.int32) - closes.astype(np.int32))
     if len(depths) and (depths.max() > _MAX_DEPTH or depths.min() < 0):
-        raise msgspec.DecodeError("JSON that is nested too deep, or closed too often")
+        raise msgspec.DecodeError("JSON is malformed: nested too deeply, or closed too often")
     # A closing bracket counts as deep as the bracket that it closes.
     return _Signs(places, letters, depths + closes)
 
@@ -216,7 +216,7 @@ class _Text:
             or self._body[closes] != _CLOSING[int(self._letters[first])]
             or self._depths[last - 1] != self._depths[first]
         ):
-            raise msgspec.DecodeError("JSON is malformed: brackets that do not fit")
+            raise msgspec.DecodeError("JSON is malformed: brackets that do not match")
 
     def _find_commas(self, first: int, last: int) -> list[int]:
         """Find the commas between the elements of a list, or the members of an object."""

@@ -153,7 +153,7 @@ class TokenGuard:
         )
         if not workspaces:
             raise Problem(
-                403, "forbidden", "The token is for something else", f"this needs the scope {scope}"
+                403, "forbidden", "The token does not allow this", f"this needs the scope {scope}"
             )
         return workspaces
 

@@ -36,7 +36,7 @@ METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "headrace_errors": ("counter", "Requests that were refused or failed, by kind.", ("kind",)),
     "headrace_imputed": (
         "counter",
-        "Values that rows did not bring, by column.",
+        "Values that were missing in rows, by column.",
         ("model", "column"),
     ),
     "headrace_unseen": (
@@ -58,7 +58,7 @@ METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "headrace_labels": ("counter", "Predictions by label.", ("model", "version", "label")),
     "headrace_swaps": (
         "counter",
-        "New versions that were taken into service or refused.",
+        "New versions that were put into service or refused.",
         ("model", "outcome"),
     ),
     "headrace_served_version": (

@@ -129,7 +129,7 @@ class Batcher:
 def _refuse(requests: list[_Waiting], late: list[_Waiting]) -> list[_Waiting]:
     """Refuse the requests whose deadline is over, and return the others."""
     for request in late:
-        title = "The deadline was over before the rows' turn came"
+        title = "The deadline passed before the rows' turn came"
         _fail(request, Problem(504, "deadline", title))
     return [request for request in requests if request not in late]
 

@@ -37,7 +37,7 @@ def read_id(prediction_id: str) -> PredictionId:
     PredictionId(time=1792828930384288, version=3, process=7)
     """
     if len(prediction_id) != _LENGTH or not prediction_id.isalnum():
-        raise ValueError(f"no prediction id: {prediction_id[:40]!r}")
+        raise ValueError(f"not a prediction id: {prediction_id[:40]!r}")
     version = int(prediction_id[TIME_DIGITS:_VERSION_END], 16)
     process = int(prediction_id[_VERSION_END:], 16)
     return PredictionId(time_in_id(prediction_id), version, process)

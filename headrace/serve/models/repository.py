@@ -123,7 +123,7 @@ def _find_bundle(source: ModelSource, version: int) -> Path:
     path = source.system.workspace.bundle(source.name, version)
     if not path.is_dir():
         ref = f"{source.name}@{version}"
-        raise InputError(ref, "no such version", "one that was made", str(path))
+        raise InputError(ref, "no such version", "an existing version", str(path))
     return path
 
 
@@ -141,7 +141,7 @@ class Repository:
         for name in names:
             if names.count(name) > 1:
                 found = f"two models are called {name!r}"
-                raise InputError("serve", found, "models of different names")
+                raise InputError("serve", found, "models with different names")
 
         self._sources = sources
         self._metrics = metrics

@@ -52,7 +52,7 @@ class LmdbStore:
             self._sets = self._env.open_db(b"sets", dupsort=True)
         except (lmdb.Error, OSError) as error:
             raise WorkError(
-                self._where, f"the online store cannot be opened ({error})", "a folder with room"
+                self._where, f"the online store cannot be opened ({error})", "a writable folder"
             ) from None
         if not is_read_only:
             self._env.reader_check()
@@ -105,9 +105,9 @@ class LmdbStore:
         self._bytes = status.st_size
 
     def _cut_off_error(self) -> WorkError:
-        do = "remove the folder; `headrace materialize DIR` fills it anew from history and log"
+        do = "remove the folder; `headrace materialize DIR` refills it from history and log"
         return WorkError(
-            self._where, "the online store was cut off", "the file as it was written", do
+            self._where, "the online store was truncated", "the file as it was written", do
         )
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -213,5 +213,5 @@ class LmdbStore:
                 raise error
         except lmdb.Error as unmended:
             raise WorkError(
-                self._where, f"the online store failed ({unmended})", "a disk with room"
+                self._where, f"the online store failed ({unmended})", "a disk with free space"
             ) from None
