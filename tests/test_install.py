@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-EXTRAS = {"mlflow", "duckdb", "s3", "gcs", "azure", "http", "redis", "postgresql"}
+EXTRAS = {"mlflow", "tracking", "duckdb", "s3", "gcs", "azure", "http", "redis", "postgresql"}
 """The extras that users may ask for."""
 
 

@@ -6,7 +6,7 @@ The journal and the bundles are the truth, and MLflow follows them:
     aliases/ads.json     →  alias champion = version 1
     registry/ads.mlflow.json   remembers what is in MLflow already
 
-If a process is killed in between, the next command goes on. Without `MLFLOW_TRACKING_URI` the store
+MLflow is an extra. If a process is killed in between, the next command goes on. Without `MLFLOW_TRACKING_URI` the store
 is a SQLite file in the workspace, whose versions point to the bundles in their folders. A server
 gets the bundles uploaded.
 """
@@ -17,6 +17,7 @@ import os
 import shutil
 from contextlib import closing
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,17 @@ class MlflowState(Struct, frozen=True):
 
 
 def sync_mlflow(workspace: Workspace, name: str) -> None:
-    """Bring MLflow up to date with a system.
+    """Bring MLflow up to date with a system, if MLflow is installed.
 
-    If it is, this costs next to nothing and imports nothing. Raises `WorkError` where the store
-    refuses.
+    Once it is, the first command registers all that was made before. If nothing is new, this costs
+    next to nothing and imports nothing. Raises `WorkError` where the store refuses.
     """
     server = os.environ.get("MLFLOW_TRACKING_URI")
+    if find_spec("mlflow") is None:
+        if server:
+            found = "MLFLOW_TRACKING_URI is set, but mlflow is not installed"
+            raise WorkError("MLflow", found, "MLflow", "pip install 'headrace[tracking]'")
+        return
     uri = server or f"sqlite:///{workspace.mlflow_store.absolute()}"
     state = _read_state(workspace, name, uri)
     has_versions = set(workspace.versions(name)) <= set(state.versions)

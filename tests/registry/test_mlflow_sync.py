@@ -18,6 +18,7 @@ import pytest
 
 import headrace
 from headrace.errors import WorkError
+from headrace.registry import mlflow_sync
 from tests.conftest import mlflow_agrees, mlflow_client, write_system
 
 NAME = "regression"
@@ -99,6 +100,21 @@ def test_a_store_that_refuses_is_one_clear_error(
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     headrace.promote(f"{NAME}@1", folder=folder)
     mlflow_agrees(folder, NAME)
+
+
+def test_without_mlflow_nothing_is_registered_until_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_system(tmp_path, "binary", "linear", rows=300)
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow_sync, "find_spec", lambda name: None)
+        headrace.run(folder)
+        assert not (folder / ".headrace" / "mlflow.db").exists()
+        patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+        with pytest.raises(WorkError, match=r"headrace\[tracking\]"):
+            headrace.promote("binary@1", folder=folder)
+    headrace.promote("binary@1", why="again", folder=folder)
+    mlflow_agrees(folder, "binary")
 
 
 def test_another_store_gets_the_bundles_uploaded(

@@ -22,6 +22,8 @@ PLAIN: dict[type[inspect.Type], st.SearchStrategy[Any]] = {
 def values_of(kind: inspect.Type) -> st.SearchStrategy[Any]:
     """Any value of a type, as JSON has it."""
     match kind:
+        case inspect.Metadata():
+            return values_of(kind.type)
         case inspect.UnionType():
             return st.one_of([values_of(one) for one in kind.types])
         case inspect.LiteralType():
