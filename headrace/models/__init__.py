@@ -4,7 +4,7 @@ from headrace.models import calibrate
 from headrace.models.compile import FittedMember, compile_features, compile_model
 from headrace.models.families import FAMILIES
 from headrace.models.fitted import Fitted, Matrix, Sample, TrialPruned, ValidationSet
-from headrace.models.gbdt import TreePlan, plan_trees
+from headrace.models.gbdt import plan_trees
 
 __all__ = [
     "FAMILIES",
@@ -12,7 +12,6 @@ __all__ = [
     "FittedMember",
     "Matrix",
     "Sample",
-    "TreePlan",
     "TrialPruned",
     "ValidationSet",
     "calibrate",

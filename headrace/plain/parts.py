@@ -394,8 +394,8 @@ def fit_text(column: pl.Series) -> dict[str, Any]:
     runs_known = [run for run in runs_known if {*alphabet, "\0"}.issuperset(run)]
 
     def weigh(entries: list[str], count: Counter[str]) -> list[float]:
-        seen = np.array([count[entry] for entry in entries], np.float64)
-        return (np.log((1 + len(texts)) / (1 + seen)) + 1).tolist()
+        rows = np.array([count[entry] for entry in entries], np.float64)
+        return (np.log((1 + len(texts)) / (1 + rows)) + 1).tolist()
 
     ids = {word: at for at, word in enumerate(words, 1)}
     return {

@@ -207,8 +207,8 @@ def _check(folder: Path, source: Path) -> str:
     """Run the script; return its sentence. Raises `WorkError` where it predicts otherwise."""
     command = [sys.executable, "train.py", str(source.absolute())]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    said = done.stdout.strip()
+    printed = done.stdout.strip()
     if done.returncode:
-        reason = said or done.stderr.strip().splitlines()[-1][:300]
+        reason = printed or done.stderr.strip().splitlines()[-1][:300]
         raise WorkError("the script", reason, "the predictions of the bundle, within 1e-6")
-    return said
+    return printed

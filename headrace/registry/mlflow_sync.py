@@ -6,9 +6,9 @@ The journal and the bundles are the truth, and MLflow follows them:
     aliases/ads.json     →  alias champion = version 1
     registry/ads.mlflow.json   remembers what is in MLflow already
 
-MLflow is an extra. If a process is killed in between, the next command goes on. Without `MLFLOW_TRACKING_URI` the store
-is a SQLite file in the workspace, whose versions point to the bundles in their folders. A server
-gets the bundles uploaded.
+MLflow is an extra. If a process is killed in between, the next command goes on. Without
+`MLFLOW_TRACKING_URI` the store is a SQLite file in the workspace, whose versions point to the
+bundles in their folders. A server gets the bundles uploaded.
 """
 
 import json

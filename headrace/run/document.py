@@ -13,7 +13,7 @@ from headrace._version import __version__
 from headrace.clock import SYSTEM, to_text
 from headrace.errors import Finding
 from headrace.evaluate import Curves, Treated, WeakSlice
-from headrace.report import count_words, describe_split, format_number
+from headrace.report import count_words, describe_split, format_number, label
 from headrace.run.evaluation import Evaluation
 from headrace.run.judge import ChampionComparison, Verdict
 from headrace.run.prepare import Prepared
@@ -273,6 +273,7 @@ def describe_flow(document: RunDocument) -> list[StageReport]:
     used = sum(column.kind != "ignored" for column in document.columns)
     total = rows.train + rows.validation + rows.test + rows.purged
     passed = sum(gate.passed for gate in document.gates)
+    tried = sum(one.family != "baseline" for one in document.candidates)
     columns = count_words(len(document.columns), "column")
     parts = f"{rows.train:,} / {rows.validation:,} / {rows.test:,}"
     what = {"tables": f"{count_words(total, 'row')} × {columns}"}
@@ -282,9 +283,9 @@ def describe_flow(document: RunDocument) -> list[StageReport]:
         "split": f"{describe_split(document.split)}: {parts}",
         "features": count_words(used, "input column"),
         "explore": count_words(warnings, "finding"),
-        "train": count_words(len(document.candidates) - 1, "candidate") + " and the baseline",
+        "train": f"{count_words(tried, 'candidate')} and the baseline",
         "refit": f"{document.winner.family} on {rows.fitted:,} rows",
-        "evaluate": f"test {document.metric.name} {format_number(document.metric.test)}",
+        "evaluate": f"test {label(document.metric.name)} {format_number(document.metric.test)}",
         "gates": f"{passed} of {len(document.gates)} passed",
         "bundle": "checked: the graph predicts the same as its trainer",
     }

@@ -167,11 +167,11 @@ def test_the_flow_counts_what_the_document_tells() -> None:
     assert flow[0] == StageReport("tables", "1,504 rows × 2 columns", 0.5)
     assert {one.name: one.what for one in flow[1:]} == {
         "split": "by time: 1,000 / 200 / 300",
-        "features": "1 columns are inputs",
+        "features": "1 input column",
         "explore": "2 findings",
-        "train": "1 candidates",
+        "train": "1 candidate and the baseline",
         "refit": "gbdt on 1,200 rows",
-        "evaluate": "test roc_auc 0.75",
+        "evaluate": "test ROC AUC 0.750",
         "gates": "1 of 2 passed",
         "bundle": "checked: the graph predicts the same as its trainer",
     }
