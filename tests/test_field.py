@@ -144,7 +144,7 @@ def test_a_group_that_nobody_can_divide_is_none(tmp_path: Path) -> None:
     path, text = headrace.init(
         tmp_path / "t.csv", headrace.design.Answers(target="y"), tmp_path / "s"
     )
-    assert "'user_id' is no group: '0' alone owns" in text
+    assert "'user_id' cannot be the group: '0' alone owns" in text
     assert SEARCH in text
     path.write_text(text.replace(SEARCH, NO_SEARCH))
     assert headrace.run(headrace.load(tmp_path / "s")).bundle.is_dir()

@@ -100,7 +100,7 @@ def test_a_workspace_goes_on_where_it_was_left(migrated: Path) -> None:
 def test_what_was_this_users_stays_so_and_is_replayed(migrated: Path) -> None:
     assert Workspace(migrated).is_own
     found = {one.check: one for one in headrace.verify("visits@champion", migrated).findings}
-    assert "2 windows are the same" in found["verify.online"].message
+    assert "all windows agree (2)" in found["verify.online"].message
     assert headrace.verify("visits@champion", migrated).passed
 
 

@@ -100,7 +100,7 @@ def _describe_distribution(distribution: dict[str, Any] | None) -> str:
     >>> _describe_distribution({"missing": 0.1, "shares": {"de": 0.5, "fr": 0.25}})
     'de 50%; fr 25%; 10.0% missing'
     >>> _describe_distribution({"missing": 0.0, "at": [1.0, 2.0, 3.0, 4.0, 5.0]})
-    '5 %, 50 %, 95 %: 1, 3, 5; 0.0% missing'
+    '5 %, 50 %, 95 %: 1.00, 3.00, 5.00; 0.0% missing'
     """
     if distribution is None:
         return ""

@@ -32,7 +32,7 @@ def exclusive_lock(path: Path, patience_s: float | None = None) -> Iterator[None
     ...     with exclusive_lock(path), exclusive_lock(path, patience_s=0):
     ...         pass
     Traceback (most recent call last):
-    headrace.tables.lock.BusyError: ...: held by another process for 0 s; expected its turn; ...
+    headrace.tables.lock.BusyError: ...: held by another process for 0 s; expected a free lock; ...
     """
     try:
         lock = _open(path)

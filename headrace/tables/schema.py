@@ -176,7 +176,7 @@ def conform(
     >>> conform(pl.DataFrame({"price": ["1,5", "dear"]}), [price], [""], "rows")
     Traceback (most recent call last):
     headrace.errors.InputError: rows, row 2, column 'price': the value 'dear'; expected a number; \
-a word that means missing belongs into data.missing
+add the word to data.missing if it means missing
     """
     frame = rename_columns(frame, columns, where)
     absent = [column.name for column in columns if column.name not in frame.columns]

@@ -74,7 +74,7 @@ def test_every_large_group_is_compared() -> None:
     gate = fairness([found], {"true_positive_rate": 0.1})[0]
     assert not gate.passed
     assert gate.why.startswith("n30 0, ")
-    assert gate.why.endswith("and 25 between")
+    assert gate.why.endswith("and 25 more in between")
 
 
 def test_a_rate_of_few_rows_is_not_compared() -> None:

@@ -168,11 +168,11 @@ def test_verify_replays_the_holdout_and_says_why_where_it_cannot(shop: Path) -> 
 
     assert (
         replay().message
-        == "90 holdout rows replayed through the online store: 5 windows are the same"
+        == "90 holdout rows replayed through the online store: all windows agree (5)"
     )
     moved = shop / "elsewhere"
     bundle.rename(moved)
-    assert "outside of the workspace" in replay(moved).message
+    assert "outside the workspace" in replay(moved).message
     moved.rename(bundle)
     clicks = pl.read_parquet(shop / "clicks.parquet")
     clicks.head(2000).write_parquet(shop / "clicks.parquet")

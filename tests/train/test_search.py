@@ -237,7 +237,7 @@ def test_no_slower_candidate_than_required(tmp_path: Path) -> None:
     settled: dict[str, Any] = {"trials": 1, "models": ", gbdt: {max_rounds: 40}"}
     document = run(write(tmp_path, make_table(700, 4), "amount", more=bound, **settled)).document
     assert [one.check for one in document.findings][-1] == "train.latency"
-    assert "the fastest, which was taken" in document.findings[-1].message
+    assert "the fastest, which was chosen" in document.findings[-1].message
     easy = tmp_path / "easy"
     easy.mkdir()
     document = run(

@@ -116,7 +116,7 @@ def test_some_of_the_versions_are_what_they_were_among_all(
     [
         ("id", [1, None], "e.id: row 2 has no 'id'; expected an id in every row"),
         ("at", [datetime(2020, 1, 1), None], "e.time: row 2 has no 'at'; expected a time in"),
-        ("loaded", ["a", "b"], "e.available: 'loaded' is no column of times"),
+        ("loaded", ["a", "b"], "e.available: 'loaded' is not a column of times"),
         ("gone", ["no", "yes"], "e.deleted: 'gone' holds String; expected true or false"),
     ],
 )
@@ -134,7 +134,9 @@ def test_a_column_that_is_absent_and_two_ways_to_be_known_are_told() -> None:
     with pytest.raises(InputError, match=r"e\.deleted: no column 'gon'.*did you mean 'gone'"):
         read_available_times(frame, EventTable(source="", time="at", deleted="gon"), "e")
     both = EventTable(source="", time="at", available="loaded", delay="1h")
-    with pytest.raises(InputError, match=r"e\.delay: 1h beside available; expected one of the two"):
+    with pytest.raises(
+        InputError, match=r"e\.delay: 1h beside available; expected only one of them"
+    ):
         read_available_times(frame, both, "e")
 
 
