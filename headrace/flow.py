@@ -97,4 +97,4 @@ def explore(system: System | str | Path) -> Exploration:
     prepared = cache.make(
         Prepared, keys.prepared, lambda: prepare(system, keys.position, step), False
     )
-    return write_exploration(prepared)
+    return write_exploration(prepared, system.workspace)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
@@ -14,7 +15,7 @@ from msgspec import Struct
 
 from headrace import evaluate, features, predict
 from headrace.bundle import TOLERANCE, Bundle, Manifest, find_bundle, open_bundle, same_reply
-from headrace.errors import DECODE_ERRORS, BundleError, Finding, HeadraceError, InputError
+from headrace.errors import BundleError, Finding, HeadraceError, InputError
 from headrace.spec import with_root
 from headrace.store import check_replay
 from headrace.workspace import Workspace
@@ -247,8 +248,14 @@ class _Service:
         if token:
             self._headers["authorization"] = f"Bearer {token}"
         self.answered: set[str] = set()
-        if not self.url.startswith(("http://", "https://")):
+        try:
+            is_address = urlsplit(self.url).scheme in ("http", "https")
+        except ValueError:
+            is_address = False
+        if not is_address:
             raise InputError("--url", repr(url), "an address such as http://127.0.0.1:8080")
+        if token and not (token.isascii() and token.isprintable()):
+            raise InputError("--token", "signs that no token has", "what `headrace token` printed")
 
     def ask(self, rows: Rows) -> Rows:
         """Predict rows; raises `InputError` where no service of Headrace answers."""
@@ -267,7 +274,7 @@ class _Service:
             found = f"status {error.code}: {reason}"
             do = "give its token by --token or HEADRACE_TOKEN" if error.code in (401, 403) else ""
             raise InputError(self._target, found, "predictions", do) from None
-        except (URLError, OSError, KeyError, TypeError, *DECODE_ERRORS) as error:
+        except (URLError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
             found = f"no prediction ({error})"
             raise InputError(self._target, found, "a running Headrace service") from None
         return predictions

@@ -101,8 +101,8 @@ def token(
 ) -> None:
     """Make a token for the service of a system; once one exists, the service requires a token.
 
-    The token is shown once; only its hash is stored. A service that starts without
-    .headrace/tokens.json answers everybody.
+    The token is shown once; only its hash is stored. While no token
+    exists, the service answers everybody.
     """
     import headrace
     from headrace.serve import add_token

@@ -19,7 +19,7 @@ from headrace.cli.options import (
 from headrace.cli.output import command_name, print_result
 from headrace.cli.service import serve_and_open
 from headrace.errors import InputError
-from headrace.workspace import is_system
+from headrace.workspace import SPEC_NAME, is_system
 
 
 def to_text(value: float | None) -> str | None:
@@ -57,10 +57,24 @@ def up(
         print(f"Wrote {os.path.relpath(path)}", file=sys.stderr)
 
     system = headrace.load(folder)
+    _refuse_other(system, data, target)
     is_promoted = run_system(system, as_json=False, next_steps=False)
     if not is_promoted and "champion" not in system.workspace.read_aliases(system.name):
         raise typer.Exit(1)
     serve_and_open(folder, port if port is not None else system.serve.port, port is None)
+
+
+def _refuse_other(system: Any, data: str, target: str | None) -> None:
+    """Refuse a folder whose spec is about another table or target than those asked for."""
+    where = os.path.relpath(system.root / SPEC_NAME)
+    do = "choose another --dir, or edit the spec"
+    stated = system.data.source
+    is_same = stated == data or (system.root / stated).resolve() == Path(data).resolve()
+    if not is_same:
+        raise InputError(where, f"a spec of the table {stated}", f"one of {data}", do)
+    if target not in (None, system.goal.target):
+        found = f"a spec that predicts {system.goal.target!r}"
+        raise InputError(where, found, f"one that predicts {target!r}", do)
 
 
 def init(

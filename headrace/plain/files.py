@@ -37,11 +37,11 @@ jobs:
 | | |
 | --- | --- |
 | `train.py` | fits the model again; `requirements.txt` names what it needs |
-| `rows.parquet` | the rows of the table that the model is fitted on |
-| `holdout.parquet` | the test rows, with the predictions of the bundle |
+| `rows.parquet` | the numbers of the rows that the model is fitted on, and their folds |
+| `holdout.parquet`, `predictions.parquet` | the test rows, and the bundle's predictions of them |
 | `bundle/` | the model as one ONNX graph, which any ONNX Runtime runs |
-| `Dockerfile` | the bundle as a service |
-| `.github/workflows/model.yml` | a job that fits again and verifies |
+| `Dockerfile` | the bundle as a service; it needs the wheel of Headrace beside it |
+| `.github/workflows/model.yml` | a job that fits again and verifies; it needs the table, too |
 """,
 }
 """Text by path; `{model}` stands for the name and version."""

@@ -34,6 +34,8 @@ RUNS = (2, 3, 4, 5)
 def read_table(path: str) -> pl.DataFrame:
     """Read the table that the model is fitted on, each column in its type."""
     file = Path(__file__).parent / path
+    if not file.exists():
+        sys.exit(f"{file}: no such table; put it there, or give its path: python train.py TABLE")
     if file.suffix in (".parquet", ".pq"):
         raw = pl.read_parquet(file)
     elif file.suffix in (".arrow", ".ipc", ".feather"):
@@ -708,9 +710,10 @@ def main() -> None:
     """Fit the model, predict the test rows, and compare with the predictions of the bundle."""
     source = sys.argv[1] if len(sys.argv) > 1 else SETTINGS["source"]
     models = fit_models(read_table(source))
-    holdout = pl.read_parquet(Path(__file__).parent / "holdout.parquet")
-    found = predict(models, holdout)
-    stored = holdout.select(SETTINGS["predictions"]).to_numpy().astype(np.float64)
+    folder = Path(__file__).parent
+    found = predict(models, pl.read_parquet(folder / "holdout.parquet"))
+    predictions = pl.read_parquet(folder / "predictions.parquet")
+    stored = predictions.select(SETTINGS["predictions"]).to_numpy().astype(np.float64)
     stored = stored[:, 0] if found.ndim == 1 else stored
     largest = float((np.abs(found - stored) / np.maximum(1.0, np.abs(stored))).max(initial=0.0))
     print(f"largest difference to the bundle's {len(stored):,} test predictions: {largest:.3g}")

@@ -117,7 +117,9 @@ def _write_parts(draft: Path, bundle: Bundle, prepared: Prepared) -> dict[str, A
         data.y[fit_on], data.weight_of(fit_on), data.target, system.models, system.seed
     )
     _rows_table(data, fit_on, drawn).write_parquet(draft / "rows.parquet")
-    shutil.copy(bundle.path / "holdout.parquet", draft / "holdout.parquet")
+    holdout, predictions = bundle.holdout()
+    holdout.write_parquet(draft / "holdout.parquet")
+    predictions.write_parquet(draft / "predictions.parquet")
 
     members = []
     for member in system.models.members:

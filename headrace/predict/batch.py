@@ -93,6 +93,8 @@ def predict_file(
             errors.append(error)
             raise
 
+    if target.resolve() == source.resolve():
+        raise InputError(str(target), "the input itself", "another file for the predictions")
     scanned = scan(source, predictor.schema.read)
     if counter is not None:
         counter.findings += scanned.findings

@@ -67,8 +67,9 @@ def promote(
     Parameters: `model`, such as `name@4`; `folder`, that of the system. Raises `InputError` where
     there is no such version or alias, and `BundleError` where the bundle is not whole.
     """
-    workspace = Workspace(Path(folder))
     path = find_bundle(model, Path(folder))
+    own = Workspace.containing(path) if Path(model).is_dir() else None
+    workspace = own or Workspace(Path(folder))
     bundle = open_bundle(path)
     name = bundle.manifest.name
     version = bundle.manifest.version

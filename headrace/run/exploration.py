@@ -13,6 +13,7 @@ from headrace.run.leaks import leak_columns, training_rows
 from headrace.run.prepare import Prepared
 from headrace.spec import Goal
 from headrace.tables import Column
+from headrace.workspace import Workspace
 
 
 class PartCounts(Struct, frozen=True):
@@ -57,8 +58,11 @@ class Exploration(Struct, frozen=True):
         return show_exploration(self.document)
 
 
-def write_exploration(prepared: Prepared) -> Exploration:
-    """Describe prepared rows, and write `explore.json` into the workspace."""
+def write_exploration(prepared: Prepared, workspace: Workspace) -> Exploration:
+    """Describe prepared rows, and write `explore.json` into the workspace.
+
+    The workspace is given, because rows out of the cache do not know their folder.
+    """
     data = prepared.data
     parts = data.parts
     labels = [spec.format_label(label) for label in data.target.classes]
@@ -73,8 +77,8 @@ def write_exploration(prepared: Prepared) -> Exploration:
         relations=relations(trained, data.y[parts.train], data.target.task),
         findings=prepared.findings,
     )
-    data.system.workspace.make()
-    path = data.system.workspace.explored
+    workspace.make()
+    path = workspace.explored
     with tables.atomic_file(path) as draft:
         draft.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))
     return Exploration(path, document)

@@ -33,6 +33,8 @@ def to_polars(table: Any, where: str) -> pl.DataFrame | None:
     try:
         if is_pandas(table):
             return _from_pandas(table, where)
+        if type(table).__name__ == "Series":
+            return None
         if hasattr(table, "__arrow_c_stream__") or hasattr(table, "__arrow_c_array__"):
             return pl.DataFrame(table)
     except ModuleNotFoundError as error:
@@ -43,8 +45,8 @@ def to_polars(table: Any, where: str) -> pl.DataFrame | None:
 
 
 def is_pandas(table: Any) -> bool:
-    """Say whether a table is one of pandas."""
-    return type(table).__module__.split(".")[0] == "pandas"
+    """Say whether a table is a DataFrame of pandas."""
+    return type(table).__module__.split(".")[0] == "pandas" and hasattr(table, "columns")
 
 
 def to_pandas(frame: pl.DataFrame, like: Any) -> Any:
@@ -60,6 +62,7 @@ def _from_pandas(table: Any, where: str) -> pl.DataFrame:
     A column of Python objects of several types, which Arrow refuses, becomes text. Raises
     `InputError` that names a column with a value that no table could hold.
     """
+    table = _with_plain_types(table)
     try:
         frame: pl.DataFrame = pl.from_pandas(table)
         return frame
@@ -71,6 +74,21 @@ def _from_pandas(table: Any, where: str) -> pl.DataFrame:
             for name in table.columns
         }
         return pl.DataFrame(columns)
+
+
+def _with_plain_types(table: Any) -> Any:
+    """Write periods and intervals as text, and sparse columns in full: Arrow has none of them."""
+    for at, dtype in enumerate(table.dtypes):
+        # `pd.cut` gives categories that are intervals
+        categories = getattr(dtype, "categories", None)
+        name = str(dtype if categories is None else categories.dtype).lower()
+        if name.startswith(("period", "interval")):
+            table = table.copy(deep=False)
+            table.isetitem(at, table.iloc[:, at].astype(object).astype("string"))
+        elif name.startswith("sparse"):
+            table = table.copy(deep=False)
+            table.isetitem(at, table.iloc[:, at].sparse.to_dense())
+    return table
 
 
 def _from_objects(column: Any, where: str) -> pl.Series:

@@ -171,7 +171,12 @@ def sink(frame: pl.LazyFrame, path: Path) -> None:
         elif kind == "ndjson":
             frame.sink_ndjson(draft)
         else:
-            frame.sink_csv(draft, separator="\t" if ".tsv" in path.name.lower() else ",")
+            name = path.name.lower()
+            frame.sink_csv(
+                draft,
+                separator="\t" if ".tsv" in name else ",",
+                compression="gzip" if name.endswith(".gz") else "uncompressed",
+            )
 
 
 def _fsync(path: Path) -> None:

@@ -187,3 +187,43 @@ def test_up_takes_a_table_to_a_served_model(tmp_path: Path) -> None:
     assert (tmp_path / "my-rows" / "system.yaml").is_file()
     assert "Promoted to champion." in printed
     assert f"Serving at http://127.0.0.1:{port}/ until Ctrl-C" in printed
+
+
+def test_up_refuses_a_folder_with_a_spec_of_another_table_or_target(tmp_path: Path) -> None:
+    make_table(60, 1).write_parquet(tmp_path / "a.parquet")
+    make_table(60, 2).write_parquet(tmp_path / "b.parquet")
+    run_command("init", "a.parquet", "--yes", "--dir", "s", cwd=tmp_path)
+    done = run_command("up", "b.parquet", "--dir", "s", "--yes", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "a spec of the table" in done.stderr
+    done = run_command("up", "a.parquet", "--dir", "s", "--target", "kind", cwd=tmp_path)
+    assert "a spec that predicts 'label'; expected one that predicts 'kind'" in done.stderr
+
+
+def test_explore_writes_beside_the_spec_each_time(tmp_path: Path) -> None:
+    make_table(200, 1).select("x", "label").write_parquet(tmp_path / "t.parquet")
+    run_command("init", "t.parquet", "--yes", "--dir", "s", cwd=tmp_path)
+    for _ in range(2):  # the second one takes its rows out of the cache
+        done = run_command("explore", "s", "--json", cwd=tmp_path)
+        assert json.loads(done.stdout)["path"] == str(tmp_path / "s" / ".headrace" / "explore.json")
+    assert not (tmp_path / ".headrace").exists()
+
+
+def test_predictions_never_replace_their_input_and_may_be_compressed(
+    folder: Path, tmp_path: Path
+) -> None:
+    make_table(30, 5).write_csv(tmp_path / "in.csv")
+    before = (tmp_path / "in.csv").read_bytes()
+    done = run_command("predict", folder, "in.csv", "./in.csv", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "the input itself" in done.stderr
+    assert (tmp_path / "in.csv").read_bytes() == before
+    assert run_command("predict", folder, "in.csv", "out.csv.gz", cwd=tmp_path).returncode == 0
+    assert pl.read_csv(tmp_path / "out.csv.gz").height == 30
+    assert (tmp_path / "out.csv.gz").read_bytes()[:2] == b"\x1f\x8b"
+
+
+def test_a_system_is_promoted_by_its_folder(folder: Path, tmp_path: Path) -> None:
+    done = run_command("promote", folder, "--why", "by hand", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "by hand" in run_command("history", folder, cwd=tmp_path).stdout

@@ -113,6 +113,17 @@ def test_every_family_and_encoder_is_refitted_to_the_digit(
     assert "largest difference" in other.stdout
 
 
+def test_columns_that_are_named_like_answers(tmp_path: Path) -> None:
+    rows = make_table(300, 2).select("x", "z", "label")
+    rows.rename({"x": "prediction", "z": "probability_yes"}).write_csv(tmp_path / "t.csv")
+    (tmp_path / "system.yaml").write_text(
+        "name: a\ngoal: {target: label}\ndata: {source: t.csv}\n"
+        "models: {candidates: [linear], search: {trials: 0}}\n"
+    )
+    headrace.run(tmp_path)
+    assert "largest difference" in headrace.eject("a@1", tmp_path / "out", tmp_path).checked
+
+
 def test_a_script_holds_only_what_its_model_needs() -> None:
     member = {"family": "linear", "columns": [("standardize", "x", False)], "bags": []}
     settings = {"members": [member]}

@@ -104,3 +104,41 @@ def test_names_of_strangers_are_only_text_in_a_notebook(tmp_path: Path) -> None:
     run = headrace.fit(table, "label", tmp_path, trials=0)
     for shown in (run, run.open(), headrace.load(tmp_path), headrace.explore(tmp_path)):
         assert "<script>" not in shown._repr_html_()
+
+
+def test_a_refused_fit_leaves_nothing_behind(tmp_path: Path) -> None:
+    table = make_table(100, 2).select("x", "label")
+    folder = tmp_path / "new"
+    for given in ({"target": "nope"}, {"target": "label", "metric": "rmse"}):
+        with pytest.raises(InputError):
+            headrace.fit(table, folder=folder, **given)  # type: ignore[arg-type]
+    assert list(tmp_path.rglob("*.parquet")) == []
+    with pytest.raises(InputError, match="a table without rows"):
+        headrace.fit(table.head(0), "label", folder)
+    first = headrace.fit(table, "label", folder, trials=0)
+    stored = folder / ".headrace" / "frames" / "source.parquet"
+    before = stored.read_bytes()
+    with pytest.raises(InputError):
+        headrace.fit(table.head(50), "label", folder, metric="rmse")
+    assert stored.read_bytes() == before
+    assert headrace.run(folder).model == first.model
+
+
+def test_types_that_only_pandas_has(tmp_path: Path) -> None:
+    table = pd.DataFrame({"x": [1.0, 2.0, 3.0, 4.0] * 30, "y": [True, False] * 60})
+    table["month"] = pd.period_range("2020-01", periods=120, freq="M")
+    table["band"] = pd.cut(table["x"], 3)
+    table["rare"] = pd.arrays.SparseArray([0, 0, 0, 5] * 30)
+    run = headrace.fit(table, "y", tmp_path, positive=True, trials=0)
+    kinds = {column.name: column.kind for column in run.document.columns}
+    assert kinds["band"] == "categorical"
+    assert kinds["rare"] == "numeric"
+    assert run.open().predict(table).index.equals(table.index)
+    numbered = pd.DataFrame({0: [1, 2, 3] * 40, 1: [0, 1] * 60})
+    assert headrace.fit(numbered, 1, tmp_path / "n", trials=0).document.target == "1"  # type: ignore[arg-type]
+    for wrong in (table["x"], [1]):
+        with pytest.raises(InputError, match="data of type"):
+            headrace.fit(wrong, "x", tmp_path / "w")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file; expected a folder"):
+        headrace.fit(table, "y", tmp_path / "file" / "x")

@@ -442,6 +442,9 @@ def test_a_verified_service_gets_a_token_and_must_answer_with_the_same_version(
         with pytest.raises(InputError, match=r"status 401.*HEADRACE_TOKEN"):
             headrace.verify(folder, url=service.url)
         assert headrace.verify(folder, url=service.url, token=secret).passed
+        for url, token in (("http://[::1", secret), (service.url, "a\nb"), (service.url, "é€")):
+            with pytest.raises(InputError, match=r"--url|--token"):
+                headrace.verify(folder, url=url, token=token)
 
     spec.write_text(spec.read_text() + "seed: 12\n")
     other = headrace.run(folder).bundle
