@@ -134,7 +134,7 @@ def test_types_that_only_pandas_has(tmp_path: Path) -> None:
     assert kinds["band"] == "categorical"
     assert kinds["rare"] == "numeric"
     assert run.open().predict(table).index.equals(table.index)
-    numbered = pd.DataFrame({0: [1, 2, 3] * 40, 1: [0, 1] * 60})
+    numbered = pd.DataFrame({0: [at**0.5 for at in range(120)], 1: [0, 1] * 60})
     assert headrace.fit(numbered, 1, tmp_path / "n", trials=0).document.target == "1"  # type: ignore[arg-type]
     for wrong in (table["x"], [1]):
         with pytest.raises(InputError, match="data of type"):
