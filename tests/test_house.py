@@ -21,7 +21,7 @@ PACKAGE = ROOT / "headrace"
 FILES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = sorted({path.parent for path in PACKAGE.glob("*/__init__.py")})
 
-MOST_LINES, MOST_LINES_OF_FUNCTION, MOST_PARAMETERS = 470, 75, 6
+MOST_LINES, MOST_LINES_OF_FUNCTION, MOST_PARAMETERS = 510, 75, 6
 LISTED_PARAMETERS = {"Log.__init__"}
 """Each is a setting of its own, with a default."""
 OF_LIBRARIES = {
@@ -125,11 +125,13 @@ def names_from(path: Path, module: str, alias: str) -> set[str]:
 
 
 def test_no_file_and_no_function_outgrows_its_idea() -> None:
-    files = {path.name: len(path.read_text().splitlines()) for path in FILES}
+    files = {
+        path.relative_to(PACKAGE).as_posix(): len(path.read_text().splitlines()) for path in FILES
+    }
     assert {name: lines for name, lines in files.items() if lines > MOST_LINES} == {}
     assert len((PACKAGE / "flow.py").read_text().splitlines()) <= 100
     long = {
-        f"{path.name} {name}": lines
+        f"{path.relative_to(PACKAGE)} {name}": lines
         for path, name, node in functions()
         if (lines := lines_of(node)) > MOST_LINES_OF_FUNCTION
     }

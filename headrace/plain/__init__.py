@@ -2,7 +2,7 @@
 
 write.py    the public function `eject`: gather, write, and prove that the script predicts the same
 script.py   write the script: the settings of one model, and the parts of `parts.py` that it needs
-parts.py    the parts, which import nothing of Headrace
+parts/      the parts, which import nothing of Headrace
 """
 
 from headrace.plain.write import Ejected, eject

@@ -1,4 +1,4 @@
-"""Writes a script from the parts of `parts.py` that one model needs, and its settings.
+"""Writes a script from those functions in `parts/` that one model needs, and its settings.
 
 settings ──► the encoders and families in use ──► their functions, and what these call
                                               ──► imports, constants, functions, main()
@@ -9,14 +9,20 @@ import pprint
 from pathlib import Path
 from typing import Any
 
+_FILES = ("table", "numbers", "categories", "dates", "text", "matrix", "families", "refit")
+"""The files of `parts/`, in the order of a script."""
 _TABLES = ("ENCODERS", "BAGS", "FAMILIES", "TRAINING")
-"""The tables of `parts.py` of which only the entries in use are copied."""
+"""The tables of `parts/` of which only the entries in use are copied."""
 
 
 def write_script(title: str, settings: dict[str, Any]) -> str:
     """Write a script that refits a model with these settings; `title` names the model."""
-    source = (Path(__file__).parent / "parts.py").read_text(encoding="utf-8")
-    parts = _read_parts(source, _list_used(settings))
+    folder = Path(__file__).parent / "parts"
+    sources = [(folder / f"{name}.py").read_text(encoding="utf-8") for name in _FILES]
+    used = _list_used(settings)
+    parts: dict[str, str] = {}
+    for source in sources:
+        parts |= _read_parts(source, used)
     needed = _find_needed("main", parts)
     code = "\n\n\n".join(text for name, text in parts.items() if name in needed)
     code += '\n\n\nif __name__ == "__main__":\n    main()\n'
@@ -28,11 +34,11 @@ def write_script(title: str, settings: dict[str, Any]) -> str:
         "Fits the model again on the table, and compares its predictions of the test rows\n"
         'with those of the bundle. `fit_models` and `predict` are yours to use elsewhere.\n"""\n'
     )
-    return f"{docstring}\n{_select_imports(source, code)}\n\n{code}"
+    return f"{docstring}\n{_select_imports(sources, code)}\n\n{code}"
 
 
 def _list_used(settings: dict[str, Any]) -> dict[str, set[str]]:
-    """List the entries of each table of `parts.py` that a model uses."""
+    """List the entries of each table of `parts/` that a model uses."""
     members = settings["members"]
     encoders = {encode for member in members for encode, _, _ in member["columns"]}
     bags = {encode for member in members for encode, _ in member["bags"]}
@@ -80,16 +86,23 @@ def _find_needed(start: str, parts: dict[str, str]) -> set[str]:
     return needed
 
 
-def _select_imports(source: str, code: str) -> str:
-    """Write the imports of a module whose names some code uses."""
+def _select_imports(sources: list[str], code: str) -> str:
+    """Write the imports of modules whose names some code uses, but not those of our own."""
     names = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
-    lines = []
-    for node in ast.parse(source).body:
+    found: dict[str, dict[str, None]] = {}
+    for node in (one for source in sources for one in ast.parse(source).body):
         if not isinstance(node, ast.Import | ast.ImportFrom):
             continue
-        used = [one for one in node.names if (one.asname or one.name) in names]
-        if used:
-            shown = ", ".join(ast.unparse(one) for one in used)
-            start = f"from {node.module} " if isinstance(node, ast.ImportFrom) else ""
-            lines.append(f"{start}import {shown}")
+        start = f"from {node.module} import" if isinstance(node, ast.ImportFrom) else "import"
+        for one in node.names:
+            if (one.asname or one.name) in names and "headrace" not in start:
+                key = start if start != "import" else f"import {one.name}"
+                found.setdefault(key, {})[ast.unparse(one)] = None
+
+    lines = []
+    for start, used in sorted(found.items()):
+        is_from = start.startswith("from")
+        lines.append(
+            f"{start} {', '.join(sorted(used))}" if is_from else f"import {next(iter(used))}"
+        )
     return "\n".join(lines)
