@@ -1,4 +1,4 @@
-"""Where a model is weak: parts of the test rows on which it is worse than on the others."""
+"""Find where a model is weak: parts of the test rows on which it is worse than on the others."""
 
 from itertools import pairwise
 from typing import Any

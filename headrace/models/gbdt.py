@@ -89,7 +89,7 @@ def fit(
 
 
 class TreePlan(Struct, frozen=True):
-    """What LightGBM is given: its settings, columns that are `sets`, and a centred target or not.
+    """The settings of a fit by LightGBM, the columns to split as `sets`, and `is_centred`.
 
     The mean is taken out of a regression target, which LightGBM would round to float32.
     """

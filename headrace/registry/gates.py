@@ -78,7 +78,7 @@ def _judge_gate(gate: Gate, value: float, others: Mapping[str, ModelPair | str |
 
 
 def _compare(gate: Gate, pair: ModelPair) -> Result:
-    """Judge by the paired interval: the model must be no worse for certain, but for the margin.
+    """Judge by the paired interval: the model must be certainly no worse, a margin aside.
 
     Against the baseline it must beat chance as well, by an exact test.
     """
