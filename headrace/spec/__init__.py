@@ -25,6 +25,17 @@ from headrace.spec.models import (
 from headrace.spec.names import is_date_name, is_time_name, safe_name, split_words
 from headrace.spec.node import Name
 from headrace.spec.plain import parse_yaml
+from headrace.spec.rollout import (
+    LOSS,
+    STAGES,
+    ExperimentSpec,
+    Guardrail,
+    Policy,
+    RolloutMetric,
+    RolloutSpec,
+    Stage,
+    check_shares,
+)
 from headrace.spec.serve import ServeSpec
 from headrace.spec.shared import with_changes, with_root, with_safe_names, with_search
 from headrace.spec.split import SplitSpec
@@ -33,19 +44,23 @@ from headrace.spec.timeparts import PARTS, find_time_parts, join_time_parts, par
 
 __all__ = [
     "AGGREGATES",
+    "LOSS",
     "METRICS",
     "PARTS",
+    "STAGES",
     "Calibration",
     "ColumnSpec",
     "Data",
     "DecisionSpec",
     "Encode",
     "EventTable",
+    "ExperimentSpec",
     "Family",
     "FeaturesSpec",
     "Gate",
     "GbdtParams",
     "Goal",
+    "Guardrail",
     "Kind",
     "LinearParams",
     "LogSpec",
@@ -53,16 +68,21 @@ __all__ = [
     "Metric",
     "Models",
     "Name",
+    "Policy",
     "ReadSpec",
     "Requirements",
+    "RolloutMetric",
+    "RolloutSpec",
     "Search",
     "ServeSpec",
     "SplitSpec",
+    "Stage",
     "System",
     "Task",
     "Treatment",
     "Window",
     "as_system",
+    "check_shares",
     "decode",
     "dump",
     "find_time_parts",

@@ -12,14 +12,18 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from headrace.clock import DAY_US
+from headrace.errors import SpecError
 from headrace.spec.addresses import check_address
 from headrace.spec.data import Data
+from headrace.spec.duration import parse_duration_us
 from headrace.spec.evaluate import Evaluate
 from headrace.spec.features import FeaturesSpec
 from headrace.spec.goal import Goal
 from headrace.spec.log import LogSpec
 from headrace.spec.models import Models
 from headrace.spec.node import Name, Node, Positive, about
+from headrace.spec.rollout import RolloutSpec
 from headrace.spec.serve import ServeSpec
 from headrace.spec.split import SplitSpec
 from headrace.workspace import Workspace
@@ -69,6 +73,13 @@ class System(Node, frozen=True, dict=True):
         ),
     ] = []
     serve: Annotated[ServeSpec, about("The service.")] = ServeSpec()
+    rollout: Annotated[
+        RolloutSpec | None,
+        about(
+            "How a version whose gates pass proves itself on live traffic; if left out, it is "
+            "champion at once."
+        ),
+    ] = None
     store: Annotated[
         str | None,
         about(
@@ -85,6 +96,15 @@ class System(Node, frozen=True, dict=True):
         """Refuse addresses with secrets in them: every bundle holds a copy of the spec."""
         for where, address in self.addresses().items():
             check_address(address, where)
+        if self.rollout is not None:
+            _check_log(self.rollout, self)
+
+    @property
+    def outcome_delay_us(self) -> int:
+        """How long after its prediction an outcome counts in a rollout, in microseconds."""
+        within = self.rollout.within if self.rollout is not None else None
+        delay = within or self.goal.label_delay
+        return 0 if delay is None else parse_duration_us(delay)
 
     def __repr__(self) -> str:
         task = self.goal.task or "a task to be inferred"
@@ -118,3 +138,25 @@ class System(Node, frozen=True, dict=True):
     def workspace(self) -> Workspace:
         """The folder of the system's state: bundles, runs, logs."""
         return Workspace(self.root)
+
+
+def _check_log(rollout: RolloutSpec, system: System) -> None:
+    """Refuse a rollout whose predictions are not logged, or are gone before it judges them."""
+    if not system.serve.log:
+        raise SpecError(
+            "serve.log",
+            "false, and there is a rollout",
+            "true: a rollout judges what was logged",
+            "leave it out",
+        )
+    if system.log.retention is None or rollout.stages.test is None:
+        return
+    spans = [metric.span_us for metric in rollout.metrics]
+    needed = parse_duration_us(rollout.stages.test.most) + max(spans) + system.outcome_delay_us
+    if parse_duration_us(system.log.retention) < needed:
+        raise SpecError(
+            "log.retention",
+            f"{system.log.retention}, shorter than a test with its outcomes",
+            "at least rollout.stages.test.most + per + within, "
+            f"which is {needed / DAY_US:.4g} days",
+        )

@@ -42,7 +42,7 @@ GOOD: dict[str, Any] = {"name": "ads", "goal": {"target": "y"}, "data": {"source
             {"data": {"source": "a", "events": {"b c": {"source": "x", "time": "t"}}}},
             ["data.events.b c (the name)"],
         ),
-        ({"rollout": {"strategy": "ab"}}, ["rollout: unknown field"]),
+        ({"rollout": {"strategy": "ab"}}, ["rollout.strategy: unknown field", "stages"]),
     ],
 )
 def test_each_problem_names_path_found_and_allowed(
