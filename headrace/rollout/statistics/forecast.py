@@ -1,0 +1,61 @@
+"""When is a verdict expected? From how fast wealth grows where the planned effect is there.
+
+The log wealth of the gambler who bets on the planned effect is a random walk with the drift `g` for
+each unit and the variance `2 g`. Its first passage of a level has an inverse Gaussian distribution
+(https://en.wikipedia.org/wiki/Inverse_Gaussian_distribution).
+"""
+
+import math
+
+import numpy as np
+
+from headrace.rollout.evidence import Forecast
+from headrace.rollout.statistics.compare import Comparison, mean_of
+from headrace.rollout.statistics.wealth import CHAMPION, OTHER, Cells, score
+
+_EARLY, _LATE = 0.1, 0.9
+_LEAST_UNITS = 16
+
+
+def expect_units(comparison: Comparison, alpha: float) -> tuple[float, float, float] | None:
+    """Return how many units a verdict takes: about, and in the faster and slower tenth of cases.
+
+    None as long as too little is known.
+    """
+    growth = find_growth(comparison.cells(), comparison.plan.gap, comparison.plan.relative)
+    if comparison.closed < _LEAST_UNITS or growth <= 0:
+        return None
+    # Half of the capital bets on the planned effect.
+    level = math.log(2 / alpha)
+    mean = level / growth
+    shape = level * level / (2 * growth)
+    return mean, _passage(_EARLY, mean, shape), _passage(_LATE, mean, shape)
+
+
+def find_growth(cells: Cells, gap: float, relative: bool) -> float:
+    """Return the expected growth of log wealth for each unit where the planned effect is there."""
+    counted = np.where(cells.arm == OTHER, 0.0, cells.count)
+    total = float(counted.sum())
+    if not total:
+        return 0.0
+    mean = mean_of(cells, CHAMPION) or 0.0
+    effect = gap * mean if relative else gap
+    squares = float(score(cells, 0.0) ** 2 @ counted) / total
+    return effect * effect / (2 * squares) if squares > 0 else 0.0
+
+
+def _passage(share: float, mean: float, shape: float) -> float:
+    """Return the quantile of a first passage."""
+    from scipy.stats import invgauss
+
+    return float(invgauss.ppf(share, mean / shape, scale=shape))
+
+
+def forecast(comparison: Comparison, alpha: float, since_us: int, now_us: int) -> Forecast | None:
+    """Expect the time of a verdict, by the units that have closed since a time."""
+    units = expect_units(comparison, alpha)
+    if units is None or now_us <= since_us:
+        return None
+    each_us = (now_us - since_us) / comparison.closed
+    about, early, late = (int(since_us + each_us * count) for count in units)
+    return Forecast(about, early, late)
