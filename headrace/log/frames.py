@@ -27,10 +27,10 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import chain, repeat
-from operator import attrgetter
 from pathlib import Path
 from struct import Struct as Layout
-from typing import Any, BinaryIO
+from types import GenericAlias
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
@@ -89,6 +89,42 @@ class RecordBatch(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
     def unpack(self) -> tuple[list[str], list[bytes]]:
         """Take the batch apart, into the ids and the payloads of its records."""
+        columns = self._split()
+        parts: list[Iterable[Any]] = [repeat(self.head)]
+        for name, column in zip(self.names, columns, strict=True):
+            parts += [repeat(b',"%b":' % name.encode()), column]
+        payloads = [b"".join((*pieces, b"}")) for pieces in zip(*parts, strict=False)]
+        return [answer.id for answer in self._read_answers(columns[-1])], payloads
+
+    def judge(self) -> "Judged":
+        """Take out of the batch what is judged of its records, without their payloads."""
+        elements = _decode_elements(b"".join((b"[", self.values, b"]")))
+        width = len(self.names)
+        columns = dict(zip(self.names, (elements[at::width] for at in range(width)), strict=True))
+        head = _decode_head(self.head + b"}")
+        decode = _build_decoder(self.id, head.row_id, nested=True)
+        answers = decode(_join(columns[self.names[-1]]))
+        flat = list(chain.from_iterable(answers))
+        units: list[str | None] | None = None
+        propensities: list[float] | None = None
+        if "unit" in columns:
+            units = list(chain.from_iterable(_decode_units(_join(columns["unit"]))))
+        if "propensity" in columns:
+            numbers = _decode_propensities(_join(columns["propensity"]))
+            propensities = list(chain.from_iterable(numbers))
+        return Judged(
+            ids=[answer.id for answer in flat],
+            version=head.version,
+            arm=head.arm,
+            phase=head.phase,
+            propensities=propensities or [head.propensity] * len(flat),
+            units=units or [None] * len(flat),
+            predictions=[answer.prediction for answer in flat],
+            row_ids=[_to_text(answer.row_id) for answer in flat] if head.row_id else None,
+        )
+
+    def _split(self) -> list[list[msgspec.Raw]]:
+        """Return the values of all records under each name."""
         elements = _decode_values(b"".join((b"[", self.values, b"]")))
         # The loops over records run within comprehensions, `zip` and `join`: sealing does this for
         # every record of the log.
@@ -97,13 +133,49 @@ class RecordBatch(msgspec.Struct, frozen=True, array_like=True, tag=1):
             for element in elements
         ]
         width = len(self.names)
-        columns = [list(chain.from_iterable(arrays[at::width])) for at in range(width)]
+        return [list(chain.from_iterable(arrays[at::width])) for at in range(width)]
 
-        parts: list[Iterable[Any]] = [repeat(self.head)]
-        for name, column in zip(self.names, columns, strict=True):
-            parts += [repeat(b',"%b":' % name.encode()), column]
-        payloads = [b"".join((*pieces, b"}")) for pieces in zip(*parts, strict=False)]
-        return list(map(_build_id_reader(self.id), columns[-1])), payloads
+    def _read_answers(self, answers: list[msgspec.Raw]) -> list[Any]:
+        """Read id and prediction of each answer: all at once, which is faster than one by one."""
+        read: list[Any] = _build_decoder(self.id)(_join(answers))
+        return read
+
+
+class Judged(NamedTuple):
+    """What is judged of the predictions of a batch: their ids, and what a rollout reads of them.
+
+    `version`, `arm` and `phase` are those of all of them; `phase` is None outside of a rollout.
+    """
+
+    ids: list[str]
+    version: int | None
+    arm: str | None
+    phase: int | None
+    propensities: list[float | None] | list[float]
+    units: list[str | None]
+    predictions: list[float | str | None]
+    row_ids: list[str | None] | None
+
+
+def _to_text(value: Any) -> str | None:
+    """Return the id of a row as text: 7 and "7" are one."""
+    return None if value is None else str(value)
+
+
+class _Head(msgspec.Struct):
+    """The members of a head that are judged."""
+
+    version: int | None = None
+    arm: str | None = None
+    phase: int | None = None
+    propensity: float | None = None
+    row_id: str | None = None
+    """The member of an answer that is the id of its row."""
+
+
+def _join(elements: Iterable[msgspec.Raw]) -> bytes:
+    """Join JSON values to one array."""
+    return b"".join((b"[", b",".join(elements), b"]"))
 
 
 def time_in_id(id: str) -> int:
@@ -118,15 +190,28 @@ def time_in_id(id: str) -> int:
 
 
 @cache
-def _build_id_reader(member: str) -> Callable[[Any], str]:
-    """Return a function that reads the member with the id from a JSON object."""
-    named = msgspec.defstruct("Named", [("id", str)], rename={"id": member})
-    decode = msgspec.json.Decoder(named).decode
-    get_id = attrgetter("id")
-    return lambda value: get_id(decode(value))
+def _build_decoder(
+    member: str, row_id: str | None = None, nested: bool = False
+) -> Callable[[bytes], Any]:
+    """Return the decoder of an array of answers, whose id is the member of this name.
+
+    With `nested` the answers are in arrays within it.
+    """
+    fields: list[Any] = [("id", str), ("prediction", float | str | None, None)]
+    names = {"id": member}
+    if row_id is not None:
+        fields.append(("row_id", Any, None))
+        names["row_id"] = row_id
+    answer = msgspec.defstruct("Answer", fields, rename=names)
+    answers: Any = GenericAlias(list, (answer,))
+    return msgspec.json.Decoder(GenericAlias(list, (answers,)) if nested else answers).decode
 
 
 _decode_values = msgspec.json.Decoder(list[list[msgspec.Raw] | dict[str, list[msgspec.Raw]]]).decode
+_decode_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_units = msgspec.json.Decoder(list[list[str | None]]).decode
+_decode_propensities = msgspec.json.Decoder(list[list[float]]).decode
+_decode_head = msgspec.json.Decoder(_Head).decode
 decode_records = msgspec.msgpack.Decoder(list[Record | RecordBatch]).decode
 """Reads the records in the body of a frame."""
 _encode_into = msgspec.msgpack.Encoder().encode_into

@@ -174,7 +174,7 @@ class Log:
                     path.unlink()
 
             # The last file is the one to which others append.
-            full = [path for path in self._list_files(0)[:-1] if path.suffix == OPEN]
+            full = [path for path in self.list_files(0)[:-1] if path.suffix == OPEN]
             for path in full:
                 sealed = segment.write(path)
                 path.unlink()
@@ -206,7 +206,7 @@ class Log:
         """
         while True:
             try:
-                files = self._list_files(since)
+                files = self.list_files(since)
                 parts = [segment.read(path) for path in files]
             except FileNotFoundError:
                 continue  # sealed or dropped meanwhile
@@ -235,12 +235,12 @@ class Log:
         """Set aside what is damaged, copy what is whole, and return a sentence on each step."""
         with exclusive_lock(self._writer), exclusive_lock(self.folder / "sealer.lock"):
             self._path = None
-            return repair.repair_files(self.folder, self._list_files(0))
+            return repair.repair_files(self.folder, self.list_files(0))
 
     def _drop_before(self, moment: int) -> None:
         """Remove segments whose records all became known before a moment (microseconds)."""
         follows_another = False
-        for path in self._list_files(0):
+        for path in self.list_files(0):
             if path.suffix != SEALED or segment.latest_available(path) >= moment:
                 follows_another = True
                 continue
@@ -250,7 +250,7 @@ class Log:
                 repair.add_gaps(self.folder, [[first, first + segment.count_records(path)]])
             segment.remove(path)
 
-    def _list_files(self, since: int) -> list[Path]:
+    def list_files(self, since: int) -> list[Path]:
         """List the files with records from a position on, in order.
 
         If there are two files of one name, it is the segment.
@@ -270,13 +270,24 @@ class Log:
         """Return the position behind the last record of any of the kinds; 0 without a record."""
         while True:
             try:
-                for path in reversed(self._list_files(0)):
+                for path in reversed(self.list_files(0)):
                     records = segment.read(path).filter(pl.col("kind").is_in(list(kinds)))
                     if len(records):
                         return int(records["position"][-1]) + 1
                 return 0
             except FileNotFoundError:
                 continue  # sealed or dropped meanwhile
+
+    def find_position(self, moment: int) -> int:
+        """Return the first position of the first file that may have records known from a moment on.
+
+        Records before it all became known earlier (microseconds).
+        """
+        files = self.list_files(0)
+        for path in files:
+            if path.suffix != SEALED or segment.latest_available(path) >= moment:
+                return int(path.stem)
+        return int(files[-1].stem) if files else 0
 
     def _begin_file(self, first: int) -> None:
         """Begin an open file, whose first record will have the position `first`."""
@@ -320,7 +331,7 @@ class Log:
             return
 
         if self._path is None or not self._path.exists() or self._is_followed():
-            files = self._list_files(0)
+            files = self.list_files(0)
             if not files:
                 write_format(self.folder)
                 self._begin_file(0)

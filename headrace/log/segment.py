@@ -4,6 +4,9 @@
                                                                    v
 0….parquet   row group | row group | row group …       of up to 4,096 records or 16 MiB
 0….sum       records, latest time, bytes and CRC-32 of the segment, and a CRC-32 of these four
+
+A file of batches, which are predictions, has the columns `JUDGED` beside those of every record: to
+read a unit out of a payload takes ten times as long. Segments of an earlier version lack them.
 """
 
 import zlib
@@ -16,9 +19,18 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from headrace.errors import DECODE_ERRORS, WorkError
-from headrace.log.frames import Record, RecordBatch, decode_records, read_frames, time_in_id
+from headrace.log.frames import (
+    Judged,
+    Record,
+    RecordBatch,
+    decode_records,
+    read_frames,
+    time_in_id,
+)
 from headrace.tables import atomic_file
 
+Schema = dict[str, Any]
+"""The types of columns, by their names."""
 OPEN = ".open"
 SEALED = ".parquet"
 SUMS = ".sum"
@@ -31,6 +43,17 @@ COLUMNS = {
     "payload": pl.String(),
 }
 """The columns of a segment, and of the records that are read: times in UTC, the payload as JSON."""
+JUDGED: dict[str, Any] = {
+    "version": pl.Int64(),
+    "arm": pl.String(),
+    "phase": pl.Int64(),
+    "propensity": pl.Float64(),
+    "unit": pl.String(),
+    "prediction": pl.Float64(),
+    "row_id": pl.String(),
+}
+"""What is judged of a prediction (see `frames.Judged`); a file of labels has text predictions."""
+JUDGED_RECORD = ("position", "id", "kind", *JUDGED)
 _DECODED_COLUMNS = {**COLUMNS, "time": pl.Int64(), "available": pl.Int64(), "payload": pl.Binary()}
 
 _CHUNK_RECORDS = 4096
@@ -65,14 +88,36 @@ def read(path: Path) -> pl.DataFrame:
     Raises `WorkError` if the file is damaged, and `FileNotFoundError` if it is gone.
     """
     if path.suffix != SEALED:
-        return pl.concat([pl.DataFrame(schema=COLUMNS), *_read_chunks(path)])
+        parts = [part.select(*COLUMNS) for part in _read_chunks(path)]
+        return pl.concat([pl.DataFrame(schema=COLUMNS), *parts])
+    return _read_parquet(path, list(COLUMNS))
 
+
+def read_judged(segment: Path) -> pl.DataFrame:
+    """Read the position, id and kind of the records of a segment, and what is judged of them.
+
+    Raises as `read` does.
+    """
+    table = _read_parquet(segment, None)
+    lacking = [
+        pl.lit(None, dtype).alias(name)
+        for name, dtype in JUDGED.items()
+        if name not in table.columns
+    ]
+    return table.with_columns(lacking).select(*JUDGED_RECORD)
+
+
+def _read_parquet(path: Path, columns: list[str] | None) -> pl.DataFrame:
+    """Read columns of a segment whose bytes are as they were; None for all but the payload."""
     content = path.read_bytes()
     sums = _read_sums(path)
     if sums is not None and (len(content) != sums.bytes or zlib.crc32(content) != sums.crc32):
         raise _change_error(path)
     try:
-        return pl.read_parquet(content)
+        if columns is None:
+            known = pl.read_parquet_schema(content)
+            columns = [name for name in known if name in JUDGED_RECORD]
+        return pl.read_parquet(content, columns=columns)
     except pl.exceptions.PolarsError:
         raise _change_error(path) from None
 
@@ -88,7 +133,8 @@ def write(path: Path) -> Path:
             if left_over.name != draft.name:  # its sealer was killed
                 left_over.unlink()
         try:
-            records = register_io_source(lambda *_: _read_chunks(path), schema=COLUMNS)
+            schema = _schema_of(path)
+            records = register_io_source(lambda *_: _read_chunks(path, schema), schema=schema)
             # Level 1 of zstd makes records as small as the level that Polars would choose, and
             # takes a quarter less time.
             records.sink_parquet(draft, compression_level=1, row_group_size=_chunk_size(path))
@@ -166,30 +212,49 @@ def _change_error(path: Path) -> WorkError:
     )
 
 
-def _read_chunks(path: Path) -> Iterator[pl.DataFrame]:
+def _read_chunks(path: Path, schema: Schema | None = None) -> Iterator[pl.DataFrame]:
     """Read the records of an open file, some thousand at a time."""
+    schema = _schema_of(path) if schema is None else schema
+    is_judged = "unit" in schema
     first = int(path.stem)
-    columns = _empty_columns()
+    columns: list[list[Any]] = [[] for _ in range(len(schema) - 1)]
     size = 0
     for _, body, _ in read_frames(path):
-        try:
-            records = decode_records(body)
-        except DECODE_ERRORS as error:
-            raise WorkError(
-                str(path), f"records of another form ({error})", "a log of this version"
-            ) from None
-        for record in records:
-            for column, values in zip(columns, _take_apart(record), strict=True):
-                column.extend(values)
+        for record in decode(path, body):
+            values = [*take_apart(record), *(_judge(record) if is_judged else [])]
+            for column, more in zip(columns, values, strict=True):
+                column.extend(more)
 
         size += len(body)
         if len(columns[0]) >= _CHUNK_RECORDS or size >= _CHUNK_BYTES:
-            yield _build_table(first, columns)
+            yield _build_table(first, columns, schema)
             first += len(columns[0])
-            columns = _empty_columns()
+            columns = [[] for _ in columns]
             size = 0
     if columns[0]:
-        yield _build_table(first, columns)
+        yield _build_table(first, columns, schema)
+
+
+def decode(path: Path, body: bytes) -> list[Record | RecordBatch]:
+    """Decode the records of a frame's body; raises `WorkError` for those of another form."""
+    try:
+        return decode_records(body)
+    except DECODE_ERRORS as error:
+        raise WorkError(
+            str(path), f"records of another form ({error})", "a log of this version"
+        ) from None
+
+
+def _schema_of(path: Path) -> Schema:
+    """Return the columns of an open file: those of its first record tell what the others have."""
+    for _, body, _ in read_frames(path):
+        record = decode(path, body)[0]
+        if not isinstance(record, RecordBatch):
+            return dict(COLUMNS)
+        first = record.judge().predictions[0]
+        label = pl.String() if isinstance(first, str) else pl.Float64()
+        return {**COLUMNS, **JUDGED, "prediction": label}
+    return dict(COLUMNS)
 
 
 def _chunk_size(path: Path) -> int:
@@ -199,12 +264,7 @@ def _chunk_size(path: Path) -> int:
     return _CHUNK_RECORDS
 
 
-def _empty_columns() -> list[list[Any]]:
-    """Return an empty list for each column but the position."""
-    return [[] for _ in range(len(COLUMNS) - 1)]
-
-
-def _take_apart(record: Record | RecordBatch) -> Sequence[Sequence[Any]]:
+def take_apart(record: Record | RecordBatch) -> Sequence[Sequence[Any]]:
     """Return the values of each column but the position, for one record or those of a batch."""
     if isinstance(record, Record):
         return [record.id], [record.time], [record.available], [record.kind], [record.payload]
@@ -213,8 +273,48 @@ def _take_apart(record: Record | RecordBatch) -> Sequence[Sequence[Any]]:
     return ids, times, times, [record.kind] * len(ids), payloads
 
 
-def _build_table(first: int, columns: list[list[Any]]) -> pl.DataFrame:
+def _judge(record: Record | RecordBatch) -> Sequence[Sequence[Any]]:
+    """Return the values of each of the columns `JUDGED`; nothing is judged of a single record."""
+    if isinstance(record, Record):
+        return [[None]] * len(JUDGED)
+    return judged_columns(record.judge())
+
+
+def judged_columns(judged: Judged) -> list[Sequence[Any]]:
+    """Return the values of each of the columns `JUDGED`.
+
+    A version is a number; so is a prediction, unless all of them are labels.
+    """
+    count = len(judged.ids)
+    return [
+        [judged.version] * count,
+        [judged.arm] * count,
+        [judged.phase] * count,
+        judged.propensities,
+        judged.units,
+        judged.predictions,
+        judged.row_ids or [None] * count,
+    ]
+
+
+def _build_table(first: int, columns: list[list[Any]], schema: Schema) -> pl.DataFrame:
     """Build a table from columns of records, of which the first has the position `first`."""
     positions = range(first, first + len(columns[0]))
-    named = dict(zip(COLUMNS, (positions, *columns), strict=True))
-    return pl.DataFrame(named, schema=_DECODED_COLUMNS).cast(pl.Schema(COLUMNS))
+    named = dict(zip(schema, (positions, *columns), strict=True))
+    decoded = {name: _DECODED_COLUMNS.get(name, dtype) for name, dtype in schema.items()}
+    # A label in a file of numbers, or a number in one of labels, is missing: the payload has it.
+    return pl.DataFrame(named, schema=decoded, strict=False).cast(pl.Schema(schema))
+
+
+def build_table(
+    first: int, columns: dict[str, list[Any]], judged: bool, labels: bool
+) -> pl.DataFrame:
+    """Build a table of records, or of what is judged of them; `labels` says what predictions are.
+
+    The first one has the position `first`.
+    """
+    names = JUDGED_RECORD if judged else tuple(COLUMNS)
+    schema = {name: {**COLUMNS, **JUDGED}[name] for name in names}
+    if labels:
+        schema["prediction"] = pl.String()
+    return _build_table(first, list(columns.values()), schema)
