@@ -149,6 +149,34 @@ class Workspace:
         return self.log / "predictions"
 
     @property
+    def outcomes(self) -> Path:
+        """The log of outcomes, a log of its own beside that of predictions."""
+        return self.log / "outcomes"
+
+    @property
+    def counts(self) -> Path:
+        """The log of what services count of the arms of rollouts."""
+        return self.log / "counts"
+
+    @property
+    def rollouts(self) -> Path:
+        """The folder of the live rollouts, and of what their controller remembers."""
+        return self.path / "rollout"
+
+    def routing(self, name: str) -> Path:
+        """Return the file with the live rollout of a system, which services follow."""
+        return self.rollouts / f"{name}.json"
+
+    def rollout_status(self, name: str) -> Path:
+        """Return the file with the status of a system's rollout, which its controller writes."""
+        return self.rollouts / f"{name}.status.json"
+
+    @property
+    def taken(self) -> Path:
+        """The folder in which processes note that they have taken a challenger into service."""
+        return self.rollouts / "taken"
+
+    @property
     def online(self) -> Path:
         """The embedded online store."""
         return self.path / "online"

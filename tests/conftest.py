@@ -151,6 +151,16 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     return get
 
 
+@pytest.fixture(scope="session")
+def ads_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The system of `rollout_system`, to be copied."""
+    from tests.rollout_system import make_versions
+
+    folder = tmp_path_factory.mktemp("template") / "ads"
+    make_versions(folder)
+    return folder
+
+
 @pytest.fixture
 def income(tmp_path: Path) -> Iterator[Path]:
     """The income example in a folder of its own."""

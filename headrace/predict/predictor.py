@@ -61,10 +61,13 @@ class Predictor:
 
     `row_type` is a type that rows may be decoded into in the place of dicts, for `predict_typed`.
     It is None where a column has a name that no field may have, or where the model reads text:
-    next to that, decoding takes no time.
+    next to that, decoding takes no time. It has the column `unit` of a rollout, too, if there is
+    one.
     """
 
-    def __init__(self, model: bytes, schema: Schema, name: str, version: int) -> None:
+    def __init__(
+        self, model: bytes, schema: Schema, name: str, version: int, unit: str | None = None
+    ) -> None:
         self.name = name
         self.version = version
         self.schema = schema
@@ -94,7 +97,8 @@ class Predictor:
 
         self._reader = RowReader(self.session, self.schema)
         self._typed_reader = RowReader(self.session, self.schema, typed=True)
-        self.row_type = None if self._reads_text else make_row_type(names, self.schema.id)
+        optional = tuple(one for one in (self.schema.id, unit) if one is not None)
+        self.row_type = None if self._reads_text else make_row_type(tuple(names), optional)
         self._get_id = None
         if self.row_type and self.schema.id:
             self._get_id = make_id_getter(self.row_type, self.schema.id)

@@ -28,6 +28,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import cache
 from itertools import chain
 from operator import attrgetter, getitem, itemgetter
 from typing import Any
@@ -314,24 +315,24 @@ class RowReader:
         self._read(_take_value(row, number, column), number, tensor, column)
 
 
-def make_row_type(names: list[str], id: str | None) -> type[Struct] | None:
-    """Make a type for rows that have these columns, perhaps an `id`, the last field, and no others.
+@cache
+def make_row_type(names: tuple[str, ...], optional: tuple[str, ...]) -> type[Struct] | None:
+    """Make a type for rows that have these columns, perhaps some optional ones, and no others.
 
     What is skipped is not checked, so a row with other columns is refused. Decoding into such a
-    type takes half the time of decoding into dicts. Returns None where there is a name that no
-    field may have.
+    type takes half the time of decoding into dicts. Two models of the same columns share one type.
+    Returns None where there is a name that no field may have.
 
-    >>> Row = make_row_type(["a b", "c"], None)
+    >>> Row = make_row_type(("a b", "c"), ())
     >>> msgspec.json.decode(b'{"c": 1, "a b": 2}', type=Row)
     Row(c0=2, c1=1)
     """
     fields: list[tuple[str, type] | tuple[str, type, Any]] = [
         (f"c{at}", Any) for at in range(len(names))
     ]
-    if id is not None and id not in names:
-        fields.append((f"c{len(names)}", Any, msgspec.UNSET))
-        names = [*names, id]
-    renamed = {field[0]: name for field, name in zip(fields, names, strict=True)}
+    further = [name for name in dict.fromkeys(optional) if name not in names]
+    fields += [(f"c{at}", Any, msgspec.UNSET) for at, _ in enumerate(further, len(names))]
+    renamed = {field[0]: name for field, name in zip(fields, [*names, *further], strict=True)}
     try:
         return msgspec.defstruct(
             "Row", fields, rename=renamed, gc=False, forbid_unknown_fields=True

@@ -11,12 +11,10 @@ A request passes these files, from top to bottom:
 """
 
 from headrace.serve.http.tokens import add_token
-from headrace.serve.models.ids import read_id
 from headrace.serve.run import make_service, serve
 
 __all__ = [
     "add_token",
     "make_service",
-    "read_id",
     "serve",
 ]

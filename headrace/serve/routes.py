@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 
-from headrace.serve.api import events, inference, invocations, pages, predict
+from headrace.serve.api import events, feedback, inference, invocations, pages, predict, rollout
 from headrace.serve.service import Endpoint
 
 ROUTES: Mapping[str, list[Endpoint]] = {
     **predict.ROUTES,
     **events.ROUTES,
+    **feedback.ROUTES,
+    **rollout.ROUTES,
     **inference.ROUTES,
     **invocations.ROUTES,
     **pages.ROUTES,

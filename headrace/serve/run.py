@@ -126,7 +126,7 @@ def serve(models: list[str], folder: Path, open: bool = False, **settings: Any) 
     config = _build_config(plan)
     log_event("info", "listening", url=f"http://{host}:{port}", models=models, workers=workers)
     try:
-        if not _run(config, listener, workers):
+        if not _run(config, listener, plan):
             do = "the line before this one says why"
             raise WorkError("the service", "did not start", "", do)
     finally:
@@ -155,9 +155,9 @@ def _build_config(plan: ServicePlan) -> Any:
     )
 
 
-def _run(config: Any, listener: socket.socket, workers: int) -> bool:
+def _run(config: Any, listener: socket.socket, plan: ServicePlan) -> bool:
     """Run the processes until they end; return whether the service has started."""
-    if workers == 1:
+    if plan.settings.workers == 1:
         from headrace.serve.server import Server
 
         server = Server(config)
@@ -166,7 +166,9 @@ def _run(config: Any, listener: socket.socket, workers: int) -> bool:
 
     from headrace.serve.workers import Workers
 
-    supervisor = Workers(config, [listener])
+    sources = [resolve_model(model, plan.folder) for model in plan.models]
+    systems = [source.system for source in sources if source.system is not None]
+    supervisor = Workers(config, [listener], [system.workspace for system in systems])
     supervisor.run()
     return not supervisor.failed
 

@@ -19,6 +19,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -27,7 +28,8 @@ import msgspec
 from msgspec import Struct
 
 from headrace.clock import SYSTEM
-from headrace.errors import BundleError, InputError, WorkError
+from headrace.errors import BundleError, HeadraceError, InputError, WorkError
+from headrace.serve.controller import ControllerKeeper
 from headrace.serve.http import tokens
 from headrace.serve.http.connection import SWEEP_S, Connections
 from headrace.serve.http.messages import Headers, Problem, Reply, Request, build_unavailable
@@ -36,12 +38,14 @@ from headrace.serve.http.slices import SLICE_BYTES, WHOLE_BYTES, decode_in_slice
 from headrace.serve.log_event import log_event
 from headrace.serve.metrics.exposition import Ledger
 from headrace.serve.metrics.metrics import Histogram, Metrics
+from headrace.serve.models.arms import ModelRoute
 from headrace.serve.models.batch import Answer, Batcher, BatchHandler
 from headrace.serve.models.ids import IdGenerator
 from headrace.serve.models.recorder import Recorder
-from headrace.serve.models.repository import ModelRoute, ModelSource, Repository
+from headrace.serve.models.repository import ModelSource, Repository
 from headrace.serve.models.served import ServedModel
 from headrace.serve.models.system import ServedSystem
+from headrace.serve.models.taken import remove_marks
 from headrace.serve.parent import stop_without_parent
 from headrace.spec import ServeSpec
 from headrace.store import Pusher
@@ -51,6 +55,10 @@ FOLLOW_S = 0.1
 """Seconds between two looks at aliases and tokens."""
 LEDGER_S = 1.0
 """Seconds between two writes of the counts."""
+KEEP_S = 0.5
+"""Seconds between two looks at the controllers of rollouts."""
+COUNTS_S = 0.25
+"""Seconds between two records of what was counted of the arms of rollouts."""
 _SWITCH_S = 0.0005
 """Seconds after which a thread that loads a model, or waits for a disk, gives way to requests."""
 _MAX_BATCH_ROWS = 1_000
@@ -107,6 +115,7 @@ class Service:
 
         # Events are pushed in one thread: writers of a store take turns anyway.
         self.pushers: dict[Workspace, Pusher] = {}
+        self.feedback_logs: dict[Workspace, Any] = {}
         self.push_executor = ThreadPoolExecutor(1)
         self.waiting_pushes = 0
 
@@ -114,6 +123,7 @@ class Service:
         self._tokens = tokens.Tokens()
         self._guard = tokens.TokenGuard({}, open=True)
 
+        self._keepers: dict[str, ControllerKeeper] = {}
         self._endpoints = {
             path: {endpoint.method: endpoint for endpoint in endpoints}
             for path, endpoints in routes.items()
@@ -164,7 +174,7 @@ class Service:
             answer = await self._predict_in_parts(handler, rows, until_s)
 
         served = route.served
-        ids = self.ids.take(len(rows), served.version)
+        ids = self.ids.take(len(rows), served.version, route.number)
         self.metrics.counts[
             "headrace_predictions", served.name, str(served.version), route.arm
         ] += len(rows)
@@ -293,6 +303,8 @@ class Service:
             asyncio.create_task(self._repeat(FOLLOW_S, self._follow_tokens)),
             asyncio.create_task(self._repeat(LEDGER_S, self._write_ledger)),
             asyncio.create_task(self._repeat(SWEEP_S, self._sweep)),
+            asyncio.create_task(self._repeat(COUNTS_S, self._record_counts)),
+            asyncio.create_task(self._repeat(KEEP_S, self._keep_controllers)),
         ]
         self.ready = True
         versions = {
@@ -306,6 +318,12 @@ class Service:
         for task in self._tasks:
             task.cancel()
         self.push_executor.shutdown()
+        with suppress(HeadraceError):
+            self.repository.record_counts()
+        for keeper in self._keepers.values():
+            keeper.close()
+        for system in self.repository.list_systems().values():
+            remove_marks(system.workspace)
         await self.recorder.close()
         self.ledger.close()
 
@@ -336,6 +354,17 @@ class Service:
         """Write the counts of this process for the others."""
         self.metrics.gauges["headrace_waiting_rows",] = self.batcher.take_peak()
         self.ledger.write()
+
+    async def _record_counts(self) -> None:
+        """Append to the log what was counted of the arms of rollouts."""
+        self.repository.record_counts()
+
+    async def _keep_controllers(self) -> None:
+        """Keep the controllers of the rollouts alive."""
+        for source in self.repository.sources:
+            if source.system is not None and self.settings.log:
+                keeper = self._keepers.setdefault(source.name, ControllerKeeper(source.system))
+                keeper.tick(self.repository.needs_controller(source))
 
     async def _sweep(self) -> None:
         """End silent connections, and the process where its parent is gone."""

@@ -6,6 +6,7 @@
 No pause lasts longer than 30 s, and a process that lived for longer is replaced without one.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from uvicorn.config import STARTUP_FAILURE
@@ -13,7 +14,9 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from headrace.clock import SYSTEM
 from headrace.serve.log_event import log_event
+from headrace.serve.models.taken import bury
 from headrace.serve.server import Server
+from headrace.workspace import Workspace
 
 FIRST_PAUSE_S = 0.5
 MAX_PAUSE_S = 30.0
@@ -41,8 +44,9 @@ class Workers(Multiprocess):  # type: ignore[misc]
     one cannot start before any has served, all are ended and `failed` is true.
     """
 
-    def __init__(self, config: Any, sockets: Any) -> None:
+    def __init__(self, config: Any, sockets: Any, workspaces: Sequence[Workspace] = ()) -> None:
         super().__init__(config, sockets)
+        self._workspaces = workspaces
         self.failed = False
         self._has_served = False
         # Each by the index of a process: when it started; the next pause and the end of this one.
@@ -88,6 +92,8 @@ class Workers(Multiprocess):  # type: ignore[misc]
         """Collect a dead process; return the seconds to wait, or None where all are ended."""
         process.kill()
         process.join()
+        for workspace in self._workspaces:
+            bury(workspace, process.pid, process.exitcode)
         not_started = process.exitcode == STARTUP_FAILURE
         if not_started and not self._has_served:
             self.failed = True

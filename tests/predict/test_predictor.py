@@ -189,7 +189,7 @@ def test_typed_rows_bring_their_ids(runs: Runs) -> None:
     assert predictor.predict_typed(typed) == predictor.predict(rows)
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"z": 1}, predictor.row_type)
-    assert make_row_type(['a"b'], None) is None
+    assert make_row_type(('a"b',), ()) is None
 
 
 def test_a_missing_key_is_named(runs: Runs) -> None:

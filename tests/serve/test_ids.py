@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.clock import ManualClock
-from headrace.serve import read_id
+from headrace.outcomes import read_id
 from headrace.serve.models.ids import IdGenerator
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from headrace.log import Log
-from headrace.serve.api.predict import encode_predictions
+from headrace.serve.api.answer import encode_predictions
 from headrace.serve.models import recorder
 from headrace.serve.service import Service
 from headrace.tables import exclusive_lock

@@ -13,7 +13,8 @@ import pytest
 import headrace
 from headrace.errors import InputError
 from headrace.log import Log
-from headrace.serve import add_token, read_id
+from headrace.outcomes import read_id
+from headrace.serve import add_token
 from headrace.serve.service import Service
 from headrace.workspace import Workspace
 from tests.conftest import Runs, make_table

@@ -19,11 +19,11 @@ from typing import Any
 from msgspec import Struct
 
 from headrace._version import __version__
-from headrace.serve.api.predict import encode_predictions
+from headrace.serve.api.answer import Answered, answer_rows
 from headrace.serve.api.tensors import Tensor, decode_tensors, encode_tensor
 from headrace.serve.http.messages import Problem, Reply, Request, encode, json_reply
+from headrace.serve.models.arms import ModelRoute
 from headrace.serve.models.batch import Prediction, Row
-from headrace.serve.models.repository import ModelRoute
 from headrace.serve.models.served import ServedModel
 from headrace.serve.service import Endpoint, Service
 from headrace.tables import Column
@@ -97,11 +97,8 @@ async def infer(service: Service, request: Request, path: str) -> Reply:
     max_values = service.count_max_values(served)
     rows = build_rows(body.inputs, request.body[length:], served, max_rows, max_values)
 
-    ids, (complete, predictions) = await service.predict(route, served, rows, request)
-    if route.buffer is not None:
-        answers = encode_predictions(ids, predictions)
-        route.buffer.append(len(ids), encode(served.trim_for_log(complete)), answers)
-    return _build_reply(route, body, outputs, ids, predictions)
+    answered = await answer_rows(service, route, rows, request)
+    return _build_reply(answered, body, outputs)
 
 
 def build_rows(
@@ -222,38 +219,32 @@ def _choose_outputs(body: InferenceRequest, served: ServedModel) -> list[OutputR
     return wanted or [OutputRequest(name) for name in known]
 
 
-def _build_reply(
-    route: ModelRoute,
-    body: InferenceRequest,
-    outputs: list[OutputRequest],
-    ids: list[str],
-    predictions: list[Prediction],
-) -> Reply:
+def _build_reply(answered: Answered, body: InferenceRequest, outputs: list[OutputRequest]) -> Reply:
     """Build the reply: JSON, and behind it the bytes of outputs that are wanted so."""
-    served = route.served
+    served = answered.routes[0].served
     datatypes = {output["name"]: output["datatype"] for output in list_outputs(served)}
     all_binary = bool(body.parameters.get("binary_data_output"))
     tensors: list[dict[str, Any]] = []
     tails: list[bytes] = []
     has_binary = False
     for output in outputs:
-        values = _list_values(served, output.name, ids, predictions)
+        values = _list_values(served, output.name, answered.ids, answered.predictions)
         binary = bool(output.parameters.get("binary_data", all_binary))
         tensor, tail = encode_tensor(output.name, values, datatypes[output.name], binary)
         tensors.append(_encode_output(tensor))
         tails.append(tail)
         has_binary = has_binary or binary
 
-    document: dict[str, Any] = {"model_name": served.name, "model_version": str(served.version)}
+    document: dict[str, Any] = {"model_name": served.name, "model_version": answered.versions}
     if body.id is not None:
         document["id"] = body.id
     document["outputs"] = tensors
     head = encode(document)
     if not has_binary:
-        return Reply(200, route.headers, head)
+        return Reply(200, answered.headers, head)
     headers = [
         (b"content-type", b"application/octet-stream"),
-        *route.headers[1:],
+        *answered.headers[1:],
         (_HEADER_LENGTH, str(len(head)).encode()),
     ]
     return Reply(200, headers, b"".join([head, *tails]))

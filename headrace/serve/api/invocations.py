@@ -15,7 +15,7 @@ A prediction is a row of the table that the model makes, as MLflow's `pyfunc` gi
 import asyncio
 from typing import Any
 
-from headrace.serve.api.predict import encode_predictions
+from headrace.serve.api.answer import answer_rows
 from headrace.serve.http.messages import Problem, Reply, Request, encode, json_reply
 from headrace.serve.http.slices import WHOLE_BYTES, measure_csv
 from headrace.serve.models.batch import Prediction, Row
@@ -50,13 +50,9 @@ async def invoke(service: Service, request: Request, path: str) -> Reply:
         detail = f"{kind[:60]}; application/json or text/csv"
         raise Problem(415, "content_type", "This content type is not supported", detail)
 
-    ids, (complete, predictions) = await service.predict(route, served, rows, request)
-    if route.buffer is not None:
-        answers = encode_predictions(ids, predictions)
-        route.buffer.append(len(ids), encode(served.trim_for_log(complete)), answers)
-    return Reply(
-        200, route.headers, encode({"predictions": [_flatten(one) for one in predictions]})
-    )
+    answered = await answer_rows(service, route, rows, request)
+    predictions = [_flatten(one) for one in answered.predictions]
+    return Reply(200, answered.headers, encode({"predictions": predictions}))
 
 
 def read_rows(body: dict[str, Any], names: list[str]) -> list[Row]:

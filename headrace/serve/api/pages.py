@@ -10,7 +10,7 @@ from headrace.serve.api.inference import list_outputs
 from headrace.serve.api.openapi import build_document
 from headrace.serve.http.messages import JSON, Headers, Problem, Reply, Request, json_reply
 from headrace.serve.metrics.exposition import CONTENT_TYPE
-from headrace.serve.models.repository import ModelRoute
+from headrace.serve.models.arms import ModelRoute
 from headrace.serve.models.served import ServedModel
 from headrace.serve.service import Endpoint, Service
 from headrace.tables import Column

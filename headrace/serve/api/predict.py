@@ -6,9 +6,10 @@
 
 import msgspec
 
-from headrace.serve.http.messages import Reply, Request, encode
+from headrace.serve.api.answer import answer_fast, answer_rows, encode_predictions
+from headrace.serve.http.messages import Reply, Request
 from headrace.serve.http.slices import WHOLE_BYTES
-from headrace.serve.models.batch import Prediction, Row
+from headrace.serve.models.batch import Row
 from headrace.serve.service import Endpoint, Service
 
 
@@ -29,30 +30,20 @@ async def predict(service: Service, request: Request, ref: str) -> Reply:
     fast_rows = served.fast_rows if len(request.body) <= WHOLE_BYTES else None
     rows = None if fast_rows is None else fast_rows.decode(request.body)
     if fast_rows is not None and rows is not None:
-        ids, (_, predictions) = await service.predict(route, fast_rows, rows, request)
-        answers = encode_predictions(ids, predictions)
-        # Such rows are logged as they came: nothing of them has to be encoded.
-        if route.buffer is not None:
-            route.buffer.append(len(ids), request.body, answers)
-    else:
-        body = await service.read_body(request, PredictRequest, served)
-        ids, (complete, predictions) = await service.predict(route, served, body.rows, request)
-        answers = encode_predictions(ids, predictions)
-        if route.buffer is not None:
-            route.buffer.append(len(ids), encode(served.trim_for_log(complete)), answers)
-    return Reply(200, route.headers, b'%b,"predictions":%b}' % (route.opening, answers))
+        if route.split is not None:
+            answered = await answer_fast(service, route, route.split, rows, request)
+            if answered is not None:
+                return answered.reply()
+        else:
+            ids, (_, predictions) = await service.predict(route, fast_rows, rows, request)
+            answers = encode_predictions(ids, predictions)
+            # Such rows are logged as they came: nothing of them has to be encoded.
+            if route.buffer is not None:
+                route.buffer.append(len(ids), request.body, answers)
+            return Reply(200, route.headers, b'%b,"predictions":%b}' % (route.opening, answers))
 
-
-def encode_predictions(ids: list[str], predictions: list[Prediction]) -> bytes:
-    """Encode predictions and their ids as a JSON array.
-
-    >>> encode_predictions(["0661"], [{"prediction": 0.5}])
-    b'[{"prediction":0.5,"prediction_id":"0661"}]'
-    """
-    # One comprehension: this is on the path of each request.
-    return encode(
-        [{**one, "prediction_id": id_} for id_, one in zip(ids, predictions, strict=True)]
-    )
+    body = await service.read_body(request, PredictRequest, served)
+    return (await answer_rows(service, route, body.rows, request)).reply()
 
 
 PREDICT = Endpoint("predict", "POST", "predict", predict)

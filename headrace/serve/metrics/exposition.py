@@ -68,6 +68,21 @@ METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "headrace_logged": ("counter", "Predictions appended to the log.", ()),
     "headrace_log_lost": ("counter", "Predictions that the log refused.", ()),
+    "headrace_outcomes": (
+        "counter",
+        "Outcomes: taken, and then late, orphaned or clipped.",
+        ("model", "kind"),
+    ),
+    "headrace_arm_failures": (
+        "counter",
+        "Rows on which an arm of a rollout failed: errors, or unread.",
+        ("model", "arm", "kind"),
+    ),
+    "headrace_unassigned": (
+        "counter",
+        "Rows of a rollout that brought no unit; the champion answered them.",
+        ("model",),
+    ),
 }
 """Each metric by its name: its type, its help text and its labels."""
 

@@ -138,23 +138,18 @@ def _predict(handler: BatchHandler, requests: list[_Waiting]) -> None:
     """Predict the rows of requests as one batch; where a row is bad, each request for itself."""
     if not requests:
         return
-    if len(requests) == 1:
-        rows = requests[0].rows
-    else:
+    rows = requests[0].rows
+    if len(requests) > 1:
         rows = [row for request in requests for row in request.rows]
     try:
-        try:
-            complete, predictions = handler.answer(rows)
-        except InputError as error:
-            if len(requests) == 1:
-                raise handler.problem(rows, error) from None
-            for request in requests:
-                _predict(handler, [request])
-            return
+        complete, predictions = handler.answer(rows)
     except Exception as error:
-        # The requests get the error; the loop goes on.
+        # The request gets the error, and the loop goes on. Of several each is tried for itself.
+        if len(requests) == 1:
+            _fail(requests[0], _explain(handler, rows, error))
+            return
         for request in requests:
-            _fail(request, error)
+            _predict(handler, [request])
         return
 
     start = 0
@@ -164,6 +159,16 @@ def _predict(handler: BatchHandler, requests: list[_Waiting]) -> None:
         if not request.done.done():
             request.done.set_result((complete[part], predictions[part]))
         start = part.stop
+
+
+def _explain(handler: BatchHandler, rows: list[Any], error: Exception) -> Exception:
+    """Return the error of one request as its client gets it: with the bad fields of its rows."""
+    if not isinstance(error, InputError):
+        return error
+    try:
+        return handler.problem(rows, error)
+    except Exception as failed:
+        return failed
 
 
 def _fail(request: _Waiting, error: Exception) -> None:

@@ -2,45 +2,16 @@
 
 An id has 28 hexadecimal digits:
 
-    065e918389e1a0 000003 00000007
-    │              │      └── 8: the process, a random number
-    │              └───────── 6: the version of the model
-    └──────────────────────── 14: microseconds since 1970 UTC
+    065e918389e1a0 000003 01 000007
+    │              │      │  └── 6: the process, a random number
+    │              │      └───── 2: the arm of the rollout's phase, from 1; 0 outside of one
+    │              └──────────── 6: the version of the model
+    └─────────────────────────── 14: microseconds since 1970 UTC
 """
 
 import os
-from typing import NamedTuple
 
 from headrace.clock import SYSTEM, Clock
-from headrace.log import TIME_DIGITS, time_in_id
-
-_LENGTH = 28
-_VERSION_END = 20
-
-
-class PredictionId(NamedTuple):
-    """The parts of a prediction's id.
-
-    `time` is in microseconds since 1970 UTC, `version` is the model's, and `process` is a random
-    number that no two processes of a service share, but for chance.
-    """
-
-    time: int
-    version: int
-    process: int
-
-
-def read_id(prediction_id: str) -> PredictionId:
-    """Read the parts of a prediction's id; raises `ValueError` for a text that is no such id.
-
-    >>> read_id("065e918389e1a000000300000007")
-    PredictionId(time=1792828930384288, version=3, process=7)
-    """
-    if len(prediction_id) != _LENGTH or not prediction_id.isalnum():
-        raise ValueError(f"not a prediction id: {prediction_id[:40]!r}")
-    version = int(prediction_id[TIME_DIGITS:_VERSION_END], 16)
-    process = int(prediction_id[_VERSION_END:], 16)
-    return PredictionId(time_in_id(prediction_id), version, process)
 
 
 class IdGenerator:
@@ -50,19 +21,19 @@ class IdGenerator:
     an id takes a microsecond of the future.
 
     >>> from headrace.clock import ManualClock
-    >>> ids = IdGenerator(ManualClock(now_us=5)).take(2, version=3)
-    >>> [id_[:20] for id_ in ids]
-    ['00000000000005000003', '00000000000006000003']
+    >>> ids = IdGenerator(ManualClock(now_us=5)).take(2, version=3, arm=1)
+    >>> [id_[:22] for id_ in ids]
+    ['0000000000000500000301', '0000000000000600000301']
     """
 
     def __init__(self, clock: Clock = SYSTEM) -> None:
         self._clock = clock
         self._last = 0
-        self._process = int.from_bytes(os.urandom(4), "big")
-        self._tails: dict[int, list[str]] = {}
+        self._process = int.from_bytes(os.urandom(3), "big")
+        self._tails: dict[tuple[int, int], list[str]] = {}
 
-    def take(self, count: int, version: int) -> list[str]:
-        """Return `count` new ids for predictions of a version, a microsecond apart."""
+    def take(self, count: int, version: int, arm: int = 0) -> list[str]:
+        """Return `count` new ids for predictions of a version in an arm, a microsecond apart."""
         first = self._clock.now_us()
         if first <= self._last:
             first = self._last + 1
@@ -70,10 +41,10 @@ class IdGenerator:
 
         # 256 ids in a row share all but the last two digits of their time. So the digits that
         # follow are formatted once a version, and the digits before once for 256 ids.
-        tails = self._tails.get(version)
+        tails = self._tails.get((version, arm))
         if tails is None:
-            tail = f"{version & 0xFFFFFF:06x}{self._process:08x}"
-            tails = self._tails[version] = [f"{low:02x}{tail}" for low in range(256)]
+            tail = f"{version & 0xFFFFFF:06x}{arm & 0xFF:02x}{self._process:06x}"
+            tails = self._tails[version, arm] = [f"{low:02x}{tail}" for low in range(256)]
         if count == 1:
             return [f"{first >> 8:012x}{tails[first & 255]}"]
 

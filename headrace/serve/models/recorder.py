@@ -16,10 +16,10 @@ import asyncio
 from io import BytesIO
 
 from headrace.clock import SYSTEM
-from headrace.log import Frame, Log, RecordBatch
+from headrace.log import Frame, Log, Record, RecordBatch
 from headrace.serve.log_event import log_event
 from headrace.serve.metrics.metrics import Metrics
-from headrace.serve.models.system import PREDICTIONS, ServedSystem
+from headrace.serve.models.system import COUNTS, PREDICTIONS, ServedSystem
 from headrace.tables import BusyError
 
 FLUSH_S = 0.05
@@ -44,6 +44,7 @@ class Recorder:
         self._writing: asyncio.Task[None] | None = None
         self._closing = False
         self._logs: dict[ServedSystem, Log] = {}
+        self._count_logs: dict[ServedSystem, Log] = {}
         # Systems whose log refused the last frame: that is reported once.
         self._refusing: set[ServedSystem] = set()
 
@@ -71,6 +72,17 @@ class Recorder:
     def count_lost(self, count: int) -> None:
         """Count predictions that are not logged."""
         self._metrics.counts["headrace_log_lost",] += count
+
+    def append_counts(self, system: ServedSystem, counts: bytes, now_us: int) -> None:
+        """Append what was counted of the arms of a rollout; it is small, and comes rarely.
+
+        Raises `HeadraceError` where the log is busy or refuses.
+        """
+        log = self._count_logs.get(system)
+        if log is None:
+            log = self._count_logs[system] = system.count_log()
+        with log.append_lock(_ATTEMPT_S):
+            log.append([Record("", now_us, now_us, COUNTS, counts)])
 
     async def close(self) -> None:
         """Append all that waits."""
@@ -153,12 +165,22 @@ class Buffer:
         head      {"model":"taxi","version":7,"arm":"champion"
         append    2, [ROW,ROW], [ANSWER,ANSWER]          for one request
         record    {"model":"taxi","version":7,"arm":"champion","row":ROW,"answer":ANSWER}
+
+    `names` are those of the values of each record; the last one is the answer's. Where units keep
+    their arms they are `row`, `unit` and `answer`.
     """
 
-    def __init__(self, recorder: Recorder, system: ServedSystem, head: bytes) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        system: ServedSystem,
+        head: bytes,
+        names: tuple[str, ...] = ("row", "answer"),
+    ) -> None:
         self._recorder = recorder
         self.system = system
         self._head = head
+        self._names = list(names)
         self._count = 0
         self.size = 0
         # At this size the recorder is asked whether the buffer may grow.
@@ -170,13 +192,13 @@ class Buffer:
         self._values = BytesIO()
         self._write = self._values.writelines
 
-    def append(self, count: int, rows: bytes, answers: bytes) -> None:
+    def append(self, count: int, *values: bytes) -> None:
         """Add the predictions of a request.
 
         Parameters:
             count: how many predictions they are.
-            rows: the rows as they went through the graph, a JSON array or an object around one.
-            answers: the answers in the same form; each has its `prediction_id`.
+            values: a JSON array, or an object around one, for each of the names: the rows as they
+                went through the graph come first, the answers with their `prediction_id` last.
         """
         if not count:
             return
@@ -184,18 +206,20 @@ class Buffer:
             self._recorder.count_lost(count)
             return
         self._count += count
-        # One call that copies: appending is on the path of each request.
-        self._write((rows, b",", answers, b","))
-        self.size += len(rows) + len(answers)
+        # Few calls that copy: appending is on the path of each request.
+        joined = b",".join(values)
+        self._write((joined, b","))
+        self.size += len(joined)
 
     def move_to(self, frame: Frame) -> None:
         """Move all predictions into a frame of the log."""
         end = self._values.tell()
-        names = ["row", "answer"]
         # The last comma stays behind. A view copies nothing; it is released before the next write.
         with self._values.getbuffer()[: end - 1] as values:
             frame.add(
-                RecordBatch(self._count, PREDICTIONS, self._head, names, "prediction_id", values)
+                RecordBatch(
+                    self._count, PREDICTIONS, self._head, self._names, "prediction_id", values
+                )
             )
         self._count = 0
         self.size = 0

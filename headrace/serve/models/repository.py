@@ -29,15 +29,30 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from headrace import spec
 from headrace.bundle import find_bundle, open_bundle, read_champion, read_manifest
+from headrace.clock import SYSTEM
 from headrace.errors import BundleError, HeadraceError, InputError
-from headrace.serve.http.messages import Headers, encode
+from headrace.serve.http.messages import encode
 from headrace.serve.log_event import log_event
 from headrace.serve.metrics.metrics import Metrics
-from headrace.serve.models.recorder import Buffer, Recorder
+from headrace.serve.models.arms import (
+    ModelRoute,
+    Split,
+    SplitCounts,
+    build_route,
+    take_counts,
+)
+from headrace.serve.models.recorder import Recorder
+from headrace.serve.models.rollouts import (
+    FAILURES,
+    LiveRollouts,
+    build_split,
+    list_versions,
+    mark_challengers,
+)
 from headrace.serve.models.served import ServedModel
 from headrace.serve.models.system import ServedSystem, find_system
 from headrace.workspace import ALIASES, Alias, is_system
@@ -48,6 +63,8 @@ LOAD_S = 120.0
 """Seconds in which a version must be opened, checked and warmed."""
 MOVE_S = 0.1
 """Seconds that one look at the aliases may take."""
+_MAX_PAST = 8
+"""Splits that were replaced, of which requests may still be on their way."""
 _MAX_SPARE = 8
 """Versions without an alias that stay ready."""
 
@@ -62,20 +79,6 @@ class ModelSource(Struct, frozen=True):
     bundle: Path | None
     aliases: tuple[Alias, ...]
     system: ServedSystem | None
-
-
-class ModelRoute(Struct, frozen=True, eq=False):
-    """The route to a version of a model, by an alias (then the `arm` has its name) or directly.
-
-    `headers` and `opening`, a JSON object without its last brace, begin each reply. `buffer` takes
-    the predictions that wait for the log; None where they are not logged.
-    """
-
-    served: ServedModel
-    arm: str
-    headers: Headers
-    opening: bytes
-    buffer: Buffer | None
 
 
 def resolve_model(model: str, folder: Path) -> ModelSource:
@@ -98,6 +101,12 @@ def resolve_model(model: str, folder: Path) -> ModelSource:
         alias: Alias = next(alias for alias in ALIASES if alias == match[2])
         return ModelSource(match[1], None, (alias,), system)
     return ModelSource(read_manifest(path).name, path, (), system)
+
+
+def has_rollouts(source: ModelSource) -> bool:
+    """Say whether a source follows rollouts: a whole system does, if its spec has the branch."""
+    is_whole = source.aliases == ALIASES and source.system is not None
+    return is_whole and source.system is not None and source.system.spec.rollout is not None
 
 
 def check(source: ModelSource) -> None:
@@ -156,11 +165,21 @@ class Repository:
         # and the aliases that cannot be found any more.
         self._current: dict[tuple[str, Alias], int] = {}
         self._refused: dict[tuple[str, Alias], int] = {}
-        self._moves: dict[tuple[str, Alias], asyncio.Future[None]] = {}
+        self._moves: dict[tuple[str, str], asyncio.Future[None]] = {}
         self._gone: set[tuple[str, Alias]] = set()
+
+        # The rollouts of systems whose aliases are all served, and their splits by name.
+        self._rollouts = LiveRollouts()
+        self.splits: dict[str, Split] = {}
+        self._past_splits: list[tuple[str, Split]] = []
 
         # By reference: the versions that requests name, and wait for.
         self._loading: dict[str, asyncio.Future[ModelRoute]] = {}
+
+    @property
+    def sources(self) -> list[ModelSource]:
+        """The models that the service was started with."""
+        return self._sources
 
     @property
     def names(self) -> list[str]:
@@ -196,7 +215,42 @@ class Repository:
                     self._refuse(source, alias, version, error)
                     continue
                 self._current[source.name, alias] = version
+            self._open_rollout(source)
         self._publish()
+
+    def _open_rollout(self, source: ModelSource) -> None:
+        """Load the versions of the rollout that is live now; one that fails is reported."""
+        if not has_rollouts(source):
+            return
+        assert source.system is not None
+        rollout = self._rollouts.read(source.system)
+        mark_challengers(source.system.workspace, rollout)
+        for version in list_versions(rollout):
+            if (source.name, version) not in self._ready:
+                try:
+                    self._ready[source.name, version] = self._load(source, version)
+                except Exception as error:
+                    self._rollouts.report_failed(source.name, version, error)
+        self._rollouts.current[source.name] = rollout
+
+    async def _follow_rollout(self, source: ModelSource) -> None:
+        """Take the arms of the live rollout into service, once their versions are ready."""
+        assert source.system is not None
+        rollout = self._rollouts.read(source.system)
+        if rollout == self._rollouts.current.get(source.name):
+            return
+        mark_challengers(source.system.workspace, rollout)
+        for version in list_versions(rollout):
+            key = (source.name, version)
+            if key not in self._ready and key not in self._rollouts.failed:
+                try:
+                    self._ready[key] = await self._load_in_thread(source, version)
+                except Exception as error:
+                    self._rollouts.report_failed(source.name, version, error)
+        self._rollouts.current[source.name] = rollout
+        self._publish()
+        phase = None if rollout is None else rollout.phase.number
+        log_event("info", "rollout_followed", model=source.name, phase=phase)
 
     async def follow(self) -> None:
         """Read the aliases, and load what they point to; to be called again and again.
@@ -215,6 +269,11 @@ class Repository:
                 if key not in self._moves or self._moves[key].done():
                     move = self._move(source, alias, versions.get(alias))
                     self._moves[key] = asyncio.ensure_future(move)
+            of_rollout = (source.name, "rollout")
+            if has_rollouts(source) and (
+                of_rollout not in self._moves or self._moves[of_rollout].done()
+            ):
+                self._moves[of_rollout] = asyncio.ensure_future(self._follow_rollout(source))
         if self._moves:
             await asyncio.wait(self._moves.values(), timeout=MOVE_S)
 
@@ -256,7 +315,11 @@ class Repository:
             self._gone.discard(key)
             return
         if version is None:
-            self._report_gone(source, alias, old)
+            if alias == source.aliases[0]:
+                self._report_gone(source, alias, old)
+            else:  # its rollout is over
+                del self._current[key]
+                self._publish()
             return
         if version == self._refused.get(key):
             return
@@ -277,7 +340,7 @@ class Repository:
     def _report_gone(self, source: ModelSource, alias: Alias, version: int | None) -> None:
         """Report once that an alias is gone, whose version stays in service.
 
-        No command removes an alias: its file, or the workspace, is gone.
+        No command removes the first one: its file, or the workspace, is gone.
         """
         if (source.name, alias) not in self._gone:
             log_event("error", "alias_gone", model=source.name, alias=alias, live=version)
@@ -324,7 +387,7 @@ class Repository:
                 gauges["headrace_served_version", source.name, alias, str(current)] = 1
                 first = first or route
             if first is not None:
-                routes[source.name] = first
+                routes[source.name] = self._split(source, first)
 
         if self._sources[0].name in routes:
             routes[""] = routes[self._sources[0].name]
@@ -334,18 +397,69 @@ class Repository:
     def _drop_spare(self) -> None:
         """Let go of the oldest versions that no alias points to, beyond `_MAX_SPARE`."""
         current = {(name, version) for (name, _), version in self._current.items()}
+        for name, rollout in self._rollouts.current.items():
+            current |= {(name, version) for version in list_versions(rollout)}
         spare = [key for key in self._ready if key not in current and key not in self._pinned]
         for key in spare[: max(len(spare) - _MAX_SPARE, 0)]:
             del self._ready[key]
 
     def _build_route(self, served: ServedModel, arm: str) -> ModelRoute:
         """Build the route to a version by an alias, or by its number where `arm` is empty."""
-        reply = {"model": served.name, "version": served.version}
-        buffer = None
-        if self._recorder is not None and served.system is not None:
-            record = encode(reply | {"arm": arm})
-            buffer = Buffer(self._recorder, served.system, record[:-1])
-        return ModelRoute(served, arm, served.headers(arm), encode(reply)[:-1], buffer)
+        return build_route(served, arm, {"arm": arm}, self._recorder)
+
+    def _split(self, source: ModelSource, route: ModelRoute) -> ModelRoute:
+        """Return the route to a model, split by its live rollout, if there is one."""
+        if not has_rollouts(source):
+            return route
+        rollout = self._rollouts.current.get(source.name)
+        known = self.splits.get(source.name)
+        split = build_split(
+            route,
+            rollout,
+            lambda version: self._ready.get((source.name, version)),
+            self._recorder,
+        )
+        if split is None:
+            self.splits.pop(source.name, None)
+            return route
+        if known is not None:
+            self._past_splits.append((source.name, known))
+        self.splits[source.name] = split
+        return structs.replace(route, split=split)
+
+    def needs_controller(self, source: ModelSource) -> bool:
+        """Say whether a rollout is live, or a challenger waits for one."""
+        if not has_rollouts(source):
+            return False
+        is_live = self._rollouts.current.get(source.name) is not None
+        return is_live or (source.name, "challenger") in self._current
+
+    def record_counts(self) -> None:
+        """Append to the logs of the systems what was counted of the arms of their rollouts.
+
+        A split that was replaced is recorded for a while: requests may still be on their way.
+        """
+        if self._recorder is None:
+            return
+        systems = self.list_systems()
+        now_us = SYSTEM.now_us()
+        live = list(self.splits.items())
+        for name, split in [*live, *self._past_splits]:
+            counts = take_counts(split, now_us)
+            if counts is not None:
+                self._recorder.append_counts(systems[name], encode(counts), now_us)
+                self._count_failures(name, counts)
+        self._past_splits = self._past_splits[-_MAX_PAST:]
+
+    def _count_failures(self, name: str, counts: SplitCounts) -> None:
+        """Count the failures of arms, and the rows without a unit, in the metrics."""
+        for arm, of_arm in counts.arms.items():
+            for kind in FAILURES:
+                failed = getattr(of_arm, kind)
+                if failed:
+                    self._metrics.counts["headrace_arm_failures", name, arm, kind] += failed
+        if counts.unassigned:
+            self._metrics.counts["headrace_unassigned", name] += counts.unassigned
 
     async def _load_in_thread(self, source: ModelSource, version: int) -> ServedModel:
         """Load a version in a thread of its own, within `LOAD_S` seconds.

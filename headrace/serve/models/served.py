@@ -32,8 +32,49 @@ from headrace.tables import Column
 
 _MAX_PROBLEMS = 50
 _WARM_UP_ROWS = 50
+_SLOW = 3.0
+_UP, _DOWN = 1.02, 1 / 1.02
+_TIMED = 20
+_MANY_ROWS = 32
 _GAPS = ("imputed", "unseen")
 """The keys under which a prediction names columns whose values were not as in training."""
+
+
+class Speed(Struct):
+    """How fast a model is beside the champion of its rollout, call by call.
+
+    `single_s` and `further_s` are the seconds of its first and of each further row of a call, as
+    measured when it was loaded. Calls in service take longer: `typical` is how many times longer
+    the median call takes, which follows the calls. `limit` is the champion's speed: a call is slow
+    that takes more than `_SLOW` times what is typical of that.
+    """
+
+    single_s: float = 0.0
+    further_s: float = 0.0
+    typical: float = 1.0
+    limit: "Speed | None" = None
+    calls: int = 0
+    slow: int = 0
+
+    def count(self, passed_s: float, rows: int) -> None:
+        """Count a call of some rows."""
+        limit = self.limit
+        if limit is None:
+            return
+        times = passed_s / (limit.single_s + (rows - 1) * limit.further_s)
+        if limit is self:
+            # As many calls push it up as down: so it goes to the median.
+            self.typical *= _UP if times > self.typical else _DOWN
+        self.calls += 1
+        if times > _SLOW * limit.typical:
+            self.slow += 1
+
+    def take(self) -> tuple[int, int]:
+        """Return the calls since the last time, and how many of them were slow."""
+        counts = self.calls, self.slow
+        self.calls = 0
+        self.slow = 0
+        return counts
 
 
 class ServedModel:
@@ -51,7 +92,8 @@ class ServedModel:
         self.name = bundle.manifest.name
         self.version = bundle.manifest.version
         graph = bundle.read("model.onnx")
-        self.predictor = Predictor(graph, bundle.schema, self.name, self.version)
+        self.unit = None if system is None else system.unit
+        self.predictor = Predictor(graph, bundle.schema, self.name, self.version, self.unit)
 
         columns = self.predictor.columns
         self._windows = None if system is None else system.windows(columns)
@@ -71,6 +113,7 @@ class ServedModel:
         self._model_s = metrics.histogram("headrace_stage_seconds", "model")
         self._store_s = metrics.histogram("headrace_stage_seconds", "features")
         self._labels = (self.name, str(self.version))
+        self.speed = Speed()
         self._scores: Histogram | None = None
         if not self.predictor.is_multiclass:
             edges = self._score_edges()
@@ -98,7 +141,8 @@ class ServedModel:
         names = {column.name for column in [*self.predictor.columns, *self.inputs]}
         if self.system is not None:
             data = self.system.spec.data
-            names |= {name for name in (data.id, data.group, *data.times) if name is not None}
+            joining = (data.id, data.group, self.unit, *data.times)
+            names |= {name for name in joining if name is not None}
         return frozenset(names)
 
     def trim_for_log(self, rows: list[Row]) -> list[Row]:
@@ -135,6 +179,21 @@ class ServedModel:
             if not same_reply(reply, example["reply"]):
                 found = f"answers {str(reply)[:100]}"
                 raise BundleError(str(self.bundle.path), found, str(example["reply"])[:100])
+        if examples:
+            self._measure([example["request"] for example in examples])
+
+    def _measure(self, rows: list[Row]) -> None:
+        """Measure the seconds of a single row and of many, from which slow calls are told."""
+        single_s = min(self._time(rows[:1]) for _ in range(_TIMED))
+        many = (rows * _MANY_ROWS)[:_MANY_ROWS]
+        many_s = min(self._time(many) for _ in range(_TIMED))
+        self.speed.single_s = max(single_s, 1e-6)
+        self.speed.further_s = max(many_s - single_s, 0.0) / (_MANY_ROWS - 1)
+
+    def _time(self, rows: list[Row]) -> float:
+        start_s = SYSTEM.monotonic_s()
+        self.predictor.predict_dicts(rows)
+        return SYSTEM.monotonic_s() - start_s
 
     def answer(self, rows: list[Row]) -> tuple[list[Row], list[Prediction]]:
         """Return rows with what they lacked, and their predictions.
@@ -164,7 +223,9 @@ class ServedModel:
         """Return the predictions of a batch; count its rows, seconds, values and gaps."""
         start_s = SYSTEM.monotonic_s()
         predictions = predict(rows)
-        self._model_s.add(SYSTEM.monotonic_s() - start_s)
+        passed_s = SYSTEM.monotonic_s() - start_s
+        self._model_s.add(passed_s)
+        self.speed.count(passed_s, len(rows))
         self._batches.add(len(rows))
         self._count_values(predictions)
         for prediction in predictions:
@@ -233,6 +294,7 @@ class FastRows:
 
     def __init__(self, served: ServedModel, row_type: type[Struct]) -> None:
         self._served = served
+        self.type = row_type
         rows: Any = GenericAlias(list, (row_type,))
         body: Any = msgspec.defstruct("Body", [("rows", rows)], forbid_unknown_fields=True)
         self._decode = msgspec.json.Decoder(body).decode

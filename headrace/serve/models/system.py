@@ -13,6 +13,8 @@ from headrace.workspace import SPEC_NAME, Workspace
 
 PREDICTIONS = "predictions"
 """The kind of a logged prediction."""
+COUNTS = "counts"
+"""The kind of a record of what was counted of arms."""
 _PATIENCE_S = 1.0
 """Seconds that pushed events wait for another process that writes."""
 
@@ -34,6 +36,11 @@ class ServedSystem:
         return Windows(names, time, times[0] if times else None, self._open_reader)
 
     @property
+    def unit(self) -> str | None:
+        """The column of the units of rollouts; None where there is none."""
+        return None if self.spec.rollout is None else self.spec.rollout.unit
+
+    @property
     def keys(self) -> list[Column]:
         """The columns that hold the keys of windows."""
         names: dict[str, None] = {}
@@ -47,7 +54,17 @@ class ServedSystem:
 
     def log(self) -> Log:
         """Open the log of predictions; another process seals its full files."""
-        folder = self.workspace.predictions
+        return self._open_log(self.workspace.predictions)
+
+    def outcome_log(self) -> Log:
+        """Open the log of outcomes; another process seals its full files."""
+        return self._open_log(self.workspace.outcomes)
+
+    def count_log(self) -> Log:
+        """Open the log of what is counted of the arms of rollouts."""
+        return self._open_log(self.workspace.counts)
+
+    def _open_log(self, folder: Path) -> Log:
         limit = self.spec.log.retention
         retention_us = None if limit is None else parse_duration_us(limit)
         sealers: list[subprocess.Popen[bytes]] = []

@@ -1,0 +1,227 @@
+"""Answers rows in the arms of a rollout, and logs the predictions.
+
+rows ──> units ──> arms          one arm: all rows together
+                    │            several: the rows of each, put together again afterwards
+                    v
+                 predict ──fails──> the champion answers; the rows stay in their arm
+                    │
+                    v
+                 buffer of the arm: rows, units, answers
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from headrace.serve.http.messages import JSON, Headers, Problem, Reply, Request, encode
+from headrace.serve.log_event import log_event
+from headrace.serve.models.arms import UNIT_HEADER, ModelRoute, Split
+from headrace.serve.models.batch import Prediction, Row
+from headrace.serve.service import Service
+
+
+class Answered(NamedTuple):
+    """The predictions of a request, with their ids, and how its reply begins.
+
+    `routes` are those of the rows; where they are several, each prediction has its `version` and
+    `arm`.
+    """
+
+    ids: list[str]
+    predictions: list[Prediction]
+    routes: list[ModelRoute]
+
+    @property
+    def headers(self) -> Headers:
+        """The headers that name the model, and all versions and arms."""
+        if len(self.routes) == 1:
+            return self.routes[0].headers
+        first = self.routes[0].served
+        return [
+            JSON,
+            (b"x-headrace-model", first.name.encode()),
+            (b"x-headrace-version", self.versions.encode()),
+            (b"x-headrace-arm", ",".join(dict.fromkeys(one.arm for one in self.routes)).encode()),
+        ]
+
+    @property
+    def versions(self) -> str:
+        """The versions that answered, by commas."""
+        versions = dict.fromkeys(str(one.served.version) for one in self.routes)
+        return ",".join(versions)
+
+    def reply(self) -> Reply:
+        """Return the reply of `/predict`."""
+        route = self.routes[0]
+        opening = route.opening
+        if len(self.routes) > 1:
+            opening = encode({"model": route.served.name})[:-1]
+        answers = encode_predictions(self.ids, self.predictions)
+        return Reply(200, self.headers, b'%b,"predictions":%b}' % (opening, answers))
+
+
+async def answer_rows(
+    service: Service, route: ModelRoute, rows: list[Row], request: Request
+) -> Answered:
+    """Predict rows as dicts by a route, in the arms of its rollout if it is split; log all of it.
+
+    Raises `Problem` where the champion cannot predict them either.
+    """
+    split = route.split
+    if split is None:
+        ids, (complete, predictions) = await service.predict(route, route.served, rows, request)
+        _log(route, encode(route.served.trim_for_log(complete)), ids, predictions)
+        return Answered(ids, predictions, [route])
+
+    units = split.find_units(rows, request.header(UNIT_HEADER), typed=False)
+    routes = split.assign(units)
+    _count_unassigned(split, units)
+    arms = list({id(arm): arm for arm in routes}.values())
+    if len(arms) <= 1:
+        arm = arms[0] if arms else split.plain
+        return await _answer_arm(service, arm, rows, units, request)
+
+    parts = []
+    for arm in arms:
+        own = [at for at, one in enumerate(routes) if one is arm]
+        part = [rows[at] for at in own]
+        answered = await _answer_arm(service, arm, part, [units[at] for at in own], request)
+        parts.append((own, answered))
+    return _put_together(len(rows), parts)
+
+
+def _put_together(count: int, parts: list[tuple[list[int], Answered]]) -> Answered:
+    """Put the answers of several arms together, each at the places of its rows."""
+    ids = [""] * count
+    predictions: list[Prediction] = [{}] * count
+    for own, answered in parts:
+        by = answered.routes[0]
+        for at, id_, prediction in zip(own, answered.ids, answered.predictions, strict=True):
+            ids[at] = id_
+            predictions[at] = {**prediction, "version": by.served.version, "arm": by.arm}
+    return Answered(ids, predictions, [answered.routes[0] for _, answered in parts])
+
+
+async def answer_fast(
+    service: Service, route: ModelRoute, split: Split, rows: list[Any], request: Request
+) -> Answered | None:
+    """Predict typed rows of one arm, whose body is logged as it came; None for any others."""
+    units = split.find_units(rows, request.header(UNIT_HEADER), typed=True)
+    arm = split.assign(units[:1])[0] if units else split.plain
+    if len(rows) > 1 and (split.unit is None or units.count(units[0]) < len(units)):
+        return None
+    fast_rows = arm.served.fast_rows
+    own = route.served.fast_rows
+    if fast_rows is None or own is None or fast_rows.type is not own.type or arm.is_absent:
+        return None
+    try:
+        ids, (_, predictions) = await service.predict(arm, fast_rows, rows, request)
+    except Exception as error:
+        # The rows are read again, as dicts, and what is wrong with them is found there.
+        if _find_failure(error) is None:
+            raise
+        return None
+    _count(arm, len(rows), predictions)
+    _count_unassigned(split, units)
+    _log(arm, request.body, ids, predictions, units)
+    return Answered(ids, predictions, [arm])
+
+
+async def _answer_arm(
+    service: Service,
+    arm: ModelRoute,
+    rows: list[Row],
+    units: Sequence[str | None],
+    request: Request,
+) -> Answered:
+    """Predict the rows of one arm; the champion answers them where the arm fails."""
+    by = arm
+    if arm.is_absent:
+        _count_failed(arm, "errors", len(rows))
+    try:
+        ids, (complete, predictions) = await service.predict(by, by.served, rows, request)
+    except Exception as error:
+        failure = _find_failure(error)
+        if failure is None:
+            raise
+        _count_failed(arm, failure, _count_bad(error, len(rows)))
+        if failure not in arm.fallback:
+            _count(arm, len(rows), [])
+            raise
+        if not isinstance(error, Problem):
+            name = type(error).__name__
+            log_event("error", "arm_failed", arm=arm.arm, error=name, why=str(error)[:500])
+        by = arm.fallback[failure]
+        ids, (complete, predictions) = await service.predict(by, by.served, rows, request)
+    _count(arm, len(rows), predictions)
+    _log(by, encode(by.served.trim_for_log(complete)), ids, predictions, units)
+    return Answered(ids, predictions, [by])
+
+
+def _find_failure(error: Exception) -> str | None:
+    """Return the kind of failure of an arm that an error is; None for one that is nobody's."""
+    if isinstance(error, Problem):
+        return "unread" if error.kind == "invalid_rows" else None
+    return "errors"
+
+
+def _count_bad(error: Exception, rows: int) -> int:
+    """Count the rows that an error is about, of all rows of an arm."""
+    if isinstance(error, Problem):
+        bad = {one.get("row") for one in error.more.get("errors", [])}
+        return len(bad) or rows
+    return rows
+
+
+def _count_failed(arm: ModelRoute, failure: str, rows: int) -> None:
+    """Count rows that an arm has failed on."""
+    if arm.counts is None:
+        return
+    if failure == "errors":
+        arm.counts.errors += rows
+    else:
+        arm.counts.unread += rows
+
+
+def _count(arm: ModelRoute, rows: int, predictions: list[Prediction]) -> None:
+    """Count the rows of an arm, and those with imputed columns."""
+    counts = arm.counts
+    if counts is not None:
+        counts.rows += rows
+        for prediction in predictions:
+            if "imputed" in prediction:
+                counts.imputed += 1
+
+
+def _count_unassigned(split: Split, units: list[str | None]) -> None:
+    """Count the rows of a rollout that bring no unit."""
+    if split.phase is not None and split.unit is not None:
+        split.unassigned += units.count(None)
+
+
+def _log(
+    route: ModelRoute,
+    rows: bytes,
+    ids: list[str],
+    predictions: list[Prediction],
+    units: Sequence[str | None] | None = None,
+) -> None:
+    """Append predictions to the buffer of a route; one of a rollout notes the units, too."""
+    if route.buffer is None:
+        return
+    answers = encode_predictions(ids, predictions)
+    if units is None:
+        route.buffer.append(len(ids), rows, answers)
+    else:
+        route.buffer.append(len(ids), rows, encode(units), answers)
+
+
+def encode_predictions(ids: list[str], predictions: list[Prediction]) -> bytes:
+    """Encode predictions and their ids as a JSON array.
+
+    >>> encode_predictions(["0661"], [{"prediction": 0.5}])
+    b'[{"prediction":0.5,"prediction_id":"0661"}]'
+    """
+    # One comprehension: this is on the path of each request.
+    return encode(
+        [{**one, "prediction_id": id_} for id_, one in zip(ids, predictions, strict=True)]
+    )

@@ -1,0 +1,181 @@
+"""Which arm of a rollout answers a row, and what is counted of the arms.
+
+    row ──> unit: the header, or a column ──> its point on the line ──> arm ──> route
+       \\──> no unit ──> champion, not judged
+
+A route that is `split` leads to several versions. Each arm is a route of its own: its reply names
+the arm, and its buffer notes arm, phase and propensity once, at the head of all predictions.
+"""
+
+import random
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from headrace.rollout.assign import SPACE, locate, to_text
+from headrace.serve.http.messages import Headers, encode
+from headrace.serve.models.recorder import Buffer, Recorder
+from headrace.serve.models.served import ServedModel
+
+UNIT_HEADER = b"x-headrace-unit"
+
+
+class ArmCounts(Struct):
+    """What is counted of an arm between two records: rows, and those of them that went wrong."""
+
+    rows: int = 0
+    errors: int = 0
+    unread: int = 0
+    imputed: int = 0
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether nothing was counted."""
+        return not (self.rows or self.errors or self.unread)
+
+    def take(self) -> "ArmCounts":
+        """Return the counts, and begin anew."""
+        taken = ArmCounts(self.rows, self.errors, self.unread, self.imputed)
+        self.rows = self.errors = self.unread = self.imputed = 0
+        return taken
+
+
+class ModelRoute(Struct, frozen=True, eq=False):
+    """The route to a version of a model, by an alias (then the `arm` has its name) or directly.
+
+    `headers` and `opening`, a JSON object without its last brace, begin each reply. `buffer` takes
+    the predictions that wait for the log; None where they are not logged.
+
+    In a rollout a route is `split` into those of the arms. An arm has its `number` in the ids of
+    its predictions, its `counts`, and routes to the champion for rows that it fails on (`fallback`,
+    by the kind of failure); they are its predictions all the same. An arm `is_absent` where its
+    version cannot be loaded.
+    """
+
+    served: ServedModel
+    arm: str
+    headers: Headers
+    opening: bytes
+    buffer: Buffer | None
+    split: "Split | None" = None
+    number: int = 0
+    counts: ArmCounts | None = None
+    is_absent: bool = False
+    fallback: "dict[str, ModelRoute]" = {}
+
+
+class Split(Struct, eq=False):
+    """The arms of a phase, and how units find theirs.
+
+    `ends` are the ends of stretches of the line, `arms` whose they are; `plain` is the champion's
+    route without an arm. Without a `unit` each row is drawn on its own. `counts` are those of the
+    arms, by their names.
+    """
+
+    phase: int | None
+    unit: str | None
+    salt: bytes
+    ends: Sequence[int]
+    arms: Sequence[ModelRoute]
+    plain: ModelRoute
+    counts: dict[str, ArmCounts]
+    get_unit: Callable[[Any], Any] | None = None
+    unassigned: int = 0
+
+    def choose(self, unit: str) -> ModelRoute:
+        """Return the route of the arm that a unit has."""
+        return self.arms[bisect_right(self.ends, locate(self.salt, unit))]
+
+    def draw(self) -> ModelRoute:
+        """Return the route of the arm that a row on its own gets."""
+        return self.arms[bisect_right(self.ends, random.randrange(SPACE))]
+
+    def find_units(self, rows: Sequence[Any], header: str | None, typed: bool) -> list[str | None]:
+        """Return the unit of each row; the header counts where both are there."""
+        if self.unit is None:
+            return [None] * len(rows)
+        if header:
+            return [header] * len(rows)
+        if not typed:
+            return [to_text(row.get(self.unit)) for row in rows]
+        if self.get_unit is None:
+            return [None] * len(rows)
+        get_unit = self.get_unit
+        return [None if (unit := get_unit(row)) is UNSET else to_text(unit) for row in rows]
+
+    def assign(self, units: Sequence[str | None]) -> list[ModelRoute]:
+        """Return the route of each row by its unit; rows without one get the plain champion."""
+        if self.unit is None:
+            return [self.draw() for _ in units]
+        routes = []
+        for unit in units:
+            if unit is None:
+                routes.append(self.plain)
+            else:
+                routes.append(self.choose(unit))
+        return routes
+
+
+class SplitCounts(Struct):
+    """What was counted of the arms of a phase in a stretch of time that ends at `at_us`.
+
+    `calls` and `slow` are those of the arms' models: how often they were called, and how often that
+    took more than twice the time that the champion needs.
+    """
+
+    phase: int
+    at_us: int
+    arms: dict[str, ArmCounts]
+    calls: dict[str, tuple[int, int]]
+    unassigned: int = 0
+
+
+def take_counts(split: Split, at_us: int) -> SplitCounts | None:
+    """Take what was counted of a split since the last time; None where nothing was."""
+    if split.phase is None:
+        return None
+    arms: dict[str, ArmCounts] = {}
+    calls: dict[str, tuple[int, int]] = {}
+    taken: dict[int, tuple[int, int]] = {}
+    for arm in {id(one): one for one in split.arms}.values():
+        if arm.counts is None:
+            continue
+        arms[arm.arm] = arm.counts.take()
+        speed = arm.served.speed
+        if id(speed) not in taken:
+            taken[id(speed)] = speed.take()
+        # Two arms of one version, as in a comparison with itself, share its calls.
+        calls[arm.arm] = taken[id(speed)]
+    unassigned = split.unassigned
+    split.unassigned = 0
+    if not unassigned and all(one.is_zero for one in arms.values()):
+        return None
+    return SplitCounts(split.phase, at_us, arms, calls, unassigned)
+
+
+def make_unit_getter(rows: type[Struct], unit: str | None) -> Callable[[Any], Any] | None:
+    """Make a getter of the unit of typed rows; None where their type has no such column."""
+    for field in msgspec.structs.fields(rows):
+        if field.encode_name == unit:
+            return attrgetter(field.name)
+    return None
+
+
+def build_route(
+    served: ServedModel,
+    arm: str,
+    head: dict[str, Any],
+    recorder: Recorder | None,
+    names: tuple[str, ...] = ("row", "answer"),
+    number: int = 0,
+) -> ModelRoute:
+    """Build a route to a version; `head` is what its records in the log say beside its name."""
+    reply = {"model": served.name, "version": served.version}
+    buffer = None
+    if recorder is not None and served.system is not None:
+        buffer = Buffer(recorder, served.system, encode(reply | head)[:-1], names)
+    return ModelRoute(served, arm, served.headers(arm), encode(reply)[:-1], buffer, number=number)
