@@ -24,11 +24,13 @@ from headrace.registry.gates import (
 from headrace.registry.journal import Decision
 from headrace.registry.mlflow_sync import sync_mlflow
 from headrace.registry.runs import runs
+from headrace.registry.steer import RolloutRecord, make_plan, read_rollout, record_decision
 
 __all__ = [
     "Comparison",
     "Decision",
     "Result",
+    "RolloutRecord",
     "compare",
     "current_user",
     "decide",
@@ -38,9 +40,12 @@ __all__ = [
     "judge",
     "last_version",
     "latency",
+    "make_plan",
     "not_worse",
     "parity",
     "promote",
+    "read_rollout",
+    "record_decision",
     "rollback",
     "runs",
     "score_champion",

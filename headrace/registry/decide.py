@@ -8,30 +8,38 @@ from headrace.bundle import find_bundle, open_bundle
 from headrace.clock import SYSTEM, to_text
 from headrace.errors import InputError, WorkError, nearest
 from headrace.registry.gates import Result, as_dicts
-from headrace.registry.journal import Decision, Journal, locked_journal
+from headrace.registry.journal import Action, Decision, Journal, locked_journal
 from headrace.registry.mlflow_sync import sync_mlflow
-from headrace.spec import load
+from headrace.spec import System, load
 from headrace.workspace import ALIASES, Alias, Workspace, is_system
 
 
 def decide(
-    workspace: Workspace, name: str, version: int, results: list[Result], champion: int | None
+    system: System, version: int, results: list[Result], champion: int | None
 ) -> Decision | None:
-    """Promote a version whose gates all passed to champion, or record that it is refused.
+    """Promote a version whose gates all passed, or record that it is refused.
 
-    `champion` is the version that the gates compared with. If another one is champion by now,
-    nothing happens and None is returned: the gates must be judged again.
+    It is promoted to champion; if the spec has a rollout, to challenger, and it waits while another
+    rollout is live. The very first version is champion at once. `champion` is the version that the
+    gates compared with. If another one is champion by now, nothing happens and None is returned:
+    the gates must be judged again.
     """
     failed = [one for one in results if not one.passed]
     why = "; ".join(f"{one.gate}: {one.why}" for one in failed) or f"gates passed: {len(results)}"
-    with locked_journal(workspace, name) as journal:
+    is_challenger = system.rollout is not None and champion is not None
+    alias: Alias = "challenger" if is_challenger else "champion"
+    with locked_journal(system.workspace, system.name) as journal:
         if journal.aliases.get("champion") != champion:
             return None
+        passed: Action = "promote"
+        if journal.rollout is not None and is_challenger:
+            passed = "wait"
+            why += f"; waits for the rollout of version {journal.rollout.challenger} to end"
         decision = Decision(
-            action="refuse" if failed else "promote",
+            action="refuse" if failed else passed,
             version=version,
-            alias="champion",
-            before=champion,
+            alias=alias,
+            before=journal.aliases.get(alias),
             at=to_text(SYSTEM.now_us()),
             by="gates",
             who=current_user(),
@@ -90,6 +98,7 @@ def promote(
             why=why,
             evidence=bundle.evaluation.gates,
         )
+        supersede(journal, decision)
         journal.append(decision)
     sync_mlflow(workspace, name)
     return decision
@@ -118,9 +127,28 @@ def rollback(
             who=current_user(),
             why=why,
         )
+        supersede(journal, decision)
         journal.append(decision)
     sync_mlflow(workspace, name)
     return decision
+
+
+def supersede(journal: Journal, decision: Decision) -> None:
+    """Stop the live rollout before a person moves its champion, with which it was compared."""
+    rollout = journal.rollout
+    if rollout is None or decision.alias != "champion":
+        return
+    stop = Decision(
+        action="stop",
+        version=rollout.challenger,
+        alias=rollout.alias,
+        before=journal.aliases.get(rollout.alias),
+        at=decision.at,
+        by="person",
+        who=decision.who,
+        why=f"superseded: version {decision.version} becomes champion by hand",
+    )
+    journal.append(stop)
 
 
 def history(name: str = ".", folder: str | Path = ".") -> list[Decision]:

@@ -237,12 +237,14 @@ def _flatten(value: Any, path: str) -> list[tuple[str, str]]:
 def _set_aliases(
     client: Any, workspace: Workspace, name: str, state: MlflowState
 ) -> dict[Alias, int]:
-    """Set every alias in MLflow to its version, and return the aliases."""
+    """Set every alias in MLflow to its version, delete those that are gone, and return them."""
     live = workspace.read_aliases(name)
     aliases = {alias: version for alias, version in live.items() if version in state.versions}
     for alias, version in aliases.items():
         if state.aliases.get(alias) != version:
             client.set_registered_model_alias(name, alias, state.versions[version])
+    for alias in state.aliases.keys() - live.keys():
+        client.delete_registered_model_alias(name, alias)
     return aliases
 
 

@@ -179,6 +179,11 @@ def describe_promotion(run: "RunDocument") -> str:
     failed = [f"{gate.gate} ({gate.why})" for gate in run.gates if not gate.passed]
     if failed:
         return "Refused: " + "; ".join(failed) + "."
+    if run.alias in ("challenger", "shadow"):
+        follow = "a service starts its rollout, and `headrace status` shows it"
+        return f"Promoted to {run.alias}: {follow}."
+    if run.alias is None and not run.cached:
+        return "Its gates passed; it waits for the rollout of another version to end."
     if run.before is None:
         return "Promoted to champion."
     return f"Promoted to champion in place of version {run.before}."

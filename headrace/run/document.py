@@ -290,5 +290,7 @@ def describe_flow(document: RunDocument) -> list[StageReport]:
         "bundle": "checked: the graph predicts the same as its trainer",
     }
     if document.promoted is not None:
-        what["registry"] = "promoted to champion" if document.promoted else "refused"
+        what["registry"] = f"promoted to {document.alias}" if document.promoted else "refused"
+        if document.promoted and document.alias is None:
+            what["registry"] = "waits for the rollout of another version"
     return [StageReport(name, text, document.seconds.get(name, 0.0)) for name, text in what.items()]

@@ -134,12 +134,12 @@ def finish_run(
 
     Parameters: `comparison` with the champion of the decision; `seconds` of each stage.
     """
-    promoted = decision.action == "promote"
+    promoted = decision.action in ("promote", "wait")
     document = structs.replace(
         document,
         gates=msgspec.convert(decision.evidence, list[registry.Result]),
         promoted=promoted,
-        alias="champion" if promoted else None,
+        alias=decision.alias if decision.action == "promote" else None,
         before=decision.before,
         comparison=comparison,
         seconds=dict(seconds),

@@ -35,7 +35,7 @@ def release(
     registry.write_fitted_rows(system.workspace, bundle.folder, _identifying_columns(data)[fitted])
     while True:
         results, champion = verdict.results, verdict.champion
-        decision = registry.decide(system.workspace, system.name, bundle.version, results, champion)
+        decision = registry.decide(system, bundle.version, results, champion)
         if decision is not None:
             registry.sync_mlflow(system.workspace, system.name)
             return Released(decision, verdict)

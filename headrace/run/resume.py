@@ -15,6 +15,7 @@ from headrace.run.document import RunDocument
 from headrace.run.record import Run, as_run, finish_run
 from headrace.spec import LogSpec, ServeSpec, System
 from headrace.store import log_position
+from headrace.workspace import ALIASES
 
 
 class CacheKeys(NamedTuple):
@@ -44,7 +45,7 @@ def cache_keys(system: System) -> CacheKeys:
     )
     choice = cache_key("choice", prepared, system.models, system.requirements)
     # No stage of a run reads the branches of serving.
-    trained = structs.replace(system, serve=ServeSpec(), store=None, log=LogSpec())
+    trained = structs.replace(system, serve=ServeSpec(), store=None, log=LogSpec(), rollout=None)
     return CacheKeys(cache_key("run", content, trained), prepared, choice, position)
 
 
@@ -85,8 +86,10 @@ def find_run(system: System, cache: Cache, key: str) -> Run | None:
     if not Path(document.report).exists():
         return None
 
-    champion = system.workspace.read_aliases(system.name).get("champion")
-    alias = "champion" if champion == bundle.manifest.version else None
+    aliases = system.workspace.read_aliases(system.name)
+    champion = aliases.get("champion")
+    own = [alias for alias, version in aliases.items() if version == bundle.manifest.version]
+    alias = next((alias for alias in ALIASES if alias in own), None)
     return as_run(structs.replace(document, alias=alias, champion=champion, cached=True))
 
 

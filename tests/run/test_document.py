@@ -178,7 +178,17 @@ def test_the_flow_counts_what_the_document_tells() -> None:
     assert {one.seconds for one in flow[1:]} == {0.0}
 
 
-@pytest.mark.parametrize(("promoted", "what"), [(True, "promoted to champion"), (False, "refused")])
-def test_the_flow_ends_with_the_verdict_once_there_is_one(promoted: bool, what: str) -> None:
-    last = describe_flow(structs.replace(least(), promoted=promoted))[-1]
+@pytest.mark.parametrize(
+    ("promoted", "alias", "what"),
+    [
+        (True, "champion", "promoted to champion"),
+        (True, "challenger", "promoted to challenger"),
+        (True, None, "waits for the rollout of another version"),
+        (False, None, "refused"),
+    ],
+)
+def test_the_flow_ends_with_the_verdict_once_there_is_one(
+    promoted: bool, alias: str | None, what: str
+) -> None:
+    last = describe_flow(structs.replace(least(), promoted=promoted, alias=alias))[-1]
     assert (last.name, last.what) == ("registry", what)
