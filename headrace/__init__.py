@@ -4,7 +4,7 @@ Importing this package loads nothing heavy: public names arrive when they are fi
 
 >>> import headrace
 >>> headrace.ROOMS[0], headrace.ROOMS[-1]
-('spec', 'serve')
+('spec', 'loop')
 """
 
 import os
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from headrace.design.init import init
     from headrace.flow import explore, fit, run
     from headrace.log import repair_log
+    from headrace.loop.by_hand import start_rollout, status, steer_rollout
+    from headrace.loop.feedback import feed_back
     from headrace.plain import Ejected, eject
     from headrace.predict import Predictor, open
     from headrace.registry import Decision, history, promote, rollback
@@ -38,8 +40,9 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 """Without this, set before its first import, ONNX Runtime's wheel reports to its maker."""
 
 ROOMS = (
-    "spec", "tasks", "tables", "design", "explore", "split", "log", "windows", "store", "features",
-    "models", "train", "evaluate", "bundle", "predict", "registry", "run", "plain", "serve",
+    "spec", "tasks", "tables", "design", "explore", "split", "log", "outcomes", "windows",
+    "store", "features", "models", "train", "evaluate", "bundle", "predict", "rollout", "registry",
+    "run", "plain", "serve", "loop",
 )  # fmt: skip
 """The rooms in the order in which data flows. A room imports only rooms before it, and leaves."""
 
@@ -52,6 +55,7 @@ _HOMES = {
     "Ejected": "plain",
     "eject": "plain",
     "explore": "flow",
+    "feed_back": "loop.feedback",
     "fit": "flow",
     "Feature": "registry.catalogue",
     "catalogue": "registry.catalogue",
@@ -71,6 +75,9 @@ _HOMES = {
     "compare": "registry.compare",
     "find_report": "registry.runs",
     "runs": "registry.runs",
+    "start_rollout": "loop.by_hand",
+    "status": "loop.by_hand",
+    "steer_rollout": "loop.by_hand",
     "Decision": "registry",
     "history": "registry",
     "promote": "registry",
@@ -94,6 +101,7 @@ __all__ = [
     "compare",
     "eject",
     "explore",
+    "feed_back",
     "find_report",
     "fit",
     "history",
@@ -108,6 +116,9 @@ __all__ = [
     "rollback",
     "run",
     "runs",
+    "start_rollout",
+    "status",
+    "steer_rollout",
     "verify",
     "window_features",
 ]

@@ -110,7 +110,7 @@ def list_references(described: dict[str, Any], suffix: str = "") -> list[tuple[s
     found = []
     for other in described.get("anyOf", []):
         found += list_references(other, suffix)
-    if "items" in described:
+    if isinstance(described.get("items"), dict):
         found += list_references(described["items"], "[…]")
     if isinstance(described.get("additionalProperties"), dict):
         found += list_references(described["additionalProperties"], ".NAME")
@@ -134,6 +134,8 @@ def describe_type(described: dict[str, Any], paths: dict[str, str]) -> str:
         parts = [one for one in described["anyOf"] if one.get("type") != "null"]
         return " \\| ".join(describe_type(one, paths) for one in parts)
     kind = described.get("type", "any")
+    if "prefixItems" in described:
+        return f"[{', '.join(describe_type(one, paths) for one in described['prefixItems'])}]"
     if kind == "array":
         return f"list of {describe_type(described['items'], paths)}"
     if kind == "object":

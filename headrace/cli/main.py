@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from headrace._version import __version__
-from headrace.cli import build, events, models, service, signals, start
+from headrace.cli import build, events, models, rollout, service, signals, start
 from headrace.errors import HeadraceError
 
 COMMANDS = (
@@ -24,6 +24,8 @@ COMMANDS = (
     models.verify,
     service.serve,
     service.token,
+    rollout.status,
+    rollout.feedback,
     models.runs,
     models.report,
     models.promote,
@@ -37,6 +39,16 @@ COMMANDS = (
 )
 """The commands in the order in which `--help` shows them."""
 LOG_COMMANDS = (events.repair,)
+ROLLOUT_COMMANDS = (
+    rollout.start,
+    rollout.next_,
+    rollout.pause,
+    rollout.resume,
+    rollout.arms,
+    rollout.stop,
+    rollout.promote,
+    rollout.run,
+)
 
 
 def make_app() -> typer.Typer:
@@ -57,6 +69,11 @@ def make_app() -> typer.Typer:
     log = typer.Typer(help="Maintain the log of a system.", no_args_is_help=True)
     _add_commands(log, LOG_COMMANDS)
     app.add_typer(log, name="log")
+    steer = typer.Typer(
+        help="Steer a rollout by hand; each step is recorded.", no_args_is_help=True
+    )
+    _add_commands(steer, ROLLOUT_COMMANDS)
+    app.add_typer(steer, name="rollout")
     return app
 
 
@@ -64,7 +81,8 @@ def _add_commands(app: typer.Typer, commands: tuple[Callable[..., None], ...]) -
     for command in commands:
         # a short help of its own is not cut to one line
         first, _, _ = (command.__doc__ or "").partition("\n\n")
-        app.command(short_help=" ".join(first.split()))(command)
+        name = command.__name__.rstrip("_")
+        app.command(name, short_help=" ".join(first.split()))(command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,241 @@
+"""Judges a live rollout by the logs: predictions, outcomes, and what services counted.
+
+    log/predictions, log/outcomes ──> Reader ──> closed units ──> comparisons ──┐
+    log/counts ───────────────────> ServiceCounts ──> guards ───────────────────┼──> Evidence
+    first exposures ──────────────> mismatch ───────────────────────────────────┘
+
+What it remembers is a cache: read again from the first record of the rollout, the logs give the
+same numbers.
+"""
+
+import numpy as np
+from msgspec import Struct
+
+from headrace.clock import SYSTEM, US_PER_S, Clock
+from headrace.log import Cursor, Log, follow
+from headrace.loop.counts import ArmCounts, PhaseCounts, ServiceCounts
+from headrace.outcomes import Join, JoinedPhase, read_watermark
+from headrace.outcomes.reader import ClosedUnits, Reader
+from headrace.rollout import Arm, Evidence, Phase, Rollout
+from headrace.rollout.evidence import Forecast, GuardResult, MetricResult, MismatchResult
+from headrace.rollout.state import CHAMPION
+from headrace.rollout.statistics.compare import Comparison, Units
+from headrace.rollout.statistics.forecast import forecast
+from headrace.rollout.statistics.guards import Rows, judge_rows, judge_seconds
+from headrace.rollout.statistics.look import Rates, look, plan_metric, scale_all, split_alpha
+from headrace.rollout.statistics.mismatch import find_mismatch
+from headrace.rollout.statistics.wealth import CHALLENGER, OTHER, Odds
+from headrace.rollout.statistics.wealth import CHAMPION as BASE
+from headrace.spec import Guardrail, RolloutMetric, System, Task
+
+LAG_US = 2 * US_PER_S
+QUIET_US = 60 * US_PER_S
+"""Without requests, time goes on so long behind the clock: longer than a prediction waits."""
+_LEAST_PROPENSITY = 0.001
+_GUARD_ALPHA = 0.05
+_LEAST_UNASSIGNED = 100
+
+
+class Cursors(Struct):
+    """How far the three logs were read."""
+
+    predictions: Cursor = Cursor()
+    outcomes: Cursor = Cursor()
+    counts: Cursor = Cursor()
+
+
+class Judge:
+    """The evidence about one rollout, as far as the logs were read.
+
+    Parameters: `task`, that of the system's models, by which a loss is computed.
+    """
+
+    def __init__(self, system: System, rollout: Rollout, task: Task, clock: Clock = SYSTEM) -> None:
+        spec = rollout.spec
+        self.rollout = rollout
+        self._clock = clock
+        workspace = system.workspace
+        self._predictions = Log(workspace.predictions)
+        self._outcomes = Log(workspace.outcomes)
+        self._counts = Log(workspace.counts)
+        begin = self._predictions.find_position(rollout.since_us)
+        self._at = Cursors(predictions=Cursor(begin, begin))
+        join = Join(
+            metrics=tuple(spec.metrics),
+            within_us=rollout.within_us,
+            silent_zero=spec.absent == 0,
+            is_unit=spec.unit is not None,
+            task=task,
+            target=system.goal.target,
+        )
+        self.reader = Reader(join)
+        self.service = ServiceCounts()
+        self.comparisons: dict[tuple[int, str, str], Comparison] = {}
+        self.follow_rollout(rollout)
+
+    def follow_rollout(self, rollout: Rollout) -> None:
+        """Judge the phases of a rollout that has moved on."""
+        self.rollout = rollout
+        for phase in rollout.phases:
+            if phase.stage != "shadow":
+                self.reader.begin_phase(_join_phase(phase))
+
+    def read(self) -> None:
+        """Read what was logged since the last time, and close the units whose time is over."""
+        for table, after in follow(self._predictions, self._at.predictions, judged=True):
+            self.reader.read_predictions(table)
+            self._at.predictions = after
+        # Whatever arrived before this time is read next.
+        arrived_us = read_watermark(self._outcomes, self._clock)
+        for table, after in follow(self._outcomes, self._at.outcomes, judged=False):
+            self.reader.read_outcomes(table)
+            self._at.outcomes = after
+        for table, after in follow(self._counts, self._at.counts, judged=False):
+            self.service.read(table)
+            self._at.counts = after
+
+        latest_us = max(self.reader.latest_us - LAG_US, self._clock.now_us() - QUIET_US)
+        for closed in self.reader.close(min(latest_us, arrived_us)):
+            self._compare(closed)
+        for phase in self.service.phases.values():
+            phase.settle(self._clock.now_us(), CHAMPION)
+
+    def _compare(self, closed: ClosedUnits) -> None:
+        """Count closed units in the comparison of each challenger with the champion."""
+        phase = next(one for one in self.rollout.phases if one.number == closed.phase)
+        metric = next(one for one in self.rollout.spec.metrics if one.name == closed.metric)
+        counts = ~np.isnan(closed.value)
+        names = [arm.name for arm in phase.arms]
+        champion = names.index(CHAMPION)
+        for at, arm in enumerate(phase.arms):
+            if at == champion:
+                continue
+            role = np.full(int(counts.sum()), OTHER)
+            role[closed.arm[counts] == champion] = BASE
+            role[closed.arm[counts] == at] = CHALLENGER
+            units = Units(
+                key=closed.key[counts],
+                exposed_us=closed.exposed_us[counts],
+                closed_us=closed.closed_us[counts],
+                arm=role,
+                propensity=closed.propensity[counts],
+                value=scale_all(metric, closed.value[counts]),
+                covariate=np.full(len(role), np.nan),
+            )
+            self.find_comparison(phase, arm, metric).add(units)
+
+    def find_comparison(self, phase: Phase, arm: Arm, metric: RolloutMetric) -> Comparison:
+        """Return the comparison of an arm with the champion by a metric, new or known."""
+        key = (phase.number, arm.name, metric.name)
+        if key not in self.comparisons:
+            odds = find_odds(phase, arm)
+            plan = plan_metric(metric, odds, phase.expected.get(metric.name))
+            self.comparisons[key] = Comparison(plan)
+        return self.comparisons[key]
+
+    def gather(self, champion: int, waiting: int | None, now_us: int) -> Evidence:
+        """Gather the evidence about the phase that is live."""
+        rollout = self.rollout
+        phase = rollout.phase
+        if phase.stage == "shadow":
+            return Evidence(champion=champion, waiting=waiting)
+        rates = split_alpha(rollout.spec.alpha, len(rollout.spec.goals), len(phase.challengers))
+        counts = self.service.phases[phase.number]
+        metrics = [
+            look(self.find_comparison(phase, arm, metric), metric, arm.name, rates)
+            for arm in phase.challengers
+            for metric in rollout.spec.metrics
+        ]
+        return Evidence(
+            champion=champion,
+            waiting=waiting,
+            metrics=metrics,
+            guards=[
+                result
+                for arm in phase.challengers
+                for result in judge_guards(phase, arm, counts, rollout.spec.guards)
+            ],
+            mismatch=self._find_mismatch(phase),
+            lacking_units=_lacks_units(counts),
+            forecast=self._forecast(phase, metrics, rates, now_us),
+        )
+
+    def _find_mismatch(self, phase: Phase) -> MismatchResult | None:
+        """Compare first exposures with the shares, where those are fixed."""
+        if phase.policy != "split":
+            return None
+        exposed = self.reader.units[phase.number].exposed
+        arms = [(at, arm) for at, arm in enumerate(phase.arms) if not arm.dropped and arm.share]
+        total = sum(arm.share for _, arm in arms)
+        shares = {arm.name: arm.share / total for _, arm in arms}
+        counts = {arm.name: int(exposed[at]) if at < len(exposed) else 0 for at, arm in arms}
+        return find_mismatch(shares, counts) if sum(counts.values()) else None
+
+    def _forecast(
+        self, phase: Phase, metrics: list[MetricResult], rates: Rates, now_us: int
+    ) -> Forecast | None:
+        """Expect the verdict of the slowest metric that is not shown yet."""
+        forecasts = []
+        for result in metrics:
+            if result.shown or result.role == "watch":
+                continue
+            key = (phase.number, result.arm, result.metric)
+            found = forecast(self.comparisons[key], rates.ship, phase.since_us, now_us)
+            if found is None:
+                return None
+            forecasts.append(found)
+        return max(forecasts, key=lambda one: one.at_us, default=None)
+
+
+def _join_phase(phase: Phase) -> JoinedPhase:
+    return JoinedPhase(
+        number=phase.number,
+        arms=tuple(arm.name for arm in phase.arms),
+        salt=phase.salt,
+        new_only=phase.stage == "test",
+        since_us=phase.since_us,
+    )
+
+
+def find_odds(phase: Phase, arm: Arm) -> Odds:
+    """Return the least propensities of champion and challenger in a phase."""
+    if phase.policy != "split":
+        return Odds(_LEAST_PROPENSITY, _LEAST_PROPENSITY)
+    return Odds(
+        max(phase.arm(CHAMPION).share, _LEAST_PROPENSITY), max(arm.share, _LEAST_PROPENSITY)
+    )
+
+
+def judge_guards(
+    phase: Phase, arm: Arm, counts: PhaseCounts, guards: dict[Guardrail, float]
+) -> list[GuardResult]:
+    """Judge every guard of an arm beside the champion's."""
+    own, base = counts.arms[arm.name], counts.arms[CHAMPION]
+    odds = find_odds(phase, arm)
+    results = []
+    for guard, margin in guards.items():
+        value, champion = _rate(own, guard), _rate(base, guard)
+        if guard in ("errors", "unread"):
+            judgement = judge_rows(
+                Rows(own.rows, min(getattr(own, guard), own.rows)),
+                Rows(base.rows, min(getattr(base, guard), base.rows)),
+                odds,
+                margin,
+                _GUARD_ALPHA,
+            )
+        else:
+            differences, seconds = counts.differences(guard, arm.name)
+            judgement = judge_seconds(differences, seconds, margin, _GUARD_ALPHA)
+        results.append(GuardResult(guard, arm.name, value, champion, margin, judgement))
+    return results
+
+
+def _rate(counts: ArmCounts, guard: Guardrail) -> float | None:
+    of = counts.calls if guard == "slow" else counts.rows
+    return getattr(counts, guard) / of if of else None
+
+
+def _lacks_units(counts: PhaseCounts) -> bool:
+    """Say whether requests come, and none of them brings a unit."""
+    judged = sum(arm.rows for arm in counts.arms.values())
+    return counts.unassigned >= _LEAST_UNASSIGNED and judged == 0

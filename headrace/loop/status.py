@@ -1,0 +1,127 @@
+"""The status of a rollout: what `headrace status`, the service and the page show."""
+
+from typing import Any
+
+from msgspec import Struct, structs
+
+from headrace.clock import to_text
+from headrace.loop.judge import Judge
+from headrace.rollout import Evidence, judge
+from headrace.rollout.evidence import GuardResult, Interval
+
+
+class ArmStatus(Struct, frozen=True):
+    """An arm: its version, its share, its units, and how many of them have closed."""
+
+    arm: str
+    version: int
+    share: float
+    units: int
+    closed: int
+
+
+class MetricStatus(Struct, frozen=True):
+    """A metric of an arm beside the champion's; ends of intervals are null where nothing bounds."""
+
+    metric: str
+    role: str
+    arm: str
+    value: float | None
+    champion: float | None
+    effect: tuple[float | None, float | None, float | None]
+    lift: tuple[float | None, float | None, float | None]
+    shown: bool
+
+
+class VerdictStatus(Struct, frozen=True, rename={"from_": "from"}):
+    """What to do now, in a sentence, and when the next verdict is expected."""
+
+    action: str
+    say: str
+    from_: str | None = None
+    to: str | None = None
+
+
+class Status(Struct, frozen=True):
+    """The status of a system's rollout; without one, `rollout` is null."""
+
+    name: str
+    rollout: str | None
+    stage: str | None
+    phase: int | None
+    since: str | None
+    arms: list[ArmStatus]
+    metrics: list[MetricStatus]
+    guards: list[GuardResult]
+    mismatch: dict[str, Any] | None
+    counts: dict[str, int]
+    verdict: VerdictStatus
+
+    @classmethod
+    def of_nothing(cls, name: str) -> "Status":
+        """Return the status of a system without a live rollout."""
+        verdict = VerdictStatus("wait", "no rollout is live")
+        return cls(name, None, None, None, None, [], [], [], None, {}, verdict)
+
+
+def describe(judging: Judge, evidence: Evidence, now_us: int) -> Status:
+    """Describe a rollout by the evidence about it."""
+    rollout = judging.rollout
+    phase = rollout.phase
+    verdict = judge(rollout, evidence, now_us)
+    counts = judging.reader.counts
+    unassigned = judging.service.phases[phase.number].unassigned
+    return Status(
+        name=rollout.name,
+        rollout=f"{rollout.name}@{rollout.challenger} against {rollout.name}@{rollout.champion}",
+        stage=phase.stage,
+        phase=phase.number,
+        since=to_text(phase.since_us),
+        arms=_describe_arms(judging),
+        metrics=[
+            MetricStatus(
+                one.metric,
+                one.role,
+                one.arm,
+                one.value,
+                one.champion,
+                _ends(one.effect),
+                _ends(one.lift),
+                one.shown,
+            )
+            for one in evidence.metrics
+        ],
+        guards=evidence.guards,
+        mismatch=None if evidence.mismatch is None else structs.asdict(evidence.mismatch),
+        counts={
+            "orphan": sum(counts.orphans.values()),
+            "late": counts.late,
+            "clipped": counts.clipped,
+            "unassigned": unassigned,
+        },
+        verdict=VerdictStatus(
+            verdict.action, verdict.say, _moment(verdict.from_us), _moment(verdict.to_us)
+        ),
+    )
+
+
+def _describe_arms(judging: Judge) -> list[ArmStatus]:
+    phase = judging.rollout.phase
+    units = judging.reader.units.get(phase.number)
+    arms = []
+    for at, arm in enumerate(phase.arms):
+        exposed = 0
+        closed = 0
+        if units is not None:
+            exposed = int(units.exposed[at]) if at < len(units.exposed) else 0
+            closed = units.count_closed(at)
+        arms.append(ArmStatus(arm.name, arm.version, arm.share, exposed, closed))
+    return arms
+
+
+def _ends(interval: Interval) -> tuple[float | None, float | None, float | None]:
+    return interval.low, interval.point, interval.high
+
+
+def _moment(us: int | None) -> str | None:
+    return None if us is None else to_text(us)
