@@ -159,6 +159,11 @@ class Workspace:
         return self.log / "counts"
 
     @property
+    def shadow(self) -> Path:
+        """The log of the scores of challengers that answer nobody."""
+        return self.log / "shadow"
+
+    @property
     def rollouts(self) -> Path:
         """The folder of the live rollouts, and of what their controller remembers."""
         return self.path / "rollout"
@@ -166,6 +171,10 @@ class Workspace:
     def routing(self, name: str) -> Path:
         """Return the file with the live rollout of a system, which services follow."""
         return self.rollouts / f"{name}.json"
+
+    def weights(self, name: str) -> Path:
+        """Return the file with the shares that a policy has set in a rollout of a system."""
+        return self.rollouts / f"{name}.weights.json"
 
     def rollout_status(self, name: str) -> Path:
         """Return the file with the status of a system's rollout, which its controller writes."""

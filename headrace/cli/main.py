@@ -48,6 +48,7 @@ ROLLOUT_COMMANDS = (
     rollout.stop,
     rollout.promote,
     rollout.run,
+    rollout.shadow,
 )
 
 

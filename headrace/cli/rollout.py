@@ -121,6 +121,13 @@ def run(
     run_controller(dir, lambda line: print(line, file=sys.stderr, flush=True), of_service)
 
 
+def shadow(dir: DirArgument = Path()) -> None:
+    """Score what is logged with the challenger of a rollout in its shadow stage."""
+    from headrace.loop.shadow import run_shadow
+
+    run_shadow(dir)
+
+
 def _steer(do: str, dir: Path, why: str, as_json: bool) -> None:
     from headrace.loop.by_hand import steer_rollout
 

@@ -101,6 +101,9 @@ class RecordBatch(msgspec.Struct, frozen=True, array_like=True, tag=1):
         elements = _decode_elements(b"".join((b"[", self.values, b"]")))
         width = len(self.names)
         columns = dict(zip(self.names, (elements[at::width] for at in range(width)), strict=True))
+        contexts: list[list[float]] | None = None
+        if "context" in columns:
+            contexts = list(chain.from_iterable(_decode_contexts(_join(columns["context"]))))
         head = _decode_head(self.head + b"}")
         decode = _build_decoder(self.id, head.row_id, nested=True)
         answers = decode(_join(columns[self.names[-1]]))
@@ -120,6 +123,7 @@ class RecordBatch(msgspec.Struct, frozen=True, array_like=True, tag=1):
             propensities=propensities or [head.propensity] * len(flat),
             units=units or [None] * len(flat),
             predictions=[answer.prediction for answer in flat],
+            contexts=contexts,
             row_ids=[_to_text(answer.row_id) for answer in flat] if head.row_id else None,
         )
 
@@ -155,6 +159,7 @@ class Judged(NamedTuple):
     units: list[str | None]
     predictions: list[float | str | None]
     row_ids: list[str | None] | None
+    contexts: list[list[float]] | None
 
 
 def _to_text(value: Any) -> str | None:
@@ -211,6 +216,7 @@ _decode_values = msgspec.json.Decoder(list[list[msgspec.Raw] | dict[str, list[ms
 _decode_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_units = msgspec.json.Decoder(list[list[str | None]]).decode
 _decode_propensities = msgspec.json.Decoder(list[list[float]]).decode
+_decode_contexts = msgspec.json.Decoder(list[list[list[float]]]).decode
 _decode_head = msgspec.json.Decoder(_Head).decode
 decode_records = msgspec.msgpack.Decoder(list[Record | RecordBatch]).decode
 """Reads the records in the body of a frame."""

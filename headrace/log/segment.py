@@ -51,6 +51,7 @@ JUDGED: dict[str, Any] = {
     "unit": pl.String(),
     "prediction": pl.Float64(),
     "row_id": pl.String(),
+    "context": pl.List(pl.Float64()),
 }
 """What is judged of a prediction (see `frames.Judged`); a file of labels has text predictions."""
 JUDGED_RECORD = ("position", "id", "kind", *JUDGED)
@@ -294,6 +295,7 @@ def judged_columns(judged: Judged) -> list[Sequence[Any]]:
         judged.units,
         judged.predictions,
         judged.row_ids or [None] * count,
+        judged.contexts or [None] * count,
     ]
 
 

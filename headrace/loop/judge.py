@@ -9,11 +9,14 @@ same numbers.
 """
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from headrace.clock import SYSTEM, US_PER_S, Clock
 from headrace.log import Cursor, Log, follow
+from headrace.loop.bandit import Bandit, make_bandit
 from headrace.loop.counts import ArmCounts, PhaseCounts, ServiceCounts
+from headrace.loop.shadow import MOST_BEHIND_US
+from headrace.loop.shadow_evidence import ShadowEvidence
 from headrace.outcomes import Join, JoinedPhase, read_watermark
 from headrace.outcomes.reader import ClosedUnits, Reader
 from headrace.rollout import Arm, Evidence, Phase, Rollout
@@ -42,6 +45,7 @@ class Cursors(Struct):
     predictions: Cursor = Cursor()
     outcomes: Cursor = Cursor()
     counts: Cursor = Cursor()
+    shadow: Cursor = Cursor()
 
 
 class Judge:
@@ -58,6 +62,7 @@ class Judge:
         self._predictions = Log(workspace.predictions)
         self._outcomes = Log(workspace.outcomes)
         self._counts = Log(workspace.counts)
+        self._shadow_log = Log(workspace.shadow)
         begin = self._predictions.find_position(rollout.since_us)
         self._at = Cursors(predictions=Cursor(begin, begin))
         join = Join(
@@ -69,13 +74,19 @@ class Judge:
             target=system.goal.target,
         )
         self.reader = Reader(join)
+        self.shadow = ShadowEvidence(rollout, join) if rollout.stage == "shadow" else None
         self.service = ServiceCounts()
         self.comparisons: dict[tuple[int, str, str], Comparison] = {}
+        self.bandit: Bandit | None = None
         self.follow_rollout(rollout)
 
     def follow_rollout(self, rollout: Rollout) -> None:
         """Judge the phases of a rollout that has moved on."""
         self.rollout = rollout
+        if rollout.stage != "shadow":
+            self.shadow = None
+        if self.bandit is None or self.bandit.phase != rollout.phase.number:
+            self.bandit = make_bandit(rollout)
         for phase in rollout.phases:
             if phase.stage != "shadow":
                 self.reader.begin_phase(_join_phase(phase))
@@ -87,16 +98,31 @@ class Judge:
             self._at.predictions = after
         # Whatever arrived before this time is read next.
         arrived_us = read_watermark(self._outcomes, self._clock)
+        if self.shadow is not None:
+            for table, after in follow(self._shadow_log, self._at.shadow, judged=False):
+                self.shadow.read(table)
+                self._at.shadow = after
         for table, after in follow(self._outcomes, self._at.outcomes, judged=False):
             self.reader.read_outcomes(table)
+            if self.shadow is not None:
+                self.shadow.read_outcomes(table)
             self._at.outcomes = after
         for table, after in follow(self._counts, self._at.counts, judged=False):
             self.service.read(table)
             self._at.counts = after
 
+        self._close(arrived_us)
+
+    def _close(self, arrived_us: int) -> None:
+        """Close what is over; nothing arrives any more before a time."""
         latest_us = max(self.reader.latest_us - LAG_US, self._clock.now_us() - QUIET_US)
         for closed in self.reader.close(min(latest_us, arrived_us)):
             self._compare(closed)
+            if self.bandit is not None:
+                self.bandit.learn(closed)
+        if self.shadow is not None:
+            # Scores come later than predictions, at most by as much as a shadow may be behind.
+            self.shadow.close(min(latest_us - MOST_BEHIND_US, arrived_us))
         for phase in self.service.phases.values():
             phase.settle(self._clock.now_us(), CHAMPION)
 
@@ -128,7 +154,8 @@ class Judge:
         """Return the comparison of an arm with the champion by a metric, new or known."""
         key = (phase.number, arm.name, metric.name)
         if key not in self.comparisons:
-            odds = find_odds(phase, arm)
+            test = self.rollout.spec.stages.test
+            odds = find_odds(phase, arm, 0.0 if test is None else test.floor)
             plan = plan_metric(metric, odds, phase.expected.get(metric.name))
             self.comparisons[key] = Comparison(plan)
         return self.comparisons[key]
@@ -137,12 +164,17 @@ class Judge:
         """Gather the evidence about the phase that is live."""
         rollout = self.rollout
         phase = rollout.phase
-        if phase.stage == "shadow":
-            return Evidence(champion=champion, waiting=waiting)
         rates = split_alpha(rollout.spec.alpha, len(rollout.spec.goals), len(phase.challengers))
+        if self.shadow is not None and phase.stage == "shadow":
+            return Evidence(
+                champion=champion,
+                waiting=waiting,
+                metrics=self.shadow.results(rates.harm),
+                scored=self.shadow.counts.scored,
+            )
         counts = self.service.phases[phase.number]
         metrics = [
-            look(self.find_comparison(phase, arm, metric), metric, arm.name, rates)
+            self._look(phase, arm, metric, rates)
             for arm in phase.challengers
             for metric in rollout.spec.metrics
         ]
@@ -159,6 +191,14 @@ class Judge:
             lacking_units=_lacks_units(counts),
             forecast=self._forecast(phase, metrics, rates, now_us),
         )
+
+    def _look(self, phase: Phase, arm: Arm, metric: RolloutMetric, rates: Rates) -> MetricResult:
+        """Look at a metric of an arm; without a floor a policy earns, and nothing can be shown."""
+        result = look(self.find_comparison(phase, arm, metric), metric, arm.name, rates)
+        test = self.rollout.spec.stages.test
+        if phase.policy != "split" and (test is None or test.floor == 0.0):
+            return structs.replace(result, shown=False, harm=False, futile=False)
+        return result
 
     def _find_mismatch(self, phase: Phase) -> MismatchResult | None:
         """Compare first exposures with the shares, where those are fixed."""
@@ -197,10 +237,11 @@ def _join_phase(phase: Phase) -> JoinedPhase:
     )
 
 
-def find_odds(phase: Phase, arm: Arm) -> Odds:
+def find_odds(phase: Phase, arm: Arm, floor: float = 0.0) -> Odds:
     """Return the least propensities of champion and challenger in a phase."""
     if phase.policy != "split":
-        return Odds(_LEAST_PROPENSITY, _LEAST_PROPENSITY)
+        least = max(floor, _LEAST_PROPENSITY)
+        return Odds(least, least)
     return Odds(
         max(phase.arm(CHAMPION).share, _LEAST_PROPENSITY), max(arm.share, _LEAST_PROPENSITY)
     )

@@ -11,6 +11,7 @@ from headrace.bundle import open_bundle
 from headrace.clock import SYSTEM, Clock
 from headrace.loop.crashes import find_crashed
 from headrace.loop.judge import Judge
+from headrace.loop.shadow import ShadowKeeper
 from headrace.loop.status import Status, describe
 from headrace.registry import RolloutRecord, make_plan, read_rollout, record_decision
 from headrace.rollout import Evidence, Rollout, step
@@ -33,6 +34,7 @@ class RolloutJob:
         self._clock = clock
         self._judge: Judge | None = None
         self._written: bytes = b""
+        self._shadow = ShadowKeeper(system)
 
     def run(self) -> Decided:
         """Read, judge and decide once; write the status.
@@ -50,6 +52,9 @@ class RolloutJob:
         if judge is not None and record.champion is not None:
             evidence = judge.gather(record.champion, record.waiting, now_us)
             status = describe(judge, evidence, now_us)
+        self._shadow.tick(record.rollout)
+        if judge is not None and judge.bandit is not None:
+            judge.bandit.publish(self._system.workspace, now_us)
         self._write(status)
         return Decided(status, moved)
 

@@ -6,6 +6,7 @@ from msgspec import Struct, structs
 
 from headrace.clock import to_text
 from headrace.loop.judge import Judge
+from headrace.loop.shadow_evidence import ShadowStatus
 from headrace.rollout import Evidence, judge
 from headrace.rollout.evidence import GuardResult, Interval
 
@@ -56,6 +57,7 @@ class Status(Struct, frozen=True):
     mismatch: dict[str, Any] | None
     counts: dict[str, int]
     verdict: VerdictStatus
+    shadow: ShadowStatus | None = None
 
     @classmethod
     def of_nothing(cls, name: str) -> "Status":
@@ -102,6 +104,7 @@ def describe(judging: Judge, evidence: Evidence, now_us: int) -> Status:
         verdict=VerdictStatus(
             verdict.action, verdict.say, _moment(verdict.from_us), _moment(verdict.to_us)
         ),
+        shadow=None if judging.shadow is None else judging.shadow.status(),
     )
 
 

@@ -64,7 +64,8 @@ class ClosedUnits(NamedTuple):
     """Units that have closed for a metric, in the order in which they did: `(N,)` each.
 
     `arm` counts the arms of the phase from 0; `value` is in the unit of the metric, NaN where the
-    unit does not count; `arrived` says whether any outcome came.
+    unit does not count; `arrived` says whether any outcome came. `context` is that by which a
+    policy has chosen, where one has.
     """
 
     phase: int
@@ -76,6 +77,7 @@ class ClosedUnits(NamedTuple):
     propensity: Floats
     value: Floats
     arrived: Integers
+    context: list[list[float]] | None = None
 
 
 class Counts(Struct):
@@ -102,6 +104,7 @@ class Reader:
         self._index = PredictionIndex()
         self._outcomes = pl.DataFrame(schema=_OUTCOME_SCHEMA)
         self._waiting = pl.DataFrame(schema=_ARRIVED_SCHEMA)
+        self._contexts: dict[int, dict[int, list[float]]] = {}
         self._arrived_us = 0
         self._watermark_us = 0
         self._reads_scores = any(metric.of == LOSS for metric in join.metrics)
@@ -154,6 +157,9 @@ class Reader:
             squares = score[counted] ** 2 if metric.of == LOSS else None
             units.count(at, places[counted], squares)
         self._index_predictions(phase.number, part, rows, places, score)
+        if "context" in part.columns and part["context"].null_count() < part.height:
+            contexts = zip(places.tolist(), part["context"].to_list(), strict=True)
+            self._contexts.setdefault(phase.number, {}).update(contexts)
 
     def _index_predictions(
         self, phase: int, part: pl.DataFrame, rows: Exposures, places: Integers, score: Floats
@@ -235,6 +241,7 @@ class Reader:
             rows=rows,
             squares=squares,
         )
+        known = self._contexts.get(number)
         value, arrived, clipped = compute_values(metric, self.join, collected, own)
         self.counts.clipped += clipped
         span = metric.span_us + self.join.within_us
@@ -248,6 +255,7 @@ class Reader:
             propensity=columns.propensity[within],
             value=value,
             arrived=arrived,
+            context=None if known is None else [known.get(place, []) for place in places.tolist()],
         )
 
     def _match_outcomes(self, watermark_us: int) -> None:
@@ -297,6 +305,10 @@ class Reader:
 
     def _forget(self, watermark_us: int) -> None:
         """Let go of predictions and outcomes that no open unit needs."""
+        for number, contexts in self._contexts.items():
+            first = self.units[number].first
+            for place in [place for place in contexts if place < first]:
+                del contexts[place]
         self._index.drop_before(watermark_us - self.join.within_us - LAG_US)
         if self._outcomes.height:
             firsts = pl.DataFrame(

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -61,13 +61,10 @@ class Predictor:
 
     `row_type` is a type that rows may be decoded into in the place of dicts, for `predict_typed`.
     It is None where a column has a name that no field may have, or where the model reads text:
-    next to that, decoding takes no time. It has the column `unit` of a rollout, too, if there is
-    one.
+    next to that, decoding takes no time.
     """
 
-    def __init__(
-        self, model: bytes, schema: Schema, name: str, version: int, unit: str | None = None
-    ) -> None:
+    def __init__(self, model: bytes, schema: Schema, name: str, version: int) -> None:
         self.name = name
         self.version = version
         self.schema = schema
@@ -97,8 +94,16 @@ class Predictor:
 
         self._reader = RowReader(self.session, self.schema)
         self._typed_reader = RowReader(self.session, self.schema, typed=True)
-        optional = tuple(one for one in (self.schema.id, unit) if one is not None)
-        self.row_type = None if self._reads_text else make_row_type(tuple(names), optional)
+        self._names = tuple(names)
+        self.row_type: type[Struct] | None = None
+        self._get_id: Callable[[Struct], Any] | None = None
+        self.carry(())
+
+    def carry(self, names: Iterable[str]) -> None:
+        """Let rows of the `row_type` bring further columns, which this model does not read."""
+        own = [] if self.schema.id is None else [self.schema.id]
+        optional = tuple(dict.fromkeys([*own, *names]))
+        self.row_type = None if self._reads_text else make_row_type(self._names, optional)
         self._get_id = None
         if self.row_type and self.schema.id:
             self._get_id = make_id_getter(self.row_type, self.schema.id)

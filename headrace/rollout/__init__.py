@@ -5,7 +5,7 @@ What is imported here is light; the statistics, in `statistics` and `policies`, 
 
 from headrace.rollout.by_hand import start, steer
 from headrace.rollout.evidence import Evidence, RolloutDecision
-from headrace.rollout.routing import encode_routing, read_routing
+from headrace.rollout.routing import Weights, encode_routing, read_routing, read_weights
 from headrace.rollout.stages import judge, step
 from headrace.rollout.state import Arm, Phase, Plan, Rollout, begin
 
@@ -16,10 +16,12 @@ __all__ = [
     "Plan",
     "Rollout",
     "RolloutDecision",
+    "Weights",
     "begin",
     "encode_routing",
     "judge",
     "read_routing",
+    "read_weights",
     "start",
     "steer",
     "step",

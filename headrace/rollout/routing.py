@@ -4,6 +4,7 @@ It is made from the journal, `.headrace/rollout/NAME.json`, and replaced as a wh
 """
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -57,3 +58,26 @@ def read_routing(path: Path) -> Rollout | None:
             str(path), f"cannot be read ({error.strerror})", "a readable file"
         ) from None
     return decode_routing(content, path)
+
+
+class Weights(Struct, frozen=True):
+    """The shares that a policy has set in a phase, and the state by which it chooses for a row.
+
+    They are published again and again, in a file beside the routing file; `number` counts them. A
+    policy without a context has no state here.
+    """
+
+    phase: int
+    number: int
+    shares: dict[str, float]
+    state: dict[str, Any] | None = None
+    format: int = FORMAT
+
+
+def read_weights(path: Path, phase: int) -> Weights | None:
+    """Read the weights of a phase; None where there are none, or none that can be read."""
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=Weights)
+    except (OSError, *DECODE_ERRORS):
+        return None
+    return found if (found.phase, found.format) == (phase, FORMAT) else None

@@ -16,7 +16,7 @@ from headrace.serve.http.connection import Connection
 from headrace.serve.http.sites import is_loopback
 from headrace.serve.http.tokens import read_tokens
 from headrace.serve.log_event import log_event
-from headrace.serve.models.repository import check, resolve_model
+from headrace.serve.models.sources import check, resolve_model
 from headrace.serve.routes import ROUTES
 from headrace.serve.service import Service
 from headrace.spec import ServeSpec

@@ -42,8 +42,9 @@ from headrace.serve.models.arms import ModelRoute
 from headrace.serve.models.batch import Answer, Batcher, BatchHandler
 from headrace.serve.models.ids import IdGenerator
 from headrace.serve.models.recorder import Recorder
-from headrace.serve.models.repository import ModelSource, Repository
+from headrace.serve.models.repository import Repository
 from headrace.serve.models.served import ServedModel
+from headrace.serve.models.sources import ModelSource
 from headrace.serve.models.system import ServedSystem
 from headrace.serve.models.taken import remove_marks
 from headrace.serve.parent import stop_without_parent

@@ -195,7 +195,7 @@ def test_the_status_says_what_the_design_promises(system: System) -> None:
     found = json.loads(msgspec.json.encode(job.look()))
     assert set(found) == {
         "name", "rollout", "stage", "phase", "since", "arms", "metrics", "guards", "mismatch",
-        "counts", "verdict",
+        "counts", "verdict", "shadow",
     }  # fmt: skip
     assert set(found["arms"][0]) == {"arm", "version", "share", "units", "closed"}
     assert set(found["metrics"][0]) == {

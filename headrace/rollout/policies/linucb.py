@@ -4,6 +4,7 @@ Each arm has a ridge regression of its values on the context (https://arxiv.org/
 algorithm 1). The arm with the greatest upper bound gets the row, but for the floors of the others.
 """
 
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,12 +14,14 @@ from headrace.arrays import Floats
 from headrace.rollout.policies.policy import Feedback
 
 _RIDGE = 1.0
+WIDTH = 1.0
+"""How many standard deviations an upper bound is above the mean."""
 
 
 class LinUcb:
     """LinUCB; `width` is how many standard deviations an upper bound is above the mean."""
 
-    def __init__(self, width: float = 1.0) -> None:
+    def __init__(self, width: float = WIDTH) -> None:
         self._width = width
 
     def start(self, arms: int, width: int) -> dict[str, Any]:
@@ -67,3 +70,25 @@ class UpperBounds:
         """Return the arm with the greatest upper bound for a row `x (D + 1,)`."""
         spread = np.sqrt(np.maximum(np.dot(np.dot(self.inverse, x), x), 0.0))
         return int((np.dot(self.mean, x) + width * spread).argmax())
+
+
+class LinUcbChooser:
+    """Chooses arms for rows by solved regressions: the best one, but for the floors of the others.
+
+    Parameters: `columns`, those of the context; `state`, as the policy has published it.
+    """
+
+    def __init__(self, columns: Sequence[str], state: Mapping[str, Any], floor: float) -> None:
+        self.columns = columns
+        self._bounds = LinUcb.solve(state)
+        self._arms = len(state["sum"])
+        self._floor = floor
+
+    def choose(self, context: Sequence[float]) -> tuple[int, float]:
+        """Return the place of the arm for a row, and the probability with which it was chosen."""
+        best = self._bounds.best(np.array([1.0, *context]), WIDTH)
+        most = 1.0 - self._floor * (self._arms - 1)
+        if self._floor == 0.0 or random.random() < most:
+            return best, most
+        others = [arm for arm in range(self._arms) if arm != best]
+        return random.choice(others), self._floor

@@ -12,9 +12,11 @@ rows ──> units ──> arms          one arm: all rows together
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from msgspec import to_builtins
+
 from headrace.serve.http.messages import JSON, Headers, Problem, Reply, Request, encode
 from headrace.serve.log_event import log_event
-from headrace.serve.models.arms import UNIT_HEADER, ModelRoute, Split
+from headrace.serve.models.arms import UNIT_HEADER, Assigned, ModelRoute, Split
 from headrace.serve.models.batch import Prediction, Row
 from headrace.serve.service import Service
 
@@ -72,19 +74,58 @@ async def answer_rows(
         _log(route, encode(route.served.trim_for_log(complete)), ids, predictions)
         return Answered(ids, predictions, [route])
 
-    units = split.find_units(rows, request.header(UNIT_HEADER), typed=False)
-    routes = split.assign(units)
-    _count_unassigned(split, units)
-    arms = list({id(arm): arm for arm in routes}.values())
+    assigned = split.assign(rows, request.header(UNIT_HEADER), typed=False)
+    return await _answer_assigned(service, split, rows, assigned, request)
+
+
+async def answer_typed(
+    service: Service, route: ModelRoute, split: Split, rows: list[Any], request: Request
+) -> Answered:
+    """Predict typed rows in the arms of a rollout.
+
+    Rows of one arm go the fast way if its model takes the same type, and are logged as they came.
+    Any others go on as dicts, in the arms that they have.
+    """
+    assigned = split.assign(rows, request.header(UNIT_HEADER), typed=True)
+    arm = assigned[0].route if assigned else split.plain
+    own = route.served.fast_rows
+    fast_rows = arm.served.fast_rows
+    is_one = len(rows) == 1 or all(one.route is arm for one in assigned)
+    if is_one and own and fast_rows and fast_rows.type is own.type and not arm.is_absent:
+        try:
+            ids, (_, predictions) = await service.predict(arm, fast_rows, rows, request)
+        except Exception as error:
+            # What is wrong with the rows is found where they are read as dicts.
+            if _find_failure(error) is None:
+                raise
+        else:
+            _count(arm, len(rows), predictions)
+            _count_unassigned(split, assigned)
+            _log(arm, request.body, ids, predictions, assigned)
+            return Answered(ids, predictions, [arm])
+    plain = [to_builtins(row) for row in rows]
+    return await _answer_assigned(service, split, plain, assigned, request)
+
+
+async def _answer_assigned(
+    service: Service,
+    split: Split,
+    rows: list[Row],
+    assigned: list[Assigned],
+    request: Request,
+) -> Answered:
+    """Predict rows as dicts in the arms that were assigned to them."""
+    _count_unassigned(split, assigned)
+    arms = list({id(one.route): one.route for one in assigned}.values())
     if len(arms) <= 1:
         arm = arms[0] if arms else split.plain
-        return await _answer_arm(service, arm, rows, units, request)
+        return await _answer_arm(service, arm, rows, assigned, request)
 
     parts = []
     for arm in arms:
-        own = [at for at, one in enumerate(routes) if one is arm]
+        own = [at for at, one in enumerate(assigned) if one.route is arm]
         part = [rows[at] for at in own]
-        answered = await _answer_arm(service, arm, part, [units[at] for at in own], request)
+        answered = await _answer_arm(service, arm, part, [assigned[at] for at in own], request)
         parts.append((own, answered))
     return _put_together(len(rows), parts)
 
@@ -101,36 +142,11 @@ def _put_together(count: int, parts: list[tuple[list[int], Answered]]) -> Answer
     return Answered(ids, predictions, [answered.routes[0] for _, answered in parts])
 
 
-async def answer_fast(
-    service: Service, route: ModelRoute, split: Split, rows: list[Any], request: Request
-) -> Answered | None:
-    """Predict typed rows of one arm, whose body is logged as it came; None for any others."""
-    units = split.find_units(rows, request.header(UNIT_HEADER), typed=True)
-    arm = split.assign(units[:1])[0] if units else split.plain
-    if len(rows) > 1 and (split.unit is None or units.count(units[0]) < len(units)):
-        return None
-    fast_rows = arm.served.fast_rows
-    own = route.served.fast_rows
-    if fast_rows is None or own is None or fast_rows.type is not own.type or arm.is_absent:
-        return None
-    try:
-        ids, (_, predictions) = await service.predict(arm, fast_rows, rows, request)
-    except Exception as error:
-        # The rows are read again, as dicts, and what is wrong with them is found there.
-        if _find_failure(error) is None:
-            raise
-        return None
-    _count(arm, len(rows), predictions)
-    _count_unassigned(split, units)
-    _log(arm, request.body, ids, predictions, units)
-    return Answered(ids, predictions, [arm])
-
-
 async def _answer_arm(
     service: Service,
     arm: ModelRoute,
     rows: list[Row],
-    units: Sequence[str | None],
+    assigned: Sequence[Assigned],
     request: Request,
 ) -> Answered:
     """Predict the rows of one arm; the champion answers them where the arm fails."""
@@ -153,7 +169,7 @@ async def _answer_arm(
         by = arm.fallback[failure]
         ids, (complete, predictions) = await service.predict(by, by.served, rows, request)
     _count(arm, len(rows), predictions)
-    _log(by, encode(by.served.trim_for_log(complete)), ids, predictions, units)
+    _log(by, encode(by.served.trim_for_log(complete)), ids, predictions, assigned)
     return Answered(ids, predictions, [by])
 
 
@@ -192,10 +208,10 @@ def _count(arm: ModelRoute, rows: int, predictions: list[Prediction]) -> None:
                 counts.imputed += 1
 
 
-def _count_unassigned(split: Split, units: list[str | None]) -> None:
+def _count_unassigned(split: Split, assigned: Sequence[Assigned]) -> None:
     """Count the rows of a rollout that bring no unit."""
-    if split.phase is not None and split.unit is not None:
-        split.unassigned += units.count(None)
+    if split.phase is not None:
+        split.unassigned += sum(1 for one in assigned if one.route is split.plain)
 
 
 def _log(
@@ -203,16 +219,14 @@ def _log(
     rows: bytes,
     ids: list[str],
     predictions: list[Prediction],
-    units: Sequence[str | None] | None = None,
+    assigned: Sequence[Assigned] = (),
 ) -> None:
-    """Append predictions to the buffer of a route; one of a rollout notes the units, too."""
+    """Append predictions to the buffer of a route, with what is noted of their rows."""
     if route.buffer is None:
         return
     answers = encode_predictions(ids, predictions)
-    if units is None:
-        route.buffer.append(len(ids), rows, answers)
-    else:
-        route.buffer.append(len(ids), rows, encode(units), answers)
+    notes = zip(*(one.note for one in assigned), strict=True)
+    route.buffer.append(len(ids), rows, *map(encode, notes), answers)
 
 
 def encode_predictions(ids: list[str], predictions: list[Prediction]) -> bytes:

@@ -6,7 +6,7 @@
 
 import msgspec
 
-from headrace.serve.api.answer import answer_fast, answer_rows, encode_predictions
+from headrace.serve.api.answer import answer_rows, answer_typed, encode_predictions
 from headrace.serve.http.messages import Reply, Request
 from headrace.serve.http.slices import WHOLE_BYTES
 from headrace.serve.models.batch import Row
@@ -31,16 +31,13 @@ async def predict(service: Service, request: Request, ref: str) -> Reply:
     rows = None if fast_rows is None else fast_rows.decode(request.body)
     if fast_rows is not None and rows is not None:
         if route.split is not None:
-            answered = await answer_fast(service, route, route.split, rows, request)
-            if answered is not None:
-                return answered.reply()
-        else:
-            ids, (_, predictions) = await service.predict(route, fast_rows, rows, request)
-            answers = encode_predictions(ids, predictions)
-            # Such rows are logged as they came: nothing of them has to be encoded.
-            if route.buffer is not None:
-                route.buffer.append(len(ids), request.body, answers)
-            return Reply(200, route.headers, b'%b,"predictions":%b}' % (route.opening, answers))
+            return (await answer_typed(service, route, route.split, rows, request)).reply()
+        ids, (_, predictions) = await service.predict(route, fast_rows, rows, request)
+        answers = encode_predictions(ids, predictions)
+        # Such rows are logged as they came: nothing of them has to be encoded.
+        if route.buffer is not None:
+            route.buffer.append(len(ids), request.body, answers)
+        return Reply(200, route.headers, b'%b,"predictions":%b}' % (route.opening, answers))
 
     body = await service.read_body(request, PredictRequest, served)
     return (await answer_rows(service, route, body.rows, request)).reply()

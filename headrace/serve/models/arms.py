@@ -7,14 +7,15 @@ A route that is `split` leads to several versions. Each arm is a route of its ow
 the arm, and its buffer notes arm, phase and propensity once, at the head of all predictions.
 """
 
+import math
 import random
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, to_builtins
 
 from headrace.rollout.assign import SPACE, locate, to_text
 from headrace.serve.http.messages import Headers, encode
@@ -68,12 +69,29 @@ class ModelRoute(Struct, frozen=True, eq=False):
     fallback: "dict[str, ModelRoute]" = {}
 
 
+class Assigned(NamedTuple):
+    """The route of a row, and what is noted of the row beside it in the log."""
+
+    route: ModelRoute
+    note: tuple[Any, ...]
+
+
+class Chooser(Protocol):
+    """Chooses an arm for a row by its context."""
+
+    columns: Sequence[str]
+
+    def choose(self, context: Sequence[float]) -> tuple[int, float]:
+        """Return the place of the arm, and the probability with which it was chosen."""
+        ...
+
+
 class Split(Struct, eq=False):
-    """The arms of a phase, and how units find theirs.
+    """The arms of a phase, and how rows find theirs.
 
     `ends` are the ends of stretches of the line, `arms` whose they are; `plain` is the champion's
-    route without an arm. Without a `unit` each row is drawn on its own. `counts` are those of the
-    arms, by their names.
+    route without an arm. Without a `unit` each row is drawn on its own; with a `chooser` its
+    context decides. `counts` are those of the arms, by their names.
     """
 
     phase: int | None
@@ -84,9 +102,27 @@ class Split(Struct, eq=False):
     plain: ModelRoute
     counts: dict[str, ArmCounts]
     get_unit: Callable[[Any], Any] | None = None
+    chooser: Chooser | None = None
     unassigned: int = 0
 
-    def choose(self, unit: str) -> ModelRoute:
+    def assign(self, rows: Sequence[Any], header: str | None, typed: bool) -> list[Assigned]:
+        """Assign an arm to each row; the header counts where both are there.
+
+        A row without a unit gets the plain champion.
+        """
+        if self.chooser is not None:
+            return [self._choose(self.chooser, row, typed) for row in rows]
+        if self.unit is None:
+            return [Assigned(self.draw(), (None,)) for _ in rows]
+        if header:
+            return [Assigned(self.find(header), (header,))] * len(rows)
+        assigned = []
+        for row in rows:
+            unit = to_text(self._read_unit(row, typed))
+            assigned.append(Assigned(self.plain if unit is None else self.find(unit), (unit,)))
+        return assigned
+
+    def find(self, unit: str) -> ModelRoute:
         """Return the route of the arm that a unit has."""
         return self.arms[bisect_right(self.ends, locate(self.salt, unit))]
 
@@ -94,30 +130,31 @@ class Split(Struct, eq=False):
         """Return the route of the arm that a row on its own gets."""
         return self.arms[bisect_right(self.ends, random.randrange(SPACE))]
 
-    def find_units(self, rows: Sequence[Any], header: str | None, typed: bool) -> list[str | None]:
-        """Return the unit of each row; the header counts where both are there."""
-        if self.unit is None:
-            return [None] * len(rows)
-        if header:
-            return [header] * len(rows)
+    def _read_unit(self, row: Any, typed: bool) -> Any:
         if not typed:
-            return [to_text(row.get(self.unit)) for row in rows]
-        if self.get_unit is None:
-            return [None] * len(rows)
-        get_unit = self.get_unit
-        return [None if (unit := get_unit(row)) is UNSET else to_text(unit) for row in rows]
+            return row.get(self.unit)
+        unit = None if self.get_unit is None else self.get_unit(row)
+        return None if unit is UNSET else unit
 
-    def assign(self, units: Sequence[str | None]) -> list[ModelRoute]:
-        """Return the route of each row by its unit; rows without one get the plain champion."""
-        if self.unit is None:
-            return [self.draw() for _ in units]
-        routes = []
-        for unit in units:
-            if unit is None:
-                routes.append(self.plain)
-            else:
-                routes.append(self.choose(unit))
-        return routes
+    def _choose(self, chooser: Chooser, row: Any, typed: bool) -> Assigned:
+        """Assign an arm by the context of a row; what is no number counts as 0."""
+        values = to_builtins(row) if typed else row
+        context = [read_number(values.get(name)) for name in chooser.columns]
+        place, propensity = chooser.choose(context)
+        return Assigned(self.arms[place], (propensity, context))
+
+
+def read_number(value: Any) -> float:
+    """Return a value of a context as a number; 0 for one that is none.
+
+    >>> read_number("2.5"), read_number(True), read_number(None), read_number(float("nan"))
+    (2.5, 1.0, 0.0, 0.0)
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return number if math.isfinite(number) else 0.0
 
 
 class SplitCounts(Struct):
@@ -177,5 +214,7 @@ def build_route(
     reply = {"model": served.name, "version": served.version}
     buffer = None
     if recorder is not None and served.system is not None:
-        buffer = Buffer(recorder, served.system, encode(reply | head)[:-1], names)
+        row_id = served.system.spec.data.id
+        known = {} if row_id is None else {"row_id": row_id}
+        buffer = Buffer(recorder, served.system, encode(reply | head | known)[:-1], names)
     return ModelRoute(served, arm, served.headers(arm), encode(reply)[:-1], buffer, number=number)

@@ -29,10 +29,9 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from msgspec import Struct, structs
+from msgspec import structs
 
-from headrace import spec
-from headrace.bundle import find_bundle, open_bundle, read_champion, read_manifest
+from headrace.bundle import open_bundle
 from headrace.clock import SYSTEM
 from headrace.errors import BundleError, HeadraceError, InputError
 from headrace.serve.http.messages import encode
@@ -48,17 +47,18 @@ from headrace.serve.models.arms import (
 from headrace.serve.models.recorder import Recorder
 from headrace.serve.models.rollouts import (
     FAILURES,
+    Live,
     LiveRollouts,
     build_split,
     list_versions,
     mark_challengers,
 )
 from headrace.serve.models.served import ServedModel
-from headrace.serve.models.system import ServedSystem, find_system
-from headrace.workspace import ALIASES, Alias, is_system
+from headrace.serve.models.sources import ModelSource, find_version, has_rollouts, read_versions
+from headrace.serve.models.system import ServedSystem
+from headrace.workspace import Alias
 
 _VERSION = re.compile("[1-9][0-9]{0,8}")
-_NAME_AND_ALIAS = re.compile("([A-Za-z][A-Za-z0-9_-]*)@([a-z]+)")
 LOAD_S = 120.0
 """Seconds in which a version must be opened, checked and warmed."""
 MOVE_S = 0.1
@@ -67,73 +67,6 @@ _MAX_PAST = 8
 """Splits that were replaced, of which requests may still be on their way."""
 _MAX_SPARE = 8
 """Versions without an alias that stay ready."""
-
-
-class ModelSource(Struct, frozen=True):
-    """A model to serve: a bundle, or the versions to which the aliases of a system point.
-
-    The first of the aliases is meant where a request names none.
-    """
-
-    name: str
-    bundle: Path | None
-    aliases: tuple[Alias, ...]
-    system: ServedSystem | None
-
-
-def resolve_model(model: str, folder: Path) -> ModelSource:
-    """Find the model that a reference of `headrace serve` means, seen from a folder.
-
-        taxi/                    the folder of a system: all of its aliases
-        taxi@champion            one alias of a system
-        taxi@7, path/of/bundle   a bundle
-
-    Raises `InputError`, which says what to do, where there is nothing to serve.
-    """
-    if is_system(Path(model)):
-        whole = spec.load(model)
-        read_champion(whole)  # a service without a model would be of no use
-        return ModelSource(whole.name, None, ALIASES, ServedSystem(whole))
-    path = find_bundle(model, folder)
-    system = find_system(path)
-    match = _NAME_AND_ALIAS.fullmatch(model)
-    if match and not Path(model).is_dir() and system is not None:
-        alias: Alias = next(alias for alias in ALIASES if alias == match[2])
-        return ModelSource(match[1], None, (alias,), system)
-    return ModelSource(read_manifest(path).name, path, (), system)
-
-
-def has_rollouts(source: ModelSource) -> bool:
-    """Say whether a source follows rollouts: a whole system does, if its spec has the branch."""
-    is_whole = source.aliases == ALIASES and source.system is not None
-    return is_whole and source.system is not None and source.system.spec.rollout is not None
-
-
-def check(source: ModelSource) -> None:
-    """Raise `BundleError` where a byte of the version that is meant first has been changed."""
-    if source.bundle is not None:
-        open_bundle(source.bundle)
-    for alias, version in _read_versions(source).items():
-        if alias == source.aliases[0]:
-            open_bundle(_find_bundle(source, version))
-
-
-def _read_versions(source: ModelSource) -> dict[Alias, int]:
-    """Read the versions to which the aliases of a source point now."""
-    if source.system is None or not source.aliases:
-        return {}
-    versions = source.system.workspace.read_aliases(source.name)
-    return {alias: versions[alias] for alias in source.aliases if alias in versions}
-
-
-def _find_bundle(source: ModelSource, version: int) -> Path:
-    """Return the folder of a version's bundle; raises `InputError` where there is none."""
-    assert source.system is not None
-    path = source.system.workspace.bundle(source.name, version)
-    if not path.is_dir():
-        ref = f"{source.name}@{version}"
-        raise InputError(ref, "no such version", "an existing version", str(path))
-    return path
 
 
 class Repository:
@@ -205,7 +138,7 @@ class Repository:
                 served = self._load_bundle(source, source.bundle)
                 self._ready[served.name, served.version] = served
                 self._pinned.add((served.name, served.version))
-            for alias, version in _read_versions(source).items():
+            for alias, version in read_versions(source).items():
                 try:
                     if (source.name, version) not in self._ready:
                         self._ready[source.name, version] = self._load(source, version)
@@ -223,34 +156,36 @@ class Repository:
         if not has_rollouts(source):
             return
         assert source.system is not None
-        rollout = self._rollouts.read(source.system)
-        mark_challengers(source.system.workspace, rollout)
-        for version in list_versions(rollout):
+        live = self._rollouts.read(source.system)
+        mark_challengers(source.system.workspace, live.rollout)
+        for version in list_versions(live.rollout):
             if (source.name, version) not in self._ready:
                 try:
                     self._ready[source.name, version] = self._load(source, version)
                 except Exception as error:
                     self._rollouts.report_failed(source.name, version, error)
-        self._rollouts.current[source.name] = rollout
+        self._rollouts.current[source.name] = live
 
     async def _follow_rollout(self, source: ModelSource) -> None:
         """Take the arms of the live rollout into service, once their versions are ready."""
         assert source.system is not None
-        rollout = self._rollouts.read(source.system)
-        if rollout == self._rollouts.current.get(source.name):
+        live = self._rollouts.read(source.system)
+        known = self._rollouts.current.get(source.name)
+        if live == known:
             return
-        mark_challengers(source.system.workspace, rollout)
-        for version in list_versions(rollout):
+        mark_challengers(source.system.workspace, live.rollout)
+        for version in list_versions(live.rollout):
             key = (source.name, version)
             if key not in self._ready and key not in self._rollouts.failed:
                 try:
                     self._ready[key] = await self._load_in_thread(source, version)
                 except Exception as error:
                     self._rollouts.report_failed(source.name, version, error)
-        self._rollouts.current[source.name] = rollout
+        self._rollouts.current[source.name] = live
         self._publish()
-        phase = None if rollout is None else rollout.phase.number
-        log_event("info", "rollout_followed", model=source.name, phase=phase)
+        if known is None or known.rollout != live.rollout:
+            phase = None if live.rollout is None else live.rollout.phase.number
+            log_event("info", "rollout_followed", model=source.name, phase=phase)
 
     async def follow(self) -> None:
         """Read the aliases, and load what they point to; to be called again and again.
@@ -260,7 +195,7 @@ class Repository:
         """
         for source in self._sources:
             try:
-                versions = _read_versions(source)
+                versions = read_versions(source)
             except HeadraceError as error:
                 log_event("error", "aliases_unreadable", model=source.name, why=str(error))
                 continue
@@ -397,8 +332,8 @@ class Repository:
     def _drop_spare(self) -> None:
         """Let go of the oldest versions that no alias points to, beyond `_MAX_SPARE`."""
         current = {(name, version) for (name, _), version in self._current.items()}
-        for name, rollout in self._rollouts.current.items():
-            current |= {(name, version) for version in list_versions(rollout)}
+        for name, live in self._rollouts.current.items():
+            current |= {(name, version) for version in list_versions(live.rollout)}
         spare = [key for key in self._ready if key not in current and key not in self._pinned]
         for key in spare[: max(len(spare) - _MAX_SPARE, 0)]:
             del self._ready[key]
@@ -411,11 +346,18 @@ class Repository:
         """Return the route to a model, split by its live rollout, if there is one."""
         if not has_rollouts(source):
             return route
-        rollout = self._rollouts.current.get(source.name)
+        live = self._rollouts.current.get(source.name, Live())
         known = self.splits.get(source.name)
+        versions = {route.served.version, *list_versions(live.rollout)}
+        ready = [
+            self._ready[key] for key in self._ready if key[1] in versions and key[0] == source.name
+        ]
+        names = frozenset(column.name for served in ready for column in served.inputs)
+        for served in ready:
+            served.carry(names)
         split = build_split(
             route,
-            rollout,
+            live,
             lambda version: self._ready.get((source.name, version)),
             self._recorder,
         )
@@ -431,7 +373,7 @@ class Repository:
         """Say whether a rollout is live, or a challenger waits for one."""
         if not has_rollouts(source):
             return False
-        is_live = self._rollouts.current.get(source.name) is not None
+        is_live = self._rollouts.current.get(source.name, Live()).rollout is not None
         return is_live or (source.name, "challenger") in self._current
 
     def record_counts(self) -> None:
@@ -499,7 +441,7 @@ class Repository:
 
     def _load(self, source: ModelSource, version: int) -> ServedModel:
         """Load a version of a system; raises `HeadraceError` where it cannot be served."""
-        return self._load_bundle(source, _find_bundle(source, version))
+        return self._load_bundle(source, find_version(source, version))
 
     def _load_bundle(self, source: ModelSource, path: Path) -> ServedModel:
         """Open a bundle, check every byte of it, and warm its model."""

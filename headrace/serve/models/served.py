@@ -81,8 +81,8 @@ class ServedModel:
     """A bundle that is ready to answer rows; a `BatchHandler` of rows as dicts.
 
     `optional` are the columns that a row may lack: those that had missing values in training, and
-    the window features that the store has. `fast_rows` answers rows that lack nothing; it is None
-    where rows of the model may need the store.
+    the window features that the store has, `window_names`. `fast_rows` answers rows that lack
+    nothing; it is None where rows of the model may need the store.
     """
 
     def __init__(self, bundle: Bundle, system: ServedSystem | None, metrics: Metrics) -> None:
@@ -92,21 +92,20 @@ class ServedModel:
         self.name = bundle.manifest.name
         self.version = bundle.manifest.version
         graph = bundle.read("model.onnx")
-        self.unit = None if system is None else system.unit
-        self.predictor = Predictor(graph, bundle.schema, self.name, self.version, self.unit)
+        self.predictor = Predictor(graph, bundle.schema, self.name, self.version)
 
         columns = self.predictor.columns
         self._windows = None if system is None else system.windows(columns)
         self.reads_store = self._windows is not None
         windows = [column.name for column in columns if column.window]
-        self._window_names = frozenset(windows if self.reads_store else [])
+        self.window_names = frozenset(windows if self.reads_store else [])
         with_gaps = [column.name for column in columns if column.missing > 0]
-        self.optional = self._window_names.union(with_gaps)
-        self._imputable = self.optional - self._window_names
+        self.optional = self.window_names.union(with_gaps)
+        self._imputable = self.optional - self.window_names
 
         self.fast_rows: FastRows | None = None
-        if self.predictor.row_type and not self.reads_store:
-            self.fast_rows = FastRows(self, self.predictor.row_type)
+        self._carried: frozenset[str] = frozenset()
+        self.carry(frozenset())
 
         # Looked up once: each batch counts into them.
         self._batches = metrics.histogram("headrace_batch_rows", self.name, edges=ROWS)
@@ -119,6 +118,18 @@ class ServedModel:
             edges = self._score_edges()
             self._scores = metrics.histogram("headrace_score", *self._labels, edges=edges)
 
+    def carry(self, names: frozenset[str]) -> None:
+        """Let rows bring columns for others: the unit, and what a challenger reads.
+
+        They are logged, and they do not keep rows from the fast way.
+        """
+        unit = None if self.system is None else self.system.unit
+        self._carried = names if unit is None else names | {unit}
+        self.predictor.carry(sorted(self._carried))
+        self.fast_rows = None
+        if self.predictor.row_type and not self.reads_store:
+            self.fast_rows = FastRows(self, self.predictor.row_type)
+
     def _score_edges(self) -> tuple[float, ...]:
         """Return the edges of the score's histogram: shares, or quantiles of the test scores."""
         if self.predictor.session.metadata["task"] == "binary":
@@ -129,25 +140,30 @@ class ServedModel:
     @cached_property
     def inputs(self) -> list[Column]:
         """The columns that a row has: those of the model, with keys in the place of windows."""
-        own = [column for column in self.predictor.columns if column.name not in self._window_names]
+        own = [column for column in self.predictor.columns if column.name not in self.window_names]
         if self._windows is None or self.system is None:
             return own
         names = {column.name for column in own}
         return own + [column for column in self.system.keys if column.name not in names]
 
+    @property
+    def logged_names(self) -> frozenset[str]:
+        """The columns of a row that are logged: those for others, and all that are its own."""
+        return self._own_names | self._carried
+
     @cached_property
-    def _logged_names(self) -> frozenset[str]:
-        """The columns of a row that are logged: the model's, and those that join its outcome."""
+    def _own_names(self) -> frozenset[str]:
+        """The columns of the model, and those that join the outcome of a row."""
         names = {column.name for column in [*self.predictor.columns, *self.inputs]}
         if self.system is not None:
             data = self.system.spec.data
-            joining = (data.id, data.group, self.unit, *data.times)
+            joining = (data.id, data.group, *data.times)
             names |= {name for name in joining if name is not None}
         return frozenset(names)
 
     def trim_for_log(self, rows: list[Row]) -> list[Row]:
         """Return rows without columns that nobody knows, which may be of any content and size."""
-        names = self._logged_names
+        names = self.logged_names
         return [
             {name: value for name, value in trim_names(row).items() if name in names}
             for row in rows
@@ -250,7 +266,7 @@ class ServedModel:
         if not _lacks_any(rows, self.optional):
             return rows, imputed
         rows = [trim_names(row) for row in rows]
-        if self._windows is not None and _lacks_any(rows, self._window_names):
+        if self._windows is not None and _lacks_any(rows, self.window_names):
             rows = self._add_windows(rows, imputed)
         if _lacks_any(rows, self._imputable):
             rows = _impute(rows, self._imputable, imputed)
@@ -267,10 +283,10 @@ class ServedModel:
             self._metrics.counts["headrace_store_failures", self.name] += 1
 
         complete = [windows | row for windows, row in zip(features, rows, strict=True)]
-        if not _lacks_any(complete, self._window_names):
+        if not _lacks_any(complete, self.window_names):
             return complete
         lacking: dict[int, list[str]] = {}
-        complete = _impute(complete, self._window_names, lacking)
+        complete = _impute(complete, self.window_names, lacking)
         imputed |= lacking
         self._metrics.counts["headrace_default_rows", self.name] += len(lacking)
         return complete
