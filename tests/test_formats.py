@@ -76,7 +76,7 @@ def test_a_journal(tmp_path: Path) -> None:
     path.write_text(json.dumps(line) + "\n")
     assert Journal(workspace, "ads").last_version == 1
     # What another format calls its fields is not known, but for its number.
-    path.write_text(json.dumps(line) + "\n" + json.dumps({"format": 2, "did": "promote"}) + "\n")
+    path.write_text(json.dumps(line) + "\n" + json.dumps({"format": 3, "did": "promote"}) + "\n")
     with pytest.raises(WorkError) as error:
         Journal(workspace, "ads")
     assert str(error.value) == f"{path}: {NEWER}"

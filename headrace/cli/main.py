@@ -47,6 +47,7 @@ ROLLOUT_COMMANDS = (
     rollout.arms,
     rollout.stop,
     rollout.promote,
+    rollout.plan,
     rollout.run,
     rollout.shadow,
 )

@@ -107,6 +107,23 @@ def promote(why: WhyOption = "", dir: DirOption = Path(), as_json: JsonFlag = Fa
     _steer("promote", dir, why, as_json)
 
 
+def plan(
+    dir: DirArgument = Path(),
+    metric: Annotated[str | None, typer.Option(help="Plan by this metric.")] = None,
+    effect: Annotated[
+        float | None, typer.Option(help="Plan for this effect, a share of the mean.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say how long a test takes, and which effect it can show, by the units in the log."""
+    import msgspec
+
+    from headrace.loop.plan import plan_test
+
+    found = plan_test(dir, metric, effect)
+    print_result(msgspec.to_builtins(found), as_json, found.say)
+
+
 def run(
     dir: DirArgument = Path(),
     of_service: Annotated[

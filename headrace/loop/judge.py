@@ -11,10 +11,12 @@ same numbers.
 import numpy as np
 from msgspec import Struct, structs
 
+from headrace.arrays import Floats, Hashes
 from headrace.clock import SYSTEM, US_PER_S, Clock
 from headrace.log import Cursor, Log, follow
 from headrace.loop.bandit import Bandit, make_bandit
 from headrace.loop.counts import ArmCounts, PhaseCounts, ServiceCounts
+from headrace.loop.covariates import FirstScores, History
 from headrace.loop.shadow import MOST_BEHIND_US
 from headrace.loop.shadow_evidence import ShadowEvidence
 from headrace.outcomes import Join, JoinedPhase, read_watermark
@@ -78,6 +80,11 @@ class Judge:
         self.service = ServiceCounts()
         self.comparisons: dict[tuple[int, str, str], Comparison] = {}
         self.bandit: Bandit | None = None
+        self._system = system
+        self._histories: dict[int, History] = {}
+        self.first_scores = None
+        if spec.covariate == "score" and spec.unit is not None:
+            self.first_scores = FirstScores(system, rollout)
         self.follow_rollout(rollout)
 
     def follow_rollout(self, rollout: Rollout) -> None:
@@ -96,6 +103,8 @@ class Judge:
         for table, after in follow(self._predictions, self._at.predictions, judged=True):
             self.reader.read_predictions(table)
             self._at.predictions = after
+        if self.first_scores is not None:
+            self.first_scores.read()
         # Whatever arrived before this time is read next.
         arrived_us = read_watermark(self._outcomes, self._clock)
         if self.shadow is not None:
@@ -133,6 +142,7 @@ class Judge:
         counts = ~np.isnan(closed.value)
         names = [arm.name for arm in phase.arms]
         champion = names.index(CHAMPION)
+        covariate = self._find_covariate(phase, metric, closed.key)
         for at, arm in enumerate(phase.arms):
             if at == champion:
                 continue
@@ -146,9 +156,19 @@ class Judge:
                 arm=role,
                 propensity=closed.propensity[counts],
                 value=scale_all(metric, closed.value[counts]),
-                covariate=np.full(len(role), np.nan),
+                covariate=covariate[counts],
             )
             self.find_comparison(phase, arm, metric).add(units)
+
+    def _find_covariate(self, phase: Phase, metric: RolloutMetric, keys: Hashes) -> Floats:
+        """Return what was known of units before they were drawn, NaN where nothing was."""
+        if self.first_scores is not None:
+            return self.first_scores.find(phase.number, keys)
+        if not self.reader.join.is_unit or self.rollout.spec.covariate != "history":
+            return np.full(len(keys), np.nan)
+        if phase.number not in self._histories:
+            self._histories[phase.number] = History(self._system, self.reader.join, phase)
+        return self._histories[phase.number].find(metric, keys)
 
     def find_comparison(self, phase: Phase, arm: Arm, metric: RolloutMetric) -> Comparison:
         """Return the comparison of an arm with the champion by a metric, new or known."""

@@ -329,6 +329,11 @@ def _read_hex(start: int, length: int) -> pl.Expr:
     return digits.str.to_integer(base=16, strict=False).fill_null(0).cast(pl.Int64)
 
 
+def hash_units(units: pl.Series) -> Hashes:
+    """Return the keys of units: hashes that tell them apart."""
+    return units.hash(_KEY_SEED).to_numpy()
+
+
 def _expose(phase: JoinedPhase, part: pl.DataFrame, is_unit: bool) -> Exposures:
     """Return the rows of a phase as exposures; without units each row is one of its own."""
     numbers = {arm: at for at, arm in enumerate(phase.arms)}
@@ -336,7 +341,7 @@ def _expose(phase: JoinedPhase, part: pl.DataFrame, is_unit: bool) -> Exposures:
     process = part.select(_read_hex(22, 6)).to_series()
     return Exposures(
         position=part["position"].to_numpy(),
-        key=part["unit" if is_unit else "id"].hash(_KEY_SEED).to_numpy(),
+        key=hash_units(part["unit" if is_unit else "id"]),
         exposed_us=part["exposed"].to_numpy(),
         before_us=part["before"].to_numpy(),
         arm=arms.to_numpy(),

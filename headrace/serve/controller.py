@@ -67,6 +67,11 @@ class ControllerKeeper:
         self._lock = handle
         return True
 
+    @property
+    def is_keeping(self) -> bool:
+        """Whether this process is the one that keeps the controller."""
+        return self._lock is not None
+
     def close(self) -> None:
         """Let go of the lock: the controller ends, or another service keeps it."""
         if self._lock is not None:

@@ -38,6 +38,7 @@ from headrace.serve.http.slices import SLICE_BYTES, WHOLE_BYTES, decode_in_slice
 from headrace.serve.log_event import log_event
 from headrace.serve.metrics.exposition import Ledger
 from headrace.serve.metrics.metrics import Histogram, Metrics
+from headrace.serve.metrics.rollout import RolloutMetrics
 from headrace.serve.models.arms import ModelRoute
 from headrace.serve.models.batch import Answer, Batcher, BatchHandler
 from headrace.serve.models.ids import IdGenerator
@@ -125,6 +126,7 @@ class Service:
         self._guard = tokens.TokenGuard({}, open=True)
 
         self._keepers: dict[str, ControllerKeeper] = {}
+        self._exported: dict[str, RolloutMetrics] = {}
         self._endpoints = {
             path: {endpoint.method: endpoint for endpoint in endpoints}
             for path, endpoints in routes.items()
@@ -366,6 +368,12 @@ class Service:
             if source.system is not None and self.settings.log:
                 keeper = self._keepers.setdefault(source.name, ControllerKeeper(source.system))
                 keeper.tick(self.repository.needs_controller(source))
+                if keeper.is_keeping:
+                    path = source.system.workspace.rollout_status(source.name)
+                    exported = self._exported.setdefault(
+                        source.name, RolloutMetrics(path, self.metrics)
+                    )
+                    exported.update()
 
     async def _sweep(self) -> None:
         """End silent connections, and the process where its parent is gone."""

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 import headrace
+from headrace.errors import InputError
 from headrace.log import Log
 from headrace.log.segment import JUDGED
 from headrace.outcomes import read_id
@@ -19,7 +20,7 @@ from headrace.rollout import Rollout, start, steer
 from headrace.rollout.assign import find_arm, locate
 from headrace.serve.service import Service
 from headrace.spec import Stage, System
-from tests.rollout_system import NAME, body_of, copy_system, make_row
+from tests.rollout_system import NAME, SPEC, body_of, copy_system, make_row, write_spec
 from tests.serve.running import within
 
 NOW = 1_700_000_000_000_000
@@ -327,3 +328,35 @@ def test_sealed_segments_have_what_is_judged_as_columns(system: System) -> None:
             assert row[name] == payload[name]
         assert row["arm"] == arm_of(rollout, row["unit"])
         assert row["prediction"] == payload["answer"]["prediction"]
+
+
+def test_rows_of_a_segment_go_to_another_system(ads_template: Path, tmp_path: Path) -> None:
+    """Rio has a model of its own; a rollout of the others goes on."""
+    first = copy_system(
+        ads_template, tmp_path / "one", segments=[{"where": "city == 'rio'", "model": "rio"}]
+    )
+    other = tmp_path / "rio"
+    other.mkdir()
+    (other / "rows.csv").write_bytes((first / "rows.csv").read_bytes())
+    write_spec(other, SPEC | {"name": "rio"})
+    headrace.run(other)
+    begin(headrace.load(first))
+    rows = [make_row(f"u{user}") for user in range(20)]
+
+    async def ask(service: Service, client: httpx.AsyncClient) -> None:
+        reply = await client.post("/predict", content=body_of(*rows))
+        assert set(reply.headers["x-headrace-model"].split(",")) == {"ads", "rio"}
+        own = headrace.open("rio@champion", other)
+        for row, one in zip(rows, reply.json()["predictions"], strict=True):
+            if row["city"] == "rio":
+                assert one["prediction"] == own.predict([row])[0]["prediction"]
+            else:
+                assert one["arm"] in ("champion", "challenger")
+        single = await client.post(
+            "/predict", content=body_of(next(row for row in rows if row["city"] == "rio"))
+        )
+        assert single.headers["x-headrace-model"] == "rio"
+
+    within([str(first), str(other)], ask)
+    with pytest.raises(InputError, match="'rio' is not served"):
+        within([str(first)], ask)

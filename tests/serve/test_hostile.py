@@ -23,8 +23,8 @@ from headrace.serve.http.messages import Problem
 from headrace.serve.http.tokens import Tokens
 from headrace.serve.models import repository
 from headrace.serve.models.repository import Repository
-from headrace.serve.models.sources import ModelSource
 from headrace.serve.models.served import ServedModel
+from headrace.serve.models.sources import ModelSource
 from headrace.serve.run import serve
 from headrace.serve.service import Service
 from headrace.workspace import Workspace

@@ -12,7 +12,7 @@ rows ──> units ──> arms          one arm: all rows together
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from msgspec import to_builtins
+from msgspec import structs, to_builtins
 
 from headrace.serve.http.messages import JSON, Headers, Problem, Reply, Request, encode
 from headrace.serve.log_event import log_event
@@ -37,10 +37,10 @@ class Answered(NamedTuple):
         """The headers that name the model, and all versions and arms."""
         if len(self.routes) == 1:
             return self.routes[0].headers
-        first = self.routes[0].served
+        models = ",".join(dict.fromkeys(one.served.name for one in self.routes))
         return [
             JSON,
-            (b"x-headrace-model", first.name.encode()),
+            (b"x-headrace-model", models.encode()),
             (b"x-headrace-version", self.versions.encode()),
             (b"x-headrace-arm", ",".join(dict.fromkeys(one.arm for one in self.routes)).encode()),
         ]
@@ -68,6 +68,8 @@ async def answer_rows(
 
     Raises `Problem` where the champion cannot predict them either.
     """
+    if route.segments:
+        return await _answer_segments(service, route, rows, request)
     split = route.split
     if split is None:
         ids, (complete, predictions) = await service.predict(route, route.served, rows, request)
@@ -130,16 +132,37 @@ async def _answer_assigned(
     return _put_together(len(rows), parts)
 
 
+async def _answer_segments(
+    service: Service, route: ModelRoute, rows: list[Row], request: Request
+) -> Answered:
+    """Predict the rows of each segment with its own model, and all others with this one."""
+    rest = structs.replace(route, segments=())
+    by_model: dict[str, list[int]] = {}
+    for at, row in enumerate(rows):
+        model = next((one.model for one in route.segments if one.holds(row)), "")
+        by_model.setdefault(model, []).append(at)
+    parts = []
+    for model, own in by_model.items():
+        to = await service.find_route(model) if model else rest
+        part = [rows[at] for at in own]
+        parts.append((own, await answer_rows(service, to, part, request)))
+    if len(parts) == 1:
+        return parts[0][1]
+    return _put_together(len(rows), parts)
+
+
 def _put_together(count: int, parts: list[tuple[list[int], Answered]]) -> Answered:
     """Put the answers of several arms together, each at the places of its rows."""
     ids = [""] * count
     predictions: list[Prediction] = [{}] * count
     for own, answered in parts:
         by = answered.routes[0]
+        whose = {"version": by.served.version, "arm": by.arm}
         for at, id_, prediction in zip(own, answered.ids, answered.predictions, strict=True):
             ids[at] = id_
-            predictions[at] = {**prediction, "version": by.served.version, "arm": by.arm}
-    return Answered(ids, predictions, [answered.routes[0] for _, answered in parts])
+            # Rows of a segment may have been split among arms already.
+            predictions[at] = {**whose, **prediction}
+    return Answered(ids, predictions, [one for _, answered in parts for one in answered.routes])
 
 
 async def _answer_arm(

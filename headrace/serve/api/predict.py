@@ -27,7 +27,8 @@ async def predict(service: Service, request: Request, ref: str) -> Reply:
 
     # The fast way takes rows that lack no column. Any other body is read again, as dicts, and what
     # is wrong with it is found there.
-    fast_rows = served.fast_rows if len(request.body) <= WHOLE_BYTES else None
+    is_plain = len(request.body) <= WHOLE_BYTES and not route.segments
+    fast_rows = served.fast_rows if is_plain else None
     rows = None if fast_rows is None else fast_rows.decode(request.body)
     if fast_rows is not None and rows is not None:
         if route.split is not None:

@@ -83,6 +83,27 @@ METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "Rows of a rollout that brought no unit; the champion answered them.",
         ("model",),
     ),
+    "headrace_shadow_rows": (
+        "counter",
+        "Logged rows that a shadow scored, or could not score.",
+        ("model", "outcome"),
+    ),
+    "headrace_rollout_stage": ("gauge", "The stage of the live rollout.", ("model", "stage")),
+    "headrace_rollout_share": (
+        "gauge",
+        "The share of an arm of the live rollout.",
+        ("model", "arm", "version"),
+    ),
+    "headrace_rollout_effect": (
+        "gauge",
+        "The effect of an arm beside the champion: the ends and the middle of its interval.",
+        ("model", "metric", "arm", "end"),
+    ),
+    "headrace_rollout_mismatch": (
+        "gauge",
+        "The p-value of the shares of the arms; below 0.001 the rollout pauses.",
+        ("model",),
+    ),
 }
 """Each metric by its name: its type, its help text and its labels."""
 

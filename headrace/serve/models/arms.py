@@ -10,7 +10,7 @@ the arm, and its buffer notes arm, phase and propensity once, at the head of all
 import math
 import random
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
@@ -21,6 +21,7 @@ from headrace.rollout.assign import SPACE, locate, to_text
 from headrace.serve.http.messages import Headers, encode
 from headrace.serve.models.recorder import Buffer, Recorder
 from headrace.serve.models.served import ServedModel
+from headrace.windows import Condition
 
 UNIT_HEADER = b"x-headrace-unit"
 
@@ -45,6 +46,20 @@ class ArmCounts(Struct):
         return taken
 
 
+class Segment(Struct, frozen=True):
+    """Rows for which a condition holds are answered by the route to another model."""
+
+    condition: Condition
+    model: str
+
+    def holds(self, row: Mapping[str, Any]) -> bool:
+        """Say whether a row belongs to it; a value of another type than the constant does not."""
+        try:
+            return self.condition.holds(row)
+        except TypeError:
+            return False
+
+
 class ModelRoute(Struct, frozen=True, eq=False):
     """The route to a version of a model, by an alias (then the `arm` has its name) or directly.
 
@@ -54,7 +69,7 @@ class ModelRoute(Struct, frozen=True, eq=False):
     In a rollout a route is `split` into those of the arms. An arm has its `number` in the ids of
     its predictions, its `counts`, and routes to the champion for rows that it fails on (`fallback`,
     by the kind of failure); they are its predictions all the same. An arm `is_absent` where its
-    version cannot be loaded.
+    version cannot be loaded. Rows of `segments` go to other models before all that.
     """
 
     served: ServedModel
@@ -67,6 +82,7 @@ class ModelRoute(Struct, frozen=True, eq=False):
     counts: ArmCounts | None = None
     is_absent: bool = False
     fallback: "dict[str, ModelRoute]" = {}
+    segments: Sequence[Segment] = ()
 
 
 class Assigned(NamedTuple):

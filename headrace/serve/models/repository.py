@@ -39,6 +39,7 @@ from headrace.serve.log_event import log_event
 from headrace.serve.metrics.metrics import Metrics
 from headrace.serve.models.arms import (
     ModelRoute,
+    Segment,
     Split,
     SplitCounts,
     build_route,
@@ -53,6 +54,7 @@ from headrace.serve.models.rollouts import (
     list_versions,
     mark_challengers,
 )
+from headrace.serve.models.segments import build_segments
 from headrace.serve.models.served import ServedModel
 from headrace.serve.models.sources import ModelSource, find_version, has_rollouts, read_versions
 from headrace.serve.models.system import ServedSystem
@@ -104,6 +106,7 @@ class Repository:
         # The rollouts of systems whose aliases are all served, and their splits by name.
         self._rollouts = LiveRollouts()
         self.splits: dict[str, Split] = {}
+        self._segments: dict[str, list[Segment]] = {}
         self._past_splits: list[tuple[str, Split]] = []
 
         # By reference: the versions that requests name, and wait for.
@@ -149,6 +152,11 @@ class Repository:
                     continue
                 self._current[source.name, alias] = version
             self._open_rollout(source)
+        for source in self._sources:
+            champion = self._current.get((source.name, "champion"))
+            if has_rollouts(source) and champion is not None:
+                served = self._ready[source.name, champion]
+                self._segments[source.name] = build_segments(served, self.names)
         self._publish()
 
     def _open_rollout(self, source: ModelSource) -> None:
@@ -361,6 +369,7 @@ class Repository:
             lambda version: self._ready.get((source.name, version)),
             self._recorder,
         )
+        route = structs.replace(route, segments=self._segments.get(source.name, ()))
         if split is None:
             self.splits.pop(source.name, None)
             return route
