@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from headrace.log import repair_log
     from headrace.loop.by_hand import start_rollout, status, steer_rollout
     from headrace.loop.feedback import feed_back
+    from headrace.loop.page import write_page
     from headrace.plain import Ejected, eject
     from headrace.predict import Predictor, open
     from headrace.registry import Decision, history, promote, rollback
@@ -65,6 +66,7 @@ _HOMES = {
     "push": "store.push",
     "repair_log": "log",
     "window_features": "store.window_features",
+    "write_page": "loop.page",
     "migrate": "registry.migrate",
     "run": "flow",
     "Predictor": "predict",
@@ -121,6 +123,7 @@ __all__ = [
     "steer_rollout",
     "verify",
     "window_features",
+    "write_page",
 ]
 
 

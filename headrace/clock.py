@@ -118,3 +118,12 @@ def to_text(
     '1970-01-01T00:00:01.500+00:00'
     """
     return to_datetime(us).replace(tzinfo=UTC).isoformat(sep, digits)
+
+
+def from_text(text: str) -> int:
+    """Read a time that `to_text` wrote, in microseconds since 1970 UTC.
+
+    >>> from_text(to_text(1_500_000))
+    1500000
+    """
+    return to_us(datetime.fromisoformat(text))

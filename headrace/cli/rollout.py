@@ -14,17 +14,24 @@ from headrace.errors import InputError
 def status(
     dir: DirArgument = Path(),
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every 2 seconds.")] = False,
+    page: Annotated[
+        Path | None, typer.Option(help="Write the page of the live rollout, or of the last one.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what is live: how the arms of a rollout compare, and the verdict."""
     import msgspec
 
     from headrace.loop.by_hand import status as read_status
+    from headrace.loop.page import write_page
     from headrace.report.rollout import describe_status
 
     while True:
         found = read_status(dir)
-        print_result(msgspec.to_builtins(found), as_json, describe_status(found))
+        text = describe_status(found)
+        if page is not None:
+            text += f"\n\nWrote {write_page(page, dir)}"
+        print_result(msgspec.to_builtins(found), as_json, text)
         if not watch:
             return
         time.sleep(2.0)

@@ -193,16 +193,19 @@ def _ask(question: Any) -> str:
     return answer
 
 
+_STORY = "story.py"
+
+
 def demo(
     name: Annotated[
-        str, typer.Argument(help="Choose the example: income, bikes, intents or flights.")
+        str, typer.Argument(help="Choose the example: income, bikes, intents, flights, rollout.")
     ] = "income",
     dir: Annotated[
         Path | None, typer.Option(help="Copy it into this folder; ./headrace-NAME if left out.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run an example on real data, from its table to the report."""
+    """Run an example, from its table to the report, or to the end of its story."""
     import headrace
 
     known = _find_stories()
@@ -214,7 +217,18 @@ def demo(
         # a file that a person has changed stays as it is
         if file.is_file() and not (folder / file.name).exists():
             (folder / file.name).write_bytes(file.read_bytes())
-    if not run_system(headrace.load(folder), as_json):
+    if (folder / _STORY).exists():
+        _run_story(folder)
+    elif not run_system(headrace.load(folder), as_json):
+        raise typer.Exit(1)
+
+
+def _run_story(folder: Path) -> None:
+    """Run the script of an example that is more than one run."""
+    import subprocess
+
+    done = subprocess.run([sys.executable, "-P", str(folder / _STORY), str(folder)], check=False)
+    if done.returncode:
         raise typer.Exit(1)
 
 

@@ -100,6 +100,13 @@ class Judge:
 
     def read(self) -> None:
         """Read what was logged since the last time, and close the units whose time is over."""
+        self.close(self.read_logs())
+
+    def read_logs(self) -> int:
+        """Read what was logged since the last time; return up to when units may be closed.
+
+        Nothing that is read later has happened, or arrived, before that time (microseconds).
+        """
         for table, after in follow(self._predictions, self._at.predictions, judged=True):
             self.reader.read_predictions(table)
             self._at.predictions = after
@@ -111,27 +118,29 @@ class Judge:
             for table, after in follow(self._shadow_log, self._at.shadow, judged=False):
                 self.shadow.read(table)
                 self._at.shadow = after
+        self._read_outcomes()
+        for table, after in follow(self._counts, self._at.counts, judged=False):
+            self.service.read(table)
+            self._at.counts = after
+        latest_us = max(self.reader.latest_us - LAG_US, self._clock.now_us() - QUIET_US)
+        return min(latest_us, arrived_us)
+
+    def _read_outcomes(self) -> None:
         for table, after in follow(self._outcomes, self._at.outcomes, judged=False):
             self.reader.read_outcomes(table)
             if self.shadow is not None:
                 self.shadow.read_outcomes(table)
             self._at.outcomes = after
-        for table, after in follow(self._counts, self._at.counts, judged=False):
-            self.service.read(table)
-            self._at.counts = after
 
-        self._close(arrived_us)
-
-    def _close(self, arrived_us: int) -> None:
-        """Close what is over; nothing arrives any more before a time."""
-        latest_us = max(self.reader.latest_us - LAG_US, self._clock.now_us() - QUIET_US)
-        for closed in self.reader.close(min(latest_us, arrived_us)):
+    def close(self, watermark_us: int) -> None:
+        """Close the units whose time is over before a watermark, and count them."""
+        for closed in self.reader.close(watermark_us):
             self._compare(closed)
             if self.bandit is not None:
                 self.bandit.learn(closed)
         if self.shadow is not None:
             # Scores come later than predictions, at most by as much as a shadow may be behind.
-            self.shadow.close(min(latest_us - MOST_BEHIND_US, arrived_us))
+            self.shadow.close(watermark_us - MOST_BEHIND_US)
         for phase in self.service.phases.values():
             phase.settle(self._clock.now_us(), CHAMPION)
 

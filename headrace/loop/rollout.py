@@ -95,7 +95,7 @@ class RolloutJob:
         _, decision = step(plan, record.rollout, evidence, now_us)
         if decision is None:
             return False
-        return record_decision(self._system, decision, record) is not None
+        return record_decision(self._system, decision, record, now_us=now_us) is not None
 
     def _write(self, status: Status) -> None:
         """Write the status for the service and for `headrace status`, where it has changed."""

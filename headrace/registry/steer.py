@@ -42,11 +42,13 @@ def record_decision(
     decision: RolloutDecision,
     basis: RolloutRecord,
     by: Literal["rollout", "person"] = "rollout",
+    now_us: int | None = None,
 ) -> Decision | None:
     """Record a decision about a rollout, unless what it is based on has changed meanwhile.
 
     So nothing is promoted against another champion than the one that it was compared with. Return
     the line of the journal, or None where nothing was recorded. MLflow is left to `sync_mlflow`.
+    `now_us` is the time of the decision, now if left out.
     """
     with locked_journal(system.workspace, system.name) as journal:
         if _describe(journal) != basis:
@@ -60,7 +62,7 @@ def record_decision(
             version=decision.version,
             alias=alias,
             before=journal.aliases.get(alias),
-            at=to_text(SYSTEM.now_us()),
+            at=to_text(SYSTEM.now_us() if now_us is None else now_us),
             by=by,
             who=current_user(),
             why=decision.why,

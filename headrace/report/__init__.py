@@ -2,6 +2,7 @@
 
 from headrace.report.notebook import show_exploration, show_predictor, show_run
 from headrace.report.page import render_card, render_comparison, render_report
+from headrace.report.rollout import render_rollout
 from headrace.report.service import docs_page, service_page
 from headrace.report.steps import Steps, Watch, quiet, show_line
 from headrace.report.words import count_words, describe_gain, describe_split, format_number, label
@@ -19,6 +20,7 @@ __all__ = [
     "render_card",
     "render_comparison",
     "render_report",
+    "render_rollout",
     "service_page",
     "show_exploration",
     "show_line",

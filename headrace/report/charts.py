@@ -5,6 +5,7 @@ are the grammar that Altair would produce, without loading a second library. Tex
 colour of the page's text, so that a chart fits a light and a dark page.
 """
 
+from datetime import datetime, timedelta
 from typing import Any
 
 Chart = dict[str, Any]
@@ -228,6 +229,64 @@ def plot_trials(rows: list[tuple[str, float, bool]], title: str) -> Chart:
         "encoding": encoding,
     }
     return {"width": 760, "height": 150, "data": {"values": values}, "layer": [tried, shipped]}
+
+
+def plot_sequence(
+    moments: list[dict[str, Any]], title: str, bounds: tuple[float, float], rules: dict[str, float]
+) -> Chart:
+    """Plot an interval over time: a band, its middle, and lines at values that matter.
+
+    Parameters: `moments`, each `{"at", "low", "point", "high"}`, with times in ISO 8601; `bounds`
+    of the axis, to which ends beyond are clipped; `rules`, values by what they mean.
+    """
+    low, high = bounds
+    clipped = [
+        one | {"low": max(one["low"], low), "high": min(one["high"], high)} for one in moments
+    ]
+    inside = [one for one in moments if low <= one["point"] <= high]
+    axis = {"tickCount": 4, "format": _choose_time_format(moments[0]["at"], moments[-1]["at"])}
+    time = {"field": "at", "type": "temporal", "title": None, "axis": axis}
+    time["scale"] = {"type": "utc"}
+    scale = {"domain": [low, high]}
+    number = _quantitative("low", title=title, scale=scale, axis={"format": "+.0%"})
+    band = {
+        "data": {"values": clipped},
+        "mark": {"type": "area", "color": _MODEL_COLOUR, "opacity": 0.22},
+        "encoding": {"x": time, "y": number, "y2": {"field": "high"}},
+    }
+    middle = {
+        "data": {"values": inside},
+        "mark": {"type": "line", "color": _MODEL_COLOUR, "strokeWidth": 2},
+        "encoding": {"x": time, "y": _quantitative("point")},
+    }
+    lines = [{"name": name, "value": value} for name, value in rules.items()]
+    rule = {
+        "data": {"values": lines},
+        "mark": {"type": "rule", "strokeDash": [4, 3], "color": _INK},
+        "encoding": {"y": _quantitative("value")},
+    }
+    words = {
+        "data": {"values": lines},
+        "mark": {"type": "text", "align": "right", "dx": -4, "dy": -6, "color": _INK},
+        "encoding": {
+            "x": {"value": "width"},
+            "y": _quantitative("value"),
+            "text": {"field": "name", "type": "nominal"},
+        },
+    }
+    return {"width": 420, "height": 220, "layer": [band, middle, rule, words]}
+
+
+def _choose_time_format(first: str, last: str) -> str:
+    """Choose the format of times on an axis by how long the axis is.
+
+    >>> _choose_time_format("2026-01-01T00:00:00", "2026-01-09T00:00:00")
+    '%b %d'
+    """
+    span = datetime.fromisoformat(last) - datetime.fromisoformat(first)
+    if span > timedelta(days=3):
+        return "%b %d"
+    return "%b %d %H:%M" if span > timedelta(hours=6) else "%H:%M:%S"
 
 
 def plot_thresholds(rows: list[dict[str, float]], chosen: float | None) -> Chart:

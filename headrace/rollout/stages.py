@@ -47,17 +47,17 @@ def _decide(
         why = f"superseded: version {evidence.champion} became champion by hand"
         return _stop(rollout, why)
     verdict = judge(rollout, evidence, now_us)
+    # The journal has a column for the action; the sentence begins with it.
+    why = verdict.say.partition(": ")[2]
     if verdict.action == "stop":
-        return _stop_arm(rollout, verdict.say, evidence)
+        return _stop_arm(rollout, why, evidence)
     if rollout.paused is not None:
         return None
     if verdict.action == "pause":
         paused = structs.replace(rollout, paused=verdict.say)
-        return RolloutDecision(
-            "pause", rollout.challenger, verdict.say, paused, list_results(evidence)
-        )
+        return RolloutDecision("pause", rollout.challenger, why, paused, list_results(evidence))
     if verdict.action == "ship" and not rollout.aa:
-        return _go_on(rollout, verdict, evidence, now_us)
+        return _go_on(rollout, why, evidence, now_us)
     return None
 
 
@@ -101,9 +101,7 @@ def _harmful_arm(evidence: Evidence) -> str | None:
     return None
 
 
-def _go_on(
-    rollout: Rollout, verdict: Verdict, evidence: Evidence, now_us: int
-) -> RolloutDecision | None:
+def _go_on(rollout: Rollout, why: str, evidence: Evidence, now_us: int) -> RolloutDecision | None:
     """Take the next step or stage; behind the last one, promote, or leave that to a person."""
     results = list_results(evidence)
     following = advance(rollout, now_us)
@@ -111,11 +109,11 @@ def _go_on(
         expected = _expect(rollout, evidence)
         phase = structs.replace(following.phase, expected=expected)
         after = structs.replace(following, phase=phase)
-        return RolloutDecision("stage", rollout.challenger, verdict.say, after, results)
+        return RolloutDecision("stage", rollout.challenger, why, after, results)
     if rollout.spec.decide == "ask":
         return None
     version = rollout.phase.arm(find_best_arm(rollout, evidence)).version
-    return RolloutDecision("promote", version, verdict.say, None, results)
+    return RolloutDecision("promote", version, why, None, results)
 
 
 def _expect(rollout: Rollout, evidence: Evidence) -> dict[str, float]:
@@ -291,8 +289,9 @@ def _number(value: float | None) -> str:
 
 
 def _compare_rates(guard: GuardResult) -> str:
-    rates = [0.0 if rate is None else rate for rate in (guard.value, guard.champion)]
-    return f"{rates[0]:.3g} beside {rates[1]:.3g}, more than the margin of {guard.margin:g}"
+    rates = [0.0 if rate is None else 100 * rate for rate in (guard.value, guard.champion)]
+    margin = f"more than the margin of {100 * guard.margin:.3g} %"
+    return f"{rates[0]:.3g} % beside {rates[1]:.3g} %, {margin}"
 
 
 def _list_shares(shares: dict[str, float]) -> str:

@@ -140,7 +140,7 @@ def test_a_canary_waits_until_its_guards_are_shown() -> None:
 @pytest.mark.parametrize(
     ("known", "words"),
     [
-        ({"guards": [guard("errors", "beyond")]}, "harm in errors: 0.02 beside 0.01"),
+        ({"guards": [guard("errors", "beyond")]}, "harm in errors: 2 % beside 1 %"),
         ({"metrics": [metric("clicks", harm=True)]}, "harm in clicks: clicks 0.2 beside 0.1"),
         ({"crashed": "challenger"}, "workers died of challenger"),
     ],
