@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 import headrace
+from headrace.clock import SYSTEM
 from headrace.errors import InputError
 from headrace.log import Log
 from headrace.log.segment import JUDGED
@@ -18,12 +19,13 @@ from headrace.outcomes import read_id
 from headrace.registry import make_plan, read_rollout, record_decision
 from headrace.rollout import Rollout, start, steer
 from headrace.rollout.assign import find_arm, locate
+from headrace.serve import add_token
 from headrace.serve.service import Service
 from headrace.spec import Stage, System
 from tests.rollout_system import NAME, SPEC, body_of, copy_system, make_row, write_spec
 from tests.serve.running import within
 
-NOW = 1_700_000_000_000_000
+NOW = SYSTEM.now_us()
 Do = Callable[[Service, httpx.AsyncClient], Awaitable[Any]]
 
 
@@ -360,3 +362,28 @@ def test_rows_of_a_segment_go_to_another_system(ads_template: Path, tmp_path: Pa
     within([str(first), str(other)], ask)
     with pytest.raises(InputError, match="'rio' is not served"):
         within([str(first)], ask)
+
+
+def test_a_rollout_is_seen_and_steered_over_http(system: System) -> None:
+    begin(system)
+    token = add_token(system.workspace, "operator", ["admin", "predict"])
+    weak = add_token(system.workspace, "client", ["predict"])
+
+    async def ask(service: Service, client: httpx.AsyncClient) -> None:
+        own = {"authorization": f"Bearer {token}"}
+        other = {"authorization": f"Bearer {weak}"}
+        stop = {"do": "stop", "why": "enough"}
+        assert (await client.post("/rollout/ads", json=stop)).status_code == 401
+        assert (await client.post("/rollout/ads", json=stop, headers=other)).status_code == 403
+        assert (await client.get("/rollout", headers=other)).status_code == 200
+        assert (await client.post("/rollout/no", json=stop, headers=own)).status_code == 404
+        odd = await client.post("/rollout/ads", json={"do": "fly"}, headers=own)
+        assert odd.status_code == 400
+        shares = {"do": "arms", "arms": {"challenger": 3}}
+        refused = await client.post("/rollout/ads", json=shares, headers=own)
+        assert (refused.status_code, "champion: -2" in refused.text) == (422, True)
+        done = await client.post("/rollout/ads", json=stop, headers=own)
+        assert (done.status_code, done.json()["action"]) == (200, "stop")
+
+    serve(system, ask)
+    assert headrace.history(NAME, system.root)[-1].why == "by hand: enough"

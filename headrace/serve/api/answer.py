@@ -157,11 +157,11 @@ def _put_together(count: int, parts: list[tuple[list[int], Answered]]) -> Answer
     predictions: list[Prediction] = [{}] * count
     for own, answered in parts:
         by = answered.routes[0]
-        whose = {"version": by.served.version, "arm": by.arm}
+        answered_by = {"version": by.served.version, "arm": by.arm}
         for at, id_, prediction in zip(own, answered.ids, answered.predictions, strict=True):
             ids[at] = id_
             # Rows of a segment may have been split among arms already.
-            predictions[at] = {**whose, **prediction}
+            predictions[at] = {**answered_by, **prediction}
     return Answered(ids, predictions, [one for _, answered in parts for one in answered.routes])
 
 
