@@ -8,6 +8,8 @@ What it remembers is a cache: read again from the first record of the rollout, t
 same numbers.
 """
 
+import math
+
 import numpy as np
 from msgspec import Struct, structs
 
@@ -22,14 +24,20 @@ from headrace.loop.shadow_evidence import ShadowEvidence
 from headrace.outcomes import Join, JoinedPhase, read_watermark
 from headrace.outcomes.reader import ClosedUnits, Reader
 from headrace.rollout import Arm, Evidence, Phase, Rollout
-from headrace.rollout.evidence import Forecast, GuardResult, MetricResult, MismatchResult
+from headrace.rollout.evidence import (
+    MISMATCH_ALPHA,
+    Forecast,
+    GuardResult,
+    MetricResult,
+    MismatchResult,
+)
 from headrace.rollout.state import CHAMPION
-from headrace.rollout.statistics.compare import Comparison, Units
+from headrace.rollout.statistics.compare import Comparison, Plan, Units
 from headrace.rollout.statistics.forecast import forecast
 from headrace.rollout.statistics.guards import Rows, judge_rows, judge_seconds
 from headrace.rollout.statistics.look import Rates, look, plan_metric, scale_all, split_alpha
 from headrace.rollout.statistics.mismatch import find_mismatch
-from headrace.rollout.statistics.wealth import CHALLENGER, OTHER, Odds
+from headrace.rollout.statistics.wealth import CHALLENGER, OTHER, Odds, Side, log_wealth
 from headrace.rollout.statistics.wealth import CHAMPION as BASE
 from headrace.spec import Guardrail, RolloutMetric, System, Task
 
@@ -38,6 +46,7 @@ QUIET_US = 60 * US_PER_S
 """Without requests, time goes on so long behind the clock: longer than a prediction waits."""
 _LEAST_PROPENSITY = 0.001
 _GUARD_ALPHA = 0.05
+_ARRIVAL_GAP = 0.1
 _LEAST_UNASSIGNED = 100
 
 
@@ -79,6 +88,7 @@ class Judge:
         self.shadow = ShadowEvidence(rollout, join) if rollout.stage == "shadow" else None
         self.service = ServiceCounts()
         self.comparisons: dict[tuple[int, str, str], Comparison] = {}
+        self.arrivals: dict[tuple[int, str, str], Comparison] = {}
         self.bandit: Bandit | None = None
         self._system = system
         self._histories: dict[int, History] = {}
@@ -149,25 +159,48 @@ class Judge:
         phase = next(one for one in self.rollout.phases if one.number == closed.phase)
         metric = next(one for one in self.rollout.spec.metrics if one.name == closed.metric)
         counts = ~np.isnan(closed.value)
-        names = [arm.name for arm in phase.arms]
-        champion = names.index(CHAMPION)
         covariate = self._find_covariate(phase, metric, closed.key)
+        champion = [arm.name for arm in phase.arms].index(CHAMPION)
         for at, arm in enumerate(phase.arms):
             if at == champion:
                 continue
-            role = np.full(int(counts.sum()), OTHER)
-            role[closed.arm[counts] == champion] = BASE
-            role[closed.arm[counts] == at] = CHALLENGER
+            role = np.full(len(closed.arm), OTHER)
+            role[closed.arm == champion] = BASE
+            role[closed.arm == at] = CHALLENGER
             units = Units(
-                key=closed.key[counts],
-                exposed_us=closed.exposed_us[counts],
-                closed_us=closed.closed_us[counts],
+                key=closed.key,
+                exposed_us=closed.exposed_us,
+                closed_us=closed.closed_us,
                 arm=role,
-                propensity=closed.propensity[counts],
-                value=scale_all(metric, closed.value[counts]),
-                covariate=covariate[counts],
+                propensity=closed.propensity,
+                value=scale_all(metric, closed.value),
+                covariate=covariate,
             )
-            self.find_comparison(phase, arm, metric).add(units)
+            self.find_comparison(phase, arm, metric).add(units.select(counts))
+            if not self.reader.join.silent_zero:
+                arrived = units._replace(value=closed.arrived.astype(np.float64))
+                self._find_arrival(phase, arm, metric).add(arrived)
+
+    def _find_arrival(self, phase: Phase, arm: Arm, metric: RolloutMetric) -> Comparison:
+        """Return the comparison of how often outcomes arrive at all."""
+        key = (phase.number, arm.name, metric.name)
+        if key not in self.arrivals:
+            odds = find_odds(phase, arm)
+            plan = Plan(_ARRIVAL_GAP, True, (odds.champion, odds.challenger))
+            self.arrivals[key] = Comparison(plan)
+        return self.arrivals[key]
+
+    def list_arrivals(self) -> list[tuple[str, str]]:
+        """List metrics and arms whose outcomes arrive certainly more, or less, often."""
+        needed = -math.log(MISMATCH_ALPHA / 2)
+        found = []
+        for (phase, arm, metric), comparison in self.arrivals.items():
+            odds = Odds(*comparison.plan.odds)
+            sides: tuple[Side, Side] = ("above", "below")
+            wealth = (log_wealth(comparison.cells(), odds, side) for side in sides)
+            if phase == self.rollout.phase.number and max(wealth) >= needed:
+                found.append((metric, arm))
+        return found
 
     def _find_covariate(self, phase: Phase, metric: RolloutMetric, keys: Hashes) -> Floats:
         """Return what was known of units before they were drawn, NaN where nothing was."""

@@ -5,10 +5,11 @@ from typing import Any
 from msgspec import Struct, structs
 
 from headrace.clock import to_text
+from headrace.errors import Finding
 from headrace.loop.judge import Judge
 from headrace.loop.shadow_evidence import ShadowStatus
 from headrace.rollout import Evidence, judge
-from headrace.rollout.evidence import GuardResult, Interval
+from headrace.rollout.evidence import MISMATCH_ALPHA, GuardResult, Interval
 
 
 class ArmStatus(Struct, frozen=True):
@@ -58,6 +59,7 @@ class Status(Struct, frozen=True):
     counts: dict[str, int]
     verdict: VerdictStatus
     shadow: ShadowStatus | None = None
+    findings: list[Finding] = []
 
     @classmethod
     def of_nothing(cls, name: str) -> "Status":
@@ -105,7 +107,40 @@ def describe(judging: Judge, evidence: Evidence, now_us: int) -> Status:
             verdict.action, verdict.say, _moment(verdict.from_us), _moment(verdict.to_us)
         ),
         shadow=None if judging.shadow is None else judging.shadow.status(),
+        findings=_find(judging, evidence),
     )
+
+
+def _find(judging: Judge, evidence: Evidence) -> list[Finding]:
+    """Find what makes a comparison doubtful, or keeps it from being one."""
+    findings = []
+    unit = judging.rollout.spec.unit
+    counts = judging.service.phases[judging.rollout.phase.number]
+    rows = sum(arm.rows for arm in counts.arms.values()) + counts.unassigned
+    if counts.unassigned and unit is not None:
+        share = counts.unassigned / rows
+        findings.append(
+            Finding(
+                "rollout.unit_missing",
+                [unit],
+                "error" if evidence.lacking_units else "warning",
+                f"{share:.1%} of the rows bring no unit: the champion answers them, unjudged",
+                {"rows": counts.unassigned, "share": share},
+            )
+        )
+    mismatch = evidence.mismatch
+    if mismatch is not None and mismatch.p < MISMATCH_ALPHA:
+        message = f"the arms are not as often as they were set (p = {mismatch.p:.2g})"
+        findings.append(Finding("rollout.mismatch", [], "error", message, structs.asdict(mismatch)))
+    orphans = judging.reader.counts.orphans
+    if orphans:
+        total = sum(orphans.values())
+        message = f"{total} outcomes are of predictions that were never logged"
+        findings.append(Finding("rollout.orphans", [], "warning", message, dict(orphans)))
+    for metric, arm in judging.list_arrivals():
+        message = f"outcomes of {metric} arrive more, or less, often in the arm {arm}"
+        findings.append(Finding("rollout.arrival", [metric], "error", message, {"arm": arm}))
+    return findings
 
 
 def _describe_arms(judging: Judge) -> list[ArmStatus]:

@@ -122,6 +122,8 @@ def describe_status(status: Any) -> str:
     counted = [count_words(count, name) for name, count in status.counts.items() if count]
     if counted:
         lines += ["", "counted: " + ", ".join(counted)]
+    for finding in status.findings:
+        lines.append(f"{finding.severity}: {finding.message}")
     return "\n".join(lines)
 
 

@@ -195,7 +195,7 @@ def test_the_status_says_what_the_design_promises(system: System) -> None:
     found = json.loads(msgspec.json.encode(job.look()))
     assert set(found) == {
         "name", "rollout", "stage", "phase", "since", "arms", "metrics", "guards", "mismatch",
-        "counts", "verdict", "shadow",
+        "counts", "verdict", "shadow", "findings",
     }  # fmt: skip
     assert set(found["arms"][0]) == {"arm", "version", "share", "units", "closed"}
     assert set(found["metrics"][0]) == {
@@ -216,3 +216,15 @@ def test_steering_by_hand_is_recorded_with_who_and_why(system: System) -> None:
         assert (decision.action, decision.by) == (do, "person")
         assert decision.why == "by hand: lunch"
     assert status(system.root).rollout is None
+
+
+def test_outcomes_that_arrive_unevenly_are_found(ads_template: Path, tmp_path: Path) -> None:
+    """With `absent: null` silence does not count: so it must be as frequent in both arms."""
+    spec = SPEC | {"absent": None}
+    system = headrace.load(copy_system(ads_template, tmp_path, **spec))
+    rollout, clock, job = begin(system)
+    traffic = Traffic(system, rollout, clock, seed=4)
+    for _ in range(30):
+        traffic.pass_second({"champion": 0.2, "challenger": 0.6}, count=200)
+    found = {one.check for one in job.look().findings}
+    assert "rollout.arrival" in found

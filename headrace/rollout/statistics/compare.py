@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from msgspec import Struct
 
-from headrace.arrays import Floats, Hashes, Integers
+from headrace.arrays import Floats, Hashes, Integers, Mask
 from headrace.rollout.evidence import Interval
 from headrace.rollout.statistics.wealth import (
     CHALLENGER,
@@ -60,7 +60,7 @@ class Units(NamedTuple):
     value: Floats
     covariate: Floats
 
-    def select(self, at: slice) -> "Units":
+    def select(self, at: slice | Mask) -> "Units":
         """Return a part of the units."""
         return Units(
             self.key[at],
