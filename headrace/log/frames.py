@@ -164,6 +164,8 @@ class Judged(NamedTuple):
 
 def _to_text(value: Any) -> str | None:
     """Return the id of a row as text: 7 and "7" are one."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return None if value is None else str(value)
 
 

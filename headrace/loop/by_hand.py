@@ -69,9 +69,11 @@ def steer_rollout(
     Parameters: `shares`, those of arms, for `arms`; what they leave is the champion's; `redraw`,
     whether all units are drawn anew. Raises `InputError` for what cannot be done now.
     """
-    system = _load(folder)
+    system = spec.load(folder)
     for _ in range(_TRIES):
         record = read_rollout(system)
+        if record.rollout is None:
+            _require_branch(system)
         decision = steer(record.rollout, do, SYSTEM.now_us(), shares, redraw)
         for arm in decision.after.phase.arms if decision.after else ():
             open_bundle(system.workspace.bundle(system.name, arm.version))
@@ -84,10 +86,14 @@ def steer_rollout(
 
 def _load(folder: str | Path) -> System:
     system = spec.load(folder)
+    _require_branch(system)
+    return system
+
+
+def _require_branch(system: System) -> None:
     if system.rollout is None:
         do = "add `rollout:` to system.yaml"
         raise SpecError("rollout", "the spec has no such branch", "one", do)
-    return system
 
 
 def _find_challenger(system: System, model: str | None, record: RolloutRecord) -> int:

@@ -21,7 +21,7 @@ from headrace.loop.counts import ArmCounts, PhaseCounts, ServiceCounts
 from headrace.loop.covariates import FirstScores, History
 from headrace.loop.shadow import MOST_BEHIND_US
 from headrace.loop.shadow_evidence import ShadowEvidence
-from headrace.outcomes import Join, JoinedPhase, read_watermark
+from headrace.outcomes import Join, JoinedPhase, append_watermark, read_watermark
 from headrace.outcomes.reader import ClosedUnits, Reader
 from headrace.rollout import Arm, Evidence, Phase, Rollout
 from headrace.rollout.evidence import (
@@ -45,6 +45,7 @@ LAG_US = 2 * US_PER_S
 QUIET_US = 60 * US_PER_S
 """Without requests, time goes on so long behind the clock: longer than a prediction waits."""
 _LEAST_PROPENSITY = 0.001
+_LEAST_SHARE = 1e-9
 _GUARD_ALPHA = 0.05
 _ARRIVAL_GAP = 0.1
 _LEAST_UNASSIGNED = 100
@@ -86,6 +87,7 @@ class Judge:
         )
         self.reader = Reader(join)
         self.shadow = ShadowEvidence(rollout, join) if rollout.stage == "shadow" else None
+        self._closed_us = 0
         self.service = ServiceCounts()
         self.comparisons: dict[tuple[int, str, str], Comparison] = {}
         self.arrivals: dict[tuple[int, str, str], Comparison] = {}
@@ -124,6 +126,10 @@ class Judge:
             self.first_scores.read()
         # Whatever arrived before this time is read next.
         arrived_us = read_watermark(self._outcomes, self._clock)
+        if arrived_us < self._closed_us:
+            # The clock was set back: what comes now has arrived after what was closed.
+            append_watermark(self._outcomes, self._closed_us)
+            arrived_us = self._closed_us
         if self.shadow is not None:
             for table, after in follow(self._shadow_log, self._at.shadow, judged=False):
                 self.shadow.read(table)
@@ -144,6 +150,7 @@ class Judge:
 
     def close(self, watermark_us: int) -> None:
         """Close the units whose time is over before a watermark, and count them."""
+        self._closed_us = max(self._closed_us, watermark_us)
         for closed in self.reader.close(watermark_us):
             self._compare(closed)
             if self.bandit is not None:
@@ -226,7 +233,8 @@ class Judge:
         """Gather the evidence about the phase that is live."""
         rollout = self.rollout
         phase = rollout.phase
-        rates = split_alpha(rollout.spec.alpha, len(rollout.spec.goals), len(phase.challengers))
+        # An arm that was dropped has had its part of the rate.
+        rates = split_alpha(rollout.spec.alpha, len(rollout.spec.goals), len(phase.arms) - 1)
         if self.shadow is not None and phase.stage == "shadow":
             return Evidence(
                 champion=champion,
@@ -304,9 +312,7 @@ def find_odds(phase: Phase, arm: Arm, floor: float = 0.0) -> Odds:
     if phase.policy != "split":
         least = max(floor, _LEAST_PROPENSITY)
         return Odds(least, least)
-    return Odds(
-        max(phase.arm(CHAMPION).share, _LEAST_PROPENSITY), max(arm.share, _LEAST_PROPENSITY)
-    )
+    return Odds(max(phase.arm(CHAMPION).share, _LEAST_SHARE), max(arm.share, _LEAST_SHARE))
 
 
 def judge_guards(
@@ -314,18 +320,12 @@ def judge_guards(
 ) -> list[GuardResult]:
     """Judge every guard of an arm beside the champion's."""
     own, base = counts.arms[arm.name], counts.arms[CHAMPION]
-    odds = find_odds(phase, arm)
     results = []
     for guard, margin in guards.items():
         value, champion = _rate(own, guard), _rate(base, guard)
         if guard in ("errors", "unread"):
-            judgement = judge_rows(
-                Rows(own.rows, min(getattr(own, guard), own.rows)),
-                Rows(base.rows, min(getattr(base, guard), base.rows)),
-                odds,
-                margin,
-                _GUARD_ALPHA,
-            )
+            rows = Rows(own.rows, min(getattr(own, guard), own.rows))
+            judgement = judge_rows(rows, margin, _GUARD_ALPHA)
         else:
             differences, seconds = counts.differences(guard, arm.name)
             judgement = judge_seconds(differences, seconds, margin, _GUARD_ALPHA)

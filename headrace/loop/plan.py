@@ -22,7 +22,7 @@ from headrace.loop.rollout import find_task
 from headrace.outcomes import Join, JoinedPhase
 from headrace.outcomes.reader import ClosedUnits, Reader
 from headrace.rollout.state import CHALLENGER, CHAMPION
-from headrace.rollout.statistics.look import plan_metric, scale_all, split_alpha
+from headrace.rollout.statistics.look import plan_metric, scale_all, split_alpha, unscale
 from headrace.rollout.statistics.plan import (
     Sample,
     choose_most,
@@ -37,7 +37,7 @@ _LATE = 0.2
 
 
 class RolloutPlan(Struct, frozen=True):
-    """The plan of a test by one metric.
+    """The plan of a test by one metric; effects are shares of the mean if it is `relative`.
 
     `units` are those that a verdict takes with the power asked for, and `days` how long that takes;
     null where the longest test does not do. `smallest` is the smallest effect that `most` can show.
@@ -46,6 +46,7 @@ class RolloutPlan(Struct, frozen=True):
 
     metric: str
     effect: float
+    relative: bool
     power: float
     mean: float
     units: int | None
@@ -139,12 +140,14 @@ def _plan(
     by_then = arrivals.count(most_us - delay_us)
 
     planned = plan_metric(metric, odds, None)
-    planned = structs.replace(planned, gap=effect, relative=True)
-    most = choose_most(sample, odds, effect, alpha, rollout.power)
+    width = 1.0 if metric.is_relative else metric.range[1] - metric.range[0]
+    planned = structs.replace(planned, gap=effect / width)
+    most = choose_most(sample, planned, alpha, rollout.power)
     sign = -1.0 if metric.wants_less else 1.0
-    taken = simulate_units(sample, planned, sign * effect, alpha, most)
+    taken = simulate_units(sample, planned, sign * planned.gap, alpha, most)
     needed = float(np.quantile(taken, rollout.power, method="higher"))
-    smallest = find_smallest_effect(sample, odds, by_then, alpha, rollout.power)
+    smallest = find_smallest_effect(sample, planned, by_then, alpha, rollout.power)
+    smallest = None if smallest is None else smallest * width
 
     units = days = until = None
     if np.isfinite(needed):
@@ -155,8 +158,9 @@ def _plan(
     plan = RolloutPlan(
         metric=metric.name,
         effect=effect,
+        relative=metric.is_relative,
         power=rollout.power,
-        mean=float(sample.value.mean()) * (metric.range[1] if metric.is_relative else 1.0),
+        mean=unscale(metric, float(sample.value.mean())),
         units=units,
         days=days,
         until=until,
@@ -207,6 +211,10 @@ def _describe_days(days: float) -> str:
     return f"{days * 86_400:.3g} seconds"
 
 
+def _describe_effect(plan: RolloutPlan, effect: float) -> str:
+    return f"{100 * effect:.3g} %" if plan.relative else f"{effect:.3g}"
+
+
 def _say(plan: RolloutPlan) -> str:
     """Say the plan in a sentence."""
     most = _describe_days(plan.most_days)
@@ -215,10 +223,11 @@ def _say(plan: RolloutPlan) -> str:
         if plan.smallest is not None
         else f"{most} ({plan.units_by_then:,} units) can show no effect at all"
     )
+    effect = _describe_effect(plan, plan.effect)
     if plan.units is None or plan.days is None:
-        return f"an effect of {100 * plan.effect:.3g} % takes too many units; {smallest}"
+        return f"an effect of {effect} takes too many units; {smallest}"
     over = " longer than the test may last" if plan.days > plan.most_days else ""
     return (
-        f"an effect of {100 * plan.effect:.3g} % on {plan.metric} takes some {plan.units:,} units, "
+        f"an effect of {effect} on {plan.metric} takes some {plan.units:,} units, "
         f"{_describe_days(plan.days)}{over}, with a power of {100 * plan.power:.0f} %; {smallest}"
     )

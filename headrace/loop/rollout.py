@@ -4,6 +4,8 @@ journal ──> live rollout ──> Judge.read ──> Evidence ──> step �
                                                └──> rollout/NAME.status.json
 """
 
+from contextlib import suppress
+
 import msgspec
 from msgspec import Struct
 
@@ -13,7 +15,13 @@ from headrace.loop.crashes import find_crashed
 from headrace.loop.judge import Judge
 from headrace.loop.shadow import ShadowKeeper
 from headrace.loop.status import Status, describe
-from headrace.registry import RolloutRecord, make_plan, read_rollout, record_decision
+from headrace.registry import (
+    RolloutRecord,
+    heal_rollout,
+    make_plan,
+    read_rollout,
+    record_decision,
+)
 from headrace.rollout import Evidence, Rollout, step
 from headrace.spec import System, Task
 from headrace.tables import atomic_file
@@ -33,7 +41,6 @@ class RolloutJob:
         self._system = system
         self._clock = clock
         self._judge: Judge | None = None
-        self._written: bytes = b""
         self._shadow = ShadowKeeper(system)
 
     def run(self) -> Decided:
@@ -42,6 +49,7 @@ class RolloutJob:
         Raises `HeadraceError` where a log is damaged or a disk refuses.
         """
         record = read_rollout(self._system)
+        heal_rollout(self._system, record)
         now_us = self._clock.now_us()
         judge = self._follow(record.rollout)
         status = Status.of_nothing(self._system.name)
@@ -101,10 +109,12 @@ class RolloutJob:
         """Write the status for the service and for `headrace status`, where it has changed."""
         content = msgspec.json.encode(status)
         path = self._system.workspace.rollout_status(self._system.name)
-        if content != self._written:
+        current = None
+        with suppress(OSError):
+            current = path.read_bytes()
+        if content != current:
             with atomic_file(path) as draft:
                 draft.write_bytes(content)
-            self._written = content
 
 
 def find_task(system: System, version: int) -> Task:

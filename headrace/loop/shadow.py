@@ -41,6 +41,8 @@ _CHUNK = 256
 _TIMED_EVERY = 64
 _PAUSE_S = 0.2
 _LEAST_PAUSE_S = 1.0
+_PARENT = "HEADRACE_CONTROLLER"
+"""The variable with the id of the controller, which may be gone before this process looks."""
 
 
 class _Answer(Struct):
@@ -62,11 +64,13 @@ class _Logged(Struct):
 class ShadowCounts(Struct):
     """What a shadow did with the rows that were logged.
 
-    `stale` rows came too late for the windows, `skipped` ones were not looked at; `changed` are
-    those with another decision. Seconds are of single rows, both versions one after the other.
+    `position` is how far the log of predictions was read. `stale` rows came too late for the
+    windows, `skipped` ones were not looked at; `changed` are those with another decision. Seconds
+    are of single rows, both versions one after the other.
     """
 
     phase: int
+    position: int = 0
     scored: int = 0
     unread: int = 0
     errors: int = 0
@@ -78,6 +82,7 @@ class ShadowCounts(Struct):
 
 
 _decode = msgspec.json.Decoder(_Logged).decode
+_decode_counts = msgspec.json.Decoder(ShadowCounts).decode
 _encode = msgspec.json.encode
 
 
@@ -100,23 +105,38 @@ class Shadow:
         self._own_windows = self._challenger.window_names - self._champion.window_names
         self._predictions = Log(workspace.predictions)
         self._log = Log(workspace.shadow)
-        begin = self._predictions.find_position(rollout.phase.since_us)
+        self._row_id = system.data.id
+        begin = self._find_begin()
         self._at = Cursor(begin, begin)
 
+    def _find_begin(self) -> int:
+        """Return where to read on: behind what another process of this phase has scored."""
+        done = self._log.read(SHADOW_COUNTS)["payload"].to_list()
+        own = [_decode_counts(payload) for payload in done]
+        positions = [one.position for one in own if one.phase == self._rollout.phase.number]
+        since = self._predictions.find_position(self._rollout.phase.since_us)
+        return max([since, *positions])
+
     def score_new(self) -> int:
-        """Score what was logged since the last time, append the scores; return how many."""
-        counts = ShadowCounts(self._rollout.phase.number)
+        """Score what was logged since the last time, append the scores; return how many.
+
+        The scores of a table and how far it was read are appended at once: a process that is killed
+        in between has appended neither.
+        """
+        total = 0
         for table, after in follow(self._predictions, self._at, judged=False):
-            self._at = after
+            counts = ShadowCounts(self._rollout.phase.number, after.position)
+            batches: list[RecordBatch | Record] = []
             logged = self._select(table, counts)
             for start in range(0, len(logged), _CHUNK):
-                self._score(logged[start : start + _CHUNK], counts)
-        if counts != ShadowCounts(counts.phase):
+                self._score(logged[start : start + _CHUNK], counts, batches)
             now_us = self._clock.now_us()
+            batches.append(Record("", now_us, now_us, SHADOW_COUNTS, _encode(counts)))
             with self._log.append_lock():
-                record = Record("", now_us, now_us, SHADOW_COUNTS, _encode(counts))
-                self._log.append([record])
-        return counts.scored
+                self._log.append(batches)
+            self._at = after
+            total += counts.scored
+        return total
 
     def _select(self, table: Any, counts: ShadowCounts) -> list[_Logged]:
         """Select the champion's rows that are to be scored, and are not too old."""
@@ -140,7 +160,12 @@ class Shadow:
             selected.append(logged)
         return selected
 
-    def _score(self, logged: Sequence[_Logged], counts: ShadowCounts) -> None:
+    def _score(
+        self,
+        logged: Sequence[_Logged],
+        counts: ShadowCounts,
+        batches: list[RecordBatch | Record],
+    ) -> None:
         """Score some rows together; where that fails, one by one."""
         rows = [one.row for one in logged]
         try:
@@ -148,7 +173,7 @@ class Shadow:
         except Exception as error:
             if len(logged) > 1:
                 for one in logged:
-                    self._score([one], counts)
+                    self._score([one], counts, batches)
             elif isinstance(error, InputError):
                 counts.unread += 1
             else:
@@ -157,22 +182,26 @@ class Shadow:
         counts.scored += len(logged)
         pairs = list(zip(logged, predictions, strict=True))
         counts.changed += sum(1 for one, own in pairs if own.get("decision") != one.answer.decision)
-        self._append(pairs)
+        batches.append(self._make_batch(pairs))
         if counts.scored % _TIMED_EVERY < len(logged):
             self._time(rows[0], counts)
 
-    def _append(self, pairs: list[tuple[_Logged, dict[str, Any]]]) -> None:
-        """Append the scores of rows beside the champion's."""
+    def _make_batch(self, pairs: list[tuple[_Logged, dict[str, Any]]]) -> RecordBatch:
+        """Return the scores of rows beside the champion's, as records."""
         columns = (
             [one.answer.prediction for one, _ in pairs],
             [one.unit for one, _ in pairs],
             [
-                {"prediction_id": one.answer.prediction_id, "prediction": own["prediction"]}
+                {
+                    "prediction_id": one.answer.prediction_id,
+                    "prediction": own["prediction"],
+                    "row_id": None if self._row_id is None else one.row.get(self._row_id),
+                }
                 for one, own in pairs
             ],
         )
         head = {"version": self._rollout.challenger, "phase": self._rollout.phase.number}
-        batch = RecordBatch(
+        return RecordBatch(
             len(pairs),
             SHADOW,
             _encode(head)[:-1],
@@ -180,8 +209,6 @@ class Shadow:
             "prediction_id",
             memoryview(b",".join(_encode(column) for column in columns)),
         )
-        with self._log.append_lock():
-            self._log.append([batch])
 
     def _time(self, row: dict[str, Any], counts: ShadowCounts) -> None:
         """Time both versions on one row, one after the other."""
@@ -201,7 +228,7 @@ def run_shadow(folder: Path) -> None:
     """Score until the shadow stage of the live rollout is over, or the controller is gone."""
     _give_way()
     system = spec.load(folder)
-    parent = os.getppid()
+    parent = int(os.environ.get(_PARENT, os.getppid()))
     rollout = read_rollout(system).rollout
     if rollout is None or rollout.stage != "shadow":
         return
@@ -241,4 +268,5 @@ class ShadowKeeper:
             return
         self._started_s = now_s
         command = [sys.executable, "-P", "-m", "headrace", "rollout", "shadow", self._folder]
-        self._process = subprocess.Popen(command)
+        environment = os.environ | {_PARENT: str(os.getpid())}
+        self._process = subprocess.Popen(command, env=environment)

@@ -12,6 +12,7 @@ from msgspec import Struct
 from headrace.arrays import Floats
 from headrace.loop.shadow import SHADOW, SHADOW_COUNTS, ShadowCounts
 from headrace.outcomes import Join, JoinedPhase
+from headrace.outcomes.feedback import write_number
 from headrace.outcomes.reader import ClosedUnits, Reader
 from headrace.rollout import Rollout
 from headrace.rollout.evidence import Interval, MetricResult
@@ -27,6 +28,7 @@ _STEPS = 1_000
 class _Answer(Struct):
     prediction_id: str
     prediction: float | str | None = None
+    row_id: str | int | float | None = None
 
 
 class _Scored(Struct):
@@ -99,7 +101,10 @@ class ShadowEvidence:
             strict=True,
         ):
             units = [one.unit for one in own]
-            reader.read_predictions(_to_table(ids, predictions, units, self._phase.number))
+            scores = _to_table(ids, predictions, units, self._phase.number)
+            row_ids = [_to_text(one.answer.row_id) for one in own]
+            known = pl.Series("row_id", row_ids, dtype=pl.String)
+            reader.read_predictions(scores.with_columns(known))
         self._compare(own)
 
     def _count(self, counts: ShadowCounts) -> None:
@@ -196,6 +201,13 @@ class ShadowEvidence:
 def hash_id(prediction_id: str) -> int:
     """Return a hash of an id that is the same in every process."""
     return int(prediction_id, 16) * 0x9E3779B97F4A7C15 % 2**61
+
+
+def _to_text(row_id: str | float | None) -> str | None:
+    """Return the id of a row as the log of predictions has it."""
+    if row_id is None:
+        return None
+    return write_number(row_id) if isinstance(row_id, float) else str(row_id)
 
 
 def _losses(units: ClosedUnits) -> dict[int, float]:

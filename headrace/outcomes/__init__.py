@@ -5,6 +5,7 @@ from headrace.outcomes.feedback import (
     Outcome,
     Parsed,
     append,
+    append_watermark,
     parse,
     read_watermark,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "Outcome",
     "Parsed",
     "append",
+    "append_watermark",
     "parse",
     "read_id",
     "read_watermark",

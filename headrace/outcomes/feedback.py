@@ -127,9 +127,7 @@ def _check_row_id(row_id: str | float, where: str, expected: Expected) -> str:
     if expected.row_id is None:
         do = "name the column in `data.id`, or send `prediction_id`"
         raise InputError(f"{where}.id", "the spec has no `data.id`", "a spec with one", do)
-    if isinstance(row_id, float) and row_id.is_integer():
-        row_id = int(row_id)
-    text = str(row_id)
+    text = write_number(row_id) if isinstance(row_id, float) else str(row_id)
     if not text or len(text) > _MOST_LETTERS:
         raise InputError(f"{where}.id", f"{len(text)} letters", "1 to 200")
     return text
@@ -148,14 +146,25 @@ def _check_outcome(value: Any, where: str, expected: Expected, name: str) -> flo
     number = float(value)
     if not math.isfinite(number):
         raise InputError(where, f"{value}", "a finite number")
-    return str(value) if is_label else number
+    if is_label:
+        return str(value).lower() if isinstance(value, bool) else write_number(number)
+    return number
+
+
+def write_number(number: float) -> str:
+    """Write a number as text: 7.0 and 7 are one.
+
+    >>> write_number(7.0), write_number(7.5)
+    ('7', '7.5')
+    """
+    return str(int(number)) if number.is_integer() else str(number)
 
 
 def _read_time(time: str | int, where: str, now_us: int) -> int:
     """Read a time in ISO 8601, or in microseconds since 1970 UTC."""
     try:
         moment = time if isinstance(time, int) else to_us(datetime.fromisoformat(time))
-    except ValueError:
+    except (ValueError, OverflowError):
         expected = "a time in ISO 8601, or in microseconds since 1970 UTC"
         raise InputError(f"{where}.time", repr(str(time)[:40]), expected) from None
     if not 0 <= moment <= now_us + MAX_SKEW_US:

@@ -32,7 +32,8 @@ def read_id(prediction_id: str) -> PredictionId:
     >>> read_id("065e918389e1a000000301000007")
     PredictionId(time=1792828930384288, version=3, arm=1, process=7)
     """
-    if len(prediction_id) != LENGTH or not prediction_id.isalnum():
+    # Python reads digits of every script as numbers.
+    if len(prediction_id) != LENGTH or not (prediction_id.isascii() and prediction_id.isalnum()):
         raise ValueError(f"not a prediction id: {prediction_id[:40]!r}")
     return PredictionId(
         time_in_id(prediction_id),

@@ -272,8 +272,10 @@ class Reader:
         )
         found = self._find(waiting, ids)
         arrived = waiting["arrived"].to_numpy()
-        matched = found.place >= 0
         by_row = ids["by_row"].to_numpy()
+        # By its row an outcome is of the last prediction before it: all of those must be logged.
+        too_early = by_row & (arrived >= watermark_us)
+        matched = (found.place >= 0) & ~too_early
         # An id says when its prediction was made, whether that was logged or not.
         predicted_us = np.where(
             by_row, np.where(matched, found.time, arrived), ids["time"].to_numpy()
@@ -368,10 +370,13 @@ def _read_scores(part: pl.DataFrame) -> Floats:
 
 
 def _read_labels(part: pl.DataFrame) -> pl.Series:
-    """Return the predictions that are labels."""
-    if part["prediction"].dtype == pl.String:
-        return part["prediction"]
-    return pl.Series("prediction", [None], dtype=pl.String).new_from_index(0, part.height)
+    """Return the predictions as labels: a whole number is one, too."""
+    predictions = part["prediction"]
+    if predictions.dtype == pl.String:
+        return predictions
+    whole = predictions.is_finite() & (predictions == predictions.round())
+    labels = predictions.cast(pl.Int64, strict=False).cast(pl.String)
+    return labels.set(~whole.fill_null(False), None)
 
 
 def _read_row_keys(part: pl.DataFrame) -> Hashes:

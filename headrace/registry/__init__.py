@@ -24,7 +24,13 @@ from headrace.registry.gates import (
 from headrace.registry.journal import Decision
 from headrace.registry.mlflow_sync import sync_mlflow
 from headrace.registry.runs import runs
-from headrace.registry.steer import RolloutRecord, make_plan, read_rollout, record_decision
+from headrace.registry.steer import (
+    RolloutRecord,
+    heal_rollout,
+    make_plan,
+    read_rollout,
+    record_decision,
+)
 
 __all__ = [
     "Comparison",
@@ -36,6 +42,7 @@ __all__ = [
     "decide",
     "fairness",
     "find_decision",
+    "heal_rollout",
     "history",
     "judge",
     "last_version",

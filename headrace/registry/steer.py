@@ -5,9 +5,10 @@ from typing import Literal
 from msgspec import Struct
 
 from headrace.clock import SYSTEM, to_text
+from headrace.errors import WorkError
 from headrace.registry.decide import current_user, supersede
 from headrace.registry.journal import Decision, Journal, locked_journal
-from headrace.rollout import Plan, Rollout, RolloutDecision
+from headrace.rollout import Plan, Rollout, RolloutDecision, read_routing
 from headrace.spec import System
 from headrace.workspace import Alias
 
@@ -29,6 +30,18 @@ def read_rollout(system: System) -> RolloutRecord:
 def _describe(journal: Journal) -> RolloutRecord:
     champion = journal.aliases.get("champion")
     return RolloutRecord(champion, journal.rollout, journal.waiting, journal.last_phase)
+
+
+def heal_rollout(system: System, record: RolloutRecord) -> None:
+    """Write the routing file anew if it is not what the journal says: torn, or gone."""
+    path = system.workspace.routing(system.name)
+    try:
+        is_right = read_routing(path) == record.rollout
+    except WorkError:
+        is_right = False
+    if not is_right:
+        with locked_journal(system.workspace, system.name):
+            pass
 
 
 def make_plan(system: System, record: RolloutRecord) -> Plan:

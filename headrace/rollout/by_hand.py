@@ -66,6 +66,8 @@ def steer(
 
 
 def _go_on(rollout: Rollout, now_us: int) -> RolloutDecision:
+    if rollout.paused is not None:
+        raise InputError("rollout next", "it is paused", "one that goes on", "`resume` it first")
     following = advance(rollout, now_us)
     if following is None:
         found = f"{rollout.stage} is the last stage"
@@ -107,9 +109,9 @@ def _change(rollout: Rollout, shares: dict[str, float], now_us: int, anew: bool)
         raise InputError(where, found, "a test with `policy: split`")
     current = {arm.name: arm.share for arm in rollout.phase.arms}
     for name in shares:
-        if name not in current and "@" not in name:
+        if name not in current and not name.startswith(f"{rollout.name}@"):
             known = list(current)
-            expected = f"one of: {', '.join(known)}, or NAME@VERSION"
+            expected = f"one of: {', '.join(known)}, or {rollout.name}@VERSION"
             raise InputError(where, f"no arm {name!r}", expected, nearest(name, known))
     whole = {**current, **shares}
     if "champion" not in shares:
@@ -119,7 +121,7 @@ def _change(rollout: Rollout, shares: dict[str, float], now_us: int, anew: bool)
     if rollout.stage == "canary" and whole["challenger"] < current["challenger"]:
         found = f"challenger={whole['challenger']:g}, less than {current['challenger']:g}"
         raise InputError(where, found, "a canary that does not shrink", "`stop` ends it")
-    after = change_shares(rollout, whole, now_us, anew)
+    after = structs.replace(change_shares(rollout, whole, now_us, anew), paused=rollout.paused)
     text = ", ".join(f"{name}={share:g}" for name, share in whole.items())
     drawn = "; all units are drawn anew" if anew else ""
     return RolloutDecision("arms", rollout.challenger, f"{text} by hand{drawn}", after)

@@ -251,10 +251,16 @@ def find_best_arm(rollout: Rollout, evidence: Evidence) -> str:
     if not arms:
         return rollout.phase.arms[-1].name
 
+    required = {metric.name: metric for metric in rollout.spec.goals}
+
     def rank(name: str) -> tuple[int, float]:
-        results = [one for one in evidence.metrics if one.arm == name]
-        goals = [one for one in results if one.role == "goal"]
-        points = [one.lift.point or one.effect.point or 0.0 for one in goals]
+        results = [one for one in evidence.metrics if one.arm == name and one.metric in required]
+        points = [
+            (one.lift.point or one.effect.point or 0.0)
+            * (-1 if required[one.metric].wants_less else 1)
+            for one in results
+            if one.role == "goal"
+        ]
         return sum(one.shown for one in results), points[0] if points else 0.0
 
     return max((arm.name for arm in arms), key=rank)

@@ -1,6 +1,7 @@
 """The branch `rollout`: how a version whose gates pass proves itself on live traffic."""
 
 import math
+import re
 from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, field
@@ -41,8 +42,7 @@ def check_shares(shares: dict[str, float], where: str) -> None:
 
 
 def _is_version(name: str) -> bool:
-    _, at, version = name.partition("@")
-    return bool(at) and version.isdigit()
+    return re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*@[1-9][0-9]{0,8}", name) is not None
 
 
 class ShadowSpec(Node, frozen=True):

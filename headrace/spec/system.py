@@ -98,6 +98,7 @@ class System(Node, frozen=True, dict=True):
             check_address(address, where)
         if self.rollout is not None:
             _check_log(self.rollout, self)
+            _check_arms(self.rollout, self.name)
 
     @property
     def outcome_delay_us(self) -> int:
@@ -138,6 +139,16 @@ class System(Node, frozen=True, dict=True):
     def workspace(self) -> Workspace:
         """The folder of the system's state: bundles, runs, logs."""
         return Workspace(self.root)
+
+
+def _check_arms(rollout: RolloutSpec, name: str) -> None:
+    """Refuse arms of another system."""
+    test = rollout.stages.test
+    for arm in {} if test is None else test.arms:
+        owner, at, _ = arm.partition("@")
+        if at and owner != name:
+            where = "rollout.stages.test.arms"
+            raise SpecError(where, f"{arm!r} is of another system", f"a version of {name}")
 
 
 def _check_log(rollout: RolloutSpec, system: System) -> None:

@@ -17,13 +17,14 @@ from headrace.rollout.statistics.wealth import Odds, log_wealth_path
 from tests.rollout.simulate import ALPHA, draw_stream, first_crossing, score_stream
 
 HALF = Odds(0.5, 0.5)
+PLAN = Plan(0.2, True, (0.5, 0.5))
 
 
 def test_the_planned_power_is_met() -> None:
     rate, lift, power = 0.3, 0.4, 0.8
     sample = Sample((np.arange(1_000) < 300).astype(np.float64))
     plan = Plan(lift, True, HALF)
-    most = choose_most(sample, HALF, lift, ALPHA / 2, power)
+    most = choose_most(sample, plan, ALPHA / 2, power)
     taken = simulate_units(sample, plan, lift, ALPHA / 2, most, runs=1_000)
     units = int(np.quantile(taken, power, method="higher"))
 
@@ -38,11 +39,11 @@ def test_the_planned_power_is_met() -> None:
 
 def test_the_smallest_effect_is_found_with_the_power_asked_for() -> None:
     sample = Sample((np.arange(1_000) < 200).astype(np.float64))
-    smallest = find_smallest_effect(sample, HALF, 20_000, ALPHA / 2, 0.8)
+    smallest = find_smallest_effect(sample, PLAN, 20_000, ALPHA / 2, 0.8)
     assert smallest is not None
     growth = expect_growth(sample, HALF, smallest)
     assert find_power(growth, 20_000, ALPHA / 2) == pytest.approx(0.8, abs=0.03)
-    assert find_smallest_effect(sample, HALF, 1, ALPHA / 2, 0.8) is None
+    assert find_smallest_effect(sample, PLAN, 1, ALPHA / 2, 0.8) is None
 
 
 def test_power_is_that_of_a_random_walk_with_drift() -> None:

@@ -1,5 +1,6 @@
 """The seam of policies: how the shares of arms follow what each has earned."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -42,6 +43,7 @@ def with_floor(weights: Floats, floor: float) -> Floats:
     >>> with_floor(np.array([0.99, 0.01, 0.0]), 0.02).tolist()
     [0.951, 0.029, 0.02]
     """
+    floor = math.ceil(floor * STEPS - 1e-9) / STEPS
     raised = floor + (1 - floor * len(weights)) * weights
     steps = np.floor(raised * STEPS + 1e-9).astype(np.int64)
     # What rounding leaves goes to the largest one.

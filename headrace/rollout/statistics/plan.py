@@ -26,8 +26,9 @@ def simulate_units(
 ) -> Floats:
     """Simulate how many units a verdict takes where the effect is there: `(runs,)`.
 
-    Parameters: `effect`, a share of the mean; `most`, the units of a simulated test, after which it
-    is undecided (infinite). A negative effect is looked for below.
+    Parameters: `effect`, a share of the mean, or of the range where the plan is not relative;
+    `most`, the units of a simulated test, after which it is undecided (infinite). A negative effect
+    is looked for below.
     """
     chance = np.random.default_rng(_SEED)
     odds = Odds(*plan.odds)
@@ -36,7 +37,8 @@ def simulate_units(
     for run in range(runs):
         value = chance.choice(sample.value, most)
         arm = np.where(chance.random(most) < odds.challenger / total, CHALLENGER, CHAMPION)
-        value = np.where(arm == CHALLENGER, shift(value, effect, chance), value)
+        moved = shift(value, effect, chance) if plan.relative else np.clip(value + effect, 0, 1)
+        value = np.where(arm == CHALLENGER, moved, value)
         at = np.arange(most)
         units = Units(
             key=chance.integers(0, 2**62, most).astype(np.uint64),
@@ -66,9 +68,9 @@ def shift(value: Floats, effect: float, chance: np.random.Generator) -> Floats:
     return np.asarray(np.clip(value * (1 + effect), 0.0, 1.0))
 
 
-def expect_growth(sample: Sample, odds: Odds, effect: float) -> float:
-    """Return the growth of log wealth for each unit, where a relative effect is there."""
-    mean = float(sample.value.mean())
+def expect_growth(sample: Sample, odds: Odds, effect: float, relative: bool = True) -> float:
+    """Return the growth of log wealth for each unit, where an effect is there."""
+    mean = float(sample.value.mean()) if relative else 1.0
     weight = 1 / odds.champion + 1 / odds.challenger
     spread = float(sample.value.var())
     return (effect * mean) ** 2 / (2 * spread * weight) if spread > 0 else 0.0
@@ -92,24 +94,26 @@ def find_power(growth: float, units: float, alpha: float) -> float:
 
 
 def find_smallest_effect(
-    sample: Sample, odds: Odds, units: float, alpha: float, power: float
+    sample: Sample, plan: Plan, units: float, alpha: float, power: float
 ) -> float | None:
-    """Return the smallest relative effect that is found with a power; None if no effect is."""
-    low, high = 0.0, 10.0
-    if find_power(expect_growth(sample, odds, high), units, alpha) < power:
+    """Return the smallest effect that is found with a power; None if no effect is."""
+    odds = Odds(*plan.odds)
+    low, high = 0.0, 10.0 if plan.relative else 1.0
+    if find_power(expect_growth(sample, odds, high, plan.relative), units, alpha) < power:
         return None
     while high - low > _PRECISION * high:
         middle = (low + high) / 2
-        if find_power(expect_growth(sample, odds, middle), units, alpha) < power:
+        growth = expect_growth(sample, odds, middle, plan.relative)
+        if find_power(growth, units, alpha) < power:
             low = middle
         else:
             high = middle
     return high
 
 
-def choose_most(sample: Sample, odds: Odds, effect: float, alpha: float, power: float) -> int:
+def choose_most(sample: Sample, plan: Plan, alpha: float, power: float) -> int:
     """Choose how many units a simulated test has: enough for the power, and half as many more."""
-    growth = expect_growth(sample, odds, effect)
+    growth = expect_growth(sample, Odds(*plan.odds), plan.gap, plan.relative)
     units = 64.0
     while find_power(growth, units, alpha) < min(power + 0.1, 0.99) and units < _MOST_UNITS:
         units *= 1.25

@@ -9,7 +9,8 @@ rows ──> units ──> arms          one arm: all rows together
                  buffer of the arm: rows, units, answers
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from msgspec import structs, to_builtins
@@ -25,12 +26,19 @@ class Answered(NamedTuple):
     """The predictions of a request, with their ids, and how its reply begins.
 
     `routes` are those of the rows; where they are several, each prediction has its `version` and
-    `arm`.
+    `arm`. `records` append the predictions to the log.
     """
 
     ids: list[str]
     predictions: list[Prediction]
     routes: list[ModelRoute]
+    records: Sequence[Callable[[], None]] = ()
+
+    def log(self) -> "Answered":
+        """Append the predictions to the log, now that the whole request is answered."""
+        for record in self.records:
+            record()
+        return self
 
     @property
     def headers(self) -> Headers:
@@ -66,17 +74,24 @@ async def answer_rows(
 ) -> Answered:
     """Predict rows as dicts by a route, in the arms of its rollout if it is split; log all of it.
 
-    Raises `Problem` where the champion cannot predict them either.
+    Raises `Problem` where the champion cannot predict them either; nothing is logged then.
     """
+    return (await _answer(service, route, rows, request)).log()
+
+
+async def _answer(
+    service: Service, route: ModelRoute, rows: list[Row], request: Request
+) -> Answered:
+    """Predict rows as dicts by a route, and leave the log to the caller."""
     if route.segments:
         return await _answer_segments(service, route, rows, request)
     split = route.split
     if split is None:
         ids, (complete, predictions) = await service.predict(route, route.served, rows, request)
-        _log(route, encode(route.served.trim_for_log(complete)), ids, predictions)
-        return Answered(ids, predictions, [route])
+        record = partial(_log, route, encode(route.served.trim_for_log(complete)), ids, predictions)
+        return Answered(ids, predictions, [route], [record])
 
-    assigned = split.assign(rows, request.header(UNIT_HEADER), typed=False)
+    assigned = split.assign(rows, _read_unit_header(request), typed=False)
     return await _answer_assigned(service, split, rows, assigned, request)
 
 
@@ -88,7 +103,7 @@ async def answer_typed(
     Rows of one arm go the fast way if its model takes the same type, and are logged as they came.
     Any others go on as dicts, in the arms that they have.
     """
-    assigned = split.assign(rows, request.header(UNIT_HEADER), typed=True)
+    assigned = split.assign(rows, _read_unit_header(request), typed=True)
     arm = assigned[0].route if assigned else split.plain
     own = route.served.fast_rows
     fast_rows = arm.served.fast_rows
@@ -106,7 +121,7 @@ async def answer_typed(
             _log(arm, request.body, ids, predictions, assigned)
             return Answered(ids, predictions, [arm])
     plain = [to_builtins(row) for row in rows]
-    return await _answer_assigned(service, split, plain, assigned, request)
+    return (await _answer_assigned(service, split, plain, assigned, request)).log()
 
 
 async def _answer_assigned(
@@ -127,9 +142,20 @@ async def _answer_assigned(
     for arm in arms:
         own = [at for at, one in enumerate(assigned) if one.route is arm]
         part = [rows[at] for at in own]
-        answered = await _answer_arm(service, arm, part, [assigned[at] for at in own], request)
-        parts.append((own, answered))
+        of_arm = _answer_arm(service, arm, part, [assigned[at] for at in own], request)
+        parts.append((own, await _with_own_rows(own, of_arm)))
     return _put_together(len(rows), parts)
+
+
+def _read_unit_header(request: Request) -> str | None:
+    """Return the unit in the header, as UTF-8, as a column has it."""
+    value = request.headers.get(UNIT_HEADER)
+    if value is None:
+        return None
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 async def _answer_segments(
@@ -143,12 +169,21 @@ async def _answer_segments(
         by_model.setdefault(model, []).append(at)
     parts = []
     for model, own in by_model.items():
-        to = await service.find_route(model) if model else rest
-        part = [rows[at] for at in own]
-        parts.append((own, await answer_rows(service, to, part, request)))
+        # One hop: two systems whose segments lead to each other would never end.
+        to = structs.replace(await service.find_route(model), segments=()) if model else rest
+        of_segment = _answer(service, to, [rows[at] for at in own], request)
+        parts.append((own, await _with_own_rows(own, of_segment)))
     if len(parts) == 1:
         return parts[0][1]
     return _put_together(len(rows), parts)
+
+
+async def _with_own_rows(own: list[int], answering: Awaitable[Answered]) -> Answered:
+    """Await the answer of a part of a request; its problems name the rows of the request."""
+    try:
+        return await answering
+    except Problem as problem:
+        raise problem.map_rows(own) from None
 
 
 def _put_together(count: int, parts: list[tuple[list[int], Answered]]) -> Answered:
@@ -162,7 +197,9 @@ def _put_together(count: int, parts: list[tuple[list[int], Answered]]) -> Answer
             ids[at] = id_
             # Rows of a segment may have been split among arms already.
             predictions[at] = {**answered_by, **prediction}
-    return Answered(ids, predictions, [one for _, answered in parts for one in answered.routes])
+    routes = [one for _, answered in parts for one in answered.routes]
+    records = [one for _, answered in parts for one in answered.records]
+    return Answered(ids, predictions, routes, records)
 
 
 async def _answer_arm(
@@ -174,26 +211,26 @@ async def _answer_arm(
 ) -> Answered:
     """Predict the rows of one arm; the champion answers them where the arm fails."""
     by = arm
-    if arm.is_absent:
-        _count_failed(arm, "errors", len(rows))
+    failure = "errors" if arm.is_absent else None
+    bad = len(rows)
     try:
         ids, (complete, predictions) = await service.predict(by, by.served, rows, request)
     except Exception as error:
         failure = _find_failure(error)
-        if failure is None:
+        if failure is None or failure not in arm.fallback:
             raise
-        _count_failed(arm, failure, _count_bad(error, len(rows)))
-        if failure not in arm.fallback:
-            _count(arm, len(rows), [])
-            raise
+        bad = _count_bad(error, len(rows))
         if not isinstance(error, Problem):
             name = type(error).__name__
             log_event("error", "arm_failed", arm=arm.arm, error=name, why=str(error)[:500])
+        # What the champion cannot answer either is nobody's failure, and not counted.
         by = arm.fallback[failure]
         ids, (complete, predictions) = await service.predict(by, by.served, rows, request)
+    if failure is not None:
+        _count_failed(arm, failure, bad)
     _count(arm, len(rows), predictions)
-    _log(by, encode(by.served.trim_for_log(complete)), ids, predictions, assigned)
-    return Answered(ids, predictions, [by])
+    record = partial(_log, by, encode(by.served.trim_for_log(complete)), ids, predictions, assigned)
+    return Answered(ids, predictions, [by], [record])
 
 
 def _find_failure(error: Exception) -> str | None:

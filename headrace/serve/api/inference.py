@@ -227,6 +227,10 @@ def _build_reply(answered: Answered, body: InferenceRequest, outputs: list[Outpu
     tensors: list[dict[str, Any]] = []
     tails: list[bytes] = []
     has_binary = False
+    if len(answered.routes) > 1:
+        # Rows of several arms: each says who answered it.
+        outputs = [*outputs, OutputRequest("version"), OutputRequest("arm")]
+        datatypes |= {"version": "INT64", "arm": "BYTES"}
     for output in outputs:
         values = _list_values(served, output.name, answered.ids, answered.predictions)
         binary = bool(output.parameters.get("binary_data", all_binary))

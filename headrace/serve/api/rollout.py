@@ -20,6 +20,7 @@ from headrace.serve.models.system import ServedSystem
 from headrace.serve.service import Endpoint, Service, decode_body
 
 _LIMIT_S = 30.0
+_MOST_LETTERS = 1_000
 
 
 class Steering(Struct, forbid_unknown_fields=True):
@@ -50,6 +51,9 @@ async def steer(service: Service, request: Request, name: str) -> Reply:
     steering: Steering = decode_body(_decode, request.body)
     system = _find_system(service, name)
     service.check_system(request, system)
+    if len(steering.why) > _MOST_LETTERS or "\0" in steering.why:
+        detail = f"{len(steering.why)} letters; at most {_MOST_LETTERS}, and no NUL"
+        raise Problem(422, "rollout", "The reason cannot be recorded", detail)
     shares = [f"{arm}={share!r}" for arm, share in steering.arms.items()]
     if steering.do == "arms" and not shares:
         raise Problem(422, "invalid_rows", "The rollout cannot be steered so", "no `arms`")

@@ -80,6 +80,28 @@ class Problem(Exception):  # noqa: N818 (what RFC 9457 calls it)
         detail = re.sub(r"^row (\d+)", lambda match: f"row {int(match[1]) + count}", self.detail)
         return Problem(self.status, self.kind, self.title, detail, self.headers, **more)
 
+    def map_rows(self, rows: list[int]) -> "Problem":
+        """Return the same problem with the row numbers of the whole request.
+
+        Parameters: `rows`, the place of each row of the part, counted from 0.
+
+        >>> Problem(422, "invalid_rows", "Bad rows", "row 2, column 'x'").map_rows([3, 7]).detail
+        "row 8, column 'x'"
+        """
+
+        def whole(number: int) -> int:
+            return rows[number - 1] + 1 if 0 < number <= len(rows) else number
+
+        more = dict(self.more)
+        errors = more.get("errors")
+        if isinstance(errors, list):
+            more["errors"] = [
+                error | {"row": whole(error["row"])} if "row" in error else error
+                for error in errors
+            ]
+        detail = re.sub(r"^row (\d+)", lambda match: f"row {whole(int(match[1]))}", self.detail)
+        return Problem(self.status, self.kind, self.title, detail, self.headers, **more)
+
     def reply(self) -> Reply:
         """Build the reply with the document.
 

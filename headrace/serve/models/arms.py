@@ -23,6 +23,8 @@ from headrace.serve.models.recorder import Buffer, Recorder
 from headrace.serve.models.served import ServedModel
 from headrace.windows import Condition
 
+_MOST = 1e6
+"""A context's numbers are clipped to this size: sums of squares must stay finite."""
 UNIT_HEADER = b"x-headrace-unit"
 
 
@@ -170,7 +172,7 @@ def read_number(value: Any) -> float:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         return 0.0
-    return number if math.isfinite(number) else 0.0
+    return min(max(number, -_MOST), _MOST) if math.isfinite(number) else 0.0
 
 
 class SplitCounts(Struct):

@@ -181,7 +181,8 @@ class Repository:
         known = self._rollouts.current.get(source.name)
         if live == known:
             return
-        mark_challengers(source.system.workspace, live.rollout)
+        if known is None or known.rollout != live.rollout:
+            mark_challengers(source.system.workspace, live.rollout)
         for version in list_versions(live.rollout):
             key = (source.name, version)
             if key not in self._ready and key not in self._rollouts.failed:
@@ -363,12 +364,18 @@ class Repository:
         names = frozenset(column.name for served in ready for column in served.inputs)
         for served in ready:
             served.carry(names)
-        split = build_split(
-            route,
-            live,
-            lambda version: self._ready.get((source.name, version)),
-            self._recorder,
-        )
+        try:
+            split = build_split(
+                route,
+                live,
+                lambda version: self._ready.get((source.name, version)),
+                self._recorder,
+            )
+        except Exception as error:
+            # Arms stay as they are: no file of a rollout may end the service.
+            name = type(error).__name__
+            log_event("error", "rollout_refused", model=source.name, error=name, why=str(error))
+            split = known
         route = structs.replace(route, segments=self._segments.get(source.name, ()))
         if split is None:
             self.splits.pop(source.name, None)

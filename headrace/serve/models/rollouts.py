@@ -61,7 +61,8 @@ class LiveRollouts:
         path = system.workspace.routing(name)
         if self._has_changed(path):
             try:
-                rollout = read_routing(path)
+                # One that is over leaves its file: without it nothing is known.
+                rollout = read_routing(path) if path.exists() else rollout
             except WorkError as error:
                 log_event("error", "rollout_unreadable", model=name, why=str(error))
         if rollout is None or rollout.phase.policy == "split":
@@ -98,7 +99,10 @@ def list_versions(rollout: Rollout | None) -> list[int]:
         return []
     if rollout.stage == "shadow":
         return [rollout.champion, rollout.challenger]
-    versions = [rollout.champion, *(arm.version for arm in rollout.phase.arms if arm.share > 0)]
+    # A policy may give a share to an arm that begins without one.
+    moves = rollout.phase.policy != "split"
+    own = [arm.version for arm in rollout.phase.arms if arm.share > 0 or moves]
+    versions = [rollout.champion, *own]
     return list(dict.fromkeys(versions))
 
 
