@@ -111,7 +111,8 @@ def _cut(
 ) -> Iterator[tuple[pl.DataFrame, Cursor]]:
     """Yield the table of columns whose last record is before a cursor, from a position on."""
     count = len(columns["id"])
-    labels = any(isinstance(one, str) for one in columns.get("prediction", ()))
+    known = (one for one in columns.get("prediction", ()) if one is not None)
+    labels = isinstance(next(known, None), str)
     table = segment.build_table(after.position - count, columns, judged, labels)
     rest = table.filter(pl.col("position") >= since)
     if rest.height:

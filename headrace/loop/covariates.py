@@ -74,7 +74,7 @@ def _read_history(
                 phase=pl.lit(1, pl.Int64), arm=pl.lit(CHAMPION), propensity=pl.lit(1.0)
             )
         )
-        if table.height and past.height == 0 and reader.latest_us:
+        if table.select(times.min()).item() >= until_us:
             break
     for table, _ in follow(Log(system.workspace.outcomes), Cursor(), judged=False):
         known = table["available"].to_physical() < phase.since_us

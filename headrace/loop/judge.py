@@ -111,20 +111,43 @@ class Judge:
                 self.reader.begin_phase(_join_phase(phase))
 
     def read(self) -> None:
-        """Read what was logged since the last time, and close the units whose time is over."""
-        self.close(self.read_logs())
+        """Read what was logged since the last time, and close the units whose time is over.
+
+        Units are closed as the log of predictions is read, a file at a time: so the memory that
+        this takes does not grow with the log.
+        """
+        arrived_us = self._read_further_logs()
+        for table, after in follow(self._predictions, self._at.predictions, judged=True):
+            self.reader.read_predictions(table)
+            self._at.predictions = after
+            if self.first_scores is None:
+                self.close(min(self.reader.latest_us - LAG_US, arrived_us))
+        self._finish(arrived_us)
 
     def read_logs(self) -> int:
         """Read what was logged since the last time; return up to when units may be closed.
 
         Nothing that is read later has happened, or arrived, before that time (microseconds).
         """
+        arrived_us = self._read_further_logs()
         for table, after in follow(self._predictions, self._at.predictions, judged=True):
             self.reader.read_predictions(table)
             self._at.predictions = after
         if self.first_scores is not None:
             self.first_scores.read()
-        # Whatever arrived before this time is read next.
+        return self._find_watermark(arrived_us)
+
+    def _finish(self, arrived_us: int) -> None:
+        if self.first_scores is not None:
+            self.first_scores.read()
+        self.close(self._find_watermark(arrived_us))
+
+    def _find_watermark(self, arrived_us: int) -> int:
+        latest_us = max(self.reader.latest_us - LAG_US, self._clock.now_us() - QUIET_US)
+        return min(latest_us, arrived_us)
+
+    def _read_further_logs(self) -> int:
+        """Read the logs but that of predictions; return a time before which nothing arrives."""
         arrived_us = read_watermark(self._outcomes, self._clock)
         if arrived_us < self._closed_us:
             # The clock was set back: what comes now has arrived after what was closed.
@@ -138,8 +161,7 @@ class Judge:
         for table, after in follow(self._counts, self._at.counts, judged=False):
             self.service.read(table)
             self._at.counts = after
-        latest_us = max(self.reader.latest_us - LAG_US, self._clock.now_us() - QUIET_US)
-        return min(latest_us, arrived_us)
+        return arrived_us
 
     def _read_outcomes(self) -> None:
         for table, after in follow(self._outcomes, self._at.outcomes, judged=False):

@@ -7,7 +7,7 @@ journal ──> live rollout ──> Judge.read ──> Evidence ──> step �
 from contextlib import suppress
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from headrace.bundle import open_bundle
 from headrace.clock import SYSTEM, Clock
@@ -52,13 +52,14 @@ class RolloutJob:
         heal_rollout(self._system, record)
         now_us = self._clock.now_us()
         judge = self._follow(record.rollout)
-        status = Status.of_nothing(self._system.name)
-        moved = self._decide(record, judge, now_us)
+        evidence = self._gather(record, judge, now_us)
+        moved = self._decide(record, evidence, now_us)
         if moved:
             record = read_rollout(self._system)
             judge = self._follow(record.rollout)
-        if judge is not None and record.champion is not None:
-            evidence = judge.gather(record.champion, record.waiting, now_us)
+            evidence = self._gather(record, judge, now_us)
+        status = Status.of_nothing(self._system.name)
+        if judge is not None:
             status = describe(judge, evidence, now_us)
         self._shadow.tick(record.rollout)
         if judge is not None and judge.bandit is not None:
@@ -66,14 +67,23 @@ class RolloutJob:
         self._write(status)
         return Decided(status, moved)
 
+    def _gather(self, record: RolloutRecord, judge: Judge | None, now_us: int) -> Evidence:
+        """Gather what is known by now; without a live rollout, who waits for one."""
+        champion = record.champion or 0
+        if judge is None:
+            return Evidence(champion=champion, waiting=record.waiting)
+        evidence = judge.gather(champion, record.waiting, now_us)
+        crashed = find_crashed(self._system.workspace, judge.rollout)
+        return structs.replace(evidence, crashed=crashed)
+
     def look(self) -> Status:
         """Read and judge once; decide nothing, and write nothing."""
         record = read_rollout(self._system)
         judge = self._follow(record.rollout)
-        if judge is None or record.champion is None:
+        if judge is None:
             return Status.of_nothing(self._system.name)
         now_us = self._clock.now_us()
-        return describe(judge, judge.gather(record.champion, record.waiting, now_us), now_us)
+        return describe(judge, self._gather(record, judge, now_us), now_us)
 
     def _follow(self, rollout: Rollout | None) -> Judge | None:
         """Return the judge of the live rollout, which has read all that was logged by now."""
@@ -89,16 +99,10 @@ class RolloutJob:
         judge.read()
         return judge
 
-    def _decide(self, record: RolloutRecord, judge: Judge | None, now_us: int) -> bool:
+    def _decide(self, record: RolloutRecord, evidence: Evidence, now_us: int) -> bool:
         """Decide about a rollout, and record it; return whether anything was."""
         if record.champion is None or self._system.rollout is None:
             return False
-        if judge is None:
-            evidence = Evidence(champion=record.champion, waiting=record.waiting)
-        else:
-            evidence = judge.gather(record.champion, record.waiting, now_us)
-            crashed = find_crashed(self._system.workspace, judge.rollout)
-            evidence = msgspec.structs.replace(evidence, crashed=crashed)
         plan = make_plan(self._system, record)
         _, decision = step(plan, record.rollout, evidence, now_us)
         if decision is None:

@@ -12,6 +12,7 @@ import polars as pl
 from headrace.arrays import Floats, Hashes, Integers
 
 _ABSENT = -1
+_NO_ROWS = np.zeros(0, np.uint64)
 
 
 class Predictions(NamedTuple):
@@ -65,17 +66,19 @@ class PredictionIndex:
         if not len(predictions.time):
             return
         order = np.lexsort((predictions.process, predictions.time))
+        has_rows = bool(predictions.row_key.any())
+        # Half of the memory: numbers that fit into 32 bits, and nothing for rows without ids.
         ordered = Predictions(
             predictions.time[order],
-            predictions.process[order],
+            predictions.process[order].astype(np.uint32),
             predictions.exposed_us[order],
-            predictions.phase[order],
-            predictions.place[order],
+            predictions.phase[order].astype(np.uint32),
+            predictions.place[order].astype(np.uint32),
             predictions.score[order],
             predictions.label[order],
-            predictions.row_key[order],
+            predictions.row_key[order] if has_rows else _NO_ROWS,
         )
-        by_row = np.argsort(ordered.row_key, kind="stable") if ordered.row_key.any() else None
+        by_row = np.argsort(ordered.row_key, kind="stable") if has_rows else None
         first, last = int(ordered.time[0]), int(ordered.time[-1])
         self._chunks.append(_Chunk(ordered, first, last, by_row))
 

@@ -25,14 +25,14 @@ from headrace.outcomes.index import Found, PredictionIndex, Predictions
 from headrace.outcomes.join import Join, JoinedPhase
 from headrace.outcomes.units import Exposures, PhaseUnits
 from headrace.outcomes.values import Collected, compute_values
-from headrace.spec import LOSS, RolloutMetric
+from headrace.spec import LOSS, RolloutMetric, Task
 
 LAG_US = 2 * US_PER_S
 """A prediction may be logged so much later than a later one of another process."""
 PATIENCE_US = 60 * US_PER_S
 """What is not logged so long after it was made never will be: its outcomes are orphans."""
 _KEY_SEED, _ROW_SEED = 1, 2
-_ARRIVED_SCHEMA = {
+_LOGGED_SCHEMA = {
     "id": pl.String(),
     "by_row": pl.Boolean(),
     "arrived": pl.Int64(),
@@ -42,7 +42,10 @@ _ARRIVED_SCHEMA = {
     "number": pl.Float64(),
     "label": pl.String(),
 }
-"""Outcomes as they arrived."""
+"""Outcomes as they are logged."""
+_PARTS = {name: pl.Int64() for name in ("time", "version", "arm", "process")}
+_ARRIVED_SCHEMA = {**_LOGGED_SCHEMA, **_PARTS}
+"""Outcomes as they arrived, with the parts of the ids of their predictions."""
 _OUTCOME_SCHEMA = {
     "phase": pl.Int64(),
     "place": pl.Int64(),
@@ -173,7 +176,7 @@ class Reader:
             phase=np.full(int(known.sum()), phase),
             place=places[known],
             score=score[known],
-            label=_read_labels(part).filter(pl.Series(known)),
+            label=_read_labels(part, self.join.task).filter(pl.Series(known)),
             row_key=_read_row_keys(part)[known],
         )
         self._index.add(predictions)
@@ -198,9 +201,14 @@ class Reader:
                 "number": [None if isinstance(one.outcome, str) else one.outcome for one in logged],
                 "label": [one.outcome if isinstance(one.outcome, str) else None for one in logged],
             },
-            schema=_ARRIVED_SCHEMA,
+            schema=_LOGGED_SCHEMA,
         )
-        rows = rows.filter(pl.col("name").is_in(list(self._names)))
+        rows = rows.filter(pl.col("name").is_in(list(self._names))).with_columns(
+            time=_read_hex(0, 14),
+            version=_read_hex(14, 6),
+            arm=_read_hex(20, 2),
+            process=_read_hex(22, 6),
+        )
         self._waiting = pl.concat([self._waiting, rows])
 
     def close(self, watermark_us: int) -> list[ClosedUnits]:
@@ -260,42 +268,39 @@ class Reader:
 
     def _match_outcomes(self, watermark_us: int) -> None:
         """Find the predictions of outcomes; what is not logged long before is an orphan."""
-        waiting = self._waiting
-        if not waiting.height:
+        if not self._waiting.height:
             return
-        ids = waiting.select(
-            "by_row",
-            time=_read_hex(0, 14),
-            version=_read_hex(14, 6),
-            arm=_read_hex(20, 2),
-            process=_read_hex(22, 6),
-        )
-        found = self._find(waiting, ids)
+        # Those of predictions that are still to be read wait untouched.
+        is_ready = pl.col("by_row") | (pl.col("time") <= self.latest_us)
+        waiting = self._waiting.filter(is_ready)
+        rest = self._waiting.filter(~is_ready)
+        found = self._find(waiting)
         arrived = waiting["arrived"].to_numpy()
-        by_row = ids["by_row"].to_numpy()
+        by_row = waiting["by_row"].to_numpy()
         # By its row an outcome is of the last prediction before it: all of those must be logged.
         too_early = by_row & (arrived >= watermark_us)
         matched = (found.place >= 0) & ~too_early
         # An id says when its prediction was made, whether that was logged or not.
         predicted_us = np.where(
-            by_row, np.where(matched, found.time, arrived), ids["time"].to_numpy()
+            by_row, np.where(matched, found.time, arrived), waiting["time"].to_numpy()
         )
         late = arrived > predicted_us + self.join.within_us
         self._outcomes = pl.concat([self._outcomes, _matched(waiting, found, matched & ~late)])
 
         gone = ~matched & ~late & (predicted_us < watermark_us - PATIENCE_US)
-        self._waiting = waiting.filter(pl.Series(~matched & ~late & ~gone))
+        self._waiting = pl.concat([waiting.filter(pl.Series(~matched & ~late & ~gone)), rest])
         begins = min((phase.since_us for phase in self.phases.values()), default=0)
-        judged = matched | (~by_row & (ids["arm"].to_numpy() > 0) & (predicted_us >= begins))
+        judged = matched | (~by_row & (waiting["arm"].to_numpy() > 0) & (predicted_us >= begins))
         self.counts.late += int((late & judged).sum())
-        for version, arm in ids.filter(pl.Series(gone & judged)).select("version", "arm").rows():
+        lost = waiting.filter(pl.Series(gone & judged))
+        for version, arm in lost.select("version", "arm").rows():
             name = f"{version}/{arm}"
             self.counts.orphans[name] = self.counts.orphans.get(name, 0) + 1
 
-    def _find(self, waiting: pl.DataFrame, ids: pl.DataFrame) -> Found:
+    def _find(self, waiting: pl.DataFrame) -> Found:
         """Find predictions by their ids, or by the ids of their rows."""
-        found = self._index.find(ids["time"].to_numpy(), ids["process"].to_numpy())
-        by_row = ids["by_row"].to_numpy()
+        found = self._index.find(waiting["time"].to_numpy(), waiting["process"].to_numpy())
+        by_row = waiting["by_row"].to_numpy()
         if by_row.any():
             keys = waiting["id"].hash(_ROW_SEED).to_numpy()
             rows = self._index.find_rows(keys, waiting["arrived"].to_numpy())
@@ -369,9 +374,11 @@ def _read_scores(part: pl.DataFrame) -> Floats:
     return scores.fill_null(np.nan).to_numpy()
 
 
-def _read_labels(part: pl.DataFrame) -> pl.Series:
-    """Return the predictions as labels: a whole number is one, too."""
+def _read_labels(part: pl.DataFrame, task: Task) -> pl.Series:
+    """Return the predictions as labels, where the task has some: a whole number is one, too."""
     predictions = part["prediction"]
+    if task != "multiclass":
+        return pl.Series("prediction", [None], dtype=pl.String).new_from_index(0, part.height)
     if predictions.dtype == pl.String:
         return predictions
     whole = predictions.is_finite() & (predictions == predictions.round())

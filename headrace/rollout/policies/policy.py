@@ -44,6 +44,8 @@ def with_floor(weights: Floats, floor: float) -> Floats:
     [0.951, 0.029, 0.02]
     """
     floor = math.ceil(floor * STEPS - 1e-9) / STEPS
+    if floor * len(weights) > 1:
+        return np.full(len(weights), 1 / len(weights))
     raised = floor + (1 - floor * len(weights)) * weights
     steps = np.floor(raised * STEPS + 1e-9).astype(np.int64)
     # What rounding leaves goes to the largest one.

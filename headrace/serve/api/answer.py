@@ -97,16 +97,17 @@ async def _answer(
 
 async def answer_typed(
     service: Service, route: ModelRoute, split: Split, rows: list[Any], request: Request
-) -> Answered:
-    """Predict typed rows in the arms of a rollout.
+) -> Reply:
+    """Reply to typed rows in the arms of a rollout.
 
     Rows of one arm go the fast way if its model takes the same type, and are logged as they came.
     Any others go on as dicts, in the arms that they have.
     """
-    assigned = split.assign(rows, _read_unit_header(request), typed=True)
+    header = _read_unit_header(request)
+    assigned = split.assign(rows, header, typed=True)
     arm = assigned[0].route if assigned else split.plain
-    own = route.served.fast_rows
     fast_rows = arm.served.fast_rows
+    own = route.served.fast_rows
     is_one = len(rows) == 1 or all(one.route is arm for one in assigned)
     if is_one and own and fast_rows and fast_rows.type is own.type and not arm.is_absent:
         try:
@@ -117,11 +118,23 @@ async def answer_typed(
                 raise
         else:
             _count(arm, len(rows), predictions)
-            _count_unassigned(split, assigned)
-            _log(arm, request.body, ids, predictions, assigned)
-            return Answered(ids, predictions, [arm])
+            if arm is split.plain:
+                _count_unassigned(split, assigned)
+            # Encoded once, for the reply and for the log: this is on the path of each request.
+            answers = encode_predictions(ids, predictions)
+            if arm.buffer is not None:
+                notes = _encode_notes(assigned)
+                arm.buffer.append(len(ids), request.body, *notes, answers)
+            return Reply(200, arm.headers, b'%b,"predictions":%b}' % (arm.opening, answers))
     plain = [to_builtins(row) for row in rows]
-    return (await _answer_assigned(service, split, plain, assigned, request)).log()
+    return (await _answer_assigned(service, split, plain, assigned, request)).log().reply()
+
+
+def _encode_notes(assigned: Sequence[Assigned]) -> list[bytes]:
+    """Encode what is noted of rows, an array for each name."""
+    if len(assigned) == 1:
+        return [encode((value,)) for value in assigned[0].note]
+    return [encode(values) for values in zip(*(one.note for one in assigned), strict=True)]
 
 
 async def _answer_assigned(
@@ -285,8 +298,7 @@ def _log(
     if route.buffer is None:
         return
     answers = encode_predictions(ids, predictions)
-    notes = zip(*(one.note for one in assigned), strict=True)
-    route.buffer.append(len(ids), rows, *map(encode, notes), answers)
+    route.buffer.append(len(ids), rows, *_encode_notes(assigned), answers)
 
 
 def encode_predictions(ids: list[str], predictions: list[Prediction]) -> bytes:

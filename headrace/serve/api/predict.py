@@ -32,7 +32,7 @@ async def predict(service: Service, request: Request, ref: str) -> Reply:
     rows = None if fast_rows is None else fast_rows.decode(request.body)
     if fast_rows is not None and rows is not None:
         if route.split is not None:
-            return (await answer_typed(service, route, route.split, rows, request)).reply()
+            return await answer_typed(service, route, route.split, rows, request)
         ids, (_, predictions) = await service.predict(route, fast_rows, rows, request)
         answers = encode_predictions(ids, predictions)
         # Such rows are logged as they came: nothing of them has to be encoded.

@@ -134,9 +134,10 @@ class Split(Struct, eq=False):
             return [Assigned(self.draw(), (None,)) for _ in rows]
         if header:
             return [Assigned(self.find(header), (header,))] * len(rows)
+        read = self._get_unit if typed else self._read_unit
         assigned = []
         for row in rows:
-            unit = to_text(self._read_unit(row, typed))
+            unit = to_text(read(row))
             assigned.append(Assigned(self.plain if unit is None else self.find(unit), (unit,)))
         return assigned
 
@@ -148,9 +149,11 @@ class Split(Struct, eq=False):
         """Return the route of the arm that a row on its own gets."""
         return self.arms[bisect_right(self.ends, random.randrange(SPACE))]
 
-    def _read_unit(self, row: Any, typed: bool) -> Any:
-        if not typed:
-            return row.get(self.unit)
+    def _read_unit(self, row: Any) -> Any:
+        return row.get(self.unit)
+
+    def _get_unit(self, row: Any) -> Any:
+        """Return the unit of a typed row, None where it brings none."""
         unit = None if self.get_unit is None else self.get_unit(row)
         return None if unit is UNSET else unit
 
