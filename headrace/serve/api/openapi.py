@@ -76,6 +76,11 @@ def _build_paths(service: Service) -> dict[str, Any]:
         kinds.update(system.spec.data.events)
     if kinds:
         paths["/events"] = {"post": _describe_events(sorted(kinds))}
+    systems = service.repository.list_systems().values()
+    if systems:
+        paths["/feedback"] = {"post": _describe_feedback()}
+    if any(system.spec.rollout is not None for system in systems):
+        paths["/rollout"] = {"get": _describe_get("The status of the rollout")}
     for path, summary in _STATIC_PATHS.items():
         paths[path] = {"get": _describe_get(summary)}
     return paths
@@ -172,6 +177,33 @@ def _describe_events(kinds: list[str]) -> dict[str, Any]:
             "(`kind` names the table; or /events/TABLE)"
         ),
         "requestBody": _build_body(body, None),
+        "responses": {
+            "200": _build_response(_build_object(reply, list(reply))),
+            **_build_problems(*statuses),
+        },
+    }
+
+
+def _describe_feedback() -> dict[str, Any]:
+    """Describe `/feedback`: one outcome, or many."""
+    text: Schema = {"type": "string"}
+    outcome: Schema = {
+        "prediction_id": text,
+        "id": {"type": ["string", "number"]},
+        "outcome": {"type": ["number", "boolean", "string", "null"]},
+        "name": text,
+        "outcome_id": {"type": ["string", "integer"]},
+        "time": {"type": ["string", "integer"]},
+    }
+    many = _build_array(_build_object(outcome, ["outcome"], closed=True))
+    body = _build_object({**outcome, "outcomes": many}, closed=True)
+    statuses = ("400", "401", "403", "408", "413", "422", "500", "503")
+    reply = {"taken": {"type": "integer"}}
+    # The id of a prediction by version 1, of 2023: an outcome of it counts for nothing.
+    example = {"prediction_id": "0600000000000000000100000001", "outcome": 1}
+    return {
+        "summary": "Outcomes of predictions, durable with the reply; null takes one back",
+        "requestBody": _build_body(body, example),
         "responses": {
             "200": _build_response(_build_object(reply, list(reply))),
             **_build_problems(*statuses),
