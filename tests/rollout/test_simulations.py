@@ -313,3 +313,36 @@ def test_no_outcome_can_ruin_a_gambler(wealth: Callable[[Cells, Odds], float]) -
                     np.array([1.0]),
                 )
                 assert math.isfinite(wealth(cells, odds))
+
+
+def lucky_test(chance: np.random.Generator, redraw: bool) -> bool | None:
+    """A test of a worthless challenger after a canary that it passed; None where it did not.
+
+    Users differ in how often they click. Without a new salt those of the canary stay in their arm.
+    """
+    users = 1_500
+    rates = chance.beta(0.5, 2.0, users)
+    canary = chance.random(users) < 0.2
+    first = chance.random(users) < rates
+    if first[canary].mean() <= first[~canary].mean():
+        return None
+    arm = chance.random(users) < 0.5
+    if not redraw:
+        # A nested draw: the canary's users keep the challenger, 30 % of all join them.
+        arm = canary | (chance.random(users) < 0.375)
+    value = (chance.random(users) < rates).astype(np.float64)
+    cells = score_stream(stream_of(arm.astype(np.float64), value), 0.1)
+    path = log_wealth_path(cells, Odds(0.5, 0.5), "above")
+    return first_crossing(path, ALPHA / 2) is not None
+
+
+@pytest.mark.parametrize("runs", RUNS)
+def test_a_canary_that_passed_by_luck_flatters_no_test_with_a_new_salt(runs: int) -> None:
+    shipped = {}
+    for redraw in (True, False):
+        chance = np.random.default_rng(13)
+        found = [lucky_test(chance, redraw) for _ in range(2 * runs)]
+        known = [one for one in found if one is not None]
+        shipped[redraw] = sum(known) / len(known)
+    assert shipped[True] <= ALPHA / 2
+    assert shipped[False] > shipped[True]
