@@ -43,7 +43,7 @@ class Job(Struct, frozen=True):
 def list_jobs(system: System) -> list[Job]:
     """Return the jobs of a system."""
     return [
-        Job("rollout", 0.5, RolloutJob(system).run),
+        Job("rollout", 1.0, RolloutJob(system).run),
         Job("mlflow", 30.0, partial(sync_mlflow, system.workspace, system.name), 10.0),
     ]
 

@@ -28,6 +28,7 @@ from headrace.rollout.evidence import (
     MISMATCH_ALPHA,
     Forecast,
     GuardResult,
+    Interval,
     MetricResult,
     MismatchResult,
 )
@@ -37,9 +38,10 @@ from headrace.rollout.statistics.forecast import forecast
 from headrace.rollout.statistics.guards import Rows, judge_rows, judge_seconds
 from headrace.rollout.statistics.look import Rates, look, plan_metric, scale_all, split_alpha
 from headrace.rollout.statistics.mismatch import find_mismatch
+from headrace.rollout.statistics.ratio import RatioSums, compare_ratios
 from headrace.rollout.statistics.wealth import CHALLENGER, OTHER, Odds, Side, log_wealth
 from headrace.rollout.statistics.wealth import CHAMPION as BASE
-from headrace.spec import Guardrail, RolloutMetric, System, Task
+from headrace.spec import LOSS, Guardrail, RolloutMetric, System, Task
 
 LAG_US = 2 * US_PER_S
 QUIET_US = 60 * US_PER_S
@@ -91,6 +93,7 @@ class Judge:
         self.service = ServiceCounts()
         self.comparisons: dict[tuple[int, str, str], Comparison] = {}
         self.arrivals: dict[tuple[int, str, str], Comparison] = {}
+        self._ratios: dict[tuple[int, str, str], RatioSums] = {}
         self.bandit: Bandit | None = None
         self._system = system
         self._histories: dict[int, History] = {}
@@ -190,6 +193,8 @@ class Judge:
         counts = ~np.isnan(closed.value)
         covariate = self._find_covariate(phase, metric, closed.key)
         champion = [arm.name for arm in phase.arms].index(CHAMPION)
+        if metric.value == "mean" and metric.of != LOSS:
+            self._add_ratios(phase, metric, closed)
         for at, arm in enumerate(phase.arms):
             if at == champion:
                 continue
@@ -209,6 +214,22 @@ class Judge:
             if not self.reader.join.silent_zero:
                 arrived = units._replace(value=closed.arrived.astype(np.float64))
                 self._find_arrival(phase, arm, metric).add(arrived)
+
+    def _add_ratios(self, phase: Phase, metric: RolloutMetric, closed: ClosedUnits) -> None:
+        """Add up values and rows by arm: a mean by unit is a ratio of sums as well."""
+        for at, arm in enumerate(phase.arms):
+            own = (closed.arm == at) & ~np.isnan(closed.value)
+            rows = closed.rows[own].astype(np.float64)
+            key = (phase.number, arm.name, metric.name)
+            sums = self._ratios.get(key, RatioSums())
+            self._ratios[key] = sums.add(closed.value[own] * rows, rows)
+
+    def find_ratio(self, metric: str, arm: str) -> Interval | None:
+        """Return the lift of a ratio of sums in this phase; None where none is known yet."""
+        number = self.rollout.phase.number
+        own = self._ratios.get((number, arm, metric))
+        base = self._ratios.get((number, CHAMPION, metric))
+        return None if own is None or base is None else compare_ratios(own, base)
 
     def _find_arrival(self, phase: Phase, arm: Arm, metric: RolloutMetric) -> Comparison:
         """Return the comparison of how often outcomes arrive at all."""

@@ -9,7 +9,7 @@ from headrace.errors import Finding
 from headrace.loop.judge import Judge
 from headrace.loop.shadow_evidence import ShadowStatus
 from headrace.rollout import Evidence, judge
-from headrace.rollout.evidence import MISMATCH_ALPHA, GuardResult, Interval
+from headrace.rollout.evidence import MISMATCH_ALPHA, GuardResult, Interval, MetricResult
 
 
 class ArmStatus(Struct, frozen=True):
@@ -23,7 +23,10 @@ class ArmStatus(Struct, frozen=True):
 
 
 class MetricStatus(Struct, frozen=True):
-    """A metric of an arm beside the champion's; ends of intervals are null where nothing bounds."""
+    """A metric of an arm beside the champion's; ends of intervals are null where nothing bounds.
+
+    `asymptotic` is the lift of a mean as a ratio of sums: by the delta method, for one look alone.
+    """
 
     metric: str
     role: str
@@ -33,6 +36,7 @@ class MetricStatus(Struct, frozen=True):
     effect: tuple[float | None, float | None, float | None]
     lift: tuple[float | None, float | None, float | None]
     shown: bool
+    asymptotic: tuple[float | None, float | None, float | None] | None = None
 
 
 class VerdictStatus(Struct, frozen=True, rename={"from_": "from"}):
@@ -92,6 +96,7 @@ def describe(judging: Judge, evidence: Evidence, now_us: int) -> Status:
                 _ends(one.effect),
                 _ends(one.lift),
                 one.shown,
+                _find_ratio(judging, one),
             )
             for one in evidence.metrics
         ],
@@ -155,6 +160,13 @@ def _describe_arms(judging: Judge) -> list[ArmStatus]:
             closed = units.count_closed(at)
         arms.append(ArmStatus(arm.name, arm.version, arm.share, exposed, closed))
     return arms
+
+
+def _find_ratio(
+    judging: Judge, metric: MetricResult
+) -> tuple[float | None, float | None, float | None] | None:
+    found = judging.find_ratio(metric.metric, metric.arm)
+    return None if found is None else _ends(found)
 
 
 def _ends(interval: Interval) -> tuple[float | None, float | None, float | None]:

@@ -67,7 +67,8 @@ class ClosedUnits(NamedTuple):
     """Units that have closed for a metric, in the order in which they did: `(N,)` each.
 
     `arm` counts the arms of the phase from 0; `value` is in the unit of the metric, NaN where the
-    unit does not count; `arrived` says whether any outcome came. `context` is that by which a
+    unit does not count; `arrived` says whether any outcome came; `rows` is how many predictions it
+    has. `context` is that by which a
     policy has chosen, where one has.
     """
 
@@ -80,6 +81,7 @@ class ClosedUnits(NamedTuple):
     propensity: Floats
     value: Floats
     arrived: Integers
+    rows: Integers
     context: list[list[float]] | None = None
 
 
@@ -263,6 +265,7 @@ class Reader:
             propensity=columns.propensity[within],
             value=value,
             arrived=arrived,
+            rows=rows,
             context=None if known is None else [known.get(place, []) for place in places.tolist()],
         )
 

@@ -112,6 +112,10 @@ def describe_status(status: Any) -> str:
             f"{_number(metric.value):>9}  {_number(metric.champion):>9}  "
             f"{_describe_interval(metric)}{shown}"
         )
+        if metric.asymptotic is not None:
+            low, point, high = metric.asymptotic
+            ends = f"{_percent(low)} to {_percent(high)}"
+            lines.append(f"{'':<16}  as a ratio of sums, asymptotic: {_percent(point)} ({ends})")
     if status.guards:
         lines += ["", f"{'guard':<16}  {'arm':<12}  {'value':>9}  {'champion':>9}  margin"]
     for guard in status.guards:

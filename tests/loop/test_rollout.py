@@ -199,7 +199,7 @@ def test_the_status_says_what_the_design_promises(system: System) -> None:
     }  # fmt: skip
     assert set(found["arms"][0]) == {"arm", "version", "share", "units", "closed"}
     assert set(found["metrics"][0]) == {
-        "metric", "role", "arm", "value", "champion", "effect", "lift", "shown",
+        "metric", "role", "arm", "value", "champion", "effect", "lift", "shown", "asymptotic",
     }  # fmt: skip
     assert set(found["counts"]) == {"orphan", "late", "clipped", "unassigned"}
     assert set(found["verdict"]) == {"action", "say", "from", "to"}
