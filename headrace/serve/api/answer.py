@@ -103,8 +103,8 @@ async def answer_typed(
     Rows of one arm go the fast way if its model takes the same type, and are logged as they came.
     Any others go on as dicts, in the arms that they have.
     """
-    header = _read_unit_header(request)
-    assigned = split.assign(rows, header, typed=True)
+    header = request.headers.get(UNIT_HEADER)
+    assigned = split.assign(rows, None if header is None else _decode_unit(header), typed=True)
     arm = assigned[0].route if assigned else split.plain
     fast_rows = arm.served.fast_rows
     own = route.served.fast_rows
@@ -117,14 +117,18 @@ async def answer_typed(
             if _find_failure(error) is None:
                 raise
         else:
-            _count(arm, len(rows), predictions)
-            if arm is split.plain:
+            # This is on the path of each request: what one row needs is done in place.
+            if arm.counts is None:
                 _count_unassigned(split, assigned)
-            # Encoded once, for the reply and for the log: this is on the path of each request.
+            else:
+                arm.counts.rows += len(rows)
+                for prediction in predictions:
+                    if "imputed" in prediction:
+                        arm.counts.imputed += 1
+            # Encoded once, for the reply and for the log.
             answers = encode_predictions(ids, predictions)
             if arm.buffer is not None:
-                notes = _encode_notes(assigned)
-                arm.buffer.append(len(ids), request.body, *notes, answers)
+                arm.buffer.append(len(ids), request.body, *_encode_notes(assigned), answers)
             return Reply(200, arm.headers, b'%b,"predictions":%b}' % (arm.opening, answers))
     plain = [to_builtins(row) for row in rows]
     return (await _answer_assigned(service, split, plain, assigned, request)).log().reply()
@@ -133,7 +137,8 @@ async def answer_typed(
 def _encode_notes(assigned: Sequence[Assigned]) -> list[bytes]:
     """Encode what is noted of rows, an array for each name."""
     if len(assigned) == 1:
-        return [encode((value,)) for value in assigned[0].note]
+        _, note, encoded = assigned[0]
+        return [encoded] if encoded else [encode((value,)) for value in note]
     return [encode(values) for values in zip(*(one.note for one in assigned), strict=True)]
 
 
@@ -161,10 +166,13 @@ async def _answer_assigned(
 
 
 def _read_unit_header(request: Request) -> str | None:
-    """Return the unit in the header, as UTF-8, as a column has it."""
+    """Return the unit in the header, if there is one."""
     value = request.headers.get(UNIT_HEADER)
-    if value is None:
-        return None
+    return None if value is None else _decode_unit(value)
+
+
+def _decode_unit(value: bytes) -> str:
+    """Decode a unit as UTF-8, which a column has as well."""
     try:
         return value.decode()
     except UnicodeDecodeError:

@@ -25,6 +25,8 @@ from headrace.windows import Condition
 
 _MOST = 1e6
 """A context's numbers are clipped to this size: sums of squares must stay finite."""
+_MOST_KNOWN = 1 << 16
+"""Units whose arms are remembered."""
 UNIT_HEADER = b"x-headrace-unit"
 
 
@@ -88,10 +90,14 @@ class ModelRoute(Struct, frozen=True, eq=False):
 
 
 class Assigned(NamedTuple):
-    """The route of a row, and what is noted of the row beside it in the log."""
+    """The route of a row, and what is noted of the row beside it in the log.
+
+    `encoded` is the note of a single row as JSON, where it is known already.
+    """
 
     route: ModelRoute
     note: tuple[Any, ...]
+    encoded: bytes = b""
 
 
 class Chooser(Protocol):
@@ -122,6 +128,7 @@ class Split(Struct, eq=False):
     get_unit: Callable[[Any], Any] | None = None
     chooser: Chooser | None = None
     unassigned: int = 0
+    known: dict[str, Assigned] = {}
 
     def assign(self, rows: Sequence[Any], header: str | None, typed: bool) -> list[Assigned]:
         """Assign an arm to each row; the header counts where both are there.
@@ -133,17 +140,26 @@ class Split(Struct, eq=False):
         if self.unit is None:
             return [Assigned(self.draw(), (None,)) for _ in rows]
         if header:
-            return [Assigned(self.find(header), (header,))] * len(rows)
+            return [self.known.get(header) or self.find(header)] * len(rows)
         read = self._get_unit if typed else self._read_unit
         assigned = []
         for row in rows:
-            unit = to_text(read(row))
-            assigned.append(Assigned(self.plain if unit is None else self.find(unit), (unit,)))
+            unit = read(row)
+            if type(unit) is not str or not unit:
+                unit = to_text(unit)
+            if unit is None:
+                assigned.append(Assigned(self.plain, (None,)))
+            else:
+                assigned.append(self.known.get(unit) or self.find(unit))
         return assigned
 
-    def find(self, unit: str) -> ModelRoute:
-        """Return the route of the arm that a unit has."""
-        return self.arms[bisect_right(self.ends, locate(self.salt, unit))]
+    def find(self, unit: str) -> Assigned:
+        """Find the arm of a unit, and remember it: many units come again."""
+        route = self.arms[bisect_right(self.ends, locate(self.salt, unit))]
+        if len(self.known) >= _MOST_KNOWN:
+            self.known.clear()
+        assigned = self.known[unit] = Assigned(route, (unit,), encode((unit,)))
+        return assigned
 
     def draw(self) -> ModelRoute:
         """Return the route of the arm that a row on its own gets."""
