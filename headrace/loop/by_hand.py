@@ -21,8 +21,7 @@ from headrace.registry import (
 )
 from headrace.rollout import RolloutDecision, start, steer
 from headrace.spec import Stage, System
-from headrace.tables import exclusive_lock
-from headrace.tables.lock import BusyError
+from headrace.tables import BusyError, exclusive_lock
 
 _TRIES = 20
 

@@ -6,7 +6,7 @@ of a size now and then. Sixteen bytes a unit, without an object for each.
 
 import numpy as np
 
-from headrace.arrays import Hashes, Integers, Mask
+from headrace.arrays import Hashes, Integers
 
 _ABSENT = -1
 
@@ -35,10 +35,6 @@ class KeyMap:
             places[found] = known_places[at[found]]
         return places
 
-    def contains(self, keys: Hashes) -> Mask:
-        """Say of each key whether it is here."""
-        return np.asarray(self.find(keys) != _ABSENT)
-
     def add(self, keys: Hashes, places: Integers) -> None:
         """Add keys that are not here yet, each once."""
         if not len(keys):
@@ -47,10 +43,6 @@ class KeyMap:
         self._levels.append((keys[order], places[order]))
         while len(self._levels) > 1 and len(self._levels[-2][0]) <= 2 * len(self._levels[-1][0]):
             self._levels.append(_merge(self._levels.pop(), self._levels.pop()))
-
-    def levels(self) -> list[tuple[Hashes, Integers]]:
-        """Return what is in the map, as arrays."""
-        return self._levels
 
 
 def _merge(one: tuple[Hashes, Integers], other: tuple[Hashes, Integers]) -> tuple[Hashes, Integers]:

@@ -77,8 +77,8 @@ def _stop(rollout: Rollout, why: str, evidence: Evidence | None = None) -> Rollo
 
 def _stop_arm(rollout: Rollout, why: str, evidence: Evidence) -> RolloutDecision:
     """Stop a rollout; or drop the arm that did harm, where others go on."""
-    others = [arm for arm in rollout.phase.challengers if arm.name != _harmful_arm(evidence)]
     harmful = _harmful_arm(evidence)
+    others = [arm for arm in rollout.phase.challengers if arm.name != harmful]
     if harmful is None or not others:
         return _stop(rollout, why, evidence)
     version = rollout.phase.arm(harmful).version
