@@ -17,9 +17,9 @@ import polars as pl
 from msgspec import Struct
 
 from headrace.log import segment
-from headrace.log.frames import Record, RecordBatch, read_frames
+from headrace.log.frames import read_frames
 from headrace.log.log import Log
-from headrace.log.segment import COLUMNS, JUDGED, JUDGED_RECORD, SEALED
+from headrace.log.segment import COLUMNS, JUDGED_RECORD, SEALED
 
 _CHUNK_RECORDS = 20_000
 
@@ -62,7 +62,7 @@ def _read(path: Path, cursor: Cursor, judged: bool) -> Iterator[tuple[pl.DataFra
     if path.suffix == SEALED:
         table = segment.read_judged(path) if judged else segment.read(path)
         end = first + table.height
-        rest = table.filter(pl.col("position") >= cursor.position)
+        rest = table.slice(max(0, cursor.position - first))
         if rest.height:
             yield rest, Cursor(end, end, 0)
         return
@@ -72,8 +72,10 @@ def _read(path: Path, cursor: Cursor, judged: bool) -> Iterator[tuple[pl.DataFra
     position = at.position
     offset = at.offset
     for count, body, end in read_frames(path, at.offset):
-        for record in segment.decode(path, body):
-            _extend(columns, record, judged)
+        records = segment.decode(path, body)
+        values = segment.take_judged(records) if judged else segment.take_apart(records)
+        for column, more in zip(columns.values(), values, strict=True):
+            column.extend(more)
         position += count
         offset = end
         if position - at.position >= _CHUNK_RECORDS:
@@ -88,32 +90,14 @@ def _names(judged: bool) -> list[str]:
     return [name for name in (JUDGED_RECORD if judged else COLUMNS) if name != "position"]
 
 
-def _extend(columns: dict[str, list[Any]], record: Record | RecordBatch, judged: bool) -> None:
-    """Add the values of a record, or of those of a batch, to columns."""
-    values: list[Any]
-    if not judged:
-        values = list(segment.take_apart(record))
-    elif isinstance(record, RecordBatch):
-        of_batch = record.judge()
-        values = [
-            of_batch.ids,
-            [record.kind] * len(of_batch.ids),
-            *segment.judged_columns(of_batch),
-        ]
-    else:
-        values = [[record.id], [record.kind], *([None] for _ in JUDGED)]
-    for column, more in zip(columns.values(), values, strict=True):
-        column.extend(more)
-
-
 def _cut(
     columns: dict[str, list[Any]], since: int, after: Cursor, judged: bool
 ) -> Iterator[tuple[pl.DataFrame, Cursor]]:
     """Yield the table of columns whose last record is before a cursor, from a position on."""
-    count = len(columns["id"])
+    first = after.position - len(columns["id"])
     known = (one for one in columns.get("prediction", ()) if one is not None)
     labels = isinstance(next(known, None), str)
-    table = segment.build_table(after.position - count, columns, judged, labels)
-    rest = table.filter(pl.col("position") >= since)
+    table = segment.build_table(first, columns, judged, labels)
+    rest = table.slice(max(0, since - first))
     if rest.height:
         yield rest, after

@@ -10,17 +10,18 @@ read a unit out of a payload takes ten times as long. Segments of an earlier ver
 """
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import polars as pl
+from msgspec import structs
 from polars.io.plugins import register_io_source
 
 from headrace.errors import DECODE_ERRORS, WorkError
 from headrace.log.frames import (
-    Judged,
     Record,
     RecordBatch,
     decode_records,
@@ -55,6 +56,8 @@ JUDGED: dict[str, Any] = {
 }
 """What is judged of a prediction (see `frames.Judged`); a file of labels has text predictions."""
 JUDGED_RECORD = ("position", "id", "kind", *JUDGED)
+_OF_RECORD = 2
+"""The columns of `take_judged` before those that are judged."""
 _DECODED_COLUMNS = {**COLUMNS, "time": pl.Int64(), "available": pl.Int64(), "payload": pl.Binary()}
 
 _CHUNK_RECORDS = 4096
@@ -221,11 +224,9 @@ def _read_chunks(path: Path, schema: Schema | None = None) -> Iterator[pl.DataFr
     columns: list[list[Any]] = [[] for _ in range(len(schema) - 1)]
     size = 0
     for _, body, _ in read_frames(path):
-        for record in decode(path, body):
-            values = [*take_apart(record), *(_judge(record) if is_judged else [])]
-            for column, more in zip(columns, values, strict=True):
-                column.extend(more)
-
+        records = decode(path, body)
+        judged = take_judged(records)[_OF_RECORD:] if is_judged else []
+        _extend(columns, [*take_apart(records), *judged])
         size += len(body)
         if len(columns[0]) >= _CHUNK_RECORDS or size >= _CHUNK_BYTES:
             yield _build_table(first, columns, schema)
@@ -265,38 +266,53 @@ def _chunk_size(path: Path) -> int:
     return _CHUNK_RECORDS
 
 
-def take_apart(record: Record | RecordBatch) -> Sequence[Sequence[Any]]:
-    """Return the values of each column but the position, for one record or those of a batch."""
-    if isinstance(record, Record):
-        return [record.id], [record.time], [record.available], [record.kind], [record.payload]
-    ids, payloads = record.unpack()
-    times = list(map(time_in_id, ids))
-    return ids, times, times, [record.kind] * len(ids), payloads
+def take_apart(records: Iterable[Record | RecordBatch]) -> list[list[Any]]:
+    """Return the values of each column but the position, of records and of those of batches."""
+    columns: list[list[Any]] = [[] for _ in range(len(COLUMNS) - 1)]
+    for kind, run in groupby(records, type):
+        if kind is Record:
+            _extend(columns, list(zip(*map(structs.astuple, run), strict=True)))
+            continue
+        for batch in cast(Iterable[RecordBatch], run):
+            ids, payloads = batch.unpack()
+            times = list(map(time_in_id, ids))
+            _extend(columns, [ids, times, times, [batch.kind] * len(ids), payloads])
+    return columns
 
 
-def _judge(record: Record | RecordBatch) -> Sequence[Sequence[Any]]:
-    """Return the values of each of the columns `JUDGED`; nothing is judged of a single record."""
-    if isinstance(record, Record):
-        return [[None]] * len(JUDGED)
-    return judged_columns(record.judge())
+def take_judged(records: Iterable[Record | RecordBatch]) -> list[list[Any]]:
+    """Return id, kind and the values of each of the columns `JUDGED`, of records and batches.
 
-
-def judged_columns(judged: Judged) -> list[Sequence[Any]]:
-    """Return the values of each of the columns `JUDGED`.
-
-    A version is a number; so is a prediction, unless all of them are labels.
+    Nothing is judged of a single record. A version is a number; so is a prediction, unless all of
+    them are labels.
     """
-    count = len(judged.ids)
-    return [
-        [judged.version] * count,
-        [judged.arm] * count,
-        [judged.phase] * count,
-        judged.propensities,
-        judged.units,
-        judged.predictions,
-        judged.row_ids or [None] * count,
-        judged.contexts or [None] * count,
-    ]
+    columns: list[list[Any]] = [[] for _ in range(len(JUDGED_RECORD) - 1)]
+    for record in records:
+        if isinstance(record, Record):
+            _extend(columns, [[record.id], [record.kind], *([None] for _ in JUDGED)])
+            continue
+        judged = record.judge()
+        count = len(judged.ids)
+        values: list[Sequence[Any]] = [
+            judged.ids,
+            [record.kind] * count,
+            [judged.version] * count,
+            [judged.arm] * count,
+            [judged.phase] * count,
+            judged.propensities,
+            judged.units,
+            judged.predictions,
+            judged.row_ids or [None] * count,
+            judged.contexts or [None] * count,
+        ]
+        _extend(columns, values)
+    return columns
+
+
+def _extend(columns: list[list[Any]], values: Sequence[Sequence[Any]]) -> None:
+    """Add values to columns."""
+    for column, more in zip(columns, values, strict=True):
+        column.extend(more)
 
 
 def _build_table(first: int, columns: list[list[Any]], schema: Schema) -> pl.DataFrame:
@@ -305,7 +321,8 @@ def _build_table(first: int, columns: list[list[Any]], schema: Schema) -> pl.Dat
     named = dict(zip(schema, (positions, *columns), strict=True))
     decoded = {name: _DECODED_COLUMNS.get(name, dtype) for name, dtype in schema.items()}
     # A label in a file of numbers, or a number in one of labels, is missing: the payload has it.
-    return pl.DataFrame(named, schema=decoded, strict=False).cast(pl.Schema(schema))
+    table = pl.DataFrame(named, schema=decoded, strict=False)
+    return table if decoded == schema else table.cast(pl.Schema(schema))
 
 
 def build_table(
