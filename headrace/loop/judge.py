@@ -87,8 +87,10 @@ class Judge:
             task=task,
             target=system.goal.target,
         )
-        self.reader = Reader(join)
-        self.shadow = ShadowEvidence(rollout, join) if rollout.stage == "shadow" else None
+        self.reader = Reader(join, workspace.rollouts)
+        self.shadow = None
+        if rollout.stage == "shadow":
+            self.shadow = ShadowEvidence(rollout, join, workspace.rollouts)
         self._closed_us = 0
         self.service = ServiceCounts()
         self.comparisons: dict[tuple[int, str, str], Comparison] = {}
@@ -141,9 +143,12 @@ class Judge:
         return self._find_watermark(arrived_us)
 
     def _finish(self, arrived_us: int) -> None:
+        watermark_us = self._find_watermark(arrived_us)
         if self.first_scores is not None:
             self.first_scores.read()
-        self.close(self._find_watermark(arrived_us))
+        elif watermark_us == self._closed_us:
+            return  # all that was read is closed up to it
+        self.close(watermark_us)
 
     def _find_watermark(self, arrived_us: int) -> int:
         latest_us = max(self.reader.latest_us - LAG_US, self._clock.now_us() - QUIET_US)
@@ -164,6 +169,8 @@ class Judge:
         for table, after in follow(self._counts, self._at.counts, judged=False):
             self.service.read(table)
             self._at.counts = after
+        for phase in self.service.phases.values():
+            phase.settle(self._clock.now_us(), CHAMPION)
         return arrived_us
 
     def _read_outcomes(self) -> None:
@@ -183,8 +190,6 @@ class Judge:
         if self.shadow is not None:
             # Scores come later than predictions, at most by as much as a shadow may be behind.
             self.shadow.close(watermark_us - MOST_BEHIND_US)
-        for phase in self.service.phases.values():
-            phase.settle(self._clock.now_us(), CHAMPION)
 
     def _compare(self, closed: ClosedUnits) -> None:
         """Count closed units in the comparison of each challenger with the champion."""

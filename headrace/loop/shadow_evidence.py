@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -64,14 +65,17 @@ _decode_counts = msgspec.json.Decoder(ShadowCounts).decode
 
 
 class ShadowEvidence:
-    """Reads the log of a shadow, and the outcomes of the rows in it."""
+    """Reads the log of a shadow, and the outcomes of the rows in it.
 
-    def __init__(self, rollout: Rollout, join: Join) -> None:
+    Parameters: `folder`, where recent scores are held.
+    """
+
+    def __init__(self, rollout: Rollout, join: Join, folder: Path) -> None:
         self._phase = rollout.phase
         losses = [metric for metric in join.metrics if metric.of == LOSS]
         self._metric = losses[0] if losses else RolloutMetric(name=LOSS, of=LOSS, role="guard")
         own = msgspec.structs.replace(join, metrics=(self._metric,))
-        self._readers = Reader(own), Reader(own)
+        self._readers = Reader(own, folder), Reader(own, folder)
         for reader in self._readers:
             reader.begin_phase(
                 JoinedPhase(self._phase.number, (CHAMPION,), "", False, self._phase.since_us)
@@ -237,14 +241,13 @@ def _to_table(
 
 def _rank_correlation(pairs: list[tuple[int, float, float]]) -> float | None:
     """Return Spearman's rank correlation; None for fewer than three pairs, or constant scores."""
-    from scipy.stats import spearmanr
-
     chosen = sorted(pairs)[:_MOST_PAIRS]
     before = [one for _, one, _ in chosen]
     after = [one for _, _, one in chosen]
     if len(chosen) < 3 or len(set(before)) == 1 or len(set(after)) == 1:
         return None
-    return float(spearmanr(before, after).statistic)
+    ranked = pl.DataFrame({"before": before, "after": after})
+    return float(ranked.select(pl.corr("before", "after", method="spearman")).item())
 
 
 def _median_ms(seconds: list[float]) -> float | None:

@@ -11,6 +11,7 @@ before the latest one before it in the log; an outcome arrives when it was appen
 one that precedes it. So whatever was joined can be joined again to the same numbers.
 """
 
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -32,6 +33,9 @@ LAG_US = 2 * US_PER_S
 PATIENCE_US = 60 * US_PER_S
 """What is not logged so long after it was made never will be: its outcomes are orphans."""
 _KEY_SEED, _ROW_SEED = 1, 2
+_MOST_PIECES = 64
+_OUTSIDE = -1
+"""No phase has this number: a prediction outside of a rollout has none."""
 _LOGGED_SCHEMA = {
     "id": pl.String(),
     "by_row": pl.Boolean(),
@@ -97,16 +101,19 @@ _decode_logged = msgspec.json.Decoder(LoggedOutcome).decode
 
 
 class Reader:
-    """The join of predictions and outcomes, as far as both logs were read."""
+    """The join of predictions and outcomes, as far as both logs were read.
 
-    def __init__(self, join: Join) -> None:
+    Parameters: `folder`, where recent predictions are held; without one they are in memory.
+    """
+
+    def __init__(self, join: Join, folder: Path | None = None) -> None:
         self.join = join
         self.phases: dict[int, JoinedPhase] = {}
         self.units: dict[int, PhaseUnits] = {}
         self.counts = Counts()
         self.latest_us = 0
         """The time of the latest prediction."""
-        self._index = PredictionIndex()
+        self._index = PredictionIndex(folder)
         self._outcomes = pl.DataFrame(schema=_OUTCOME_SCHEMA)
         self._waiting = pl.DataFrame(schema=_ARRIVED_SCHEMA)
         self._contexts: dict[int, dict[int, list[float]]] = {}
@@ -137,10 +144,11 @@ class Reader:
             pl.Series("before", before),
             pl.Series("exposed", exposed),
         )
+        phases = timed["phase"].fill_null(_OUTSIDE).to_numpy()
         for number, phase in self.phases.items():
-            part = timed.filter(pl.col("phase") == number)
-            if part.height:
-                self._read_phase(phase, part)
+            own = phases == number
+            if own.any():
+                self._read_phase(phase, timed if own.all() else timed.filter(pl.Series(own)))
 
     def _read_phase(self, phase: JoinedPhase, part: pl.DataFrame) -> None:
         """Read the predictions of one phase."""
@@ -221,13 +229,16 @@ class Reader:
         self._match_outcomes(watermark_us)
         self._watermark_us = max(self._watermark_us, watermark_us)
         closed = []
+        were_let_go = False
         for number, units in self.units.items():
             for at, metric in enumerate(self.join.metrics):
                 places = units.close(at, self.join.within_us, watermark_us)
                 if len(places):
                     closed.append(self._value(number, units, at, metric, places))
-            units.let_go()
-        self._forget(watermark_us)
+            were_let_go |= units.let_go()
+        self._index.drop_before(watermark_us - self.join.within_us - LAG_US)
+        if were_let_go:
+            self._forget()
         return closed
 
     def _value(
@@ -289,6 +300,8 @@ class Reader:
         )
         late = arrived > predicted_us + self.join.within_us
         self._outcomes = pl.concat([self._outcomes, _matched(waiting, found, matched & ~late)])
+        if self._outcomes.n_chunks() > _MOST_PIECES:
+            self._outcomes = self._outcomes.rechunk()
 
         gone = ~matched & ~late & (predicted_us < watermark_us - PATIENCE_US)
         self._waiting = pl.concat([waiting.filter(pl.Series(~matched & ~late & ~gone)), rest])
@@ -313,13 +326,12 @@ class Reader:
                 found.label[at] = rows.label[at]
         return found
 
-    def _forget(self, watermark_us: int) -> None:
-        """Let go of predictions and outcomes that no open unit needs."""
+    def _forget(self) -> None:
+        """Let go of contexts and outcomes of units that were let go."""
         for number, contexts in self._contexts.items():
             first = self.units[number].first
             for place in [place for place in contexts if place < first]:
                 del contexts[place]
-        self._index.drop_before(watermark_us - self.join.within_us - LAG_US)
         if self._outcomes.height:
             firsts = pl.DataFrame(
                 {

@@ -167,15 +167,19 @@ class PhaseUnits:
         order = np.lexsort((columns.key[start:end][at], times[at]))
         return np.asarray(self.first + start + at[order])
 
-    def let_go(self) -> None:
-        """Let go of the units that have closed for every metric, once they are half of all."""
+    def let_go(self) -> bool:
+        """Let go of the units that have closed for every metric, once they are half of all.
+
+        Returns whether any was let go.
+        """
         until = min(self._next) - self.first
         if until < max(1, self._exposures["key"].size // 2):
-            return
+            return False
         columns = (*self._exposures.values(), *self._counts, *self._squares, *self._closed)
         for column in columns:
             column.drop(until)
         self.first += until
+        return True
 
 
 class Growing:
