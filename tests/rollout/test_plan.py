@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
+from scipy.stats import invgauss
 
 from headrace.loop.plan import Arrivals
 from headrace.rollout.statistics.compare import Plan
+from headrace.rollout.statistics.forecast import find_power, find_units
 from headrace.rollout.statistics.plan import (
     Sample,
     choose_most,
     expect_growth,
-    find_power,
     find_smallest_effect,
     simulate_units,
 )
@@ -52,6 +53,15 @@ def test_power_is_that_of_a_random_walk_with_drift() -> None:
     steps = growth + np.sqrt(2 * growth) * chance.normal(size=(20_000, units))
     crossed = (np.cumsum(steps, axis=1) >= np.log(2 / 0.025)).any(axis=1).mean()
     assert find_power(growth, units, 0.025) == pytest.approx(crossed, abs=0.04)
+
+
+@pytest.mark.parametrize("power", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("growth", [1e-6, 0.01, 2.0])
+def test_units_to_a_verdict_are_those_of_an_inverse_gaussian(growth: float, power: float) -> None:
+    level = np.log(2 / 0.025)
+    mean, shape = level / growth, level * level / (2 * growth)
+    expected = invgauss.ppf(power, mean / shape, scale=shape)
+    assert find_units(growth, 0.025, power) == pytest.approx(expected, rel=2e-3)
 
 
 def test_new_units_become_fewer_as_users_return() -> None:

@@ -365,11 +365,14 @@ def bound_effect(cells: Cells, odds: Odds, alpha: float) -> Interval:
 def _cross(
     wealth: Callable[[float], float], point: float, limit: float, alpha: float
 ) -> float | None:
-    """Find where, from the estimate on towards a limit, wealth reaches 1/alpha: by bisection.
+    """Find where, from the estimate on towards a limit, wealth reaches 1/alpha.
 
     Returns None where it does not before the limit.
     """
-    needed = -np.log(alpha)
+    # Imported here: not every look has an end to find, and the library takes 20 MB.
+    from scipy.optimize import brentq
+
+    needed = -math.log(alpha)
     step = 1e-4 if limit > point else -1e-4
     inside = point
     outside = point
@@ -379,10 +382,10 @@ def _cross(
         inside = outside
         step *= 4
         outside = min(point + step, limit) if limit > point else max(point + step, limit)
-    while abs(outside - inside) > _PRECISION * max(abs(outside - point), 1e-9):
-        middle = (inside + outside) / 2
-        if wealth(middle) < needed:
-            inside = middle
-        else:
-            outside = middle
-    return float(outside)
+    if inside == outside:
+        return outside
+    tolerance = _PRECISION / 2 * max(abs(outside - point), 1e-9)
+    crossing = brentq(lambda at: wealth(at) - needed, inside, outside, xtol=tolerance)
+    # Away from the estimate: rounding does not make an interval narrower.
+    beyond = crossing + math.copysign(tolerance, limit - point)
+    return float(min(beyond, limit) if limit > point else max(beyond, limit))

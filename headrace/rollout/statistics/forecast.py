@@ -6,6 +6,7 @@ each unit and the variance `2 g`. Its first passage of a level has an inverse Ga
 """
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from headrace.rollout.statistics.wealth import CHAMPION, OTHER, Cells, score
 
 _EARLY, _LATE = 0.1, 0.9
 _LEAST_UNITS = 16
+_PRECISION = 1e-3
+_NORMAL = NormalDist()
 
 
 def expect_units(comparison: Comparison, alpha: float) -> tuple[float, float, float] | None:
@@ -26,10 +29,8 @@ def expect_units(comparison: Comparison, alpha: float) -> tuple[float, float, fl
     if comparison.closed < _LEAST_UNITS or growth <= 0:
         return None
     # Half of the capital bets on the planned effect.
-    level = math.log(2 / alpha)
-    mean = level / growth
-    shape = level * level / (2 * growth)
-    return mean, _passage(_EARLY, mean, shape), _passage(_LATE, mean, shape)
+    mean = math.log(2 / alpha) / growth
+    return mean, find_units(growth, alpha, _EARLY), find_units(growth, alpha, _LATE)
 
 
 def find_growth(cells: Cells, gap: float, relative: bool) -> float:
@@ -44,11 +45,32 @@ def find_growth(cells: Cells, gap: float, relative: bool) -> float:
     return effect * effect / (2 * squares) if squares > 0 else 0.0
 
 
-def _passage(share: float, mean: float, shape: float) -> float:
-    """Return the quantile of a first passage."""
-    from scipy.stats import invgauss
+def find_power(growth: float, units: float, alpha: float) -> float:
+    """Return the probability of a verdict within some units: of a first passage.
 
-    return float(invgauss.ppf(share, mean / shape, scale=shape))
+    The level is that at which half of the capital has earned 1/alpha.
+    """
+    level = math.log(2 / alpha)
+    drift = growth * units
+    if drift <= 0:
+        return 0.0
+    spread = math.sqrt(2 * drift)
+    direct = _NORMAL.cdf((drift - level) / spread)
+    return direct + math.exp(level) * _NORMAL.cdf(-(drift + level) / spread)
+
+
+def find_units(growth: float, alpha: float, power: float) -> float:
+    """Return within how many units there is a verdict with a probability: by bisection."""
+    low, high = 0.0, 1 / growth
+    while find_power(growth, high, alpha) < power:
+        low, high = high, 2 * high
+    while high - low > _PRECISION * high:
+        middle = (low + high) / 2
+        if find_power(growth, middle, alpha) < power:
+            low = middle
+        else:
+            high = middle
+    return high
 
 
 def forecast(comparison: Comparison, alpha: float, since_us: int, now_us: int) -> Forecast | None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from headrace.arrays import Floats
 from headrace.rollout.statistics.compare import Comparison, Plan, Units
+from headrace.rollout.statistics.forecast import find_power
 from headrace.rollout.statistics.wealth import CHALLENGER, CHAMPION, Odds, log_wealth_path
 
 RUNS = 400
@@ -74,23 +75,6 @@ def expect_growth(sample: Sample, odds: Odds, effect: float, relative: bool = Tr
     weight = 1 / odds.champion + 1 / odds.challenger
     spread = float(sample.value.var())
     return (effect * mean) ** 2 / (2 * spread * weight) if spread > 0 else 0.0
-
-
-def find_power(growth: float, units: float, alpha: float) -> float:
-    """Return the probability of a verdict within some units.
-
-    Log wealth is a random walk with drift and half its variance equal to the growth; the verdict is
-    its passage of the level at which half of the capital has earned 1/alpha.
-    """
-    from scipy.stats import norm
-
-    level = math.log(2 / alpha)
-    drift = growth * units
-    if drift <= 0:
-        return 0.0
-    spread = math.sqrt(2 * drift)
-    direct = norm.cdf((drift - level) / spread)
-    return float(direct + math.exp(level) * norm.cdf(-(drift + level) / spread))
 
 
 def find_smallest_effect(
