@@ -315,34 +315,47 @@ def test_no_outcome_can_ruin_a_gambler(wealth: Callable[[Cells, Odds], float]) -
                 assert math.isfinite(wealth(cells, odds))
 
 
-def lucky_test(chance: np.random.Generator, redraw: bool) -> bool | None:
-    """A test of a worthless challenger after a canary that it passed; None where it did not.
+def draw_lucky_test(chance: np.random.Generator, redraw: bool) -> tuple[Floats, Floats] | None:
+    """Arms and values of a test of a worthless challenger; None where its canary did not pass.
 
-    Users differ in how often they click. Without a new salt those of the canary stay in their arm.
+    Users differ in how often they click, and a canary of half of them passes where it clicked a
+    twentieth more. Without a new salt its users stay in their arm.
     """
     users = 1_500
-    rates = chance.beta(0.5, 2.0, users)
-    canary = chance.random(users) < 0.2
+    rates = chance.beta(0.2, 0.8, users)
+    canary = chance.random(users) < 0.5
     first = chance.random(users) < rates
-    if first[canary].mean() <= first[~canary].mean():
+    if first[canary].mean() <= 1.05 * first[~canary].mean():
         return None
-    arm = chance.random(users) < 0.5
-    if not redraw:
-        # A nested draw: the canary's users keep the challenger, 30 % of all join them.
-        arm = canary | (chance.random(users) < 0.375)
-    value = (chance.random(users) < rates).astype(np.float64)
-    cells = score_stream(stream_of(arm.astype(np.float64), value), 0.1)
-    path = log_wealth_path(cells, Odds(0.5, 0.5), "above")
+    arm = chance.random(users) < 0.5 if redraw else canary
+    return arm.astype(np.float64), (chance.random(users) < rates).astype(np.float64)
+
+
+def draw_lucky_tests(count: int, redraw: bool) -> list[tuple[Floats, Floats]]:
+    """Tests whose canaries have passed, of so many."""
+    chance = np.random.default_rng(13)
+    drawn = (draw_lucky_test(chance, redraw) for _ in range(count))
+    return [one for one in drawn if one is not None]
+
+
+def ships_at_the_end(arm: Floats, value: Floats) -> bool:
+    """Whether a z-test at the end, of a rate of 2.5 %, ships the challenger."""
+    own, base = value[arm == 1], value[arm == 0]
+    spread = np.sqrt(value.var() * (1 / len(own) + 1 / len(base)))
+    return bool((own.mean() - base.mean()) / spread > 1.96)
+
+
+def ships(arm: Floats, value: Floats) -> bool:
+    """Whether the sequence ships the challenger, looked at after every unit."""
+    path = log_wealth_path(score_stream(stream_of(arm, value), 0.1), Odds(0.5, 0.5), "above")
     return first_crossing(path, ALPHA / 2) is not None
 
 
 @pytest.mark.parametrize("runs", RUNS)
 def test_a_canary_that_passed_by_luck_flatters_no_test_with_a_new_salt(runs: int) -> None:
-    shipped = {}
-    for redraw in (True, False):
-        chance = np.random.default_rng(13)
-        found = [lucky_test(chance, redraw) for _ in range(2 * runs)]
-        known = [one for one in found if one is not None]
-        shipped[redraw] = sum(known) / len(known)
-    assert shipped[True] <= ALPHA / 2
-    assert shipped[False] > shipped[True]
+    new, old = (draw_lucky_tests(10 * runs, redraw) for redraw in (True, False))
+    fair, flattered = (np.mean([ships_at_the_end(*one) for one in each]) for each in (new, old))
+    assert fair <= 1.3 * ALPHA / 2
+    assert flattered > 1.5 * fair  # so that this can fail
+    shipped = [ships(*one) for one in new[:runs]]
+    assert upper_limit(sum(shipped), len(shipped)) <= 0.0325
