@@ -13,7 +13,7 @@ turns, on the core of the service.
 
 The log to be judged is written here: one segment goes through the log and is sealed by it, and the
 others are it with ids, times, units, arms and predictions of their own. It is judged in a process
-of its own, beside DuckDB in another one. A live log is followed for some seconds while another
+of its own, beside DuckDB in another one. A live log is followed, a look a second, while another
 process appends to it as the service does. Needs wrk.
 """
 
@@ -79,7 +79,9 @@ SPAN_S = 10_000
 SINCE_US = 1_790_000_000 * US_PER_S
 RATE = 0.05
 PAYLOAD = b'{"by":"prediction","name":"target","outcome_id":"","outcome":1}'
-LIVE_A_SECOND, PASS_S, FLUSH_S = 5_000, 0.5, 0.05
+LIVE_A_SECOND, PASS_S, FLUSH_S = 5_000, 1.0, 0.05
+WARM_S = 8
+"""Until the first units have closed, and all that looks at them is loaded."""
 MIB = 1 << 20
 ROLLOUT = """
 rollout:
@@ -839,19 +841,24 @@ def follow_live(folder: str, whole: bool, seconds: int) -> dict[str, float]:
     job = RolloutJob(stated)
     judge = Judge(stated, rollout, "binary")
     run: Callable[[], object] = job.run if whole else judge.read
-    run()
+    run_for(run, WARM_S)
     first = count_ids(log.folder)
     begin_cpu = time.process_time()
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        time.sleep(PASS_S)
-        run()
+    run_for(run, seconds)
     cpu_s = time.process_time() - begin_cpu
     return {
         "cpu_s": cpu_s,
         "predictions": float(count_ids(log.folder) - first),
         "peak": float(peak_bytes()),
     }
+
+
+def run_for(run: Callable[[], object], seconds: int) -> None:
+    """Run a job as the controller does, for some seconds."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        time.sleep(PASS_S)
+        run()
 
 
 def append_live(folder: str, seconds: int) -> dict[str, float]:
@@ -912,7 +919,7 @@ def measure_controller(template: Path, folder: Path, sizes: Sizes) -> list[Line]
             ProcessPoolExecutor(1, mp_context=context) as writer,
             ProcessPoolExecutor(1, mp_context=context) as reader,
         ):
-            appending = writer.submit(append_live, str(target), sizes.live_s + 6)
+            appending = writer.submit(append_live, str(target), sizes.live_s + WARM_S + 6)
             time.sleep(4)
             found[whole] = reader.submit(follow_live, str(target), whole, sizes.live_s).result()
             appending.result()
