@@ -79,7 +79,9 @@ SPAN_S = 10_000
 SINCE_US = 1_790_000_000 * US_PER_S
 RATE = 0.05
 PAYLOAD = b'{"by":"prediction","name":"target","outcome_id":"","outcome":1}'
-LIVE_A_SECOND, PASS_S, FLUSH_S = 5_000, 1.0, 0.05
+LIVE_RATES = (5_000, 20_000)
+"""Predictions a second of a live log: some, and what a core of the service answers."""
+PASS_S, FLUSH_S = 1.0, 0.05
 WARM_S = 8
 """Until the first units have closed, and all that looks at them is loaded."""
 MIB = 1 << 20
@@ -829,22 +831,15 @@ def copy_part(folder: Path, target: Path, segments: int) -> Path:
 # The live log
 
 
-def follow_live(folder: str, whole: bool, seconds: int) -> dict[str, float]:
-    """Follow a live log every half a second; return what that took, and how much was logged.
-
-    Parameters: `whole`, whether the whole job of the controller runs, or the judge reads alone.
-    """
+def follow_live(folder: str, seconds: int) -> dict[str, float]:
+    """Follow a live log as the controller does; return what that took, and what was logged."""
     stated = headrace.load(folder)
     log = Log(stated.workspace.predictions)
-    rollout = read_rollout(stated).rollout
-    assert rollout is not None
     job = RolloutJob(stated)
-    judge = Judge(stated, rollout, "binary")
-    run: Callable[[], object] = job.run if whole else judge.read
-    run_for(run, WARM_S)
+    run_for(job, WARM_S)
     first = count_ids(log.folder)
     begin_cpu = time.process_time()
-    run_for(run, seconds)
+    run_for(job, seconds)
     cpu_s = time.process_time() - begin_cpu
     return {
         "cpu_s": cpu_s,
@@ -853,15 +848,15 @@ def follow_live(folder: str, whole: bool, seconds: int) -> dict[str, float]:
     }
 
 
-def run_for(run: Callable[[], object], seconds: int) -> None:
-    """Run a job as the controller does, for some seconds."""
+def run_for(job: RolloutJob, seconds: int) -> None:
+    """Run the job pass after pass, for some seconds."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         time.sleep(PASS_S)
-        run()
+        job.run()
 
 
-def append_live(folder: str, seconds: int) -> dict[str, float]:
+def append_live(folder: str, rate: int, seconds: int) -> None:
     """Append predictions and outcomes to a log for some seconds, as a service does."""
     stated = headrace.load(folder)
     rollout = read_rollout(stated).rollout
@@ -874,7 +869,7 @@ def append_live(folder: str, seconds: int) -> dict[str, float]:
     predictions = Log(stated.workspace.predictions, full=lambda: None)
     rated = Log(stated.workspace.outcomes, full=lambda: None)
     counts = Log(stated.workspace.counts, full=lambda: None)
-    each = round(LIVE_A_SECOND * FLUSH_S)
+    each = round(rate * FLUSH_S)
     appended = 0
     begin = time.monotonic()
     while time.monotonic() < begin + seconds:
@@ -904,33 +899,32 @@ def append_live(folder: str, seconds: int) -> dict[str, float]:
             with counts.append_lock():
                 counts.append([record])
         appended += each
-        time.sleep(max(0.0, begin + appended / LIVE_A_SECOND - time.monotonic()))
-    return {"appended": float(appended)}
+        time.sleep(max(0.0, begin + appended / rate - time.monotonic()))
 
 
 def measure_controller(template: Path, folder: Path, sizes: Sizes) -> list[Line]:
     """Measure the CPU and the memory that it takes to follow a live log."""
-    found = {}
-    for whole in (False, True):
-        target = add_rollout(template, folder / f"live-{whole}", span="3s", within="2s")
+    lines = []
+    peaks = []
+    context = get_context("spawn")
+    for rate in LIVE_RATES:
+        target = add_rollout(template, folder / f"live-{rate}", span="3s", within="2s")
         start_rollout(folder=target, stage="test", aa=True)
-        context = get_context("spawn")
         with (
             ProcessPoolExecutor(1, mp_context=context) as writer,
             ProcessPoolExecutor(1, mp_context=context) as reader,
         ):
-            appending = writer.submit(append_live, str(target), sizes.live_s + WARM_S + 6)
+            appending = writer.submit(append_live, str(target), rate, sizes.live_s + WARM_S + 6)
             time.sleep(4)
-            found[whole] = reader.submit(follow_live, str(target), whole, sizes.live_s).result()
+            one = reader.submit(follow_live, str(target), sizes.live_s).result()
             appending.result()
-    lines = []
-    for whole, what in ((False, "`Judge.read` alone"), (True, "the whole job of the controller")):
-        one = found[whole]
         us = one["cpu_s"] / one["predictions"] * 1e6
-        at = one["predictions"] / sizes.live_s
-        title = f"{what}, CPU a logged prediction, at {at:,.0f}/s"
+        title = (
+            f"the controller, CPU a logged prediction, {one['predictions'] / sizes.live_s:,.0f}/s"
+        )
         lines.append(Line(title, f"{us:.2f} µs", us, 5.0, " µs"))
-    mib = max(one["peak"] for one in found.values()) / MIB
+        peaks.append(one["peak"])
+    mib = max(peaks) / MIB
     lines.append(Line("the controller, peak memory", f"{mib:,.0f} MiB", mib, 400.0, " MiB"))
     return lines
 
