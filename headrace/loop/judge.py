@@ -54,7 +54,7 @@ _LEAST_UNASSIGNED = 100
 
 
 class Cursors(Struct):
-    """How far the three logs were read."""
+    """How far the logs were read."""
 
     predictions: Cursor = Cursor()
     outcomes: Cursor = Cursor()

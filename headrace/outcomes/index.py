@@ -132,7 +132,7 @@ class PredictionIndex:
 
     def find(self, time: Integers, process: Integers) -> Found:
         """Find predictions by the time and the process in their ids."""
-        found = _Found(len(time))
+        found = _Search(len(time))
         for chunk in self._chunks:
             near = np.flatnonzero((time >= chunk.time[0]) & (time <= chunk.last_us))
             if not len(near):
@@ -152,7 +152,7 @@ class PredictionIndex:
 
     def find_rows(self, row_key: Hashes, arrived_us: Integers) -> Found:
         """Find the last prediction of each row before its outcome arrived, by the row's key."""
-        found = _Found(len(row_key))
+        found = _Search(len(row_key))
         for chunk in self._chunks:
             open_ = np.flatnonzero(found.time <= chunk.last_us)
             # The order of equal keys is that of time: the last one is the latest.
@@ -170,8 +170,8 @@ class PredictionIndex:
         return found.name(list(self._labels))
 
 
-class _Found:
-    """What is found of ids, as it is filled in; a label is a code."""
+class _Search:
+    """What a search has found of ids so far; a label is a code."""
 
     def __init__(self, count: int) -> None:
         self.time = np.zeros(count, np.int64)
