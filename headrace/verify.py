@@ -133,17 +133,18 @@ def _check_metrics(
     bundle: Bundle, predictor: predict.Predictor, holdout: pl.DataFrame, tested: pl.DataFrame
 ) -> Finding:
     meta = predictor.session.metadata
-    target = features.Target(meta["target"], meta["task"], meta["classes"])
-    column = bundle.system.data.weight
-    predictions = evaluate.Predictions(
-        task=target.task,
-        y=features.encode_target(target, holdout[target.name]),
-        scores=predictor.scores(tested),
-        weight=holdout[column].cast(pl.Float64).to_numpy() if column else None,
-        threshold=bundle.evaluation.threshold,
+    system = bundle.system
+    target = features.Target(
+        meta["target"], meta["task"], meta["classes"], features.make_grading(system.goal)
     )
-    now = evaluate.compute_metrics(predictions)
+    predictions = evaluate.Predictions.of_truth(
+        target.task,
+        features.read_truth(target, system.data, holdout),
+        predictor.scores(tested),
+        bundle.evaluation.threshold,
+    )
     then = bundle.evaluation.metrics["test"]
+    now = evaluate.compute_metrics(predictions, then)
     wrong = {}
     for name, value in now.items():
         if name not in then:  # the version that built the bundle did not have it

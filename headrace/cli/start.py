@@ -81,7 +81,7 @@ def init(
     data: TableArgument,
     target: TargetOption = None,
     task: Annotated[
-        str | None, typer.Option(help="State the task: binary, multiclass or regression.")
+        str | None, typer.Option(help="State the task: binary, multiclass, regression or ranking.")
     ] = None,
     positive: Annotated[str | None, typer.Option(help="Name the positive class.")] = None,
     metric: Annotated[
@@ -102,7 +102,10 @@ def init(
     ] = None,
     group: Annotated[
         str | None,
-        typer.Option(help="Keep rows with the same value of this column on one side of a split."),
+        typer.Option(
+            help="Keep rows with the same value of this column on one side of a split; "
+            "of a ranking: the query."
+        ),
     ] = None,
     label_delay: Annotated[
         str | None, typer.Option(help="State how long until an outcome is known, such as 7d.")

@@ -12,15 +12,18 @@ from msgspec import structs
 from headrace.errors import Finding, InputError, nearest
 from headrace.spec.data import Data
 from headrace.spec.features import Kind
-from headrace.spec.goal import Goal
+from headrace.spec.goal import Gain, Goal
 from headrace.spec.labels import format_label
-from headrace.spec.metrics import Task, list_metrics
+from headrace.spec.metrics import Task, describe_metrics, is_metric
 from headrace.spec.models import Family, Models
 from headrace.spec.split import SplitSpec
 from headrace.tasks import find_task
 
 MAX_CLASSES_OF_TREES = 100
 """LightGBM fits a tree for each class in each round: beyond a hundred classes it is too slow."""
+_MOST_EXPONENTIAL = 12
+"""Grades above are usually counts or times, not steps of a scale."""
+_LARGEST_EXPONENT = 500
 _YES = {"1", "1.0", "true", "t", "yes", "y", "positive", "pos"}
 _FEW_INTEGERS = 10
 _WORDS_OF_TEXT = 3.0
@@ -148,11 +151,19 @@ def infer_goal(goal: Goal, target: pl.Series) -> tuple[Goal, dict[str, str]]:
     else:
         _refuse_event(goal, task)
 
+    gain = goal.gain
+    if find_task(task).HAS_QUERIES:
+        gain = _check_gain(gain, values)
+        if goal.gain is None:
+            gain, why["goal.gain"] = _infer_gain(values)
+    elif gain is not None:
+        raise InputError("goal.gain", f"{gain} with task {task}", "null", "only grades have one")
+
     metric = goal.metric
     if metric is None:
         metric, why["goal.metric"] = find_task(task).infer_metric(values, positive)
     _check_metrics(task, metric, goal.secondary)
-    return structs.replace(goal, task=task, positive=positive, metric=metric), why
+    return structs.replace(goal, task=task, positive=positive, metric=metric, gain=gain), why
 
 
 def _count_values(values: pl.Series, where: str) -> pl.DataFrame:
@@ -181,15 +192,30 @@ def _refuse_event(goal: Goal, task: Task) -> None:
         raise InputError("goal.positive", f"{goal.positive!r} with task {task}", "null", do)
 
 
+def _infer_gain(grades: pl.Series) -> tuple[Gain, str]:
+    """Choose what grades are worth, and say why."""
+    numbers = grades.cast(pl.Float64)
+    if not (numbers == numbers.round()).all():
+        return "linear", "some grades are fractional"
+    highest = float(str(numbers.max()))
+    if highest > _MOST_EXPONENTIAL:
+        return "linear", f"grades go up to {highest:g}: 2^{highest:g} would drown the others"
+    return "exponential", f"whole grades up to {highest:g}: a step doubles the gain"
+
+
+def _check_gain(gain: Gain | None, grades: pl.Series) -> Gain | None:
+    """Raise `InputError` where gains of grades are too large for a number."""
+    highest = float(str(grades.cast(pl.Float64).max()))
+    if gain == "exponential" and highest > _LARGEST_EXPONENT:
+        found = f"exponential with a grade of {highest:g}"
+        raise InputError("goal.gain", found, f"grades up to {_LARGEST_EXPONENT}, or linear")
+    return gain
+
+
 def _check_metrics(task: Task, metric: str, secondary: list[str]) -> None:
-    known = list_metrics(task)
-    if metric not in known:
-        found = f"{metric!r} with task {task}"
-        raise InputError("goal.metric", found, "one of: " + ", ".join(known))
-    for name in secondary:
-        if name not in known:
-            found = f"{name!r} with task {task}"
-            raise InputError("goal.secondary", found, "some of: " + ", ".join(known))
+    for field, name in [("goal.metric", metric), *(("goal.secondary", one) for one in secondary)]:
+        if not is_metric(name, task):
+            raise InputError(field, f"{name!r} with task {task}", describe_metrics(task))
 
 
 def _infer_task(values: pl.Series, distinct: int) -> tuple[Task, str]:
@@ -236,11 +262,21 @@ def _match_label(stated: Any, labels: list[Any], target: str) -> Any:
     raise InputError("goal.positive", found, expected, nearest(str(stated), names))
 
 
-def infer_candidates(models: Models, classes: int) -> tuple[Models, list[Finding]]:
+_OF_RANKINGS = ("lambdarank", "xendcg", "pointwise", "pairs")
+
+
+def infer_candidates(models: Models, task: Task, classes: int) -> tuple[Models, list[Finding]]:
     """Drop the families that cannot take so many classes; return the rest, with findings.
 
-    Raises `InputError` where none remains.
+    Raises `InputError` where none remains, and for an objective of another task.
     """
+    for family, objective in (("linear", models.linear.objective), ("gbdt", models.gbdt.objective)):
+        of_ranking = objective in _OF_RANKINGS
+        if objective is not None and of_ranking != find_task(task).HAS_QUERIES:
+            expected = "an objective of this task, or null"
+            raise InputError(
+                f"models.{family}.objective", f"{objective} with task {task}", expected
+            )
     if classes <= MAX_CLASSES_OF_TREES or "gbdt" not in models.candidates or models.members:
         return models, []
     remaining: list[Family] = [family for family in models.candidates if family != "gbdt"]
@@ -281,6 +317,8 @@ def infer_split(split: SplitSpec, data: Data, goal: Goal) -> tuple[SplitSpec, di
 def _infer_by(data: Data, goal: Goal) -> tuple[Any, str]:
     if data.time is not None:
         return "time", f"rows have a time ({data.time}): the model is tested on the latest rows"
+    if find_task(goal.task).HAS_QUERIES:
+        return "group", f"a query ({data.group}) stays in one part"
     if data.group is not None:
         return "group", f"rows belong to groups ({data.group}); a group stays in one part"
     if find_task(goal.task).HAS_CLASSES:

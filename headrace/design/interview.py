@@ -16,12 +16,14 @@ from headrace.design.infer import (
 )
 from headrace.design.parsers import (
     NONE,
+    AnswerParser,
     accept_column,
     accept_columns,
     accept_list_of,
     accept_none_or,
     accept_one_of,
     accept_time,
+    flag_name,
     parse_costs,
     parse_count,
     parse_duration,
@@ -32,15 +34,23 @@ from headrace.design.questions import Answers, Ask, Field, Review
 from headrace.design.roles import (
     infer_group,
     infer_id,
+    infer_query,
     infer_sensitive,
     infer_target,
     infer_time,
 )
-from headrace.errors import InputError
+from headrace.errors import InputError, nearest
 from headrace.spec.data import Data
 from headrace.spec.decode import split_read_flags
 from headrace.spec.goal import Goal
-from headrace.spec.metrics import Metric, Task, is_lower_better, list_metrics
+from headrace.spec.metrics import (
+    Metric,
+    Task,
+    describe_metrics,
+    is_lower_better,
+    is_metric,
+    list_metrics,
+)
 from headrace.spec.split import SplitSpec
 from headrace.tasks import find_task
 
@@ -65,7 +75,7 @@ def interview(
     review.record("name", name)
 
     goal = _settle_goal(frame, review)
-    data = _settle_data(frame, source, review)
+    data = _settle_data(frame, source, goal, review)
     _settle_requirements(review)
     _settle_sensitive(frame, goal, review)
     _record_columns(frame, goal, data, review)
@@ -78,8 +88,18 @@ def _settle_sensitive(frame: pl.DataFrame, goal: Goal, review: Review) -> None:
     candidates = frame.select(~(cs.nested() | cs.by_name(goal.target)))
     sensitive, why = infer_sensitive(candidates)
     parse = accept_none_or(accept_columns(candidates), [])
+    compares = bool(find_task(goal.task).TREATMENTS)
+    unless = "" if compares else f"task {goal.task} treats nobody by its scores"
+    if unless:
+        sensitive, why = [], unless
     review.settle(
-        Field("sensitive", "evaluate.fairness.attributes", parse, optional=not sensitive),
+        Field(
+            "sensitive",
+            "evaluate.fairness.attributes",
+            parse,
+            optional=not sensitive,
+            unless=unless,
+        ),
         "Which columns name groups of people that the model must not treat worse?",
         sensitive,
         why,
@@ -214,8 +234,9 @@ def _settle_metrics(goal: Goal, why: str, review: Review) -> tuple[Metric, list[
     """Settle the metric that decides, and those that must not get worse."""
     assert goal.task is not None
     metrics = list(list_metrics(goal.task))
+    accept_metric = _accept_metric(goal.task)
     metric = review.settle(
-        Field("metric", "goal.metric", accept_one_of(*metrics), known=metrics),
+        Field("metric", "goal.metric", accept_metric, known=metrics),
         "Which metric decides between models?",
         goal.metric,
         why,
@@ -224,7 +245,7 @@ def _settle_metrics(goal: Goal, why: str, review: Review) -> tuple[Metric, list[
         Field(
             "secondary",
             "goal.secondary",
-            accept_none_or(accept_list_of(accept_one_of(*metrics)), []),
+            accept_none_or(accept_list_of(accept_metric), []),
             optional=True,
             known=[name for name in metrics if name != metric],
         ),
@@ -235,7 +256,40 @@ def _settle_metrics(goal: Goal, why: str, review: Review) -> tuple[Metric, list[
     return metric, secondary
 
 
-def _settle_data(frame: pl.DataFrame, source: str, review: Review) -> Data:
+def _accept_metric(task: Task) -> AnswerParser:
+    """Make a parser that accepts a metric of a task."""
+
+    def parse(text: str, field: str) -> str:
+        if not is_metric(text, task):
+            hint = nearest(text, list_metrics(task))
+            raise InputError(flag_name(field), repr(text), describe_metrics(task), hint)
+        return text
+
+    return parse
+
+
+def _settle_group(candidates: pl.DataFrame, goal: Goal, review: Review) -> str | None:
+    """Settle the column of owners, or of a ranking's queries, without which there is none."""
+    if not find_task(goal.task).HAS_QUERIES:
+        owner: str | None = review.settle(
+            Field("group", "data.group", accept_none_or(accept_column(candidates))),
+            "Which column groups rows that must stay on one side of a split?",
+            *infer_group(candidates),
+        )
+        return owner
+    suggestion, why = infer_query(candidates)
+    query: str | None = review.settle(
+        Field("group", "data.group", accept_column(candidates), known=candidates.columns),
+        "Which column is the query, whose rows are put in order?",
+        suggestion,
+        why,
+    )
+    if query is None:
+        raise InputError("--group", f"not given, and {why}", "the column of the query")
+    return query
+
+
+def _settle_data(frame: pl.DataFrame, source: str, goal: Goal, review: Review) -> Data:
     """Settle the source of the rows and their special columns."""
     answers = review.answers
     # the target has no other role
@@ -260,11 +314,7 @@ def _settle_data(frame: pl.DataFrame, source: str, review: Review) -> Data:
         "Which column holds the time of each row?",
         *infer_time(candidates),
     )
-    group = review.settle(
-        Field("group", "data.group", accept_none_or(accept_column(candidates))),
-        "Which column groups rows that must stay on one side of a split?",
-        *infer_group(candidates),
-    )
+    group = _settle_group(candidates, goal, review)
 
     undated = "no column holds the time of each row" if time is None else ""
     if isinstance(time, str) and not candidates[time].dtype.is_temporal():

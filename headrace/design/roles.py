@@ -18,6 +18,9 @@ _GROUP_NAME = re.compile(
     r"|subject|query)([_ ]?id)?$",
     re.IGNORECASE,
 )
+_QUERY_NAME = re.compile(
+    r"^(query|search|request|list|session|impression|qid|group|user)([_ ]?id)?$", re.IGNORECASE
+)
 _TIME_NAME = re.compile(
     r"(^|_)(time|timestamp|date|datetime|at|ts|when|created|pickup|start)($|_)", re.IGNORECASE
 )
@@ -92,6 +95,23 @@ def infer_group(frame: pl.DataFrame) -> tuple[str | None, str]:
             return name, reason + "all rows of an owner stay on one side of the split"
         why = f"{name!r} cannot be the group: {objection}"
     return None, why
+
+
+def infer_query(frame: pl.DataFrame) -> tuple[str | None, str]:
+    """Find the column of queries, whose rows a ranking puts in order.
+
+    >>> infer_query(pl.DataFrame({"price": [1.0, 2.0, 3.0], "search_id": [7, 7, 8]}))
+    ('search_id', '2 queries of 3 rows; the rows of a query are put in order')
+    """
+    for name in frame.columns:
+        queries = frame.get_column(name)
+        if not _QUERY_NAME.match(name) or queries.dtype.is_float() or queries.null_count():
+            continue
+        count = queries.n_unique()
+        if 1 < count < len(queries):
+            rows = f"{count} queries of {len(queries)} rows"
+            return name, f"{rows}; the rows of a query are put in order"
+    return None, "no column looks like a query of several rows"
 
 
 def _object_to_owners(counts: pl.DataFrame, rows: int) -> str:

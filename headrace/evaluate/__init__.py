@@ -5,7 +5,7 @@ from headrace.evaluate.bootstrap import compute_paired_interval
 from headrace.evaluate.chance import average_precision_by_chance, chance_probability
 from headrace.evaluate.curves import Curves, curves
 from headrace.evaluate.fairness import LEAST_ROWS, Treated, compare_groups
-from headrace.evaluate.importance import importances, rows_for_importances
+from headrace.evaluate.importance import draw_for_importances, importances
 from headrace.evaluate.measure import (
     Measure,
     compute_metric,
@@ -17,6 +17,7 @@ from headrace.evaluate.measure import (
 from headrace.evaluate.objective import MetricObjective, make_objective
 from headrace.evaluate.pair import ModelPair
 from headrace.evaluate.predictions import Predictions
+from headrace.evaluate.queries import QueryReport, report_queries
 from headrace.evaluate.slices import WeakSlice, find_weak_slices
 from headrace.evaluate.thresholds import pick_threshold
 
@@ -29,6 +30,7 @@ __all__ = [
     "MetricObjective",
     "ModelPair",
     "Predictions",
+    "QueryReport",
     "Treated",
     "WeakSlice",
     "assess",
@@ -40,11 +42,12 @@ __all__ = [
     "compute_paired_interval",
     "cost",
     "curves",
+    "draw_for_importances",
     "find_weak_slices",
     "higher_is_better",
     "importances",
     "is_better",
     "make_objective",
     "pick_threshold",
-    "rows_for_importances",
+    "report_queries",
 ]

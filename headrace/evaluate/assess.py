@@ -42,15 +42,22 @@ class Assessment(Struct, frozen=True):
     thresholds: list[dict[str, float]] | None
 
 
-def assess(goal: Goal, classes: list[Any], validation: Predictions, test: ModelPair) -> Assessment:
+def assess(
+    goal: Goal,
+    classes: list[Any],
+    validation: Predictions,
+    test: ModelPair,
+    further: Iterable[str] = (),
+) -> Assessment:
     """Assess predictions by a resolved goal.
 
     Parameters: `validation`, the rows that chose the model; `test`, the model and the baseline on
-    the test rows.
+    the test rows; `further` metrics beside those of the goal and of its task.
     """
     assert goal.metric is not None
-    values = _metrics_by_split(validation, test)
-    order = dict.fromkeys([goal.metric, *goal.secondary, *values["test"]])
+    named = [goal.metric, *goal.secondary]
+    values = _metrics_by_split(validation, test, [*named, *further])
+    order = dict.fromkeys([*named, *values["test"]])
     has_event = test.new.kind.HAS_EVENT
 
     return Assessment(
@@ -62,19 +69,21 @@ def assess(goal: Goal, classes: list[Any], validation: Predictions, test: ModelP
             baseline=values["baseline"][goal.metric],
         ),
         metrics={split: _sort(metrics, order) for split, metrics in values.items()},
-        intervals=intervals(test.new, seed=test.seed),
-        curves=curves(test.new, len(classes)),
+        intervals=intervals(test.new, list(order), test.seed),
+        curves=curves(test.new, len(classes), goal.metric),
         bands=bands(test.new, test.seed) if has_event else {},
         threshold=test.new.threshold,
         thresholds=trade_off(validation, goal.decision or DecisionSpec()) if has_event else None,
     )
 
 
-def _metrics_by_split(validation: Predictions, test: ModelPair) -> dict[str, dict[str, float]]:
+def _metrics_by_split(
+    validation: Predictions, test: ModelPair, further: list[str]
+) -> dict[str, dict[str, float]]:
     values = {
-        "validation": compute_metrics(validation),
-        "test": compute_metrics(test.new),
-        "baseline": compute_metrics(test.other),
+        "validation": compute_metrics(validation, further),
+        "test": compute_metrics(test.new, further),
+        "baseline": compute_metrics(test.other, further),
     }
     # The baseline gives every row the same score. The honest comparison is a random order.
     if "average_precision" in values["baseline"]:

@@ -8,7 +8,7 @@ weight of each row, the number of times that it was drawn:
     weights     2  0  2  0  1
 
 Both models of a pair are judged on the same draws, so that what they have in common cancels. Rows
-of one owner are drawn together.
+of one owner, or of one query, are drawn together.
 """
 
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def draw_resamples(
     """
     generator = np.random.default_rng(seed)
     rows = len(predictions)
-    owner = predictions.owner
+    owner = predictions.unit_of_row
     base = predictions.weights
     units = rows if owner is None else int(owner.max()) + 1
 

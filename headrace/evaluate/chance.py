@@ -13,6 +13,7 @@ import numpy as np
 from headrace.arrays import Floats, Integers
 from headrace.evaluate.measure import compute_metric, cost
 from headrace.evaluate.predictions import Predictions
+from headrace.tasks import Queries
 
 _PERMUTATIONS = ((5_000, 399), (50_000, 199), (float("inf"), 39))
 """The most rows, and how many permutations for them; each makes a probability of 2.5 % exact."""
@@ -22,6 +23,7 @@ def chance_probability(metric: str, predictions: Predictions, seed: int = 0) -> 
     """Compute the probability of a metric as good as this, were the scores permuted by chance.
 
     Rows of one owner keep the order of their scores: what is alike within an owner is no evidence.
+    Scores of a ranking are permuted within queries.
 
     >>> y = np.tile([0.0, 1.0], 50)
     >>> right = Predictions("binary", y, y)
@@ -33,7 +35,11 @@ def chance_probability(metric: str, predictions: Predictions, seed: int = 0) -> 
     own = cost(metric, compute_metric(predictions, metric))
     count = next(count for most_rows, count in _PERMUTATIONS if rows <= most_rows)
     as_good = 0
-    for order in _permute(rows, predictions.owner, count, seed):
+    if predictions.queries is None:
+        orders = _permute(rows, predictions.owner, count, seed)
+    else:
+        orders = _permute_within(predictions.queries, count, seed)
+    for order in orders:
         permuted = predictions.with_scores(predictions.scores[order], predictions.threshold)
         # `not >` counts a NaN as well: a metric that is not defined is no evidence.
         as_good += not cost(metric, compute_metric(permuted, metric)) > own
@@ -60,6 +66,16 @@ def _permute(rows: int, owner: Integers | None, count: int, seed: int) -> Iterat
     for _ in range(count):
         order = np.empty(rows, np.int64)
         order[by_owner] = np.concatenate([blocks[at] for at in generator.permutation(len(blocks))])
+        yield order
+
+
+def _permute_within(queries: Queries, count: int, seed: int) -> Iterator[Integers]:
+    """Yield `count` permutations that leave every row in its query."""
+    generator = np.random.default_rng(seed)
+    by_query = np.argsort(queries.of_row, kind="stable")
+    for _ in range(count):
+        order = np.empty(len(by_query), np.int64)
+        order[by_query] = np.lexsort((generator.random(len(by_query)), queries.of_row))
         yield order
 
 

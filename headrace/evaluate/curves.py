@@ -6,8 +6,14 @@ from msgspec import Struct, structs
 from headrace import openmp
 from headrace.arrays import Floats, Integers
 from headrace.evaluate.bands import wilson
+from headrace.evaluate.bootstrap import intervals
+from headrace.evaluate.measure import compute_metrics, measure_queries
 from headrace.evaluate.predictions import Predictions
+from headrace.spec import MOST_CUT
+from headrace.tasks import Queries
 
+_CUTS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100)
+_SPREAD_BINS = 20
 _POINTS = 120
 _BINS = 10
 _MOST_CLASSES = 100
@@ -37,10 +43,20 @@ class Curves(Struct, frozen=True, omit_defaults=True):
     """Up to 500 rows of a regression: true value, prediction."""
     quantiles: list[list[float]] | None = None
     """Quantiles of a regression's error: share of rows, error."""
+    by_cut: list[list[float]] | None = None
+    """NDCG of a ranking by the number of first rows that it looks at: cut, value, and the ends of
+    the 95 % interval."""
+    spread: list[list[float]] | None = None
+    """How many queries of a ranking have a metric in each of twenty bins: from, to, queries."""
 
 
-def curves(predictions: Predictions, classes: int) -> Curves:
-    """Draw the curves of predictions of a task with so many classes."""
+def curves(predictions: Predictions, classes: int, metric: str = "ndcg_10") -> Curves:
+    """Draw the curves of predictions of a task with so many classes.
+
+    Parameters: `metric`, that whose spread over the queries of a ranking is drawn.
+    """
+    if predictions.queries is not None:
+        return _ranking_curves(predictions, predictions.queries, metric)
     if not predictions.kind.HAS_CLASSES:
         return _regression_curves(predictions.y, predictions.scores)
 
@@ -67,6 +83,23 @@ def curves(predictions: Predictions, classes: int) -> Curves:
         found,
         roc=_thin_out(false_rate, true_rate),
         precision_recall=_thin_out(recall[::-1], precision[::-1]),
+    )
+
+
+def _ranking_curves(predictions: Predictions, queries: Queries, metric: str) -> Curves:
+    longest = int(np.bincount(queries.of_row).max())
+    cuts = [cut for cut in _CUTS if cut < longest] + [longest]
+    names = {cut: f"ndcg_{min(cut, MOST_CUT)}" for cut in cuts}
+    values = compute_metrics(predictions, names.values())
+    ends = intervals(predictions, list(names.values()))
+    of_query = measure_queries(predictions, [metric])[:, 0]
+    counts, edges = np.histogram(of_query[~np.isnan(of_query)], _SPREAD_BINS, (0.0, 1.0))
+    return Curves(
+        by_cut=[[float(cut), values[name], *ends[name]] for cut, name in names.items()],
+        spread=[
+            [float(low), float(high), float(count)]
+            for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+        ],
     )
 
 

@@ -1,7 +1,8 @@
-"""The two shapes of a metric's formula, and the sums that several metrics share.
+"""The three shapes of a metric's formula, and the sums that several metrics share.
 
 Nearly every metric is a function of weighted sums over rows (`Sums`); two metrics depend on the
-order of the rows (`Ranked`). Columns and order are computed once; see `measure` for a drawing.
+order of the rows (`Ranked`), and those of a ranking on the order within each query (`ListFormula`).
+Columns and order are computed once; see `measure` for a drawing.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from headrace.arrays import Floats
+from headrace.evaluate.lists import Lists
 from headrace.evaluate.ranking import Ranking
 
 
@@ -29,6 +31,13 @@ class Ranked(NamedTuple):
     """A metric of the order of scores: `value(ranking, weight (N,))`."""
 
     value: Callable[[Ranking, Floats], float]
+
+
+ListFormula = Callable[[Lists, int | None], Floats]
+"""A metric of the lists of queries: `of_queries(lists, cut)` returns its value for each `(Q,)`.
+
+It looks at the first `cut` rows of each list, at all without one. NaN leaves a query out.
+"""
 
 
 def mean_of_rows(each: Callable[[Floats, Floats, Floats], Floats]) -> Sums:

@@ -19,15 +19,13 @@ Permuted = Callable[[str, Integers], Floats]
 """Predicts rows with one column in another order: `permuted(column, order (N,))` `(N,)`."""
 
 
-def rows_for_importances(rows: int, columns: int, seed: int) -> Integers:
+def draw_for_importances(predictions: Predictions, columns: int, seed: int) -> Integers:
     """Draw the rows that are enough, ascending.
 
     As many as 400,000 predictions allow, but at least 200 and at most 3,000.
     """
     most = int(np.clip(_MOST_PREDICTIONS // max(columns, 1), _LEAST_ROWS, _MOST_ROWS))
-    if rows <= most:
-        return np.arange(rows)
-    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+    return predictions.draw(most, seed)
 
 
 def importances(

@@ -19,17 +19,19 @@ Columns of a task with many classes are sparse, and have a product of their own.
 order of rows (`roc_auc`, `average_precision`) share one sort, see `Ranking`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from headrace.arrays import Floats
-from headrace.evaluate.formulas import Ranked, Sums
-from headrace.evaluate.metrics import FORMULAS
+from headrace.evaluate.formulas import Ranked, Sums, ratio
+from headrace.evaluate.lists import Lists
+from headrace.evaluate.metrics import FORMULAS, LIST_FORMULAS
 from headrace.evaluate.predictions import Predictions
 from headrace.evaluate.ranking import Ranking
-from headrace.spec import METRICS, list_metrics
+from headrace.spec import find_metric, is_lower_better, list_metrics, split_metric
+from headrace.tasks import Queries
 
 
 def higher_is_better(metric: str) -> bool:
@@ -38,7 +40,7 @@ def higher_is_better(metric: str) -> bool:
     >>> higher_is_better("roc_auc"), higher_is_better("rmse")
     (True, False)
     """
-    return METRICS[metric].direction != "lower"
+    return not is_lower_better(metric)
 
 
 def cost(metric: str, value: float) -> float:
@@ -47,7 +49,9 @@ def cost(metric: str, value: float) -> float:
     >>> cost("roc_auc", 0.75), cost("rmse", 2.0), cost("calibration_ratio", 1.0)
     (-0.75, 2.0, 0.0)
     """
-    if METRICS[metric].direction == "one":
+    row = find_metric(metric)
+    assert row is not None
+    if row.direction == "one":
         return abs(float(np.log(value))) if value > 0 else float("inf")
     return -value if higher_is_better(metric) else value
 
@@ -78,7 +82,12 @@ class Measure:
     def __init__(self, predictions: Predictions, names: list[str] | None = None) -> None:
         every = list_metrics(predictions.task)
         self.names = [name for name in every if names is None or name in names]
+        self.names += [name for name in names or [] if name not in every]
         self.rows = len(predictions)
+        self._of_queries = None
+        if predictions.queries is not None:
+            self._of_queries = _QueryMeans(predictions, predictions.queries, self.names)
+            return
 
         sums: list[tuple[str, Sums]] = []
         self._ranked: list[tuple[str, Ranked]] = []
@@ -97,6 +106,8 @@ class Measure:
 
         A metric that is not defined is NaN.
         """
+        if self._of_queries is not None:
+            return self._of_queries(weight)
         # Runs once a resample: one product a block, then a few operations on single numbers.
         sums = [weight @ block for block in self._blocks]
         total = float(weight.sum())
@@ -106,6 +117,42 @@ class Measure:
         if self._ranking is not None:
             values |= {name: formula.value(self._ranking, weight) for name, formula in self._ranked}
         return {name: values[name] for name in self.names}
+
+
+class _QueryMeans:
+    """The metrics of a ranking: of each query once, then the mean over queries for any weights.
+
+    A query counts the mean of its rows' weights.
+    """
+
+    def __init__(self, predictions: Predictions, queries: Queries, names: list[str]) -> None:
+        self._names = names
+        self._of_row = queries.of_row
+        self._rows = np.bincount(queries.of_row, minlength=queries.count)
+        values = measure_queries(predictions, names)
+        known = ~np.isnan(values)
+        self._known = known.astype(np.float64)
+        self._values = np.where(known, values, 0.0)
+
+    def __call__(self, weight: Floats) -> dict[str, float]:
+        of_query = np.bincount(self._of_row, weight, len(self._rows)) / self._rows
+        sums = of_query @ self._values
+        totals = of_query @ self._known
+        return {
+            name: ratio(float(over), float(under))
+            for name, over, under in zip(self._names, sums, totals, strict=True)
+        }
+
+
+def measure_queries(predictions: Predictions, names: list[str]) -> Floats:
+    """Compute metrics of each query `(Q, len(names))`; NaN where a query is left out."""
+    assert predictions.queries is not None
+    lists = Lists(predictions.y, predictions.scores, predictions.queries)
+    columns = []
+    for name in names:
+        formula, cut = split_metric(name)
+        columns.append(LIST_FORMULAS[formula](lists, cut))
+    return np.column_stack(columns) if columns else np.empty((lists.queries, 0))
 
 
 def _lay_columns(
@@ -142,14 +189,15 @@ def _lay_columns(
     return blocks, metrics
 
 
-def compute_metrics(predictions: Predictions) -> dict[str, float]:
-    """Compute all metrics of the task.
+def compute_metrics(predictions: Predictions, further: Iterable[str] = ()) -> dict[str, float]:
+    """Compute the metrics that are shown of the task, and further ones by their names.
 
     >>> predictions = Predictions("regression", np.array([1.0, 2.0]), np.array([1.0, 4.0]))
     >>> round(compute_metrics(predictions)["rmse"], 3)
     1.414
     """
-    return Measure(predictions)(predictions.weights)
+    names = dict.fromkeys([*list_metrics(predictions.task), *further])
+    return Measure(predictions, list(names))(predictions.weights)
 
 
 def compute_metric(predictions: Predictions, name: str) -> float:

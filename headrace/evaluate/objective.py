@@ -7,29 +7,29 @@ from headrace.evaluate.bootstrap import compute_paired_interval
 from headrace.evaluate.measure import compute_metric, cost
 from headrace.evaluate.predictions import Predictions
 from headrace.spec import Goal, Task
+from headrace.tasks import Truth
 
 
 class MetricObjective(Struct, frozen=True):
     """A judge of a task's scores by one metric.
 
-    Parameters of its methods: `y (N,)`, the truth; `scores`, `a` and `b`, `(N,)` or `(N, K)`;
-    `weight (N,)`, how much each row counts, all the same where there is none.
+    Parameters of its methods: the truth of N rows; `scores`, `a` and `b`, `(N,)` or `(N, K)`.
     """
 
     task: Task
     metric: str
 
-    def value(self, y: Floats, scores: Floats, weight: Floats | None = None) -> float:
+    def value(self, truth: Truth, scores: Floats) -> float:
         """Compute the metric."""
-        return compute_metric(Predictions(self.task, y, scores, weight), self.metric)
+        return compute_metric(Predictions.of_truth(self.task, truth, scores), self.metric)
 
-    def cost(self, y: Floats, scores: Floats, weight: Floats | None = None) -> float:
+    def cost(self, truth: Truth, scores: Floats) -> float:
         """Return a number that is smaller where the scores are better."""
-        return cost(self.metric, self.value(y, scores, weight))
+        return cost(self.metric, self.value(truth, scores))
 
-    def gain(self, y: Floats, a: Floats, b: Floats, weight: Floats | None = None) -> list[float]:
+    def gain(self, truth: Truth, a: Floats, b: Floats) -> list[float]:
         """Compute the 95 % interval of how much better `a` is than `b` on the same rows."""
-        predictions = Predictions(self.task, y, a, weight)
+        predictions = Predictions.of_truth(self.task, truth, a)
         return compute_paired_interval(self.metric, predictions, predictions.with_scores(b, None))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 from msgspec import Struct, structs
 
 from headrace.arrays import Floats, Mask
@@ -12,8 +13,10 @@ from headrace.evaluate.bootstrap import draw_resamples
 from headrace.evaluate.measure import Measure, cost
 from headrace.evaluate.predictions import Predictions
 from headrace.tables import count_values
+from headrace.tasks import Queries
 
 _LEAST_ROWS = 50
+_LEAST_QUERIES = 20
 _MOST_ROWS = 6_000
 _MOST_VALUES = 8
 _QUARTERS = 4
@@ -46,13 +49,15 @@ def find_weak_slices(
 
     A slice has at least 50 rows, and the 95 % bootstrap interval of the difference lies above 0.
     Many slices are compared, so some are listed by luck: the interval says how much worse, not
-    whether to worry. Of more than 6,000 rows, 6,000 are drawn.
+    whether to worry. Of more than 6,000 rows, 6,000 are drawn. In a ranking only columns with one
+    value in each query are cut, and a slice has at least 20 queries.
     """
     if len(predictions) > _MOST_ROWS:
-        generator = np.random.default_rng(seed)
-        drawn = np.sort(generator.choice(len(predictions), _MOST_ROWS, replace=False))
+        drawn = predictions.draw(_MOST_ROWS, seed)
         frame = frame[drawn]
         predictions = predictions.select(drawn)
+    if predictions.queries is not None:
+        frame = _select_constant(frame, predictions.queries)
     # Slices cut through owners, so rows are drawn one by one.
     predictions = structs.replace(predictions, owner=None)
     contrast = _Contrast(predictions, metric)
@@ -71,6 +76,17 @@ def find_weak_slices(
         if low > 0:
             certain.append(structs.replace(weak, gap=[low, high]))
     return sorted(certain, key=lambda weak: -weak.gap[0])[:_MOST_LISTED]
+
+
+def _select_constant(frame: pl.DataFrame, queries: Queries) -> pl.DataFrame:
+    """Select the columns with one value in all rows of each query."""
+    query = pl.Series("query", queries.of_row)
+    names = [
+        column.name
+        for column in frame
+        if pl.DataFrame([query, column.rename("value")]).n_unique() == queries.count
+    ]
+    return frame.select(cs.by_name(*names))
 
 
 class _Contrast:
@@ -109,6 +125,8 @@ def _find_worse(
         for label, rows in _cut(column):
             if not _LEAST_ROWS <= rows.sum() <= len(rows) - _LEAST_ROWS:
                 continue
+            if not _has_queries(predictions, rows):
+                continue
             inside = rows.astype(np.float64)
             values = contrast.values(predictions.weights, inside)
             gap = contrast.gap(values)
@@ -119,6 +137,14 @@ def _find_worse(
                 worse.append((gap * np.sqrt(size), inside, weak))
     worse.sort(key=lambda entry: -entry[0])
     return [(inside, weak) for _, inside, weak in worse]
+
+
+def _has_queries(predictions: Predictions, rows: Mask) -> bool:
+    """Say whether a slice and its outside have queries enough, if there are queries."""
+    if predictions.queries is None:
+        return True
+    inside = len(np.unique(predictions.queries.of_row[rows]))
+    return _LEAST_QUERIES <= inside <= predictions.queries.count - _LEAST_QUERIES
 
 
 def _cut(values: pl.Series) -> list[tuple[str, Mask]]:

@@ -27,7 +27,13 @@ from headrace.features.graph.session import Session, open_session
 from headrace.features.graph.text_lookup import open_coded_session
 from headrace.features.plan import plan_columns
 from headrace.features.states.levels import list_spellings
-from headrace.features.target import Target, encode_target, make_target
+from headrace.features.target import (
+    Target,
+    encode_target,
+    make_grading,
+    make_target,
+    read_truth,
+)
 
 __all__ = [
     "ALTERNATIVES",
@@ -53,12 +59,14 @@ __all__ = [
     "fit_features",
     "list_bag_outputs",
     "list_spellings",
+    "make_grading",
     "make_target",
     "merge_groups",
     "multiply_bag",
     "open_coded_session",
     "open_session",
     "plan_columns",
+    "read_truth",
     "refit_means",
     "to_text",
 ]

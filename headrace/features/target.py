@@ -7,20 +7,21 @@ import polars as pl
 from msgspec import Struct
 
 from headrace.arrays import Floats
-from headrace.spec import Goal, Task
-from headrace.tasks import TaskKind, find_task
+from headrace.spec import Data, Goal, Task
+from headrace.tasks import Grading, Queries, TaskKind, Truth, find_task
 
 
 class Target(Struct, frozen=True):
     """The column that a model predicts.
 
     `classes` are in the order of their numbers (in a binary task negative, then positive);
-    regression has none.
+    regression has none. `grading` says what the grades of a ranking are worth.
     """
 
     name: str
     task: Task
     classes: list[Any]
+    grading: Grading = Grading()
 
     @property
     def positive(self) -> Any:
@@ -43,7 +44,7 @@ def make_target(goal: Goal, values: pl.Series) -> Target:
     assert goal.task is not None
     task = find_task(goal.task)
     if not task.HAS_CLASSES:
-        return Target(goal.target, goal.task, [])
+        return Target(goal.target, goal.task, [], make_grading(goal))
 
     classes = values.drop_nulls().unique().sort().to_list()
     if values.dtype.is_float():
@@ -51,6 +52,27 @@ def make_target(goal: Goal, values: pl.Series) -> Target:
     if task.HAS_EVENT:
         classes.sort(key=lambda label: bool(label == goal.positive))
     return Target(goal.target, goal.task, classes)
+
+
+def make_grading(goal: Goal) -> Grading:
+    """Return what the grades of a (resolved) goal are worth."""
+    return Grading(goal.gain or "exponential", goal.relevant)
+
+
+def read_truth(target: Target, data: Data, frame: pl.DataFrame) -> Truth:
+    """Read the outcomes of a table's rows, what each counts, and their queries in a ranking.
+
+    A column of weights that the table does not have counts for nothing.
+    """
+    weight = None
+    if data.weight is not None and data.weight in frame.columns:
+        weight = frame[data.weight].cast(pl.Float64).to_numpy()
+    queries = None
+    if target.kind.HAS_QUERIES:
+        assert data.group is not None
+        of_row = frame[data.group].rank("dense").cast(pl.Int64).to_numpy() - 1
+        queries = Queries(of_row, target.grading)
+    return Truth(encode_target(target, frame[target.name]), weight, queries)
 
 
 def encode_target(target: Target, values: pl.Series) -> Floats:

@@ -81,6 +81,8 @@ def compile_model(
         raw = FAMILIES[part.fitted.family].nodes(graph, model_inputs, part.fitted)
         if any(part.fitted.shift):
             raw = graph.node("Add", raw, graph.constant([part.fitted.shift], np.float64))
+        if part.fitted.scale != 1:
+            raw = graph.node("Mul", raw, graph.constant(part.fitted.scale, np.float64))
         raws.append(raw)
 
     scores = _add_scores(graph, raws, [part.weight for part in parts], target, calibration)

@@ -1,6 +1,7 @@
 """Gradient-boosted trees by LightGBM: how they are fitted, and their node in the graph."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from headrace.features import Graph, ModelInputs, Representation, Target
 from headrace.models.fitted import Fitted, Matrix, Sample, TrialPruned, ValidationSet
 from headrace.models.tree_ensemble import translate_trees
 from headrace.spec import GbdtParams
+from headrace.tasks import Grading
 
 REPRESENTATION: Representation = "tree"
 _WIDE = 100
@@ -26,6 +28,12 @@ _TIMED_ROUNDS = 3
 """The time of so many rounds tells how many there will be until the deadline."""
 _CLOSE = 1.1
 """A learning rate within this factor of the one that would do is not worth beginning anew."""
+
+_NAMES_OF_LIGHTGBM = {"xendcg": "rank_xendcg", "pointwise": "regression"}
+_MOST_GRADES = {"lambdarank": 1_000, "rank_xendcg": 32}
+"""The objectives of lists, and how many different grades each takes: XE-NDCG raises 2 to them."""
+_JUDGED_EACH_ROUND = 20_000
+"""Judging more validation rows than this in every round would take as long as the rounds."""
 
 
 class Trees(Struct, frozen=True):
@@ -62,10 +70,18 @@ def fit(
     if plan.is_centred:
         offset = float(np.average(sample.y, weights=sample.weight))
     centres = _compute_centres(sample.X)
+    y = sample.y
+    sizes = None
+    if settings["objective"] in _MOST_GRADES:
+        most = _MOST_GRADES[settings["objective"]]
+        y, settings["label_gain"] = number_grades(y, target.grading, most)
+        assert sample.queries is not None
+        sizes = np.bincount(sample.queries.of_row)
     data = lightgbm.Dataset(
         _prepare_sets(sample.X, sets),
-        sample.y - offset,
+        y - offset,
         weight=sample.weight,
+        group=sizes,
         categorical_feature=sets,
         params=settings,
     )
@@ -79,13 +95,29 @@ def fit(
         shifts = None
         if any(watched.offset):
             shifts = np.repeat(np.array(watched.offset), len(watched.y))
+        labels = np.zeros(len(watched.y)) if watched.cost else watched.y - offset
         judges = lightgbm.Dataset(
-            X, watched.y - offset, weight=watched.weight, init_score=shifts, reference=data
+            X, labels, weight=watched.weight, init_score=shifts, reference=data
         )
         booster, params = _train_to_best(settings, params, data, judges, watched)
         rounds = max(booster.best_iteration, 1)
     params = structs.replace(params, rounds=rounds)
     return Fitted("gbdt", params, Trees(booster, settings["num_class"], offset, centres))
+
+
+def number_grades(grades: Floats, grading: Grading, most: int) -> tuple[Floats, list[float]]:
+    """Return each grade's number among all grades `(N,)`, and the gain of each number.
+
+    LightGBM takes whole numbers alone. Of more than `most` different grades neighbours share one.
+
+    >>> number_grades(np.array([0.0, 2.5, 0.5]), Grading("linear"), most=100)
+    (array([0., 2., 1.]), [0.0, 0.5, 2.5])
+    """
+    levels = np.unique(grades)
+    if len(levels) > most:
+        levels = np.unique(np.quantile(levels, np.linspace(0, 1, most), method="lower"))
+    numbers = np.searchsorted(levels, grades, side="right") - 1
+    return numbers.astype(np.float64), grading.gains(levels).tolist()
 
 
 class TreePlan(Struct, frozen=True):
@@ -104,10 +136,12 @@ def plan_trees(
 ) -> TreePlan:
     """Translate params for a matrix with `width` columns, of which `codes` hold categories."""
     objective = params.objective or target.kind.LIGHTGBM_OBJECTIVE
+    objective = _NAMES_OF_LIGHTGBM.get(objective, objective)
     classes = target.kind.width(len(target.classes))
     settings = _build_settings(params, objective, classes, width, seed)
     sets = codes if params.categories == "sets" else []
-    return TreePlan(settings, sets, not target.kind.HAS_CLASSES and objective != "mape")
+    is_centred = not (target.kind.HAS_CLASSES or objective in ("mape", *_MOST_GRADES))
+    return TreePlan(settings, sets, is_centred)
 
 
 def _build_settings(
@@ -137,6 +171,8 @@ def _build_settings(
     }
     if objective == "quantile":
         settings["alpha"] = params.quantile
+    if objective == "lambdarank" and params.truncation is not None:
+        settings["lambdarank_truncation_level"] = params.truncation
     return settings
 
 
@@ -155,11 +191,17 @@ def _train_to_best(
             lightgbm.early_stopping(params.early_stopping, verbose=False),
             _build_stop(watched, params, may_hurry),
         ]
+        more: dict[str, Any] = {"learning_rate": params.learning_rate}
+        judge = None
+        if watched.cost is not None:
+            more["metric"] = "none"
+            judge = _build_judge(watched.cost, len(watched.y))
         return lightgbm.train(
-            settings | {"learning_rate": params.learning_rate},
+            settings | more,
             data,
             params.max_rounds,
             valid_sets=[judges],
+            feval=judge,
             callbacks=callbacks,
         )
 
@@ -168,6 +210,25 @@ def _train_to_best(
     except _TooSlow as slow:
         params = structs.replace(params, learning_rate=slow.learning_rate)
         return train(params, False), params
+
+
+def _build_judge(cost: Callable[[Floats], float], rows: int) -> Any:
+    """Return a metric for LightGBM that judges raw scores by a cost.
+
+    Of many rows it judges one of some rounds, and repeats itself in between.
+    """
+    every = max(1, rows // _JUDGED_EACH_ROUND)
+    count = 0
+    last = 0.0
+
+    def judge(raw: Floats, data: Any) -> tuple[str, float, bool]:
+        nonlocal count, last
+        if count % every == 0:
+            last = cost(raw)
+        count += 1
+        return "cost", last, False
+
+    return judge
 
 
 def _compute_centres(X: Matrix) -> Floats:

@@ -1,4 +1,4 @@
-"""Linear models by scikit-learn: logistic, multinomial (multiclass) and ridge (regression)."""
+"""Linear models: logistic, multinomial (multiclass), ridge (regression), pairs (ranking)."""
 
 import warnings
 from typing import Any
@@ -10,6 +10,7 @@ from headrace.arrays import Floats
 from headrace.clock import SYSTEM
 from headrace.features import Graph, ModelInputs, Representation, Target, multiply_bag
 from headrace.models.fitted import Fitted, Matrix, Sample, ValidationSet
+from headrace.models.pairs import draw_pairs, fit_pairs
 from headrace.spec import LinearParams
 
 REPRESENTATION: Representation = "linear"
@@ -25,7 +26,7 @@ def fit(
 ) -> Fitted:
     """Minimise the mean loss plus `l2 / 2` times the sum of the squared weights.
 
-    The intercept is free.
+    The intercept is free. A ranking has no intercept, and its loss is that of pairs.
     """
     linear_model = openmp.load("sklearn.linear_model")
 
@@ -37,6 +38,11 @@ def fit(
     # scikit-learn minimises the sum of losses, so the penalty is multiplied by the rows too.
     rows = float(len(y) if weight is None else weight.sum())
     penalty = params.l2 * rows
+    if sample.queries is not None and params.objective != "pointwise":
+        pairs = draw_pairs(y, sample.queries, weight, seed)
+        deadline = watched.deadline if watched else float("inf")
+        weights = fit_pairs(X, pairs, params.l2, deadline)
+        return Fitted("linear", params, (weights[None, :], np.zeros(1)))
     if not target.kind.HAS_CLASSES:
         ridge = linear_model.Ridge(alpha=penalty).fit(X, y, weight)
         return Fitted("linear", params, (ridge.coef_[None, :], np.atleast_1d(ridge.intercept_)))

@@ -29,6 +29,7 @@ from headrace.report import Steps, quiet
 from headrace.run.prepare import Prepared, prepare
 from headrace.spec import Member, System, format_label, with_root
 from headrace.split import inner_folds
+from headrace.tasks import find_task
 from headrace.workspace import Workspace
 
 _FOLDS = 5
@@ -87,13 +88,15 @@ def _refuse_system(system: System) -> None:
     source = system.root / system.data.source
     if system.features.windows:
         found = f"windows over events ({system.features.windows[0].name!r}, …)"
+    elif find_task(system.goal.task).HAS_QUERIES:
+        found = "a ranking"
     elif system.features.crosses:
         found = "crosses of columns"
     elif tables.is_remote(system.data.source) or system.data.query or not source.is_file():
         found = f"the source {system.data.source!r}"
     else:
         return
-    expected = "a table in one file, without windows and crosses"
+    expected = "a table in one file, without windows and crosses, and no ranking"
     raise InputError("eject", found, expected, "the bundle itself runs in any ONNX Runtime")
 
 
@@ -113,9 +116,7 @@ def _write_parts(draft: Path, bundle: Bundle, prepared: Prepared) -> dict[str, A
     data = prepared.data
     system = data.system
     fit_on = np.sort(np.concatenate([data.parts.train, data.parts.validation]))
-    drawn = train.subsample(
-        data.y[fit_on], data.weight_of(fit_on), data.target, system.models, system.seed
-    )
+    drawn = train.subsample(data.truth_of(fit_on), data.target, system.models, system.seed)
     _rows_table(data, fit_on, drawn).write_parquet(draft / "rows.parquet")
     holdout, predictions = bundle.holdout()
     holdout.write_parquet(draft / "holdout.parquet")

@@ -37,12 +37,16 @@ def score_champion(
         bundle.manifest.version,
     )
     meta = predictor.session.metadata
-    predicted = Target(meta["target"], meta["task"], meta["classes"])
+    predicted = Target(meta["target"], meta["task"], meta["classes"], target.grading)
     if predicted != target:
         return "it predicts another target"
     fitted = fitted_mask(workspace, path.name, frame)
     if fitted is None:
         return "the rows that it was fitted on are not known"
+    if pair.new.queries is not None:
+        # A query is judged whole or not at all.
+        of_row = pair.new.queries.of_row
+        fitted = np.bincount(of_row, fitted)[of_row] > 0
     if fitted.all():
         return "it was fitted on every one of the test rows"
 

@@ -14,7 +14,7 @@ from headrace.arrays import Hashes, Integers
 from headrace.bundle import Bundle, find_bundle, open_bundle
 from headrace.errors import InputError
 from headrace.evaluate import Curves, Predictions, compute_metrics, compute_paired_interval, curves
-from headrace.features import Target, encode_target
+from headrace.features import Target, make_grading, read_truth
 from headrace.predict import Predictor
 from headrace.registry.fitted_rows import row_hashes
 from headrace.spec import Task
@@ -80,23 +80,18 @@ def compare_models(folder: Path, models: list[str]) -> ComparisonDocument:
     """
     bundles = [open_bundle(find_bundle(model, folder)) for model in models]
     predictors = [Predictor(one.read("model.onnx"), one.schema, "", 0) for one in bundles]
-    target = _common_target(models, predictors)
+    target = _common_target(models, bundles, predictors)
     rows, answers = _select_common([one.holdout() for one in bundles], bundles)
-    y = encode_target(target, rows[0][target.name])
-    column = bundles[0].system.data.weight
-    weight = None
-    if column and column in rows[0].columns:
-        weight = rows[0][column].cast(pl.Float64).to_numpy()
-
+    truth = read_truth(target, bundles[0].system.data, rows[0])
     predictions = []
     for bundle, predictor, part in zip(bundles, predictors, answers, strict=True):
         scores = predictor.scores(part)
         threshold = bundle.evaluation.threshold
-        predictions.append(Predictions(target.task, y, scores, weight, threshold=threshold))
+        predictions.append(Predictions.of_truth(target.task, truth, scores, threshold))
 
-    values = [compute_metrics(one) for one in predictions]
-    first, *others = predictions
     decides = bundles[0].evaluation.metric.name
+    values = [compute_metrics(one, [decides]) for one in predictions]
+    first, *others = predictions
     order = [decides, *(name for name in values[0] if name != decides)]
     gains = {}
     for metric in order:
@@ -105,21 +100,24 @@ def compare_models(folder: Path, models: list[str]) -> ComparisonDocument:
         models=[f"{bundle.manifest.name}@{bundle.manifest.version}" for bundle in bundles],
         task=target.task,
         metric=decides,
-        rows=len(y),
+        rows=len(truth),
         metrics={metric: [found[metric] for found in values] for metric in order},
         gains=gains,
         spec=_find_differences([bundle.system for bundle in bundles]),
-        curves=[curves(one, len(target.classes)) for one in predictions],
+        curves=[curves(one, len(target.classes), decides) for one in predictions],
     )
 
 
-def _common_target(models: list[str], predictors: list[Predictor]) -> Target:
+def _common_target(models: list[str], bundles: list[Bundle], predictors: list[Predictor]) -> Target:
     """Return the target of all models; raises `InputError` where they have different ones."""
     targets = [predictor.session.metadata for predictor in predictors]
     if len({(meta["target"], meta["task"], str(meta["classes"])) for meta in targets}) > 1:
         found = "models of different targets or classes"
         raise InputError(" ".join(models), found, "models of one target")
-    return Target(targets[0]["target"], targets[0]["task"], targets[0]["classes"])
+    meta = targets[0]
+    return Target(
+        meta["target"], meta["task"], meta["classes"], make_grading(bundles[0].system.goal)
+    )
 
 
 def _select_common(

@@ -85,6 +85,36 @@ def plot_curve(
     return {"layer": layers, "encoding": _axes(x, y, [0, 1])}
 
 
+def plot_by_cut(points: list[list[float]], champion: list[list[float]] | None = None) -> Chart:
+    """Plot NDCG by the number of first rows, with its band; the champion's line is dashed.
+
+    A point is `[rows, value, low, high]`.
+    """
+    layers: list[Chart] = []
+    values = [{"x": at, "y": low, "high": high} for at, _, low, high in points]
+    band = {"type": "area", "color": _MODEL_COLOUR, "opacity": 0.22}
+    layers.append({"data": {"values": values}, "mark": band, "encoding": {"y2": {"field": "high"}}})
+    if champion:
+        layers.append(_line(_xy(champion), _CHAMPION_COLOUR, 2, dashed=True))
+    layers.append(_line(_xy(points), _MODEL_COLOUR, 2.5))
+    encoding = _axes("rows that are looked at", "NDCG", None)
+    encoding["x"]["scale"] = {"type": "log", "nice": False}
+    encoding["x"]["axis"] = {"values": [point[0] for point in points], "labelOverlap": True}
+    return {"layer": layers, "encoding": encoding}
+
+
+def plot_histogram(bins: list[list[float]], x: str, y: str) -> Chart:
+    """Plot how many there are in each bin, given as `[from, to, count]`."""
+    values = [{"from": low, "to": high, "count": count} for low, high, count in bins]
+    encoding = {
+        "x": _quantitative("from", title=x, bin="binned", axis={"tickCount": 5}),
+        "x2": {"field": "to"},
+        "y": _quantitative("count", title=y, axis={"tickCount": 5}),
+    }
+    mark = {"type": "bar", "color": _MODEL_COLOUR, "binSpacing": 1}
+    return {"data": {"values": values}, "mark": mark, "encoding": encoding}
+
+
 def plot_lines(
     lines: list[tuple[str, list[list[float]]]], x: str, y: str, in_unit_square: bool
 ) -> Chart:

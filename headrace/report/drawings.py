@@ -33,7 +33,7 @@ _COMPARED_CURVES = {
 def draw_run(run: "RunDocument") -> dict[str, str]:
     """Draw the charts of a run as SVG, by name; a champion's curves are dashed."""
     drawn = {}
-    for plot in (_plot_training, _plot_curves, _plot_errors):
+    for plot in (_plot_training, _plot_curves, _plot_lists, _plot_errors):
         for name, chart in plot(run):
             drawn[name] = charts.render_svg(chart, name)
     return drawn
@@ -75,6 +75,18 @@ def _plot_curves(run: "RunDocument") -> NamedCharts:
         yield "Threshold", charts.plot_thresholds(run.thresholds, run.threshold)
     if curves.calibration is not None:
         yield "Calibration", charts.plot_calibration(curves.calibration)
+
+
+def _plot_lists(run: "RunDocument") -> NamedCharts:
+    """Plot how well the lists of a ranking are ordered, by their length and by query."""
+    curves = run.curves
+    champion = run.comparison.curves if run.comparison is not None else None
+    if curves.by_cut is not None:
+        dashed = champion.by_cut if champion is not None else None
+        yield "NDCG by the length of the list", charts.plot_by_cut(curves.by_cut, dashed)
+    if curves.spread is not None:
+        name = label(run.metric.name)
+        yield f"{name} of the queries", charts.plot_histogram(curves.spread, name, "queries")
 
 
 def _plot_errors(run: "RunDocument") -> NamedCharts:

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from headrace.spec import METRICS
+from headrace.spec import find_metric, split_metric
 
 _SPLITS = {
     "time": "by time",
@@ -25,10 +25,14 @@ def describe_split(by: str | None) -> str:
 def label(metric: str) -> str:
     """Return the name of a metric as a person writes it.
 
-    >>> label("roc_auc"), label("precision")
-    ('ROC AUC', 'precision')
+    >>> label("roc_auc"), label("ndcg_10")
+    ('ROC AUC', 'NDCG@10')
     """
-    return METRICS[metric].label if metric in METRICS else metric
+    row = find_metric(metric)
+    if row is None:
+        return metric
+    _, cut = split_metric(metric)
+    return row.label if cut is None else f"{row.label}@{cut}"
 
 
 def format_number(value: Any) -> str:

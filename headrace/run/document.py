@@ -12,7 +12,7 @@ from headrace import registry, spec, split, train
 from headrace._version import __version__
 from headrace.clock import SYSTEM, to_text
 from headrace.errors import Finding
-from headrace.evaluate import Curves, Treated, WeakSlice
+from headrace.evaluate import Curves, QueryReport, Treated, WeakSlice
 from headrace.report import count_words, describe_split, format_number, label
 from headrace.run.evaluation import Evaluation
 from headrace.run.judge import ChampionComparison, Verdict
@@ -133,6 +133,7 @@ class RunDocument(BundleDocument, frozen=True, kw_only=True):
     bands: Mapping[str, list[list[float]]]
     thresholds: list[dict[str, float]] | None
     comparison: ChampionComparison | None
+    queries: QueryReport | None = None
     run: str = ""
     model: str = ""
     bundle: str = ""
@@ -205,6 +206,7 @@ def describe(results: StageResults) -> RunDocument:
         findings=[*results.prepared.findings, *choice.findings, *results.evaluation.findings],
         gates=results.verdict.results,
         comparison=results.verdict.comparison,
+        queries=results.evaluation.queries,
         seconds=dict(results.seconds),
     )
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import polars.selectors as cs
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from headrace import evaluate, predict, train
+from headrace import evaluate, predict, spec, train
 from headrace.errors import Finding, InputError, nearest
 from headrace.evaluate import ModelPair, Predictions
 from headrace.spec import System
@@ -16,6 +16,10 @@ from headrace.tasks import find_task
 
 _MOST_CELLS, _LEAST_COLUMNS = 1_000_000_000, 20
 """Of the matrices that all predictions for importances need together: some ten seconds of work."""
+
+
+_MOST_SHOWN = 4
+"""Columns of a row that a report shows of the queries that are served worst."""
 
 
 class Tested(Struct, frozen=True):
@@ -33,7 +37,8 @@ class Evaluation(Struct, frozen=True):
     """The quality of a model.
 
     `fairness` compares groups of people. `importances` says for each column how much worse the
-    metric becomes without it. `slices` are the parts of the rows where the model is weak.
+    metric becomes without it. `slices` are the parts of the rows where the model is weak. `queries`
+    are those of a ranking.
     """
 
     assessment: evaluate.Assessment
@@ -41,6 +46,7 @@ class Evaluation(Struct, frozen=True):
     importances: dict[str, float]
     slices: list[evaluate.WeakSlice]
     findings: list[Finding]
+    queries: evaluate.QueryReport | None = None
 
 
 def pick_threshold(data: train.TrainingData, choice: train.Choice) -> float | None:
@@ -64,14 +70,10 @@ def test_model(data: train.TrainingData, model: train.Model, threshold: float | 
     owner = None
     if parts.group is not None:
         _, owner = np.unique(parts.group[parts.test], return_inverse=True)
-    new = Predictions(
-        task=data.target.task,
-        y=data.y[parts.test],
-        scores=predictor.scores(answers),
-        weight=data.weight_of(parts.test),
-        owner=owner,
-        threshold=threshold,
-    )
+    scores = predictor.scores(answers)
+    truth = data.truth_of(parts.test)
+    new = Predictions.of_truth(data.target.task, truth, scores, threshold)
+    new = structs.replace(new, owner=owner)
     baseline = new.with_scores(train.predict_baseline(data), threshold)
     return Tested(predictor, answers, ModelPair(new, baseline, system.seed))
 
@@ -88,11 +90,13 @@ def evaluate_model(
     people = test.select(cs.by_name(*data.system.evaluate.fairness.attributes))
     inputs = tested.predictor.columns
     plain = [one.name for one in inputs if one.dtype != "vector" and one.kind != "text"]
-    assessment = evaluate.assess(goal, data.target.classes, validation, pair)
+    gates = [spec.parse_gate(text).metric for text in data.system.gates]
+    assessment = evaluate.assess(goal, data.target.classes, validation, pair, gates)
+    importances = _importances(data, model, tested, goal.metric)
     return Evaluation(
         assessment=assessment,
         fairness=evaluate.compare_groups(people, pair.new),
-        importances=_importances(data, model, tested, goal.metric),
+        importances=importances,
         slices=evaluate.find_weak_slices(
             test.select(cs.by_name(*plain)),
             pair.new,
@@ -100,6 +104,7 @@ def evaluate_model(
             pair.seed,
         ),
         findings=_check_baseline(assessment.metric),
+        queries=_report_queries(data, pair.new, list(importances), plain),
     )
 
 
@@ -107,10 +112,8 @@ def _validation(
     data: train.TrainingData, choice: train.Choice, threshold: float | None
 ) -> Predictions:
     """Return the scores of the rows that chose the model."""
-    weight = data.weight_of(choice.rows)
-    return Predictions(
-        data.target.task, data.y[choice.rows], choice.scores, weight, threshold=threshold
-    )
+    truth = data.truth_of(choice.rows)
+    return Predictions.of_truth(data.target.task, truth, choice.scores, threshold)
 
 
 def _importances(
@@ -122,12 +125,28 @@ def _importances(
     """
     uses = model.uses
     pair = tested.pair
-    rows = evaluate.rows_for_importances(len(pair), len(uses), pair.seed)
+    rows = evaluate.draw_for_importances(pair.new, len(uses), pair.seed)
     most = max(_MOST_CELLS // (len(rows) * max(model.width, 1)), _LEAST_COLUMNS)
     names = sorted(uses, key=lambda name: -uses[name])[:most]
     arrays = predict.Arrays(tested.predictor, data.frame[data.parts.test[rows]])
     picked = pair.new.select(rows).with_scores(arrays.scores(), pair.new.threshold)
     return evaluate.importances(picked, arrays.permuted, names, metric, pair.seed)
+
+
+def _report_queries(
+    data: train.TrainingData, predictions: Predictions, important: list[str], plain: list[str]
+) -> evaluate.QueryReport | None:
+    """Report the queries of a ranking, with the columns that matter most; None without queries."""
+    group, metric = data.system.data.group, data.system.goal.metric
+    if predictions.queries is None or group is None or metric is None:
+        return None
+    test = data.frame[data.parts.test]
+    shown = [name for name in important if name in plain][:_MOST_SHOWN]
+    if data.system.data.id is not None:
+        shown = [data.system.data.id, *shown]
+    return evaluate.report_queries(
+        test.select(cs.by_name(*shown)), test[group], predictions, metric
+    )
 
 
 def _check_baseline(metric: evaluate.DecidingMetric) -> list[Finding]:
@@ -145,6 +164,9 @@ def check_fairness(system: System, frame: pl.DataFrame) -> None:
     """
     fairness = system.evaluate.fairness
     where = "evaluate.fairness.attributes"
+    if fairness.attributes and not find_task(system.goal.task).TREATMENTS:
+        found = f"{fairness.attributes[0]!r} with task {system.goal.task}"
+        raise InputError(where, found, "[]", "scores of two queries do not compare")
     known = [
         column.name
         for column in frame

@@ -49,9 +49,9 @@ def check_gates(system: System) -> list[spec.Gate]:
     assert task is not None
     gates = [spec.parse_gate(text) for text in system.gates]
     for gate in gates:
-        if gate.metric not in spec.list_metrics(task):
-            known = "one of: " + ", ".join(spec.list_metrics(task))
-            raise InputError(f"gates {gate.text!r}", f"{gate.metric} with task {task}", known)
+        if not spec.is_metric(gate.metric, task):
+            found = f"{gate.metric} with task {task}"
+            raise InputError(f"gates {gate.text!r}", found, spec.describe_metrics(task))
     return gates
 
 
@@ -94,7 +94,7 @@ def _compare(
         rows=len(pair),
         values=[gain.new, gain.other],
         gain=gain.interval,
-        curves=curves(pair.other, classes),
+        curves=curves(pair.other, classes, metric),
     )
 
 

@@ -35,10 +35,14 @@ def prepare(system: System, position: int, step: Steps) -> Prepared:
     with step("spec"):
         system, reasons = _resolve(system, frame)
         target = features.make_target(system.goal, frame[system.goal.target])
-        _, left_out = design.infer_candidates(system.models, len(target.classes))
+        _, left_out = design.infer_candidates(system.models, target.task, len(target.classes))
         y = features.encode_target(target, frame[target.name])
     with step("split"):
-        strata = y.astype(int) if target.classes else None
+        strata = split.Strata(classes=y.astype(int) if target.classes else None)
+        if target.kind.HAS_QUERIES:
+            queries = split.number_queries(frame, system.data)
+            findings += split.check_queries(queries, y, system.data)
+            strata = split.Strata(queries=queries)
         parts = split.split_rows(
             frame, system.split, system.data, strata, sources.holdout_rows, system.seed
         )

@@ -95,7 +95,7 @@ def find_run(system: System, cache: Cache, key: str) -> Run | None:
 
 def with_current_spec(data: train.TrainingData, system: System) -> train.TrainingData:
     """Return prepared rows with those branches of the spec that had no part in preparing them."""
-    models, _ = design.infer_candidates(system.models, len(data.target.classes))
+    models, _ = design.infer_candidates(system.models, data.target.task, len(data.target.classes))
     prepared = data.system
     current = spec.with_changes(system, goal=prepared.goal, split=prepared.split, models=models)
     return structs.replace(data, system=current)

@@ -8,11 +8,22 @@ from headrace.spec.duration import parse_duration_us
 from headrace.spec.evaluate import Treatment
 from headrace.spec.features import ColumnSpec, Encode, FeaturesSpec, Kind, Window
 from headrace.spec.gates import Gate, parse_gate
-from headrace.spec.goal import DecisionSpec, Goal
+from headrace.spec.goal import DecisionSpec, Gain, Goal
 from headrace.spec.labels import format_label
 from headrace.spec.load import as_system, dump, load, parse, schema, spec_hash
 from headrace.spec.log import LogSpec
-from headrace.spec.metrics import METRICS, Metric, Task, is_lower_better, list_metrics
+from headrace.spec.metrics import (
+    METRICS,
+    MOST_CUT,
+    Metric,
+    Task,
+    describe_metrics,
+    find_metric,
+    is_lower_better,
+    is_metric,
+    list_metrics,
+    split_metric,
+)
 from headrace.spec.models import (
     Calibration,
     Family,
@@ -46,6 +57,7 @@ __all__ = [
     "AGGREGATES",
     "LOSS",
     "METRICS",
+    "MOST_CUT",
     "PARTS",
     "STAGES",
     "Calibration",
@@ -57,6 +69,7 @@ __all__ = [
     "ExperimentSpec",
     "Family",
     "FeaturesSpec",
+    "Gain",
     "Gate",
     "GbdtParams",
     "Goal",
@@ -84,11 +97,14 @@ __all__ = [
     "as_system",
     "check_shares",
     "decode",
+    "describe_metrics",
     "dump",
+    "find_metric",
     "find_time_parts",
     "format_label",
     "is_date_name",
     "is_lower_better",
+    "is_metric",
     "is_time_name",
     "join_time_parts",
     "list_metrics",
@@ -105,6 +121,7 @@ __all__ = [
     "schema",
     "show_address",
     "spec_hash",
+    "split_metric",
     "split_words",
     "with_changes",
     "with_root",

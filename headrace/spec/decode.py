@@ -18,6 +18,7 @@ import msgspec
 from headrace.errors import InputError, SpecError, nearest
 from headrace.spec.data import ReadSpec
 from headrace.spec.gates import parse_gate
+from headrace.spec.metrics import METRICS, Metric, describe_metrics
 from headrace.spec.system import System
 
 _EXPONENT = re.compile(r"[-+]?[0-9]+e[-+]?[0-9]+")
@@ -148,11 +149,19 @@ def _check(value: Any, annotation: Any, path: str, problems: list[str]) -> None:
         msgspec.convert(value, annotation)
     except msgspec.ValidationError:
         allowed = get_args(annotation) if get_origin(annotation) is Literal else ()
+        if _is_metric(annotation):
+            allowed = tuple(METRICS)
         hint = nearest(str(value), [str(option) for option in allowed]) if allowed else ""
         if isinstance(value, str) and _EXPONENT.fullmatch(value):
             hint = f"YAML reads such a number only with a point: {value.replace('e', '.0e')}"
         problem = f"{path}: found {_show(value)}; expected {_describe_type(annotation)}"
         problems.append(_with_hint(problem, hint))
+
+
+def _is_metric(annotation: Any) -> bool:
+    """Say whether an annotation is that of a metric's name, or of one that may be left out."""
+    options = get_args(annotation) if get_origin(annotation) is not Annotated else ()
+    return annotation == Metric or Metric in options
 
 
 def _with_hint(problem: str, hint: str) -> str:
@@ -185,6 +194,8 @@ def _describe_type(annotation: Any) -> str:
     """
     origin = get_origin(annotation)
     args = get_args(annotation)
+    if annotation == Metric:
+        return describe_metrics()
     if origin is Annotated:
         bounds = [_describe_bounds(meta) for meta in args[1:]]
         return " ".join([_describe_type(args[0]), *filter(None, bounds)])

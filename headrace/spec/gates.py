@@ -7,7 +7,13 @@ import msgspec
 from msgspec import Struct
 
 from headrace.errors import SpecError, nearest
-from headrace.spec.metrics import Metric, is_lower_better
+from headrace.spec.metrics import (
+    METRICS,
+    Metric,
+    describe_metrics,
+    find_metric,
+    is_lower_better,
+)
 
 Reference = Literal["champion", "baseline"]
 _NUMBER = r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
@@ -56,11 +62,10 @@ expected >= or > for roc_auc
         raise SpecError(where, f"{text!r}", shape, "such as test.roc_auc >= 0.75")
     split, metric, op, bound, margin = match.groups()
 
-    metrics = list(get_args(Metric))
-    if metric not in metrics:
-        expected = "one of: " + ", ".join(metrics)
-        hint = nearest(metric, metrics)
-        raise SpecError(where, f"{text!r} names no metric {metric!r}", expected, hint)
+    if find_metric(metric) is None:
+        hint = nearest(metric, list(METRICS))
+        found = f"{text!r} names no metric {metric!r}"
+        raise SpecError(where, found, describe_metrics(), hint)
     fields = {"text": text, "split": split, "metric": metric, "op": op}
 
     if bound not in get_args(Reference):

@@ -7,6 +7,8 @@ from msgspec import Meta
 from headrace.spec.metrics import Metric, Task
 from headrace.spec.node import Duration, Node, about
 
+Gain = Literal["exponential", "linear"]
+
 
 class DecisionSpec(Node, frozen=True):
     """The threshold above which a binary prediction becomes a yes."""
@@ -62,6 +64,19 @@ class Goal(Node, frozen=True):
         Metric | None,
         about("The metric that decides; chosen by task and balance if left out.", "log_loss"),
     ] = None
+    gain: Annotated[
+        Gain | None,
+        about(
+            "What a grade of a ranking is worth: `exponential` is 2^grade - 1, `linear` the grade "
+            "itself; if left out, linear where a grade is fractional or above 12.",
+            "linear",
+        ),
+    ] = None
+    relevant: Annotated[
+        float,
+        Meta(gt=0.0),
+        about("The least grade of a ranking at which a row is relevant.", 3),
+    ] = 1.0
     secondary: Annotated[
         list[Metric],
         about("Metrics that must not get worse; the report shows them first.", ["roc_auc"]),

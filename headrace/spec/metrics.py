@@ -1,13 +1,15 @@
 """The metrics, one row each. `evaluate/metrics/NAME.py` holds the formula.
 
-A new metric is a row here and a file there.
+A new metric is a row here and a file there. A metric of a ranking may cut the list, such as
+`ndcg_10`: it looks at the first ten rows of each query.
 """
 
-from typing import TYPE_CHECKING, Literal, get_args
+import re
+from typing import Annotated, Literal, get_args
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-Task = Literal["binary", "multiclass", "regression"]
+Task = Literal["binary", "multiclass", "regression", "ranking"]
 TASK_NAMES: tuple[Task, ...] = get_args(Task)
 
 
@@ -28,6 +30,7 @@ _BINARY: tuple[Task, ...] = ("binary",)
 _CLASSES: tuple[Task, ...] = ("binary", "multiclass")
 _MULTICLASS: tuple[Task, ...] = ("multiclass",)
 _NUMBERS: tuple[Task, ...] = ("regression",)
+_LISTS: tuple[Task, ...] = ("ranking",)
 METRICS: dict[str, MetricRow] = {
     "roc_auc": MetricRow(
         _BINARY,
@@ -75,9 +78,19 @@ METRICS: dict[str, MetricRow] = {
         "the total must come true, as with bids",
     ),
     "precision": MetricRow(
-        _BINARY, "higher", "precision", "share of yeses", "a false alarm is what costs"
+        ("binary", "ranking"),
+        "higher",
+        "precision",
+        "share of yeses, or of the rows of a list",
+        "a false alarm is what costs",
     ),
-    "recall": MetricRow(_BINARY, "higher", "recall", "share of events", "a miss is what costs"),
+    "recall": MetricRow(
+        ("binary", "ranking"),
+        "higher",
+        "recall",
+        "share of events, or of relevant rows",
+        "a miss is what costs",
+    ),
     "f1": MetricRow(
         _BINARY, "higher", "F1", "share", "false alarms and misses cost about the same"
     ),
@@ -134,29 +147,95 @@ METRICS: dict[str, MetricRow] = {
     "pinball_90": MetricRow(
         _NUMBERS, "lower", "pinball loss, 90 %", "of the target", "the high end is predicted"
     ),
+    "ndcg": MetricRow(
+        _LISTS, "higher", "NDCG", "of the best order", "grades differ, and the first places count"
+    ),
+    "map": MetricRow(
+        _LISTS, "higher", "MAP", "precision", "every relevant row of a query should be near the top"
+    ),
+    "mrr": MetricRow(
+        _LISTS, "higher", "MRR", "1 / place", "the first relevant row is all that people look for"
+    ),
+    "hit_rate": MetricRow(
+        _LISTS, "higher", "hit rate", "share of queries", "one relevant row in the list is enough"
+    ),
 }
-"""The metrics of a task are shown in this order, and the first of them is its default."""
+"""The metrics of a task are shown in this order, and the first of them is its default; those of a
+ranking as `_SHOWN_OF_RANKINGS` says."""
 
-# mypy cannot read a `Literal` that is built at run time
-if TYPE_CHECKING:
-    Metric = str
-else:
-    Metric = Literal[tuple(METRICS)]
+_SHOWN_OF_RANKINGS = (
+    "ndcg_10", "ndcg_5", "ndcg", "map", "mrr", "recall_10", "precision_10", "hit_rate_10",
+)  # fmt: skip
+MOST_CUT = 1_000
+_CUT = re.compile(r"(ndcg|map|mrr|recall|precision|hit_rate)_([1-9][0-9]{0,2}|1000)")
+"""A metric of a ranking that looks at the first rows of a query alone, at most a thousand."""
+
+Metric = Annotated[
+    str, Meta(pattern=f"^({'|'.join(METRICS)}|{_CUT.pattern})$", title="The name of a metric")
+]
+
+
+def split_metric(metric: str) -> tuple[str, int | None]:
+    """Split a metric into its formula's name and the place at which it cuts a list, if it does.
+
+    >>> split_metric("ndcg_10"), split_metric("ndcg"), split_metric("pinball_10")
+    (('ndcg', 10), ('ndcg', None), ('pinball_10', None))
+    """
+    match = _CUT.fullmatch(metric)
+    return (match[1], int(match[2])) if match else (metric, None)
+
+
+def find_metric(metric: str) -> MetricRow | None:
+    """Return the row of a metric; None for a name that no metric has.
+
+    >>> find_metric("recall_20").label, find_metric("recall_0")
+    ('recall', None)
+    """
+    return METRICS.get(split_metric(metric)[0])
+
+
+def is_metric(metric: str, task: Task) -> bool:
+    """Say whether a metric judges a task.
+
+    >>> is_metric("recall", "binary"), is_metric("recall_10", "binary")
+    (True, False)
+    """
+    row = find_metric(metric)
+    cuts = split_metric(metric)[1] is not None
+    return row is not None and task in row.tasks and (task == "ranking" or not cuts)
 
 
 def list_metrics(task: Task) -> tuple[str, ...]:
-    """Return the names of a task's metrics, its default first.
+    """Return the names of the metrics that are shown of a task, its default first.
 
     >>> list_metrics("multiclass")[0]
     'log_loss'
     """
+    if task == "ranking":
+        return _SHOWN_OF_RANKINGS
     return tuple(name for name, row in METRICS.items() if task in row.tasks)
+
+
+def describe_metrics(task: Task | None = None) -> str:
+    """List the metrics of a task for a message, or all.
+
+    >>> describe_metrics("ranking")
+    'ndcg, map, mrr, recall, precision or hit_rate, alone or with a cut, such as ndcg_10'
+    """
+    cut = "ndcg, map, mrr, recall, precision or hit_rate, alone or with a cut, such as ndcg_10"
+    if task == "ranking":
+        return cut
+    if task is None:
+        return "one of: " + ", ".join(METRICS) + "; those of a ranking also with a cut: ndcg_10"
+    return "one of: " + ", ".join(list_metrics(task))
 
 
 def is_lower_better(metric: str) -> bool:
     """Say whether a smaller value of a metric is better.
 
-    >>> is_lower_better("rmse"), is_lower_better("calibration_ratio")
+    >>> is_lower_better("rmse"), is_lower_better("ndcg_10")
     (True, False)
     """
-    return METRICS[metric].direction == "lower"
+    row = find_metric(metric)
+    assert row is not None
+    return row.direction == "lower"

@@ -16,20 +16,51 @@ class LinearParams(Node, frozen=True):
     l2: Annotated[
         Positive, about("The penalty on squared weights, per row, on standardized columns.", 1e-3)
     ] = 1e-4
+    objective: Annotated[
+        Literal["pairs", "pointwise"] | None,
+        about(
+            "Of a ranking: `pairs` puts the rows of a query in order, which it does if left out; "
+            "`pointwise` predicts the grade of each row.",
+            "pointwise",
+        ),
+    ] = None
 
 
 class GbdtParams(Node, frozen=True):
     """LightGBM trees."""
 
     objective: Annotated[
-        Literal["binary", "multiclass", "regression", "regression_l1", "mape", "quantile"] | None,
-        about("LightGBM's objective; the goal's metric decides if it is left out.", "quantile"),
+        Literal[
+            "binary",
+            "multiclass",
+            "regression",
+            "regression_l1",
+            "mape",
+            "quantile",
+            "lambdarank",
+            "xendcg",
+            "pointwise",
+        ]
+        | None,
+        about(
+            "LightGBM's objective; the goal's metric decides if it is left out. Of a ranking: "
+            "`lambdarank`, `xendcg`, or `pointwise`, which predicts the grade of each row.",
+            "quantile",
+        ),
     ] = None
     quantile: Annotated[
         float,
         Meta(gt=0.0, lt=1.0),
         about("The level that the objective `quantile` predicts.", 0.9),
     ] = 0.5
+    truncation: Annotated[
+        Count | None,
+        about(
+            "Of `lambdarank`: pairs count whose better row is among so many first ones; if left "
+            "out, three more than the goal's metric looks at.",
+            13,
+        ),
+    ] = None
 
     learning_rate: Annotated[
         float, Meta(gt=0.0, le=1.0), about("The weight of each new tree.", 0.03)

@@ -12,6 +12,8 @@ Without a time, units (rows that are tied, or rows of one group) are assigned to
 see `assign_rows`. A holdout is the test part, and only train and validation are divided.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import polars as pl
 from msgspec import Struct
@@ -20,6 +22,7 @@ from headrace.arrays import Integers
 from headrace.errors import Finding, InputError
 from headrace.spec import Data, SplitSpec, parse_duration_us
 from headrace.split.keys import join_tied_rows, purge, row_keys
+from headrace.split.queries import order_by_query
 
 MIN_ROWS = 10
 _SHARES_BELOW = 0.9
@@ -31,10 +34,11 @@ _WARNING_SHARE = 0.1
 class Split(Struct, frozen=True):
     """The row numbers of each part, ascending.
 
-    `keys` tie rows that must not cross (see `keys`), `group` numbers the owner of each row under a
-    group split, `order` holds the times as numbers under a time split, all `(N,)`. `gap` is what
-    lies before a border, in the unit of `order`. `borders` are the first times of validation and
-    test. `purged` counts the rows that were left out because they are tied to a later part.
+    `keys` tie rows that must not cross (see `keys`). `group` numbers the owner of each row under a
+    group split, or its query in a ranking; `order` holds the times as numbers under a time split;
+    all are `(N,)`. `gap` is what lies before a border, in the unit of `order`. `borders` are the
+    first times of validation and test. `purged` counts the rows that were left out because they are
+    tied to a later part.
     """
 
     train: Integers
@@ -49,19 +53,26 @@ class Split(Struct, frozen=True):
     gap: int = 0
 
 
+class Strata(NamedTuple):
+    """The class of each row `(N,)` of a task with classes; the query of each row of a ranking."""
+
+    classes: Integers | None = None
+    queries: Integers | None = None
+
+
 def split_rows(
     frame: pl.DataFrame,
     split: SplitSpec,
     data: Data,
-    strata: Integers | None,
+    strata: Strata,
     holdout_rows: int,
     seed: int,
 ) -> Split:
     """Divide rows as `split` says (its `by` resolved).
 
-    Parameters: `frame`, all rows, those of `data.holdout` last; `strata (N,)`, the class of each
-    row (none in regression); `holdout_rows`, how many rows at the end are the holdout (0: the test
-    part is cut from the source).
+    Parameters: `frame`, all rows, those of `data.holdout` last; `strata`, classes whose shares the
+    parts keep, and queries whose rows stay together however rows are divided; `holdout_rows`, how
+    many rows at the end are the holdout (0: the test part is cut from the source).
 
     Duplicates and shared ids never cross. Random and stratified splits keep them together. Under a
     time or group split, or with a holdout, rows of train (then of validation) that are tied to a
@@ -75,8 +86,15 @@ def split_rows(
     _check_shares(split, len(source), test_share, holdout_rows)
 
     keys = row_keys(frame, data.id)
-    group = _read_group(frame, data) if split.by == "group" else None
+    classes, queries = strata
+    group = queries
+    if queries is not None:
+        keys.append(queries)
+    elif split.by == "group":
+        group = _read_group(frame, data)
     order = _read_order(frame, data) if split.by == "time" else None
+    if order is not None and queries is not None:
+        order = order_by_query(order, queries)
     gap = _read_gap(split, frame, data) if order is not None else 0
     ties = ""
     if order is not None:
@@ -87,11 +105,11 @@ def split_rows(
         # The rows of a group stay together. Joining groups through shared ids as well could tie all
         # of them into one, so those ids are purged.
         units = join_tied_rows([key[source] for key in keys]) if group is None else group[source]
-        classes = np.zeros(len(source), np.int64)
-        if split.by == "stratified" and strata is not None:
-            classes = strata[source]
+        own = np.zeros(len(source), np.int64)
+        if split.by == "stratified" and classes is not None:
+            own = classes[source]
         shares = [test_share, split.validation]
-        part_of = assign_rows(units, classes, shares, np.random.default_rng(seed))
+        part_of = assign_rows(units, own, shares, np.random.default_rng(seed))
         test, validation, train = (source[part_of == part] for part in range(3))
         ties = _describe_ties(units, group is not None)
     if holdout_rows:
@@ -112,7 +130,7 @@ def split_rows(
                 "at least one row",
                 "give more rows, another split.by or other fractions",
             )
-    findings = _report_purged(purged, before) + _check_classes(strata, train, test)
+    findings = _report_purged(purged, before) + _check_classes(classes, train, test)
     return Split(train, validation, test, keys, group, order, purged, borders, findings, gap)
 
 
@@ -245,7 +263,7 @@ def _describe_ties(units: Integers, are_owners: bool) -> str:
     """Describe for a message how many units there were to assign."""
     count = len(np.unique(units))
     if are_owners:
-        return f"; the rows of each of {count} owners stay together"
+        return f"; the rows of each of {count} groups stay together"
     return f"; each of {count} different rows stays with its duplicates"
 
 

@@ -25,6 +25,7 @@ from headrace.tables.table import RawTable, Table, fingerprint, look, look_at
 from headrace.tables.times import has_zone
 from headrace.tables.types import Locale, check_thousands
 from headrace.tables.written import Form
+from headrace.tasks import find_task
 
 _ANSWERS = ("prediction", "decision")
 """Columns that a table of predictions has next to the id."""
@@ -163,7 +164,7 @@ def read_sources(system: System) -> Sources:
     findings = list(table.findings)
     fingerprints = {"source": table.fingerprint}
     # A model cannot learn from a row without an answer.
-    frame, unlabelled = _drop_unlabelled(table.frame, system.goal.target, data.source)
+    frame, unlabelled = _drop_unlabelled(table.frame, system, data.source)
     findings += unlabelled
 
     holdout_rows = 0
@@ -173,7 +174,7 @@ def read_sources(system: System) -> Sources:
         flat = [column for column in columns if column.dtype != "nested"]
         holdout = _read_holdout(system, data.holdout, flat)
         fingerprints["holdout"] = fingerprint(holdout)
-        holdout, unlabelled = _drop_unlabelled(holdout, system.goal.target, data.holdout)
+        holdout, unlabelled = _drop_unlabelled(holdout, system, data.holdout)
         findings += unlabelled
         holdout_rows = holdout.height
         same_columns = frame.select(cs.by_name(*holdout.columns))
@@ -337,16 +338,27 @@ def infer_columns(frame: pl.DataFrame, forms: dict[str, Form], exact: bool = Fal
 
 
 def _drop_unlabelled(
-    frame: pl.DataFrame, target: str, source: str
+    frame: pl.DataFrame, system: System, source: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Drop the rows without a target, and report them.
 
-    Raises `InputError` if no row has a target.
+    Raises `InputError` if no row has a target, and for a row of a ranking without a grade: without
+    it the order of its query is another one.
     """
+    target = system.goal.target
     absent = frame[target].null_count()
     if absent == frame.height:
         raise InputError(
             f"goal.target {target!r}", f"no value in any row of {source}", "a value to learn from"
+        )
+    task = system.goal.task
+    if absent and task is not None and find_task(task).HAS_QUERIES:
+        row = int(frame[target].is_null().arg_max() or 0)
+        raise InputError(
+            f"goal.target {target!r}, row {row + 1} of {source}",
+            f"no grade ({absent} rows have none)",
+            "a grade in every row of a ranking",
+            "leave these rows out, or grade them 0",
         )
     labelled = frame.filter(frame.get_column(target).is_not_null())
     if not absent:

@@ -5,5 +5,6 @@ Other rooms ask the task, and never compare its name. So a new task is one file,
 """
 
 from headrace.tasks.registry import TaskKind, find_task
+from headrace.tasks.truth import Grading, Queries, Truth
 
-__all__ = ["TaskKind", "find_task"]
+__all__ = ["Grading", "Queries", "TaskKind", "Truth", "find_task"]

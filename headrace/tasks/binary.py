@@ -13,6 +13,7 @@ from headrace.tasks.classes import EDGE, clip_inside, label_constant
 HAS_CLASSES = True
 SCORE_EACH_CLASS = False
 HAS_EVENT = True
+HAS_QUERIES = False
 SCORES = "prediction"
 CALIBRATIONS: tuple[str, ...] = ("sigmoid", "isotonic")
 TREATMENTS: tuple[Treatment, ...] = (

@@ -16,6 +16,7 @@ from headrace.tasks.classes import EDGE, clip_inside, label_constant
 HAS_CLASSES = True
 SCORE_EACH_CLASS = True
 HAS_EVENT = False
+HAS_QUERIES = False
 SCORES = "probabilities"
 CALIBRATIONS: tuple[str, ...] = ("sigmoid",)
 TREATMENTS: tuple[Treatment, ...] = ("accuracy",)

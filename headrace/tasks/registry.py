@@ -6,7 +6,7 @@ import polars as pl
 
 from headrace.arrays import Floats, Mask
 from headrace.spec import Task, Treatment
-from headrace.tasks import binary, multiclass, regression
+from headrace.tasks import binary, multiclass, ranking, regression
 
 
 class TaskKind(Protocol):
@@ -19,6 +19,7 @@ class TaskKind(Protocol):
         binary        log odds                            probability of the positive class
         multiclass    log probabilities up to a constant  probability of each class
         regression    the value                           the value
+        ranking       a number to order rows by           the same
     """
 
     HAS_CLASSES: bool
@@ -27,6 +28,8 @@ class TaskKind(Protocol):
     """Whether a row has a score for each class, and not one score alone."""
     HAS_EVENT: bool
     """Whether one of two classes is the event that a decision is about."""
+    HAS_QUERIES: bool
+    """Whether rows are judged by their order within a query."""
     SCORES: str
     """The output of the graph that holds the scores."""
 
@@ -102,7 +105,12 @@ class TaskKind(Protocol):
         ...
 
 
-TASKS: dict[Task, TaskKind] = {"binary": binary, "multiclass": multiclass, "regression": regression}
+TASKS: dict[Task, TaskKind] = {
+    "binary": binary,
+    "multiclass": multiclass,
+    "regression": regression,
+    "ranking": ranking,
+}
 
 
 def find_task(task: Task | None) -> TaskKind:

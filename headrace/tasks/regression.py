@@ -12,6 +12,7 @@ from headrace.spec import Treatment
 HAS_CLASSES = False
 SCORE_EACH_CLASS = False
 HAS_EVENT = False
+HAS_QUERIES = False
 SCORES = "prediction"
 CALIBRATIONS: tuple[str, ...] = ()
 TREATMENTS: tuple[Treatment, ...] = ("mean_error", "mean_absolute_error")

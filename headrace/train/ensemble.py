@@ -20,6 +20,7 @@ from msgspec import structs
 
 from headrace.arrays import Floats, Integers
 from headrace.spec import Member
+from headrace.tasks import Truth
 from headrace.train.trial import Candidate, Objective
 
 POOL = 12
@@ -44,33 +45,33 @@ def average_scores(scores: list[Floats], weights: list[float]) -> Floats:
 
 
 def select_members(
-    candidates: list[Candidate], y: Floats, weight: Floats | None, objective: Objective, seed: int
+    candidates: list[Candidate], truth: Truth, objective: Objective, seed: int
 ) -> list[Member]:
     """Select the members of the average, with their weights.
 
-    Parameters: `y (N,)` and `weight (N,)` of the rows that the candidates predicted. Returns no
-    member where the average is not certainly better than the best candidate alone.
+    Parameters: the truth of the rows that the candidates predicted. Returns no member where the
+    average is not certainly better than the best candidate alone.
     """
     pool = _fill_pool(candidates)
     if len(pool) < 2:
         return []
 
-    fold_of_row = np.random.default_rng(seed).permutation(len(y)) % _FOLDS
+    fold_of_row = truth.divide(_FOLDS, seed)
     average = np.empty_like(pool[0].scores)
     single = np.empty_like(pool[0].scores)
     for fold in range(_FOLDS):
         fit = np.flatnonzero(fold_of_row != fold)
         holdout = np.flatnonzero(fold_of_row == fold)
-        picks = _pick_greedily(pool, y, weight, objective, fit)
+        picks = _pick_greedily(pool, truth, objective, fit)
         picked = [pool[at].scores[holdout] for at in picks]
         average[holdout] = average_scores(picked, list(picks.values()))
-        best = _find_best(pool, y, weight, objective, fit)
+        best = _find_best(pool, truth, objective, fit)
         single[holdout] = pool[best].scores[holdout]
 
-    low, _ = objective.gain(y, average, single, weight)
+    low, _ = objective.gain(truth, average, single)
     if not low > 0:
         return []
-    picks = _pick_greedily(pool, y, weight, objective, np.arange(len(y)))
+    picks = _pick_greedily(pool, truth, objective, np.arange(len(truth)))
     total = sum(picks.values())
     return [structs.replace(pool[at].member, weight=count / total) for at, count in picks.items()]
 
@@ -89,31 +90,20 @@ def _fill_pool(candidates: list[Candidate]) -> list[Candidate]:
     return best + diverse
 
 
-def _find_best(
-    pool: list[Candidate],
-    y: Floats,
-    weight: Floats | None,
-    objective: Objective,
-    rows: Integers,
-) -> int:
+def _find_best(pool: list[Candidate], truth: Truth, objective: Objective, rows: Integers) -> int:
     """Find the candidate of the pool with the lowest cost on some rows."""
-    row_weight = None if weight is None else weight[rows]
-    costs = [objective.cost(y[rows], candidate.scores[rows], row_weight) for candidate in pool]
+    own = truth.select(rows)
+    costs = [objective.cost(own, candidate.scores[rows]) for candidate in pool]
     return int(np.argmin(costs))
 
 
 def _pick_greedily(
-    pool: list[Candidate],
-    y: Floats,
-    weight: Floats | None,
-    objective: Objective,
-    rows: Integers,
+    pool: list[Candidate], truth: Truth, objective: Objective, rows: Integers
 ) -> dict[int, float]:
     """Pick candidates as long as the average improves; return how often each was picked."""
     # Picking asks for a hundred costs and more; a part of many rows ranks candidates as well.
-    rows = rows[:: max(1, len(rows) // _MOST_ROWS)]
-    y = y[rows]
-    weight = None if weight is None else weight[rows]
+    rows = truth.thin_out(rows, _MOST_ROWS)
+    truth = truth.select(rows)
     scores = [candidate.scores[rows] for candidate in pool]
 
     counts: dict[int, float] = {}
@@ -122,9 +112,7 @@ def _pick_greedily(
     for picked in range(_PICKS):
         # With all members chosen, further picks only shift the weights among them.
         choices = list(counts) if len(counts) == _MOST_MEMBERS else range(len(pool))
-        costs = {
-            at: objective.cost(y, (total + scores[at]) / (picked + 1), weight) for at in choices
-        }
+        costs = {at: objective.cost(truth, (total + scores[at]) / (picked + 1)) for at in choices}
         cheapest = min(costs, key=lambda at: costs[at])
         if not costs[cheapest] < best:
             break

@@ -16,8 +16,7 @@ from headrace.spec import Calibration, ColumnSpec, Member, System, with_changes
 from headrace.train.ensemble import average_scores
 from headrace.train.rows import TrainingData
 from headrace.train.select import Choice
-from headrace.train.subsample import subsample
-from headrace.train.trial import predict_scores
+from headrace.train.trial import find_scale, make_sample, predict_scores
 
 TOLERANCE = 1e-5
 _PARITY_ROWS = 2_000
@@ -111,11 +110,10 @@ def _fit_member(rows: TrainingData, fit_on: Integers, member: Member) -> FittedM
     spec = rows.system
     features = rows.fit_encoders(fit_on, member)
     X, _ = rows.encode_fold(features, fit_on, fit_on[:0])
-    y = rows.y[fit_on]
-    drawn = subsample(y, rows.weight_of(fit_on), rows.target, spec.models, spec.seed)
-    sample = Sample(drawn.of(X), y[drawn.rows], drawn.weight, features.codes)
+    sample, shift = make_sample(rows, fit_on, X, features.codes)
     fitted = FAMILIES[member.family].fit(sample, rows.target, member.params, spec.seed, None)
-    return FittedMember(features, structs.replace(fitted, shift=drawn.shift), member.weight)
+    fitted = structs.replace(fitted, shift=shift, scale=find_scale(fitted, sample))
+    return FittedMember(features, fitted, member.weight)
 
 
 def _with_params(member: Member, part: FittedMember) -> Member:

@@ -20,6 +20,7 @@ from headrace.models import FAMILIES, compile_features
 from headrace.spec import Member, System
 from headrace.split import Split, inner_folds
 from headrace.tables import Column
+from headrace.tasks import Queries, Truth
 
 _INNER_FOLDS = 5
 _MOST_TARGET_OUTPUTS = 20
@@ -44,6 +45,19 @@ class TrainingData(Struct, frozen=True):
     def weight_of(self, rows: Integers) -> Floats | None:
         """Return the weights of some rows; None where every row counts the same."""
         return None if self.weight is None else self.weight[rows]
+
+    def truth_of(self, rows: Integers) -> Truth:
+        """Return the outcomes of some rows, with their weights and, in a ranking, their queries."""
+        return self.truth.select(rows)
+
+    @property
+    def truth(self) -> Truth:
+        """The outcomes of all rows."""
+        queries = None
+        if self.target.kind.HAS_QUERIES:
+            assert self.parts.group is not None
+            queries = Queries(self.parts.group, self.target.grading)
+        return Truth(self.y, self.weight, queries)
 
     @property
     def outputs(self) -> Floats | None:

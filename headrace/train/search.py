@@ -23,7 +23,7 @@ from headrace.clock import SYSTEM
 from headrace.features import ALTERNATIVES, NUMBERS
 from headrace.models import FAMILIES, TrialPruned
 from headrace.models.gbdt import share_of_columns
-from headrace.spec import Encode, Family, GbdtParams, Kind, LinearParams, Member
+from headrace.spec import Encode, Family, GbdtParams, Kind, LinearParams, Member, split_metric
 from headrace.train.rows import TrainingData
 from headrace.train.trial import Candidate, ShouldPrune, Trials
 
@@ -41,9 +41,14 @@ end (a race, as in Maron and Moore, 1994)."""
 _TIME_SLACK = 0.7
 """A trial may begin where this share of its family's shortest trial is left."""
 
+_BEYOND_CUT = 3
+"""LambdaMART looks at some more rows than the metric: those could come up (LightGBM's manual)."""
+_WHOLE_LIST = 100
+
 _OFTEN_GOOD: list[dict[str, Any]] = [
     {
         "family": "gbdt",
+        "objective": "pointwise",
         "categorical": "ordinal+target+number",
         "learning_rate": 0.03,
         "leaves": 63,
@@ -55,6 +60,7 @@ _OFTEN_GOOD: list[dict[str, Any]] = [
     },
     {
         "family": "linear",
+        "objective": "pointwise",
         "numeric": "quantile",
         "categorical": "onehot",
         "vector": "normalize",
@@ -62,6 +68,7 @@ _OFTEN_GOOD: list[dict[str, Any]] = [
     },
     {
         "family": "gbdt",
+        "objective": "xendcg",
         "categorical": "ordinal+number",
         "learning_rate": 0.03,
         "leaves": 24,
@@ -76,6 +83,7 @@ _OFTEN_GOOD: list[dict[str, Any]] = [
     },
     {
         "family": "gbdt",
+        "objective": "lambdarank",
         "categorical": "ordinal+target+number",
         "learning_rate": 0.08,
         "leaves": 255,
@@ -87,13 +95,15 @@ _OFTEN_GOOD: list[dict[str, Any]] = [
     },
     {
         "family": "linear",
+        "objective": "pairs",
         "numeric": "standardize+quantile",
         "categorical": "onehot+target",
         "vector": "normalize",
         "l2": 1e-5,
     },
 ]
-"""Settings that do well on many tables, in the order in which they are tried."""
+"""Settings that do well on many tables, in the order in which they are tried; the objective is that
+of a ranking."""
 
 
 def stated_members(rows: TrainingData) -> list[Member]:
@@ -101,7 +111,7 @@ def stated_members(rows: TrainingData) -> list[Member]:
     models = rows.system.models
     members = {
         "baseline": Member(family="baseline"),
-        "linear": Member(family="linear", linear=models.linear),
+        "linear": Member(family="linear", linear=_set_order(models.linear, rows)),
         "gbdt": Member(family="gbdt", gbdt=_set_objective(models.gbdt, rows)),
     }
     return [members[family] for family in models.candidates]
@@ -110,8 +120,13 @@ def stated_members(rows: TrainingData) -> list[Member]:
 def _set_objective(params: GbdtParams, rows: TrainingData) -> GbdtParams:
     """Set LightGBM's objective for the goal's metric, where it is not the task's usual one."""
     metric = rows.system.goal.metric or ""
+    if rows.target.kind.HAS_QUERIES and params.truncation is None:
+        _, cut = split_metric(metric)
+        params = structs.replace(params, truncation=(cut or _WHOLE_LIST) + _BEYOND_CUT)
     if params.objective is not None:
         return params
+    if rows.target.kind.HAS_QUERIES:
+        return structs.replace(params, objective="lambdarank")
     if metric in ("pinball_10", "pinball_90"):
         return structs.replace(params, objective="quantile", quantile=int(metric[-2:]) / 100)
     if metric == "mae":
@@ -119,6 +134,13 @@ def _set_objective(params: GbdtParams, rows: TrainingData) -> GbdtParams:
     if metric == "mape":
         return structs.replace(params, objective="mape")
     return params
+
+
+def _set_order(params: LinearParams, rows: TrainingData) -> LinearParams:
+    """Let a linear model of a ranking learn from pairs, where no objective is stated."""
+    if not rows.target.kind.HAS_QUERIES or params.objective is not None:
+        return params
+    return structs.replace(params, objective="pairs")
 
 
 def _list_encoders(family: Family, rows: TrainingData) -> dict[Kind, list[str]]:
@@ -140,6 +162,15 @@ def _list_encoders(family: Family, rows: TrainingData) -> dict[Kind, list[str]]:
     return choices
 
 
+def _list_objectives(family: Family, rows: TrainingData) -> list[str]:
+    """List the objectives of a ranking that a family is tried with; none where one is stated."""
+    models = rows.system.models
+    stated = models.linear.objective if family == "linear" else models.gbdt.objective
+    if not rows.target.kind.HAS_QUERIES or stated is not None:
+        return []
+    return ["pairs", "pointwise"] if family == "linear" else ["lambdarank", "xendcg", "pointwise"]
+
+
 def suggest(trial: Any, family: Family, rows: TrainingData) -> Member:
     """Return a member of a family with the settings that Optuna's trial suggests."""
     encode: dict[Kind, list[Encode]] = {}
@@ -147,7 +178,11 @@ def suggest(trial: Any, family: Family, rows: TrainingData) -> Member:
         encode[kind] = trial.suggest_categorical(kind, choices).split("+")
     if family == "linear":
         l2 = trial.suggest_float("l2", 1e-7, 0.1, log=True)
-        return Member(family=family, encode=encode, linear=LinearParams(l2=l2))
+        linear = structs.replace(rows.system.models.linear, l2=l2)
+        if choices := _list_objectives(family, rows):
+            objective = trial.suggest_categorical("objective", choices)
+            linear = structs.replace(linear, objective=objective)
+        return Member(family=family, encode=encode, linear=linear)
 
     # Wide tables need smaller shares of their columns for the same variety.
     width = sum(column.width or 1 for column in rows.columns if column.kind != "ignored")
@@ -164,6 +199,9 @@ def suggest(trial: Any, family: Family, rows: TrainingData) -> Member:
         extra_random=trial.suggest_categorical("extra_random", [False, True]),
         rounds=None,
     )
+    if choices := _list_objectives(family, rows):
+        objective = trial.suggest_categorical("objective", choices)
+        params = structs.replace(params, objective=objective)
     if "categorical" in encode:
         params = structs.replace(
             params,
@@ -333,7 +371,10 @@ def _open_study(family: Family, rows: TrainingData, has_one_fold: bool) -> Any:
     encoders = _list_encoders(family, rows)
     for point in _OFTEN_GOOD:
         if point["family"] == family:
-            study.enqueue_trial(_settings_of(point, encoders, len(rows.parts.train)))
+            settings = _settings_of(point, encoders, len(rows.parts.train))
+            if not _list_objectives(family, rows):
+                del settings["objective"]
+            study.enqueue_trial(settings)
     return study
 
 

@@ -18,6 +18,7 @@ from headrace.features.states.vocabulary import MOST_CHARS
 from headrace.models import FittedMember, calibrate
 from headrace.spec import Calibration, Member
 from headrace.split import Fold, folds
+from headrace.tasks import Truth
 from headrace.train.calibration import choose_calibration
 from headrace.train.ensemble import POOL, average_scores, select_members
 from headrace.train.latency import p99_ms
@@ -32,6 +33,7 @@ _CHARACTERS_PER_SECOND = 100_000
 """So many characters of text are encoded a second of the budget, in one fold for all families, if
 the search is to have half of its time for trials on the matrices that it has then."""
 ENOUGH_VALIDATION_ROWS = 2_000
+ENOUGH_VALIDATION_QUERIES = 300
 ENOUGH_OF_A_CLASS = 200
 """With fewer validation rows, or fewer of the rarer class in a binary task, the choice is made on
 out-of-fold predictions of train and validation together: the best of many candidates by a few
@@ -90,8 +92,7 @@ def select_model(
     models = rows.system.models
     deadline = SYSTEM.monotonic_s() + models.search.seconds
     plan = _plan(rows)
-    y = rows.y[plan.rows]
-    weight = rows.weight_of(plan.rows)
+    truth = rows.truth_of(plan.rows)
     # The memo remembers scores, not the model that latency is measured on.
     if rows.system.requirements.latency_p99_ms is not None:
         memo = no_memo
@@ -104,13 +105,13 @@ def select_model(
     else:
         searched = search(trials, rows, deadline, watch)
         tried = [each for each in searched if each.member.family != "baseline"] or [baseline]
-        pick = _pick_members(tried, y, weight, objective, rows, plan.folds[-1].fit)
+        pick = _pick_members(tried, truth, objective, rows, plan.folds[-1].fit)
 
     members = pick.members
     # The choice's scores are those that its members gave in their trials.
     own = [_candidate_of(member, tried) for member in members]
     scores = average_scores([each.scores for each in own], [member.weight for member in members])
-    calibration, reason = _calibrate(rows, y, scores, weight)
+    calibration, reason = _calibrate(rows, truth, scores)
     if rows.target.kind.CALIBRATIONS:
         pick.why["models.calibration"] = reason
     scores = calibrate.apply(calibration, rows.target.task, scores)
@@ -124,20 +125,19 @@ def select_model(
         calibration=calibration,
         scores=scores,
         rows=plan.rows,
-        value=objective.value(y, scores, weight),
+        value=objective.value(truth, scores),
         method=plan.method,
         why=pick.why,
         findings=pick.findings,
     )
 
 
-def _calibrate(
-    rows: TrainingData, y: Floats, scores: Floats, weight: Floats | None
-) -> tuple[Calibration | None, str]:
+def _calibrate(rows: TrainingData, truth: Truth, scores: Floats) -> tuple[Calibration | None, str]:
     """Return the calibration of scores, as stated in the spec or chosen, and why."""
     models = rows.system.models
     if models.calibration is None and models.calibrate:
-        return choose_calibration(rows.target.task, y, scores, weight, rows.system.seed)
+        seed = rows.system.seed
+        return choose_calibration(rows.target.task, truth.y, scores, truth.weight, seed)
     return models.calibration, "as stated"
 
 
@@ -152,16 +152,15 @@ def _candidate_of(member: Member, candidates: list[Candidate]) -> Candidate:
 
 def _pick_members(
     candidates: list[Candidate],
-    y: Floats,
-    weight: Floats | None,
+    truth: Truth,
     objective: Objective,
     rows: TrainingData,
     fit_on: Integers,
 ) -> _Pick:
     """Pick the average that pays, else the best candidate; nothing slower than is allowed.
 
-    Parameters: `y (N,)` and `weight (N,)` of the judging rows; `fit_on`, the rows that the
-    candidates' models were fitted on.
+    Parameters: the truth of the judging rows; `fit_on`, the rows that the candidates' models were
+    fitted on.
     """
     metric = rows.system.goal.metric
     bound = rows.system.requirements.latency_p99_ms
@@ -171,7 +170,7 @@ def _pick_members(
     if bound is not None:
         why += " that is fast enough"
 
-    members = select_members(fast, y, weight, objective, rows.system.seed)
+    members = select_members(fast, truth, objective, rows.system.seed)
     if not members:
         return _Pick([fast[0].member], {"models": why}, findings)
     # Each member is fast enough alone; together they may not be.
@@ -234,6 +233,9 @@ def _plan(rows: TrainingData) -> TrialPlan:
     if not shortage:
         plan = [Fold(parts.train, parts.validation)]
         method = f"{len(parts.validation):,} validation rows"
+        if rows.target.kind.HAS_QUERIES:
+            queries = rows.truth_of(parts.validation).queries
+            method += f" of {queries.count if queries else 0:,} queries"
     else:
         strata = rows.y.astype(np.int64) if rows.target.classes else None
         plan = folds(parts, strata, _count_folds(rows), rows.system.seed)
@@ -267,7 +269,12 @@ def _count_folds(rows: TrainingData) -> int:
 
 def _find_shortage(rows: TrainingData) -> str:
     """Say why the validation rows are too few to choose by; empty where they are enough."""
-    y = rows.y[rows.parts.validation]
+    truth = rows.truth_of(rows.parts.validation)
+    if truth.queries is not None:
+        if truth.queries.count < ENOUGH_VALIDATION_QUERIES:
+            return f"fewer than {ENOUGH_VALIDATION_QUERIES} validation queries"
+        return ""
+    y = truth.y
     if len(y) < ENOUGH_VALIDATION_ROWS:
         return f"fewer than {ENOUGH_VALIDATION_ROWS:,} validation rows"
     # The rarer class decides how far a metric moves by luck.

@@ -18,13 +18,17 @@ from headrace.arrays import Floats, Integers
 from headrace.errors import InputError
 from headrace.features import Target
 from headrace.spec import Models, format_label
+from headrace.tasks import Queries, Truth
+
+_LEAST_OF_A_QUERY = 10
 
 
 class Subsample(NamedTuple):
     """The rows to fit on.
 
-    `rows (M,)` are their positions, ascending; `weight (M,)` what each counts, None where all
-    count the same. Adding `shift` to raw scores makes them those of all rows, each counting once.
+    `rows (M,)` are their positions: ascending, or by query and shuffled within. `weight (M,)` is
+    what each counts, None where all count the same. Adding `shift` to raw scores makes them those
+    of all rows, each counting once.
     """
 
     rows: Integers
@@ -33,12 +37,11 @@ class Subsample(NamedTuple):
 
     def of(self, X: Any) -> Any:
         """Return the drawn rows of a matrix."""
-        return X if len(self.rows) == X.shape[0] else X[self.rows]
+        is_whole = len(self.rows) == X.shape[0] and not (np.diff(self.rows) != 1).any()
+        return X if is_whole else X[self.rows]
 
 
-def subsample(
-    y: Floats, weight: Floats | None, target: Target, models: Models, seed: int
-) -> Subsample:
+def subsample(truth: Truth, target: Target, models: Models, seed: int) -> Subsample:
     """Draw negatives and weight classes as `models` says.
 
     Keeping a share `s` of the negatives multiplies the odds by `1 / s`, and weighting classes by
@@ -46,12 +49,18 @@ def subsample(
     `-ln w`, to raw scores undoes it (King and Zeng, 2001, "Logistic regression in rare events
     data").
 
-    >>> y = np.repeat([0.0, 1.0], [1000, 10])
+    >>> truth = Truth(np.repeat([0.0, 1.0], [1000, 10]))
     >>> target = Target("clicked", "binary", ["no", "yes"])
-    >>> drawn = subsample(y, None, target, Models(negatives=0.1), seed=7)
+    >>> drawn = subsample(truth, target, Models(negatives=0.1), seed=7)
     >>> len(drawn.rows), round(float(np.exp(drawn.shift[0])), 3)
     (110, 0.1)
     """
+    y, weight, queries = truth.y, truth.weight, truth.queries
+    if queries is not None:
+        _class_weights(y, target, models)
+        rows = _draw_queries(y, queries, models.negatives, seed)
+        return Subsample(rows, None if weight is None else weight[rows], [])
+
     rows = np.arange(len(y))
     shift = np.zeros(target.kind.width(len(target.classes)))
     if models.negatives < 1:
@@ -73,6 +82,26 @@ def subsample(
         row_weight = by_class if row_weight is None else row_weight * by_class
         shift -= target.kind.shift_of_shares(class_weights)
     return Subsample(rows, row_weight, shift.tolist() if shift.any() else [])
+
+
+def _draw_queries(grades: Floats, queries: Queries, share: float, seed: int) -> Integers:
+    """Return the rows of a ranking by query, in random order within each.
+
+    A query keeps its relevant rows, and of the others this share, at least ten. The order of the
+    table's rows must teach nothing: LightGBM breaks ties by it.
+    """
+    of_row = queries.of_row
+    at_random = np.random.default_rng(seed).random(len(grades))
+    is_relevant = queries.grading.is_relevant(grades)
+    order = np.lexsort((at_random, is_relevant, of_row))
+    if share < 1:
+        others = np.bincount(of_row[~is_relevant], minlength=queries.count)
+        sizes = np.bincount(of_row, minlength=queries.count)
+        # In this order the rows that are not relevant come first in each query.
+        place = np.arange(len(order)) - (np.cumsum(sizes) - sizes)[of_row[order]]
+        kept = np.maximum(np.round(share * others), np.minimum(others, _LEAST_OF_A_QUERY))
+        order = order[is_relevant[order] | (place < kept[of_row[order]])]
+    return order[np.lexsort((at_random[order], of_row[order]))]
 
 
 def _total_weight(rows: Integers, weight: Floats | None) -> float:

@@ -17,6 +17,7 @@ matrices are cached, other members may share them), then rows are drawn, then th
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,6 +28,7 @@ from headrace.clock import SYSTEM
 from headrace.models import FAMILIES, Fitted, Matrix, Sample, TrialPruned, ValidationSet
 from headrace.spec import GbdtParams, LinearParams, Member
 from headrace.split import Fold
+from headrace.tasks import Truth
 from headrace.train.rows import TrainingData
 from headrace.train.subsample import subsample
 from headrace.train.trial_cache import (
@@ -40,6 +42,7 @@ from headrace.train.trial_cache import (
 )
 
 _CACHED_BYTES = 1 << 31
+_SPREAD_ROWS = 20_000
 _FoldMatrices = tuple[list[int], Matrix, Matrix]
 """The columns that hold codes, and the matrices of the rows to fit on and to predict."""
 ShouldPrune = Callable[[int, float], bool]
@@ -49,16 +52,16 @@ ShouldPrune = Callable[[int, float], bool]
 class Objective(Protocol):
     """A judge of scores, such as `evaluate.MetricObjective`.
 
-    Parameters: `y (N,)`, the truth; `scores`, `a` and `b`, `(N,)` or `(N, K)`; `weight (N,)`.
+    Parameters: the truth of N rows; `scores`, `a` and `b`, `(N,)` or `(N, K)`.
     """
 
-    def value(self, y: Floats, scores: Floats, weight: Floats | None = None) -> float:
+    def value(self, truth: Truth, scores: Floats) -> float:
         """Compute the metric."""
 
-    def cost(self, y: Floats, scores: Floats, weight: Floats | None = None) -> float:
+    def cost(self, truth: Truth, scores: Floats) -> float:
         """Return a number that is smaller where the scores are better."""
 
-    def gain(self, y: Floats, a: Floats, b: Floats, weight: Floats | None = None) -> list[float]:
+    def gain(self, truth: Truth, a: Floats, b: Floats) -> list[float]:
         """Compute the interval of how much better `a` is than `b`."""
 
 
@@ -179,10 +182,9 @@ class Trials:
         except TrialPruned:
             return TrialOutcome(member, SYSTEM.monotonic_s() - begin, costs)
 
-        y = self.rows.y[self.plan.rows]
-        weight = self.rows.weight_of(self.plan.rows)
-        value = self.objective.value(y, scores, weight)
-        cost = self.objective.cost(y, scores, weight)
+        truth = self.rows.truth_of(self.plan.rows)
+        value = self.objective.value(truth, scores)
+        cost = self.objective.cost(truth, scores)
         return TrialOutcome(settled, SYSTEM.monotonic_s() - begin, costs, scores, value, cost)
 
     def _fit_folds(
@@ -216,7 +218,7 @@ class Trials:
         return settled, np.concatenate(scores)
 
     def _cost(self, rows: Integers, scores: Floats) -> float:
-        return self.objective.cost(self.rows.y[rows], scores, self.rows.weight_of(rows))
+        return self.objective.cost(self.rows.truth_of(rows), scores)
 
     def _fit_fold(
         self,
@@ -231,19 +233,19 @@ class Trials:
         spec = rows.system
         family = FAMILIES[member.family]
         codes, X, X_predict = self._encode_once(member, fold, number)
-        y = rows.y[fold.fit]
-        drawn = subsample(y, rows.weight_of(fold.fit), rows.target, spec.models, spec.seed)
+        sample, shift = make_sample(rows, fold.fit, X, codes)
+        truth = rows.truth_of(fold.predict)
         validation = ValidationSet(
             X_predict,
-            rows.y[fold.predict],
-            rows.weight_of(fold.predict),
-            drawn.shift,
+            truth.y,
+            truth.weight,
+            shift,
             deadline,
             should_prune,
+            partial(self.objective.cost, truth) if truth.queries is not None else None,
         )
-        sample = Sample(drawn.of(X), y[drawn.rows], drawn.weight, codes)
         fitted = family.fit(sample, rows.target, member.params, spec.seed, validation)
-        fitted = structs.replace(fitted, shift=drawn.shift)
+        fitted = structs.replace(fitted, shift=shift, scale=find_scale(fitted, sample))
         return fitted, predict_scores(fitted, X_predict, rows)
 
     def _encode_once(self, member: Member, fold: Fold, number: int) -> _FoldMatrices:
@@ -285,9 +287,40 @@ class Trials:
         return packed.codes, fitted, unpack(packed.predicted, packed.width)
 
 
+def make_sample(
+    rows: TrainingData, fit_on: Integers, X: Matrix, codes: list[int]
+) -> tuple[Sample, list[float]]:
+    """Return the rows to fit on, and the shift that undoes how they were drawn.
+
+    Parameters: `X (len(fit_on), F)`, the encoded rows, of which the columns `codes` hold codes.
+    """
+    spec = rows.system
+    truth = rows.truth_of(fit_on)
+    drawn = subsample(truth, rows.target, spec.models, spec.seed)
+    own = truth.select(drawn.rows)
+    return Sample(drawn.of(X), own.y, drawn.weight, codes, own.queries), drawn.shift
+
+
+def find_scale(fitted: Fitted, sample: Sample) -> float:
+    """Return the factor that gives raw scores of a ranking a spread of 1 within queries.
+
+    Other tasks, and scores that do not differ, keep theirs.
+    """
+    if sample.queries is None:
+        return 1.0
+    rows = Truth(sample.y, queries=sample.queries).thin_out(np.arange(len(sample.y)), _SPREAD_ROWS)
+    raw = FAMILIES[fitted.family].predict(fitted, sample.X[rows])
+    of_row = sample.queries.select(rows).of_row
+    means = np.bincount(of_row, raw) / np.bincount(of_row)
+    spread = float(np.std(raw - means[of_row]))
+    return 1 / spread if spread > 0 else 1.0
+
+
 def predict_scores(fitted: Any, X: Any, rows: TrainingData) -> Floats:
     """Predict scores of `X (N, F)` with the trainer's own code, the shift included."""
     raw = FAMILIES[fitted.family].predict(fitted, X)
+    if fitted.scale != 1:
+        raw = raw * fitted.scale
     if fitted.shift:
         raw = raw + np.array(fitted.shift if rows.target.kind.SCORE_EACH_CLASS else fitted.shift[0])
     return rows.target.kind.to_scores(raw)

@@ -7,7 +7,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import roc_auc_score
 
-from headrace.evaluate import find_weak_slices, importances, rows_for_importances
+from headrace.evaluate import draw_for_importances, find_weak_slices, importances
 from headrace.evaluate.predictions import Predictions
 
 
@@ -33,9 +33,11 @@ def test_importances_are_those_of_scikit_learn() -> None:
 
 
 def test_few_rows_are_used_where_there_are_many_columns() -> None:
-    assert len(rows_for_importances(5000, 1000, 0)) == 400
-    assert len(rows_for_importances(5000, 10, 0)) == 3000
-    assert rows_for_importances(50, 10**6, 0).tolist() == list(range(50))
+    many = Predictions("regression", np.zeros(5000), np.zeros(5000))
+    assert len(draw_for_importances(many, 1000, 0)) == 400
+    assert len(draw_for_importances(many, 10, 0)) == 3000
+    few = many.select(np.arange(50))
+    assert draw_for_importances(few, 10**6, 0).tolist() == list(range(50))
 
 
 def test_a_weak_slice_is_found_and_named() -> None:

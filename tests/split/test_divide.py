@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from headrace.errors import InputError
 from headrace.spec import Data, SplitSpec
-from headrace.split import Split, folds, split_rows
+from headrace.split import Split, Strata, folds, split_rows
 
 START = datetime(2024, 1, 1)
 
@@ -29,7 +29,7 @@ def make(rows: int, seed: int, levels: int = 1000) -> pl.DataFrame:
 
 def cut(frame: pl.DataFrame, split: SplitSpec, holdout: int = 0, **data: Any) -> Split:
     strata = frame["y"].cast(pl.Int64).to_numpy()
-    return split_rows(frame, split, Data(source="", **data), strata, holdout, seed=1)
+    return split_rows(frame, split, Data(source="", **data), Strata(strata), holdout, seed=1)
 
 
 def keys(frame: pl.DataFrame, rows: Any) -> tuple[set[Any], set[Any]]:

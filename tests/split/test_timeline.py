@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from headrace.spec import Data, SplitSpec
-from headrace.split import split_rows, timeline
+from headrace.split import Strata, split_rows, timeline
 
 START = datetime(2024, 1, 1)
 
@@ -23,7 +23,7 @@ def test_every_row_is_in_one_span_and_part(numbers: bool) -> None:
     )
     frame = pl.DataFrame({"at": at, "x": np.arange(500)})
     split = SplitSpec(by="time", gap="0s" if numbers else "40h")
-    parts = split_rows(frame, split, Data(source="", time="at"), None, 0, 1)
+    parts = split_rows(frame, split, Data(source="", time="at"), Strata(), 0, 1)
     spans = timeline(parts, frame["at"])
     counted = sum(span[name] for span in spans for name in span if name not in ("from", "to"))
     assert 40 <= len(spans) <= 48
@@ -40,14 +40,14 @@ def test_every_row_is_in_one_span_and_part(numbers: bool) -> None:
 
 def test_one_moment_has_no_line() -> None:
     frame = pl.DataFrame({"at": [START] * 40, "x": np.arange(40)})
-    parts = split_rows(frame, SplitSpec(by="random"), Data(source=""), None, 0, 1)
+    parts = split_rows(frame, SplitSpec(by="random"), Data(source=""), Strata(), 0, 1)
     assert timeline(parts, frame["at"]) == []
 
 
 def test_whole_years_are_spans_of_a_year() -> None:
     years = np.repeat(np.arange(2010, 2020), 30)
     frame = pl.DataFrame({"at": years, "x": np.arange(300)})
-    parts = split_rows(frame, SplitSpec(by="time"), Data(source="", time="at"), None, 0, 1)
+    parts = split_rows(frame, SplitSpec(by="time"), Data(source="", time="at"), Strata(), 0, 1)
     spans = timeline(parts, frame["at"])
     assert [(one["from"], one["to"]) for one in spans] == [
         (str(year), str(year + 1)) for year in range(2010, 2020)

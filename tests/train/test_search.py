@@ -18,6 +18,7 @@ from headrace.evaluate import MetricObjective, Predictions, compute_metrics
 from headrace.features import Target
 from headrace.models import FAMILIES, Fitted, Sample, TrialPruned, ValidationSet
 from headrace.spec import GbdtParams, Member
+from headrace.tasks import Truth
 from headrace.train.ensemble import average_scores, select_members
 from headrace.train.trial import Candidate
 from tests.conftest import make_table, value_of
@@ -147,8 +148,8 @@ def candidate(name: float, scores: np.ndarray, y: np.ndarray, judge: MetricObjec
     return Candidate(
         member,
         scores,
-        judge.value(y, scores),
-        judge.cost(y, scores),
+        judge.value(Truth(y), scores),
+        judge.cost(Truth(y), scores),
         0.0,
         Fitted("gbdt", None, None),
         "searched",
@@ -160,18 +161,18 @@ def test_an_average_ships_only_where_it_pays() -> None:
     y = chance.normal(size=2000)
     judge = MetricObjective("regression", "rmse")
     apart = [candidate(float(at + 1), y + chance.normal(size=2000), y, judge) for at in range(4)]
-    members = select_members(apart, y, None, judge, 7)
+    members = select_members(apart, Truth(y), judge, 7)
     assert len(members) == 4
     assert sum(member.weight for member in members) == pytest.approx(1)
     scores = {one.member.gbdt.l2: one.scores for one in apart if one.member.gbdt}
     together = average_scores(
         [scores[m.gbdt.l2] for m in members if m.gbdt], [m.weight for m in members]
     )
-    assert judge.value(y, together) < 0.6 * min(one.value for one in apart)
+    assert judge.value(Truth(y), together) < 0.6 * min(one.value for one in apart)
     noise = chance.normal(size=2000)
     alike = [candidate(float(at + 1), y + noise + at * 1e-9, y, judge) for at in range(4)]
-    assert select_members(alike, y, None, judge, 7) == []
-    assert select_members(apart[:1], y, None, judge, 7) == []
+    assert select_members(alike, Truth(y), judge, 7) == []
+    assert select_members(apart[:1], Truth(y), judge, 7) == []
 
 
 def noise_table(rows: int) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from headrace.errors import InputError
 from headrace.features import Target
 from headrace.models import FAMILIES, Fitted, Sample
 from headrace.spec import LinearParams, Models
-from headrace.tasks import find_task
+from headrace.tasks import Truth, find_task
 from headrace.train.subsample import subsample
 
 BINARY = Target("y", "binary", ["no", "yes"])
@@ -24,7 +24,7 @@ def fitted(
     X: np.ndarray, y: np.ndarray, models: Models, weight: np.ndarray | None = None
 ) -> tuple[np.ndarray, int]:
     """Probabilities of a logistic regression, and on how many rows it was fitted."""
-    drawn = subsample(y, weight, BINARY, models, 7)
+    drawn = subsample(Truth(y, weight), BINARY, models, 7)
     sample = Sample(X[drawn.rows], y[drawn.rows], drawn.weight)
     found: Fitted = FAMILIES["linear"].fit(sample, BINARY, LinearParams(l2=1e-9), 7, None)
     raw = FAMILIES["linear"].predict(found, X) + (drawn.shift[0] if drawn.shift else 0.0)
@@ -50,7 +50,7 @@ def test_probabilities_are_those_of_all_rows(models: Models) -> None:
 
 def test_the_baseline_of_drawn_rows_is_exact() -> None:
     _, y = table()
-    drawn = subsample(y, None, BINARY, Models(negatives=0.1), 7)
+    drawn = subsample(Truth(y), BINARY, Models(negatives=0.1), 7)
     baseline = FAMILIES["baseline"].fit(
         Sample(np.empty((len(drawn.rows), 0)), y[drawn.rows]), BINARY, None, 7, None
     )
@@ -61,7 +61,7 @@ def test_the_baseline_of_drawn_rows_is_exact() -> None:
 
 def test_weighted_classes_of_several_are_undone() -> None:
     y = np.repeat([0.0, 1.0, 2.0], [700, 200, 100])
-    drawn = subsample(y, None, THREE, Models(class_weight="balanced"), 7)
+    drawn = subsample(Truth(y), THREE, Models(class_weight="balanced"), 7)
     baseline = FAMILIES["baseline"].fit(
         Sample(np.empty((1000, 0)), y, drawn.weight), THREE, None, 7, None
     )
@@ -72,7 +72,7 @@ def test_weighted_classes_of_several_are_undone() -> None:
 def test_row_weights_count_in_the_shift() -> None:
     _, y = table(5000)
     weight = np.random.default_rng(2).random(5000) + 0.5
-    drawn = subsample(y, weight, BINARY, Models(negatives=0.3), 7)
+    drawn = subsample(Truth(y, weight), BINARY, Models(negatives=0.3), 7)
     kept, counted = y[drawn.rows], drawn.weight
     baseline = FAMILIES["baseline"].fit(
         Sample(np.empty((len(kept), 0)), kept, counted), BINARY, None, 7, None
@@ -97,4 +97,4 @@ def test_row_weights_count_in_the_shift() -> None:
 )
 def test_what_makes_no_sense_is_refused(models: Models, target: Target, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        subsample(np.array([0.0, 1.0]), None, target, models, 7)
+        subsample(Truth(np.array([0.0, 1.0])), target, models, 7)
