@@ -21,6 +21,7 @@ from headrace.features import CODES, Session, open_coded_session
 from headrace.features.graph.session import CHUNK_ROWS
 from headrace.predict.batch import predict_lazily
 from headrace.predict.gaps import GapCounter, GapWarning
+from headrace.predict.lists import ListReader
 from headrace.predict.rows import RowReader, make_id_getter, make_row_type, trim_names
 from headrace.report import count_words, show_predictor
 from headrace.spec import format_label
@@ -94,6 +95,7 @@ class Predictor:
 
         self._reader = RowReader(self.session, self.schema)
         self._typed_reader = RowReader(self.session, self.schema, typed=True)
+        self._list_reader = ListReader(self._reader)
         self._names = tuple(names)
         self.row_type: type[Struct] | None = None
         self._get_id: Callable[[Struct], Any] | None = None
@@ -185,6 +187,48 @@ class Predictor:
             prediction if id is UNSET else {name: id, **prediction}
             for id, prediction in zip(ids, predictions, strict=True)
         ]
+
+    def rank(
+        self, context: dict[str, Any], candidates: list[dict[str, Any]], k: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Put candidates in order, the best first, and return the first `k` of them, or all.
+
+        A candidate and the `context`, whose columns all candidates share, are a row of the model
+        together. Each item has the place of its `candidate` in the list, its `position` from 1 on
+        and its `score`, which is the prediction. Equal scores stay in the order given. Raises
+        `InputError` for a model that predicts classes, and for columns or values as `predict` does.
+        """
+        if k is not None and k < 1:
+            raise InputError("k", str(k), "1 or more, or null for all candidates")
+        scores = self.score_list(context, candidates)
+        return [
+            {"candidate": at, "position": position, "score": score}
+            for position, (at, score) in enumerate(order_scores(scores, k), 1)
+        ]
+
+    def score_list(
+        self, context: dict[str, Any], candidates: list[dict[str, Any]], first: int = 0
+    ) -> Floats:
+        """Return the prediction of each candidate `(N,)` in a context; see `rank`.
+
+        Parameters: `first`, the place of the first candidate in its list.
+        """
+        if self.is_multiclass:
+            found = f"{self.name or 'the model'} predicts one of {len(self.classes)} classes"
+            raise InputError("rank", found, "a model with one number as its answer")
+        if not candidates:
+            return np.empty(0)
+        size = len(candidates)
+        if self._reads_text:
+            # A long text may become thousands of entries of a matrix.
+            rows = [one for one in (context, *candidates) if isinstance(one, dict)]
+            size = self._chunk_rows(rows)
+        scores = []
+        for start in range(0, len(candidates), size):
+            part = candidates[start : start + size]
+            feeds = self._list_reader.read(context, part, first + start)
+            scores.append(self.session.run(["prediction"], feeds)[0].ravel())
+        return np.concatenate(scores) if len(scores) > 1 else scores[0]
 
     def _predict_rows(self, reader: RowReader, rows: Sequence[Any]) -> list[dict[str, Any]]:
         """Predict rows, without their ids. Runs once a request, so it makes no frame."""
@@ -287,6 +331,16 @@ class Predictor:
         if self.decides and not self.is_multiclass:
             columns["decision"] = _to_column(results[1])
         return pl.DataFrame(columns)
+
+
+def order_scores(scores: Floats, k: int | None) -> list[tuple[int, float]]:
+    """Return the places of the highest scores, highest first, with each score; ties as given.
+
+    >>> order_scores(np.array([0.1, 0.5, 0.5]), k=2)
+    [(1, 0.5), (2, 0.5)]
+    """
+    order = np.argsort(-scores, kind="stable")[:k]
+    return list(zip(order.tolist(), scores[order].tolist(), strict=True))
 
 
 def _check_graph(session: Session, schema: Schema) -> None:

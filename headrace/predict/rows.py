@@ -68,7 +68,7 @@ _NOT_CLEAN = (KeyError, TypeError, ValueError, OverflowError, struct.error)
 """The errors of the fast ways for a value that is not clean; a look at each value follows."""
 
 
-class _InputTensor(Struct, frozen=True):
+class InputTensor(Struct, frozen=True):
     """One input of the graph, and how its array is built from values of rows."""
 
     name: str
@@ -89,7 +89,7 @@ class _InputTensor(Struct, frozen=True):
     """A mask `(columns,)` of those that were never missing in training."""
 
 
-_FastWay = Callable[[_InputTensor, list[_Values]], npt.NDArray[Any]]
+_FastWay = Callable[[InputTensor, list[_Values]], npt.NDArray[Any]]
 """Builds an array `(N, columns)` from columns of clean values; raises one of `_NOT_CLEAN`."""
 RowGaps = dict[int, Gaps]
 """The gaps of rows by their place; rows without gaps are not in it."""
@@ -109,13 +109,13 @@ class RowReader:
     def __init__(self, session: Session, schema: Schema, typed: bool = False) -> None:
         by_name = {column.name: column for column in schema.columns}
         self._missing = frozenset(["", *schema.missing])
-        self._tensors: list[_InputTensor] = []
-        self._columns: list[tuple[_InputTensor, Column]] = []
+        self.tensors: list[InputTensor] = []
+        self._columns: list[tuple[InputTensor, Column]] = []
         for group, names in session.groups.items():
             at = slice(len(self._columns), len(self._columns) + len(names))
             columns = [by_name[name] for name in names]
             tensor = _describe_input(group, columns, at, session.codes)
-            self._tensors.append(tensor)
+            self.tensors.append(tensor)
             self._columns += [(tensor, column) for column in columns]
 
         codes: dict[str, Codes] = {}
@@ -166,7 +166,7 @@ class RowReader:
         if others:
             may_have_gap = True
             for tensor in others:
-                feeds[tensor.name] = self._build_array(
+                feeds[tensor.name] = self.build_array(
                     tensor, [(value,) for value in values[tensor.at]]
                 )
         return feeds, self._find_gaps([values], [0]) if may_have_gap else _NO_GAPS
@@ -190,8 +190,8 @@ class RowReader:
 
         feeds = {}
         suspects = []
-        for tensor in self._tensors:
-            array = self._build_array(tensor, columns[tensor.at])
+        for tensor in self.tensors:
+            array = self.build_array(tensor, columns[tensor.at])
             feeds[tensor.name] = array
             if not has_no_gaps(tensor.name, array):
                 suspects.append(tensor)
@@ -209,7 +209,7 @@ class RowReader:
         """Count the gaps of typed rows; their `feeds` show where to look."""
         # A code may be in two inputs of the graph; its column is counted once.
         counted: set[str] = set()
-        for tensor in self._tensors:
+        for tensor in self.tensors:
             masks = may_have_gaps(tensor.name, feeds[tensor.name], tensor.full).T
             for known, mask in zip(self.knowledge[tensor.at], masks, strict=True):
                 name = known.column.name
@@ -247,7 +247,7 @@ class RowReader:
                         return found
         return found
 
-    def _make_buffers(self) -> tuple[Feeds, list[Any], list[Any], list[_InputTensor]]:
+    def _make_buffers(self) -> tuple[Feeds, list[Any], list[Any], list[InputTensor]]:
         """Make the arrays for one row, and all that `read_row` needs to fill them.
 
         Returns:
@@ -261,8 +261,8 @@ class RowReader:
         feeds: Feeds = {}
         packers: list[Any] = []
         flags: list[Any] = []
-        others: list[_InputTensor] = []
-        for tensor in self._tensors:
+        others: list[InputTensor] = []
+        for tensor in self.tensors:
             if tensor.flags:
                 flags.append((tensor.at, _make_getter(tensor.flags)))
             if not tensor.letter:
@@ -276,14 +276,14 @@ class RowReader:
             packers.append((pack, array.data.cast("B"), tensor.at, tensor.codes, is_full))
         return feeds, packers, flags, others
 
-    def _build_array(self, tensor: _InputTensor, columns: list[_Values]) -> npt.NDArray[Any]:
+    def build_array(self, tensor: InputTensor, columns: list[_Values]) -> npt.NDArray[Any]:
         """Build the array `(N, columns)` of one input by the fastest way that its values allow."""
         for build in tensor.fast:
             with suppress(*_NOT_CLEAN):
                 return build(tensor, columns)
         return self._build_by_value(tensor, columns)
 
-    def _build_by_value(self, tensor: _InputTensor, columns: list[_Values]) -> npt.NDArray[Any]:
+    def _build_by_value(self, tensor: InputTensor, columns: list[_Values]) -> npt.NDArray[Any]:
         """Build the array of one input value by value.
 
         Reads missing values, times and numbers written as text. Raises `InputError` naming the row
@@ -306,11 +306,11 @@ class RowReader:
         with np.errstate(over="ignore"):
             return np.array(values, dtype=tensor.dtype).reshape(len(values), -1)
 
-    def _read(self, value: Any, number: int, tensor: _InputTensor, column: Column) -> Any:
+    def _read(self, value: Any, number: int, tensor: InputTensor, column: Column) -> Any:
         where = f"row {number}, column {column.name!r}"
         return read_value(value, where, column, tensor.read, self._missing)
 
-    def _check_value(self, row: Any, number: int, tensor: _InputTensor, column: Column) -> None:
+    def _check_value(self, row: Any, number: int, tensor: InputTensor, column: Column) -> None:
         """Raise `InputError` where a row has no value in a column, or one that cannot be used."""
         self._read(_take_value(row, number, column), number, tensor, column)
 
@@ -407,19 +407,19 @@ def _make_getter(names: list[Any]) -> Callable[[Any], _Values]:
 
 def _describe_input(
     group: str, columns: list[Column], at: slice, codes: list[Codes]
-) -> _InputTensor:
+) -> InputTensor:
     """Describe the input of a group of columns."""
     full = np.array([column.missing == 0 for column in columns])
     if group == "strings" and codes:
         own = [_read_numbers(column, known) for column, known in zip(columns, codes, strict=True)]
-        return _InputTensor(
+        return InputTensor(
             CODES, columns, at, parse_category, np.float32, [_pack_codes], "f", own, full=full
         )
     if group in _NUMBERS:
         dtype, letter = _NUMBERS[group]
         flags = [place for place, column in enumerate(columns) if column.dtype == "boolean"]
         fast: list[_FastWay] = [_pack_numbers, _pack_numbers_or_none]
-        return _InputTensor(
+        return InputTensor(
             group, columns, at, parse_number, dtype, fast, letter, flags=flags, full=full
         )
     if group == "strings":
@@ -427,10 +427,10 @@ def _describe_input(
         # numbers.
         is_text = all(column.dtype == "string" for column in columns)
         fast = [_build_texts] if is_text else []
-        return _InputTensor(group, columns, at, parse_category, object, fast, full=full)
+        return InputTensor(group, columns, at, parse_category, object, fast, full=full)
     if group == "times":
-        return _InputTensor(group, columns, at, parse_time, np.int64, [], full=full)
-    return _InputTensor(group, columns, at, parse_vector, np.float32, [], full=full)
+        return InputTensor(group, columns, at, parse_time, np.int64, [], full=full)
+    return InputTensor(group, columns, at, parse_vector, np.float32, [], full=full)
 
 
 class _NumberCodes(Codes):
@@ -458,33 +458,33 @@ def _read_numbers(column: Column, known: Codes) -> Codes:
     return known if column.dtype == "string" else _NumberCodes(known, column)
 
 
-def _pack_numbers(tensor: _InputTensor, columns: list[_Values]) -> npt.NDArray[Any]:
+def _pack_numbers(tensor: InputTensor, columns: list[_Values]) -> npt.NDArray[Any]:
     """Build an array of numbers of which none is missing."""
     _check_flags(tensor, columns)
     return _pack(tensor, len(columns[0]), chain.from_iterable(columns))
 
 
-def _pack_numbers_or_none(tensor: _InputTensor, columns: list[_Values]) -> npt.NDArray[Any]:
+def _pack_numbers_or_none(tensor: InputTensor, columns: list[_Values]) -> npt.NDArray[Any]:
     """Build an array of numbers; None becomes NaN."""
     _check_flags(tensor, columns)
     values = (math.nan if value is None else value for value in chain.from_iterable(columns))
     return _pack(tensor, len(columns[0]), values)
 
 
-def _check_flags(tensor: _InputTensor, columns: list[_Values]) -> None:
+def _check_flags(tensor: InputTensor, columns: list[_Values]) -> None:
     """Raise `ValueError` where a flag is neither 0 nor 1; its reader says later what it is."""
     if tensor.flags and not all(_FLAGS_OR_NONE.issuperset(columns[at]) for at in tensor.flags):
         raise ValueError
 
 
-def _pack_codes(tensor: _InputTensor, columns: list[_Values]) -> npt.NDArray[Any]:
+def _pack_codes(tensor: InputTensor, columns: list[_Values]) -> npt.NDArray[Any]:
     """Build an array of the codes of text."""
     pairs = zip(tensor.codes, columns, strict=True)
     codes = (map(known.__getitem__, values) for known, values in pairs)
     return _pack(tensor, len(columns[0]), chain.from_iterable(codes))
 
 
-def _pack(tensor: _InputTensor, rows: int, values: Iterable[float]) -> npt.NDArray[Any]:
+def _pack(tensor: InputTensor, rows: int, values: Iterable[float]) -> npt.NDArray[Any]:
     """Build an array `(rows, columns)` from its values, column after column.
 
     Unlike NumPy, `struct` takes no text for a number.
@@ -494,7 +494,7 @@ def _pack(tensor: _InputTensor, rows: int, values: Iterable[float]) -> npt.NDArr
     return np.ascontiguousarray(packed.reshape(width, rows).T)
 
 
-def _build_texts(tensor: _InputTensor, columns: list[_Values]) -> npt.NDArray[Any]:
+def _build_texts(tensor: InputTensor, columns: list[_Values]) -> npt.NDArray[Any]:
     """Build an array of text that has no codes."""
     values = [["" if value is None else value for value in column] for column in columns]
     # The fastest question whether all of it is text: joining raises for anything else.

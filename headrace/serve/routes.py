@@ -2,11 +2,21 @@
 
 from collections.abc import Mapping
 
-from headrace.serve.api import events, feedback, inference, invocations, pages, predict, rollout
+from headrace.serve.api import (
+    events,
+    feedback,
+    inference,
+    invocations,
+    pages,
+    predict,
+    rank,
+    rollout,
+)
 from headrace.serve.service import Endpoint
 
 ROUTES: Mapping[str, list[Endpoint]] = {
     **predict.ROUTES,
+    **rank.ROUTES,
     **events.ROUTES,
     **feedback.ROUTES,
     **rollout.ROUTES,

@@ -170,7 +170,7 @@ class Service:
         if not rows:
             return [], ([], [])
 
-        until_s = _read_deadline(request)
+        until_s = read_deadline(request)
         if len(rows) <= _MAX_BATCH_ROWS:
             answer = await self.batcher.submit(handler, rows, until_s)
         else:
@@ -182,6 +182,11 @@ class Service:
             "headrace_predictions", served.name, str(served.version), route.arm
         ] += len(rows)
         return ids, answer
+
+    def check_deadline(self, until_s: float | None) -> None:
+        """Raise `Problem` (504) after the time from which a reply is of no use."""
+        if until_s is not None and SYSTEM.monotonic_s() > until_s:
+            raise Problem(504, "deadline", "The deadline passed before the rows' turn came")
 
     async def _predict_in_parts(
         self, handler: BatchHandler, rows: list[Any], until_s: float | None
@@ -411,7 +416,7 @@ def _explain(error: Exception, request: Request) -> Problem:
     return Problem(500, "internal", "The service failed")
 
 
-def _read_deadline(request: Request) -> float | None:
+def read_deadline(request: Request) -> float | None:
     """Return the time from which a reply is of no use, by `time.perf_counter`, or None.
 
     Raises `Problem` for a header that is no number of milliseconds.

@@ -91,7 +91,7 @@ async def _answer(
         record = partial(_log, route, encode(route.served.trim_for_log(complete)), ids, predictions)
         return Answered(ids, predictions, [route], [record])
 
-    assigned = split.assign(rows, _read_unit_header(request), typed=False)
+    assigned = split.assign(rows, read_unit_header(request), typed=False)
     return await _answer_assigned(service, split, rows, assigned, request)
 
 
@@ -114,7 +114,7 @@ async def answer_typed(
             ids, (_, predictions) = await service.predict(arm, fast_rows, rows, request)
         except Exception as error:
             # What is wrong with the rows is found where they are read as dicts.
-            if _find_failure(error) is None:
+            if find_failure(error) is None:
                 raise
         else:
             # This is on the path of each request: what one row needs is done in place.
@@ -128,13 +128,13 @@ async def answer_typed(
             # Encoded once, for the reply and for the log.
             answers = encode_predictions(ids, predictions)
             if arm.buffer is not None:
-                arm.buffer.append(len(ids), request.body, *_encode_notes(assigned), answers)
+                arm.buffer.append(len(ids), request.body, *encode_notes(assigned), answers)
             return Reply(200, arm.headers, b'%b,"predictions":%b}' % (arm.opening, answers))
     plain = [to_builtins(row) for row in rows]
     return (await _answer_assigned(service, split, plain, assigned, request)).log().reply()
 
 
-def _encode_notes(assigned: Sequence[Assigned]) -> list[bytes]:
+def encode_notes(assigned: Sequence[Assigned]) -> list[bytes]:
     """Encode what is noted of rows, an array for each name."""
     if len(assigned) == 1:
         _, note, encoded = assigned[0]
@@ -165,7 +165,7 @@ async def _answer_assigned(
     return _put_together(len(rows), parts)
 
 
-def _read_unit_header(request: Request) -> str | None:
+def read_unit_header(request: Request) -> str | None:
     """Return the unit in the header, if there is one."""
     value = request.headers.get(UNIT_HEADER)
     return None if value is None else _decode_unit(value)
@@ -237,7 +237,7 @@ async def _answer_arm(
     try:
         ids, (complete, predictions) = await service.predict(by, by.served, rows, request)
     except Exception as error:
-        failure = _find_failure(error)
+        failure = find_failure(error)
         if failure is None or failure not in arm.fallback:
             raise
         bad = _count_bad(error, len(rows))
@@ -248,13 +248,13 @@ async def _answer_arm(
         by = arm.fallback[failure]
         ids, (complete, predictions) = await service.predict(by, by.served, rows, request)
     if failure is not None:
-        _count_failed(arm, failure, bad)
+        count_failed(arm, failure, bad)
     _count(arm, len(rows), predictions)
     record = partial(_log, by, encode(by.served.trim_for_log(complete)), ids, predictions, assigned)
     return Answered(ids, predictions, [by], [record])
 
 
-def _find_failure(error: Exception) -> str | None:
+def find_failure(error: Exception) -> str | None:
     """Return the kind of failure of an arm that an error is; None for one that is nobody's."""
     if isinstance(error, Problem):
         return "unread" if error.kind == "invalid_rows" else None
@@ -269,7 +269,7 @@ def _count_bad(error: Exception, rows: int) -> int:
     return rows
 
 
-def _count_failed(arm: ModelRoute, failure: str, rows: int) -> None:
+def count_failed(arm: ModelRoute, failure: str, rows: int) -> None:
     """Count rows that an arm has failed on."""
     if arm.counts is None:
         return
@@ -306,7 +306,7 @@ def _log(
     if route.buffer is None:
         return
     answers = encode_predictions(ids, predictions)
-    route.buffer.append(len(ids), rows, *_encode_notes(assigned), answers)
+    route.buffer.append(len(ids), rows, *encode_notes(assigned), answers)
 
 
 def encode_predictions(ids: list[str], predictions: list[Prediction]) -> bytes:

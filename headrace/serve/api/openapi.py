@@ -63,6 +63,8 @@ def _build_paths(service: Service) -> dict[str, Any]:
     for name in names:
         served = service.repository.routes[name].served
         paths[f"/predict/{name}"] = {"post": _describe_predict(served, name)}
+        if not served.predictor.is_multiclass:
+            paths[f"/rank/{name}"] = {"post": _describe_rank(served)}
         if name == names[0]:
             paths["/invocations"] = {"post": _describe_invocations(served)}
         model = f"/v2/models/{name}"
@@ -114,6 +116,42 @@ def _describe_predict(served: ServedModel, model: str) -> dict[str, Any]:
         "summary": f"Predict rows with {model}",
         "parameters": [deadline],
         "requestBody": _build_body(body, _find_example(served, "rows")),
+        "responses": {
+            "200": _build_response(_build_object(reply, list(reply))),
+            **_build_problems(*statuses),
+        },
+    }
+
+
+def _describe_rank(served: ServedModel) -> dict[str, Any]:
+    """Describe `/rank` for a model."""
+    row = _build_object()
+    body = _build_object(
+        {"context": row, "candidates": _build_array(row), "k": {"type": ["integer", "null"]}},
+        ["candidates"],
+        closed=True,
+    )
+    item = {
+        "candidate": {"type": "integer"},
+        "position": {"type": "integer"},
+        "score": {"type": "number"},
+        "prediction_id": {"type": "string"},
+    }
+    reply = {
+        "model": {"type": "string"},
+        "version": {"type": "integer"},
+        "list_id": {"type": "string"},
+        "items": _build_array(_build_object(item, list(item))),
+    }
+    example = None
+    if served.bundle.examples:
+        example = {"context": {}, "candidates": [_build_example(served)], "k": 10}
+    statuses = ("400", "401", "403", "408", "413", "422", "500", "503", "504")
+    return {
+        "summary": (
+            f"Put candidates in order with {served.name}: a row is the context with a candidate"
+        ),
+        "requestBody": _build_body(body, example),
         "responses": {
             "200": _build_response(_build_object(reply, list(reply))),
             **_build_problems(*statuses),

@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from headrace.arrays import Floats
 from headrace.bundle import Bundle, same_reply
 from headrace.clock import SYSTEM
 from headrace.errors import BundleError, InputError
@@ -232,6 +233,53 @@ class ServedModel:
                 if name not in known:
                     self._metrics.counts["headrace_imputed", self.name, name] += 1
         return complete, predictions
+
+    def score_list(
+        self, context: Row, candidates: list[Row], first: int = 0
+    ) -> tuple[list[Row], Floats]:
+        """Return candidates with what they lacked, and the prediction of each `(N,)`.
+
+        Parameters: `first`, the place of the first candidate in its list. Raises `InputError` where
+        the context or a candidate cannot be used.
+        """
+        complete = candidates
+        if self.optional:
+            complete = self._complete_list(context, candidates)
+        start_s = SYSTEM.monotonic_s()
+        scores = self.predictor.score_list(context, complete, first)
+        passed_s = SYSTEM.monotonic_s() - start_s
+        self._model_s.add(passed_s)
+        self.speed.count(passed_s, len(candidates))
+        self._batches.add(len(candidates))
+        if self._scores is not None:
+            self._scores.add_all(scores.tolist())
+        return complete, scores
+
+    def _complete_list(self, context: Row, candidates: list[Row]) -> list[Row]:
+        """Return candidates with the columns that neither they nor the context have.
+
+        The store is read once for all of them.
+        """
+        lacking = self.optional - context.keys()
+        if not _lacks_any(candidates, lacking):
+            return candidates
+        windows = self.window_names - context.keys()
+        if self.system is not None and windows and _lacks_any(candidates, windows):
+            # The store needs their keys and times alone.
+            names = windows.union(column.name for column in self.system.keys)
+            if self.system.spec.data.time_column is not None:
+                names = names | {self.system.spec.data.time_column}
+            shared = {name: context[name] for name in names if name in context}
+            keys = [
+                shared | {name: row[name] for name in names if name in row} for row in candidates
+            ]
+            found = self._add_windows(keys, {})
+            candidates = [
+                {name: values[name] for name in windows} | row
+                for values, row in zip(found, candidates, strict=True)
+            ]
+        nothing = dict.fromkeys(lacking)
+        return [nothing | row for row in candidates]
 
     def predict_and_count(
         self, predict: Callable[[list[Any]], list[Prediction]], rows: list[Any]

@@ -1,0 +1,175 @@
+"""`POST /rank` and `POST /rank/MODEL`: the candidates of a context, the best first.
+
+{"context": {"age": 31}, "candidates": [{"price": 5}, {"price": 9}], "k": 10}
+──> {"model": "shop", "version": 7, "list_id": "0659…",
+     "items": [{"candidate": 1, "position": 1, "score": 0.7, "prediction_id": "0659…"}, …]}
+
+A list is answered whole, by one arm of a rollout: that of the unit in the header or the context. A
+list without a unit is answered by the champion and not judged, even where rows are drawn one by
+one: its rows would share one draw. What is returned is logged, row by row, with the list's id.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from headrace.arrays import Floats
+from headrace.errors import InputError
+from headrace.predict import order_scores
+from headrace.serve.api.answer import (
+    count_failed,
+    encode_notes,
+    find_failure,
+    read_unit_header,
+)
+from headrace.serve.http.messages import Problem, Reply, Request, encode
+from headrace.serve.models.arms import Assigned, ModelRoute
+from headrace.serve.models.batch import Row
+from headrace.serve.service import Endpoint, Service, read_deadline
+
+_MOST_AT_ONCE = 1_000
+"""Candidates that are scored in one piece; other requests come between."""
+
+
+class RankRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a request to `/rank`."""
+
+    candidates: list[Row]
+    context: Row = {}
+    k: int | None = None
+
+
+class _Scored(NamedTuple):
+    """The route that has scored a list, the candidates as they were scored, and their scores."""
+
+    route: ModelRoute
+    candidates: list[Row]
+    scores: Floats
+
+
+async def rank(service: Service, request: Request, ref: str) -> Reply:
+    """Put candidates in order with the model that `ref` names; an empty one means the first."""
+    service.batcher.admit()
+    route = service.repository.routes.get(ref) or await service.find_route(ref)
+    body = await service.read_body(request, RankRequest, route.served)
+    for segment in route.segments:
+        if segment.holds(body.context):
+            route = await service.find_route(segment.model)
+            break
+    service.check_system(request, route.served.system)
+    _check(body, service.settings.max_rows)
+
+    assigned = _assign(route, body.context, request)
+    arm = route if assigned is None else assigned.route
+    scored = await _score_by_arm(service, arm, body, request)
+    ordered = order_scores(scored.scores, body.k)
+    by = scored.route
+    served = by.served
+    service.metrics.counts["headrace_predictions", served.name, str(served.version), by.arm] += len(
+        body.candidates
+    )
+    list_id, *ids = service.ids.take(1 + len(ordered), served.version, by.number)
+    items = [
+        {"candidate": at, "position": position, "score": score, "prediction_id": id_}
+        for position, ((at, score), id_) in enumerate(zip(ordered, ids, strict=True), 1)
+    ]
+    if by.buffer is not None and items:
+        rows = _encode_rows(by, body.context, [scored.candidates[at] for at, _ in ordered])
+        answers = encode(
+            [
+                {
+                    "prediction": item["score"],
+                    "list_id": list_id,
+                    "position": item["position"],
+                    "prediction_id": item["prediction_id"],
+                }
+                for item in items
+            ]
+        )
+        notes = [] if assigned is None else encode_notes([assigned] * len(items))
+        by.buffer.append(len(items), rows, *notes, answers)
+    reply = b'%b,"list_id":"%b","items":%b}' % (by.opening, list_id.encode(), encode(items))
+    return Reply(200, by.headers, reply)
+
+
+def _check(body: RankRequest, max_rows: int) -> None:
+    """Raise `Problem` for a list that is too long, and for a `k` that is none."""
+    if len(body.candidates) > max_rows:
+        detail = f"{len(body.candidates)}, at most {max_rows}"
+        raise Problem(413, "too_many_rows", "There are too many candidates", detail)
+    if body.k is not None and body.k < 1:
+        detail = f"k is {body.k}; expected 1 or more, or null for all candidates"
+        raise Problem(400, "invalid_body", "The body cannot be read", detail)
+
+
+def _assign(route: ModelRoute, context: Row, request: Request) -> Assigned | None:
+    """Assign an arm to a list by its unit; None where there are no arms."""
+    split = route.split
+    if split is None:
+        return None
+    if split.unit is None or split.chooser is not None:
+        return Assigned(split.plain, (None,))
+    (assigned,) = split.assign([context], read_unit_header(request), typed=False)
+    if split.phase is not None and assigned.route is split.plain:
+        split.unassigned += 1
+    return assigned
+
+
+async def _score_by_arm(
+    service: Service, arm: ModelRoute, body: RankRequest, request: Request
+) -> _Scored:
+    """Score a list by an arm, or by the champion where the arm fails."""
+    count = len(body.candidates)
+    failure = "errors" if arm.is_absent else None
+    by = arm
+    try:
+        scored = await _score(service, by, body, request)
+    except Exception as error:
+        failure = find_failure(error)
+        if failure is None or failure not in arm.fallback:
+            raise
+        scored = await _score(service, arm.fallback[failure], body, request)
+    if failure is not None:
+        count_failed(arm, failure, count)
+    if arm.counts is not None:
+        arm.counts.rows += count
+    return scored
+
+
+async def _score(
+    service: Service, route: ModelRoute, body: RankRequest, request: Request
+) -> _Scored:
+    """Score a list by one version, a piece after the other; raises `Problem`."""
+    until_s = read_deadline(request)
+    candidates: list[Row] = []
+    scores: list[Floats] = []
+    for start in range(0, len(body.candidates), _MOST_AT_ONCE):
+        if start:
+            await asyncio.sleep(0)
+        service.check_deadline(until_s)
+        part = body.candidates[start : start + _MOST_AT_ONCE]
+        try:
+            complete, values = route.served.score_list(body.context, part, start)
+        except InputError as error:
+            title = "The candidates cannot be put in order"
+            raise Problem(422, "invalid_rows", title, str(error)) from None
+        candidates += complete
+        scores.append(values)
+    return _Scored(route, candidates, np.concatenate(scores) if scores else np.empty(0))
+
+
+def _encode_rows(route: ModelRoute, context: Row, candidates: Sequence[Row]) -> bytes:
+    """Encode rows for the log, each the context joined by a candidate."""
+    own = encode(route.served.trim_for_log([context])[0])[:-1]
+    rows = []
+    for row in route.served.trim_for_log(list(candidates)):
+        text: Any = encode(row)[1:]
+        rows.append(own + (b"," if row and len(own) > 1 else b"") + text)
+    return b"[" + b",".join(rows) + b"]"
+
+
+RANK = Endpoint("rank", "POST", "predict", rank)
+ROUTES = {"/rank": [RANK], "/rank/": [RANK]}
