@@ -238,6 +238,8 @@ def _list_decisions(results: StageResults, shipped: str) -> list[FieldReport]:
     goal = system.goal
     decision = results.resolved.goal.decision
     resolved = {"goal.task": goal.task, "goal.positive": goal.positive, "goal.metric": goal.metric}
+    if goal.gain is not None:
+        resolved["goal.gain"] = goal.gain
     resolved["split.by"] = system.split.by
     if system.split.gap != "0s":
         resolved["split.gap"] = system.split.gap

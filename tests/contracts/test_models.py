@@ -33,12 +33,13 @@ from headrace.models import (
     compile_model,
 )
 from headrace.spec import Calibration, FeaturesSpec, GbdtParams, Models
-from headrace.tasks import find_task
+from headrace.tasks import Grading, Queries, find_task
 
 TARGETS = {
     "binary": Target("y", "binary", ["no", "yes"]),
     "multiclass": Target("y", "multiclass", [3, 5, 8]),
     "regression": Target("y", "regression", []),
+    "ranking": Target("y", "ranking", []),
 }
 MODELS = Models(gbdt=GbdtParams(rounds=30, min_rows_per_leaf=5))
 WIDTH = 4
@@ -55,13 +56,21 @@ def data(task: str, rows: int, seed: int, missing: bool) -> tuple[np.ndarray, np
         "binary": (signal > 0.3).astype(np.float64),
         "multiclass": np.digitize(signal, [-0.3, 0.8]).astype(np.float64),
         "regression": signal.astype(np.float64) * 10 + 1e8,
+        "ranking": np.digitize(signal, [-0.3, 0.8, 2.0]).astype(np.float64),
     }[task]
     return X, y
 
 
+def sample_of(task: str, X: Any, y: np.ndarray, codes: list[int] | None = None) -> Sample:
+    """Rows to fit on; those of a ranking in queries of eight."""
+    queries = Queries(np.arange(len(y)) // 8, Grading()) if task == "ranking" else None
+    return Sample(X, y, codes=codes or [], queries=queries)
+
+
 def fit(family: str, task: str, missing: bool = False, rows: int = 400) -> Fitted:
     X, y = data(task, rows, 1, missing)
-    return FAMILIES[family].fit(Sample(X, y), TARGETS[task], getattr(MODELS, family, None), 7, None)
+    params = getattr(MODELS, family, None)
+    return FAMILIES[family].fit(sample_of(task, X, y), TARGETS[task], params, 7, None)
 
 
 def graph_scores(fitted: Fitted, task: str, X: np.ndarray) -> np.ndarray:
@@ -187,9 +196,10 @@ def test_trees_that_split_categories_into_sets_are_exact(task: str) -> None:
         "binary": signal > 0.9,
         "multiclass": np.digitize(signal, [0.5, 1.2]),
         "regression": signal,
+        "ranking": np.digitize(signal, [0.5, 1.2]),
     }[task]
     params = GbdtParams(rounds=30, min_rows_per_leaf=5, categories="sets")
-    sample = Sample(X, y.astype(np.float64), codes=[1, 2])
+    sample = sample_of(task, X, y.astype(np.float64), [1, 2])
     fitted = FAMILIES["gbdt"].fit(sample, TARGETS[task], params, 7, None)
     assert "cat_threshold" in fitted.state.booster.model_to_string()
     unseen = X.copy()
@@ -197,6 +207,21 @@ def test_trees_that_split_categories_into_sets_are_exact(task: str) -> None:
     for rows in (X, unseen):
         found, expected = graph_scores(fitted, task, rows), trainer_scores(fitted, task, rows)
         assert np.max(np.abs(found - expected)) <= 1e-6
+
+
+@pytest.mark.parametrize("objective", ["lambdarank", "xendcg", "pointwise"])
+@pytest.mark.parametrize("grading", [Grading(), Grading("linear", 2.0)])
+def test_trees_of_every_objective_of_a_ranking_are_exact(objective: Any, grading: Grading) -> None:
+    X, y = data("ranking", 800, 1, missing=True)
+    # fractional grades, and more different ones than LightGBM has gains for
+    y = y + np.round(np.abs(X[:, 2]), 2) if grading.gain == "linear" else y
+    target = Target("y", "ranking", [], grading)
+    queries = Queries(np.arange(800) // 8, grading)
+    params = GbdtParams(rounds=20, min_rows_per_leaf=5, objective=objective)
+    sample = Sample(X, np.nan_to_num(y), queries=queries)
+    fitted = FAMILIES["gbdt"].fit(sample, target, params, 7, None)
+    assert_close(graph_scores(fitted, "ranking", X), trainer_scores(fitted, "ranking", X))
+    assert np.std(graph_scores(fitted, "ranking", X)) > 0
 
 
 def test_trees_without_a_split() -> None:
@@ -267,10 +292,12 @@ def parts_of(task: str) -> list[FittedMember]:
         )
         seen = open_session(compile_features(features)).rows(frame)
         fitted = FAMILIES[family].fit(
-            Sample(seen, y), TARGETS[task], getattr(MODELS, family), 7, None
+            sample_of(task, seen, y), TARGETS[task], getattr(MODELS, family), 7, None
         )
-        shift = {"binary": [0.4], "multiclass": [0.1, -0.2, 0.3], "regression": []}[task]
-        parts.append(FittedMember(features, structs.replace(fitted, shift=shift), weight))
+        shift = {"binary": [0.4], "multiclass": [0.1, -0.2, 0.3]}.get(task, [])
+        scale = 0.37 if task == "ranking" else 1.0
+        fitted = structs.replace(fitted, shift=shift, scale=scale)
+        parts.append(FittedMember(features, fitted, weight))
     return parts
 
 
@@ -294,7 +321,7 @@ def test_averages_shifts_and_calibration_in_the_graph(
     frame = pl.DataFrame({f"f{at}": X[:, at].astype(np.float64) for at in range(WIDTH)})
     own = []
     for part in parts:
-        raw = FAMILIES[part.fitted.family].predict(
+        raw = part.fitted.scale * FAMILIES[part.fitted.family].predict(
             part.fitted, open_session(compile_features(part.features)).rows(frame)
         )
         own.append(

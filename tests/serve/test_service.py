@@ -387,7 +387,7 @@ def test_the_examples_of_the_openapi_document_work(runs: Runs) -> None:
 
     statuses = within([str(folder_of(runs("binary", "gbdt")))], asked)
     assert set(statuses.values()) == {200}
-    assert len(statuses) == 13
+    assert len(statuses) == 14
 
 
 def test_tokens(runs: Runs, tmp_path: Path) -> None:
