@@ -21,6 +21,7 @@ from headrace.bundle import Manifest
 from headrace.cli.main import make_app
 from headrace.serve.routes import ROUTES
 from headrace.spec import METRICS, schema
+from headrace.spec.metrics import METRIC_TITLE
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 GENERATED = (
@@ -80,7 +81,8 @@ def render_spec() -> str:
                 f"| {cell(described['description'])} | {examples} |"
             )
         lines.append("")
-    lines += ["## Metrics", "", "`goal.metric`, `goal.secondary` and gates name these.", ""]
+    lines += ["## Metrics", "", "`goal.metric`, `goal.secondary` and gates name these. Those of a"]
+    lines += ["ranking may end in the first rows that count, such as `ndcg_10`.", ""]
     lines += ["| metric | tasks | better | when to use it |", "| --- | --- | --- | --- |"]
     for name, metric in METRICS.items():
         tasks = ", ".join(metric.tasks)
@@ -126,7 +128,7 @@ def describe_type(described: dict[str, Any], paths: dict[str, str]) -> str:
     if "$ref" in described:
         path = paths[described["$ref"].rpartition("/")[2]]
         return f"[`{path}`](#{anchor(path)})"
-    if described.get("enum") == sorted(METRICS):
+    if described.get("title") == METRIC_TITLE:
         return "[metric](#metrics)"
     if "enum" in described:
         return " \\| ".join(f"`{value}`" for value in described["enum"])

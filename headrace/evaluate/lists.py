@@ -74,7 +74,7 @@ class Lists:
         sizes = self.size[self._list_starts].astype(np.float64)
         return sizes if cut is None else np.minimum(sizes, cut)
 
-    def seen(self, cut: int | None) -> Integers:
+    def shown(self, cut: int | None) -> Integers:
         """Return how many rows of its tie each row's list shows `(N,)`; a cut may divide a tie."""
         if cut is None:
             return self.tie_size

@@ -170,9 +170,8 @@ MOST_CUT = 1_000
 _CUT = re.compile(r"(ndcg|map|mrr|recall|precision|hit_rate)_([1-9][0-9]{0,2}|1000)")
 """A metric of a ranking that looks at the first rows of a query alone, at most a thousand."""
 
-Metric = Annotated[
-    str, Meta(pattern=f"^({'|'.join(METRICS)}|{_CUT.pattern})$", title="The name of a metric")
-]
+METRIC_TITLE = "The name of a metric"
+Metric = Annotated[str, Meta(pattern=f"^({'|'.join(METRICS)}|{_CUT.pattern})$", title=METRIC_TITLE)]
 
 
 def split_metric(metric: str) -> tuple[str, int | None]:

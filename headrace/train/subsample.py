@@ -99,8 +99,8 @@ def _draw_queries(grades: Floats, queries: Queries, share: float, seed: int) -> 
         sizes = np.bincount(of_row, minlength=queries.count)
         # In this order the rows that are not relevant come first in each query.
         place = np.arange(len(order)) - (np.cumsum(sizes) - sizes)[of_row[order]]
-        kept = np.maximum(np.round(share * others), np.minimum(others, _LEAST_OF_A_QUERY))
-        order = order[is_relevant[order] | (place < kept[of_row[order]])]
+        drawn = np.maximum(np.round(share * others), np.minimum(others, _LEAST_OF_A_QUERY))
+        order = order[is_relevant[order] | (place < drawn[of_row[order]])]
     return order[np.lexsort((at_random[order], of_row[order]))]
 
 

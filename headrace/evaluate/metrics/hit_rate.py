@@ -18,7 +18,7 @@ def of_queries(lists: Lists, cut: int | None) -> Floats:
     decides = is_first & (lists.tie_relevant > 0) & (lists.relevant_before == 0)
     size = lists.tie_size[decides].astype(np.float64)
     relevant = lists.tie_relevant[decides]
-    hidden = size - lists.seen(cut)[decides]
+    hidden = size - lists.shown(cut)[decides]
     # Fewer hidden rows than relevant ones: one of them is shown in every order.
     missed = np.exp(_log_arrange(hidden, relevant) - _log_arrange(size, relevant))
     hit = np.zeros(len(decides))
