@@ -467,8 +467,12 @@ def _pack_numbers(tensor: InputTensor, columns: list[_Values]) -> npt.NDArray[An
 def _pack_numbers_or_none(tensor: InputTensor, columns: list[_Values]) -> npt.NDArray[Any]:
     """Build an array of numbers; None becomes NaN."""
     _check_flags(tensor, columns)
-    values = (math.nan if value is None else value for value in chain.from_iterable(columns))
-    return _pack(tensor, len(columns[0]), values)
+    # Looking for None in a column takes a tenth of the time of replacing it.
+    filled = (
+        [math.nan if value is None else value for value in column] if None in column else column
+        for column in columns
+    )
+    return _pack(tensor, len(columns[0]), chain.from_iterable(filled))
 
 
 def _check_flags(tensor: InputTensor, columns: list[_Values]) -> None:
