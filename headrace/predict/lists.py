@@ -8,6 +8,9 @@ Each input has columns of both. Those of the context are read once, and repeated
                  user_age  price              city    kind
     numbers    [[ 31,       5 ],      codes [[ 7,      2 ],
                 [ 31,       9 ]]             [ 7,      4 ]]
+
+Which columns the context has divides the others from them, for all candidates alike. So candidates
+can be decoded into a type that is made for the columns that are left (see `make_row_type`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,34 +18,60 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
-from msgspec import structs
+from msgspec import Struct, structs
 
 from headrace.errors import InputError, nearest
 from headrace.features import Feeds
-from headrace.predict.rows import InputTensor, Row, RowReader, trim_names
+from headrace.predict.rows import InputTensor, Row, RowReader, make_row_type, trim_names
 
 _MOST_PLANS = 64
+_Values = tuple[Any, ...]
 
 
 class _Half(NamedTuple):
-    """The columns of one input that come from one side: their places in it, and how to read them.
+    """The columns of one input that come from one side.
 
-    `get_values` returns their values in a row.
+    `places` are those in the input, `at` those among the values of a context, or of a candidate.
     """
 
-    places: list[int]
     tensor: InputTensor
-    get_values: Callable[[Row], tuple[Any, ...]]
+    places: list[int]
+    at: slice
+
+
+class _Plan(NamedTuple):
+    """The halves of each input for one set of columns of a context, and how values are read.
+
+    `row_type` is a type for candidates that have all other columns; None where none can be made.
+    """
+
+    inputs: list[tuple[InputTensor, _Half | None, _Half | None]]
+    get_context: Callable[[Row], _Values]
+    get_candidate: Callable[[Row], _Values]
+    row_type: type[Struct] | None
 
 
 class ListReader:
-    """A reader of lists: a context, and the candidates that are put in order in it."""
+    """A reader of lists: a context, and the candidates that are put in order in it.
 
-    def __init__(self, reader: RowReader) -> None:
+    Parameters: `further`, columns beside the model's that candidates of a `row_type` may have.
+    """
+
+    def __init__(self, reader: RowReader, further: Iterable[str] = ()) -> None:
         self._reader = reader
+        self._further = tuple(further)
         self._names = [column.name for tensor in reader.tensors for column in tensor.columns]
-        self._plan = lru_cache(_MOST_PLANS)(self._make_plan)
+        self._find_plan = lru_cache(_MOST_PLANS)(self._make_plan)
+
+    def row_type(self, context: Row) -> type[Struct] | None:
+        """Return a type for candidates that have all columns that a context lacks, and no other."""
+        return self._find_plan(*self._divide(context)).row_type
+
+    def read_typed(self, context: Row, candidates: Sequence[Struct], first: int = 0) -> Feeds:
+        """Read a list whose candidates have the `row_type` for its context; see `read`."""
+        return self._fill(context, candidates, structs.astuple, first)
 
     def read(self, context: Row, candidates: Sequence[Row], first: int = 0) -> Feeds:
         """Read a list, or the part of one that begins at `first`: return the feeds of its rows.
@@ -67,31 +96,45 @@ class ListReader:
         for number, candidate in enumerate(candidates, first + 1):
             if not shared.isdisjoint(candidate):
                 raise _twice(context, candidate, number)
+        return self._fill(context, candidates, None, first)
+
+    def _divide(self, context: Row) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the model's columns in a context, and the further columns that it lacks."""
+        own = tuple(name for name in self._names if name in context)
+        return own, tuple(name for name in self._further if name not in context)
+
+    def _fill(
+        self,
+        context: Row,
+        candidates: Sequence[Any],
+        get_values: Callable[[Any], _Values] | None,
+        first: int,
+    ) -> Feeds:
+        """Fill the arrays; `get_values` returns the values of a typed candidate."""
+        plan = self._find_plan(*self._divide(context))
+        shared = [(value,) for value in plan.get_context(context)]
+        columns = list(zip(*map(get_values or plan.get_candidate, candidates), strict=True))
         feeds: Feeds = {}
         count = len(candidates)
-        own = tuple(name for name in self._names if name in context)
-        for tensor, of_context, of_candidates in self._plan(own):
-            parts = []
-            if of_context is not None:
-                parts.append((of_context, self._build(of_context, [context], None)))
-            if of_candidates is not None:
-                parts.append((of_candidates, self._build(of_candidates, candidates, first)))
-            if len(parts) == 1:
-                array = parts[0][1]
-                feeds[tensor.name] = np.repeat(array, count, axis=0) if of_context else array
+        for tensor, of_context, of_candidates in plan.inputs:
+            if of_candidates is None:
+                assert of_context is not None
+                once = self._build(of_context, shared, None)
+                feeds[tensor.name] = np.repeat(once, count, axis=0)
                 continue
-            width = len(tensor.columns)
-            whole = np.empty((count, width), parts[0][1].dtype)
-            for half, array in parts:
-                whole[:, half.places] = array
-            feeds[tensor.name] = whole
+            array = self._build(of_candidates, columns, first)
+            if of_context is not None:
+                whole = np.empty((count, len(tensor.columns)), array.dtype)
+                whole[:, of_candidates.places] = array
+                whole[:, of_context.places] = self._build(of_context, shared, None)
+                array = whole
+            feeds[tensor.name] = array
         return feeds
 
-    def _build(self, half: _Half, rows: Sequence[Row], first: int | None) -> Any:
+    def _build(self, half: _Half, columns: list[_Values], first: int | None) -> Any:
         """Build the array of one half; its first row is the candidate at `first`, if it is one."""
-        columns = list(zip(*map(half.get_values, rows), strict=True))
         try:
-            return self._reader.build_array(half.tensor, columns)
+            return self._reader.build_array(half.tensor, columns[half.at])
         except InputError as error:
             row, _, column = error.where.partition(", ")
             where = "context"
@@ -99,17 +142,18 @@ class ListReader:
                 where = f"candidate {first + int(row.removeprefix('row '))}"
             raise InputError(f"{where}, {column}", error.found, error.expected, error.do) from None
 
-    def _make_plan(
-        self, own: tuple[str, ...]
-    ) -> list[tuple[InputTensor, _Half | None, _Half | None]]:
-        """Divide the columns of each input into those of the context, `own`, and the others."""
-        plan = []
+    def _make_plan(self, own: tuple[str, ...], further: tuple[str, ...]) -> _Plan:
+        """Plan for contexts with the columns `own`; see `_divide`."""
+        inputs = []
+        shared: list[str] = []
+        others: list[str] = []
         for tensor in self._reader.tensors:
-            names = [column.name for column in tensor.columns]
-            of_context = [at for at, name in enumerate(names) if name in own]
-            others = [at for at, name in enumerate(names) if name not in own]
-            plan.append((tensor, _halve(tensor, of_context), _halve(tensor, others)))
-        return plan
+            of_context = [at for at, one in enumerate(tensor.columns) if one.name in own]
+            of_others = [at for at, one in enumerate(tensor.columns) if one.name not in own]
+            halves = (_halve(tensor, of_context, shared), _halve(tensor, of_others, others))
+            inputs.append((tensor, *halves))
+        row_type = make_row_type(tuple(others), further) if others else None
+        return _Plan(inputs, _make_getter(shared), _make_getter(others), row_type)
 
     def _check_names(self, context: Row, candidates: Iterable[Row], first: int) -> None:
         """Raise `InputError` for a column that neither the context nor a candidate has."""
@@ -124,20 +168,46 @@ class ListReader:
                     )
 
 
-def _halve(tensor: InputTensor, places: list[int]) -> _Half | None:
-    """Return the columns of an input at some places; None where there are none."""
+def decode_candidates(raw: bytes | msgspec.Raw, row_type: type[Struct] | None) -> list[Any] | None:
+    """Decode candidates into a type; None where one has other columns, or there is no type."""
+    if row_type is None:
+        return None
+    try:
+        return _find_decoder(row_type)(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+@lru_cache(_MOST_PLANS)
+def _find_decoder(row_type: type[Struct]) -> Callable[[Any], list[Any]]:
+    rows: Any = list[row_type]  # type: ignore[valid-type]
+    return msgspec.json.Decoder(rows).decode
+
+
+def _halve(tensor: InputTensor, places: list[int], names: list[str]) -> _Half | None:
+    """Return the columns of an input at some places, and add their names to those of its side.
+
+    Returns None where there are none.
+    """
     if not places:
         return None
-    names = [tensor.columns[at].name for at in places]
+    start = len(names)
+    names += [tensor.columns[place].name for place in places]
     own = structs.replace(
         tensor,
-        columns=[tensor.columns[at] for at in places],
-        codes=[tensor.codes[at] for at in places] if tensor.codes else [],
-        flags=[place for place, at in enumerate(places) if at in tensor.flags],
+        columns=[tensor.columns[place] for place in places],
+        codes=[tensor.codes[place] for place in places] if tensor.codes else [],
+        flags=[new for new, place in enumerate(places) if place in tensor.flags],
         full=tensor.full[places],
     )
-    get_one = itemgetter(names[0])
-    return _Half(places, own, itemgetter(*names) if len(names) > 1 else lambda row: (get_one(row),))
+    return _Half(own, places, slice(start, len(names)))
+
+
+def _make_getter(names: list[str]) -> Callable[[Row], _Values]:
+    """Make a getter of some columns' values as a tuple."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda row: tuple(row[name] for name in names)
 
 
 def _check_row(row: Any, where: str) -> Row:

@@ -10,7 +10,6 @@ one: its rows would share one draw. What is returned is logged, row by row, with
 """
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -26,9 +25,10 @@ from headrace.serve.api.answer import (
     read_unit_header,
 )
 from headrace.serve.http.messages import Problem, Reply, Request, encode
+from headrace.serve.http.slices import WHOLE_BYTES
 from headrace.serve.models.arms import Assigned, ModelRoute
 from headrace.serve.models.batch import Row
-from headrace.serve.service import Endpoint, Service, read_deadline
+from headrace.serve.service import Endpoint, Service, decode_body, read_deadline
 
 _MOST_AT_ONCE = 1_000
 """Candidates that are scored in one piece; other requests come between."""
@@ -37,16 +37,34 @@ _MOST_AT_ONCE = 1_000
 class RankRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a request to `/rank`."""
 
-    candidates: list[Row]
+    candidates: list[Any]
     context: Row = {}
     k: int | None = None
+
+
+class _Undecoded(msgspec.Struct, forbid_unknown_fields=True):
+    """The same, with candidates that are decoded once the context is known."""
+
+    candidates: msgspec.Raw
+    context: Row = {}
+    k: int | None = None
+
+
+class _ListOfRows(msgspec.Struct):
+    """Candidates as dicts; a body that is not one names this field."""
+
+    candidates: list[Row]
+
+
+_decode = msgspec.json.Decoder(_Undecoded).decode
+_decode_rows = msgspec.json.Decoder(_ListOfRows).decode
 
 
 class _Scored(NamedTuple):
     """The route that has scored a list, the candidates as they were scored, and their scores."""
 
     route: ModelRoute
-    candidates: list[Row]
+    candidates: list[Any]
     scores: Floats
 
 
@@ -54,7 +72,7 @@ async def rank(service: Service, request: Request, ref: str) -> Reply:
     """Put candidates in order with the model that `ref` names; an empty one means the first."""
     service.batcher.admit()
     route = service.repository.routes.get(ref) or await service.find_route(ref)
-    body = await service.read_body(request, RankRequest, route.served)
+    body = await _read(service, request, route)
     for segment in route.segments:
         if segment.holds(body.context):
             route = await service.find_route(segment.model)
@@ -93,6 +111,21 @@ async def rank(service: Service, request: Request, ref: str) -> Reply:
         by.buffer.append(len(items), rows, *notes, answers)
     reply = b'%b,"list_id":"%b","items":%b}' % (by.opening, list_id.encode(), encode(items))
     return Reply(200, by.headers, reply)
+
+
+async def _read(service: Service, request: Request, route: ModelRoute) -> RankRequest:
+    """Read the body of a request; raises `Problem`."""
+    if len(request.body) > WHOLE_BYTES:
+        return await service.read_body(request, RankRequest, route.served)
+    body = decode_body(_decode, request.body)
+    # Arms and segments may have other columns than the model that the request names.
+    candidates = None
+    if route.split is None and not route.segments:
+        candidates = route.served.predictor.decode_candidates(body.context, body.candidates)
+    if candidates is None:
+        rows = b'{"candidates":%b}' % bytes(body.candidates)
+        candidates = decode_body(_decode_rows, rows).candidates
+    return RankRequest(candidates, body.context, body.k)
 
 
 def _check(body: RankRequest, max_rows: int) -> None:
@@ -144,7 +177,7 @@ async def _score(
 ) -> _Scored:
     """Score a list by one version, a piece after the other; raises `Problem`."""
     until_s = read_deadline(request)
-    candidates: list[Row] = []
+    candidates: list[Any] = []
     scores: list[Floats] = []
     for start in range(0, len(body.candidates), _MOST_AT_ONCE):
         if start:
@@ -161,13 +194,16 @@ async def _score(
     return _Scored(route, candidates, np.concatenate(scores) if scores else np.empty(0))
 
 
-def _encode_rows(route: ModelRoute, context: Row, candidates: Sequence[Row]) -> bytes:
+def _encode_rows(route: ModelRoute, context: Row, candidates: list[Any]) -> bytes:
     """Encode rows for the log, each the context joined by a candidate."""
     own = encode(route.served.trim_for_log([context])[0])[:-1]
+    if candidates and isinstance(candidates[0], dict):
+        candidates = route.served.trim_for_log(candidates)
     rows = []
-    for row in route.served.trim_for_log(list(candidates)):
-        text: Any = encode(row)[1:]
-        rows.append(own + (b"," if row and len(own) > 1 else b"") + text)
+    for candidate in candidates:
+        text = encode(candidate)[1:]
+        comma = b"" if text == b"}" or own == b"{" else b","
+        rows.append(own + comma + text)
     return b"[" + b",".join(rows) + b"]"
 
 

@@ -235,15 +235,16 @@ class ServedModel:
         return complete, predictions
 
     def score_list(
-        self, context: Row, candidates: list[Row], first: int = 0
-    ) -> tuple[list[Row], Floats]:
+        self, context: Row, candidates: list[Any], first: int = 0
+    ) -> tuple[list[Any], Floats]:
         """Return candidates with what they lacked, and the prediction of each `(N,)`.
 
         Parameters: `first`, the place of the first candidate in its list. Raises `InputError` where
         the context or a candidate cannot be used.
         """
         complete = candidates
-        if self.optional:
+        # Typed candidates lack nothing.
+        if self.optional and candidates and isinstance(candidates[0], dict):
             complete = self._complete_list(context, candidates)
         start_s = SYSTEM.monotonic_s()
         scores = self.predictor.score_list(context, complete, first)
