@@ -32,6 +32,8 @@ _FEWEST_FOLDS = 2
 _CHARACTERS_PER_SECOND = 100_000
 """So many characters of text are encoded a second of the budget, in one fold for all families, if
 the search is to have half of its time for trials on the matrices that it has then."""
+_CELLS_PER_SECOND = 500_000
+"""The same for the cells of a ranking's table: fits on many rows take long, too."""
 ENOUGH_VALIDATION_ROWS = 2_000
 ENOUGH_VALIDATION_QUERIES = 300
 ENOUGH_OF_A_CLASS = 200
@@ -254,7 +256,7 @@ def _plan(rows: TrainingData) -> TrialPlan:
 
 
 def _count_folds(rows: TrainingData) -> int:
-    """Return how many folds the search can afford: fewer of long texts, which take long to encode.
+    """Return how many folds the search can afford: fewer of long texts, and of large rankings.
 
     The count follows from the spec and the data alone, so that a run can be repeated.
     """
@@ -263,7 +265,12 @@ def _count_folds(rows: TrainingData) -> int:
         cs.by_name(*texts).cast(pl.String).str.len_chars().clip(0, MOST_CHARS)
     )
     characters = sum(lengths.sum().row(0)) if texts else 0
-    affordable = rows.system.models.search.seconds * _CHARACTERS_PER_SECOND // max(characters, 1)
+    seconds = rows.system.models.search.seconds
+    affordable = seconds * _CHARACTERS_PER_SECOND // max(characters, 1)
+    # Few queries may have many rows; of other tasks only small tables come here.
+    if rows.target.kind.HAS_QUERIES:
+        cells = rows.frame.height * len(rows.columns)
+        affordable = min(affordable, seconds * _CELLS_PER_SECOND // cells)
     return int(np.clip(affordable, _FEWEST_FOLDS, FOLDS))
 
 
