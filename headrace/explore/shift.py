@@ -1,6 +1,6 @@
 """Checks whether test rows are like rows in service: later than training rows, and like them."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -14,27 +14,35 @@ from headrace.explore.relation import bin_column, explain_by_bins
 _ROWS_EACH = 3_000
 _LEAST_ROWS = 50
 _LEAST_VALUES = 20
+_FOLDS = 3
 _MOST_AREA = 0.65
 """Bound on the ROC AUC of a classifier of train against test rows; guessing gives 0.5."""
 
 
+class Division(NamedTuple):
+    """The row numbers of train and test, how rows were divided, and each row's owner `(N,)`.
+
+    Rows of one owner, or one query, were divided together; without owners every row on its own.
+    """
+
+    train: Integers
+    test: Integers
+    by: str | None
+    owner: Integers | None = None
+
+
 def check_split(
-    frame: pl.DataFrame,
-    columns: list[str],
-    train: Integers,
-    test: Integers,
-    time: str | None,
-    by: str | None,
+    frame: pl.DataFrame, columns: list[str], division: Division, time: str | None
 ) -> list[Finding]:
     """Check a split: its order in time, and whether train and test rows are alike.
 
-    Parameters: `frame`, all rows; `columns`, those that may enter the model; `train` and `test`,
-    row numbers; `time`, the column of times; `by`, how the rows were divided.
+    Parameters: `frame`, all rows; `columns`, those that may enter the model; `time`, the column of
+    times.
     """
     findings: list[Finding] = []
-    if time is not None and by != "time":
-        findings += _check_time(frame[time], train, test)
-    return findings + _check_shift(frame.select(cs.by_name(*columns)), train, test, by)
+    if time is not None and division.by != "time":
+        findings += _check_time(frame[time], division.train, division.test)
+    return findings + _check_shift(frame.select(cs.by_name(*columns)), division)
 
 
 def _check_time(times: pl.Series, train: Integers, test: Integers) -> list[Finding]:
@@ -66,9 +74,7 @@ def _check_time(times: pl.Series, train: Integers, test: Integers) -> list[Findi
     return [Finding("split.time", [times.name], "warning", message, evidence)]
 
 
-def _check_shift(
-    frame: pl.DataFrame, train: Integers, test: Integers, by: str | None
-) -> list[Finding]:
+def _check_shift(frame: pl.DataFrame, division: Division) -> list[Finding]:
     """Check by adversarial validation whether train and test rows are alike.
 
     A classifier learns to tell train rows from test rows, and is judged out of fold. If it can, the
@@ -77,11 +83,15 @@ def _check_shift(
         0 train row ──┐                          ┌─ ROC AUC 0.5: rows are alike
                       ├─ classifier, 3 folds ────┤
         1 test row  ──┘                          └─ ROC AUC 0.65 and more: split.shift
+
+    No fold divides an owner: what is the same in all rows of an owner would tell his rows apart.
     """
     ensemble = openmp.load("sklearn.ensemble")
     from sklearn.metrics import roc_auc_score
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
 
+    _, _, by, owner = division
+    train, test = division.train, division.test
     size = min(len(train), len(test), _ROWS_EACH)
     names = [values.name for values in frame if not values.dtype.is_temporal()]
     if size < _LEAST_ROWS or not names:
@@ -89,7 +99,8 @@ def _check_shift(
     generator = np.random.default_rng(0)
     train_sample = generator.choice(train, size, replace=False)
     test_sample = generator.choice(test, size, replace=False)
-    rows = frame[np.concatenate([train_sample, test_sample])].select(cs.by_name(*names))
+    drawn = np.concatenate([train_sample, test_sample])
+    rows = frame[drawn].select(cs.by_name(*names))
     y = np.repeat([0.0, 1.0], size)
 
     X = np.column_stack([_encode(values) for values in rows])
@@ -99,8 +110,14 @@ def _check_shift(
         return []
     settings = {"max_iter": 30, "learning_rate": 0.2, "max_leaf_nodes": 15, "random_state": 0}
     model: Any = ensemble.HistGradientBoostingClassifier(**settings)
-    folds = StratifiedKFold(3, shuffle=True, random_state=0)
-    scores = cross_val_predict(model, X, y, cv=folds, method="predict_proba")[:, 1]
+    folds: Any = StratifiedKFold(_FOLDS, shuffle=True, random_state=0)
+    groups = None
+    if owner is not None:
+        groups = owner[drawn]
+        if min(len(np.unique(groups[y == part])) for part in (0, 1)) < _FOLDS:
+            return []
+        folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0)
+    scores = cross_val_predict(model, X, y, cv=folds, groups=groups, method="predict_proba")[:, 1]
     area = float(roc_auc_score(y, scores))
     if area < _MOST_AREA:
         return []

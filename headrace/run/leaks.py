@@ -7,7 +7,7 @@ import polars.selectors as cs
 
 from headrace import spec
 from headrace.errors import Finding
-from headrace.explore import check_order, check_split, leaks
+from headrace.explore import Division, check_order, check_split, leaks
 from headrace.tables import Column
 from headrace.train import TrainingData
 
@@ -31,8 +31,8 @@ def find_leaks(data: TrainingData, special: Collection[str]) -> list[Finding]:
     findings = leaks(trained, y, task, data.target.name, labels, training_rows(data, ignored))
     findings += check_order(trained, y, task, system.split.by)
     time = system.data.time_column
-    by = system.split.by
-    return findings + check_split(data.frame, used, parts.train, parts.test, time, by)
+    division = Division(parts.train, parts.test, system.split.by, parts.group)
+    return findings + check_split(data.frame, used, division, time)
 
 
 def leak_columns(columns: list[Column]) -> list[str]:
