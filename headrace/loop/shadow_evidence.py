@@ -20,6 +20,7 @@ from headrace.rollout.evidence import Interval, MetricResult
 from headrace.rollout.state import CHAMPION
 from headrace.rollout.statistics.guards import judge_seconds
 from headrace.spec import LOSS, RolloutMetric
+from headrace.tasks import find_task
 
 _MOST_PAIRS = 2_000
 _MOST_TIMES = 2_000
@@ -74,6 +75,8 @@ class ShadowEvidence:
         self._phase = rollout.phase
         losses = [metric for metric in join.metrics if metric.of == LOSS]
         self._metric = losses[0] if losses else RolloutMetric(name=LOSS, of=LOSS, role="guard")
+        # Scores of a ranking order rows: they are near no outcome.
+        self._has_loss = not find_task(join.task).HAS_QUERIES
         own = msgspec.structs.replace(join, metrics=(self._metric,))
         self._readers = Reader(own, folder), Reader(own, folder)
         for reader in self._readers:
@@ -160,7 +163,7 @@ class ShadowEvidence:
 
     def results(self, alpha: float) -> list[MetricResult]:
         """Return the loss of both versions on the same units, and whether harm is certain."""
-        if not self._closed:
+        if not self._closed or not self._has_loss:
             return []
         base, own = (total / self._closed for total in self._sums)
         keys = sorted(self._scores)

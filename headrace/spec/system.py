@@ -23,7 +23,7 @@ from headrace.spec.goal import Goal
 from headrace.spec.log import LogSpec
 from headrace.spec.models import Models
 from headrace.spec.node import Name, Node, Positive, about
-from headrace.spec.rollout import RolloutSpec
+from headrace.spec.rollout import LOSS, RolloutSpec
 from headrace.spec.serve import ServeSpec
 from headrace.spec.split import SplitSpec
 from headrace.workspace import Workspace
@@ -99,6 +99,7 @@ class System(Node, frozen=True, dict=True):
         if self.rollout is not None:
             _check_log(self.rollout, self)
             _check_arms(self.rollout, self.name)
+            _check_losses(self.rollout, self.goal)
 
     @property
     def outcome_delay_us(self) -> int:
@@ -149,6 +150,17 @@ def _check_arms(rollout: RolloutSpec, name: str) -> None:
         if at and owner != name:
             where = "rollout.stages.test.arms"
             raise SpecError(where, f"{arm!r} is of another system", f"a version of {name}")
+
+
+def _check_losses(rollout: RolloutSpec, goal: Goal) -> None:
+    """Refuse the loss of a ranking, whose scores are near no outcome."""
+    if goal.task == "ranking" and any(metric.of == LOSS for metric in rollout.metrics):
+        raise SpecError(
+            "rollout.metrics",
+            "the loss of a prediction, with task ranking",
+            "what comes of a row, such as {name: clicks, of: clicked}",
+            "a score of a ranking is near no outcome",
+        )
 
 
 def _check_log(rollout: RolloutSpec, system: System) -> None:

@@ -276,6 +276,7 @@ Grade = pl.Series
         ({}, {"models": {"gbdt": {"objective": "quantile"}}}, "models.gbdt.objective"),
         ({}, {"evaluate": {"fairness": {"attributes": ["country"]}}}, "do not compare"),
         ({}, {"gates": ["test.roc_auc > 0.5"]}, "roc_auc with task ranking"),
+        ({}, {"rollout": {"unit": "search"}}, "the loss of a prediction, with task ranking"),
     ],
 )
 def test_bad_input_is_one_sentence(
