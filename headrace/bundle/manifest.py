@@ -35,7 +35,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     `created` is UTC; `data` maps each table to the fingerprint of its content; `files` maps names
     to sha256. `seal` is the sha256 over all other fields, so that a changed byte in the manifest
-    itself is found too.
+    itself is found too. `scale` is that of the target (see `unit`).
     """
 
     name: Name
@@ -48,6 +48,16 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, str]
     seal: str = ""
     format: int | UnsetType = UNSET
+    scale: Annotated[float, Meta(gt=0.0)] | UnsetType = UNSET
+
+    @property
+    def unit(self) -> float:
+        """The size that a difference between predictions is compared with, at least.
+
+        It is the standard deviation of the target that a regression was fitted on: sums of float32
+        are no more exact than that. Else, and in older bundles, it is 1.
+        """
+        return self.scale if isinstance(self.scale, float) else 1.0
 
     def with_seal(self) -> "Manifest":
         """Return the same manifest with its seal set."""

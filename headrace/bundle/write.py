@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import polars as pl
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from headrace.bundle.manifest import FILES, FORMAT, Manifest, sha256
 from headrace.clock import SYSTEM, to_text
@@ -14,7 +14,7 @@ from headrace.workspace import BundleName, versions_in
 class Contents(Struct, frozen=True):
     """The contents of a new bundle: its files by name but the holdout, and fields of its manifest.
 
-    `data` are the fingerprints of the tables.
+    `data` are the fingerprints of the tables, `scale` is that of the target.
     """
 
     name: str
@@ -23,6 +23,7 @@ class Contents(Struct, frozen=True):
     spec_hash: str
     data: dict[str, str]
     code_version: str
+    scale: float = 1.0
 
 
 def write_bundle(parent: Path, contents: Contents, after: int = 0) -> BundleName:
@@ -52,6 +53,7 @@ def write_bundle(parent: Path, contents: Contents, after: int = 0) -> BundleName
                 code_version=contents.code_version,
                 parent=BundleName(contents.name, taken[-1]).folder if taken else None,
                 files=sums,
+                scale=contents.scale if contents.scale != 1 else UNSET,
             )
             (draft / "manifest.json").write_bytes(manifest.with_seal().encode())
             if publish_folder(draft, parent / bundle.folder):

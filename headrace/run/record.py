@@ -93,6 +93,7 @@ def write_bundle(document: RunDocument, results: StageResults, tested: Tested) -
             spec_hash=document.spec_hash,
             data=document.fingerprints,
             code_version=document.code_version,
+            scale=results.model.scale,
         ),
         registry.last_version(system.workspace, system.name),
     )

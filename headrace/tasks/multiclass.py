@@ -108,3 +108,8 @@ def target_outputs(y: Floats, classes: int) -> Floats:
 def rarer_rows(y: Floats) -> int | None:
     """See `TaskKind`."""
     return None
+
+
+def scale(y: Floats) -> float:
+    """See `TaskKind`."""
+    return 1.0

@@ -100,6 +100,10 @@ class TaskKind(Protocol):
         """Return the numbers whose means are the target means of categories `(N, outputs)`."""
         ...
 
+    def scale(self, y: Floats) -> float:
+        """Return the standard deviation of a number's outcomes; 1 for any other task."""
+        ...
+
     def rarer_rows(self, y: Floats) -> int | None:
         """Count the rows of the rarer of two classes; None if the task does not have two."""
         ...

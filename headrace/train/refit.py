@@ -26,7 +26,7 @@ class Model(Struct, frozen=True):
     """The shipped model: its fitted parts, the members of the resolved spec, and the graph.
 
     `rows` is how many rows it was fitted on; `parity` is the largest relative difference between
-    the scores of the graph and those of the trainers' own code.
+    the scores of the graph and those of the trainers' own code. `scale` is that of the target.
     """
 
     parts: list[FittedMember]
@@ -34,6 +34,7 @@ class Model(Struct, frozen=True):
     model: bytes
     rows: int
     parity: float
+    scale: float = 1.0
 
     @property
     def features(self) -> Features:
@@ -95,7 +96,8 @@ def refit(rows: TrainingData, choice: Choice, threshold: float | None) -> Model:
 
     # Some thousand rows, evenly spread, find a wrong node as surely as all of them.
     check = fit_on[:: max(1, len(fit_on) // _PARITY_ROWS)]
-    parity = _measure_parity(rows, check, parts, model, choice.calibration)
+    scale = rows.target.kind.scale(rows.y[fit_on])
+    parity = _measure_parity(rows, check, parts, model, choice.calibration, scale)
     if not parity <= TOLERANCE:
         families = " and ".join(sorted({member.family for member in members}))
         raise WorkError(
@@ -103,7 +105,7 @@ def refit(rows: TrainingData, choice: Choice, threshold: float | None) -> Model:
             f"differs from its trainer by {parity:.2g}",
             f"at most {TOLERANCE}",
         )
-    return Model(parts, members, model, len(fit_on), parity)
+    return Model(parts, members, model, len(fit_on), parity, scale)
 
 
 def _fit_member(rows: TrainingData, fit_on: Integers, member: Member) -> FittedMember:
@@ -129,10 +131,11 @@ def _measure_parity(
     parts: list[FittedMember],
     model: bytes,
     calibration: Calibration | None,
+    scale: float,
 ) -> float:
     """Measure the largest difference between the graph and the trainers' own code on some rows.
 
-    It is relative where scores are above 1, absolute elsewhere.
+    It is relative to the largest of 1, the score and the target's scale.
     """
     kind = rows.target.kind
     own = []
@@ -145,7 +148,7 @@ def _measure_parity(
     scores = open_session(model).column(kind.SCORES, rows.frame[check])
     if not kind.SCORE_EACH_CLASS:
         scores = scores[:, 0]
-    return float(np.max(np.abs(scores - expected) / np.maximum(1.0, np.abs(expected))))
+    return float(np.max(np.abs(scores - expected) / np.maximum(max(1.0, scale), np.abs(expected))))
 
 
 def predict_baseline(rows: TrainingData) -> Floats:

@@ -517,5 +517,5 @@ def test_a_workspace_is_whose_who_ran_in_it(
 def test_manifests_of_now_have_no_other_fields() -> None:
     assert set(Manifest.__struct_fields__) == {
         "name", "version", "created", "spec_hash", "data", "code_version", "parent", "files",
-        "seal", "format",
+        "seal", "format", "scale",
     }  # fmt: skip

@@ -193,7 +193,7 @@ class ServedModel:
         for number in range(_WARM_UP_ROWS if examples else 0):
             example = examples[number % len(examples)]
             reply = self.predictor.predict_dicts([example["request"]])[0]
-            if not same_reply(reply, example["reply"]):
+            if not same_reply(reply, example["reply"], self.bundle.manifest.unit):
                 found = f"answers {str(reply)[:100]}"
                 raise BundleError(str(self.bundle.path), found, str(example["reply"])[:100])
         if examples:
