@@ -312,3 +312,11 @@ def test_flat_queries_are_counted() -> None:
     assert (found.check, found.evidence) == ("split.flat_queries", {"flat": 2, "queries": 3})
     with pytest.raises(InputError, match="one grade each"):
         check_queries(np.array([0, 0, 1, 1]), np.array([1.0, 1, 2, 2]), Data(source="", group="q"))
+
+
+def test_the_resolved_spec_gives_the_same_model(run: Run, tmp_path: Path) -> None:
+    home = run.bundle.parent.parent.parent
+    (tmp_path / "system.yaml").write_bytes((run.bundle / "system.yaml").read_bytes())
+    (tmp_path / "rows.parquet").write_bytes((home / "rows.parquet").read_bytes())
+    again = headrace.run(headrace.load(tmp_path))
+    assert (again.bundle / "model.onnx").read_bytes() == (run.bundle / "model.onnx").read_bytes()
