@@ -311,7 +311,7 @@ def time_lists() -> None:
         lists.append((context, others))
     # Copies: the reader's arrays are its own.
     feeds = [
-        {name: array.copy() for name, array in model._list_reader.read(*one).items()}
+        {name: array.copy() for name, array in model._list_reader.read(*one)[0].items()}
         for one in lists
     ]
     calls: dict[str, Callable[[int], Any]] = {

@@ -14,13 +14,15 @@ from headrace.spec.data import Data
 from headrace.spec.features import Kind
 from headrace.spec.goal import Gain, Goal
 from headrace.spec.labels import format_label
-from headrace.spec.metrics import Task, describe_metrics, is_metric
+from headrace.spec.metrics import Task, describe_metrics, is_metric, split_metric
 from headrace.spec.models import Family, Models
 from headrace.spec.split import SplitSpec
 from headrace.tasks import find_task
 
 MAX_CLASSES_OF_TREES = 100
 """LightGBM fits a tree for each class in each round: beyond a hundred classes it is too slow."""
+_RELEVANT = 1.0
+_OF_WHOLE_LISTS = ("recall", "precision", "hit_rate")
 _MOST_EXPONENTIAL = 12
 """Grades above are usually counts or times, not steps of a scale."""
 _LARGEST_EXPONENT = 500
@@ -158,11 +160,16 @@ def infer_goal(goal: Goal, target: pl.Series) -> tuple[Goal, dict[str, str]]:
             gain, why["goal.gain"] = _infer_gain(values)
     elif gain is not None:
         raise InputError("goal.gain", f"{gain} with task {task}", "null", "only grades have one")
+    elif goal.relevant != _RELEVANT:
+        found = f"{goal.relevant:g} with task {task}"
+        raise InputError("goal.relevant", found, "nothing", "only grades have one")
 
     metric = goal.metric
     if metric is None:
         metric, why["goal.metric"] = find_task(task).infer_metric(values, positive)
     _check_metrics(task, metric, goal.secondary)
+    if find_task(task).HAS_QUERIES:
+        _check_relevant(goal.relevant, metric, values)
     return structs.replace(goal, task=task, positive=positive, metric=metric, gain=gain), why
 
 
@@ -210,6 +217,18 @@ def _check_gain(gain: Gain | None, grades: pl.Series) -> Gain | None:
         found = f"exponential with a grade of {highest:g}"
         raise InputError("goal.gain", found, f"grades up to {_LARGEST_EXPONENT}, or linear")
     return gain
+
+
+def _check_relevant(relevant: float, metric: str, grades: pl.Series) -> None:
+    """Raise `InputError` where the metric that decides says nothing about any order."""
+    formula, cut = split_metric(metric)
+    if cut is None and formula in _OF_WHOLE_LISTS:
+        found = f"{metric}, which is the same for every order of a whole list"
+        raise InputError("goal.metric", found, f"a list that is cut, such as {metric}_10")
+    highest = float(str(grades.cast(pl.Float64).max()))
+    if formula != "ndcg" and relevant > highest:
+        found = f"{relevant:g}, and the highest grade is {highest:g}: no row is relevant"
+        raise InputError("goal.relevant", found, f"at most {highest:g} with {metric}")
 
 
 def _check_metrics(task: Task, metric: str, secondary: list[str]) -> None:
@@ -262,6 +281,23 @@ def _match_label(stated: Any, labels: list[Any], target: str) -> Any:
     raise InputError("goal.positive", found, expected, nearest(str(stated), names))
 
 
+def _check_objectives(models: Models, task: Task) -> None:
+    """Raise `InputError` for an objective of another task, of a family or of a member."""
+    has_queries = find_task(task).HAS_QUERIES
+    stated: list[tuple[str, Any]] = [
+        ("models.linear", models.linear),
+        ("models.gbdt", models.gbdt),
+    ]
+    stated += [(f"models.members[{at}]", one.params) for at, one in enumerate(models.members)]
+    for where, params in stated:
+        objective = getattr(params, "objective", None)
+        if objective is not None and (objective in _OF_RANKINGS) != has_queries:
+            found = f"{objective} with task {task}"
+            raise InputError(f"{where}.objective", found, "null, or one of this task")
+        if getattr(params, "truncation", None) is not None and not has_queries:
+            raise InputError(f"{where}.truncation", f"stated with task {task}", "null")
+
+
 _OF_RANKINGS = ("lambdarank", "xendcg", "pointwise", "pairs")
 
 
@@ -270,13 +306,10 @@ def infer_candidates(models: Models, task: Task, classes: int) -> tuple[Models, 
 
     Raises `InputError` where none remains, and for an objective of another task.
     """
-    for family, objective in (("linear", models.linear.objective), ("gbdt", models.gbdt.objective)):
-        of_ranking = objective in _OF_RANKINGS
-        if objective is not None and of_ranking != find_task(task).HAS_QUERIES:
-            expected = "an objective of this task, or null"
-            raise InputError(
-                f"models.{family}.objective", f"{objective} with task {task}", expected
-            )
+    _check_objectives(models, task)
+    if models.calibration is not None and not find_task(task).CALIBRATIONS:
+        found = f"{models.calibration.method} with task {task}"
+        raise InputError("models.calibration", found, "null", "only probabilities are calibrated")
     if classes <= MAX_CLASSES_OF_TREES or "gbdt" not in models.candidates or models.members:
         return models, []
     remaining: list[Family] = [family for family in models.candidates if family != "gbdt"]
@@ -303,6 +336,9 @@ def infer_split(split: SplitSpec, data: Data, goal: Goal) -> tuple[SplitSpec, di
     ('time', '2d')
     """
     why: dict[str, str] = {}
+    if split.by == "stratified" and find_task(goal.task).HAS_QUERIES:
+        do = "queries have no classes"
+        raise InputError("split.by", "stratified with task ranking", "time, group or random", do)
     if split.by is None:
         by, why["split.by"] = _infer_by(data, goal)
         split = structs.replace(split, by=by)

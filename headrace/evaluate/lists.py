@@ -25,6 +25,7 @@ class Lists:
     Parameters: `grades (N,)`, `scores (N,)` and the queries of the rows. Arrays `(N,)` follow the
     rows of the lists; `place` counts from 1 in each list, `gain` is the mean gain of the row's tie.
 
+    >>> from headrace.tasks import Grading
     >>> queries = Queries(np.array([0, 0, 0]), Grading())
     >>> lists = Lists(np.array([0.0, 1.0, 2.0]), np.array([0.5, 0.5, 0.9]), queries)
     >>> lists.place.tolist(), lists.gain.tolist()

@@ -12,6 +12,7 @@ from headrace.evaluate.predictions import Predictions
 
 _MOST_LISTED = 5
 _MOST_ROWS = 8
+_MOST_LETTERS = 60
 
 
 class ServedQuery(Struct, frozen=True):
@@ -64,7 +65,9 @@ def _serve(
     assert predictions.queries is not None
     rows = np.flatnonzero(predictions.queries.of_row == query)
     first = rows[np.argsort(-predictions.scores[rows], kind="stable")][:_MOST_ROWS]
-    shown = frame[first].select(cs.all().cast(pl.String)).rows()
+    texts = cs.all().cast(pl.String).str.head(_MOST_LETTERS)
+    # A frame without columns has no rows either.
+    shown = frame[first].select(texts).rows() if frame.width else [()] * len(first)
     grades = predictions.y[first].tolist()
     return ServedQuery(
         query=str(names[int(rows[0])]),

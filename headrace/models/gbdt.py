@@ -302,7 +302,8 @@ def _build_stop(watched: ValidationSet, params: GbdtParams, may_hurry: bool) -> 
         nonlocal best, begin
         now = SYSTEM.monotonic_s()
         loss = state.evaluation_result_list[0][2]
-        if loss < best[0]:
+        # A metric that is not defined is better than nothing, once.
+        if loss < best[0] or best[2] is None:
             best = (loss, state.iteration, state.evaluation_result_list)
 
         if state.iteration == 0:

@@ -32,6 +32,7 @@ def draw_pairs(grades: Floats, queries: Queries, weight: Floats | None, seed: in
     Parameters: `grades (N,)`, rows with those of a query together; `weight (N,)`. A pair counts as
     much as the gains of its rows differ.
 
+    >>> from headrace.tasks import Grading
     >>> queries = Queries(np.array([0, 0, 0, 1]), Grading("linear"))
     >>> pairs = draw_pairs(np.array([0.0, 2.0, 1.0, 5.0]), queries, None, seed=1)
     >>> sorted(zip(pairs.better.tolist(), pairs.worse.tolist()))
@@ -64,7 +65,8 @@ def draw_pairs(grades: Floats, queries: Queries, weight: Floats | None, seed: in
     counts = gains[better] - gains[worse]
     if weight is not None:
         counts = counts * (weight[better] + weight[worse]) / 2
-    return Pairs(better, worse, counts / counts.sum())
+    total = counts.sum()
+    return Pairs(better, worse, counts / total if total > 0 else counts)
 
 
 def fit_pairs(X: Any, pairs: Pairs, l2: float, deadline: float = float("inf")) -> Floats:

@@ -96,7 +96,7 @@ def _refuse_system(system: System) -> None:
         found = f"the source {system.data.source!r}"
     else:
         return
-    expected = "a table in one file, without windows and crosses, and no ranking"
+    expected = "a table in one file, without windows and crosses, and another task"
     raise InputError("eject", found, expected, "the bundle itself runs in any ONNX Runtime")
 
 

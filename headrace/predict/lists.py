@@ -24,7 +24,15 @@ from msgspec import Struct, structs
 
 from headrace.errors import InputError, nearest
 from headrace.features import Feeds
-from headrace.predict.rows import InputTensor, Row, RowReader, make_row_type, trim_names
+from headrace.predict.gaps import has_no_gaps, may_have_gaps
+from headrace.predict.rows import (
+    InputTensor,
+    Row,
+    RowGaps,
+    RowReader,
+    make_row_type,
+    trim_names,
+)
 
 _MOST_PLANS = 64
 _Values = tuple[Any, ...]
@@ -44,12 +52,14 @@ class _Half(NamedTuple):
 class _Plan(NamedTuple):
     """The halves of each input for one set of columns of a context, and how values are read.
 
+    `order` says of each column of the model whether it is the context's, and its place there.
     `row_type` is a type for candidates that have all other columns; None where none can be made.
     """
 
     inputs: list[tuple[InputTensor, _Half | None, _Half | None]]
     get_context: Callable[[Row], _Values]
     get_candidate: Callable[[Row], _Values]
+    order: list[tuple[bool, int]]
     row_type: type[Struct] | None
 
 
@@ -69,12 +79,16 @@ class ListReader:
         """Return a type for candidates that have all columns that a context lacks, and no other."""
         return self._find_plan(*self._divide(context)).row_type
 
-    def read_typed(self, context: Row, candidates: Sequence[Struct], first: int = 0) -> Feeds:
+    def read_typed(
+        self, context: Row, candidates: Sequence[Struct], first: int = 0
+    ) -> tuple[Feeds, RowGaps]:
         """Read a list whose candidates have the `row_type` for its context; see `read`."""
         return self._fill(context, candidates, structs.astuple, first)
 
-    def read(self, context: Row, candidates: Sequence[Row], first: int = 0) -> Feeds:
-        """Read a list, or the part of one that begins at `first`: return the feeds of its rows.
+    def read(
+        self, context: Row, candidates: Sequence[Row], first: int = 0
+    ) -> tuple[Feeds, RowGaps]:
+        """Read a list, or the part of one that begins at `first`: return its feeds and its gaps.
 
         Raises `InputError` for a column that both have, for one that a candidate lacks, and for a
         value that cannot be used; it names the context or the candidate.
@@ -91,7 +105,7 @@ class ListReader:
             self._check_names(context, candidates, first)
             return self._read(context, candidates, first)
 
-    def _read(self, context: Row, candidates: Sequence[Row], first: int) -> Feeds:
+    def _read(self, context: Row, candidates: Sequence[Row], first: int) -> tuple[Feeds, RowGaps]:
         shared = context.keys()
         for number, candidate in enumerate(candidates, first + 1):
             if not shared.isdisjoint(candidate):
@@ -109,8 +123,8 @@ class ListReader:
         candidates: Sequence[Any],
         get_values: Callable[[Any], _Values] | None,
         first: int,
-    ) -> Feeds:
-        """Fill the arrays; `get_values` returns the values of a typed candidate."""
+    ) -> tuple[Feeds, RowGaps]:
+        """Fill the arrays, and find gaps; `get_values` returns the values of a typed candidate."""
         plan = self._find_plan(*self._divide(context))
         shared = [(value,) for value in plan.get_context(context)]
         columns = list(zip(*map(get_values or plan.get_candidate, candidates), strict=True))
@@ -129,7 +143,22 @@ class ListReader:
                 whole[:, of_context.places] = self._build(of_context, shared, None)
                 array = whole
             feeds[tensor.name] = array
-        return feeds
+        return feeds, self._find_gaps(plan, feeds, shared, columns)
+
+    def _find_gaps(
+        self, plan: _Plan, feeds: Feeds, shared: list[_Values], columns: list[_Values]
+    ) -> RowGaps:
+        """Find the gaps of candidates by their places."""
+        suspects = [one for one, *_ in plan.inputs if not has_no_gaps(one.name, feeds[one.name])]
+        if not suspects:
+            return {}
+        masks = [may_have_gaps(one.name, feeds[one.name], one.full) for one in suspects]
+        places = np.flatnonzero(np.any([mask.any(axis=1) for mask in masks], axis=0)).tolist()
+        rows = [
+            tuple(shared[at][0] if is_own else columns[at][place] for is_own, at in plan.order)
+            for place in places
+        ]
+        return self._reader.find_gaps(rows, places)
 
     def _build(self, half: _Half, columns: list[_Values], first: int | None) -> Any:
         """Build the array of one half; its first row is the candidate at `first`, if it is one."""
@@ -153,7 +182,10 @@ class ListReader:
             halves = (_halve(tensor, of_context, shared), _halve(tensor, of_others, others))
             inputs.append((tensor, *halves))
         row_type = make_row_type(tuple(others), further) if others else None
-        return _Plan(inputs, _make_getter(shared), _make_getter(others), row_type)
+        places = {name: (True, at) for at, name in enumerate(shared)}
+        places |= {name: (False, at) for at, name in enumerate(others)}
+        order = [places[name] for name in self._names]
+        return _Plan(inputs, _make_getter(shared), _make_getter(others), order, row_type)
 
     def _check_names(self, context: Row, candidates: Iterable[Row], first: int) -> None:
         """Raise `InputError` for a column that neither the context nor a candidate has."""

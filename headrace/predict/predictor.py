@@ -22,7 +22,7 @@ from headrace.features.graph.session import CHUNK_ROWS
 from headrace.predict.batch import predict_lazily
 from headrace.predict.gaps import GapCounter, GapWarning
 from headrace.predict.lists import ListReader, decode_candidates
-from headrace.predict.rows import RowReader, make_id_getter, make_row_type, trim_names
+from headrace.predict.rows import RowGaps, RowReader, make_id_getter, make_row_type, trim_names
 from headrace.report import count_words, show_predictor
 from headrace.spec import format_label
 from headrace.tables import (
@@ -198,9 +198,12 @@ class Predictor:
         and its `score`, which is the prediction. Equal scores stay in the order given. Raises
         `InputError` for a model that predicts classes, and for columns or values as `predict` does.
         """
-        if k is not None and k < 1:
-            raise InputError("k", str(k), "1 or more, or null for all candidates")
-        scores = self.score_list(context, candidates)
+        if k is not None and (isinstance(k, bool) or not isinstance(k, int) or k < 1):
+            raise InputError("k", repr(k), "a whole number from 1 on, or None for all candidates")
+        if not isinstance(candidates, list):
+            found = f"candidates of type {type(candidates).__name__}"
+            raise InputError("rank", found, "a list of dicts")
+        scores, _ = self.score_list(context, candidates)
         return [
             {"candidate": at, "position": position, "score": score}
             for position, (at, score) in enumerate(order_scores(scores, k), 1)
@@ -215,8 +218,10 @@ class Predictor:
             return None
         return decode_candidates(raw, self._list_reader.row_type(context))
 
-    def score_list(self, context: dict[str, Any], candidates: list[Any], first: int = 0) -> Floats:
-        """Return the prediction of each candidate `(N,)` in a context; see `rank`.
+    def score_list(
+        self, context: dict[str, Any], candidates: list[Any], first: int = 0
+    ) -> tuple[Floats, RowGaps]:
+        """Return the prediction of each candidate `(N,)` in a context, and their gaps; see `rank`.
 
         Parameters: `first`, the place of the first candidate in its list. Candidates are dicts, or
         all of them are what `decode_candidates` has made.
@@ -225,21 +230,23 @@ class Predictor:
             found = f"{self.name or 'the model'} predicts one of {len(self.classes)} classes"
             raise InputError("rank", found, "a model with one number as its answer")
         if not candidates:
-            return np.empty(0)
+            return np.empty(0), {}
         if isinstance(candidates[0], Struct):
-            feeds = self._list_reader.read_typed(context, candidates, first)
-            return self.session.run(["prediction"], feeds)[0].ravel()
+            feeds, typed_gaps = self._list_reader.read_typed(context, candidates, first)
+            return self.session.run(["prediction"], feeds)[0].ravel(), typed_gaps
         size = len(candidates)
         if self._reads_text:
             # A long text may become thousands of entries of a matrix.
             rows = [one for one in (context, *candidates) if isinstance(one, dict)]
             size = self._chunk_rows(rows)
         scores = []
+        gaps: RowGaps = {}
         for start in range(0, len(candidates), size):
             part = candidates[start : start + size]
-            feeds = self._list_reader.read(context, part, first + start)
+            feeds, own_gaps = self._list_reader.read(context, part, first + start)
             scores.append(self.session.run(["prediction"], feeds)[0].ravel())
-        return np.concatenate(scores) if len(scores) > 1 else scores[0]
+            gaps |= {start + at: gap for at, gap in own_gaps.items()}
+        return np.concatenate(scores) if len(scores) > 1 else scores[0], gaps
 
     def _predict_rows(self, reader: RowReader, rows: Sequence[Any]) -> list[dict[str, Any]]:
         """Predict rows, without their ids. Runs once a request, so it makes no frame."""

@@ -169,7 +169,7 @@ class RowReader:
                 feeds[tensor.name] = self.build_array(
                     tensor, [(value,) for value in values[tensor.at]]
                 )
-        return feeds, self._find_gaps([values], [0]) if may_have_gap else _NO_GAPS
+        return feeds, self.find_gaps([values], [0]) if may_have_gap else _NO_GAPS
 
     def read_rows(self, rows: Sequence[Any]) -> tuple[Feeds, RowGaps]:
         """Read several rows: return their feeds and their gaps.
@@ -203,7 +203,7 @@ class RowReader:
             may_have_gap |= may_have_gaps(tensor.name, feeds[tensor.name], tensor.full).any(axis=1)
         places = np.flatnonzero(may_have_gap).tolist()
         values = [tuple(column[at] for column in columns) for at in places]
-        return feeds, self._find_gaps(values, places)
+        return feeds, self.find_gaps(values, places)
 
     def count_gaps(self, typed: pl.DataFrame, feeds: Feeds, counter: GapCounter) -> None:
         """Count the gaps of typed rows; their `feeds` show where to look."""
@@ -217,7 +217,7 @@ class RowReader:
                     counted.add(name)
                     counter.add(known, typed.get_column(name).filter(pl.Series(mask)))
 
-    def _find_gaps(self, rows: list[_Values], places: list[int]) -> RowGaps:
+    def find_gaps(self, rows: list[_Values], places: list[int]) -> RowGaps:
         """Find the gaps of rows by their places; those without are left out."""
         found: RowGaps = {}
         for at, values in zip(places, rows, strict=True):

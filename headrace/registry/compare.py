@@ -21,6 +21,7 @@ from headrace.spec import Task
 from headrace.tables import atomic_file
 from headrace.workspace import Workspace
 
+_REPEAT = np.uint64(0x9E3779B97F4A7C15)
 _NOT_COMPARED = ("name", "models.members", "models.calibration")
 
 
@@ -82,6 +83,8 @@ def compare_models(folder: Path, models: list[str]) -> ComparisonDocument:
     predictors = [Predictor(one.read("model.onnx"), one.schema, "", 0) for one in bundles]
     target = _common_target(models, bundles, predictors)
     rows, answers = _select_common([one.holdout() for one in bundles], bundles)
+    if target.kind.HAS_QUERIES:
+        rows, answers = _select_whole([one.holdout()[0] for one in bundles], rows, answers, bundles)
     truth = read_truth(target, bundles[0].system.data, rows[0])
     predictions = []
     for bundle, predictor, part in zip(bundles, predictors, answers, strict=True):
@@ -131,7 +134,7 @@ def _select_common(
     known = names.pop() if len(names) == 1 else None
     columns = sorted(set.intersection(*(set(rows.columns) for rows, _ in holdouts)))
     names_of_rows = [known] if known else columns
-    keys = [row_hashes(rows.select(cs.by_name(*names_of_rows))) for rows, _ in holdouts]
+    keys = [_number_rows(rows.select(cs.by_name(*names_of_rows))) for rows, _ in holdouts]
     common = keys[0]
     for key in keys[1:]:
         common = np.intersect1d(common, key)
@@ -146,6 +149,42 @@ def _select_common(
         rows.append(all_rows[at])
         answers.append(all_answers[at])
     return rows, answers
+
+
+def _number_rows(rows: pl.DataFrame) -> Hashes:
+    """Return a number for each row; a row that repeats another one has a number of its own."""
+    hashes = row_hashes(rows)
+    repeats = pl.DataFrame({"row": hashes}).select(pl.int_range(pl.len()).over("row"))
+    with np.errstate(over="ignore"):
+        return hashes + repeats.to_series().to_numpy().astype(np.uint64) * _REPEAT
+
+
+def _select_whole(
+    holdouts: list[pl.DataFrame],
+    rows: list[pl.DataFrame],
+    answers: list[pl.DataFrame],
+    bundles: list[Bundle],
+) -> tuple[list[pl.DataFrame], list[pl.DataFrame]]:
+    """Select the queries of a ranking all of whose rows are common.
+
+    Raises `InputError` for models with different queries or gradings, and where none is whole.
+    """
+    stated = {(one.system.data.group, make_grading(one.system.goal)) for one in bundles}
+    if len(stated) > 1:
+        found = "models of different queries or gains (data.group, goal.gain, goal.relevant)"
+        raise InputError("runs", found, "models that are judged alike")
+    group = str(bundles[0].system.data.group)
+    sizes = [one[group].value_counts(name="rows") for one in holdouts]
+    common = rows[0][group].value_counts(name="common")
+    whole = common
+    for at, counted in enumerate(sizes):
+        whole = whole.join(counted.rename({"rows": f"rows_{at}"}), on=group)
+    is_whole = [pl.col("common") == pl.col(f"rows_{at}") for at in range(len(sizes))]
+    names = whole.filter(pl.all_horizontal(is_whole))[group]
+    if not len(names):
+        raise InputError("runs", "no query is whole in all of them", "models of the same test rows")
+    mask = rows[0][group].is_in(names.implode())
+    return [one.filter(mask) for one in rows], [one.filter(mask) for one in answers]
 
 
 def _find_first(keys: Hashes, wanted: Hashes) -> Integers:

@@ -104,7 +104,7 @@ def evaluate_model(
             pair.seed,
         ),
         findings=_check_baseline(assessment.metric),
-        queries=_report_queries(data, pair.new, list(importances), plain),
+        queries=_report_queries(data, pair.new, list(importances)),
     )
 
 
@@ -134,14 +134,15 @@ def _importances(
 
 
 def _report_queries(
-    data: train.TrainingData, predictions: Predictions, important: list[str], plain: list[str]
+    data: train.TrainingData, predictions: Predictions, important: list[str]
 ) -> evaluate.QueryReport | None:
     """Report the queries of a ranking, with the columns that matter most; None without queries."""
     group, metric = data.system.data.group, data.system.goal.metric
     if predictions.queries is None or group is None or metric is None:
         return None
     test = data.frame[data.parts.test]
-    shown = [name for name in important if name in plain][:_MOST_SHOWN]
+    vectors = [one.name for one in data.columns if one.dtype == "vector"]
+    shown = [name for name in important if name not in vectors][:_MOST_SHOWN]
     if data.system.data.id is not None:
         shown = [data.system.data.id, *shown]
     return evaluate.report_queries(

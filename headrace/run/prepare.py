@@ -4,10 +4,11 @@ import polars as pl
 from msgspec import Struct
 
 from headrace import design, features, spec, split, tables, train
+from headrace.arrays import Floats
 from headrace.errors import Finding
 from headrace.report import Steps
 from headrace.run.leaks import find_leaks
-from headrace.spec import System
+from headrace.spec import Goal, System
 from headrace.store import add_window_features
 from headrace.windows import check_keys_match, list_columns
 
@@ -46,6 +47,8 @@ def prepare(system: System, position: int, step: Steps) -> Prepared:
         parts = split.split_rows(
             frame, system.split, system.data, strata, sources.holdout_rows, system.seed
         )
+        if strata.queries is not None:
+            split.check_parts(strata.queries, y, parts, _find_least(system.goal, y))
     with step("features"):
         windows = [name for window in system.features.windows for name in list_columns(window)]
         roles = special_columns(system)
@@ -66,6 +69,14 @@ def _resolve(system: System, frame: pl.DataFrame) -> tuple[System, dict[str, str
     goal, reasons = design.infer_goal(system.goal, frame[system.goal.target])
     by, split_reasons = design.infer_split(system.split, system.data, goal)
     return spec.with_changes(system, goal=goal, split=by), reasons | split_reasons
+
+
+def _find_least(goal: Goal, grades: Floats) -> float:
+    """Return the least grade that the metric of a ranking looks for."""
+    formula, _ = spec.split_metric(goal.metric or "")
+    if formula != "ndcg" or not (grades > 0).any():
+        return goal.relevant
+    return float(grades[grades > 0].min())
 
 
 def special_columns(system: System) -> dict[str, str]:

@@ -106,7 +106,11 @@ class Data(Node, frozen=True):
     ] = None
     group: Annotated[
         str | None,
-        about("Rows with the same value of this column stay on one side of a split.", "user_id"),
+        about(
+            "Rows with the same value of this column stay on one side of a split; in a ranking it "
+            "is the query, whose rows are put in order.",
+            "user_id",
+        ),
     ] = None
     weight: Annotated[
         str | None, about("The column of row weights, for training and metrics.", "weight")

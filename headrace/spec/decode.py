@@ -33,7 +33,8 @@ def decode(data: Any, where: str = "system.yaml") -> System:
     >>> decode({"name": "ads", "goal": {"traget": "y", "target": "y"}, "data": {"source": "a.csv"}})
     Traceback (most recent call last):
     headrace.errors.SpecError: system.yaml: goal.traget: unknown field; \
-expected one of: target, task, positive, label_delay, metric, secondary, decision; \
+expected one of: target, task, positive, label_delay, metric, gain, relevant, secondary, \
+decision; \
 did you mean 'target'?
     """
     if problems := find_problems(data, System):

@@ -82,14 +82,14 @@ METRICS: dict[str, MetricRow] = {
         "higher",
         "precision",
         "share of yeses, or of the rows of a list",
-        "a false alarm is what costs",
+        "a false alarm is what costs; of a ranking: the share of the list's rows that are relevant",
     ),
     "recall": MetricRow(
         ("binary", "ranking"),
         "higher",
         "recall",
         "share of events, or of relevant rows",
-        "a miss is what costs",
+        "a miss is what costs; of a ranking: the share of a query's relevant rows in the list",
     ),
     "f1": MetricRow(
         _BINARY, "higher", "F1", "share", "false alarms and misses cost about the same"
@@ -219,13 +219,13 @@ def describe_metrics(task: Task | None = None) -> str:
     """List the metrics of a task for a message, or all.
 
     >>> describe_metrics("ranking")
-    'ndcg, map, mrr, recall, precision or hit_rate, alone or with a cut, such as ndcg_10'
+    'ndcg, map, mrr, recall, precision or hit_rate, alone or with a cut of 1 to 1000, as ndcg_10'
     """
-    cut = "ndcg, map, mrr, recall, precision or hit_rate, alone or with a cut, such as ndcg_10"
+    cut = f"with a cut of 1 to {MOST_CUT}, as ndcg_10"
     if task == "ranking":
-        return cut
+        return f"ndcg, map, mrr, recall, precision or hit_rate, alone or {cut}"
     if task is None:
-        return "one of: " + ", ".join(METRICS) + "; those of a ranking also with a cut: ndcg_10"
+        return "one of: " + ", ".join(METRICS) + f"; those of a ranking also {cut}"
     return "one of: " + ", ".join(list_metrics(task))
 
 

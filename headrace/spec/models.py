@@ -176,7 +176,8 @@ class Models(Node, frozen=True):
         Meta(gt=0.0, le=1.0),
         about(
             "The share of the negative rows that are trained on; the shipped graph corrects the "
-            "probabilities for it.",
+            "probabilities for it. A query of a ranking keeps its relevant rows, and of the others "
+            "at least ten.",
             0.1,
         ),
     ] = 1.0

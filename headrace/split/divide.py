@@ -21,8 +21,7 @@ from msgspec import Struct
 from headrace.arrays import Integers
 from headrace.errors import Finding, InputError
 from headrace.spec import Data, SplitSpec, parse_duration_us
-from headrace.split.keys import join_tied_rows, purge, row_keys
-from headrace.split.queries import order_by_query
+from headrace.split.keys import join_tied_rows, order_by_query, purge, row_keys
 
 MIN_ROWS = 10
 _SHARES_BELOW = 0.9
@@ -94,7 +93,9 @@ def split_rows(
         group = _read_group(frame, data)
     order = _read_order(frame, data) if split.by == "time" else None
     if order is not None and queries is not None:
-        order = order_by_query(order, queries)
+        # A query of both tables is purged from the source, and stands in the holdout at its own.
+        is_holdout = np.arange(total) >= total - holdout_rows
+        order = order_by_query(order, 2 * queries + is_holdout)
     gap = _read_gap(split, frame, data) if order is not None else 0
     ties = ""
     if order is not None:

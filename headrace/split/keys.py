@@ -90,6 +90,17 @@ def purge(rows: Integers, others: Integers, keys: list[Integers]) -> Integers:
     return rows[~crossing]
 
 
+def order_by_query(order: Integers, queries: Integers) -> Integers:
+    """Return the order of each row's earliest companion `(N,)`.
+
+    >>> order_by_query(np.array([3, 1, 2]), np.array([0, 1, 0])).tolist()
+    [2, 1, 2]
+    """
+    earliest = np.full(int(queries.max()) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(earliest, queries, order)
+    return earliest[queries]
+
+
 def _number_values(values: pl.Series) -> Integers:
     """Return a number for each row, equal for equal values; null is 0."""
     return values.rank("dense").fill_null(0).cast(pl.Int64).to_numpy().copy()

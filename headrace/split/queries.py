@@ -14,6 +14,7 @@ import polars as pl
 from headrace.arrays import Floats, Integers
 from headrace.errors import Finding, InputError
 from headrace.spec import Data
+from headrace.split.divide import Split
 
 
 def number_queries(frame: pl.DataFrame, data: Data) -> Integers:
@@ -31,7 +32,7 @@ def number_queries(frame: pl.DataFrame, data: Data) -> Integers:
     where = f"data.group {data.group!r}"
     values = frame[data.group]
     if values.dtype.is_nested():
-        raise InputError(where, f"a nested column ({values.dtype})", "a query in every row")
+        raise InputError(where, f"a nested column ({values.dtype})", "text or numbers")
     if values.null_count():
         row = int(values.is_null().arg_max() or 0)
         raise InputError(f"{where}, row {row + 1}", "no query", "a query in every row")
@@ -42,14 +43,14 @@ def number_queries(frame: pl.DataFrame, data: Data) -> Integers:
 
 
 def check_queries(queries: Integers, grades: Floats, data: Data) -> list[Finding]:
-    """Report the queries whose rows have one grade: they teach and judge nothing.
+    """Report the queries whose rows have one grade: no order of theirs is better than another.
 
     Parameters: `queries (N,)`, numbered from 0 on; `grades (N,)`. Raises `InputError` where all of
     them are so.
 
     >>> found, = check_queries(np.array([0, 0, 1]), np.array([0.0, 2.0, 1.0]), Data(source=""))
     >>> found.message
-    '1 of 2 queries have one grade in all their rows: they teach and judge nothing'
+    '1 of 2 queries have one grade in all their rows: no order of theirs is better than another'
     """
     count = int(queries.max()) + 1
     highest = np.full(count, -np.inf)
@@ -66,18 +67,29 @@ def check_queries(queries: Integers, grades: Floats, data: Data) -> list[Finding
         return []
     message = (
         f"{flat:,} of {count:,} queries have one grade in all their rows: "
-        "they teach and judge nothing"
+        "no order of theirs is better than another"
     )
     evidence = {"flat": flat, "queries": count}
     return [Finding("split.flat_queries", [data.group or ""], "info", message, evidence)]
 
 
-def order_by_query(order: Integers, queries: Integers) -> Integers:
-    """Return the order of each row's earliest companion `(N,)`.
+def check_parts(queries: Integers, grades: Floats, parts: Split, least: float) -> None:
+    """Check that train has a query that teaches, and validation and test one that can be judged.
 
-    >>> order_by_query(np.array([3, 1, 2]), np.array([0, 1, 0])).tolist()
-    [2, 1, 2]
+    Parameters: `least`, the least grade of a row that is to be found. Raises `InputError`.
     """
-    earliest = np.full(int(queries.max()) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(earliest, queries, order)
-    return earliest[queries]
+    for name in ("train", "validation", "test"):
+        rows = getattr(parts, name)
+        if not len(rows):
+            continue
+        _, query = np.unique(queries[rows], return_inverse=True)
+        highest = np.full(query.max() + 1, -np.inf)
+        np.maximum.at(highest, query, grades[rows])
+        lowest = np.full(query.max() + 1, np.inf)
+        np.minimum.at(lowest, query, grades[rows])
+        if name == "train" and not (highest > lowest).any():
+            found = f"no query with different grades in its {len(rows)} rows"
+            raise InputError("split.train", found, "an order to learn", "give more queries")
+        if name != "train" and not (highest >= least).any():
+            found = f"no grade of {least:g} or more in its {len(rows)} rows"
+            raise InputError(f"split.{name}", found, "something to find", "give more queries")

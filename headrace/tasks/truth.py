@@ -77,11 +77,17 @@ class Truth(Struct, frozen=True):
         return fold_of_unit if self.queries is None else fold_of_unit[self.queries.of_row]
 
     def thin_out(self, rows: Integers, most: int) -> Integers:
-        """Return every so many of some rows, or the rows of every so many queries.
+        """Return every so many of some rows, less than twice as many as `most`.
 
-        It returns less than twice as many as `most`.
+        Of a ranking it returns whole queries, at random: as many as fit into `most`, at least one.
         """
-        step = max(1, len(rows) // most)
         if self.queries is None:
-            return rows[::step]
-        return np.asarray(rows[self.queries.of_row[rows] % step == 0])
+            return rows[:: max(1, len(rows) // most)]
+        if len(rows) <= most:
+            return rows
+        _, query, sizes = np.unique(
+            self.queries.of_row[rows], return_inverse=True, return_counts=True
+        )
+        order = np.random.default_rng(0).permutation(len(sizes))
+        fits = int(np.searchsorted(np.cumsum(sizes[order]), most, side="right"))
+        return np.asarray(rows[np.isin(query, order[: max(1, fits)])])

@@ -84,3 +84,11 @@ def test_a_deadline_ends_the_fit() -> None:
     pairs = draw_pairs(grades, Queries(np.arange(100) // 10, Grading()), None, seed=1)
     early = fit_pairs(X, pairs, 1e-4, deadline=0.0)
     assert np.abs(early).sum() < np.abs(fit_pairs(X, pairs, 1e-4)).sum()
+
+
+def test_pairs_that_weigh_nothing_teach_nothing() -> None:
+    X = np.random.default_rng(5).normal(size=(20, 3))
+    grades = np.tile([0.0, 1.0], 10)
+    queries = Queries(np.arange(20) // 4, Grading())
+    pairs = draw_pairs(grades, queries, np.zeros(20), seed=1)
+    assert fit_pairs(X, pairs, 1e-3).tolist() == [0.0, 0.0, 0.0]

@@ -38,12 +38,18 @@ def test_a_list_is_scored_as_its_rows(runs: Runs, task: str, data: st.DataObject
     shared = data.draw(st.lists(st.sampled_from(sorted(rows[0])), unique=True))
     for row in rows:
         for name in data.draw(st.lists(st.sampled_from(sorted(row)), max_size=3, unique=True)):
-            row[name] = None
+            row[name] = data.draw(
+                st.sampled_from([None, "unheard of"] if name == "colour" else [None])
+            )
     context, candidates = divide(rows, shared)
     merged = [{**context, **candidate} for candidate in candidates]
     expected = [one["prediction"] for one in predictor.predict(merged)]
-    scores = predictor.score_list(context, candidates)
+    scores, gaps = predictor.score_list(context, candidates)
     assert scores.tolist() == pytest.approx(expected, rel=1e-6)
+    for at, one in enumerate(predictor.predict(merged)):
+        gap = gaps.get(at)
+        assert (gap.imputed if gap else []) == one.get("imputed", [])
+        assert (gap.unseen if gap else []) == one.get("unseen", [])
 
     k = data.draw(st.none() | st.integers(1, 15))
     items = predictor.rank(context, candidates, k)
@@ -87,8 +93,14 @@ def test_a_model_of_classes_ranks_nothing(runs: Runs, tmp_path: Path) -> None:
     predictor = headrace.open(runs("multiclass", "gbdt").bundle)
     with pytest.raises(InputError, match="one number"):
         predictor.rank({}, rows_of(predictor, 2))
-    with pytest.raises(InputError, match="k: 0"):
-        headrace.open(runs("binary", "gbdt").bundle).rank({}, [], 0)
+    model: Any = headrace.open(runs("binary", "gbdt").bundle)
+    for k in (0, -1, True, 2.5, "3"):
+        with pytest.raises(InputError, match="k: "):
+            model.rank({}, [], k)
+    unusable: list[Any] = [None, {}, iter([])]
+    for candidates in unusable:
+        with pytest.raises(InputError, match="a list of dicts"):
+            model.rank({}, candidates)
 
 
 def test_no_candidates_are_no_items(runs: Runs) -> None:

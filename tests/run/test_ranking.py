@@ -16,7 +16,15 @@ from headrace.evaluate import Predictions
 from headrace.evaluate.chance import chance_probability
 from headrace.features import Target
 from headrace.spec import Data, Models, SplitSpec
-from headrace.split import Split, Strata, check_queries, folds, inner_folds, split_rows
+from headrace.split import (
+    Split,
+    Strata,
+    check_parts,
+    check_queries,
+    folds,
+    inner_folds,
+    split_rows,
+)
 from headrace.tasks import Grading, Queries, Truth
 from headrace.train.subsample import subsample
 
@@ -277,6 +285,16 @@ Grade = pl.Series
         ({}, {"evaluate": {"fairness": {"attributes": ["country"]}}}, "do not compare"),
         ({}, {"gates": ["test.roc_auc > 0.5"]}, "roc_auc with task ranking"),
         ({}, {"rollout": {"unit": "search"}}, "the loss of a prediction, with task ranking"),
+        ({}, {"goal": {"metric": "map_5", "relevant": 9}}, "no row is relevant"),
+        ({"grade": pl.col("grade") / 10}, {"goal": {"metric": "mrr"}}, "no row is relevant"),
+        ({}, {"goal": {"metric": "recall"}}, "the same for every order"),
+        ({}, {"models": {"calibration": {"method": "sigmoid"}}}, "only probabilities"),
+        (
+            {},
+            {"models": {"members": [{"family": "gbdt", "gbdt": {"objective": "mape"}}]}},
+            "models.members[0].objective: mape with task ranking",
+        ),
+        ({}, {"split": {"by": "stratified"}}, "queries have no classes"),
     ],
 )
 def test_bad_input_is_one_sentence(
@@ -295,6 +313,15 @@ def test_bad_input_is_one_sentence(
         ({"goal": {"target": "price", "gain": "linear"}}, "only grades have one"),
         ({"goal": {"target": "price", "metric": "recall_10"}}, "recall_10"),
         ({"models": {"gbdt": {"objective": "lambdarank"}}, "goal": {}}, "lambdarank with task"),
+        ({"models": {"gbdt": {"truncation": 5}}, "goal": {}}, "models.gbdt.truncation"),
+        ({"goal": {"target": "price", "relevant": 3}}, "goal.relevant: 3 with task"),
+        (
+            {
+                "models": {"members": [{"family": "gbdt", "gbdt": {"objective": "xendcg"}}]},
+                "goal": {},
+            },
+            "models.members[0].objective: xendcg",
+        ),
     ],
 )
 def test_what_belongs_to_a_ranking_is_refused_elsewhere(
@@ -304,6 +331,84 @@ def test_what_belongs_to_a_ranking_is_refused_elsewhere(
     with pytest.raises(HeadraceError) as caught:
         headrace.run(write(tmp_path, make_lists(60), **spec))
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kept", "models"),
+    [
+        (["search", "grade", "text"], {}),
+        (["search", "grade", "vector"], {"candidates": ["gbdt"]}),
+        (["search", "grade", "country"], {}),
+        (["search", "grade", "price"], {"members": [{"family": "baseline"}]}),
+    ],
+)
+def test_no_plain_column_may_matter(
+    tmp_path: Path, kept: list[str], models: dict[str, Any]
+) -> None:
+    rows = make_lists(120)
+    text = pl.format("item {} of kind {} in the {} shop", "item", "kind", "country")
+    chance = np.random.default_rng(1).normal(size=(rows.height, 4)).astype(np.float32)
+    rows = rows.with_columns(text=text, vector=pl.Series(chance, dtype=pl.Array(pl.Float32, 4)))
+    folder = write(tmp_path, rows.select(kept), models=models, features={"exclude": []})
+    report = headrace.run(folder).document.queries
+    assert report is not None
+    assert report.worst
+    assert report.worst[0].values[0][0] == 1
+
+
+def test_parts_without_anything_to_learn_or_to_find_are_refused() -> None:
+    queries = np.repeat(np.arange(30), 5)
+    split = SplitSpec(by="group", validation=0.2, test=0.2)
+    frame = pl.DataFrame({"q": queries, "x": np.arange(150)})
+    data = Data(source="", group="q")
+    parts = split_rows(frame, split, data, Strata(queries=queries), 0, seed=3)
+    grades = np.tile([0.0, 1.0, 0.0, 2.0, 0.0], 30)
+    check_parts(queries, grades, parts, 1.0)
+    flat = grades.copy()
+    flat[parts.train] = 1.0
+    with pytest.raises(InputError, match=r"split\.train.*an order to learn"):
+        check_parts(queries, flat, parts, 1.0)
+    nothing = grades.copy()
+    nothing[parts.test] = 0.0
+    with pytest.raises(InputError, match=r"split\.test.*something to find"):
+        check_parts(queries, nothing, parts, 1.0)
+
+
+def test_a_query_of_both_tables_does_not_move_the_holdout_back() -> None:
+    days = np.r_[np.arange(60), np.arange(60, 70)]
+    queries = np.r_[np.arange(60), [3, *range(61, 70)]]
+    frame = pl.DataFrame({"at": pl.Series(days * 86_400_000_000).cast(pl.Datetime("us"))})
+    frame = frame.with_columns(q=queries)
+    split = SplitSpec(by="time", gap="1d")
+    data = Data(source="", group="q", time="at")
+    parts = split_rows(frame, split, data, Strata(queries=queries), 10, seed=1)
+    assert parts.test.tolist() == list(range(60, 70))
+    assert 3 not in parts.train
+    assert len(parts.train) + len(parts.validation) > 50
+
+
+def test_a_comparison_takes_whole_queries_and_rows_that_repeat(tmp_path: Path) -> None:
+    rows = make_lists(150)
+    rows = pl.concat([rows, rows.filter(pl.col("grade") == 0)])
+    folder = write(tmp_path, rows)
+    first = headrace.run(folder)
+    second = headrace.run(folder, fresh=True)
+    found = headrace.compare([first.model, second.model], folder).document
+    assert found.metrics["ndcg_10"][0] == pytest.approx(first.document.metric.test)
+    write(tmp_path, rows, goal={"relevant": 2})
+    third = headrace.run(folder)
+    with pytest.raises(InputError, match="judged alike"):
+        headrace.compare([first.model, third.model], folder)
+
+
+def test_thinning_out_keeps_whole_queries_and_some_of_them() -> None:
+    queries = Queries(np.repeat(np.arange(10), 100), Grading())
+    truth = Truth(np.zeros(1000), queries=queries)
+    rows = np.arange(100, 900)
+    assert set(np.bincount(queries.of_row[truth.thin_out(rows, 50)])) <= {0, 100}
+    assert len(truth.thin_out(rows, 50)) == 100
+    assert len(truth.thin_out(rows, 350)) == 300
+    assert len(truth.thin_out(rows, 5000)) == 800
 
 
 def test_flat_queries_are_counted() -> None:

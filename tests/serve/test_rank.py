@@ -152,3 +152,29 @@ def test_the_store_is_read_for_candidates_as_for_rows(shop: Path) -> None:
     for reply, told in ((first, expected(shop, one_user)), (second, expected(shop, users))):
         scores = {one["candidate"]: one["score"] for one in reply["items"]}
         assert [scores[at] for at in range(len(told))] == pytest.approx(told)
+
+
+def test_the_store_is_read_once_for_a_long_list(shop: Path) -> None:
+    many = [{"item": "a", "x": at / 2500} for at in range(2500)]
+    own = {name: row(4)[name] for name in ("at", "user")}
+
+    async def send(service: Service, client: httpx.AsyncClient) -> Any:
+        served = service.repository.routes["shop"].served
+        windows = served._windows
+        assert windows is not None
+        read, calls = windows.read, []
+
+        def count(rows: Any) -> Any:
+            calls.append(len(rows))
+            return read(rows)
+
+        windows.read = count  # type: ignore[method-assign]
+        reply = await client.post("/rank", json={"context": own, "candidates": many, "k": 1})
+        blank = {" user ": own["user"], "at": own["at"]}
+        hidden = await client.post("/rank", json={"context": blank, "candidates": many[:1]})
+        plain = await client.post("/rank", json={"context": own, "candidates": many[:1]})
+        return calls, reply.status_code, hidden.json(), plain.json()
+
+    calls, status, hidden, plain = within([str(shop)], send)
+    assert (calls[0], status) == (2500, 200)
+    assert hidden["items"][0]["score"] == plain["items"][0]["score"]

@@ -61,9 +61,10 @@ _decode_rows = msgspec.json.Decoder(_ListOfRows).decode
 
 
 class _Scored(NamedTuple):
-    """The route that has scored a list, the candidates as they were scored, and their scores."""
+    """The route that has scored a list, the list as it was scored, and the scores."""
 
     route: ModelRoute
+    context: Row
     candidates: list[Any]
     scores: Floats
 
@@ -95,7 +96,7 @@ async def rank(service: Service, request: Request, ref: str) -> Reply:
         for position, ((at, score), id_) in enumerate(zip(ordered, ids, strict=True), 1)
     ]
     if by.buffer is not None and items:
-        rows = _encode_rows(by, body.context, [scored.candidates[at] for at, _ in ordered])
+        rows = _encode_rows(by, scored.context, [scored.candidates[at] for at, _ in ordered])
         answers = encode(
             [
                 {
@@ -177,28 +178,33 @@ async def _score(
 ) -> _Scored:
     """Score a list by one version, a piece after the other; raises `Problem`."""
     until_s = read_deadline(request)
-    candidates: list[Any] = []
+    served = route.served
     scores: list[Floats] = []
-    for start in range(0, len(body.candidates), _MOST_AT_ONCE):
-        if start:
-            await asyncio.sleep(0)
-        service.check_deadline(until_s)
-        part = body.candidates[start : start + _MOST_AT_ONCE]
-        try:
-            complete, values = route.served.score_list(body.context, part, start)
-        except InputError as error:
-            title = "The candidates cannot be put in order"
-            raise Problem(422, "invalid_rows", title, str(error)) from None
-        candidates += complete
-        scores.append(values)
-    return _Scored(route, candidates, np.concatenate(scores) if scores else np.empty(0))
+    try:
+        context, candidates = served.complete_list(body.context, body.candidates)
+        for start in range(0, len(candidates), _MOST_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            service.check_deadline(until_s)
+            part = candidates[start : start + _MOST_AT_ONCE]
+            scores.append(served.score_list(context, part, start))
+    except InputError as error:
+        title = "The candidates cannot be put in order"
+        raise Problem(422, "invalid_rows", title, str(error)) from None
+    whole = np.concatenate(scores) if scores else np.empty(0)
+    return _Scored(route, context, candidates, whole)
 
 
 def _encode_rows(route: ModelRoute, context: Row, candidates: list[Any]) -> bytes:
     """Encode rows for the log, each the context joined by a candidate."""
-    own = encode(route.served.trim_for_log([context])[0])[:-1]
+    context = route.served.trim_for_log([context])[0]
+    own = encode(context)[:-1]
     if candidates and isinstance(candidates[0], dict):
         candidates = route.served.trim_for_log(candidates)
+        # A blank may hide that both have a column.
+        candidates = [
+            {name: row[name] for name in row if name not in context} for row in candidates
+        ]
     rows = []
     for candidate in candidates:
         text = encode(candidate)[1:]

@@ -232,7 +232,8 @@ class Repository:
         has_versions = source is not None and source.bundle is None and source.system is not None
         if source is None or not has_versions or not _VERSION.fullmatch(version):
             found = "nothing is served under this name"
-            raise InputError(f"/predict/{ref}", found, "one of: " + ", ".join(self.routes))
+            known = ", ".join(filter(None, self.routes))
+            raise InputError(f"the model {ref!r}", found, f"one of: {known}")
 
         if ref not in self._loading:
             self._loading[ref] = asyncio.ensure_future(self._add(source, int(version)))

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from headrace.arrays import Floats
 from headrace.bundle import Bundle, same_reply
@@ -234,36 +234,39 @@ class ServedModel:
                     self._metrics.counts["headrace_imputed", self.name, name] += 1
         return complete, predictions
 
-    def score_list(
-        self, context: Row, candidates: list[Any], first: int = 0
-    ) -> tuple[list[Any], Floats]:
-        """Return candidates with what they lacked, and the prediction of each `(N,)`.
+    def score_list(self, context: Row, candidates: list[Any], first: int = 0) -> Floats:
+        """Return the prediction of each candidate of a complete list `(N,)`, and count it.
 
         Parameters: `first`, the place of the first candidate in its list. Raises `InputError` where
         the context or a candidate cannot be used.
         """
-        complete = candidates
-        # Typed candidates lack nothing.
-        if self.optional and candidates and isinstance(candidates[0], dict):
-            complete = self._complete_list(context, candidates)
         start_s = SYSTEM.monotonic_s()
-        scores = self.predictor.score_list(context, complete, first)
+        scores, gaps = self.predictor.score_list(context, candidates, first)
         passed_s = SYSTEM.monotonic_s() - start_s
         self._model_s.add(passed_s)
         self.speed.count(passed_s, len(candidates))
         self._batches.add(len(candidates))
         if self._scores is not None:
             self._scores.add_all(scores.tolist())
-        return complete, scores
+        for gap in gaps.values():
+            for kind, names in structs.asdict(gap).items():
+                for name in names:
+                    self._metrics.counts[f"headrace_{kind}", self.name, name] += 1
+        return scores
 
-    def _complete_list(self, context: Row, candidates: list[Row]) -> list[Row]:
-        """Return candidates with the columns that neither they nor the context have.
+    def complete_list(self, context: Row, candidates: list[Any]) -> tuple[Row, list[Any]]:
+        """Return a list whose candidates have the columns that neither they nor the context had.
 
-        The store is read once for all of them.
+        The store is read once for all of them. Raises `InputError` for a bad key or time.
         """
+        # Typed candidates lack nothing, and what is no row is named where it is read.
+        if not self.optional or not all(isinstance(one, dict) for one in candidates):
+            return context, candidates
+        if not _lacks_any(candidates, self.optional - context.keys()):
+            return context, candidates
+        context = trim_names(context)
+        candidates = [trim_names(one) for one in candidates]
         lacking = self.optional - context.keys()
-        if not _lacks_any(candidates, lacking):
-            return candidates
         windows = self.window_names - context.keys()
         if self.system is not None and windows and _lacks_any(candidates, windows):
             # The store needs their keys and times alone.
@@ -279,8 +282,11 @@ class ServedModel:
                 {name: values[name] for name in windows} | row
                 for values, row in zip(found, candidates, strict=True)
             ]
+        for name in lacking:
+            absent = sum(name not in row for row in candidates)
+            self._metrics.counts["headrace_imputed", self.name, name] += absent
         nothing = dict.fromkeys(lacking)
-        return [nothing | row for row in candidates]
+        return context, [nothing | row for row in candidates]
 
     def predict_and_count(
         self, predict: Callable[[list[Any]], list[Prediction]], rows: list[Any]
