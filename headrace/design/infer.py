@@ -19,8 +19,9 @@ from headrace.spec.models import Family, Models
 from headrace.spec.split import SplitSpec
 from headrace.tasks import find_task
 
-MAX_CLASSES_OF_TREES = 100
-"""LightGBM fits a tree for each class in each round: beyond a hundred classes it is too slow."""
+_MOST_CLASSES: dict[Family, int] = {"gbdt": 100, "forest": 20}
+"""LightGBM fits a tree for each class in each round, and a forest's graph has every tree once for
+each class: with more they are too slow, or too large."""
 _RELEVANT = 1.0
 _OF_WHOLE_LISTS = ("recall", "precision", "hit_rate")
 _MOST_EXPONENTIAL = 12
@@ -310,18 +311,22 @@ def infer_candidates(models: Models, task: Task, classes: int) -> tuple[Models, 
     if models.calibration is not None and not find_task(task).CALIBRATIONS:
         found = f"{models.calibration.method} with task {task}"
         raise InputError("models.calibration", found, "null", "only probabilities are calibrated")
-    if classes <= MAX_CLASSES_OF_TREES or "gbdt" not in models.candidates or models.members:
+    large = [one for one in models.candidates if classes > _MOST_CLASSES.get(one, classes)]
+    if not large or models.members:
         return models, []
-    remaining: list[Family] = [family for family in models.candidates if family != "gbdt"]
+    remaining = [one for one in models.candidates if one not in large]
     if not remaining:
-        expected = f"a family that takes more than {MAX_CLASSES_OF_TREES} classes, such as linear"
-        raise InputError("models.candidates", f"only gbdt for {classes} classes", expected)
-    message = (
-        f"gbdt is left out: it takes at most {MAX_CLASSES_OF_TREES} classes, "
-        f"and there are {classes}"
-    )
-    finding = Finding("models.classes", [], "info", message)
-    return structs.replace(models, candidates=remaining), [finding]
+        found = f"only {', '.join(large)} for {classes} classes"
+        expected = f"a family that takes {classes} classes, such as linear"
+        raise InputError("models.candidates", found, expected)
+    findings = []
+    for family in large:
+        message = (
+            f"{family} is left out: it takes at most {_MOST_CLASSES[family]} classes, "
+            f"and there are {classes}"
+        )
+        findings.append(Finding("models.classes", [], "info", message))
+    return structs.replace(models, candidates=remaining), findings
 
 
 def infer_split(split: SplitSpec, data: Data, goal: Goal) -> tuple[SplitSpec, dict[str, str]]:

@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from headrace.arrays import Floats
 from headrace.features import Graph, ModelInputs, Representation, Target
-from headrace.models import baseline, gbdt, linear
+from headrace.models import baseline, forest, gbdt, linear
 from headrace.models.fitted import Fitted, Matrix, Sample, ValidationSet
 
 
@@ -38,4 +38,9 @@ class Family(Protocol):
         """Add ONNX nodes that compute the same raw scores; return their tensor."""
 
 
-FAMILIES: dict[str, Family] = {"baseline": baseline, "linear": linear, "gbdt": gbdt}
+FAMILIES: dict[str, Family] = {
+    "baseline": baseline,
+    "linear": linear,
+    "gbdt": gbdt,
+    "forest": forest,
+}

@@ -69,7 +69,7 @@ def fit(
     offset = 0.0
     if plan.is_centred:
         offset = float(np.average(sample.y, weights=sample.weight))
-    centres = _compute_centres(sample.X)
+    centres = compute_centres(sample.X)
     y = sample.y
     sizes = None
     if settings["objective"] in _MOST_GRADES:
@@ -90,7 +90,7 @@ def fit(
         rounds = params.rounds or params.max_rounds
         booster = lightgbm.train(settings, data, rounds)
     else:
-        X = _prepare_sets(_fill_missing(watched.X, centres), sets)
+        X = _prepare_sets(fill_missing(watched.X, centres), sets)
         # What the shift will add belongs to the scores that early stopping judges.
         shifts = None
         if any(watched.offset):
@@ -231,7 +231,7 @@ def _build_judge(cost: Callable[[Floats], float], rows: int) -> Any:
     return judge
 
 
-def _compute_centres(X: Matrix) -> Floats:
+def compute_centres(X: Matrix) -> Floats:
     """Compute the mean of the finite values of each column `(F,)`; NaN if one is missing."""
     with np.errstate(over="ignore", invalid="ignore"):
         centres = np.asarray(X.mean(axis=0, dtype=np.float64).astype(np.float32)).ravel()
@@ -246,7 +246,7 @@ def _compute_centres(X: Matrix) -> Floats:
     return centres
 
 
-def _fill_missing(X: Matrix, centres: Floats) -> Matrix:
+def fill_missing(X: Matrix, centres: Floats) -> Matrix:
     """Return the matrix with centres in the place of missing values, in columns that have one."""
     absent = np.isnan(X) & ~np.isnan(centres)
     return np.where(absent, centres.astype(np.float32), X) if absent.any() else X
@@ -329,7 +329,7 @@ def predict(fitted: Fitted, X: Matrix) -> Floats:
     """Compute LightGBM's own raw scores."""
     trees: Trees = fitted.state
     raw = trees.booster.predict(
-        _fill_missing(X, trees.centres), num_iteration=fitted.params.rounds, raw_score=True
+        fill_missing(X, trees.centres), num_iteration=fitted.params.rounds, raw_score=True
     )
     return np.asarray(raw, dtype=np.float64) + trees.offset
 

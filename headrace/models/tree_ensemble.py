@@ -1,11 +1,11 @@
-"""The translation of LightGBM's trees to ONNX's operator `TreeEnsemble`, bit for bit.
+"""Trees as ONNX's operator `TreeEnsemble`, bit for bit, and LightGBM's text of them.
 
-It reads LightGBM's own text of a model, whose thresholds have all digits of a double. Converters
-round them to the nearest float32, and numbers next to a threshold then go the other way.
+LightGBM's own text of a model has all digits of a double. Converters round thresholds to the
+nearest float32, and numbers next to a threshold then go the other way.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -20,6 +20,26 @@ _NAN_IS_MISSING = 2
 _NOT_ABOVE = 0
 _IN_SET = 6
 """The questions of the operator: is a number at most the threshold, or a member of the set?"""
+
+
+class Tree(NamedTuple):
+    """A tree: arrays of its nodes, and the weights of its leaves.
+
+    A child that is not negative is a node of the tree, and `~child` a leaf. Where a node's question
+    (see `modes`) is answered by yes it goes `left`; `missing_left` says so for missing values.
+    `target` is the score that the leaves add to. `sets` are the codes of each node that asks for a
+    member.
+    """
+
+    features: Integers
+    splits: Floats
+    missing_left: Any
+    left: Integers
+    right: Integers
+    weights: Floats
+    target: int = 0
+    modes: Any = None
+    sets: Any = ()
 
 
 class _FlatTrees(Struct):
@@ -41,34 +61,22 @@ class _FlatTrees(Struct):
     leaf_count: int = 0
 
 
-def translate_trees(text: str, centres: Floats, outputs: int) -> dict[str, Any]:
-    """Translate LightGBM's text of its trees to the attributes of the operator.
+def join_trees(trees: Iterable[Tree]) -> dict[str, Any]:
+    """Return the attributes of the operator for trees one behind the other.
 
-    Parameters: `centres (F,)`, what a missing value in each column is taken for, NaN in columns
-    where LightGBM has learned which way it goes; `outputs`, how many scores a row has.
-
-    In LightGBM's text a child that is not negative is a node of its tree, and `-1 - child` a leaf.
     The operator numbers the nodes of all trees together, and the leaves of all trees:
 
-        LightGBM's text             its tree
-        split_feature=0 2           node 0: column 0 <= 1.5?
-        threshold=1.5 0.5               true:  leaf 0, 0.1           -1 = -1 - 0
-        left_child=-1 -2                false: node 1: column 2 <= 0.5?
-        right_child=1 -3                    true:  leaf 1, 0.2       -2 = -1 - 1
-        leaf_value=0.1 0.2 0.3              false: leaf 2, 0.3       -3 = -1 - 2
-
-        the operator, if it is the second tree, behind one of 4 nodes and 5 leaves
-        tree_roots          0, 4
-        nodes_truenodeids   …, 5, 6     leaf 0 + 5, leaf 1 + 5
-        nodes_trueleafs     …, 1, 1
-        nodes_falsenodeids  …, 5, 7     node 1 + 4, leaf 2 + 5
-        nodes_falseleafs    …, 0, 1
+        a tree                      the operator, if the tree is behind one of 4 nodes and 5 leaves
+        left    -1 -2               nodes_truenodeids   …, 5, 6     leaf 0 + 5, leaf 1 + 5
+        right    1 -3               nodes_trueleafs     …, 1, 1
+                                    nodes_falsenodeids  …, 5, 7     node 1 + 4, leaf 2 + 5
+                                    nodes_falseleafs    …, 0, 1
     """
     from onnx import numpy_helper
 
     flat = _FlatTrees()
-    for fields in _read_trees(text):
-        _add_tree(flat, fields, centres, outputs)
+    for tree in trees:
+        _add_tree(flat, tree)
 
     attributes: dict[str, Any] = {}
     sets = _concatenate(flat.sets)
@@ -92,6 +100,26 @@ def translate_trees(text: str, centres: Floats, outputs: int) -> dict[str, Any]:
     }
 
 
+def translate_trees(text: str, centres: Floats, outputs: int) -> dict[str, Any]:
+    """Translate LightGBM's text of its trees to the attributes of the operator.
+
+    Parameters: `centres (F,)`, what a missing value in each column is taken for, NaN in columns
+    where LightGBM has learned which way it goes; `outputs`, how many scores a row has.
+
+    In LightGBM's text a child that is not negative is a node of its tree, and `~child` a leaf:
+
+        LightGBM's text             its tree
+        split_feature=0 2           node 0: column 0 <= 1.5?
+        threshold=1.5 0.5               true:  leaf 0, 0.1           -1 = ~0
+        left_child=-1 -2                false: node 1: column 2 <= 0.5?
+        right_child=1 -3                    true:  leaf 1, 0.2       -2 = ~1
+        leaf_value=0.1 0.2 0.3              false: leaf 2, 0.3       -3 = ~2
+    """
+    trees = enumerate(_read_trees(text))
+    # The trees of a round are in the order of the classes.
+    return join_trees(_read_tree(fields, centres, at % outputs) for at, fields in trees)
+
+
 def _read_trees(text: str) -> Iterator[dict[str, str]]:
     """Read the fields of each tree from LightGBM's text."""
     for block in text.split("\nTree=")[1:]:
@@ -108,8 +136,8 @@ def _read_trees(text: str) -> Iterator[dict[str, str]]:
         yield fields
 
 
-def _add_tree(flat: _FlatTrees, fields: dict[str, str], centres: Floats, outputs: int) -> None:
-    """Add one tree behind those before it.
+def _read_tree(fields: dict[str, str], centres: Floats, target: int) -> Tree:
+    """Read one tree.
 
     The bits of `decision_type`: bit 0 says that the codes of a set go left, and `threshold` is then
     the number of the set; bit 1 says that missing goes left. Bits 2 and 3 are 2 if NaN means
@@ -125,28 +153,38 @@ def _add_tree(flat: _FlatTrees, fields: dict[str, str], centres: Floats, outputs
         (decision >> 1) & 1,
         np.nan_to_num(centres[features]) <= thresholds,
     )
-    flat.features.append(features)
-    flat.splits.append(np.where(is_set, 0.0, _adjust_thresholds(thresholds)))
-    flat.modes.append(np.where(is_set, _IN_SET, _NOT_ABOVE))
-    flat.missing_true.append(np.where(is_set, 0, is_missing_left))
-    for number in thresholds[is_set].astype(np.int64):
-        flat.sets.append(_read_set(fields, number))
+    return Tree(
+        features=features,
+        splits=np.where(is_set, 0.0, _adjust_thresholds(thresholds)),
+        missing_left=np.where(is_set, 0, is_missing_left),
+        left=np.array(fields["left_child"].split(), np.int64),
+        right=np.array(fields["right_child"].split(), np.int64),
+        weights=np.array(fields["leaf_value"].split(), np.float64),
+        target=target,
+        modes=np.where(is_set, _IN_SET, _NOT_ABOVE),
+        sets=[_read_set(fields, number) for number in thresholds[is_set].astype(np.int64)],
+    )
 
-    left = np.array(fields["left_child"].split(), np.int64)
-    right = np.array(fields["right_child"].split(), np.int64)
-    flat.true_ids.append(_number_children(flat, left))
-    flat.true_leaves.append(left < 0)
-    flat.false_ids.append(_number_children(flat, right))
-    flat.false_leaves.append(right < 0)
 
-    weights = np.array(fields["leaf_value"].split(), np.float64)
-    # The trees of a round are in the order of the classes.
-    target = len(flat.roots) % outputs
-    flat.targets.append(np.full(len(weights), target))
-    flat.weights.append(weights)
+def _add_tree(flat: _FlatTrees, tree: Tree) -> None:
+    """Add one tree behind those before it."""
+    modes = np.full(len(tree.features), _NOT_ABOVE) if tree.modes is None else tree.modes
+    flat.features.append(tree.features)
+    flat.splits.append(tree.splits)
+    flat.modes.append(modes)
+    flat.missing_true.append(tree.missing_left)
+    flat.sets += tree.sets
+
+    flat.true_ids.append(_number_children(flat, tree.left))
+    flat.true_leaves.append(tree.left < 0)
+    flat.false_ids.append(_number_children(flat, tree.right))
+    flat.false_leaves.append(tree.right < 0)
+
+    flat.targets.append(np.full(len(tree.weights), tree.target))
+    flat.weights.append(tree.weights)
     flat.roots.append(flat.node_count)
-    flat.node_count += len(thresholds)
-    flat.leaf_count += len(weights)
+    flat.node_count += len(tree.features)
+    flat.leaf_count += len(tree.weights)
 
 
 def _number_children(flat: _FlatTrees, children: Integers) -> Integers:

@@ -88,6 +88,8 @@ def _refuse_system(system: System) -> None:
     source = system.root / system.data.source
     if system.features.windows:
         found = f"windows over events ({system.features.windows[0].name!r}, …)"
+    elif any(member.family == "forest" for member in system.models.members):
+        found = "a forest"
     elif find_task(system.goal.task).HAS_QUERIES:
         found = "a ranking"
     elif system.features.crosses:
@@ -96,7 +98,7 @@ def _refuse_system(system: System) -> None:
         found = f"the source {system.data.source!r}"
     else:
         return
-    expected = "a table in one file, without windows and crosses, and another task"
+    expected = "a table in one file, without windows and crosses; no ranking and no forest"
     raise InputError("eject", found, expected, "the bundle itself runs in any ONNX Runtime")
 
 

@@ -27,10 +27,12 @@ from headrace.spec.metrics import (
 from headrace.spec.models import (
     Calibration,
     Family,
+    ForestParams,
     GbdtParams,
     LinearParams,
     Member,
     Models,
+    Params,
     Search,
 )
 from headrace.spec.names import is_date_name, is_time_name, safe_name, split_words
@@ -69,6 +71,7 @@ __all__ = [
     "ExperimentSpec",
     "Family",
     "FeaturesSpec",
+    "ForestParams",
     "Gain",
     "Gate",
     "GbdtParams",
@@ -81,6 +84,7 @@ __all__ = [
     "Metric",
     "Models",
     "Name",
+    "Params",
     "Policy",
     "ReadSpec",
     "Requirements",

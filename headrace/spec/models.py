@@ -7,7 +7,7 @@ from msgspec import Meta, field
 from headrace.spec.features import Encode, Kind
 from headrace.spec.node import Count, Node, Positive, about
 
-Family = Literal["baseline", "linear", "gbdt"]
+Family = Literal["baseline", "linear", "gbdt", "forest"]
 
 
 class LinearParams(Node, frozen=True):
@@ -108,6 +108,25 @@ class GbdtParams(Node, frozen=True):
     ] = None
 
 
+class ForestParams(Node, frozen=True):
+    """scikit-learn's extra trees."""
+
+    trees: Annotated[Count, about("The number of trees; fewer where time is short.", 500)] = 200
+    leaves: Annotated[int, Meta(ge=2, le=100_000), about("The most leaves of a tree.", 300)] = 1000
+    min_rows_per_leaf: Annotated[Count, about("The fewest rows in a leaf.", 5)] = 2
+    column_fraction: Annotated[
+        Annotated[float, Meta(gt=0.0, le=1.0)] | None,
+        about(
+            "The share of the columns that each split looks at; if left out the square root of "
+            "their number, and all of them in a regression.",
+            0.5,
+        ),
+    ] = None
+
+
+Params = LinearParams | GbdtParams | ForestParams
+
+
 class Search(Node, frozen=True):
     """The budget of the search: it ends after so many trials or seconds, whichever comes first.
 
@@ -131,14 +150,17 @@ class Member(Node, frozen=True):
     ] = {}
     linear: Annotated[LinearParams | None, about("The settings of a linear model.")] = None
     gbdt: Annotated[GbdtParams | None, about("The settings of trees.")] = None
+    forest: Annotated[ForestParams | None, about("The settings of a forest.")] = None
 
     @property
-    def params(self) -> LinearParams | GbdtParams | None:
+    def params(self) -> Params | None:
         """The settings of its family, the defaults where none are stated; none for the baseline."""
         if self.family == "linear":
             return self.linear or LinearParams()
         if self.family == "gbdt":
             return self.gbdt or GbdtParams()
+        if self.family == "forest":
+            return self.forest or ForestParams()
         return None
 
 
@@ -192,6 +214,7 @@ class Models(Node, frozen=True):
     ] = None
     linear: Annotated[LinearParams, about("Initial settings of linear models.")] = LinearParams()
     gbdt: Annotated[GbdtParams, about("The initial settings of trees.")] = GbdtParams()
+    forest: Annotated[ForestParams, about("The initial settings of forests.")] = ForestParams()
     members: Annotated[
         list[Member], about("The models to fit; where they are stated, there is no search.")
     ] = []

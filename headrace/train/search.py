@@ -47,6 +47,13 @@ _WHOLE_LIST = 100
 
 _OFTEN_GOOD: list[dict[str, Any]] = [
     {
+        "family": "forest",
+        "categorical": "ordinal+target+number",
+        "leaves": 2000,
+        "min_rows_per_leaf": 1,
+        "column_fraction": 0.6,
+    },
+    {
         "family": "gbdt",
         "objective": "pointwise",
         "categorical": "ordinal+target+number",
@@ -113,6 +120,7 @@ def stated_members(rows: TrainingData) -> list[Member]:
         "baseline": Member(family="baseline"),
         "linear": Member(family="linear", linear=_set_order(models.linear, rows)),
         "gbdt": Member(family="gbdt", gbdt=_set_objective(models.gbdt, rows)),
+        "forest": Member(family="forest", forest=models.forest),
     }
     return [members[family] for family in models.candidates]
 
@@ -165,10 +173,11 @@ def _list_encoders(family: Family, rows: TrainingData) -> dict[Kind, list[str]]:
 def _list_objectives(family: Family, rows: TrainingData) -> list[str]:
     """List the objectives of a ranking that a family is tried with; none where one is stated."""
     models = rows.system.models
-    stated = models.linear.objective if family == "linear" else models.gbdt.objective
-    if not rows.target.kind.HAS_QUERIES or stated is not None:
+    stated = {"linear": models.linear.objective, "gbdt": models.gbdt.objective}
+    known = {"linear": ["pairs", "pointwise"], "gbdt": ["lambdarank", "xendcg", "pointwise"]}
+    if not rows.target.kind.HAS_QUERIES or stated.get(family) is not None:
         return []
-    return ["pairs", "pointwise"] if family == "linear" else ["lambdarank", "xendcg", "pointwise"]
+    return known.get(family, [])
 
 
 def suggest(trial: Any, family: Family, rows: TrainingData) -> Member:
@@ -183,6 +192,15 @@ def suggest(trial: Any, family: Family, rows: TrainingData) -> Member:
             objective = trial.suggest_categorical("objective", choices)
             linear = structs.replace(linear, objective=objective)
         return Member(family=family, encode=encode, linear=linear)
+
+    if family == "forest":
+        forest = structs.replace(
+            rows.system.models.forest,
+            leaves=trial.suggest_int("leaves", 50, 4000, log=True),
+            min_rows_per_leaf=trial.suggest_int("min_rows_per_leaf", 1, 30, log=True),
+            column_fraction=trial.suggest_float("column_fraction", 0.1, 1.0),
+        )
+        return Member(family=family, encode=encode, forest=forest)
 
     # Wide tables need smaller shares of their columns for the same variety.
     width = sum(column.width or 1 for column in rows.columns if column.kind != "ignored")
@@ -373,7 +391,7 @@ def _open_study(family: Family, rows: TrainingData, has_one_fold: bool) -> Any:
         if point["family"] == family:
             settings = _settings_of(point, encoders, len(rows.parts.train))
             if not _list_objectives(family, rows):
-                del settings["objective"]
+                settings.pop("objective", None)
             study.enqueue_trial(settings)
     return study
 

@@ -26,7 +26,7 @@ from msgspec import Struct, structs
 from headrace.arrays import Floats, Integers
 from headrace.clock import SYSTEM
 from headrace.models import FAMILIES, Fitted, Matrix, Sample, TrialPruned, ValidationSet
-from headrace.spec import GbdtParams, LinearParams, Member
+from headrace.spec import ForestParams, GbdtParams, Member, Params
 from headrace.split import Fold
 from headrace.tasks import Truth
 from headrace.train.rows import TrainingData
@@ -332,18 +332,20 @@ def _count_bytes(X: Matrix) -> int:
     return int(X.data.nbytes + X.indices.nbytes)
 
 
-def _adopt_params(member: Member, params: GbdtParams | LinearParams | None) -> Member:
+def _adopt_params(member: Member, params: Params | None) -> Member:
     """Return the member with the settings that a fold ended with, but its own rounds.
 
     A family that has little time changes its settings (a larger learning rate, say) on the first
     fold; the later ones take them over.
     """
+    if isinstance(params, ForestParams):
+        return structs.replace(member, forest=params)
     if not isinstance(params, GbdtParams) or member.gbdt is None:
         return member
     return structs.replace(member, gbdt=structs.replace(params, rounds=member.gbdt.rounds))
 
 
-def _average_rounds(member: Member, params: list[GbdtParams | LinearParams | None]) -> Member:
+def _average_rounds(member: Member, params: list[Params | None]) -> Member:
     """Return the member with the settings of the first fold and the mean rounds of all folds."""
     first = params[0]
     if not isinstance(first, GbdtParams):

@@ -32,7 +32,7 @@ from headrace.models import (
     compile_features,
     compile_model,
 )
-from headrace.spec import Calibration, FeaturesSpec, GbdtParams, Models
+from headrace.spec import Calibration, FeaturesSpec, ForestParams, GbdtParams, Models
 from headrace.tasks import Grading, Queries, find_task
 
 TARGETS = {
@@ -41,7 +41,9 @@ TARGETS = {
     "regression": Target("y", "regression", []),
     "ranking": Target("y", "ranking", []),
 }
-MODELS = Models(gbdt=GbdtParams(rounds=30, min_rows_per_leaf=5))
+MODELS = Models(
+    gbdt=GbdtParams(rounds=30, min_rows_per_leaf=5), forest=ForestParams(trees=20, leaves=60)
+)
 WIDTH = 4
 
 
@@ -222,6 +224,45 @@ def test_trees_of_every_objective_of_a_ranking_are_exact(objective: Any, grading
     fitted = FAMILIES["gbdt"].fit(sample, target, params, 7, None)
     assert_close(graph_scores(fitted, "ranking", X), trainer_scores(fitted, "ranking", X))
     assert np.std(graph_scores(fitted, "ranking", X)) > 0
+
+
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("task", list(TARGETS))
+def test_forests_are_exact_on_both_sides_of_every_threshold(task: str, missing: bool) -> None:
+    fitted = fit("forest", task, missing)
+    rows = [np.full(WIDTH, value, np.float32) for value in (np.nan, np.inf, -np.inf, 0, 3e38)]
+    for one in fitted.state.estimator.estimators_[:5]:
+        tree = one.tree_
+        for feature, threshold in zip(tree.feature, tree.threshold, strict=True):
+            at = np.float32(threshold)
+            for value in (at, *(np.nextafter(at, np.float32(end)) for end in (np.inf, -np.inf))):
+                row = np.zeros(WIDTH, np.float32)
+                row[max(feature, 0)] = value
+                rows.append(row)
+    X = np.array(rows)
+    assert_close(graph_scores(fitted, task, X), trainer_scores(fitted, task, X))
+
+
+def test_a_forest_is_the_mean_of_its_trees_and_never_sure() -> None:
+    X, y = data("binary", 400, 1, False)
+    params = ForestParams(trees=30, leaves=50, min_rows_per_leaf=1)
+    fitted = FAMILIES["forest"].fit(Sample(X, y), TARGETS["binary"], params, 7, None)
+    scores = trainer_scores(fitted, "binary", X)
+    own = fitted.state.estimator.predict_proba(X)[:, 1]
+    assert np.abs(scores - own).max() < 0.3
+    assert np.corrcoef(scores, own)[0, 1] > 0.97
+    pure = np.vstack([X[y == label] for label in (0, 1)])
+    assert trainer_scores(fitted, "binary", pure).min() > 0
+    assert trainer_scores(fitted, "binary", pure).max() < 1
+
+
+def test_a_forest_ends_at_its_deadline_and_says_how_many_trees_it_has() -> None:
+    X, y = data("regression", 400, 1, False)
+    watched = ValidationSet(X, y, deadline=0.0)
+    params = ForestParams(trees=500)
+    fitted = FAMILIES["forest"].fit(Sample(X, y), TARGETS["regression"], params, 7, watched)
+    assert fitted.params.trees == 10
+    assert_close(graph_scores(fitted, "regression", X), trainer_scores(fitted, "regression", X))
 
 
 def test_trees_without_a_split() -> None:
