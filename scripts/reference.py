@@ -31,7 +31,8 @@ _DIRECTIONS = {"higher": "higher", "lower": "lower", "one": "near 1"}
 ORDER = (
     "System", "Goal", "DecisionSpec", "Requirements", "Data", "ReadSpec", "EventTable",
     "FeaturesSpec", "ColumnSpec", "Window", "SplitSpec", "Models", "Search", "LinearParams",
-    "GbdtParams", "ForestParams", "Member", "Calibration", "Evaluate", "Fairness", "ServeSpec", "LogSpec",
+    "GbdtParams", "ForestParams", "Member", "Calibration", "Evaluate", "Fairness", "ServeSpec",
+    "LogSpec",
 )  # fmt: skip
 """The branches of the spec, in the order of the page."""
 

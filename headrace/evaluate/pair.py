@@ -29,6 +29,11 @@ class ModelPair(Struct, frozen=True):
     def __len__(self) -> int:
         return len(self.new)
 
+    def describe(self) -> str:
+        """Say what both were judged on."""
+        rows = f"{len(self):,} rows"
+        return rows if self.new.queries is None else f"{rows} of {self.new.queries.count:,} queries"
+
     def with_other(self, scores: Floats, threshold: float | None) -> "ModelPair":
         """Return the new model and a third one in the place of the other."""
         return structs.replace(self, other=self.new.with_scores(scores, threshold))

@@ -95,7 +95,7 @@ def _compare(gate: Gate, pair: ModelPair) -> Result:
 
     passed = low > -gate.margin if gate.op in ("<", ">") else low >= -gate.margin
     margin = f", with a margin of {gate.margin:g} allowed" if gate.margin else ""
-    why = f"{describe_gain(low, high)} (95 %) on {len(pair):,} rows{margin}"
+    why = f"{describe_gain(low, high)} (95 %) on {pair.describe()}{margin}"
     if is_baseline and passed and not gate.margin:
         chance = pair.chance(gate.metric)
         passed = chance <= CHANCE
@@ -114,7 +114,7 @@ def not_worse(metric: Metric, pair: ModelPair | str | None) -> list[Result]:
     value, bound, (low, high) = pair.gain(metric)
     rarer = pair.rarer_rows()
     worse = high < 0 and (rarer is None or rarer >= LEAST_EVENTS["champion"])
-    why = f"{describe_gain(low, high)} (95 %) on {len(pair):,} rows"
+    why = f"{describe_gain(low, high)} (95 %) on {pair.describe()}"
     why += "; a gate against the champion with a margin could allow it" if worse else ""
     name = f"test.{metric} not worse than champion"
     return [Result(name, value, bound, not worse, why, [low, high])]

@@ -26,12 +26,13 @@ LIGHTGBM_OBJECTIVE = "lambdarank"
 def check_target(values: pl.Series, distinct: int, where: str) -> None:
     """See `TaskKind`."""
     if not values.dtype.is_numeric():
-        raise InputError(where, f"values such as {values[0]!r}", "grades for task ranking: numbers")
+        raise InputError(where, f"values such as {values[0]!r}", "grades: numbers from 0 on")
     grades = values.cast(pl.Float64)
     bad = ~(grades.is_finite() & (grades >= 0))
     if bad.any():
-        found = f"a grade of {grades.filter(bad)[0]:g}"
-        raise InputError(where, found, "finite grades from 0 on for task ranking")
+        row = int(bad.arg_max() or 0)
+        found = f"a grade of {grades[row]:g}"
+        raise InputError(f"{where}, row {row + 1}", found, "finite grades from 0 on")
 
 
 def infer_metric(values: pl.Series, positive: Any) -> tuple[Any, str]:

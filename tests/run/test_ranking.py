@@ -262,7 +262,7 @@ Grade = pl.Series
                 .otherwise(pl.col("grade"))
             },
             {},
-            "a grade of inf",
+            "row 5: a grade of inf",
         ),
         (
             {"grade": pl.when(pl.int_range(pl.len()) == 4).then(None).otherwise(pl.col("grade"))},
