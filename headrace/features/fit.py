@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 
 from headrace.arrays import Floats
 from headrace.features.cross import combine, cross_name
-from headrace.features.encoders import onehot, target_mean
+from headrace.features.encoders import hash, onehot, target_mean
 from headrace.features.encoders.registry import (
     DEFAULTS,
     ENCODERS,
@@ -161,11 +161,15 @@ def fit_features(
         values = frame[column.name]
         # A category that is a number is read as its text, but by the encoders in `NUMBERS`.
         texts = to_text(values) if column.kind in ("categorical", "text") else values
-        stated = spec.columns.get(column.name, ColumnSpec()).encodes
+        override = spec.columns.get(column.name, ColumnSpec())
         is_number = values.dtype.is_numeric()
-        for name in _choose_encoders(column.kind, stated, choice, is_number, y is not None):
+        chosen = _choose_encoders(column.kind, override.encodes, choice, is_number, y is not None)
+        for name in chosen:
             source = values if name in NUMBERS else texts
-            encoded.append(_fit_column(column, source, name, choice.representation, y))
+            state = _fit_encoder(name, source, y, override.bits)
+            wide = _is_wide(name, state, choice.representation)
+            group = _find_group(column, source, name)
+            encoded.append(FittedEncoder(column.name, name, group, state, wide))
 
     parts: dict[str, Levels] = {}
     for cross in spec.crosses:
@@ -220,30 +224,23 @@ def _choose_encoders(
     return suitable or [encode for encode in defaults[kind] if suits(encode)]
 
 
-def _fit_column(
-    column: Column,
-    values: pl.Series,
-    encode: Encode,
-    representation: Representation,
-    y: Floats | None,
-) -> FittedEncoder:
-    """Fit one encoder of a column, and find the graph input that it reads."""
-    state = _fit_encoder(encode, values, y)
+def _find_group(column: Column, values: pl.Series, encode: Encode) -> str:
+    """Find the graph input that an encoder of a column reads."""
     if column.kind in ("categorical", "text") and encode not in NUMBERS:
-        group = "strings"
-    elif column.kind == "datetime":
-        group = "times"
-    elif column.kind == "vector":
-        group = f"vector_{column.name}"
-    else:
-        group = "doubles" if moments.fit(values).needs_doubles else "numbers"
-    return FittedEncoder(column.name, encode, group, state, _is_wide(encode, state, representation))
+        return "strings"
+    if column.kind == "datetime":
+        return "times"
+    if column.kind == "vector":
+        return f"vector_{column.name}"
+    return "doubles" if moments.fit(values).needs_doubles else "numbers"
 
 
-def _fit_encoder(encode: str, values: pl.Series, y: Floats | None) -> Any:
+def _fit_encoder(encode: str, values: pl.Series, y: Floats | None, bits: int | None = None) -> Any:
     """Fit one encoder; return its state."""
     if encode == "target" and y is not None:
         return target_mean.fit(values, y)
+    if encode == "hash":
+        return hash.fit(values, bits)
     return ENCODERS[encode].fit(values)
 
 

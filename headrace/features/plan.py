@@ -38,6 +38,11 @@ def plan_columns(
         override = spec.columns.get(values.name, ColumnSpec())
         kind, why = _decide_kind(values, spec, override, special)
         _check_encoders(values, kind, override.encodes)
+        if override.bits is not None and "hash" not in override.encodes:
+            where = f"features.columns.{values.name}.bits"
+            raise InputError(
+                where, f"{override.bits} without `encode: hash`", "null, or that encoder"
+            )
         is_window = values.name in windows
         columns.append(_describe_column(values, kind, why, is_window, forms.get(values.name)))
 

@@ -30,6 +30,14 @@ class ColumnSpec(Node, frozen=True):
             ["ordinal", "target"],
         ),
     ] = None
+    bits: Annotated[
+        Annotated[int, Meta(ge=10, le=22)] | None,
+        about(
+            "With `encode: hash`: values share 2^bits buckets. If left out, 16 for linear models "
+            "and 10 for trees.",
+            18,
+        ),
+    ] = None
     owner: Annotated[str | None, about("Who is responsible for it.", "growth")] = None
     description: Annotated[str | None, about("What it means; the catalogue shows it.")] = None
 

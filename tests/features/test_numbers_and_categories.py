@@ -142,6 +142,35 @@ def test_hash_is_murmurhash(word: str) -> None:
     assert found == murmurhash3_32(bare.encode(), positive=True) & 1023
 
 
+@pytest.mark.parametrize("bits", [(10, 10), (18, 18), (12, 22)])
+def test_hashes_have_the_bits_that_are_stated(bits: tuple[int, int]) -> None:
+    words = [f"word {at}" for at in range(300)]
+    frame = pl.DataFrame({"a": words, "b": words[::-1]})
+    columns = {
+        name: ColumnSpec(kind="categorical", encode="hash", bits=own)
+        for name, own in zip("ab", bits, strict=True)
+    }
+    spec = FeaturesSpec(columns=columns)
+    plan = plan_columns(frame, spec, {}, [])
+    found = matrix(fit_features(frame, plan, spec, EncoderChoice("tree"), []), frame)
+    for at, (name, own) in enumerate(zip("ab", bits, strict=True)):
+        hashes = [murmurhash3_32(word.encode(), positive=True) for word in frame[name]]
+        assert found[:, at].tolist() == [one & (2**own - 1) for one in hashes]
+
+    # a linear model has a weight for each bucket
+    features = fit_features(frame, plan, spec, EncoderChoice("linear"), [])
+    sparse = matrix(features, frame)
+    assert sparse.shape == (300, 2 ** bits[0] + 2 ** bits[1])
+    assert sparse.sum() == 600
+
+
+def test_bits_belong_to_hashes() -> None:
+    frame = pl.DataFrame({"c": ["a", "b"]})
+    spec = FeaturesSpec(columns={"c": ColumnSpec(encode="ordinal", bits=12)})
+    with pytest.raises(InputError, match=r"features\.columns\.c\.bits: 12 without"):
+        plan_columns(frame, spec, {}, [])
+
+
 def test_wide_one_hot_is_a_bag_with_one_entry() -> None:
     words = [f"w{number % 150}" for number in range(600)] + ["once", None]
     frame = pl.DataFrame({"c": words})
