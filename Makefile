@@ -58,6 +58,7 @@ bench: $(READY)  ## every benchmark beside its peers; results go to benchmarks/R
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/experiment.py
 	$(BIN)/python benchmarks/rollout.py
+	$(BIN)/python benchmarks/ranking.py
 
 clean:  ## remove what was built, the environment included
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
