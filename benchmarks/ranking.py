@@ -23,24 +23,29 @@ import os
 import shutil
 import statistics
 import subprocess
+import sys
+import tempfile
 import time
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import lightgbm
 import numpy as np
 import polars as pl
 from ranking_peer import PEERS
-from table import NUMERIC, TEXT, predictor, table
+from table import NUMERIC, TEXT, system, table
 
 import headrace
 from headrace.evaluate import Predictions
 from headrace.evaluate.measure import measure_queries
-from headrace.features import Target
+from headrace.features import Target, open_session
 from headrace.models import FAMILIES, Sample
-from headrace.spec import GbdtParams
+from headrace.spec import GbdtParams, dump
 from headrace.tasks import Grading, Queries
 
 HOME = Path(
@@ -297,9 +302,8 @@ def time_fit(queries: int, rounds: int = 100) -> None:
     )
 
 
-def time_lists() -> None:
-    """Print what a candidate of a list of 100 costs, in process and by the bare graph."""
-    model = predictor()
+def make_lists() -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Contexts of 8 columns, each with 100 candidates of 12."""
     names = [*NUMERIC, *TEXT]
     shared = [*NUMERIC[:4], *TEXT[:4]]
     rows = [{name: row[name] for name in names} for row in table(LIST * LISTS, seed=3).to_dicts()]
@@ -309,23 +313,80 @@ def time_lists() -> None:
         context = {name: own[0][name] for name in shared}
         others = [{name: row[name] for name in names if name not in context} for row in own]
         lists.append((context, others))
-    # Copies: the reader's arrays are its own.
-    feeds = [
-        {name: array.copy() for name, array in model._list_reader.read(*one)[0].items()}
-        for one in lists
+    return lists
+
+
+def time_lists() -> None:
+    """Print what a list of 100 candidates costs: in process, over HTTP, and by the graph alone."""
+    lists = make_lists()
+    bodies = [
+        json.dumps({"context": context, "candidates": candidates, "k": 10}).encode()
+        for context, candidates in lists
     ]
-    calls: dict[str, Callable[[int], Any]] = {
-        "Predictor.rank": lambda at: model.rank(*lists[at]),
-        "the graph alone": lambda at: model.session.run(["prediction"], feeds[at]),
-    }
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(50 * LISTS):
-        for name, call in calls.items():
-            begin = time.perf_counter()
-            call(turn % LISTS)
-            times[name].append(time.perf_counter() - begin)
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        stated = system(home, 100_000)
+        bundle = headrace.run(stated).bundle
+        (home / "system.yaml").write_bytes(dump(stated))
+        model = headrace.open(bundle)
+        shipped = open_session((bundle / "model.onnx").read_bytes())
+        frames = [
+            pl.DataFrame([{**context, **one} for one in candidates])
+            for context, candidates in lists
+        ]
+        texts = [shipped.feeds(frame) for frame in frames]
+        codes = [model.session.feeds(frame) for frame in frames]
+        with serve(home) as client:
+            calls: dict[str, Callable[[int], Any]] = {
+                "Predictor.rank": lambda at: model.rank(*lists[at], 10),
+                "POST /rank, k = 10": lambda at: post(client, bodies[at]),
+                "model.onnx alone, from text": lambda at: shipped.run(["prediction"], texts[at]),
+                "its graph behind the look-up": lambda at: model.session.run(
+                    ["prediction"], codes[at]
+                ),
+            }
+            times: dict[str, list[float]] = {name: [] for name in calls}
+            for turn in range(25 * LISTS):
+                for name, call in calls.items():
+                    begin = time.perf_counter()
+                    call(turn % LISTS)
+                    times[name].append(time.perf_counter() - begin)
     for name, taken in times.items():
-        print(f"{name}: {statistics.median(taken) / LIST * 1e6:.1f} µs a candidate of {LIST}")
+        us = statistics.median(taken) * 1e6
+        print(f"{name}: {us:,.0f} µs a list, {us / LIST:.1f} µs a candidate of {LIST}")
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[HTTPConnection]:
+    """Serve a system on a free port, and connect to it."""
+    command = [sys.executable, "-m", "headrace", "serve", str(folder), "--port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        address = urlsplit(json.loads(process.stderr.readline())["url"])
+        client = HTTPConnection(str(address.hostname), address.port)
+        while True:
+            try:
+                client.request("GET", "/health/ready")
+                client.getresponse().read()
+                break
+            except ConnectionError:
+                client.close()
+                time.sleep(0.1)
+        yield client
+        client.close()
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def post(client: HTTPConnection, body: bytes) -> bytes:
+    """Ask for an order."""
+    client.request("POST", "/rank", body)
+    reply = client.getresponse()
+    content = reply.read()
+    assert reply.status == 200, content
+    return content
 
 
 def main() -> None:

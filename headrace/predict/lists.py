@@ -107,8 +107,10 @@ class ListReader:
 
     def _read(self, context: Row, candidates: Sequence[Row], first: int) -> tuple[Feeds, RowGaps]:
         shared = context.keys()
+        # A candidate of as many columns as are left has these alone, or lacks one of them.
+        width = len(self._names) - len(self._divide(context)[0])
         for number, candidate in enumerate(candidates, first + 1):
-            if not shared.isdisjoint(candidate):
+            if len(candidate) != width and not shared.isdisjoint(candidate):
                 raise _twice(context, candidate, number)
         return self._fill(context, candidates, None, first)
 
