@@ -30,9 +30,9 @@ GENERATED = (
 _DIRECTIONS = {"higher": "higher", "lower": "lower", "one": "near 1"}
 ORDER = (
     "System", "Goal", "DecisionSpec", "Requirements", "Data", "ReadSpec", "EventTable",
-    "FeaturesSpec", "ColumnSpec", "Window", "SplitSpec", "Models", "Search", "LinearParams",
-    "GbdtParams", "ForestParams", "Member", "Calibration", "Evaluate", "Fairness", "ServeSpec",
-    "LogSpec",
+    "FeaturesSpec", "ColumnSpec", "CrossSpec", "Window", "SplitSpec", "Models", "Search",
+    "LinearParams", "GbdtParams", "ForestParams", "Member", "Calibration", "Evaluate", "Fairness",
+    "ServeSpec", "LogSpec",
 )  # fmt: skip
 """The branches of the spec, in the order of the page."""
 

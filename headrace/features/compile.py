@@ -50,8 +50,9 @@ class EncoderSources(NamedTuple):
     """The tensors from which encoders start.
 
     `inputs` are the inputs of the graph by group, `groups` their raw columns. `codes` `[N,
-    len(coded)]` are the codes of the columns and crosses `coded`. `texts` is the text in which
-    words that mean missing are empty. Without text, `codes` and `texts` are empty.
+    len(coded)]` are the codes of the columns and crosses `coded`. `texts` `[N, len(written)]` are
+    those of the columns and hashed crosses `written`; words that mean missing are empty in them.
+    Without text, `codes` and `texts` are empty.
     """
 
     inputs: dict[str, str]
@@ -59,6 +60,7 @@ class EncoderSources(NamedTuple):
     codes: str
     coded: list[str]
     texts: str
+    written: list[str]
 
 
 def add_features(graph: Graph, features: Features) -> ModelInputs:
@@ -88,7 +90,7 @@ def add_sources(graph: Graph, sets: list[Features]) -> EncoderSources:
         encoded += features.encoded
     inputs = _add_inputs(graph, groups, encoded)
     if "strings" not in groups:
-        return EncoderSources(inputs, groups, "", [], "")
+        return EncoderSources(inputs, groups, "", [], "", [])
 
     missing = sets[0].missing
     stripped = strip_blanks(graph, inputs["strings"], len(groups["strings"]))
@@ -96,17 +98,18 @@ def add_sources(graph: Graph, sets: list[Features]) -> EncoderSources:
     # The look-up of codes knows the words for missing itself.
     if any(fitted.group == "strings" and not fitted.is_coded for fitted in encoded):
         texts = _empty_words(graph, stripped, missing)
+    texts, written = _add_joined(graph, texts, groups["strings"], encoded)
 
     levels = _collect_levels(sets, encoded)
     coded = [column for column in groups["strings"] if column in levels]
     if not coded:
-        return EncoderSources(inputs, groups, "", [], texts)
+        return EncoderSources(inputs, groups, "", [], texts, written)
 
     positions = [groups["strings"].index(column) for column in coded]
     strings = graph.select_columns(stripped, positions, len(groups["strings"]))
     codes = add_codes(graph, strings, [levels[column] for column in coded], missing)
     codes, coded = _add_crosses(graph, codes, coded, levels, encoded)
-    return EncoderSources(inputs, groups, codes, coded, texts)
+    return EncoderSources(inputs, groups, codes, coded, texts, written)
 
 
 def _add_inputs(
@@ -156,7 +159,7 @@ def _add_crosses(
     coded = list(columns)
     blocks = [singles]
     for fitted in encoded:
-        if not fitted.parts or fitted.column in coded:
+        if not fitted.parts or not fitted.is_coded or fitted.column in coded:
             continue
         positions = [columns.index(part) for part in fitted.parts]
         vocabularies = [levels[part].known() for part in fitted.parts]
@@ -165,6 +168,29 @@ def _add_crosses(
         coded.append(fitted.column)
     codes = singles if len(blocks) == 1 else graph.node("Concat", *blocks, axis=1)
     return codes, coded
+
+
+def _add_joined(
+    graph: Graph, texts: str, columns: list[str], encoded: list[FittedEncoder]
+) -> tuple[str, list[str]]:
+    """Add the texts of hashed crosses, those of their columns joined, behind the texts `[N, s]`.
+
+    Returns the texts of both, and the names of both.
+    """
+    written = list(columns)
+    blocks = [texts]
+    for fitted in encoded:
+        if not fitted.parts or fitted.is_coded or fitted.column in written:
+            continue
+        first, *others = (columns.index(part) for part in fitted.parts)
+        joined = graph.select_columns(texts, [first], len(columns))
+        for at in others:
+            own = graph.select_columns(texts, [at], len(columns))
+            begun = graph.node("StringConcat", joined, graph.constant(cross.BETWEEN, object))
+            joined = graph.node("StringConcat", begun, own)
+        blocks.append(joined)
+        written.append(fitted.column)
+    return texts if len(blocks) == 1 else graph.node("Concat", *blocks, axis=1), written
 
 
 def _empty_words(graph: Graph, strings: str, words: list[str]) -> str:
@@ -214,7 +240,7 @@ def _find_source(sources: EncoderSources, fitted: FittedEncoder) -> tuple[str, l
         return sources.inputs[fitted.group], sources.groups[fitted.group]
     if fitted.is_coded:
         return sources.codes, sources.coded
-    return sources.texts, sources.groups["strings"]
+    return sources.texts, sources.written
 
 
 def _add_block(graph: Graph, sources: EncoderSources, block: list[FittedEncoder]) -> str:

@@ -22,6 +22,9 @@ from headrace.features.graph.graph import Graph
 from headrace.features.graph.reserved import MISSING, RARE
 from headrace.features.states.levels import Levels
 
+BETWEEN = "\x1f"
+"""Stands between the texts of a hashed cross: the unit separator of ASCII, which no text has."""
+
 
 def cross_name(columns: list[str]) -> str:
     """Return the name of a cross.

@@ -18,7 +18,7 @@ from headrace.features.encoders.registry import (
 from headrace.features.graph.feeds import GROUPS
 from headrace.features.states import levels, moments
 from headrace.features.states.levels import Levels
-from headrace.spec import ColumnSpec, Encode, FeaturesSpec, Kind
+from headrace.spec import ColumnSpec, CrossSpec, Encode, FeaturesSpec, Kind
 from headrace.tables import Column, to_text
 
 
@@ -173,6 +173,12 @@ def fit_features(
 
     parts: dict[str, Levels] = {}
     for cross in spec.crosses:
+        if isinstance(cross, CrossSpec):
+            state = hash.fit(frame[cross.of[0]], cross.bits)
+            wide = _is_wide("hash", state, choice.representation)
+            column_name = cross_name(cross.of)
+            encoded.append(FittedEncoder(column_name, "hash", "strings", state, wide, cross.of))
+            continue
         for part in cross:
             parts[part] = levels.fit(to_text(frame[part]))
         values = _combine_columns(frame, cross, parts)

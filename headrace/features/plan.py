@@ -1,5 +1,6 @@
 """The plan of features: what kind each column is, decided from training rows alone."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -8,7 +9,7 @@ from headrace.design import infer_kind
 from headrace.errors import InputError, nearest
 from headrace.features.encoders.registry import NUMBERS, SUITABLE
 from headrace.features.states.vector import width_of
-from headrace.spec import ColumnSpec, Encode, FeaturesSpec, Kind
+from headrace.spec import ColumnSpec, CrossSpec, Encode, FeaturesSpec, Kind
 from headrace.tables import Column, Form, count_values, dtype_of, has_zone, to_text
 
 _MOST_CATEGORIES = 1000
@@ -113,12 +114,12 @@ def _check_encoders(values: pl.Series, kind: Kind, encodes: list[Encode]) -> Non
         )
 
 
-def _check_crosses(crosses: list[list[str]], columns: list[Column]) -> None:
+def _check_crosses(crosses: Sequence[list[str] | CrossSpec], columns: list[Column]) -> None:
     """Check that crosses name categorical columns."""
     kinds = {column.name: column.kind for column in columns}
     for position, cross in enumerate(crosses):
         where = f"features.crosses[{position}]"
-        for name in cross:
+        for name in cross.of if isinstance(cross, CrossSpec) else cross:
             if name not in kinds:
                 raise InputError(
                     where, f"no column {name!r}", "columns of the table", nearest(name, list(kinds))

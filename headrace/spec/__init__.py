@@ -6,7 +6,7 @@ from headrace.spec.data import Data, EventTable, ReadSpec
 from headrace.spec.decode import decode, parse_read_flags
 from headrace.spec.duration import parse_duration_us
 from headrace.spec.evaluate import Treatment
-from headrace.spec.features import ColumnSpec, Encode, FeaturesSpec, Kind, Window
+from headrace.spec.features import ColumnSpec, CrossSpec, Encode, FeaturesSpec, Kind, Window
 from headrace.spec.gates import Gate, parse_gate
 from headrace.spec.goal import DecisionSpec, Gain, Goal
 from headrace.spec.labels import format_label
@@ -64,6 +64,7 @@ __all__ = [
     "STAGES",
     "Calibration",
     "ColumnSpec",
+    "CrossSpec",
     "Data",
     "DecisionSpec",
     "Encode",

@@ -18,6 +18,9 @@ Encode = Literal[
 ]  # fmt: skip
 
 
+Bits = Annotated[int, Meta(ge=10, le=22)]
+
+
 class ColumnSpec(Node, frozen=True):
     """An override for one column; the training rows decide about each field that is left out."""
 
@@ -31,7 +34,7 @@ class ColumnSpec(Node, frozen=True):
         ),
     ] = None
     bits: Annotated[
-        Annotated[int, Meta(ge=10, le=22)] | None,
+        Bits | None,
         about(
             "With `encode: hash`: values share 2^bits buckets. If left out, 16 for linear models "
             "and 10 for trees.",
@@ -47,6 +50,22 @@ class ColumnSpec(Node, frozen=True):
         if not self.encode:
             return []
         return self.encode if isinstance(self.encode, list) else [self.encode]
+
+
+CrossColumns = Annotated[list[str], Meta(min_length=2, max_length=4)]
+
+
+class CrossSpec(Node, frozen=True):
+    """A cross without a dictionary: for combinations without end."""
+
+    of: Annotated[CrossColumns, about("The columns.", ["advertiser", "publisher"])]
+    encode: Annotated[Literal["hash"], about("Its values share buckets.")] = "hash"
+    bits: Annotated[
+        Bits | None,
+        about(
+            "There are 2^bits buckets; if left out, 16 bits for linear models, 10 for trees.", 20
+        ),
+    ] = None
 
 
 class Window(Node, frozen=True):
@@ -118,7 +137,12 @@ class FeaturesSpec(Node, frozen=True):
         about("Overrides by column; the others are inferred.", {"title": {"kind": "text"}}),
     ] = {}
     crosses: Annotated[
-        list[Annotated[list[str], Meta(min_length=2, max_length=4)]],
-        about("Columns whose values together make one category.", [["country", "device"]]),
+        list[CrossColumns | CrossSpec],
+        about(
+            "Columns whose values together make one category; `of` and `encode: hash` do without "
+            "a dictionary of them.",
+            [["country", "device"]],
+            [{"of": ["advertiser", "publisher"], "encode": "hash", "bits": 20}],
+        ),
     ] = []
     windows: Annotated[list[Window], about("Features over events in time.")] = []

@@ -14,7 +14,7 @@ from msgspec import structs
 from headrace.errors import SpecError
 from headrace.spec.data import Data, EventTable
 from headrace.spec.decode import find_problems
-from headrace.spec.features import FeaturesSpec, Shared, Window
+from headrace.spec.features import CrossSpec, FeaturesSpec, Shared, Window
 from headrace.spec.names import safe_name
 from headrace.spec.plain import parse_yaml
 from headrace.spec.system import System
@@ -85,9 +85,15 @@ def _rename_features(features: FeaturesSpec) -> FeaturesSpec:
         features,
         exclude=_rename_all(features.exclude),
         columns={safe_name(name): column for name, column in features.columns.items()},
-        crosses=[_rename_all(cross) for cross in features.crosses],
+        crosses=[_rename_cross(cross) for cross in features.crosses],
         windows=[_rename_window(window) for window in features.windows],
     )
+
+
+def _rename_cross(cross: list[str] | CrossSpec) -> list[str] | CrossSpec:
+    if isinstance(cross, CrossSpec):
+        return structs.replace(cross, of=_rename_all(cross.of))
+    return _rename_all(cross)
 
 
 def _rename_window(window: Window) -> Window:

@@ -15,11 +15,12 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import Normalizer, QuantileTransformer
 from sklearn.utils import murmurhash3_32
 
-from headrace.errors import InputError
+from headrace.errors import InputError, SpecError
 from headrace.features import EncoderChoice, Features, fit_features, open_session, plan_columns
 from headrace.features.graph.blanks import BLANKS
 from headrace.models import compile_features
-from headrace.spec import ColumnSpec, FeaturesSpec
+from headrace.spec import ColumnSpec, CrossSpec, FeaturesSpec, decode
+from headrace.spec.shared import with_safe_names
 
 
 def fitted(
@@ -292,3 +293,63 @@ def test_a_code_is_also_the_number_that_it_is() -> None:
         [],
     )
     assert plain.names == ["shop_id"]
+
+
+@pytest.mark.parametrize("bits", [None, 12])
+def test_a_hashed_cross_is_the_hash_of_its_joined_texts(bits: int | None) -> None:
+    train = pl.DataFrame({"a": ["x", "y", "?"], "b": ["1", "2", "3"], "c": ["u", "v", "w"]})
+    cross = CrossSpec(of=["a", "c", "b"], bits=bits)
+    columns = {name: ColumnSpec(kind="categorical") for name in train.columns}
+    spec = FeaturesSpec(columns=columns, crosses=[["a", "b"], cross])
+    plan = plan_columns(train, spec, {}, [])
+    features = fit_features(train, plan, spec, EncoderChoice("tree"), ["?"])
+    rows = pl.DataFrame({"a": [" new ", None, "y"], "b": ["9", "2", None], "c": ["u", "?", "é"]})
+    found = matrix(features, rows)
+    texts = ["new\x1fu\x1f9", "\x1f\x1f2", "y\x1fé\x1f"]
+    expected = [
+        murmurhash3_32(text.encode(), positive=True) & (2 ** (bits or 10) - 1) for text in texts
+    ]
+    assert features.names[-1] == "a × c × b_hash"
+    assert found[:, -1].tolist() == expected
+    # the columns and the cross of a dictionary are what they are without it
+    alone = fit_features(
+        train,
+        plan,
+        FeaturesSpec(columns=columns, crosses=[["a", "b"]]),
+        EncoderChoice("tree"),
+        ["?"],
+    )
+    assert np.array_equal(matrix(alone, rows), found[:, :-1])
+
+    linear = fit_features(train, plan, spec, EncoderChoice("linear"), ["?"])
+    sparse = matrix(linear, rows)
+    assert sparse.shape[1] >= 2 ** (bits or 16)
+
+
+def test_a_hashed_cross_is_written_as_a_mapping() -> None:
+    read = decode(
+        {
+            "name": "ads",
+            "goal": {"target": "y"},
+            "data": {"source": "a.csv"},
+            "features": {
+                "crosses": [["a", "b"], {"of": ["a", "c "], "encode": "hash", "bits": 20}]
+            },
+        }
+    )
+    assert with_safe_names(read).features.crosses == [
+        ["a", "b"],
+        CrossSpec(of=["a", "c"], encode="hash", bits=20),
+    ]
+    with pytest.raises(SpecError, match=r"features\.crosses\[0\]"):
+        decode(
+            {
+                "name": "ads",
+                "goal": {"target": "y"},
+                "data": {"source": "a.csv"},
+                "features": {"crosses": [{"of": ["a", "b"], "bits": 23}]},
+            }
+        )
+    with pytest.raises(InputError, match="no column 'z'"):
+        frame = pl.DataFrame({"a": ["u", "v"]})
+        plan_columns(frame, FeaturesSpec(crosses=[CrossSpec(of=["a", "z"])]), {}, [])
