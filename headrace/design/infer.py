@@ -308,6 +308,9 @@ def infer_candidates(models: Models, task: Task, classes: int) -> tuple[Models, 
     Raises `InputError` where none remains, and for an objective of another task.
     """
     _check_objectives(models, task)
+    if models.members and models.search.prefer == "speed":
+        found = "speed, and models.members states what ships"
+        raise InputError("models.search.prefer", found, "quality, or no members")
     if models.calibration is not None and not find_task(task).CALIBRATIONS:
         found = f"{models.calibration.method} with task {task}"
         raise InputError("models.calibration", found, "null", "only probabilities are calibrated")

@@ -135,6 +135,14 @@ class Search(Node, frozen=True):
 
     trials: Annotated[int, Meta(ge=0), about("The most trials.", 50)] = 20
     seconds: Annotated[Positive, about("The most seconds.", 300)] = 60.0
+    prefer: Annotated[
+        Literal["quality", "speed"],
+        about(
+            "`quality` ships the best, averages included; `speed` ships the fastest single "
+            "candidate that is not certainly worse than the best.",
+            "speed",
+        ),
+    ] = "quality"
 
 
 class Member(Node, frozen=True):

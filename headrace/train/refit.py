@@ -179,6 +179,7 @@ def resolve_spec(
         members=refitted.members,
         calibration=choice.calibration,
         calibrate=choice.calibration is not None,
+        search=structs.replace(spec.models.search, prefer="quality"),
     )
     goal = spec.goal
     if goal.decision is not None:

@@ -21,7 +21,7 @@ from headrace.split import Fold, folds
 from headrace.tasks import Truth
 from headrace.train.calibration import choose_calibration
 from headrace.train.ensemble import POOL, average_scores, select_members
-from headrace.train.latency import p99_ms
+from headrace.train.latency import measure_ms, p99_ms
 from headrace.train.rows import TrainingData
 from headrace.train.search import search
 from headrace.train.trial import Candidate, Objective, TrialPlan, Trials
@@ -96,7 +96,7 @@ def select_model(
     plan = _plan(rows)
     truth = rows.truth_of(plan.rows)
     # The memo remembers scores, not the model that latency is measured on.
-    if rows.system.requirements.latency_p99_ms is not None:
+    if rows.system.requirements.latency_p99_ms is not None or models.search.prefer == "speed":
         memo = no_memo
     trials = Trials(rows, plan, objective, watch, memo)
 
@@ -172,6 +172,9 @@ def _pick_members(
     if bound is not None:
         why += " that is fast enough"
 
+    if rows.system.models.search.prefer == "speed":
+        member, why = _pick_fastest(fast, truth, objective, rows, fit_on)
+        return _Pick([member], {"models": why}, findings)
     members = select_members(fast, truth, objective, rows.system.seed)
     if not members:
         return _Pick([fast[0].member], {"models": why}, findings)
@@ -186,6 +189,29 @@ def _pick_members(
             return _Pick([fast[0].member], {"models": why}, findings)
     why = f"an average of {len(members)} of {len(candidates)} is better than the best alone"
     return _Pick(members, {"models": why}, findings)
+
+
+def _pick_fastest(
+    ranked: list[Candidate],
+    truth: Truth,
+    objective: Objective,
+    rows: TrainingData,
+    fit_on: Integers,
+) -> tuple[Member, str]:
+    """Pick the fastest of the candidates that are not certainly worse than the first; say why."""
+    best = ranked[0]
+    if best.member.family == "baseline":
+        return best.member, "no other candidate"
+    level = []
+    for candidate in ranked[:POOL]:
+        low, _ = objective.gain(truth, best.scores, candidate.scores)
+        if candidate is best or low <= 0:
+            ms = measure_ms([_fitted_member(candidate, rows, fit_on)], rows, 0.5)
+            level.append((ms, candidate))
+    fastest_ms, fastest = min(level, key=lambda pair: pair[0])
+    best_ms = next(ms for ms, candidate in level if candidate is best)
+    why = f"the fastest of {len(level)} that are not certainly worse than the best"
+    return fastest.member, f"{why}: {fastest_ms:.2g} ms a row, the best {best_ms:.2g}"
 
 
 def _fitted_member(candidate: Candidate, rows: TrainingData, fit_on: Integers) -> FittedMember:

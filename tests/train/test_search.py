@@ -17,8 +17,9 @@ from headrace.errors import InputError
 from headrace.evaluate import MetricObjective, Predictions, compute_metrics
 from headrace.features import Target
 from headrace.models import FAMILIES, Fitted, Sample, TrialPruned, ValidationSet
-from headrace.spec import GbdtParams, Member
+from headrace.spec import GbdtParams, Member, parse
 from headrace.tasks import Truth
+from headrace.train import select
 from headrace.train.ensemble import average_scores, select_members
 from headrace.train.trial import Candidate
 from tests.conftest import make_table, value_of
@@ -375,3 +376,44 @@ def test_text_vectors_and_crosses_travel_to_the_service(tmp_path: Path) -> None:
             InputError, match=r"row 1, column 'embedding'.*expected a list of 4 numbers"
         ):
             predictor.predict([asked.to_dicts()[0] | {"embedding": [1.0]}])
+
+
+def test_speed_takes_the_fastest_of_those_that_are_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = np.random.default_rng(3)
+    y = chance.normal(size=2000)
+    judge = MetricObjective("regression", "rmse")
+    noise = chance.normal(size=2000)
+    best, level, worse = (
+        candidate(l2, y + noise * size, y, judge)
+        for l2, size in ((1.0, 1.0), (2.0, 1.0 + 1e-9), (3.0, 1.5))
+    )
+    level = structs.replace(level, scores=level.scores + chance.normal(size=2000) * 0.01)
+    taken = {1.0: 3.0, 2.0: 2.0, 3.0: 0.1}
+    monkeypatch.setattr(select, "_fitted_member", lambda one, rows, fit_on: one)
+    monkeypatch.setattr(
+        select, "measure_ms", lambda parts, rows, quantile: taken[parts[0].member.gbdt.l2]
+    )
+    rows: Any = None
+    ranked = [best, level, worse]
+    member, why = select._pick_fastest(ranked, Truth(y), judge, rows, np.arange(0))
+    assert member == level.member
+    assert why.endswith("not certainly worse than the best: 2 ms a row, the best 3")
+
+
+def test_a_preference_for_speed_ships_one_candidate_and_says_why(tmp_path: Path) -> None:
+    frame = make_table(700, 4)
+    folder = write(tmp_path, frame, "label", trials=3, models=", gbdt: {max_rounds: 40}")
+    text = (folder / "system.yaml").read_text().replace("trials: 3", "trials: 3, prefer: speed")
+    (folder / "system.yaml").write_text(text)
+    run_of = run(folder)
+    assert len(run_of.document.winner.members) == 1
+    (why,) = [one.why for one in run_of.document.decisions if one.field == "models"]
+    assert "the fastest of" in why
+    # the resolved spec states the member, and prefers nothing
+    spec = run_of.bundle / "system.yaml"
+    resolved = parse(spec.read_bytes(), spec)
+    assert resolved.models.search.prefer == "quality"
+    bad = text.replace("models: {", "models: {members: [{family: linear}], ", 1)
+    (folder / "system.yaml").write_text(bad)
+    with pytest.raises(InputError, match=r"models\.search\.prefer"):
+        run(folder)
