@@ -147,7 +147,7 @@ def test_what_is_not_decided_yet_is_none_and_what_is_left_out_has_its_default() 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"task": "ranking"}, r"Invalid enum value 'ranking' - at `\$.task`"),
+        ({"task": "clustering"}, r"Invalid enum value 'clustering' - at `\$.task`"),
         ({"task": None}, r"got `null` - at `\$.task`"),
         ({"parity": None}, r"Expected `float`, got `null` - at `\$.parity`"),
         ({"rows": {"train": 1}}, r"missing required field `validation` - at `\$.rows`"),
