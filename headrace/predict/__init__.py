@@ -2,7 +2,7 @@
 
 from headrace.predict.arrays import Arrays
 from headrace.predict.batch import predict_file
-from headrace.predict.gaps import GapCounter, GapWarning
+from headrace.predict.gaps import GapCounter, Gaps, GapWarning
 from headrace.predict.latency import measure_p99_ms, measure_rows_per_s, to_requests
 from headrace.predict.predictor import Predictor, make_predictor, open, order_scores
 from headrace.predict.rows import trim_names
@@ -12,6 +12,7 @@ __all__ = [
     "Arrays",
     "GapCounter",
     "GapWarning",
+    "Gaps",
     "Predictor",
     "make_predictor",
     "measure_p99_ms",

@@ -135,6 +135,54 @@ def test_a_list_without_a_unit_is_the_champions_and_not_judged(system: System) -
     assert all("phase" not in one for one in logged(system))
 
 
+def test_the_champion_orders_a_list_where_its_arm_fails(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollout = begin(system)
+    (user,) = users_of(rollout, "challenger", 1)
+
+    async def send(service: Service, client: httpx.AsyncClient) -> None:
+        challenger = next(
+            one for (_, version), one in service.repository._ready.items() if version == 2
+        )
+
+        def fail(*given: Any) -> Any:
+            raise RuntimeError("Non-zero status code returned while running Gather node")
+
+        monkeypatch.setattr(challenger.predictor, "score_list", fail)
+        reply = await client.post("/rank", json=list_of(user))
+        assert (reply.status_code, reply.headers["x-headrace-version"]) == (200, "1")
+        service.repository.record_counts()
+        failures = service.metrics.counts["headrace_arm_failures", NAME, "challenger", "errors"]
+        assert failures == 5
+
+    within([str(system.root)], send)
+
+
+def test_the_gaps_of_a_list_are_counted_as_those_of_rows(runs: Runs) -> None:
+    given = rows(6)
+    del given[1]["x"], given[2]["x"], given[2]["colour"]
+    given[3]["colour"] = "a colour of no training row"
+    given[4]["z"] = None
+
+    def count(path: str, body: dict[str, Any]) -> dict[str, float]:
+        async def send(service: Service, client: httpx.AsyncClient) -> dict[str, float]:
+            assert (await client.post(path, json=body)).status_code == 200
+            counts = service.metrics.counts
+            return {
+                " ".join(key): counts[key]
+                for key in list(counts)
+                if key[0] in ("headrace_imputed", "headrace_unseen")
+            }
+
+        counted: dict[str, float] = within([str(runs("regression", "gbdt").bundle)], send)
+        return counted
+
+    by_row = count("/predict", {"rows": given})
+    assert by_row
+    assert count("/rank", {"candidates": given}) == by_row
+
+
 def test_the_store_is_read_for_candidates_as_for_rows(shop: Path) -> None:
     one_user = [row(4, item=item) for item in "abc"]
     own = {name: one_user[0][name] for name in ("at", "user", "x")}
@@ -154,7 +202,9 @@ def test_the_store_is_read_for_candidates_as_for_rows(shop: Path) -> None:
         assert [scores[at] for at in range(len(told))] == pytest.approx(told)
 
 
-def test_the_store_is_read_once_for_a_long_list(shop: Path) -> None:
+def test_the_store_is_read_once_for_a_long_list(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     many = [{"item": "a", "x": at / 2500} for at in range(2500)]
     own = {name: row(4)[name] for name in ("at", "user")}
 
@@ -168,7 +218,7 @@ def test_the_store_is_read_once_for_a_long_list(shop: Path) -> None:
             calls.append(len(rows))
             return read(rows)
 
-        windows.read = count  # type: ignore[method-assign]
+        monkeypatch.setattr(windows, "read", count)
         reply = await client.post("/rank", json={"context": own, "candidates": many, "k": 1})
         blank = {" user ": own["user"], "at": own["at"]}
         hidden = await client.post("/rank", json={"context": blank, "candidates": many[:1]})

@@ -11,15 +11,17 @@ rows ──> units ──> arms          one arm: all rows together
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from msgspec import structs, to_builtins
 
 from headrace.serve.http.messages import JSON, Headers, Problem, Reply, Request, encode
 from headrace.serve.log_event import log_event
 from headrace.serve.models.arms import UNIT_HEADER, Assigned, ModelRoute, Split
-from headrace.serve.models.batch import Prediction, Row
+from headrace.serve.models.batch import Answer, Prediction, Row
 from headrace.serve.service import Service
+
+T = TypeVar("T")
 
 
 class Answered(NamedTuple):
@@ -231,27 +233,41 @@ async def _answer_arm(
     request: Request,
 ) -> Answered:
     """Predict the rows of one arm; the champion answers them where the arm fails."""
-    by = arm
+
+    async def predict(by: ModelRoute) -> tuple[list[str], Answer]:
+        return await service.predict(by, by.served, rows, request)
+
+    by, (ids, (complete, predictions)) = await with_fallback(arm, len(rows), predict)
+    count_rows(arm, len(rows), sum("imputed" in prediction for prediction in predictions))
+    record = partial(_log, by, encode(by.served.trim_for_log(complete)), ids, predictions, assigned)
+    return Answered(ids, predictions, [by], [record])
+
+
+async def with_fallback(
+    arm: ModelRoute, rows: int, answer: Callable[[ModelRoute], Awaitable[T]]
+) -> tuple[ModelRoute, T]:
+    """Answer rows by an arm, or by the champion where the arm fails; return who answered, and how.
+
+    Where the champion fails as well its error is raised: that is nobody's failure, and not counted.
+    """
     failure = "errors" if arm.is_absent else None
-    bad = len(rows)
+    bad = rows
+    by = arm
     try:
-        ids, (complete, predictions) = await service.predict(by, by.served, rows, request)
+        answered = await answer(by)
     except Exception as error:
         failure = find_failure(error)
         if failure is None or failure not in arm.fallback:
             raise
-        bad = _count_bad(error, len(rows))
+        bad = _count_bad(error, rows)
         if not isinstance(error, Problem):
             name = type(error).__name__
             log_event("error", "arm_failed", arm=arm.arm, error=name, why=str(error)[:500])
-        # What the champion cannot answer either is nobody's failure, and not counted.
         by = arm.fallback[failure]
-        ids, (complete, predictions) = await service.predict(by, by.served, rows, request)
+        answered = await answer(by)
     if failure is not None:
-        count_failed(arm, failure, bad)
-    _count(arm, len(rows), predictions)
-    record = partial(_log, by, encode(by.served.trim_for_log(complete)), ids, predictions, assigned)
-    return Answered(ids, predictions, [by], [record])
+        _count_failed(arm, failure, bad)
+    return by, answered
 
 
 def find_failure(error: Exception) -> str | None:
@@ -269,7 +285,7 @@ def _count_bad(error: Exception, rows: int) -> int:
     return rows
 
 
-def count_failed(arm: ModelRoute, failure: str, rows: int) -> None:
+def _count_failed(arm: ModelRoute, failure: str, rows: int) -> None:
     """Count rows that an arm has failed on."""
     if arm.counts is None:
         return
@@ -279,14 +295,11 @@ def count_failed(arm: ModelRoute, failure: str, rows: int) -> None:
         arm.counts.unread += rows
 
 
-def _count(arm: ModelRoute, rows: int, predictions: list[Prediction]) -> None:
+def count_rows(arm: ModelRoute, rows: int, imputed: int) -> None:
     """Count the rows of an arm, and those with imputed columns."""
-    counts = arm.counts
-    if counts is not None:
-        counts.rows += rows
-        for prediction in predictions:
-            if "imputed" in prediction:
-                counts.imputed += 1
+    if arm.counts is not None:
+        arm.counts.rows += rows
+        arm.counts.imputed += imputed
 
 
 def _count_unassigned(split: Split, assigned: Sequence[Assigned]) -> None:

@@ -10,6 +10,7 @@ one: its rows would share one draw. What is returned is logged, row by row, with
 """
 
 import asyncio
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,10 +20,10 @@ from headrace.arrays import Floats
 from headrace.errors import InputError
 from headrace.predict import order_scores
 from headrace.serve.api.answer import (
-    count_failed,
+    count_rows,
     encode_notes,
-    find_failure,
     read_unit_header,
+    with_fallback,
 )
 from headrace.serve.http.messages import Problem, Reply, Request, encode
 from headrace.serve.http.slices import WHOLE_BYTES
@@ -61,12 +62,12 @@ _decode_rows = msgspec.json.Decoder(_ListOfRows).decode
 
 
 class _Scored(NamedTuple):
-    """The route that has scored a list, the list as it was scored, and the scores."""
+    """A list as it was scored, the scores, and how many candidates had imputed columns."""
 
-    route: ModelRoute
     context: Row
     candidates: list[Any]
     scores: Floats
+    imputed: int
 
 
 async def rank(service: Service, request: Request, ref: str) -> Reply:
@@ -83,9 +84,10 @@ async def rank(service: Service, request: Request, ref: str) -> Reply:
 
     assigned = _assign(route, body.context, request)
     arm = route if assigned is None else assigned.route
-    scored = await _score_by_arm(service, arm, body, request)
+    score = partial(_score, service, body, request)
+    by, scored = await with_fallback(arm, len(body.candidates), score)
+    count_rows(arm, len(body.candidates), scored.imputed)
     ordered = order_scores(scored.scores, body.k)
-    by = scored.route
     served = by.served
     service.metrics.counts["headrace_predictions", served.name, str(served.version), by.arm] += len(
         body.candidates
@@ -152,47 +154,29 @@ def _assign(route: ModelRoute, context: Row, request: Request) -> Assigned | Non
     return assigned
 
 
-async def _score_by_arm(
-    service: Service, arm: ModelRoute, body: RankRequest, request: Request
-) -> _Scored:
-    """Score a list by an arm, or by the champion where the arm fails."""
-    count = len(body.candidates)
-    failure = "errors" if arm.is_absent else None
-    by = arm
-    try:
-        scored = await _score(service, by, body, request)
-    except Exception as error:
-        failure = find_failure(error)
-        if failure is None or failure not in arm.fallback:
-            raise
-        scored = await _score(service, arm.fallback[failure], body, request)
-    if failure is not None:
-        count_failed(arm, failure, count)
-    if arm.counts is not None:
-        arm.counts.rows += count
-    return scored
-
-
 async def _score(
-    service: Service, route: ModelRoute, body: RankRequest, request: Request
+    service: Service, body: RankRequest, request: Request, route: ModelRoute
 ) -> _Scored:
     """Score a list by one version, a piece after the other; raises `Problem`."""
     until_s = read_deadline(request)
     served = route.served
     scores: list[Floats] = []
+    imputed = 0
     try:
-        context, candidates = served.complete_list(body.context, body.candidates)
+        context, candidates, absent = served.complete_list(body.context, body.candidates)
         for start in range(0, len(candidates), _MOST_AT_ONCE):
             if start:
                 await asyncio.sleep(0)
             service.check_deadline(until_s)
             part = candidates[start : start + _MOST_AT_ONCE]
-            scores.append(served.score_list(context, part, start))
+            values, count = served.score_list(context, part, absent, start)
+            scores.append(values)
+            imputed += count
     except InputError as error:
         title = "The candidates cannot be put in order"
         raise Problem(422, "invalid_rows", title, str(error)) from None
     whole = np.concatenate(scores) if scores else np.empty(0)
-    return _Scored(route, context, candidates, whole)
+    return _Scored(context, candidates, whole, imputed)
 
 
 def _encode_rows(route: ModelRoute, context: Row, candidates: list[Any]) -> bytes:

@@ -18,13 +18,13 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from headrace.arrays import Floats
 from headrace.bundle import Bundle, same_reply
 from headrace.clock import SYSTEM
 from headrace.errors import BundleError, InputError
-from headrace.predict import Predictor, trim_names
+from headrace.predict import Gaps, Predictor, trim_names
 from headrace.serve.http.messages import JSON, Headers, Problem
 from headrace.serve.metrics.metrics import ROWS, SHARES, Histogram, Metrics
 from headrace.serve.models.batch import Prediction, Row
@@ -39,6 +39,9 @@ _TIMED = 20
 _MANY_ROWS = 32
 _GAPS = ("imputed", "unseen")
 """The keys under which a prediction names columns whose values were not as in training."""
+_NO_GAPS = Gaps()
+Absent = dict[int, list[str]]
+"""The columns that rows lack, by the place of the row; rows that lack none are not in it."""
 
 
 class Speed(Struct):
@@ -234,11 +237,14 @@ class ServedModel:
                     self._metrics.counts["headrace_imputed", self.name, name] += 1
         return complete, predictions
 
-    def score_list(self, context: Row, candidates: list[Any], first: int = 0) -> Floats:
-        """Return the prediction of each candidate of a complete list `(N,)`, and count it.
+    def score_list(
+        self, context: Row, candidates: list[Any], absent: Absent, first: int = 0
+    ) -> tuple[Floats, int]:
+        """Score a complete list: return the predictions `(N,)`, and how many had imputed columns.
 
-        Parameters: `first`, the place of the first candidate in its list. Raises `InputError` where
-        the context or a candidate cannot be used.
+        Parameters: `absent`, the columns that candidates lack by their place in the list, see
+        `complete_list`; `first`, the place of the first candidate. Raises `InputError` where the
+        context or a candidate cannot be used.
         """
         start_s = SYSTEM.monotonic_s()
         scores, gaps = self.predictor.score_list(context, candidates, first)
@@ -248,45 +254,50 @@ class ServedModel:
         self._batches.add(len(candidates))
         if self._scores is not None:
             self._scores.add_all(scores.tolist())
-        for gap in gaps.values():
-            for kind, names in structs.asdict(gap).items():
-                for name in names:
-                    self._metrics.counts[f"headrace_{kind}", self.name, name] += 1
-        return scores
 
-    def complete_list(self, context: Row, candidates: list[Any]) -> tuple[Row, list[Any]]:
+        imputed_rows = 0
+        # Most lists have no gap at all.
+        for at in range(len(candidates)) if gaps or absent else ():
+            gap = gaps.get(at, _NO_GAPS)
+            # A column that was absent may be a gap to the predictor as well; it counts once.
+            imputed = {*absent.get(first + at, ()), *gap.imputed}
+            imputed_rows += bool(imputed)
+            for name in imputed:
+                self._metrics.counts["headrace_imputed", self.name, name] += 1
+            for name in gap.unseen:
+                self._metrics.counts["headrace_unseen", self.name, name] += 1
+        return scores, imputed_rows
+
+    def complete_list(self, context: Row, candidates: list[Any]) -> tuple[Row, list[Any], Absent]:
         """Return a list whose candidates have the columns that neither they nor the context had.
 
-        The store is read once for all of them. Raises `InputError` for a bad key or time.
+        The store is read once for all of them. Also return the columns that it did not have, by the
+        place of the candidate. Raises `InputError` for a bad key or time.
         """
+        absent: Absent = {}
         # Typed candidates lack nothing, and what is no row is named where it is read.
         if not self.optional or not all(isinstance(one, dict) for one in candidates):
-            return context, candidates
+            return context, candidates, absent
         if not _lacks_any(candidates, self.optional - context.keys()):
-            return context, candidates
+            return context, candidates, absent
         context = trim_names(context)
         candidates = [trim_names(one) for one in candidates]
-        lacking = self.optional - context.keys()
         windows = self.window_names - context.keys()
         if self.system is not None and windows and _lacks_any(candidates, windows):
-            # The store needs their keys and times alone.
-            names = windows.union(column.name for column in self.system.keys)
+            # The store needs their keys and times alone; windows that stand are not read.
+            names = self.window_names.union(column.name for column in self.system.keys)
             if self.system.spec.data.time_column is not None:
                 names = names | {self.system.spec.data.time_column}
             shared = {name: context[name] for name in names if name in context}
             keys = [
                 shared | {name: row[name] for name in names if name in row} for row in candidates
             ]
-            found = self._add_windows(keys, {})
+            found = self._add_windows(keys, absent)
             candidates = [
                 {name: values[name] for name in windows} | row
                 for values, row in zip(found, candidates, strict=True)
             ]
-        for name in lacking:
-            absent = sum(name not in row for row in candidates)
-            self._metrics.counts["headrace_imputed", self.name, name] += absent
-        nothing = dict.fromkeys(lacking)
-        return context, [nothing | row for row in candidates]
+        return context, _impute(candidates, self.optional - context.keys(), absent), absent
 
     def predict_and_count(
         self, predict: Callable[[list[Any]], list[Prediction]], rows: list[Any]
