@@ -1,4 +1,4 @@
-"""What others would fit to rank the same rows: LightGBM and XGBoost by hand, FLAML's search.
+"""Rank the same rows as others would: by LightGBM and XGBoost by hand, and by FLAML's search.
 
 The glue is what a careful user writes: rows sorted by query, text columns as categories, a part of
 the queries held back to stop early. It runs in an environment of its own (see `ranking.py`) and

@@ -171,7 +171,7 @@ class PredictionIndex:
 
 
 class _Search:
-    """What a search has found of ids so far; a label is a code."""
+    """Collects what is known of ids, chunk by chunk; a label is a code."""
 
     def __init__(self, count: int) -> None:
         self.time = np.zeros(count, np.int64)

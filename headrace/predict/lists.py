@@ -16,6 +16,7 @@ can be decoded into a type that is made for the columns that are left (see `make
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from operator import itemgetter
+from types import GenericAlias
 from typing import Any, NamedTuple
 
 import msgspec
@@ -73,6 +74,8 @@ class ListReader:
         self._reader = reader
         self._further = tuple(further)
         self._names = [column.name for tensor in reader.tensors for column in tensor.columns]
+        # A column of codes that are numbers may be in two inputs.
+        self._different = frozenset(self._names)
         self._find_plan = lru_cache(_MOST_PLANS)(self._make_plan)
 
     def row_type(self, context: Row) -> type[Struct] | None:
@@ -108,7 +111,7 @@ class ListReader:
     def _read(self, context: Row, candidates: Sequence[Row], first: int) -> tuple[Feeds, RowGaps]:
         shared = context.keys()
         # A candidate of as many columns as are left has these alone, or lacks one of them.
-        width = len(self._names) - len(self._divide(context)[0])
+        width = len(self._different.difference(shared))
         for number, candidate in enumerate(candidates, first + 1):
             if len(candidate) != width and not shared.isdisjoint(candidate):
                 raise _twice(context, candidate, number)
@@ -214,7 +217,7 @@ def decode_candidates(raw: bytes | msgspec.Raw, row_type: type[Struct] | None) -
 
 @lru_cache(_MOST_PLANS)
 def _find_decoder(row_type: type[Struct]) -> Callable[[Any], list[Any]]:
-    rows: Any = list[row_type]  # type: ignore[valid-type]
+    rows: Any = GenericAlias(list, (row_type,))
     return msgspec.json.Decoder(rows).decode
 
 

@@ -52,11 +52,8 @@ def check_queries(queries: Integers, grades: Floats, data: Data) -> list[Finding
     >>> found.message
     '1 of 2 queries have one grade in all their rows: no order of theirs is better than another'
     """
-    count = int(queries.max()) + 1
-    highest = np.full(count, -np.inf)
-    np.maximum.at(highest, queries, grades)
-    lowest = np.full(count, np.inf)
-    np.minimum.at(lowest, queries, grades)
+    lowest, highest = _find_bounds(queries, grades)
+    count = len(lowest)
     flat = int((highest == lowest).sum())
     if flat == count:
         single = np.bincount(queries).max() == 1
@@ -83,13 +80,20 @@ def check_parts(queries: Integers, grades: Floats, parts: Split, least: float) -
         if not len(rows):
             continue
         _, query = np.unique(queries[rows], return_inverse=True)
-        highest = np.full(query.max() + 1, -np.inf)
-        np.maximum.at(highest, query, grades[rows])
-        lowest = np.full(query.max() + 1, np.inf)
-        np.minimum.at(lowest, query, grades[rows])
+        lowest, highest = _find_bounds(query, grades[rows])
         if name == "train" and not (highest > lowest).any():
             found = f"no query with different grades in its {len(rows)} rows"
             raise InputError("split.train", found, "an order to learn", "give more queries")
         if name != "train" and not (highest >= least).any():
             found = f"no grade of {least:g} or more in its {len(rows)} rows"
             raise InputError(f"split.{name}", found, "something to find", "give more queries")
+
+
+def _find_bounds(queries: Integers, grades: Floats) -> tuple[Floats, Floats]:
+    """Return the lowest and the highest grade of each query `(Q,)`."""
+    count = int(queries.max()) + 1
+    lowest = np.full(count, np.inf)
+    np.minimum.at(lowest, queries, grades)
+    highest = np.full(count, -np.inf)
+    np.maximum.at(highest, queries, grades)
+    return lowest, highest

@@ -5,12 +5,12 @@ Scores of two queries do not compare, so there is no calibration and no decision
 
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from headrace.arrays import Floats, Mask
 from headrace.errors import InputError
 from headrace.spec import Treatment
+from headrace.tasks import regression
 
 HAS_CLASSES = False
 SCORE_EACH_CLASS = False
@@ -40,61 +40,22 @@ def infer_metric(values: pl.Series, positive: Any) -> tuple[Any, str]:
     return "ndcg_10", "the first places count most, and better grades more"
 
 
-def width(classes: int) -> int:
-    """See `TaskKind`."""
-    return 1
-
-
-def to_scores(raw: Floats) -> Floats:
-    """See `TaskKind`."""
-    return raw
-
-
-def to_raw(scores: Floats) -> Floats:
-    """See `TaskKind`."""
-    return scores
-
-
-def link(graph: Any, raw: str) -> str:
-    """See `TaskKind`."""
-    return raw
-
-
-def unlink(graph: Any, scores: str) -> str:
-    """See `TaskKind`."""
-    return scores
-
-
-def outputs(
-    graph: Any, scores: str, classes: list[Any], threshold: float | None
-) -> dict[str, tuple[str, Any, int | None]]:
-    """See `TaskKind`. Scores stay float64: none may become equal that are not."""
-    return {scores: ("prediction", np.float64, 1)}
-
-
-def decide(scores: Floats, threshold: float) -> Floats:
-    """See `TaskKind`."""
-    return scores
+# A score is a number, as in a regression; as float64 no two scores become equal that are not.
+width = regression.width
+to_scores = regression.to_scores
+to_raw = regression.to_raw
+link = regression.link
+unlink = regression.unlink
+outputs = regression.outputs
+decide = regression.decide
+shift_of_shares = regression.shift_of_shares
+target_outputs = regression.target_outputs
+rarer_rows = regression.rarer_rows
 
 
 def treatments(y: Floats, scores: Floats, threshold: float) -> dict[Treatment, tuple[Floats, Mask]]:
     """See `TaskKind`."""
     return {}
-
-
-def shift_of_shares(by_class: Floats) -> Floats:
-    """See `TaskKind`."""
-    return np.zeros(1)
-
-
-def target_outputs(y: Floats, classes: int) -> Floats:
-    """See `TaskKind`."""
-    return y[:, None]
-
-
-def rarer_rows(y: Floats) -> int | None:
-    """See `TaskKind`."""
-    return None
 
 
 def scale(y: Floats) -> float:

@@ -11,7 +11,7 @@ from headrace.spec import Gain
 
 
 class Grading(Struct, frozen=True):
-    """What grades are worth: their `gain`, and the least grade that is `relevant`."""
+    """Says what grades are worth: by their `gain`, and by the least grade that is `relevant`."""
 
     gain: Gain = "exponential"
     relevant: float = 1.0

@@ -1,4 +1,4 @@
-"""What an attacker of the first version found; each is a right value."""
+"""Attacks on the first version, each with the right value."""
 
 import json
 from pathlib import Path

@@ -130,9 +130,9 @@ def test_the_same_run_is_not_worse_than_itself(run: Run) -> None:
     assert found.metrics["ndcg_10"][0] == found.metrics["ndcg_10"][1]
 
 
-def divide(rows: pl.DataFrame, by: str, queries: Integers) -> Split:
+def divide(rows: pl.DataFrame, by: Any, queries: Integers) -> Split:
     data = Data(source="", group="search", time="at" if by == "time" else None)
-    split = SplitSpec(by=by, validation=0.2, test=0.2)  # type: ignore[arg-type]
+    split = SplitSpec(by=by, validation=0.2, test=0.2)
     return split_rows(rows, split, data, Strata(queries=queries), 0, seed=3)
 
 
