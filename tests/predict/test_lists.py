@@ -1,6 +1,7 @@
 """A list is put in order as its rows are predicted, one by one."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from hypothesis import strategies as st
 import headrace
 from headrace.errors import InputError
 from headrace.predict import Predictor, order_scores
+from headrace.predict.lists import ListReader
+from headrace.predict.rows import RowReader
+from headrace.tables import Column, Schema
 from tests.conftest import Runs, make_table
 
 
@@ -87,6 +91,18 @@ def test_what_cannot_be_put_in_order_is_named(
     with pytest.raises(InputError, match=where) as caught:
         predictor.rank(context, candidates)
     assert found in str(caught.value)
+
+
+def test_a_column_in_two_inputs_is_one_column_of_a_candidate() -> None:
+    columns = [Column(name=name, dtype="number", kind="numeric") for name in "ab"]
+    schema = Schema(columns=columns, target="y", target_dtype="number")
+    session: Any = SimpleNamespace(groups={"numbers": ["a", "b"], "doubles": ["a"]}, codes=[])
+    reader = ListReader(RowReader(session, schema))
+    feeds, _ = reader.read({"b": 5}, [{"a": 1}, {"a": 2}])
+    assert feeds["numbers"].tolist() == [[1, 5], [2, 5]]
+    # As many columns as the inputs have left: `b` would hide among them.
+    with pytest.raises(InputError, match=r"column 'b'.*in the context as well"):
+        reader.read({"b": 5}, [{"a": 1, "b": 6}])
 
 
 def test_a_model_of_classes_ranks_nothing(runs: Runs, tmp_path: Path) -> None:
